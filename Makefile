@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help demo test lint types bench wheel clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "framebank needs Python 3.11 or newer, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY)  ## the whole chain on the embedded default, into demo-out/
+	$(BIN)/framebank demo --out demo-out
+
+test: lint types  ## lint, types and every test
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(READY)  ## ruff, its formatter included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy, strict
+	mkdir -p build/types
+	ln -sfn ../.. build/types/framebank
+	MYPYPATH=build/types $(BIN)/mypy
+
+bench: $(READY)  ## the measurements behind docs/benchmarks.md
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+wheel: $(READY)  ## build/dist/framebank-*.whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/dist .
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,49 @@
+"""Register the checkout that this file lies in as `framebank`, so that tests always run on their own code."""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+ROOT = Path(__file__).parents[1]
+
+spec = importlib.util.spec_from_file_location("framebank", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+assert spec and spec.loader
+sys.modules["framebank"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["framebank"])
+
+Framebank = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def framebank() -> Framebank:
+    """Give what runs a command in this process and checks its exit code."""
+    from framebank.cli import main
+
+    def run(*arguments: object, exit_code: int = 0) -> Result:
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert result.exit_code == exit_code, f"{result.output}\n{result.exception!r}"
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small demo world: 3 training clips and 1 test clip of each class, and their manifest.csv."""
+    from framebank.demo.clips import render_clips
+
+    folder = tmp_path_factory.mktemp("clips")
+    assert len(list(render_clips(folder, num_train=3, num_test=1, processes=1))) == 64
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, clips: Path, framebank: Framebank) -> Path:
+    """That world, embedded by the tiny CLIP at 8 frames a clip. Not to be written to."""
+    folder = tmp_path_factory.mktemp("bank") / "store"
+    framebank("extract", clips / "manifest.csv", folder, "--model", "demo", "--frames", 8)
+    return folder
