@@ -1,0 +1,108 @@
+"""Index: nearest neighbours among pooled, unit-norm embeddings, by exact inner product. The only door to faiss."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from framebank.store.errors import DataError
+from framebank.store.files import replacing, require_new_folder, write_text
+from framebank.store.manifest import Video
+from framebank.store.spec import FeatureSpec
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One neighbour: the video, its cosine similarity to the query, its label."""
+
+    video_id: str
+    score: float
+    label: str
+
+
+class Index:
+    """Videos by their pooled embedding; ids are video_ids, never row numbers.
+
+    `made_by` tells how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled alike.
+    """
+
+    def __init__(
+        self, vectors: np.ndarray, videos: Sequence[Video], *, spec: FeatureSpec, made_by: dict[str, Any]
+    ) -> None:
+        if vectors.shape != (len(videos), spec.dim):
+            raise ValueError(f"{len(videos)} videos with vectors {vectors.shape}, expected width {spec.dim}")
+        self.videos = tuple(videos)
+        self.spec = spec
+        self.made_by = made_by
+        self._flat = faiss.IndexFlatIP(spec.dim)
+        self._flat.add(_unit(vectors))
+        self._row = {video.video_id: row for row, video in enumerate(self.videos)}
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def vector(self, video_id: str) -> np.ndarray:
+        """Return the unit embedding (D,) of an indexed video; DataError when it is not there."""
+        if video_id not in self._row:
+            raise DataError(f"the index has no video {video_id!r} among its {len(self)}")
+        return np.asarray(self._flat.reconstruct(self._row[video_id]))
+
+    def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
+        """Return the k nearest videos of each query (Q, D), best first; DataError when there are fewer than k."""
+        if k > len(self):
+            raise DataError(f"{k} neighbours wanted, but the index holds {len(self)} videos")
+        if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
+            raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
+        scores, rows = self._flat.search(_unit(queries), k)  # (Q, k)
+        return [
+            [Hit(self.videos[r].video_id, float(s), self.videos[r].label) for s, r in zip(ss, rr, strict=True)]
+            for ss, rr in zip(scores, rows, strict=True)
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write index.faiss, ids.csv and spec.json into a folder."""
+        require_new_folder(folder, what="index")
+        (folder / "spec.json").unlink(missing_ok=True)  # written last: without it, a folder is no index
+        with replacing(folder / "index.faiss") as part:
+            part.write_bytes(faiss.serialize_index(self._flat).tobytes())
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("video_id", "path", "label", "split"))
+        writer.writerows((v.video_id, v.path, v.label, v.split) for v in self.videos)
+        write_text(folder / "ids.csv", text.getvalue())
+        write_text(folder / "spec.json", json.dumps({"spec": self.spec.to_dict(), "made_by": self.made_by}, indent=2))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Index":
+        """Read what `save` wrote; DataError when the folder is no index or its files are not of one another."""
+        if not (folder / "index.faiss").exists() or not (folder / "spec.json").exists():
+            raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
+        try:
+            flat = faiss.read_index(str(folder / "index.faiss"))
+            about = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+            found, made_by = dict(about["spec"]), dict(about["made_by"])
+            with (folder / "ids.csv").open(newline="", encoding="utf-8") as file:
+                rows = csv.DictReader(file)
+                videos = [Video(r["video_id"], Path(r["path"]), r["label"], r["split"]) for r in rows]
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, csv.Error) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"{folder}: the index cannot be read ({type(error).__name__}: {reason})") from error
+        spec = FeatureSpec.from_dict(found, where=folder / "spec.json")
+        if flat.ntotal != len(videos) or flat.d != spec.dim:
+            raise DataError(
+                f"{folder}: index.faiss holds {flat.ntotal} vectors of width {flat.d}, "
+                f"its lists {len(videos)} videos of width {spec.dim}; these files are of different indexes"
+            )
+        return cls(flat.reconstruct_n(0, flat.ntotal), videos, spec=spec, made_by=made_by)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit

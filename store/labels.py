@@ -1,0 +1,116 @@
+"""LabelSet: the classes in their order, and what each looks like in words."""
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from framebank.store.errors import DataError
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The class names in order, with the descriptions of those that have any."""
+
+    names: tuple[str, ...]
+    descriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that there is a class, and that each is there once."""
+        if not self.names:
+            raise DataError("a label set needs at least one class name")
+        seen: dict[str, str] = {}
+        for name in self.names:
+            text = class_text(name)
+            if not text:
+                raise DataError(f"the class name {name!r} is blank")
+            if text in seen:
+                raise DataError(f"the class {name!r} is listed twice (as {seen[text]!r} before)")
+            seen[text] = name
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Return the position of a class; spelling in CamelCase, with underscores or in words is the same class."""
+        return self.positions[class_text(name)]
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """The position of each class by its text."""
+        return {class_text(name): position for position, name in enumerate(self.names)}
+
+    @property
+    def described(self) -> bool:
+        """Whether every class has a description."""
+        return all(self.descriptions.get(name) for name in self.names)
+
+    def require_covers(self, names: Sequence[str], *, mine: object, theirs: object) -> None:
+        """Refuse labels that are not among the classes: DataError naming the first few of them."""
+        positions = self.positions
+        strange = sorted({name for name in names if class_text(name) not in positions})
+        if strange:
+            shown = ", ".join(repr(name) for name in strange[:3]) + (", ..." if len(strange) > 3 else "")
+            raise DataError(f"{mine} has {len(self)} classes without {shown}, a label of {theirs}")
+
+    @classmethod
+    def read(cls, path: Path) -> "LabelSet":
+        """Read a text file of names, one a line, or JSON: a list of names, or names with their descriptions."""
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such labels file") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read as a labels file: {error}") from error
+        try:
+            labels = _from_json(text, path) if path.suffix == ".json" else cls(_from_lines(text))
+        except DataError as error:
+            raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from error
+        return labels
+
+
+def class_text(name: str) -> str:
+    """Return a class name as words: "PlayingPiano", "playing_piano" and "Playing piano" are "playing piano"."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name.strip())
+    return " ".join(words.replace("_", " ").lower().split())
+
+
+def _from_lines(text: str) -> tuple[str, ...]:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines[:1] == ["id,name"]:  # Kinetics' and ViFi-CLIP's class lists; a name with a comma is quoted
+        return tuple(row["name"] or "" for row in csv.DictReader(lines))
+    number = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
+    numbered = all(number.match(line) for line in lines)
+    return tuple(number.sub("", line, count=1) if numbered else line for line in lines)
+
+
+def _from_json(text: str, path: Path) -> LabelSet:
+    expected = "expected a list of names, or an object of name to list of descriptions"
+    try:
+        found = json.loads(text, object_pairs_hook=_Pairs)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: is not JSON (line {error.lineno}); {expected}") from error
+    if isinstance(found, list) and all(isinstance(name, str) for name in found):
+        return LabelSet(tuple(found))
+    if not isinstance(found, _Pairs):
+        raise DataError(f"{path}: holds a {type(found).__name__}; {expected}")
+    if found.pairs and all(
+        str(number).isdecimal() for _, number in found.pairs
+    ):  # Something-Something's name to number
+        return LabelSet(tuple(name for name, _ in sorted(found.pairs, key=lambda pair: int(pair[1]))))
+    descriptions = [(name, [given] if isinstance(given, str) else given) for name, given in found.pairs]
+    for name, given in descriptions:
+        if not isinstance(given, list) or not all(isinstance(one, str) and one.strip() for one in given):
+            raise DataError(f"{path}: the descriptions of {name!r} are not a list of sentences; {expected}")
+    return LabelSet(tuple(name for name, _ in descriptions), {name: tuple(given) for name, given in descriptions})
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """A JSON object as it stands: a dict would drop a name that is there twice."""
+
+    pairs: list[tuple[str, Any]]

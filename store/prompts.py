@@ -1,0 +1,124 @@
+"""PromptBank: the texts of the classes and their embeddings, in the order of the classes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from framebank.store.errors import DataError
+from framebank.store.labels import LabelSet
+from framebank.store.shard import open_datasets, read_strings, write_datasets
+from framebank.store.spec import FeatureSpec
+
+
+@dataclass(frozen=True)
+class PromptBank:
+    """Prompts of C classes, packed: class c owns the rows from end[c-1] to end[c].
+
+    embeddings (R, D) float32, un-normalised; texts and template (R,), the sentence of each row and which of the
+    templates made it. A class has one row per template for its name, or one per description and template.
+    `encoder` says which text tower made them (only its model, weights and width count); `logit_scale` is that model's.
+    """
+
+    labels: LabelSet
+    texts: tuple[str, ...]
+    embeddings: np.ndarray
+    template: np.ndarray
+    end: np.ndarray
+    templates: tuple[str, ...]
+    kind: str  # "names" or "descriptions"
+    encoder: FeatureSpec
+    logit_scale: float
+
+    def __post_init__(self) -> None:
+        """Check that the rows add up, and that every class has one of every template."""
+        rows = len(self.texts)
+        if self.embeddings.shape != (rows, self.encoder.dim) or self.template.shape != (rows,):
+            raise ValueError(f"{rows} texts with embeddings {self.embeddings.shape}, templates {self.template.shape}")
+        if self.end.shape != (len(self.labels),) or self.end[-1] != rows:
+            raise ValueError(f"{len(self.labels)} classes of {rows} rows do not end at {self.end.tolist()}")
+        for name, own in zip(self.labels.names, np.split(self.template, self.end[:-1]), strict=True):
+            if set(own.tolist()) != set(range(len(self.templates))):
+                raise ValueError(f"the class {name!r} does not have every template")
+
+    def per_template(self) -> np.ndarray:
+        """Return unit class embeddings for each template, (P, C, D): the mean of its rows' unit vectors, made unit."""
+        class_of = np.repeat(np.arange(len(self.labels)), np.diff(self.end, prepend=0))
+        sums = np.zeros((len(self.templates), len(self.labels), self.encoder.dim), dtype=np.float32)
+        np.add.at(sums, (self.template, class_of), _unit(self.embeddings))
+        return _unit(sums)
+
+    def class_embeddings(self) -> np.ndarray:
+        """Return unit class embeddings, (C, D): the mean of all a class's unit vectors, made unit (CLIP's way)."""
+        starts = np.concatenate([[0], self.end[:-1]])
+        return _unit(np.add.reduceat(_unit(self.embeddings), starts, axis=0))
+
+    def padded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return every class's rows, unit, (C, P, D) padded with zeros, and how many each has (C,)."""
+        counts = np.diff(self.end, prepend=0)
+        rows = np.zeros((len(counts), counts.max(), self.encoder.dim), dtype=np.float32)
+        for own, embeddings in zip(rows, np.split(_unit(self.embeddings), self.end[:-1]), strict=True):
+            own[: len(embeddings)] = embeddings
+        return rows, counts
+
+    def select(self, names: tuple[str, ...]) -> "PromptBank":
+        """Return the prompts of some classes, in the order given, under these names."""
+        chosen = [self.labels.index(name) for name in names]
+        starts = np.concatenate([[0], self.end[:-1]])
+        rows = np.concatenate([np.arange(starts[c], self.end[c]) for c in chosen])
+        return PromptBank(
+            labels=LabelSet(names),
+            texts=tuple(self.texts[row] for row in rows),
+            embeddings=self.embeddings[rows],
+            template=self.template[rows],
+            end=np.cumsum([self.end[c] - starts[c] for c in chosen]),
+            templates=self.templates,
+            kind=self.kind,
+            encoder=self.encoder,
+            logit_scale=self.logit_scale,
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the bank as one HDF5 file, whole or not at all."""
+        datasets = {
+            "label": list(self.labels.names),
+            "text": list(self.texts),
+            "embeddings": self.embeddings.astype(np.float32),
+            "template": self.template.astype(np.int64),
+            "end": self.end.astype(np.int64),
+        }
+        attributes = {
+            "templates": json.dumps(self.templates),
+            "kind": self.kind,
+            "logit_scale": self.logit_scale,
+            "encoder": json.dumps(self.encoder.to_dict()),
+        }
+        write_datasets(path, datasets, attributes)
+
+    @classmethod
+    def read(cls, path: Path) -> "PromptBank":
+        """Read what `write` wrote; DataError when the file is not one of prompts."""
+        try:
+            with open_datasets(path) as file:
+                if not {"label", "text", "embeddings", "template", "end"} <= set(file) or "encoder" not in file.attrs:
+                    raise DataError(f"{path}: holds no prompts; expected a file made by `framebank prompts`")
+                return cls(
+                    labels=LabelSet(tuple(read_strings(file["label"]))),
+                    texts=tuple(read_strings(file["text"])),
+                    embeddings=file["embeddings"][:],
+                    template=file["template"][:],
+                    end=file["end"][:],
+                    templates=tuple(json.loads(file.attrs["templates"])),
+                    kind=str(file.attrs["kind"]),
+                    encoder=FeatureSpec.from_dict(json.loads(file.attrs["encoder"]), where=path),
+                    logit_scale=float(file.attrs["logit_scale"]),
+                )
+        except (OSError, RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:  # as h5py finds it
+            raise DataError(f"{path}: is damaged ({error}); make it again with `framebank prompts`") from error
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit: np.ndarray = (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
+    return unit

@@ -1,0 +1,145 @@
+"""HDF5 files of packed rows: the only module that knows h5py. A file named .h5 is complete by definition."""
+
+import io
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from framebank.store.errors import DataError
+from framebank.store.files import PART, replacing
+from framebank.store.lock import Lock
+from framebank.store.spec import FeatureSpec
+
+FRAME_STREAM = "frame"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One video's rows: data (T, D), timestamps (T,) in seconds, indices (T,) of the frames they come from."""
+
+    data: np.ndarray
+    timestamps: np.ndarray
+    indices: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check that the three agree in length."""
+        rows = self.data.shape[0]
+        if self.data.ndim != 2 or rows == 0 or self.timestamps.shape != (rows,) or self.indices.shape != (rows,):
+            raise ValueError(
+                f"expected data (T, D), timestamps (T,) and indices (T,), got {self.data.shape}, "
+                f"{self.timestamps.shape} and {self.indices.shape}"
+            )
+
+    def __repr__(self) -> str:
+        span = f"{self.timestamps[0]:.2f}-{self.timestamps[-1]:.2f} s"
+        return f"Embeddings(data={self.data.shape} {self.data.dtype}, {span})"
+
+
+def write_datasets(path: Path, datasets: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+    """Write arrays and lists of strings as one HDF5 file, whole or not at all."""
+    content = io.BytesIO()  # HDF5 itself cannot close a file on a full disk
+    with h5py.File(content, "w") as file:
+        for name, values in datasets.items():
+            strings = isinstance(values, list)
+            file.create_dataset(name, data=values, dtype=h5py.string_dtype() if strings else None)
+        file.attrs.update(attributes)
+    with replacing(path) as part:
+        part.write_bytes(content.getbuffer())
+
+
+def open_datasets(path: Path) -> h5py.File:
+    """Open a complete file for reading; DataError where it is not one."""
+    try:
+        return h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: is not a readable HDF5 file ({error})") from error
+
+
+def read_strings(dataset: h5py.Dataset) -> list[str]:
+    """Return a dataset of strings as a list."""
+    return [str(value) for value in dataset.asstr()[:]]
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """Return the complete shards of a store, in their order."""
+    return sorted(path for path in folder.glob("shard-*.h5") if re.fullmatch(r"shard-\d{5,}\.h5", path.name))
+
+
+class ShardWriter:
+    """Add videos to a store, a shard at a time; a context manager that owns the store while it is open.
+
+    Rows wait in memory until a shard is full, or `max_seconds` old, and are then written as one complete file: a
+    killed process loses what waited and nothing else. A second writer on the same store is refused (DataError).
+    """
+
+    def __init__(self, folder: Path, spec: FeatureSpec, *, max_videos: int = 512, max_seconds: float = 60.0) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.max_videos = max_videos
+        self.max_seconds = max_seconds
+        self._waiting: dict[str, tuple[Embeddings, str]] = {}
+        self._failed = False  # a write that failed is not tried again
+        self._since = time.monotonic()
+        self._lock = Lock(folder / "writer.lock")
+
+    def __enter__(self) -> "ShardWriter":
+        self._lock.acquire()
+        for name in ("shard-*.h5", "manifest.csv", "failed.csv"):  # our own alone: the folder may hold other files
+            for leftover in self.folder.glob(name + PART):
+                leftover.unlink(missing_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if not self._failed:  # what was embedded before an interruption or an error is worth keeping
+                self.flush()
+        finally:
+            self._lock.release()
+
+    def add(self, video_id: str, embeddings: Embeddings, *, decoder: str = "") -> None:
+        """Take one video's embeddings, (T, D) with D the spec's; they are on disk after the next flush."""
+        if embeddings.data.shape[1] != self.spec.dim:
+            raise ValueError(
+                f"{video_id}: embeddings of width {embeddings.data.shape[1]}, the spec says {self.spec.dim}"
+            )
+        if video_id in self._waiting:
+            raise ValueError(f"{video_id}: added twice")
+        self._waiting[video_id] = (embeddings, decoder)
+        if len(self._waiting) >= self.max_videos or time.monotonic() - self._since >= self.max_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits as one shard."""
+        self._since = time.monotonic()
+        if not self._waiting:
+            return
+        rows = [embeddings for embeddings, _ in self._waiting.values()]
+        datasets = {
+            f"streams/{FRAME_STREAM}": np.concatenate([row.data.astype(np.float16) for row in rows]),  # (R, D)
+            "frame_index": np.concatenate([row.indices for row in rows]).astype(np.int64),
+            "timestamp": np.concatenate([row.timestamps for row in rows]).astype(np.float64),
+            "end": np.cumsum([len(row.data) for row in rows]).astype(np.int64),
+            "video_id": list(self._waiting),
+            "decoder": [decoder for _, decoder in self._waiting.values()],
+        }
+        try:
+            write_datasets(self._next_path(), datasets, self.spec.to_dict())
+        except DataError:
+            self._failed = True
+            raise
+        self._waiting.clear()
+
+    def _next_path(self) -> Path:
+        taken = [int(path.stem.removeprefix("shard-")) for path in shard_paths(self.folder)]
+        return self.folder / f"shard-{max(taken, default=-1) + 1:05d}.h5"

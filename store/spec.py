@@ -1,0 +1,73 @@
+"""FeatureSpec: how the embeddings of a store were made; its equality decides what may be mixed."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from framebank.store.errors import DataError
+
+SCHEMA_VERSION = 1
+
+# What two things must agree on to live in one joint space: a video bank and class embeddings, say.
+ENCODER_FIELDS = ("model", "weights_hash", "dim")
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """Everything that decides the numbers in a store."""
+
+    model: str
+    pretrained: str  # an open_clip tag, the path of a checkpoint, or "" for random weights
+    weights_hash: str
+    dim: int
+    preprocessing: str
+    precision: str
+    sampling: str  # "segments:16"
+    decoder: str
+    view: str = "centre"
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: dict[str, Any], *, where: object) -> "FeatureSpec":
+        """Build a spec from the fields read at `where`; DataError for a field that is missing or of another schema."""
+        version = found.get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:  # first, as another schema may have other fields
+            raise DataError(f"{where}: written with schema version {version}, this framebank reads {SCHEMA_VERSION}")
+        missing = [field.name for field in fields(cls) if field.name not in found]
+        if missing:
+            raise DataError(f"{where}: no {', '.join(missing)} in its attributes; this is not a framebank file")
+        try:
+            return cls(**{field.name: field.type(found[field.name]) for field in fields(cls) if callable(field.type)})
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{where}: its attributes are not those of a framebank file ({error})") from error
+
+    @property
+    def encoder(self) -> str:
+        """The encoder in words: model, tag and the first figures of the weights' hash."""
+        return f"{self.model}/{self.pretrained or 'RANDOM WEIGHTS'} ({self.weights_hash[:12]})"
+
+    def require_equal(self, other: "FeatureSpec", *, mine: object, theirs: object) -> None:
+        """Refuse to mix with `other`: DataError naming the first field that differs and both values.
+
+        `pretrained` is left out: a checkpoint may move, and its hash tells whether it is the same.
+        """
+        names = [field.name for field in fields(self) if field.name != "pretrained"]
+        _require(self, other, names, mine=mine, theirs=theirs)
+
+    def require_same_encoder(self, other: "FeatureSpec", *, mine: object, theirs: object) -> None:
+        """Refuse embeddings of another encoder: DataError naming the first field that differs and both values."""
+        _require(self, other, ENCODER_FIELDS, mine=mine, theirs=theirs)
+
+
+def _require(
+    a: FeatureSpec, b: FeatureSpec, names: "list[str] | tuple[str, ...]", *, mine: object, theirs: object
+) -> None:
+    for name in names:
+        left, right = getattr(a, name), getattr(b, name)
+        if left != right:
+            raise DataError(
+                f"{mine} was made with {name} {left!r}, {theirs} with {name} {right!r}; they cannot be mixed"
+            )

@@ -1,0 +1,44 @@
+import pytest
+
+from framebank.store import DataError
+from framebank.store.files import replacing, require_new_folder, write_text
+
+
+def test_write_text_replaces(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    write_text(path, "é")
+    write_text(path, "second")
+    assert path.read_text() == "second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, DataError])
+def test_an_error_leaves_what_was_there(tmp_path, error):
+    path = tmp_path / "a.txt"
+    write_text(path, "first")
+    with pytest.raises(error), replacing(path) as part:
+        part.write_text("half")
+        raise error
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_place(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "a.txt", tmp_path / "file" / "b" / "a.txt"):
+        with pytest.raises(DataError, match=r"a\.txt: cannot be written: "):
+            write_text(path, "x")
+    with pytest.raises(DataError, match="cannot be written: Is a directory"):
+        write_text(tmp_path, "x")
+    assert not tmp_path.with_name(tmp_path.name + ".part").exists()
+
+
+def test_require_new_folder(tmp_path):
+    require_new_folder(tmp_path / "a" / "b", what="store")
+    require_new_folder(tmp_path / "a" / "b", what="store")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="is a file; expected a folder for the store"):
+        require_new_folder(tmp_path / "file", what="store")
+    with pytest.raises(DataError, match="cannot hold the store: Not a directory"):
+        require_new_folder(tmp_path / "file" / "b", what="store")

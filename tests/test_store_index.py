@@ -1,0 +1,100 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from framebank.store import DataError
+from framebank.store.index import Index
+from framebank.tests.store_world import DIM, SPEC, videos
+
+NAMES = ("a", "b", "c,é", "d", "e")
+
+
+def make(names=NAMES, seed=0):
+    vectors = np.random.default_rng(seed).normal(size=(len(names), DIM)).astype(np.float16)
+    return vectors, Index(vectors, videos(*names), spec=SPEC, made_by={"head": "mean"})
+
+
+def test_search_is_cosine_by_hand():
+    vectors, index = make()
+    unit = vectors.astype(np.float32) / np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
+    queries = np.random.default_rng(1).normal(size=(3, DIM))
+    expected = queries / np.linalg.norm(queries, axis=1, keepdims=True) @ unit.T
+    for hits, scores in zip(index.search(queries, 5), expected, strict=True):
+        assert [NAMES.index(hit.video_id) for hit in hits] == np.argsort(-scores).tolist()
+        np.testing.assert_allclose([hit.score for hit in hits], np.sort(scores)[::-1], atol=1e-5)
+    np.testing.assert_allclose(index.search(1000 * queries, 2)[0][0].score, index.search(queries, 2)[0][0].score, 1e-5)
+    (hits,) = index.search(index.vector("d")[None], 1)
+    assert (hits[0].video_id, hits[0].label) == ("d", "d")
+
+
+def test_round_trip(tmp_path):
+    _, index = make()
+    index.save(tmp_path / "new" / "index")
+    again = Index.load(tmp_path / "new" / "index")
+    assert again.videos == index.videos
+    assert (again.spec, again.made_by, len(again)) == (SPEC, {"head": "mean"}, 5)
+    np.testing.assert_allclose(again.vector("c,é"), index.vector("c,é"), atol=1e-6)
+
+
+def test_what_cannot_be_searched():
+    _, index = make()
+    with pytest.raises(DataError, match="6 neighbours wanted, but the index holds 5 videos"):
+        index.search(np.zeros((1, DIM)), 6)
+    with pytest.raises(DataError, match=r"a query of shape \(1, 4\) for an index of width 8"):
+        index.search(np.zeros((1, 4)), 1)
+    with pytest.raises(DataError, match="no video 'z' among its 5"):
+        index.vector("z")
+    with pytest.raises(ValueError, match="5 videos with vectors"):
+        Index(np.zeros((4, DIM)), videos(*NAMES), spec=SPEC, made_by={})
+
+
+def test_files_of_two_indexes(tmp_path):
+    make()[1].save(tmp_path / "a")
+    make(NAMES[:3])[1].save(tmp_path / "b")
+    shutil.copy(tmp_path / "b" / "index.faiss", tmp_path / "a")
+    with pytest.raises(DataError, match="holds 3 vectors of width 8, its lists 5 videos of width 8"):
+        Index.load(tmp_path / "a")
+
+
+def test_a_half_written_index_is_none(tmp_path, monkeypatch):
+    make()[1].save(tmp_path / "a")
+
+    def fail(path, text):
+        raise DataError("full")
+
+    monkeypatch.setattr("framebank.store.index.write_text", fail)
+    with pytest.raises(DataError, match="full"):
+        make(seed=1)[1].save(tmp_path / "a")
+    with pytest.raises(DataError, match="is no index; expected a folder made by `framebank index`"):
+        Index.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("index.faiss", "no"),
+        ("spec.json", "{"),
+        ("spec.json", "[]"),
+        ("spec.json", "{}"),
+        ("ids.csv", "id\na\n"),
+        ("ids.csv", None),
+    ],
+)
+def test_damaged_files(tmp_path, name, text):
+    make()[1].save(tmp_path)
+    (tmp_path / name).unlink() if text is None else (tmp_path / name).write_text(text)
+    with pytest.raises(DataError) as error:
+        Index.load(tmp_path)
+    assert str(error.value).startswith(f"{tmp_path}: the index cannot be read (")
+    assert "\n" not in str(error.value)
+
+
+def test_another_schema(tmp_path):
+    make()[1].save(tmp_path)
+    about = json.loads((tmp_path / "spec.json").read_text())
+    about["spec"]["schema_version"] = 7
+    (tmp_path / "spec.json").write_text(json.dumps(about))
+    with pytest.raises(DataError, match="schema version 7"):
+        Index.load(tmp_path)

@@ -1,0 +1,43 @@
+from dataclasses import fields, replace
+
+import pytest
+
+from framebank.store import DataError, FeatureSpec
+from framebank.tests.store_world import SPEC
+
+
+def test_round_trip():
+    assert FeatureSpec.from_dict(SPEC.to_dict(), where="here") == SPEC
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(SPEC) if field.name != "pretrained"])
+def test_mismatch_names_the_field_and_both_values(name):
+    value = getattr(SPEC, name)
+    other = replace(SPEC, **{name: value + 1 if isinstance(value, int) else value + "x"})
+    with pytest.raises(DataError) as error:
+        SPEC.require_equal(other, mine="a", theirs="b")
+    assert str(error.value) == (
+        f"a was made with {name} {value!r}, b with {name} {getattr(other, name)!r}; they cannot be mixed"
+    )
+
+
+def test_a_moved_checkpoint_is_the_same_encoder():
+    SPEC.require_equal(replace(SPEC, pretrained="/elsewhere/weights.pt"), mine="a", theirs="b")
+    SPEC.require_same_encoder(replace(SPEC, sampling="", decoder=""), mine="a", theirs="b")
+    with pytest.raises(DataError, match="weights_hash '0123456789abcdef', b with weights_hash 'ff'"):
+        SPEC.require_same_encoder(replace(SPEC, weights_hash="ff"), mine="a", theirs="b")
+
+
+def test_missing_field_other_schema_and_wrong_value():
+    found = SPEC.to_dict()
+    with pytest.raises(DataError, match=r"^x\.h5: no dim in its attributes"):
+        FeatureSpec.from_dict({k: v for k, v in found.items() if k != "dim"}, where="x.h5")
+    with pytest.raises(DataError, match="schema version 2, this framebank reads 1"):
+        FeatureSpec.from_dict({"schema_version": 2, "renamed": 1}, where="x.h5")
+    with pytest.raises(DataError, match=r"^x\.h5: its attributes"):
+        FeatureSpec.from_dict({**found, "dim": "wide"}, where="x.h5")
+
+
+def test_encoder_in_words():
+    assert SPEC.encoder == "fake/tag (0123456789ab)"
+    assert "RANDOM WEIGHTS" in replace(SPEC, pretrained="").encoder
