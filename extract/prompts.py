@@ -1,0 +1,93 @@
+"""Prompts: sentences made of class names or descriptions, and their embeddings. No model is known here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from framebank.store.errors import DataError
+from framebank.store.labels import LabelSet, class_text
+from framebank.store.prompts import PromptBank
+from framebank.store.spec import FeatureSpec
+
+# ActionCLIP's sixteen (Wang et al. 2021, arXiv 2109.08472), in the order of the published code.
+ACTIONCLIP = (
+    "a photo of action {}",
+    "a picture of action {}",
+    "Human action of {}",
+    "{}, an action",
+    "{} this is an action",
+    "{}, a video of action",
+    "Playing action of {}",
+    "{}",
+    "Playing a kind of action, {}",
+    "Doing a kind of action, {}",
+    "Look, the human is {}",
+    "Can you recognize the action of {}?",
+    "Video classification of {}",
+    "A video of {}",
+    "The man is {}",
+    "The woman is {}",
+)
+
+TEMPLATES: dict[str, tuple[str, ...]] = {"actionclip": ACTIONCLIP, "bare": ("{}",)}
+
+TEXT_KINDS = ("names", "descriptions")
+
+
+class TextEncoder(Protocol):
+    """What this module asks of an encoder."""
+
+    spec: FeatureSpec
+    logit_scale: float
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return un-normalised embeddings (N, D) float32."""
+        ...
+
+
+def read_templates(name: str) -> tuple[str, ...]:
+    """Return the templates of a name in TEMPLATES, or of a text file with one a line, {} where the class goes."""
+    if name in TEMPLATES:
+        return TEMPLATES[name]
+    path = Path(name)
+    if not path.is_file():
+        raise DataError(f"{name!r} is no template set ({', '.join(TEMPLATES)}) and no file of templates")
+    try:
+        lines = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a template file: {error}") from error
+    if not lines:
+        raise DataError(f"{path}: holds no template; expected one a line, with {{}} where the class goes")
+    for line in lines:
+        if line.count("{}") != 1:
+            raise DataError(f"{path}: the template {line!r} does not hold {{}} once, where the class goes")
+    return lines
+
+
+def embed_prompts(
+    labels: LabelSet, encoder: TextEncoder, *, templates: Sequence[str] = ACTIONCLIP, kind: str = "names"
+) -> PromptBank:
+    """Embed each class's name, or each of its descriptions, in every template.
+
+    DataError when descriptions are wanted and a class has none.
+    """
+    if kind not in TEXT_KINDS:
+        raise ValueError(f"kind {kind!r}, expected one of {TEXT_KINDS}")
+    if kind == "descriptions" and not labels.described:
+        bare = next(name for name in labels.names if not labels.descriptions.get(name))
+        raise DataError(f"the class {bare!r} has no description; expected JSON of name to list of descriptions")
+    phrases = [labels.descriptions[name] if kind == "descriptions" else (class_text(name),) for name in labels.names]
+    texts = [template.replace("{}", phrase) for own in phrases for phrase in own for template in templates]
+    return PromptBank(
+        labels=LabelSet(labels.names),
+        texts=tuple(texts),
+        embeddings=encoder.encode_texts(texts),
+        template=np.tile(np.arange(len(templates)), sum(len(own) for own in phrases)),
+        end=np.cumsum([len(own) * len(templates) for own in phrases]),
+        templates=tuple(templates),
+        kind=kind,
+        encoder=encoder.spec,
+        logit_scale=encoder.logit_scale,
+    )

@@ -1,0 +1,23 @@
+"""Which frames of a video are embedded: integer arithmetic on frame counts, nothing else."""
+
+import numpy as np
+import numpy.typing as npt
+
+
+def segment_indices(total: int, num_frames: int) -> npt.NDArray[np.int64]:
+    """Return the centre frame of each of `num_frames` equal segments of a video of `total` frames: (T,) int64.
+
+    These are the test-time indices of TSN (Wang et al., 2016, arXiv 1608.00859). A video with fewer frames than
+    segments repeats frames; `distinct_mask` tells the repeats. Raises ValueError where either number is below 1.
+    """
+    if total < 1 or num_frames < 1:
+        raise ValueError(f"segments need at least 1 frame and 1 segment, got total={total}, num_frames={num_frames}")
+    odd = 2 * np.arange(num_frames, dtype=np.int64) + 1
+    return odd * total // (2 * num_frames)
+
+
+def distinct_mask(indices: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return where a frame is not a repeat of the one before it: indices (T,) -> (T,) bool."""
+    mask = np.ones(len(indices), dtype=np.bool_)
+    mask[1:] = indices[1:] != indices[:-1]
+    return mask

@@ -1,0 +1,450 @@
+"""Videos written here carry the index of each frame as ten black and white bars: what comes back can be read."""
+
+import gc
+import re
+import struct
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from framebank.extract import decode
+from framebank.extract.container import missing_bytes, tagged_seconds
+from framebank.extract.decode import count_frames, decoder_versions, read_clip, read_frames, scan_packets
+from framebank.extract.frames import Frames
+from framebank.extract.sampling import segment_indices
+from framebank.store.errors import DataError
+
+HEIGHT, WIDTH, BITS, TOTAL = 64, 160, 10, 60
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the sample videos are not at {DATA}")
+needs_decord = pytest.mark.skipif(find_spec("decord") is None, reason="decord is not installed")
+
+
+def draw_index(index):
+    bits = [(index >> bit) & 1 for bit in range(BITS)]
+    row = np.repeat(np.array(bits, dtype=np.uint8) * 200 + 25, WIDTH // BITS)  # (W,)
+    return np.broadcast_to(row[None, :, None], (HEIGHT, WIDTH, 3)).copy()  # (H, W, 3)
+
+
+def read_index(image):
+    bars = image.reshape(HEIGHT, BITS, WIDTH // BITS, 3).mean(axis=(0, 2, 3))  # (BITS,)
+    return sum(1 << bit for bit, bar in enumerate(bars) if bar > 128)
+
+
+def write_video(path, images, *, codec="libx264", pts=None, rate=25, header=None, **options):
+    if codec == "libx264":
+        options = {"g": "12", "bf": "2", "sc_threshold": "0", "preset": "veryfast", **options}
+    with av.open(str(path), "w", options=header or {}) as container:
+        try:
+            stream = container.add_stream(codec, rate=rate, options=options)
+        except (av.FFmpegError, ValueError):
+            pytest.skip(f"no encoder {codec} in this build of PyAV")
+        stream.height, stream.width, stream.pix_fmt = *images[0].shape[:2], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000 if pts else rate)
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709" if "colorspace" in options else None)
+            frame.pts = pts[index] if pts else index
+            frame.time_base = stream.codec_context.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def write_indexed(path, *, total=TOTAL, **options):
+    return write_video(path, [draw_index(index) for index in range(total)], **options)
+
+
+def irregular_times():
+    return np.cumsum(np.random.default_rng(0).integers(5, 90, TOTAL)).tolist()
+
+
+WRITERS = {
+    "mp4 with B-frames": lambda folder: write_indexed(folder / "b.mp4"),
+    "mp4 of one group of pictures": lambda folder: write_indexed(folder / "one.mp4", g="250"),
+    "mp4 with open groups": lambda folder: write_indexed(
+        folder / "open.mp4", **{"x264-params": "open-gop=1:keyint=12"}
+    ),
+    "mp4 with irregular times": lambda folder: write_indexed(folder / "vfr.mp4", pts=irregular_times()),
+    "fragmented mp4": lambda folder: write_indexed(
+        folder / "fragment.mp4", header={"movflags": "frag_keyframe+empty_moov"}
+    ),
+    "mov of hevc": lambda folder: write_indexed(
+        folder / "hevc.mov", codec="libx265", **{"x265-params": "keyint=12:open-gop=0:log-level=none"}
+    ),
+    "mkv": lambda folder: write_indexed(folder / "h264.mkv"),
+    "mkv that starts late": lambda folder: write_indexed(
+        folder / "late.mkv", pts=[5000 + 40 * index for index in range(TOTAL)]
+    ),
+    "mpeg4 avi": lambda folder: write_indexed(folder / "mpeg4.avi", codec="mpeg4", g="12", bf="2"),
+    "vp9 webm": lambda folder: write_indexed(
+        folder / "vp9.webm", codec="libvpx-vp9", g="12", deadline="realtime", **{"cpu-used": "8"}
+    ),
+    "vp8 webm": lambda folder: write_indexed(
+        folder / "vp8.webm", codec="libvpx", g="12", deadline="realtime", **{"auto-alt-ref": "1", "lag-in-frames": "16"}
+    ),
+    "mpeg-ts": lambda folder: write_indexed(folder / "h264.ts"),
+}
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def video(request, tmp_path_factory):
+    return WRITERS[request.param](tmp_path_factory.mktemp("videos"))
+
+
+@pytest.fixture(scope="module")
+def mp4(tmp_path_factory):
+    return write_indexed(tmp_path_factory.mktemp("mp4") / "plain.mp4")
+
+
+def test_every_index_in_random_order(video):
+    order = np.random.default_rng(1).permutation(np.repeat(np.arange(TOTAL), 2))
+    frames = read_frames(video, order)
+    assert [read_index(image) for image in frames.data] == order.tolist()
+    assert frames.indices.tolist() == order.tolist()
+    assert frames.decoder == "pyav"
+    assert count_frames(video) == TOTAL
+
+
+@pytest.mark.parametrize("wanted", [[0], [TOTAL - 1], [25, 13], [11, 12], [47, 48, 47]])
+def test_few_frames(video, wanted):
+    whole = read_frames(video, np.arange(TOTAL))
+    few = read_frames(video, np.array(wanted))
+    np.testing.assert_array_equal(few.data, whole.data[wanted])
+    np.testing.assert_allclose(few.timestamps, whole.timestamps[wanted], rtol=0, atol=1e-9)
+
+
+def test_times_start_at_the_first_frame(video):
+    times = read_frames(video, np.arange(TOTAL)).timestamps
+    expected = np.arange(TOTAL) / 25
+    if video.stem == "vfr":
+        expected = (np.array(irregular_times()) - irregular_times()[0]) / 1000
+    np.testing.assert_allclose(times, expected, rtol=0, atol=1.1e-3)
+
+
+@pytest.mark.parametrize(
+    ("writer", "doubt"),
+    [
+        ("mp4 with B-frames", ""),
+        ("mp4 with irregular times", ""),
+        ("mkv that starts late", ""),
+        ("mov of hevc", ""),
+        ("mp4 with open groups", "may refer to earlier frames"),
+        ("mpeg4 avi", "not known to be frames"),
+        ("vp8 webm", "not known to be frames"),
+        ("mpeg-ts", "not known to be frames"),
+    ],
+)
+def test_where_random_access_is_proven(tmp_path, writer, doubt):
+    found = scan_packets(WRITERS[writer](tmp_path)).doubt
+    assert doubt in found
+    assert bool(found) == bool(doubt)
+
+
+def test_distant_frames_are_reached_from_key_frames(mp4, monkeypatch):
+    decoded = []
+    visits = decode._decode_visits
+    monkeypatch.setattr(decode, "_decode_visits", lambda *a, **k: (decoded.append(p[0]) or p for p in visits(*a, **k)))
+    frames = read_frames(mp4, np.array([50, 2]))
+    assert [read_index(image) for image in frames.data] == [50, 2]
+    assert decoded == [0, 1, 2, 48, 49, 50]
+
+
+def test_a_wrong_landing_falls_back_to_the_start(mp4, monkeypatch):
+    scan = decode.scan_packets
+
+    def scan_shifted(path):
+        packets = scan(path)
+        return replace(packets, key_pts=packets.key_pts + packets.pts[1] - packets.pts[0])
+
+    monkeypatch.setattr(decode, "scan_packets", scan_shifted)
+    assert [read_index(image) for image in read_frames(mp4, np.array([50, 2])).data] == [50, 2]
+
+
+@needs_decord
+def test_decord_gives_the_same_where_proven(video):
+    if doubt := scan_packets(video).doubt:
+        with pytest.raises(DataError, match=re.escape(f"decord is not proven right on this file: {doubt}")):
+            read_clip(video, lambda total: segment_indices(total, 8), decoder="decord")
+        return
+    order = np.random.default_rng(1).permutation(TOTAL)
+    frames = read_frames(video, order, decoder="decord")
+    assert [read_index(image) for image in frames.data] == order.tolist()
+    assert frames.decoder == "decord"
+    np.testing.assert_allclose(frames.timestamps, read_frames(video, order).timestamps)
+
+
+def test_a_clip_is_sampled_by_its_number_of_frames(video):
+    frames = read_clip(video, lambda total: segment_indices(total, 8))
+    assert [read_index(image) for image in frames.data] == segment_indices(TOTAL, 8).tolist()
+
+
+@pytest.mark.parametrize("lie", [-7, 5, 40])
+def test_a_wrong_estimate_is_sampled_again(mp4, monkeypatch, lie):
+    scan = decode.scan_packets
+    monkeypatch.setattr(
+        decode, "scan_packets", lambda path: replace(scan(path), count=TOTAL + lie, pts=np.arange(0), doubt="a lie")
+    )
+    asked = []
+    frames = read_clip(mp4, lambda total: asked.append(total) or segment_indices(total, 8))
+    assert asked == [TOTAL + lie, TOTAL]
+    assert [read_index(image) for image in frames.data] == segment_indices(TOTAL, 8).tolist()
+
+
+@pytest.mark.parametrize("told", [TOTAL - 20, TOTAL + 2])
+def test_an_avi_header_may_lie(tmp_path, told):
+    path = write_indexed(tmp_path / "lie.avi", codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    content[(place := content.index(b"avih") + 8 + 16) : place + 4] = struct.pack("<I", told)
+    content[(place := content.index(b"strh") + 8 + 32) : place + 4] = struct.pack("<I", told)
+    path.write_bytes(content)
+    assert count_frames(path) == TOTAL
+    assert read_index(read_frames(path, np.array([TOTAL - 1])).data[0]) == TOTAL - 1
+
+
+@pytest.mark.parametrize("tagged", [{}, {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}])
+def test_red_is_red(tmp_path, tagged):
+    red = np.zeros((720, 1280, 3), dtype=np.uint8)
+    red[..., 0] = 220
+    path = write_video(tmp_path / "red.mp4", [red] * 3, **tagged)
+    np.testing.assert_allclose(read_frames(path, np.array([1])).data.mean(axis=(0, 1, 2)), [220, 0, 0], atol=12)
+
+
+@pytest.mark.parametrize(("matrix", "turns"), [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)])
+def test_rotation_is_applied(tmp_path, matrix, turns):
+    path = write_indexed(tmp_path / "turned.mp4", total=3)
+    upright = read_frames(path, np.arange(3)).data
+    a, b, c, d = (value << 16 for value in matrix)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 44
+    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    turned = read_frames(path, np.arange(3)).data
+    np.testing.assert_array_equal(turned, np.rot90(upright, turns, axes=(1, 2)))
+
+
+def test_frames_check_themselves():
+    data, times, indices = np.zeros((2, 4, 4, 3), np.uint8), np.zeros(2), np.arange(2)
+    frames = Frames(data=data, timestamps=times, indices=indices, decoder="pyav")
+    assert repr(frames) == "Frames(data=(2, 4, 4, 3), timestamps=(2,), indices=(2,), decoder='pyav')"
+    assert len(frames) == 2
+    for change in ({"data": data[..., 0]}, {"timestamps": times[:1]}, {"indices": indices.astype(np.int32)}):
+        with pytest.raises(ValueError, match=next(iter(change))):
+            replace(frames, **change)
+
+
+# --- what cannot be read is refused, with the reason -------------------------------------------------------
+
+
+def refuse(path, *, reason):
+    for call in (lambda: read_clip(path, lambda total: segment_indices(total, 16)), lambda: count_frames(path)):
+        with pytest.raises(DataError, match=reason) as caught:
+            call()
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "\n" not in str(caught.value)
+
+
+def test_missing_file(tmp_path):
+    refuse(tmp_path / "absent.mp4", reason="there is no such file")
+
+
+def test_empty_file(tmp_path):
+    path = tmp_path / "empty.mp4"
+    path.touch()
+    refuse(path, reason="the file is empty, 0 bytes")
+
+
+def test_text_is_not_a_video(tmp_path):
+    path = tmp_path / "text.mp4"
+    path.write_text("not a video\n" * 300)
+    refuse(path, reason="not a video")
+
+
+def test_sound_alone(tmp_path):
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+        sound.sample_rate = 16000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+    refuse(path, reason="no video stream, it holds audio")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("index-last.mp4", {}),
+        ("index-first.mp4", {"header": {"movflags": "faststart"}}),
+        ("fragment.mp4", {"header": {"movflags": "frag_keyframe+empty_moov"}}),
+        ("h264.mkv", {}),
+        ("mpeg4.avi", {"codec": "mpeg4"}),
+    ],
+)
+def test_cut_short(tmp_path, name, options, share):
+    path = write_indexed(tmp_path / name, **options)
+    assert missing_bytes(path) == 0
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    if name == "mpeg4.avi" and share == 0.95:
+        pytest.skip("what is gone is the index at the end, every frame is there")
+    refuse(path, reason="the file is cut short")
+
+
+def test_a_note_behind_the_video_is_no_loss(tmp_path, mp4):
+    path = tmp_path / "note.mp4"
+    path.write_bytes(mp4.read_bytes() + struct.pack(">I", 5000) + b"free" + bytes(10))
+    assert missing_bytes(path) > 0
+    assert count_frames(path) == TOTAL
+
+
+def test_the_end_never_arrived(tmp_path):
+    path = write_indexed(tmp_path / "hole.avi", codec="mpeg4")
+    content = path.read_bytes()
+    there = int(0.7 * len(content))
+    path.write_bytes(content[:there] + bytes(len(content) - there))
+    refuse(path, reason=rf"a part of the video is lost: \d+ of {TOTAL} frames are there")
+
+
+@pytest.mark.parametrize(("name", "options"), [("noise.avi", {"codec": "mpeg4", "b": "2000000"}), ("noise.mp4", {})])
+def test_damage_in_the_middle(tmp_path, name, options):
+    texture = np.random.default_rng(0).integers(0, 256, (TOTAL, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    path = write_video(tmp_path / name, list(texture), g="250", **options)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4000] = np.random.default_rng(1).bytes(4000)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"frame \d+ is damaged|decoding fails after frame \d+: "):
+        read_frames(path, np.arange(TOTAL - 1))
+
+
+@pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
+def test_index_past_the_end(mp4, decoder):
+    with pytest.raises(DataError, match=f"frame {TOTAL} was asked for, {TOTAL} frames decode"):
+        read_frames(mp4, np.array([3, TOTAL]), decoder=decoder)
+
+
+@pytest.mark.parametrize("indices", [[], [-1], [[0]], [0.5]])
+def test_indices_that_are_none(mp4, indices):
+    with pytest.raises(ValueError, match="indices must be"):
+        read_frames(mp4, np.array(indices))
+
+
+def test_unknown_decoder(mp4):
+    with pytest.raises(DataError, match="no decoder is named 'opencv'; there are auto, pyav, decord"):
+        read_frames(mp4, np.array([0]), decoder="opencv")
+
+
+def test_without_decord(mp4, monkeypatch):
+    monkeypatch.setitem(sys.modules, "decord", None)
+    assert len(read_frames(mp4, np.array([0]))) == 1
+    with pytest.raises(DataError, match="decord is not installed"):
+        read_frames(mp4, np.array([0]), decoder="decord")
+
+
+def test_versions():
+    assert decoder_versions() == decoder_versions(decoder="pyav") == f"pyav {av.__version__}"
+
+
+def test_nothing_is_printed(tmp_path, mp4, capfd):
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(mp4.read_bytes()[:500])
+    refuse(path, reason="cut short")
+    read_frames(mp4, np.array([0]))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("tags", "seconds"), [({"DURATION": "01:02:03.500000000"}, 3723.5), ({}, 0), ({"DURATION": "?"}, 0)]
+)
+def test_tagged_seconds(tags, seconds):
+    assert tagged_seconds(tags) == seconds
+
+
+def test_threads_side_by_side(mp4, tmp_path):
+    paths = [mp4, write_indexed(tmp_path / "a.avi", codec="mpeg4"), write_indexed(tmp_path / "a.mkv")] * 8
+    with ThreadPoolExecutor(4) as pool:
+        clips = list(pool.map(lambda path: read_clip(path, lambda total: segment_indices(total, 16)), paths))
+    for clip in clips:
+        assert [read_index(image) for image in clip.data] == segment_indices(TOTAL, 16).tolist()
+
+
+# --- real videos --------------------------------------------------------------------------------------------
+
+UCF = sorted(DATA.glob("ucf101-mini/*/*.avi"))
+SAMPLES = sorted(path for path in DATA.glob("decoders/*.*") if path.name != "corrupted.mp4")
+TURNS = {"video_90": -1, "video_180": 2, "video_270": 1}
+
+
+def decode_everything(path):
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+@pytest.mark.slow
+@needs_data
+@pytest.mark.parametrize("path", [*UCF, *SAMPLES], ids=lambda path: path.name)
+def test_real_video_against_decoding_everything(path):
+    everything = np.rot90(decode_everything(path), TURNS.get(path.stem, 0), axes=(1, 2))
+    assert count_frames(path) == len(everything)
+    clip = read_clip(path, lambda total: segment_indices(total, 16))
+    np.testing.assert_array_equal(clip.indices, segment_indices(len(everything), 16))
+    np.testing.assert_array_equal(clip.data, everything[clip.indices])
+    assert (np.diff(clip.timestamps)[np.diff(clip.indices) > 0] > 0).all()
+    for index in np.random.default_rng(0).integers(0, len(everything), 3):
+        np.testing.assert_array_equal(read_frames(path, np.array([index])).data[0], everything[index])
+
+
+@pytest.mark.slow
+@needs_data
+@needs_decord
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_real_video_by_decord_where_proven(path):
+    if scan_packets(path).doubt:
+        pytest.skip(scan_packets(path).doubt)
+    everything = np.rot90(decode_everything(path), TURNS.get(path.stem, 0), axes=(1, 2))
+    clip = read_clip(path, lambda total: segment_indices(total, 16), decoder="decord")
+    assert np.abs(clip.data.astype(int) - everything[clip.indices]).max() <= 3
+
+
+@pytest.mark.slow
+@needs_data
+def test_real_damage():
+    refuse(DATA / "decoders" / "corrupted.mp4", reason=r"decoding fails after frame \d+: Invalid data found")
+
+
+@pytest.mark.slow
+@needs_data
+@needs_decord
+def test_many_threads_and_both_decoders():
+    proven = [path for path in SAMPLES if not scan_packets(path).doubt]
+    jobs = [job for clip, path in zip(UCF, proven * 9, strict=False) for job in ((clip, "auto"), (path, "decord"))]
+    with ThreadPoolExecutor(4) as pool:
+        clips = pool.map(lambda job: read_clip(job[0], lambda total: segment_indices(total, 16), decoder=job[1]), jobs)
+        assert [len(clip) for clip in clips] == [16] * len(jobs)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
+def test_memory_stays_flat(mp4, decoder):
+    def resident_mib():
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) / 256
+
+    def read_many(count):
+        for _ in range(count):
+            read_clip(mp4, lambda total: segment_indices(total, 16), decoder=decoder)
+        return resident_mib()
+
+    settled = read_many(100)
+    assert read_many(400) - settled < 8

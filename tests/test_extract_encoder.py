@@ -1,0 +1,138 @@
+"""The encoder: the right weights under the right config, its own preprocessing, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from framebank.extract import encoder as module
+from framebank.extract.encoder import LOCAL_MODELS, Encoder, encoder_like, resolve_device
+from framebank.store import DataError
+
+SMALL = "RN50"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Encoder:
+    return Encoder("demo", device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    """Four frames (4, 90, 120, 3) of smooth colour, no two alike."""
+    ramp = np.linspace(0, 255, 90 * 120 * 3).reshape(90, 120, 3)
+    return np.stack([np.roll(ramp, shift, axis=(0, 2)) for shift in range(4)]).astype(np.uint8)
+
+
+def test_embeddings_are_those_of_open_clip(demo: Encoder, frames: np.ndarray) -> None:
+    config, weights = LOCAL_MODELS["demo"]
+    plain, _, preprocess = open_clip.create_model_and_transforms(config.stem, pretrained=str(weights))
+    with torch.inference_mode():
+        pixels = torch.stack([preprocess(Image.fromarray(frame)) for frame in frames])
+        images = plain.eval().encode_image(pixels).numpy()
+        texts = plain.encode_text(open_clip.get_tokenizer(config.stem)(["a person sitting", "a red shirt"])).numpy()
+    assert torch.equal(demo.preprocess(frames), pixels)
+    np.testing.assert_allclose(demo.encode_frames(pixels), images, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(demo.encode_texts(["a person sitting", "a red shirt"]), texts, rtol=1e-4, atol=1e-5)
+    assert demo.logit_scale == pytest.approx(float(plain.logit_scale.detach().exp()))
+    assert demo.spec.dim == images.shape[1]
+
+
+def test_a_frame_does_not_depend_on_its_batch(demo: Encoder, frames: np.ndarray) -> None:
+    pixels = demo.preprocess(frames)
+    together = demo.encode_frames(pixels)
+    np.testing.assert_array_equal(together[::-1], demo.encode_frames(pixels.flip(0)))
+
+
+def test_bf16_is_close_to_fp32_and_says_so(demo: Encoder, frames: np.ndarray) -> None:
+    half = Encoder("demo", device="cpu", precision="bf16")
+    a, b = demo.encode_frames(demo.preprocess(frames)), half.encode_frames(half.preprocess(frames))
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert cosine.min() > 0.99
+    assert (demo.spec.precision, half.spec.precision) == ("cpu-fp32", "cpu-bf16")
+    assert demo.spec.weights_hash == half.spec.weights_hash
+
+
+def test_a_checkpoint_file_is_the_same_encoder_under_any_name(demo: Encoder, tmp_path: Path) -> None:
+    state = torch.load(LOCAL_MODELS["demo"][1], weights_only=True)
+    save_file({name: tensor.float().contiguous() for name, tensor in state.items()}, tmp_path / "w.safetensors")
+    named = Encoder(LOCAL_MODELS["demo"][0].stem, str(tmp_path / "w.safetensors"), device="cpu", precision="fp32")
+    assert named.spec.weights_hash == demo.spec.weights_hash
+    assert named.spec.pretrained == str(tmp_path / "w.safetensors")
+    assert encoder_like(named.spec, device="cpu").spec.weights_hash == demo.spec.weights_hash
+    (tmp_path / "w.safetensors").unlink()
+    with pytest.raises(DataError, match=r"w\.safetensors"):
+        encoder_like(named.spec)
+
+
+def test_other_weights_under_the_same_path_are_noticed(tmp_path: Path) -> None:
+    state = torch.load(LOCAL_MODELS["demo"][1], weights_only=True)
+    state = {name: tensor.float().contiguous() for name, tensor in state.items()}
+    save_file(state, tmp_path / "w.safetensors")
+    spec = Encoder(LOCAL_MODELS["demo"][0].stem, str(tmp_path / "w.safetensors")).spec
+    save_file({**state, "logit_scale": state["logit_scale"] + 1}, tmp_path / "w.safetensors")
+    with pytest.raises(DataError, match="weights_hash"):
+        encoder_like(spec)
+
+
+def test_random_weights_are_the_same_every_time_and_known_as_such() -> None:
+    before = torch.random.get_rng_state()
+    first, second = Encoder(SMALL), Encoder(SMALL)
+    assert first.random_weights
+    assert first.spec.pretrained == ""
+    assert first.spec.weights_hash == second.spec.weights_hash
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_openai_tags_get_the_activation_they_were_trained_with() -> None:
+    assert module._needs_quick_gelu("ViT-B-16", "openai")
+    assert not module._needs_quick_gelu("ViT-B-16-quickgelu", "openai")
+    assert not module._needs_quick_gelu("ViT-B-16", "laion2b_s34b_b88k")
+
+
+def test_openai_files_are_refused_under_a_config_without_quick_gelu(tmp_path: Path) -> None:
+    path = tmp_path / "ViT-B-32.pt"
+    torch.save({"visual.proj": torch.zeros(2, 2), "input_resolution": torch.tensor(224)}, path)
+    with pytest.raises(DataError, match="need quick-GELU, which ViT-B-32 has not; use ViT-B-32-quickgelu"):
+        Encoder("ViT-B-32", str(path))
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "told"),
+    [
+        ("ViT-B-61", None, "no model 'ViT-B-61' in open_clip; the nearest names: .*ViT-B-16"),
+        ("demmo", None, "demo"),
+        ("ViT-B-16", "opneai", "neither a tag of ViT-B-16 .*openai.* nor a checkpoint file"),
+    ],
+)
+def test_what_is_not_known_is_said(model: str, pretrained: str | None, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        Encoder(model, pretrained)
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_file({"visual.conv1.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "w.safetensors")
+    with pytest.raises(DataError, match="cannot be loaded into RN50"):
+        Encoder(SMALL, str(tmp_path / "w.safetensors"))
+
+
+def test_devices_and_precisions_that_are_not_there() -> None:
+    with pytest.raises(DataError, match="'tpu'"):
+        resolve_device("tpu")
+    with pytest.raises(DataError, match="cuda:99"):
+        resolve_device("cuda:99")
+    with pytest.raises(DataError, match="int3"):
+        Encoder("demo", precision="int3")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_cuda_gives_the_embeddings_of_the_cpu(demo: Encoder, frames: np.ndarray) -> None:
+    on_gpu = Encoder("demo", device="cuda")
+    a, b = demo.encode_frames(demo.preprocess(frames)), on_gpu.encode_frames(on_gpu.preprocess(frames))
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert cosine.min() > 0.99
+    assert on_gpu.spec.precision == "cuda-fp16"
