@@ -1,0 +1,65 @@
+"""The pre-norm residual attention block of CLIP's own transformers, with a mask over frames."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class QuickGelu(nn.Module):
+    """The activation that OpenAI's CLIP was trained with: x * sigmoid(1.702 x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply elementwise; the shape stays."""
+        return F.silu(1.702 * x) / 1.702
+
+
+class AttentionBlock(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)); masked frames are never attended to."""
+
+    def __init__(self, dim: int, *, num_heads: int, norm_eps: float = 1e-5) -> None:
+        super().__init__()
+        if dim % num_heads:
+            raise ValueError(f"dim ({dim}) must be divisible by num_heads ({num_heads})")
+        self.num_heads = num_heads
+        self.attention_norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.mlp_norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), QuickGelu(), nn.Linear(4 * dim, dim))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Mix frames x (B, T, D), mask (B, T) true where real -> (B, T, D)."""
+        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, H, D/H)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # 3 x (B, H, T, D/H)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
+        x = x + self.out(attended.transpose(1, 2).flatten(2))  # (B, T, D)
+        mixed: Tensor = x + self.mlp(self.mlp_norm(x))
+        return mixed
+
+
+def heads_for(dim: int, *, width: int = 64) -> int:
+    """Return CLIP's number of attention heads, one for every `width` channels, or the nearest fewer that divide dim."""
+    return next(number for number in range(max(1, dim // width), 0, -1) if dim % number == 0)
+
+
+def positions_for(table: Tensor, mask: Tensor) -> Tensor:
+    """Return the positions of packed frames, mask (B, T) -> (T, D) or (B, T, D).
+
+    They are the table's first rows; a video with more real frames than rows has all of them, stretched.
+    """
+    num_frames, last = mask.shape[1], len(table) - 1
+    if num_frames <= len(table):
+        return table[:num_frames]
+    spacing = (last / (mask.sum(1, keepdim=True) - 1).clamp(min=1)).clamp(max=1)  # (B, 1)
+    place = (torch.arange(num_frames, device=mask.device) * spacing).clamp(max=last)  # (B, T)
+    below = place.long()
+    return table[below].lerp(table[(below + 1).clamp(max=last)], (place - below).unsqueeze(-1))  # (B, T, D)
+
+
+def initialise(module: nn.Module, *, std: float = 0.02) -> None:
+    """Draw linear and embedding weights from N(0, std), set biases to zero: BERT's and ActionCLIP's start."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.normal_(part.weight, std=std)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)

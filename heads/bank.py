@@ -1,0 +1,80 @@
+"""Bank: the embeddings of some videos, whole in memory, with what a batch needs beside them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.labels import LabelSet
+from framebank.store.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Bank:
+    """x (V, T, D) float16 as stored, mask (V, T) true where a frame is real, target (V,) or -1 where not labelled.
+
+    `num_listed` is how many videos were asked for; those without an embedding are not in the bank.
+    """
+
+    video_ids: tuple[str, ...]
+    x: Tensor
+    mask: Tensor
+    target: Tensor
+    num_listed: int
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def __repr__(self) -> str:
+        return f"Bank(x={tuple(self.x.shape)} {self.x.dtype} on {self.x.device}, {self.num_listed} listed)"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the bank lies."""
+        return self.x.device
+
+    @property
+    def num_bytes(self) -> int:
+        """How much memory the embeddings take."""
+        return self.x.numel() * self.x.element_size()
+
+
+def load_bank(store: FeatureStore, manifest: Manifest, labels: LabelSet | None, *, device: torch.device) -> Bank:
+    """Read the videos of `manifest` that the store holds; DataError when it holds none.
+
+    A frame that repeats the one before it (a video shorter than the number of frames) is masked out. The bank goes to
+    the device when it fits into half of its free memory, else it stays in the host's.
+    """
+    present = {video_id: position for position, video_id in enumerate(store.ids)}
+    videos = [video for video in manifest.videos if video.video_id in present]
+    if not videos:
+        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding")
+    data, indices, ends = store.read_packed()
+    starts = np.concatenate([[0], ends[:-1]])
+    chosen = np.array([present[video.video_id] for video in videos])
+    counts = (ends - starts)[chosen]
+    rows = starts[chosen, None] + np.arange(counts.max())  # (V, T)
+    real = np.arange(counts.max()) < counts[:, None]
+    rows = np.where(real, rows, starts[chosen, None])
+    repeats = np.zeros_like(real)
+    repeats[:, 1:] = indices[rows[:, 1:]] == indices[rows[:, :-1]]
+    target = [labels.index(video.label) if labels and video.label else -1 for video in videos]
+    x = torch.from_numpy(data[rows])  # (V, T, D)
+    place = device if _fits(x, device) else torch.device("cpu")
+    return Bank(
+        video_ids=tuple(video.video_id for video in videos),
+        x=x.to(place),
+        mask=torch.from_numpy(real & ~repeats).to(place),
+        target=torch.tensor(target).to(place),
+        num_listed=len(manifest),
+    )
+
+
+def _fits(x: Tensor, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return x.numel() * x.element_size() < free / 2

@@ -1,0 +1,30 @@
+"""Conv1d: a convolution over time for each channel of its own."""
+
+import torch
+from torch import Tensor, nn
+
+from framebank.heads.masking import masked_mean, pack
+
+
+class Conv1d(nn.Module):
+    """ActionCLIP's Conv_1D (Wang et al. 2021, arXiv 2109.08472): depthwise convolution, residual, mean.
+
+    Starts as a temporal shift (TSM): a quarter of the channels comes from the frame before, a quarter from the frame
+    after. The published code scrambles time and channels at the input; here the axes are right.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(dim, dim, 3, padding=1, groups=dim, bias=False)
+        quarter = dim // 4
+        with torch.no_grad():
+            self.conv.weight.zero_()  # (D, 1, 3)
+            self.conv.weight[:quarter, 0, 0] = 1
+            self.conv.weight[quarter : dim - quarter, 0, 1] = 1
+            self.conv.weight[dim - quarter :, 0, 2] = 1
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        x, mask = pack(x, mask)
+        mixed = self.conv(x.transpose(1, 2)).transpose(1, 2)  # (B, T, D)
+        return masked_mean(x + mixed, mask)

@@ -1,0 +1,92 @@
+"""Evaluation: what a run, or texts alone, are worth on a split, and the files that say so."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framebank.heads.bank import Bank, load_bank
+from framebank.heads.metrics import measure
+from framebank.heads.model import Model
+from framebank.heads.predict import Predictions, predict
+from framebank.heads.protocol import made_by
+from framebank.heads.run import Run
+from framebank.heads.zeroshot import zero_shot_model
+from framebank.store.features import FeatureStore
+from framebank.store.files import write_text
+from framebank.store.labels import LabelSet
+from framebank.store.manifest import Manifest
+from framebank.store.prompts import PromptBank
+
+
+def evaluate_run(
+    run: Run, store: FeatureStore, manifest: Manifest, *, split: str, device: torch.device, folder: Path
+) -> dict[str, Any]:
+    """Score the videos of `manifest`, write metrics.json and predictions.npz into `folder`, return the metrics.
+
+    DataError where the store was made otherwise than the one the run was trained on, or has classes that it lacks.
+    """
+    run.spec.require_equal(store.spec, mine=folder, theirs=store.path)
+    predictions, bank = _score(run.model, LabelSet(run.labels), store, manifest, where=folder, device=device)
+    facts = made_by(
+        spec=store.spec,
+        bank=bank,
+        split=split,
+        recipe=run.recipe,
+        texts=run.trained_on["texts"],
+        templates=run.trained_on["templates"],
+        scoring=run.recipe.scoring if run.trained_on["templates"] else None,
+        run=str(folder),
+        store=str(store.path),
+    )
+    report = _report(predictions, bank, facts)
+    predictions.write(folder / "predictions.npz")
+    write_text(folder / "metrics.json", json.dumps(report, indent=1))
+    return report
+
+
+def evaluate_zero_shot(
+    prompts: PromptBank,
+    store: FeatureStore,
+    manifest: Manifest,
+    *,
+    split: str,
+    scoring: str,
+    device: torch.device,
+    run: Run | None = None,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """Score the videos of `manifest` by the texts of the classes: pooled by their mean, or by the head of a run.
+
+    DataError where the run was trained on features made otherwise, or with a classifier that is not of texts.
+    """
+    if run:
+        run.spec.require_equal(store.spec, mine=folder, theirs=store.path)
+        model = run.with_prompts(prompts, where=folder, scoring=scoring).model
+    else:
+        model = zero_shot_model(prompts, scoring=scoring)
+    predictions, bank = _score(model, prompts.labels, store, manifest, where="the set of classes", device=device)
+    facts = made_by(
+        spec=store.spec,
+        bank=bank,
+        split=split,
+        prompts=prompts,
+        scoring=scoring,
+        head=run.recipe.head if run else "mean",
+        run=str(folder) if folder else None,
+        store=str(store.path),
+    )
+    return {"texts": prompts.kind, "scoring": scoring, **_report(predictions, bank, facts)}
+
+
+def _score(
+    model: Model, labels: LabelSet, store: FeatureStore, manifest: Manifest, *, where: object, device: torch.device
+) -> tuple[Predictions, Bank]:
+    labels.require_covers(manifest.labels, mine=where, theirs=store.path)
+    bank = load_bank(store, manifest, labels, device=device)
+    return predict(model, bank, labels=labels.names, device=device), bank
+
+
+def _report(predictions: Predictions, bank: Bank, facts: dict[str, Any]) -> dict[str, Any]:
+    return {**measure(predictions), "videos_listed": bank.num_listed, "made_by": facts}

@@ -1,0 +1,108 @@
+"""TrainingJob: from a store and a recipe to a run."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from framebank.heads.bank import Bank, load_bank
+from framebank.heads.model import build_model
+from framebank.heads.recipe import Recipe
+from framebank.heads.run import Run
+from framebank.heads.train import Epoch, fit
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.files import require_new_folder
+from framebank.store.labels import LabelSet
+from framebank.store.manifest import Manifest
+from framebank.store.prompts import PromptBank
+
+
+class TrainingJob:
+    """One training: its videos drawn, its bank in memory, its model built; then `epochs`, then `save`.
+
+    `manifest` holds the training videos; with `recipe.shots` that many of each class are drawn. The epoch is chosen on
+    `val_split`, or the split "val" where there is one, or a part of the training videos; with shots, and with no such
+    videos, the last epoch is kept. The classes are those of the prompts, of `labels`, or the labels that occur.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        manifest: Manifest,
+        recipe: Recipe,
+        *,
+        val_split: str | None = None,
+        labels: LabelSet | None = None,
+        prompts: PromptBank | None = None,
+        device: torch.device,
+    ) -> None:
+        self.store = store
+        self.recipe = recipe
+        self.prompts = prompts
+        self.device = device
+        train, val = _draw(store, manifest, recipe, val_split=val_split)
+        self.labels = prompts.labels if prompts else labels or LabelSet(train.labels)
+        self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
+        self.train = load_bank(store, train, self.labels, device=device)
+        self.val: Bank | None = None
+        if val:
+            self.labels.require_covers(val.labels, mine="the set of classes", theirs="the validation videos")
+            self.val = load_bank(store, val, self.labels, device=device)
+        self.model = build_model(recipe, dim=store.spec.dim, num_classes=len(self.labels), prompts=prompts)
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train, yielding each epoch."""
+        return fit(self.model, self.recipe, self.train, val=self.val, prompts=self.prompts, device=self.device)
+
+    def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
+        """Write the run into `folder` and return it."""
+        require_new_folder(folder, what="run")
+        best = max((epoch.val_top1 for epoch in log), default=math.nan)
+        trained_on = {
+            "train_videos": len(self.train),
+            "val_videos": len(self.val) if self.val else 0,
+            "val_top1": None if math.isnan(best) else best,
+            "classes": len(self.labels),
+            "texts": self.prompts.kind if self.prompts else None,
+            "templates": list(self.prompts.templates) if self.prompts else None,
+        }
+        where = str(self.store.path.absolute())
+        run = Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on)
+        run.write(folder, log=log)
+        return run
+
+
+def require_free(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds a run, or that cannot hold one: DataError."""
+    if (folder / "checkpoint.safetensors").exists() and not overwrite:
+        raise DataError(f"{folder}: already holds a run; choose another folder, or --overwrite")
+    require_new_folder(folder, what="run")
+
+
+def _draw(
+    store: FeatureStore, manifest: Manifest, recipe: Recipe, *, val_split: str | None
+) -> tuple[Manifest, Manifest | None]:
+    train, val = _embedded(store, manifest), Manifest(())
+    if val_split or (not recipe.shots and "val" in store.manifest.split_sizes):
+        val = _embedded(store, store.manifest.split(val_split or "val"))
+        seen = {video.video_id for video in val.videos}
+        train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
+        if not train.videos:
+            raise DataError(
+                f"{store.path}: every training video is one of the validation videos too; name other splits"
+            )
+    elif not recipe.shots:
+        train, val = train.held_out(recipe.val_fraction, seed=recipe.seed)
+    if recipe.shots:
+        train = train.few_shot(recipe.shots, seed=recipe.seed)
+    return train, val if val.videos else None
+
+
+def _embedded(store: FeatureStore, manifest: Manifest) -> Manifest:
+    """The labelled videos that have an embedding."""
+    found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
+    if not found.videos:
+        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding and a label")
+    return found

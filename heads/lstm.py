@@ -1,0 +1,19 @@
+"""Lstm: a recurrent network over the frames."""
+
+from torch import Tensor, nn
+
+from framebank.heads.masking import masked_mean, pack
+
+
+class Lstm(nn.Module):
+    """ActionCLIP's LSTM (Wang et al. 2021, arXiv 2109.08472): one layer, one direction, residual, mean."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(dim, dim, batch_first=True)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        x, mask = pack(x, mask)  # what follows the last real frame cannot reach back to it
+        states, _ = self.lstm(x)  # (B, T, D)
+        return masked_mean(x + states, mask)

@@ -1,0 +1,20 @@
+"""Mean: the average of the frames; the baseline of every table."""
+
+from torch import Tensor, nn
+
+from framebank.heads.masking import masked_mean
+
+
+class Mean(nn.Module):
+    """ActionCLIP's meanP (Wang et al. 2021, arXiv 2109.08472), and CLIP's own way with video. No parameters.
+
+    Blind to the order of the frames.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        return masked_mean(x, mask)

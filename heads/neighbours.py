@@ -1,0 +1,81 @@
+"""Neighbours: pooled embeddings of a store in an index, and queries pooled the same way."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from framebank.heads.bank import load_bank
+from framebank.heads.mean import Mean
+from framebank.heads.model import Model
+from framebank.heads.predict import embed_bank
+from framebank.heads.run import Run
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.index import Hit, Index
+from framebank.store.manifest import Manifest
+from framebank.store.shard import Embeddings
+
+
+def index_store(
+    store: FeatureStore, manifest: Manifest, *, run: Run | None, run_path: Path | None, device: torch.device
+) -> Index:
+    """Index the videos of `manifest` by the mean of their frames, or by the head of a run.
+
+    DataError where the run was trained on features made otherwise.
+    """
+    if run:
+        run.spec.require_equal(store.spec, mine=run_path, theirs=store.path)
+    model = run.model.to(device) if run else _mean(store.spec.dim)
+    bank = load_bank(store, manifest, None, device=device)
+    video_of = {video.video_id: video for video in manifest.videos}
+    made_by = {
+        "head": run.recipe.head if run else "mean",
+        "classifier": run.recipe.classifier if run else "text",
+        "run": str(run_path.absolute()) if run_path else None,
+        "store": str(store.path.absolute()),
+    }
+    vectors = embed_bank(model, bank, device=device)
+    return Index(vectors, [video_of[video_id] for video_id in bank.video_ids], spec=store.spec, made_by=made_by)
+
+
+def neighbours_of_id(index: Index, video_id: str, *, k: int) -> list[Hit]:
+    """Return the k nearest other videos of one in the index; DataError when there are fewer."""
+    if k + 1 > len(index):
+        raise DataError(f"{k} neighbours wanted, but the index holds {len(index) - 1} other videos")
+    hits = index.search(index.vector(video_id)[None], k + 1)[0]
+    return [hit for hit in hits if hit.video_id != video_id][:k]
+
+
+def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
+    """Pool one video's frames (T, D) as the index pooled its own -> (1, D); DataError where its run has gone."""
+    path = index.made_by["run"]
+    model = Run.read(Path(path)).model if path else _mean(index.spec.dim)
+    return embed_frames(model, embeddings)
+
+
+def require_text_space(index: Index) -> None:
+    """Refuse a text query where the index's vectors are not in the space of texts: DataError."""
+    if index.made_by["classifier"] != "text":
+        raise DataError(
+            f"the index was pooled by the run {index.made_by['run']}, whose classifier is "
+            f"{index.made_by['classifier']!r}: its vectors cannot be compared with texts"
+        )
+
+
+@torch.inference_mode()
+def embed_frames(model: Model, embeddings: Embeddings) -> np.ndarray:
+    """Pool one video's frames (T, D) with a model -> (1, D)."""
+    return np.asarray(model.embed(*as_batch(embeddings)).numpy())
+
+
+def as_batch(embeddings: Embeddings) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return one video as a batch: x (1, T, D) rounded as a store would, mask (1, T) false where a frame repeats."""
+    x = torch.from_numpy(embeddings.data.astype(np.float16)).unsqueeze(0)
+    mask = torch.ones(x.shape[:2], dtype=torch.bool)
+    mask[0, 1:] = torch.from_numpy(np.diff(embeddings.indices) != 0)
+    return x, mask
+
+
+def _mean(dim: int) -> Model:
+    return Model(Mean(dim), torch.nn.Identity()).eval()

@@ -1,0 +1,60 @@
+"""Predictions: the scores of every video of a bank, none dropped, and how they are kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framebank.heads.bank import Bank
+from framebank.heads.model import Model
+from framebank.store.files import replacing
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """video_ids (V,), scores (V, C) that sum to one, targets (V,) or -1 where not labelled, labels (C,)."""
+
+    video_ids: tuple[str, ...]
+    scores: np.ndarray
+    targets: np.ndarray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the four agree."""
+        expected = (len(self.video_ids), len(self.labels))
+        if self.scores.shape != expected or self.targets.shape != expected[:1]:
+            raise ValueError(f"scores {self.scores.shape} and targets {self.targets.shape}, expected {expected}")
+
+    def write(self, path: Path) -> None:
+        """Write the four arrays as .npz, without pickle."""
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez(
+                file,
+                video_ids=np.array(self.video_ids),
+                scores=self.scores,
+                targets=self.targets,
+                labels=np.array(self.labels),
+            )
+
+
+@torch.inference_mode()
+def predict_logits(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> Tensor:
+    """Score a whole bank -> logits (V, C) on the CPU."""
+    batches = zip(bank.x.split(batch_size), bank.mask.split(batch_size), strict=True)
+    return torch.cat([model(x.to(device), mask.to(device)).cpu() for x, mask in batches])
+
+
+@torch.inference_mode()
+def embed_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> np.ndarray:
+    """Pool a whole bank -> (V, D) float32."""
+    batches = zip(bank.x.split(batch_size), bank.mask.split(batch_size), strict=True)
+    return np.asarray(torch.cat([model.embed(x.to(device), mask.to(device)).cpu() for x, mask in batches]).numpy())
+
+
+def predict(model: Model, bank: Bank, *, labels: tuple[str, ...], device: torch.device) -> Predictions:
+    """Score a whole bank with a model that is not being trained."""
+    model.to(device).eval()
+    scores = predict_logits(model, bank, device=device).softmax(1)
+    return Predictions(bank.video_ids, scores.numpy(), bank.target.cpu().numpy(), labels)

@@ -1,0 +1,41 @@
+"""Protocol: what made a number, so that no number stands without it."""
+
+import hashlib
+import json
+from typing import Any
+
+from framebank import __version__
+from framebank.heads.bank import Bank
+from framebank.heads.recipe import Recipe
+from framebank.store.prompts import PromptBank
+from framebank.store.spec import FeatureSpec
+
+
+def made_by(
+    *,
+    spec: FeatureSpec,
+    bank: Bank,
+    split: str,
+    recipe: Recipe | None = None,
+    prompts: PromptBank | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Return everything that decides a number, with a hash of it all: encoder, frames, videos, texts, recipe."""
+    facts: dict[str, Any] = {
+        **{name: value for name, value in spec.to_dict().items() if name != "schema_version"},
+        "split": split,
+        "videos_evaluated": int((bank.target >= 0).sum()),
+        "videos_listed": bank.num_listed,
+        "videos_hash": _hash(sorted(bank.video_ids)),
+        "framebank": __version__,
+        **more,
+    }
+    if prompts:
+        facts |= {"texts": prompts.kind, "templates": list(prompts.templates), "prompts_hash": _hash(prompts.texts)}
+    if recipe:
+        facts |= {"recipe": recipe.to_dict()}
+    return {**facts, "protocol_hash": _hash(facts)}
+
+
+def _hash(value: object) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()

@@ -1,0 +1,28 @@
+"""Transformer: pre-norm attention blocks over the frames, added to the frames themselves."""
+
+from torch import Tensor, nn
+
+from framebank.heads.attention import AttentionBlock, heads_for, initialise, positions_for
+from framebank.heads.masking import masked_mean, pack
+
+
+class Transformer(nn.Module):
+    """ActionCLIP's Transf (Wang et al. 2021, arXiv 2109.08472), its best head: positions, six blocks, residual, mean.
+
+    A video of more than `max_frames` frames stretches the table of positions.
+    """
+
+    def __init__(self, dim: int, *, num_layers: int = 6, num_heads: int | None = None, max_frames: int = 77) -> None:
+        super().__init__()
+        num_heads = num_heads or heads_for(dim)
+        self.positions = nn.Embedding(max_frames, dim)
+        self.blocks = nn.ModuleList(AttentionBlock(dim, num_heads=num_heads, norm_eps=1e-12) for _ in range(num_layers))
+        initialise(self)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        frames, mask = pack(x, mask)
+        mixed = frames + positions_for(self.positions.weight, mask)
+        for block in self.blocks:
+            mixed = block(mixed, mask)
+        return masked_mean(frames + mixed, mask)

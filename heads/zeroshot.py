@@ -1,0 +1,17 @@
+"""Zero-shot: recognising classes by their texts alone."""
+
+from framebank.heads.mean import Mean
+from framebank.heads.model import Model, class_matrix
+from framebank.heads.text import TextClassifier
+from framebank.store.prompts import PromptBank
+
+
+def zero_shot_model(prompts: PromptBank, *, scoring: str, frame_norm: bool = True) -> Model:
+    """Return mean pooling and the cosine to the class texts, with nothing trained.
+
+    `scoring` is "probabilities", the mean of the softmax of each template (ActionCLIP's test, arXiv 2109.08472), or
+    "embeddings", the softmax over mean unit embeddings (CLIP's, arXiv 2103.00020).
+    """
+    matrix = class_matrix(prompts, scoring=scoring)
+    classifier = TextClassifier(matrix, logit_scale=prompts.logit_scale)
+    return Model(Mean(prompts.encoder.dim), classifier, frame_norm=frame_norm).eval()

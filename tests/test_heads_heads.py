@@ -1,0 +1,278 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from framebank.heads import HEADS
+from framebank.heads.attention import AttentionBlock, QuickGelu, heads_for, positions_for
+from framebank.heads.conv1d import Conv1d
+from framebank.heads.lstm import Lstm
+from framebank.heads.masking import masked_mean, pack
+from framebank.heads.transformer import Transformer
+
+RESIDUAL = ("conv1d", "lstm", "transformer")
+ORDERED = ("conv1d", "lstm", "transformer", "transformer-cls")
+every_head = pytest.mark.parametrize("name", HEADS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def build(name, dim, *, seed=0, shaken=False):
+    """A head in eval mode; `shaken`, every parameter moved far from its start, as training would."""
+    torch.manual_seed(seed)
+    head = HEADS[name](dim)
+    if shaken:
+        with torch.no_grad():
+            for parameter in head.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return head.eval()
+
+
+def frames(*shape, seed=1):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def everything(x):
+    return torch.ones(x.shape[:2], dtype=torch.bool)
+
+
+@every_head
+@pytest.mark.parametrize("dim", [8, 12, 64])
+def test_shape(name, dim):
+    head = build(name, dim)
+    for num_frames in (1, 2, 3, 16, 64, 100):
+        x = frames(2, num_frames, dim)
+        pooled = head(x, everything(x))
+        assert pooled.shape == (2, dim)
+        assert pooled.dtype == torch.float32
+        assert pooled.isfinite().all()
+
+
+@every_head
+@pytest.mark.parametrize("padded_frames", [13, 120])
+def test_padding_is_never_read(name, padded_frames):
+    head = build(name, 8, shaken=True)
+    real = [1, 4, 9, 13]
+    alone = [frames(1, count, 8, seed=count) for count in real]
+    x = 1e4 * frames(4, padded_frames, 8, seed=99)
+    mask = torch.zeros(4, padded_frames, dtype=torch.bool)
+    for row, video in enumerate(alone):
+        x[row, : real[row]], mask[row, : real[row]] = video[0], True
+    expected = torch.cat([head(video, everything(video)) for video in alone])
+    torch.testing.assert_close(head(x, mask), expected, rtol=1e-4, atol=1e-5)
+
+
+@every_head
+def test_holes_are_never_read(name):
+    head = build(name, 8, shaken=True)
+    video = frames(1, 5, 8)
+    x, mask = 1e4 * frames(1, 11, 8, seed=2), torch.zeros(1, 11, dtype=torch.bool)
+    places = [1, 2, 5, 7, 10]
+    x[0, places], mask[0, places] = video[0], True
+    torch.testing.assert_close(head(x, mask), head(video, everything(video)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["transformer", "transformer-cls"])
+def test_padding_is_never_read_beyond_the_table_of_positions(name):
+    head = build(name, 8, shaken=True)
+    video = frames(1, 90, 8)
+    x, mask = frames(1, 120, 8, seed=2), torch.arange(120)[None] < 90
+    x[:, :90] = video
+    torch.testing.assert_close(head(x, mask), head(video, everything(video)), rtol=1e-4, atol=1e-5)
+
+
+@every_head
+def test_rows_of_a_batch_are_independent(name):
+    head = build(name, 8, shaken=True)
+    x = frames(3, 6, 8)
+    mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 0, 1, 0, 0], [1, 0, 0, 0, 0, 0]]).bool()
+    alone = torch.cat([head(x[row : row + 1], mask[row : row + 1]) for row in range(3)])
+    torch.testing.assert_close(head(x, mask), alone, rtol=1e-4, atol=1e-5)
+
+
+@every_head
+def test_gradient_reaches_every_parameter_and_no_padding(name):
+    head = build(name, 8, shaken=True).train()
+    x = frames(3, 6, 8).requires_grad_()
+    mask = torch.arange(6) < torch.tensor([[6], [4], [1]])
+    (head(x, mask) * frames(3, 8, seed=3)).sum().backward()
+    for label, parameter in head.named_parameters():
+        assert parameter.grad is not None, label
+        touched = parameter.grad[:6] if "positions" in label else parameter.grad
+        assert touched.abs().sum() > 0, label
+    assert (x.grad[~mask] == 0).all()
+    assert (x.grad[mask].abs().sum(-1) > 0).all()
+
+
+def test_mean_is_blind_to_order():
+    x = frames(2, 7, 8)
+    mean = build("mean", 8)
+    torch.testing.assert_close(mean(x.flip(1), everything(x)), mean(x, everything(x)))
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_others_see_the_order(name):
+    x = frames(2, 7, 8)
+    head = build(name, 8, shaken=True)
+    assert (head(x.flip(1), everything(x)) - head(x, everything(x))).abs().max() > 0.01
+
+
+@every_head
+def test_state_round_trip(name):
+    head, other = build(name, 8, seed=1, shaken=True), build(name, 8, seed=2)
+    other.load_state_dict(head.state_dict())
+    x = frames(2, 5, 8)
+    assert torch.equal(other(x, everything(x)), head(x, everything(x)))
+
+
+@every_head
+def test_same_seed_same_head(name):
+    x = frames(2, 5, 8)
+    first, second = build(name, 8, seed=3), build(name, 8, seed=3)
+    assert torch.equal(first(x, everything(x)), second(x, everything(x)))
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_residual_heads_with_zeroed_parameters_score_as_the_mean(name):
+    head = build(name, 8)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.zero_()
+    x, mask = frames(3, 6, 8), torch.arange(6) < torch.tensor([[6], [4], [1]])
+    texts = F.normalize(frames(5, 8, seed=4), dim=-1)
+    expected = F.normalize(masked_mean(x, mask), dim=-1) @ texts.T
+    torch.testing.assert_close(F.normalize(head(x, mask), dim=-1) @ texts.T, expected)
+
+
+def test_conv1d_starts_as_a_temporal_shift():
+    head = Conv1d(4)
+    ramp = torch.tensor([[[1.0, 10, 100, 1000], [2, 20, 200, 2000], [3, 30, 300, 3000]]])  # (1, T=3, D=4)
+    shifted = head.conv(ramp.transpose(1, 2)).transpose(1, 2)[0]
+    assert shifted[:, 0].tolist() == [0, 1, 2]  # from the frame before
+    assert shifted[:, 1].tolist() == [10, 20, 30]
+    assert shifted[:, 2].tolist() == [100, 200, 300]
+    assert shifted[:, 3].tolist() == [2000, 3000, 0]  # from the frame after
+    # (ramp + shifted) summed over the three frames, by hand
+    expected = torch.tensor([[6.0 + 3, 60 + 60, 600 + 600, 6000 + 5000]]) / 3
+    torch.testing.assert_close(head(ramp, everything(ramp)), expected)
+
+
+def test_conv1d_shifts_a_quarter_of_the_channels_each_way():
+    weight = Conv1d(10).conv.weight[:, 0]  # (D, 3)
+    assert weight.argmax(1).tolist() == [0, 0, 1, 1, 1, 1, 1, 1, 2, 2]
+    assert (weight.sum(1) == 1).all()
+    assert Conv1d(3).conv.weight[:, 0].argmax(1).tolist() == [1, 1, 1]
+
+
+def test_conv1d_shift_steps_over_a_hole():
+    head = Conv1d(4)
+    x = torch.arange(1.0, 4)[:, None].expand(3, 4)[None]
+    holed = torch.stack([x[:, 0], x[:, 1], 1e6 * x[:, 0], x[:, 2]], dim=1)
+    mask = torch.tensor([[True, True, False, True]])
+    torch.testing.assert_close(head(holed, mask), head(x, everything(x)))
+
+
+@torch.no_grad()
+def test_lstm_by_the_formula():
+    head = Lstm(3)
+    x = frames(1, 4, 3)
+    lstm = head.lstm
+    hidden, cell = torch.zeros(3), torch.zeros(3)
+    total = torch.zeros(3)
+    for frame in x[0]:
+        gates = lstm.weight_ih_l0 @ frame + lstm.bias_ih_l0 + lstm.weight_hh_l0 @ hidden + lstm.bias_hh_l0
+        i, f, g, o = gates.split(3)
+        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+        hidden = o.sigmoid() * cell.tanh()
+        total = total + frame + hidden
+    torch.testing.assert_close(head(x, everything(x))[0], total / 4)
+
+
+@torch.no_grad()
+def test_transformer_by_the_formula():
+    torch.manual_seed(0)
+    head = Transformer(6, num_layers=2, num_heads=2)
+    for parameter in head.parameters():
+        parameter.add_(0.3 * torch.randn_like(parameter))
+    x = frames(1, 3, 6)
+    h = [x[0, t] + head.positions.weight[t] for t in range(3)]
+    for block in head.blocks:
+        normed = [_norm(frame, block.attention_norm) for frame in h]
+        q, k, v = zip(*((block.qkv.weight @ frame + block.qkv.bias).split(6) for frame in normed), strict=True)
+        for t in range(3):
+            parts = []
+            for channels in (slice(0, 3), slice(3, 6)):  # the two attention heads
+                weights = [math.exp(float(q[t][channels] @ k[s][channels]) / math.sqrt(3)) for s in range(3)]
+                parts.append(sum(w / sum(weights) * v[s][channels] for s, w in enumerate(weights)))
+            h[t] = h[t] + block.out.weight @ torch.cat(parts) + block.out.bias
+        for t in range(3):
+            inner = block.mlp[0].weight @ _norm(h[t], block.mlp_norm) + block.mlp[0].bias
+            h[t] = h[t] + block.mlp[2].weight @ (inner * torch.sigmoid(1.702 * inner)) + block.mlp[2].bias
+    expected = sum(x[0, t] + h[t] for t in range(3)) / 3
+    torch.testing.assert_close(head(x, everything(x))[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def _norm(frame, norm):
+    spread = ((frame - frame.mean()) ** 2).mean() + 1e-12
+    return (frame - frame.mean()) / spread.sqrt() * norm.weight + norm.bias
+
+
+def test_transformer_is_as_published():
+    head = Transformer(512)
+    assert len(head.blocks) == 6
+    assert head.positions.weight.shape == (77, 512)
+    assert head.blocks[0].num_heads == 8
+    assert head.blocks[0].attention_norm.eps == 1e-12
+    assert head.positions.weight.std().item() == pytest.approx(0.02, rel=0.02)
+    assert head.blocks[0].qkv.weight.std().item() == pytest.approx(0.02, rel=0.02)
+    assert (head.blocks[0].qkv.bias == 0).all()
+    # 12 D^2 + 13 D in each block, and the positions
+    assert sum(p.numel() for p in head.parameters()) == 6 * (12 * 512**2 + 13 * 512) + 77 * 512
+
+
+@pytest.mark.parametrize(
+    ("dim", "expected"), [(512, 8), (768, 12), (640, 10), (8, 1), (64, 1), (130, 2), (200, 2), (67, 1)]
+)
+def test_number_of_attention_heads(dim, expected):
+    assert heads_for(dim) == expected
+
+
+def test_attention_block_refuses_heads_that_do_not_divide():
+    with pytest.raises(ValueError, match=r"dim \(10\) must be divisible by num_heads \(3\)"):
+        AttentionBlock(10, num_heads=3)
+
+
+def test_quick_gelu():
+    x = torch.linspace(-9, 9, 37)
+    torch.testing.assert_close(QuickGelu()(x), x / (1 + (-1.702 * x).exp()))
+
+
+def test_positions_are_the_first_rows_until_there_are_too_few():
+    table = torch.tensor([[0.0], [10.0], [20.0]])
+    assert positions_for(table, torch.ones(2, 2, dtype=torch.bool)).squeeze(-1).tolist() == [0, 10]
+    mask = torch.arange(5) < torch.tensor([[5], [2], [1], [3]])
+    places = positions_for(table, mask).squeeze(-1)
+    assert places[0].tolist() == [0, 5, 10, 15, 20]  # 5 frames over the 3 rows
+    assert places[1, :2].tolist() == [0, 10]
+    assert places[2, :1].tolist() == [0]
+    assert places[3, :3].tolist() == [0, 10, 20]
+
+
+def test_pack_moves_real_frames_to_the_front():
+    x = torch.arange(1.0, 6)[None, :, None]
+    packed, mask = pack(x, torch.tensor([[False, True, False, True, True]]))
+    assert packed.flatten().tolist() == [2, 4, 5, 0, 0]
+    assert mask.tolist() == [[True, True, True, False, False]]
+
+
+def test_masked_mean_by_hand():
+    x = torch.tensor([[[1.0, 2], [3, 4], [100, 100]]])
+    assert masked_mean(x, torch.tensor([[True, True, False]])).tolist() == [[2, 3]]
+    assert masked_mean(x, torch.tensor([[False, False, False]])).tolist() == [[0, 0]]

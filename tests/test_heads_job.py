@@ -1,0 +1,141 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from framebank.heads.job import TrainingJob, require_free
+from framebank.heads.recipe import Recipe
+from framebank.heads.run import Run
+from framebank.store import DataError, FeatureStore, LabelSet, Manifest
+from framebank.tests.heads_world import CLASSES, SPLITS, write_world
+
+CPU = torch.device("cpu")
+QUICK = Recipe(head="conv1d", loss="ce", epochs=2, batch_size=16)
+LINEAR = replace(QUICK, head="mean", classifier="linear")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+def job_of(world, recipe=QUICK, *, split="train", **options):
+    options = {"prompts": world.prompts, **options}
+    return TrainingJob(world.store, world.manifest.split(split), recipe, device=CPU, **options)
+
+
+def without_val(world, tmp_path):
+    """The same store, whose manifest has no split "val"."""
+    world.manifest  # noqa: B018 (read before it is replaced)
+    for path in world.store.path.glob("*.h5"):
+        (tmp_path / path.name).symlink_to(path)
+    videos = tuple(replace(v, split="train" if v.split == "val" else v.split) for v in world.manifest.videos)
+    Manifest(videos).write(tmp_path / "manifest.csv")
+    return replace(world, store=FeatureStore(tmp_path))
+
+
+def test_split_val_chooses_the_epoch(world):
+    job = job_of(world)
+    assert len(job.train) == 4 * SPLITS["train"]
+    assert set(job.val.video_ids) == {f"{label}-val-{n}" for label in CLASSES for n in range(SPLITS["val"])}
+
+
+def test_a_part_is_held_out_where_there_is_no_such_split(world, tmp_path):
+    world = without_val(world, tmp_path)
+    job = job_of(world)
+    assert len(job.val) == 4 * 2  # a tenth of 15, rounded
+    assert len(job.train) + len(job.val) == 4 * 15
+    assert not set(job.train.video_ids) & set(job.val.video_ids)
+    assert job_of(world).val.video_ids == job.val.video_ids
+    assert job_of(world, replace(QUICK, seed=1)).val.video_ids != job.val.video_ids
+    assert job_of(world, replace(QUICK, val_fraction=0.0)).val is None
+
+
+@pytest.mark.parametrize("shots", [1, 4])
+def test_shots(world, shots):
+    job = job_of(world, replace(QUICK, shots=shots))
+    assert job.train.target.bincount().tolist() == [shots] * 4
+    assert job.val is None
+    assert job_of(world, replace(QUICK, shots=shots)).train.video_ids == job.train.video_ids
+    assert job_of(world, replace(QUICK, shots=shots, seed=1)).train.video_ids != job.train.video_ids
+    assert all("train" in video_id for video_id in job.train.video_ids)
+
+
+def test_shots_are_drawn_after_the_validation_videos_are_taken_out(world):
+    job = job_of(world, replace(QUICK, shots=12), split="all", val_split="val")
+    assert job.train.target.bincount().tolist() == [12] * 4
+    assert not set(job.train.video_ids) & set(job.val.video_ids)
+
+
+def test_too_many_shots(world):
+    with pytest.raises(DataError, match="13 shots of each class wanted, but 'clap' has 12 training videos"):
+        job_of(world, replace(QUICK, shots=13))
+
+
+def test_shots_are_of_videos_that_have_an_embedding(world):
+    # "clap" lists 7 test videos, of which "lost" has no embedding
+    with pytest.raises(DataError, match="7 shots of each class wanted, but 'clap' has 6"):
+        job_of(world, replace(QUICK, shots=7), split="test")
+
+
+def test_nothing_is_left_to_train_on(world):
+    with pytest.raises(DataError, match="every training video is one of the validation videos too"):
+        job_of(world, split="val")
+
+
+def test_nothing_to_train_on(world):
+    lost = Manifest(tuple(v for v in world.manifest.videos if v.video_id == "lost"))
+    with pytest.raises(DataError, match="none of the 1 videos asked for has an embedding and a label"):
+        TrainingJob(world.store, lost, QUICK, prompts=world.prompts, device=CPU)
+
+
+def test_classes(world):
+    assert job_of(world).labels.names == CLASSES
+    assert job_of(world, LINEAR, prompts=None).labels.names == tuple(sorted(CLASSES))
+    given = LabelSet(("none of these", *CLASSES))
+    job = job_of(world, LINEAR, prompts=None, labels=given)
+    assert job.labels == given
+    assert job.train.target.min() == 1
+    assert job.model.classifier.linear.out_features == 5
+
+
+def test_class_that_is_not_among_those_given(world):
+    with pytest.raises(DataError, match="the set of classes has 3 classes without 'fall', a label of"):
+        job_of(world, prompts=world.prompts.select(CLASSES[:3]))
+
+
+@pytest.mark.parametrize("recipe", [QUICK, LINEAR, replace(QUICK, shots=2)])
+def test_save(world, tmp_path, recipe):
+    job = job_of(world, recipe, prompts=world.prompts if recipe.classifier == "text" else None)
+    log = list(job.epochs())
+    job.save(tmp_path / "run", log=log)
+    found = Run.read(tmp_path / "run").trained_on
+    assert found["train_videos"] == len(job.train)
+    assert found["val_videos"] == (0 if recipe.shots else 12)
+    assert found["classes"] == 4
+    if recipe.shots:
+        assert found["val_top1"] is None
+        assert math.isnan(log[0].val_top1)
+    else:
+        assert found["val_top1"] == max(epoch.val_top1 for epoch in log)
+    assert found["texts"] == ("names" if recipe.classifier == "text" else None)
+
+
+def test_require_free(tmp_path):
+    require_free(tmp_path / "new", overwrite=False)
+    (tmp_path / "new" / "checkpoint.safetensors").touch()
+    with pytest.raises(DataError, match="already holds a run; choose another folder, or --overwrite"):
+        require_free(tmp_path / "new", overwrite=False)
+    require_free(tmp_path / "new", overwrite=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="is a file; expected a folder for the run"):
+        require_free(tmp_path / "file", overwrite=False)

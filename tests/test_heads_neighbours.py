@@ -1,0 +1,150 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from framebank.heads.job import TrainingJob
+from framebank.heads.labelling import label_by_index, label_by_model
+from framebank.heads.neighbours import as_batch, index_store, neighbours_of_id, pool_query, require_text_space
+from framebank.heads.recipe import Recipe
+from framebank.heads.run import Run
+from framebank.heads.zeroshot import zero_shot_model
+from framebank.store import DataError, Embeddings
+from framebank.store.index import Index
+from framebank.tests.heads_world import CLASSES, SPEC, write_world
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def index(world):
+    return index_store(world.store, world.manifest, run=None, run_path=None, device=CPU)
+
+
+def run_of(world, folder, **changes):
+    recipe = replace(Recipe(head="lstm", loss="ce", epochs=15, batch_size=16, lr=0.01), **changes)
+    prompts = world.prompts if recipe.classifier == "text" else None
+    job = TrainingJob(world.store, world.manifest.split("train"), recipe, prompts=prompts, device=CPU)
+    return job.save(folder, log=list(job.epochs()))
+
+
+def test_vectors_are_means_of_unit_frames(world, index):
+    for video_id, rows in (("wave-train-0", slice(None)), ("short", [0, 3, 5]), ("ragged", slice(None))):
+        frames = world.store[video_id].data.astype(np.float32)[rows]
+        mean = (frames / np.linalg.norm(frames, axis=1, keepdims=True)).mean(0)
+        np.testing.assert_allclose(index.vector(video_id), mean / np.linalg.norm(mean), rtol=1e-4, atol=1e-6)
+    assert len(index) == len(world.store)
+
+
+@pytest.mark.parametrize("video_id", ["wave-train-0", "short", "ragged", "unknown"])
+def test_query_is_pooled_as_the_index(world, index, video_id):
+    query = pool_query(index, world.store[video_id])
+    assert query.shape == (1, SPEC.dim)
+    hit = index.search(query, 1)[0][0]
+    assert hit.video_id == video_id
+    assert hit.score == pytest.approx(1, abs=1e-5)
+
+
+def test_query_that_was_never_rounded(world, index):
+    stored = world.store["short"]
+    fresh = Embeddings(stored.data.astype(np.float32) + 1e-4, stored.timestamps, stored.indices)
+    assert index.search(pool_query(index, fresh), 1)[0][0].video_id == "short"
+
+
+def test_neighbours_of_id(world, index):
+    hits = neighbours_of_id(index, "wave-train-0", k=5)
+    assert len(hits) == 5
+    assert "wave-train-0" not in [hit.video_id for hit in hits]
+    assert {hit.label for hit in hits} == {"wave"}
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    everyone = neighbours_of_id(index, "wave-train-0", k=len(index) - 1)
+    assert {hit.video_id for hit in everyone} == set(world.store) - {"wave-train-0"}
+
+
+def test_neighbours_of_one_of_several_equal_videos(world):
+    videos = [replace(world.manifest.videos[0], video_id=f"copy {n}") for n in range(6)]
+    index = Index(np.ones((6, SPEC.dim), dtype=np.float32), videos, spec=SPEC, made_by={})
+    for n in range(6):
+        hits = neighbours_of_id(index, f"copy {n}", k=3)
+        assert len(hits) == 3
+        assert f"copy {n}" not in [hit.video_id for hit in hits]
+
+
+def test_neighbours_that_are_not_there(index):
+    with pytest.raises(DataError, match=f"{len(index)} neighbours wanted, but the index holds {len(index) - 1} other"):
+        neighbours_of_id(index, "short", k=len(index))
+    with pytest.raises(DataError, match="the index has no video 'lost'"):
+        neighbours_of_id(index, "lost", k=1)
+
+
+def test_index_by_a_run(world, tmp_path):
+    run = run_of(world, tmp_path / "run")
+    index = index_store(world.store, world.manifest, run=run, run_path=tmp_path / "run", device=CPU)
+    index.save(tmp_path / "index")
+    index = Index.load(tmp_path / "index")
+    # the head tells a class from its reversal, which no mean can
+    assert {hit.label for hit in neighbours_of_id(index, "rise-test-0", k=5)} == {"rise"}
+    assert {hit.label for hit in neighbours_of_id(index, "fall-test-0", k=5)} == {"fall"}
+    query = pool_query(index, world.store["short"])
+    assert index.search(query, 1)[0][0].video_id == "short"
+    require_text_space(index)
+    assert index.made_by["head"] == "lstm"
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    with pytest.raises(DataError, match=r"holds no checkpoint.safetensors"):
+        pool_query(index, world.store["short"])
+
+
+def test_text_query_on_a_linear_run(world, index, tmp_path):
+    require_text_space(index)
+    run = run_of(world, tmp_path, head="mean", classifier="linear", epochs=1)
+    by_run = index_store(world.store, world.manifest, run=run, run_path=tmp_path, device=CPU)
+    with pytest.raises(DataError, match="whose classifier is 'linear': its vectors cannot be compared with texts"):
+        require_text_space(by_run)
+
+
+def test_run_of_another_store(world, tmp_path):
+    run = run_of(world, tmp_path / "run", epochs=1)
+    other = write_world(tmp_path / "other", spec=replace(SPEC, view="left"))
+    with pytest.raises(DataError, match=r"was made with view 'centre', .* with view 'left'; they cannot be mixed"):
+        index_store(other.store, other.manifest, run=run, run_path=tmp_path / "run", device=CPU)
+
+
+def test_batch_of_one(world):
+    x, mask = as_batch(world.store["short"])
+    assert (x.shape, x.dtype) == ((1, 8, SPEC.dim), torch.float16)
+    assert mask.tolist() == [[True, False, False, True, False, True, False, False]]
+
+
+def test_label_by_index(world, index):
+    ranked = label_by_index(index, world.store["unknown"], k=10)
+    assert ranked[0][0] == "clap"
+    assert sum(share for _, share in ranked) == pytest.approx(1)
+    with pytest.raises(DataError, match="1000 neighbours wanted"):
+        label_by_index(index, world.store["unknown"], k=1000)
+
+
+def test_label_by_model(world, tmp_path):
+    model = zero_shot_model(world.prompts, scoring="probabilities")
+    ranked = label_by_model(model, CLASSES, world.store["short"])
+    assert ranked[0][0] == "wave"
+    assert sorted(label for label, _ in ranked) == sorted(CLASSES)
+    assert [score for _, score in ranked] == sorted((score for _, score in ranked), reverse=True)
+    assert sum(score for _, score in ranked) == pytest.approx(1, abs=1e-5)
+    run_of(world, tmp_path)
+    run = Run.read(tmp_path)
+    assert label_by_model(run.model, run.labels, world.store["rise-test-0"])[0][0] == "rise"
+    assert label_by_model(run.model, run.labels, world.store["fall-test-0"])[0][0] == "fall"

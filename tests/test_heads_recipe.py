@@ -1,0 +1,75 @@
+from dataclasses import fields
+
+import pytest
+
+from framebank.heads.recipe import Recipe
+from framebank.store import DataError
+
+ODD = Recipe(
+    head="lstm",
+    classifier="text",
+    loss="ce",
+    templates=('a "{}"', "back\\slash {}", "zwei\nZeilen {} \t", "动作 {} 🎬", "{}"),
+    scoring="embeddings",
+    shots=4,
+    val_fraction=0.0,
+    frame_norm=False,
+    epochs=7,
+    lr=1e-05,
+    weight_decay=0.0,
+    seed=3,
+)
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), ODD])
+def test_round_trip(tmp_path, recipe):
+    recipe.write(tmp_path / "recipe.toml")
+    assert Recipe.read(tmp_path / "recipe.toml") == recipe
+    assert Recipe.from_dict(recipe.to_dict(), where="here") == recipe
+
+
+def test_file_reads_like_the_fields(tmp_path):
+    Recipe().write(tmp_path / "recipe.toml")
+    lines = (tmp_path / "recipe.toml").read_text(encoding="utf-8").splitlines()
+    assert [line.split(" = ")[0] for line in lines] == [field.name for field in fields(Recipe)]
+    assert 'head = "transformer"' in lines
+    assert "frame_norm = true" in lines
+
+
+def test_missing_fields_are_the_defaults(tmp_path):
+    (tmp_path / "recipe.toml").write_text('head = "mean"\nlr = 1\n')
+    assert Recipe.read(tmp_path / "recipe.toml") == Recipe(head="mean", lr=1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", "a recipe has no 'epoch'; the nearest is 'epochs'"),
+        ("learning_rate = 3", "a recipe has no 'learning_rate'; the nearest is"),
+        ('head = "transfomer"', "head 'transfomer' is not known; expected one of mean, conv1d"),
+        ('classifier = "linear"', "the loss 'kl' matches videos with texts"),
+        ("epochs = 0", "epochs is 0; expected more than 0"),
+        ("lr = -1.0", "lr is -1.0; expected more than 0"),
+        ("shots = -1", "shots are 0 or more"),
+        ("val_fraction = 1.0", "val_fraction and warmup at least 0 and less than 1"),
+        ('lr = "high"', "lr is 'high'; expected float"),
+        ("epochs = 2.5", "epochs is 2.5; expected int"),
+        ("epochs = true", "epochs is True; expected int"),
+        ('templates = "{}"', "templates is '{}'; expected a list"),
+        ("frame_norm = 1", "frame_norm is 1; expected bool"),
+        ("epochs =", "cannot be read as a recipe"),
+    ],
+)
+def test_refuses(tmp_path, text, message):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        Recipe.read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(DataError, match="cannot be read as a recipe"):
+        Recipe.read(tmp_path / "recipe.toml")
