@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import hashlib
 import json
 import logging
 import warnings
@@ -18,6 +17,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
 
+from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.spec import FeatureSpec
 
@@ -209,9 +209,5 @@ def _width(network: Any) -> int:
 
 
 def _hash(network: Any) -> str:
-    """Hash every weight, in the order of their names, so that the same file under another name is the same encoder."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
+    """The same for the same weights, whatever file they came from."""
+    return digest({name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()})

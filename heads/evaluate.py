@@ -38,6 +38,7 @@ def evaluate_run(
         templates=run.trained_on["templates"],
         scoring=run.recipe.scoring if run.trained_on["templates"] else None,
         run=str(folder),
+        run_hash=run.weights_hash,
         store=str(store.path),
     )
     report = _report(predictions, bank, facts)
@@ -75,6 +76,7 @@ def evaluate_zero_shot(
         scoring=scoring,
         head=run.recipe.head if run else "mean",
         run=str(folder) if folder else None,
+        run_hash=run.weights_hash if run else None,
         store=str(store.path),
     )
     return {"texts": prompts.kind, "scoring": scoring, **_report(predictions, bank, facts)}

@@ -10,6 +10,12 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     return (x * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
+def drop_frames(mask: Tensor, share: float) -> Tensor:
+    """Mask out each frame with a chance of `share`, but never all of a video: (B, T) -> (B, T)."""
+    kept = mask & (torch.rand(mask.shape, device=mask.device) >= share)
+    return torch.where(kept.any(1, keepdim=True), kept, mask)
+
+
 def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Move the real frames to the front in their order, and zero the rest: (B, T, D), (B, T) -> the same shapes.
 

@@ -33,6 +33,7 @@ def index_store(
         "head": run.recipe.head if run else "mean",
         "classifier": run.recipe.classifier if run else "text",
         "run": str(run_path.absolute()) if run_path else None,
+        "run_hash": run.weights_hash if run else None,
         "store": str(store.path.absolute()),
     }
     vectors = embed_bank(model, bank, device=device)
@@ -48,10 +49,17 @@ def neighbours_of_id(index: Index, video_id: str, *, k: int) -> list[Hit]:
 
 
 def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
-    """Pool one video's frames (T, D) as the index pooled its own -> (1, D); DataError where its run has gone."""
+    """Pool one video's frames (T, D) as the index pooled its own -> (1, D).
+
+    DataError where the run that pooled them has gone or was trained again.
+    """
     path = index.made_by["run"]
-    model = Run.read(Path(path)).model if path else _mean(index.spec.dim)
-    return embed_frames(model, embeddings)
+    if not path:
+        return embed_frames(_mean(index.spec.dim), embeddings)
+    run = Run.read(Path(path))
+    if run.weights_hash != index.made_by["run_hash"]:
+        raise DataError(f"{path}: was trained again since it pooled the videos of the index; make the index again")
+    return embed_frames(run.model, embeddings)
 
 
 def require_text_space(index: Index) -> None:

@@ -39,6 +39,7 @@ class Recipe:
     weight_decay: float = 0.2
     warmup: float = 0.1
     label_smoothing: float = 0.0
+    frame_dropout: float = 0.0  # the chance that a frame is left out of a training step
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -56,8 +57,11 @@ class Recipe:
         for name in ("epochs", "batch_size", "lr"):
             if getattr(self, name) <= 0:
                 raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
-        if self.shots < 0 or not 0 <= self.val_fraction < 1 or not 0 <= self.warmup < 1:
-            raise DataError("shots are 0 or more, val_fraction and warmup at least 0 and less than 1")
+        for name in ("val_fraction", "warmup", "frame_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DataError(f"{name} is {getattr(self, name)}; expected at least 0 and less than 1")
+        if self.shots < 0:
+            raise DataError(f"shots is {self.shots}; expected 0, for every video, or more")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name."""

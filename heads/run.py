@@ -19,6 +19,7 @@ from framebank.heads.randomness import drawn_from
 from framebank.heads.recipe import Recipe
 from framebank.heads.text import TextClassifier
 from framebank.heads.train import Epoch
+from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import replacing, write_text
 from framebank.store.labels import LabelSet
@@ -39,6 +40,11 @@ class Run:
     model: Model
     store: str
     trained_on: dict[str, Any]
+
+    @property
+    def weights_hash(self) -> str:
+        """The same for the same weights; another after another training."""
+        return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
         """Write recipe.toml, log.csv and, last, checkpoint.safetensors: a folder with a checkpoint is a whole run."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from framebank.heads.bank import Bank
 from framebank.heads.losses import cross_entropy, symmetric_kl
+from framebank.heads.masking import drop_frames
 from framebank.heads.model import Model
 from framebank.heads.predict import predict_logits
 from framebank.heads.randomness import drawn_from
@@ -61,6 +62,7 @@ def fit(
             for rows in torch.randperm(len(train), generator=generator).split(recipe.batch_size):
                 rows = rows.to(train.device)
                 x, mask, target = (part[rows].to(device) for part in (train.x, train.mask, train.target))
+                mask = drop_frames(mask, recipe.frame_dropout) if recipe.frame_dropout else mask
                 loss = loss_of(x, mask, target)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()

@@ -9,7 +9,8 @@ from framebank.heads.masking import masked_mean, pack
 class Transformer(nn.Module):
     """ActionCLIP's Transf (Wang et al. 2021, arXiv 2109.08472), its best head: positions, six blocks, residual, mean.
 
-    A video of more than `max_frames` frames stretches the table of positions.
+    A position starts as long as a unit frame; in the published code, std 0.02 beside frames of norm ten, it starts
+    shorter and order is learned later. A video of more than `max_frames` frames stretches the table of positions.
     """
 
     def __init__(self, dim: int, *, num_layers: int = 6, num_heads: int | None = None, max_frames: int = 77) -> None:
@@ -18,6 +19,7 @@ class Transformer(nn.Module):
         self.positions = nn.Embedding(max_frames, dim)
         self.blocks = nn.ModuleList(AttentionBlock(dim, num_heads=num_heads, norm_eps=1e-12) for _ in range(num_layers))
         initialise(self)
+        nn.init.normal_(self.positions.weight, std=dim**-0.5)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""

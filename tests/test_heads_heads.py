@@ -8,7 +8,7 @@ from framebank.heads import HEADS
 from framebank.heads.attention import AttentionBlock, QuickGelu, heads_for, positions_for
 from framebank.heads.conv1d import Conv1d
 from framebank.heads.lstm import Lstm
-from framebank.heads.masking import masked_mean, pack
+from framebank.heads.masking import drop_frames, masked_mean, pack
 from framebank.heads.transformer import Transformer
 
 RESIDUAL = ("conv1d", "lstm", "transformer")
@@ -224,13 +224,13 @@ def _norm(frame, norm):
     return (frame - frame.mean()) / spread.sqrt() * norm.weight + norm.bias
 
 
-def test_transformer_is_as_published():
+def test_transformer_is_as_published_but_for_its_positions():
     head = Transformer(512)
     assert len(head.blocks) == 6
     assert head.positions.weight.shape == (77, 512)
     assert head.blocks[0].num_heads == 8
     assert head.blocks[0].attention_norm.eps == 1e-12
-    assert head.positions.weight.std().item() == pytest.approx(0.02, rel=0.02)
+    assert head.positions.weight.norm(dim=1).mean().item() == pytest.approx(1, rel=0.02)  # as long as a unit frame
     assert head.blocks[0].qkv.weight.std().item() == pytest.approx(0.02, rel=0.02)
     assert (head.blocks[0].qkv.bias == 0).all()
     # 12 D^2 + 13 D in each block, and the positions
@@ -276,3 +276,15 @@ def test_masked_mean_by_hand():
     x = torch.tensor([[[1.0, 2], [3, 4], [100, 100]]])
     assert masked_mean(x, torch.tensor([[True, True, False]])).tolist() == [[2, 3]]
     assert masked_mean(x, torch.tensor([[False, False, False]])).tolist() == [[0, 0]]
+
+
+def test_dropped_frames_are_some_of_the_real_ones_and_never_all() -> None:
+    mask = torch.rand(500, 8, generator=torch.Generator().manual_seed(0)) < 0.5
+    mask[:, 3] = True
+    mask[0] = False
+    mask[0, 2] = True
+    kept = drop_frames(mask, 0.5)
+    assert not (kept & ~mask).any()
+    assert kept.any(1).all()
+    assert 0.4 * mask.sum() < kept.sum() < 0.7 * mask.sum()
+    assert torch.equal(drop_frames(mask, 0.0), mask)

@@ -108,6 +108,15 @@ def test_index_by_a_run(world, tmp_path):
         pool_query(index, world.store["short"])
 
 
+def test_run_that_was_trained_again(world, tmp_path):
+    run = run_of(world, tmp_path / "run", epochs=1)
+    index = index_store(world.store, world.manifest, run=run, run_path=tmp_path / "run", device=CPU)
+    pool_query(index, world.store["rise-test-0"])
+    run_of(world, tmp_path / "run", epochs=1, seed=5)
+    with pytest.raises(DataError, match="was trained again since"):
+        pool_query(index, world.store["rise-test-0"])
+
+
 def test_text_query_on_a_linear_run(world, index, tmp_path):
     require_text_space(index)
     run = run_of(world, tmp_path, head="mean", classifier="linear", epochs=1)
