@@ -19,6 +19,9 @@ from framebank.store.spec import FeatureSpec
 
 FRAME_STREAM = "frame"
 
+# How much of its time a long extraction may lose to a kill.
+SHARE_AT_RISK = 0.05
+
 
 @dataclass(frozen=True)
 class Embeddings:
@@ -77,18 +80,20 @@ def shard_paths(folder: Path) -> list[Path]:
 class ShardWriter:
     """Add videos to a store, a shard at a time; a context manager that owns the store while it is open.
 
-    Rows wait in memory until a shard is full, or `max_seconds` old, and are then written as one complete file: a
-    killed process loses what waited and nothing else. A second writer on the same store is refused (DataError).
+    Rows wait in memory until there are `max_videos`, or until they have waited for `min_seconds` and a twentieth of the
+    time since the writer was made, and are then written as one complete file: a killed process loses what waited and
+    nothing else, and a long one leaves no thousands of small files. A second writer on the same store is refused
+    (DataError).
     """
 
-    def __init__(self, folder: Path, spec: FeatureSpec, *, max_videos: int = 512, max_seconds: float = 60.0) -> None:
+    def __init__(self, folder: Path, spec: FeatureSpec, *, max_videos: int = 512, min_seconds: float = 5.0) -> None:
         self.folder = folder
         self.spec = spec
         self.max_videos = max_videos
-        self.max_seconds = max_seconds
+        self.min_seconds = min_seconds
         self._waiting: dict[str, tuple[Embeddings, str]] = {}
         self._failed = False  # a write that failed is not tried again
-        self._since = time.monotonic()
+        self._started = self._since = time.monotonic()
         self._lock = Lock(folder / "writer.lock")
 
     def __enter__(self) -> "ShardWriter":
@@ -116,8 +121,12 @@ class ShardWriter:
         if video_id in self._waiting:
             raise ValueError(f"{video_id}: added twice")
         self._waiting[video_id] = (embeddings, decoder)
-        if len(self._waiting) >= self.max_videos or time.monotonic() - self._since >= self.max_seconds:
+        if len(self._waiting) >= self.max_videos or self._is_due():
             self.flush()
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        return now - self._since >= max(self.min_seconds, SHARE_AT_RISK * (now - self._started))
 
     def flush(self) -> None:
         """Write what waits as one shard."""

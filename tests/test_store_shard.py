@@ -31,10 +31,15 @@ def test_full_shards_are_written_at_once(tmp_path):
     assert [path.name for path in shard_paths(tmp_path)] == ["shard-00000.h5", "shard-00001.h5"]
 
 
-def test_old_shards_are_written(tmp_path):
-    with ShardWriter(tmp_path, SPEC, max_seconds=0) as writer:
-        writer.add("a", embeddings())
-        assert FeatureStore(tmp_path).ids == ("a",)
+def test_what_waited_a_twentieth_of_the_time_is_written(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("framebank.store.shard.time.monotonic", lambda: now[0])
+    written = []
+    with ShardWriter(tmp_path, SPEC, min_seconds=5) as writer:
+        for now[0] in (2, 4.9, 5, 9.9, 10, 1000, 1049, 1053):  # s
+            writer.add(f"at {now[0]}", embeddings())
+            written.append(len(shard_paths(tmp_path)))
+    assert written == [0, 0, 1, 1, 2, 3, 3, 4]
 
 
 def test_nothing_added_writes_nothing(tmp_path):
