@@ -1,0 +1,54 @@
+"""The door: the group of commands, and what becomes of an error that is the user's to mend."""
+
+import os
+from typing import Any
+
+import click
+
+from framebank import __version__
+from framebank.commands.demo import demo
+from framebank.commands.extract import extract, prompts
+from framebank.commands.score import evaluate, train, zeroshot
+from framebank.commands.search import index, label, search
+from framebank.commands.store import store
+
+# Threads of torch that wait by spinning take the cores from the decoders beside them; read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+class Door(click.Group):
+    """A group whose DataErrors are one sentence on stderr and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from framebank.store import DataError  # here, so that --help loads neither h5py nor numpy
+
+            if isinstance(error, DataError):
+                raise click.ClickException(str(error)) from error
+            raise
+
+
+@click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__, prog_name="framebank")
+def main() -> None:
+    """Turn videos into a bank of frame embeddings once; train, recognise, search and label from the bank.
+
+    \b
+    framebank demo                                  the whole chain on its own little world
+    framebank extract VIDEOS STORE --model ViT-B-16 --pretrained openai
+    framebank zeroshot STORE                        recognise without training
+    framebank train STORE RUN                       and with it, in seconds
+    framebank evaluate RUN
+    framebank index STORE INDEX
+    framebank search INDEX --text "a person juggling"
+    """
+
+
+for command in (demo, extract, prompts, zeroshot, train, evaluate, index, search, label, store):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The command that shows everything at once."""
+
+from pathlib import Path
+
+import click
+
+from framebank.commands.options import PATH, device_option, json_option
+from framebank.commands.printing import print_report, progress
+
+
+@click.command()
+@click.option(
+    "--out", default=Path("demo-out"), type=PATH, help="The folder for videos, store, runs, index and picture."
+)
+@click.option("--seed", default=0, help="Another seed draws another world of clips.")
+@device_option
+@json_option
+def demo(out: Path, seed: int, device: str, as_json: bool) -> None:
+    """Run the whole chain on a small world of rendered videos and a tiny CLIP, both part of this package.
+
+    \b
+    framebank demo --out demo-out
+    """
+    from framebank.demo.tour import Tour
+
+    tour = Tour(out, seed=seed, device=device)
+    for stage in tour.stages():
+        for _ in progress(stage.steps, total=stage.total, unit=stage.unit, title=stage.title):
+            pass
+    print_report(tour.report(), as_json=as_json, lines=tour.lines())

@@ -1,0 +1,79 @@
+"""Wiring: what several commands put together from the rooms."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from framebank.extract.encoder import Encoder
+    from framebank.extract.frames import Frames
+    from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
+
+
+def open_split(path: Path, split: str) -> "tuple[FeatureStore, Manifest]":
+    """Return a store and the videos of one of its splits; DataError naming the store."""
+    from framebank.store import DataError, FeatureStore
+
+    store = FeatureStore(path)
+    try:
+        return store, store.manifest.split(split)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def embed_texts(labels: "LabelSet", encoder: "Encoder", *, templates: str | None, texts: str) -> "PromptBank":
+    """Return the prompts of the classes; names go into ActionCLIP's templates, descriptions stand alone."""
+    from framebank.extract.prompts import embed_prompts, read_templates
+
+    chosen = read_templates(templates or ("bare" if texts == "descriptions" else "actionclip"))
+    return embed_prompts(labels, encoder, templates=chosen, kind=texts)
+
+
+def prompt_banks(
+    store: "FeatureStore",
+    manifest: "Manifest",
+    *,
+    labels: Path | None,
+    prompts: Path | None,
+    templates: str | None,
+    texts: str | None,
+    device: str,
+) -> "list[PromptBank]":
+    """Return the prompts of a file, or those of the classes: names and, where all have them, descriptions.
+
+    DataError where they do not cover the labels of `manifest`, or are of another encoder.
+    """
+    from framebank.extract.encoder import encoder_like
+    from framebank.store import LabelSet, PromptBank
+
+    if prompts and (labels or templates or texts):
+        raise click.UsageError("--prompts holds its own classes, templates and texts; give it alone")
+    named = manifest.labelled().labels
+    if prompts:
+        bank = PromptBank.read(prompts)
+        store.spec.require_same_encoder(bank.encoder, mine=store.path, theirs=prompts)
+        bank.labels.require_covers(named, mine=prompts, theirs=store.path)
+        return [bank]
+    classes = LabelSet.read(labels) if labels else LabelSet(named)
+    classes.require_covers(named, mine=labels, theirs=store.path)
+    encoder = encoder_like(store.spec, device=device)
+    kinds = [texts] if texts else ["names", *["descriptions"] * classes.described]
+    return [embed_texts(classes, encoder, templates=templates, texts=kind) for kind in kinds]
+
+
+def clip_reader(num_frames: int, *, decoder: str = "auto") -> "Callable[[Path], Frames]":
+    """Return what reads the segment centres of a video."""
+    from framebank.extract.decode import read_clip
+    from framebank.extract.sampling import segment_indices
+
+    return functools.partial(
+        read_clip, sample=functools.partial(segment_indices, num_frames=num_frames), decoder=decoder
+    )
+
+
+def num_frames_of(spec: "FeatureSpec") -> int:
+    """Return how many frames of each video a store holds."""
+    return int(spec.sampling.removeprefix("segments:"))

@@ -1,0 +1,101 @@
+"""The house rules: who may import whom, which module is the door to which library, what lies at the root."""
+
+import ast
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("commands", "demo", "extract", "heads", "store")
+
+MAY_IMPORT = {
+    "store": {"store"},
+    "extract": {"extract", "store"},
+    "heads": {"heads", "store"},
+    "demo": {"demo", "extract", "heads", "store"},
+    "commands": {"commands", "demo", "extract", "heads", "store"},
+    "cli.py": {"commands", "store"},
+}
+
+DOORS = {
+    "decord": {"extract/decode.py"},
+    "av": {"extract/decode.py", "extract/container.py", "extract/packets.py", "demo/clips.py"},
+    "open_clip": {"extract/encoder.py", "demo/train_clip.py", "demo/gates.py", "demo/weights.py"},
+    "h5py": {"store/shard.py"},
+    "faiss": {"store/index.py"},
+    "tqdm": {"commands/printing.py"},
+    "torchmetrics": {"heads/metrics.py"},
+    "safetensors": {"heads/run.py"},
+}
+
+
+def sources() -> list[Path]:
+    return [ROOT / "cli.py", *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))]
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.relative_to(ROOT)}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    room = path.relative_to(ROOT).parts[0]
+    reached = {name.split(".")[1] for name in imported(path) if name.startswith("framebank.")}
+    assert reached - {"__version__"} <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_each_library_has_its_doors(library: str) -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in sources()
+        if any(name.split(".")[0] == library for name in imported(path))
+    }
+    assert users <= DOORS[library]
+
+
+def test_the_root_holds_the_door_and_nothing_else() -> None:
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "cli.py"}
+
+
+def test_every_package_is_listed() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    assert listed == {"framebank", *(f"framebank.{room}" for room in ROOMS)}
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"build", "tests"} == set(ROOMS)
+
+
+def test_modules_are_small_and_say_what_they_hold() -> None:
+    for path in sources():
+        text = path.read_text(encoding="utf-8")
+        assert ast.get_docstring(ast.parse(text)), f"{path.relative_to(ROOT)} has no docstring"
+        assert text.count("\n") <= 300, f"{path.relative_to(ROOT)} is {text.count(chr(10))} lines long"
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("framebank.cli", {"torch", "faiss", "numpy", "h5py", "open_clip", "av", "decord"}),
+        ("framebank.store", {"torch", "faiss", "open_clip", "av", "decord"}),
+        ("framebank.extract", {"faiss", "open_clip", "av", "decord"}),
+        ("framebank.heads", {"faiss", "open_clip", "av", "decord", "h5py"}),
+    ],
+)
+def test_rooms_load_lightly(module: str, unwanted: set[str]) -> None:
+    code = (
+        f"import runpy, sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import conftest; import {module}; "
+        "print(' '.join(name for name in sys.modules if '.' not in name))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not unwanted & set(loaded)
