@@ -127,6 +127,8 @@ def prompts(
     from framebank.extract.encoder import Encoder, encoder_like
     from framebank.store import FeatureStore, LabelSet
 
+    if like and (model or pretrained or precision != "auto"):
+        raise click.UsageError("--like brings its own --model, --pretrained and --precision")
     classes = LabelSet.read(labels)
     if like:
         encoder = encoder_like(FeatureStore(like).spec, device=device)

@@ -1,6 +1,7 @@
 """Commands that give figures: zeroshot, train and evaluate."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,20 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import FIGURE_COLUMNS, figures, percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import open_split, prompt_banks
+
+
+def _row_of(table: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Check a name against a table of framebank.heads, when it is used: --help loads no torch."""
+
+    def check(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+        from framebank import heads
+
+        names = tuple(getattr(heads, table))
+        if name is not None and name not in names:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(names)}")
+        return name
+
+    return check
 
 
 @click.command()
@@ -57,7 +72,7 @@ def zeroshot(
         evaluate_zero_shot(
             bank, features, manifest, split=split, scoring=way, device=resolve_device(device), run=run, folder=run_path
         )
-        for bank in prompt_banks(features, manifest, device=device, **texts)
+        for bank in prompt_banks(features, manifest, device=device, classes=features.manifest.labels, **texts)
         for way in SCORINGS
     ]
     shown = ("texts", "scoring", "top1", "top5", "mean_class_accuracy", "top1_interval")
@@ -73,9 +88,9 @@ def zeroshot(
 @click.command()
 @click.argument("store", type=PATH)
 @click.argument("run", type=PATH)
-@click.option("--head", default="transformer", help="mean, conv1d, lstm, transformer or transformer-cls.")
-@click.option("--classifier", default="text", help="text or linear.")
-@click.option("--loss", help="kl, ActionCLIP's in the batch, or ce over all classes.  [kl; linear: ce]")
+@click.option("--head", default="transformer", callback=_row_of("HEADS"), help="What pools the frames: mean, lstm ...")
+@click.option("--classifier", default="text", callback=_row_of("CLASSIFIERS"), help="text or linear.")
+@click.option("--loss", callback=_row_of("LOSSES"), help="kl, in the batch, or ce, over all classes.  [kl; linear: ce]")
 @click.option("--shots", default=0, type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
 @text_options
 @scoring_option
@@ -172,9 +187,11 @@ def evaluate(run: Path, store: Path | None, split: str, prompts: Path | None, de
     from framebank.extract.encoder import resolve_device
     from framebank.heads.evaluate import evaluate_run
     from framebank.heads.run import Run
-    from framebank.store import PromptBank
+    from framebank.store import DataError, PromptBank
 
     trained = Run.read(run)
+    if not store and not Path(trained.store).is_dir():
+        raise DataError(f"{run}: was trained on the store {trained.store}, which is not there; name it with --store")
     features, manifest = open_split(store or Path(trained.store), split)
     if prompts:
         trained = trained.with_same_classes(PromptBank.read(prompts), where=prompts)

@@ -75,13 +75,15 @@ def search(
 
     if sum(given is not None for given in (text, video, video_id)) != 1:
         raise click.UsageError("give one of --text, --video and --id")
+    if text is not None and not text.strip():
+        raise click.UsageError("--text is empty; give a sentence")
     loaded = Index.load(index)
     if video_id is not None:
         hits = neighbours_of_id(loaded, video_id, k=k)
     else:
         hits = loaded.search(_query(loaded, text=text, video=video, device=device), k)[0]
     report = {
-        "query": text or video_id or str(video),
+        "query": text if text is not None else video_id or str(video),
         "hits": [{"video_id": hit.video_id, "score": hit.score, "label": hit.label} for hit in hits],
         "made_by": {**loaded.spec.to_dict(), **loaded.made_by},
     }
@@ -136,6 +138,8 @@ def label(
 
     if sum(given is not None for given in (run_path, index_path, labels)) != 1:
         raise click.UsageError("give one of --run, --index and --labels")
+    if not labels and any((like, model, pretrained, templates, texts)):
+        raise click.UsageError("--like, --model, --pretrained, --templates and --texts go with --labels")
     if run_path:
         run = Run.read(run_path)
         encoder, frames = encoder_like(run.spec, device=device), num_frames_of(run.spec)
@@ -174,7 +178,8 @@ def label(
     width = max((len(ranked) for _, ranked in answers), default=1)
     rows = [(str(path), *[f"{name} {score:.2f}" for name, score in ranked]) for path, ranked in answers]
     lines = table(("video", "label", *[""] * (width - 1)), [row + ("",) * (width + 1 - len(row)) for row in rows])
-    print_report(report, as_json=as_json, lines=lines)
+    if answers or as_json:
+        print_report(report, as_json=as_json, lines=lines)
     for failure in failures:
         click.echo(f"Error: {failure}", err=True)
     if failures:

@@ -41,8 +41,11 @@ def prompt_banks(
     templates: str | None,
     texts: str | None,
     device: str,
+    classes: "tuple[str, ...]" = (),
 ) -> "list[PromptBank]":
     """Return the prompts of a file, or those of the classes: names and, where all have them, descriptions.
+
+    Without --labels and --prompts the classes are `classes`, or else the labels of `manifest`.
 
     DataError where they do not cover the labels of `manifest`, or are of another encoder.
     """
@@ -57,11 +60,11 @@ def prompt_banks(
         store.spec.require_same_encoder(bank.encoder, mine=store.path, theirs=prompts)
         bank.labels.require_covers(named, mine=prompts, theirs=store.path)
         return [bank]
-    classes = LabelSet.read(labels) if labels else LabelSet(named)
-    classes.require_covers(named, mine=labels, theirs=store.path)
+    chosen = LabelSet.read(labels) if labels else LabelSet(classes or named)
+    chosen.require_covers(named, mine=labels, theirs=store.path)
     encoder = encoder_like(store.spec, device=device)
-    kinds = [texts] if texts else ["names", *["descriptions"] * classes.described]
-    return [embed_texts(classes, encoder, templates=templates, texts=kind) for kind in kinds]
+    kinds = [texts] if texts else ["names", *["descriptions"] * chosen.described]
+    return [embed_texts(chosen, encoder, templates=templates, texts=kind) for kind in kinds]
 
 
 def clip_reader(num_frames: int, *, decoder: str = "auto") -> "Callable[[Path], Frames]":

@@ -84,11 +84,6 @@ def table_lines(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-    return "  ".join([row[0].ljust(widths[0]), *cells])
-
-
 def _percent(counts: tuple[int, int]) -> str:
     return f"{100 * counts[0] / counts[1]:.1f}"
 

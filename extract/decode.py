@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from framebank.extract.container import is_idr, missing_bytes, refuse_cut, refuse_loss, tagged_seconds
 from framebank.extract.frames import Frames
 from framebank.extract.packets import Packets, frame_times, packet_times, plan_visits
+from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
 
 Indices = npt.NDArray[np.int64]
@@ -48,9 +49,7 @@ def read_clip(path: Path, sample: Sample, *, decoder: str = "auto") -> Frames:
 
     `sample` is called again where the first count, taken from the container, proves wrong. Errors as `read_frames`.
     """
-    if decoder not in DECODERS:
-        raise DataError(f"no decoder is named {decoder!r}; there are {', '.join(DECODERS)}")
-    return DECODERS[decoder](Path(path), sample)
+    return _named(decoder)(Path(path), sample)
 
 
 def count_frames(path: Path) -> int:
@@ -111,7 +110,7 @@ def _read_pyav(path: Path, sample: Sample) -> Frames:
     """
     packets = scan_packets(path)
     if not packets.doubt:
-        indices = _checked(sample(packets.count))
+        indices = checked_indices(sample(packets.count))
         visits = plan_visits(packets, indices=indices)
         if sum(stop - start for start, stop in visits) < SEEK_SHARE * packets.count:
             _refuse_beyond(path, indices=indices, total=packets.count)
@@ -126,24 +125,17 @@ def _read_pyav(path: Path, sample: Sample) -> Frames:
 
 def _read_from_start(path: Path, sample: Sample, *, packets: Packets) -> Frames:
     """Return the sampled frames of one decode of the whole file, or of two where the packets promised another total."""
-    indices = _checked(sample(packets.count))
+    indices = checked_indices(sample(packets.count))
     images, pts = _convert(enumerate(_decode_all(path)), indices=indices, path=path)
     if not pts:
         raise DataError(f"{path}: no frame of its video stream decodes")
     if len(pts) != packets.count:
-        again = _checked(sample(len(pts)))
+        again = checked_indices(sample(len(pts)))
         if not np.array_equal(again, indices):
             indices = again
             images, pts = _convert(enumerate(_decode_all(path)), indices=indices, path=path)
     _refuse_beyond(path, indices=indices, total=len(pts))
     return _assemble(images, indices=indices, times=frame_times(path, pts=pts, packets=packets), path=path)
-
-
-def _checked(indices: Indices) -> Indices:
-    indices = np.asarray(indices)
-    if indices.ndim != 1 or len(indices) == 0 or indices.dtype.kind not in "iu" or indices.min() < 0:
-        raise ValueError(f"indices must be (T,) integers from 0 on, T at least 1, got {indices.dtype} {indices.shape}")
-    return indices.astype(np.int64)
 
 
 def _refuse_beyond(path: Path, *, indices: Indices, total: int) -> None:
@@ -267,7 +259,7 @@ def _read_decord(path: Path, sample: Sample) -> Frames:
     packets = scan_packets(path)
     if packets.doubt:
         raise DataError(f"{path}: decord is not proven right on this file: {packets.doubt}")
-    indices = _checked(sample(packets.count))
+    indices = checked_indices(sample(packets.count))
     _refuse_beyond(path, indices=indices, total=packets.count)
     decord.logging.set_level(decord.logging.QUIET)
     times = packet_times(packets)
@@ -295,5 +287,11 @@ DECODERS: dict[str, Callable[[Path, Sample], Frames]] = {
 
 def decoder_versions(*, decoder: str = "auto") -> str:
     """Return the name and version of the library that the named decoder reads with, as "pyav 18.1.0"."""
-    name = DECODERS[decoder].__name__.removeprefix("_read_")
+    name = _named(decoder).__name__.removeprefix("_read_")
     return f"{name} {version({'pyav': 'av'}.get(name, name))}"
+
+
+def _named(decoder: str) -> Callable[[Path, Sample], Frames]:
+    if decoder not in DECODERS:
+        raise DataError(f"no decoder is named {decoder!r}; there are {', '.join(DECODERS)}")
+    return DECODERS[decoder]

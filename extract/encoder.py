@@ -94,10 +94,19 @@ class Encoder:
 
 
 def encoder_like(spec: FeatureSpec, *, device: str = "auto") -> Encoder:
-    """Return the encoder that made `spec`; DataError where its weights are not what they were."""
+    """Return the encoder that made `spec`, at its precision where it was made on such a device.
+
+    DataError where the weights are not what they were.
+    """
     pretrained = None if spec.model in LOCAL_MODELS and spec.pretrained == "demo" else spec.pretrained or None
-    encoder = Encoder(spec.model, pretrained, device=device)
-    encoder.spec.require_same_encoder(spec, mine="the encoder found now", theirs="the store")
+    kind, _, precision = spec.precision.partition("-")
+    same_kind = kind == resolve_device(device).type and precision in PRECISIONS
+    encoder = Encoder(spec.model, pretrained, device=device, precision=precision if same_kind else "auto")
+    if encoder.spec.weights_hash != spec.weights_hash:
+        raise DataError(
+            f"{spec.model}/{spec.pretrained or 'random weights'} has the weights {encoder.spec.weights_hash[:12]} now, "
+            f"but {spec.weights_hash[:12]} when the embeddings were made; bring those weights back, or extract again"
+        )
     return encoder
 
 

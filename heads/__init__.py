@@ -6,6 +6,7 @@ from torch import nn
 
 from framebank.heads.conv1d import Conv1d
 from framebank.heads.linear import LinearClassifier
+from framebank.heads.losses import LOSSES
 from framebank.heads.lstm import Lstm
 from framebank.heads.mean import Mean
 from framebank.heads.text import TextClassifier
@@ -27,4 +28,4 @@ CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     "linear": LinearClassifier,
 }
 
-__all__ = ["CLASSIFIERS", "HEADS"]
+__all__ = ["CLASSIFIERS", "HEADS", "LOSSES"]

@@ -10,6 +10,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
+from framebank.store.shard import distinct_mask
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,13 @@ def load_bank(store: FeatureStore, manifest: Manifest, labels: LabelSet | None, 
     rows = starts[chosen, None] + np.arange(counts.max())  # (V, T)
     real = np.arange(counts.max()) < counts[:, None]
     rows = np.where(real, rows, starts[chosen, None])
-    repeats = np.zeros_like(real)
-    repeats[:, 1:] = indices[rows[:, 1:]] == indices[rows[:, :-1]]
     target = [labels.index(video.label) if labels and video.label else -1 for video in videos]
     x = torch.from_numpy(data[rows])  # (V, T, D)
     place = device if _fits(x, device) else torch.device("cpu")
     return Bank(
         video_ids=tuple(video.video_id for video in videos),
         x=x.to(place),
-        mask=torch.from_numpy(real & ~repeats).to(place),
+        mask=torch.from_numpy(real & distinct_mask(indices[rows])).to(place),
         target=torch.tensor(target).to(place),
         num_listed=len(manifest),
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from framebank.heads.train import Epoch, fit
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import require_new_folder
-from framebank.store.labels import LabelSet
+from framebank.store.labels import LabelSet, class_text
 from framebank.store.manifest import Manifest
 from framebank.store.prompts import PromptBank
 
@@ -38,6 +39,8 @@ class TrainingJob:
         prompts: PromptBank | None = None,
         device: torch.device,
     ) -> None:
+        if prompts:
+            recipe = replace(recipe, texts=prompts.kind, templates=prompts.templates)
         self.store = store
         self.recipe = recipe
         self.prompts = prompts
@@ -45,6 +48,7 @@ class TrainingJob:
         train, val = _draw(store, manifest, recipe, val_split=val_split)
         self.labels = prompts.labels if prompts else labels or LabelSet(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
+        _require_videos(self.labels, train)
         self.train = load_bank(store, train, self.labels, device=device)
         self.val: Bank | None = None
         if val:
@@ -78,7 +82,19 @@ def require_free(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds a run, or that cannot hold one: DataError."""
     if (folder / "checkpoint.safetensors").exists() and not overwrite:
         raise DataError(f"{folder}: already holds a run; choose another folder, or --overwrite")
+    there = folder.exists()
     require_new_folder(folder, what="run")
+    if not there:
+        folder.rmdir()
+
+
+def _require_videos(labels: LabelSet, train: Manifest) -> None:
+    named = LabelSet(train.labels).positions
+    without = [name for name in labels.names if class_text(name) not in named]
+    if without:
+        raise DataError(
+            f"the class {without[0]!r} has no training video; leave out those {len(without)} of the classes"
+        )
 
 
 def _draw(

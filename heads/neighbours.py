@@ -14,7 +14,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.index import Hit, Index
 from framebank.store.manifest import Manifest
-from framebank.store.shard import Embeddings
+from framebank.store.shard import Embeddings, distinct_mask
 
 
 def index_store(
@@ -56,6 +56,8 @@ def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
     path = index.made_by["run"]
     if not path:
         return embed_frames(_mean(index.spec.dim), embeddings)
+    if not Path(path).is_dir():
+        raise DataError(f"the index was pooled by the run {path}, which is not there; make the index again")
     run = Run.read(Path(path))
     if run.weights_hash != index.made_by["run_hash"]:
         raise DataError(f"{path}: was trained again since it pooled the videos of the index; make the index again")
@@ -80,9 +82,7 @@ def embed_frames(model: Model, embeddings: Embeddings) -> np.ndarray:
 def as_batch(embeddings: Embeddings) -> tuple[torch.Tensor, torch.Tensor]:
     """Return one video as a batch: x (1, T, D) rounded as a store would, mask (1, T) false where a frame repeats."""
     x = torch.from_numpy(embeddings.data.astype(np.float16)).unsqueeze(0)
-    mask = torch.ones(x.shape[:2], dtype=torch.bool)
-    mask[0, 1:] = torch.from_numpy(np.diff(embeddings.indices) != 0)
-    return x, mask
+    return x, torch.from_numpy(distinct_mask(embeddings.indices)).unsqueeze(0)
 
 
 def _mean(dim: int) -> Model:

@@ -10,6 +10,9 @@ from framebank.heads.recipe import Recipe
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
 
+# Where things lie decides no number; the hashes beside them tell what they are.
+PLACES = ("store", "run", "pretrained")
+
 
 def made_by(
     *,
@@ -26,7 +29,7 @@ def made_by(
         "split": split,
         "videos_evaluated": int((bank.target >= 0).sum()),
         "videos_listed": bank.num_listed,
-        "videos_hash": _hash(sorted(bank.video_ids)),
+        "videos_hash": _hash(sorted(zip(bank.video_ids, bank.target.tolist(), strict=True))),
         "framebank": __version__,
         **more,
     }
@@ -34,7 +37,8 @@ def made_by(
         facts |= {"texts": prompts.kind, "templates": list(prompts.templates), "prompts_hash": _hash(prompts.texts)}
     if recipe:
         facts |= {"recipe": recipe.to_dict()}
-    return {**facts, "protocol_hash": _hash(facts)}
+    counted = {name: value for name, value in facts.items() if name not in PLACES}
+    return {**facts, "protocol_hash": _hash(counted)}
 
 
 def _hash(value: object) -> str:

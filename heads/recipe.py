@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -55,9 +56,12 @@ class Recipe:
                 f"the loss 'kl' matches videos with texts; the classifier {self.classifier!r} has none: use ce"
             )
         for name in ("epochs", "batch_size", "lr"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
-        for name in ("val_fraction", "warmup", "frame_dropout"):
+        for name in ("weight_decay", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        for name in ("val_fraction", "warmup", "frame_dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"{name} is {getattr(self, name)}; expected at least 0 and less than 1")
         if self.shots < 0:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from framebank.heads import CLASSIFIERS, HEADS
@@ -25,6 +25,8 @@ from framebank.store.files import replacing, write_text
 from framebank.store.labels import LabelSet
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
+
+FILES = ("checkpoint.safetensors", "recipe.toml", "log.csv", "metrics.json", "predictions.npz")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,20 @@ class Run:
         return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
-        """Write recipe.toml, log.csv and, last, checkpoint.safetensors: a folder with a checkpoint is a whole run."""
+        """Write recipe.toml, log.csv and, last, checkpoint.safetensors: a folder with a checkpoint is a whole run.
+
+        What an earlier run left there goes first. DataError where there is no place or no room.
+        """
+        try:
+            for name in FILES:
+                (folder / name).unlink(missing_ok=True)
+            self._write(folder, log=log)
+        except BaseException:
+            for name in FILES:
+                (folder / name).unlink(missing_ok=True)
+            raise
+
+    def _write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
         self.recipe.write(folder / "recipe.toml")
         text = io.StringIO()
         writer = csv.DictWriter(text, list(Epoch.__dataclass_fields__), lineterminator="\n")
@@ -63,7 +78,7 @@ class Run:
         }
         weights = {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}
         with replacing(folder / "checkpoint.safetensors") as part:
-            save_file(weights, part, metadata={"framebank": json.dumps(about)})
+            part.write_bytes(save(weights, metadata={"framebank": json.dumps(about)}))
 
     @classmethod
     def read(cls, folder: Path) -> "Run":

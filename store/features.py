@@ -30,7 +30,13 @@ class FeatureStore(Mapping[str, Embeddings]):
             raise DataError(f"{self.path}: no such store; expected a folder made by `framebank extract`")
         self._paths = shard_paths(self.path)
         if not self._paths:
-            raise DataError(f"{self.path}: holds no shard; expected a folder made by `framebank extract`")
+            failed = len(self.failures)
+            reason = (
+                f"all {failed} videos failed, see failed.csv"
+                if failed
+                else "expected a folder made by `framebank extract`"
+            )
+            raise DataError(f"{self.path}: holds no shard; {reason}")
         self._place: dict[str, tuple[int, int, int]] = {}  # video_id -> shard, first row, end row
         self.decoders: dict[str, str] = {}
         self._files: dict[int, Any] = {}  # open shards of this process

@@ -11,6 +11,7 @@ from typing import Any
 import faiss
 import numpy as np
 
+from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import replacing, require_new_folder, write_text
 from framebank.store.manifest import Video
@@ -76,7 +77,8 @@ class Index:
         writer.writerow(("video_id", "path", "label", "split"))
         writer.writerows((v.video_id, v.path, v.label, v.split) for v in self.videos)
         write_text(folder / "ids.csv", text.getvalue())
-        write_text(folder / "spec.json", json.dumps({"spec": self.spec.to_dict(), "made_by": self.made_by}, indent=2))
+        about = {"spec": self.spec.to_dict(), "made_by": self.made_by, "digest": _digest(self._flat, self.videos)}
+        write_text(folder / "spec.json", json.dumps(about, indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> "Index":
@@ -86,7 +88,7 @@ class Index:
         try:
             flat = faiss.read_index(str(folder / "index.faiss"))
             about = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-            found, made_by = dict(about["spec"]), dict(about["made_by"])
+            found, made_by, expected = dict(about["spec"]), dict(about["made_by"]), str(about["digest"])
             with (folder / "ids.csv").open(newline="", encoding="utf-8") as file:
                 rows = csv.DictReader(file)
                 videos = [Video(r["video_id"], Path(r["path"]), r["label"], r["split"]) for r in rows]
@@ -99,7 +101,16 @@ class Index:
                 f"{folder}: index.faiss holds {flat.ntotal} vectors of width {flat.d}, "
                 f"its lists {len(videos)} videos of width {spec.dim}; these files are of different indexes"
             )
+        if _digest(flat, videos) != expected:
+            raise DataError(f"{folder}: index.faiss, ids.csv and spec.json are of different indexes; make it again")
         return cls(flat.reconstruct_n(0, flat.ntotal), videos, spec=spec, made_by=made_by)
+
+
+def _digest(flat: Any, videos: Sequence[Video]) -> str:
+    """The same for the same videos with the same vectors."""
+    rows = "\n".join(f"{video.video_id}\t{video.label}\t{video.split}" for video in videos)
+    vectors = flat.reconstruct_n(0, flat.ntotal)
+    return digest({"vectors": vectors, "videos": np.frombuffer(rows.encode(), dtype=np.uint8)})
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -102,7 +102,8 @@ class Manifest:
         held: set[str] = set()
         for label in self.labels:
             members = [video.video_id for video in self.videos if video.label == label]
-            count = max(1, round(fraction * len(members))) if len(members) >= 5 and fraction > 0 else 0
+            count = round(fraction * len(members)) if len(members) >= 5 and fraction > 0 else 0
+            count = min(max(1, count), len(members) - 1) if len(members) >= 5 and fraction > 0 else 0
             held.update(generator.choice(members, count, replace=False))
         rest = tuple(video for video in self.videos if video.video_id not in held)
         return Manifest(rest), Manifest(tuple(video for video in self.videos if video.video_id in held))
@@ -194,6 +195,10 @@ class Manifest:
             for row in reader:
                 if not row["video_id"] or not row["path"]:
                     raise DataError(f"{path}, line {reader.line_num}: the video_id or the path is empty")
+                if row.get("start") or row.get("end"):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: a part of a video cannot be embedded yet, only all"
+                    )
                 location = (path.parent / row["path"]).absolute()
                 videos.append(Video(row["video_id"], location, row.get("label") or "", row.get("split") or ""))
         except csv.Error as error:

@@ -45,6 +45,16 @@ class Embeddings:
         return f"Embeddings(data={self.data.shape} {self.data.dtype}, {span})"
 
 
+def distinct_mask(indices: np.ndarray) -> np.ndarray:
+    """Return where a frame is not a repeat of the one before it, as in a video shorter than its number of frames.
+
+    indices (..., T) -> (..., T) bool.
+    """
+    mask = np.ones(indices.shape, dtype=np.bool_)
+    mask[..., 1:] = indices[..., 1:] != indices[..., :-1]
+    return mask
+
+
 def write_datasets(path: Path, datasets: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
     """Write arrays and lists of strings as one HDF5 file, whole or not at all."""
     content = io.BytesIO()  # HDF5 itself cannot close a file on a full disk

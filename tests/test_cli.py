@@ -296,6 +296,20 @@ def test_outputs_that_cannot_be_written(framebank: Any, clips: Path, store: Path
     assert "cannot be written" in told
 
 
+@pytest.mark.slow
+def test_no_room_for_a_run(store: Path, tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import conftest; import resource; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, 2**14)); from framebank.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "train", str(store), str(tmp_path / "r"), "--head", "lstm", "--epochs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "checkpoint.safetensors: cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "r").iterdir()) == []
+
+
 def test_classes_that_do_not_fit(framebank: Any, store: Path, run: Path, tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text("sitting down\nwaving\n")
     told = sentence(framebank("zeroshot", store, "--labels", tmp_path / "few.txt", exit_code=1))
@@ -339,6 +353,54 @@ def test_numbers_that_are_too_large(framebank: Any, store: Path, index: Path, tm
     assert "63" in sentence(framebank("search", index, "--id", "falling_down_train_00", "-k", 64, exit_code=1))
     assert "4 shots" in sentence(framebank("train", store, tmp_path / "r", "--shots", 4, exit_code=1))
     assert "no video 'x'" in sentence(framebank("search", index, "--id", "x", exit_code=1))
+
+
+def test_values_that_make_no_sense(framebank: Any, clips: Path, store: Path, tmp_path: Path) -> None:
+    video, run = next(clips.glob("*/*.mp4")), tmp_path / "r"
+    told = sentence(framebank("extract", video, tmp_path / "s", "--model", "demo", "--decoder", "foo", exit_code=1))
+    assert "'foo'" in told
+    for option, value in (("--lr", "nan"), ("--weight-decay", -1), ("--label-smoothing", 2), ("--seed", -1)):
+        assert option[2:].replace("-", "_") in sentence(framebank("train", store, run, option, value, exit_code=1))
+    for option in ("--head", "--classifier", "--loss"):
+        assert "'foo' is none of" in framebank("train", store, run, option, "foo", exit_code=2).stderr
+    assert not run.exists()
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_class_without_videos_cannot_be_trained(framebank: Any, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("\n".join([*json.loads(LABELS.read_text()), "flying"]))
+    told = sentence(framebank("train", store, tmp_path / "r", "--labels", tmp_path / "more.txt", exit_code=1))
+    assert "'flying' has no training video" in told
+
+
+def test_zeroshot_scores_among_all_classes_of_the_store(framebank: Any, clips: Path, tmp_path: Path) -> None:
+    with (clips / "manifest.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "train" or row["label"] == "waving"]
+    with (tmp_path / "m.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["video_id", "path", "label", "split"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({**row, "path": clips / row["path"]} for row in rows)
+    framebank("extract", tmp_path / "m.csv", tmp_path / "s", "--model", "demo", "--frames", 2)
+    assert len(json.loads(framebank("zeroshot", tmp_path / "s", "--json").stdout)["labels"]) == 16
+
+
+def test_training_again_leaves_nothing_of_the_run_before(framebank: Any, store: Path, tmp_path: Path) -> None:
+    framebank("train", store, tmp_path / "r", "--head", "mean", "--epochs", 1)
+    framebank("evaluate", tmp_path / "r")
+    assert (tmp_path / "r" / "metrics.json").exists()
+    framebank("train", store, tmp_path / "r", "--head", "lstm", "--epochs", 1, "--overwrite")
+    assert not (tmp_path / "r" / "metrics.json").exists()
+    assert 'texts = "names"' in (tmp_path / "r" / "recipe.toml").read_text()
+
+
+def test_the_protocol_does_not_depend_on_where_things_lie(
+    framebank: Any, store: Path, run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run, tmp_path / "moved")
+    shutil.copytree(store, tmp_path / "store")
+    here = json.loads(framebank("evaluate", run, "--json").stdout)["made_by"]
+    there = framebank("evaluate", tmp_path / "moved", "--store", tmp_path / "store", "--json")
+    assert json.loads(there.stdout)["made_by"]["protocol_hash"] == here["protocol_hash"]
 
 
 def test_an_index_of_other_files(framebank: Any, store: Path, index: Path, tmp_path: Path) -> None:

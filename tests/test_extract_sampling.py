@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from framebank.extract.sampling import distinct_mask, segment_indices
+from framebank.extract.sampling import segment_indices
+from framebank.store.shard import distinct_mask
 
 LENGTHS = [*range(1, 70), 300, 301, 17_999, 10**12]
 

@@ -101,11 +101,13 @@ def test_nothing_to_train_on(world):
 def test_classes(world):
     assert job_of(world).labels.names == CLASSES
     assert job_of(world, LINEAR, prompts=None).labels.names == tuple(sorted(CLASSES))
-    given = LabelSet(("none of these", *CLASSES))
-    job = job_of(world, LINEAR, prompts=None, labels=given)
-    assert job.labels == given
-    assert job.train.target.min() == 1
-    assert job.model.classifier.linear.out_features == 5
+    given = LabelSet(CLASSES[::-1])
+    assert job_of(world, LINEAR, prompts=None, labels=given).labels == given
+
+
+def test_class_without_a_training_video(world):
+    with pytest.raises(DataError, match="the class 'none of these' has no training video"):
+        job_of(world, LINEAR, prompts=None, labels=LabelSet(("none of these", *CLASSES)))
 
 
 def test_class_that_is_not_among_those_given(world):
@@ -132,6 +134,8 @@ def test_save(world, tmp_path, recipe):
 
 def test_require_free(tmp_path):
     require_free(tmp_path / "new", overwrite=False)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "new").mkdir()
     (tmp_path / "new" / "checkpoint.safetensors").touch()
     with pytest.raises(DataError, match="already holds a run; choose another folder, or --overwrite"):
         require_free(tmp_path / "new", overwrite=False)
