@@ -10,7 +10,7 @@ def zero_shot_model(prompts: PromptBank, *, scoring: str, frame_norm: bool = Tru
     """Return mean pooling and the cosine to the class texts, with nothing trained.
 
     `scoring` is "probabilities", the mean of the softmax of each template (ActionCLIP's test, arXiv 2109.08472), or
-    "embeddings", the softmax over mean unit embeddings (CLIP's, arXiv 2103.00020). The logit scale is the encoder's own;
+    "embeddings", the softmax over mean unit embeddings (CLIP's, arXiv 2103.00020). The logit scale is the encoder's;
     ActionCLIP's test takes 100, which is also that of OpenAI's encoders.
     """
     matrix = class_matrix(prompts, scoring=scoring)
