@@ -1,11 +1,13 @@
 """Wiring: what several commands put together from the rooms."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from framebank.commands.printing import progress
 
 if TYPE_CHECKING:
     from framebank.extract.encoder import Encoder
@@ -29,7 +31,11 @@ def embed_texts(labels: "LabelSet", encoder: "Encoder", *, templates: str | None
     from framebank.extract.prompts import embed_prompts, read_templates
 
     chosen = read_templates(templates or ("bare" if texts == "descriptions" else "actionclip"))
-    return embed_prompts(labels, encoder, templates=chosen, kind=texts)
+
+    def watch(batches: Sequence[list[str]]) -> Iterable[list[str]]:
+        return progress(batches, total=len(batches), unit="batch", title=f"texts of {texts}")
+
+    return embed_prompts(labels, encoder, templates=chosen, kind=texts, watch=watch)
 
 
 def prompt_banks(

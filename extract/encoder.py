@@ -86,11 +86,10 @@ class Encoder:
         return np.asarray(embeddings.float().cpu().numpy())
 
     @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> np.ndarray:
-        """Encode sentences -> un-normalised embeddings (N, D) float32."""
-        batches = (list(texts[start : start + batch_size]) for start in range(0, len(texts), batch_size))
-        encoded = [self._network.encode_text(self._tokenizer(batch).to(self.device)).float().cpu() for batch in batches]
-        return np.asarray(torch.cat(encoded).numpy())
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Encode a batch of sentences -> un-normalised embeddings (N, D) float32."""
+        embeddings = self._network.encode_text(self._tokenizer(list(texts)).to(self.device))
+        return np.asarray(embeddings.float().cpu().numpy())
 
 
 def encoder_like(spec: FeatureSpec, *, device: str = "auto") -> Encoder:

@@ -1,6 +1,6 @@
 """Prompts: sentences made of class names or descriptions, and their embeddings. No model is known here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,8 @@ ACTIONCLIP = (
 )
 
 TEMPLATES: dict[str, tuple[str, ...]] = {"actionclip": ACTIONCLIP, "bare": ("{}",)}
+
+BATCH_SIZE = 256  # sentences
 
 TEXT_KINDS = ("names", "descriptions")
 
@@ -67,11 +69,17 @@ def read_templates(name: str) -> tuple[str, ...]:
 
 
 def embed_prompts(
-    labels: LabelSet, encoder: TextEncoder, *, templates: Sequence[str] = ACTIONCLIP, kind: str = "names"
+    labels: LabelSet,
+    encoder: TextEncoder,
+    *,
+    templates: Sequence[str] = ACTIONCLIP,
+    kind: str = "names",
+    watch: Callable[[Sequence[list[str]]], Iterable[list[str]]] = iter,
 ) -> PromptBank:
     """Embed each class's name, or each of its descriptions, in every template.
 
-    DataError when descriptions are wanted and a class has none.
+    `watch` passes the batches of sentences on and may show how far they are. DataError when descriptions are wanted and
+    a class has none.
     """
     if kind not in TEXT_KINDS:
         raise ValueError(f"kind {kind!r}, expected one of {TEXT_KINDS}")
@@ -80,10 +88,11 @@ def embed_prompts(
         raise DataError(f"the class {bare!r} has no description; expected JSON of name to list of descriptions")
     phrases = [labels.descriptions[name] if kind == "descriptions" else (class_text(name),) for name in labels.names]
     texts = [template.replace("{}", phrase) for own in phrases for phrase in own for template in templates]
+    batches = [texts[start : start + BATCH_SIZE] for start in range(0, len(texts), BATCH_SIZE)]
     return PromptBank(
         labels=LabelSet(labels.names),
         texts=tuple(texts),
-        embeddings=encoder.encode_texts(texts),
+        embeddings=np.concatenate([encoder.encode_texts(batch) for batch in watch(batches)]),
         template=np.tile(np.arange(len(templates)), sum(len(own) for own in phrases)),
         end=np.cumsum([len(own) * len(templates) for own in phrases]),
         templates=tuple(templates),

@@ -60,7 +60,7 @@ def test_bf16_is_close_to_fp32_and_says_so(demo: Encoder, frames: np.ndarray) ->
 def test_a_checkpoint_file_is_the_same_encoder_under_any_name(demo: Encoder, tmp_path: Path) -> None:
     state = torch.load(LOCAL_MODELS["demo"][1], weights_only=True)
     save_file({name: tensor.float().contiguous() for name, tensor in state.items()}, tmp_path / "w.safetensors")
-    named = Encoder(LOCAL_MODELS["demo"][0].stem, str(tmp_path / "w.safetensors"), device="cpu", precision="fp32")
+    named = Encoder("demo", str(tmp_path / "w.safetensors"), device="cpu", precision="fp32")
     assert named.spec.weights_hash == demo.spec.weights_hash
     assert named.spec.pretrained == str(tmp_path / "w.safetensors")
     assert encoder_like(named.spec, device="cpu").spec.weights_hash == demo.spec.weights_hash
@@ -73,7 +73,7 @@ def test_other_weights_under_the_same_path_are_noticed(tmp_path: Path) -> None:
     state = torch.load(LOCAL_MODELS["demo"][1], weights_only=True)
     state = {name: tensor.float().contiguous() for name, tensor in state.items()}
     save_file(state, tmp_path / "w.safetensors")
-    spec = Encoder(LOCAL_MODELS["demo"][0].stem, str(tmp_path / "w.safetensors")).spec
+    spec = Encoder("demo", str(tmp_path / "w.safetensors")).spec
     save_file({**state, "logit_scale": state["logit_scale"] + 1}, tmp_path / "w.safetensors")
     with pytest.raises(DataError, match="when the embeddings were made"):
         encoder_like(spec)
