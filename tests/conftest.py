@@ -2,8 +2,9 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -47,3 +48,22 @@ def store(tmp_path_factory: pytest.TempPathFactory, clips: Path, framebank: Fram
     folder = tmp_path_factory.mktemp("bank") / "store"
     framebank("extract", clips / "manifest.csv", folder, "--model", "demo", "--frames", 8)
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small tensors are faster on one thread, and two test processes then do not fight for the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The little store of made-up features that the tests of the heads share; new for each module."""
+    from framebank.tests.heads_world import write_world
+
+    return write_world(tmp_path_factory.mktemp("world"))

@@ -4,14 +4,9 @@ import torch
 
 from framebank.heads.bank import load_bank
 from framebank.store import DataError, LabelSet, Manifest
-from framebank.tests.heads_world import CLASSES, DIM, NUM_FRAMES, write_world
+from framebank.tests.heads_world import CLASSES, DIM, NUM_FRAMES
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return write_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,7 @@ ORDERED = ("conv1d", "lstm", "transformer", "transformer-cls")
 every_head = pytest.mark.parametrize("name", HEADS)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def build(name, dim, *, seed=0, shaken=False):

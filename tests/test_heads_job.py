@@ -8,24 +8,14 @@ from framebank.heads.job import TrainingJob, require_free
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.store import DataError, FeatureStore, LabelSet, Manifest
-from framebank.tests.heads_world import CLASSES, SPLITS, write_world
+from framebank.tests.heads_world import CLASSES, SPLITS
 
 CPU = torch.device("cpu")
 QUICK = Recipe(head="conv1d", loss="ce", epochs=2, batch_size=16)
 LINEAR = replace(QUICK, head="mean", classifier="linear")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return write_world(tmp_path_factory.mktemp("world"))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def job_of(world, recipe=QUICK, *, split="train", **options):

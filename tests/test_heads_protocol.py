@@ -1,18 +1,12 @@
 from dataclasses import replace
 
-import pytest
 import torch
 
 from framebank.heads.bank import load_bank
 from framebank.heads.protocol import made_by
 from framebank.heads.recipe import Recipe
 from framebank.store import Manifest
-from framebank.tests.heads_world import SPEC, prompts_of, write_world
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return write_world(tmp_path_factory.mktemp("world"))
+from framebank.tests.heads_world import SPEC, prompts_of
 
 
 def facts_of(world, manifest=None, **changes):

@@ -11,23 +11,13 @@ from framebank.heads.predict import predict_logits
 from framebank.heads.recipe import Recipe
 from framebank.heads.train import _parameter_groups, fit, warmup_cosine
 from framebank.store import DataError
-from framebank.tests.heads_world import DIM, write_world
+from framebank.tests.heads_world import DIM
 
 CPU = torch.device("cpu")
 QUICK = Recipe(head="conv1d", loss="ce", epochs=3, batch_size=20, lr=0.01)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return write_world(tmp_path_factory.mktemp("world"))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
