@@ -102,8 +102,8 @@ class Manifest:
         held: set[str] = set()
         for label in self.labels:
             members = [video.video_id for video in self.videos if video.label == label]
-            count = round(fraction * len(members)) if len(members) >= 5 and fraction > 0 else 0
-            count = min(max(1, count), len(members) - 1) if len(members) >= 5 and fraction > 0 else 0
+            share = min(max(1, round(fraction * len(members))), len(members) - 1)
+            count = share if len(members) >= 5 and fraction > 0 else 0
             held.update(generator.choice(members, count, replace=False))
         rest = tuple(video for video in self.videos if video.video_id not in held)
         return Manifest(rest), Manifest(tuple(video for video in self.videos if video.video_id in held))
