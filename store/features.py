@@ -11,7 +11,7 @@ import numpy as np
 from framebank.store.errors import DataError
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.manifest import Manifest
-from framebank.store.shard import FRAME_STREAM, Embeddings, open_datasets, read_strings, shard_paths
+from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings, open_datasets, read_strings, shard_paths
 from framebank.store.spec import FeatureSpec
 
 MAX_OPEN_FILES = 128  # a slow extraction leaves a shard a minute, and a process may open about a thousand files
@@ -65,7 +65,22 @@ class FeatureStore(Mapping[str, Embeddings]):
             data=file[f"streams/{FRAME_STREAM}"][start:end],
             timestamps=file["timestamp"][start:end],
             indices=file["frame_index"][start:end],
+            views=file["view"][start:end] if "view" in file else np.zeros(0, dtype=np.int64),
+            clips=file["clip"][start:end] if "clip" in file else np.zeros(0, dtype=np.int64),
         )
+
+    def read_stream(self, video_id: str, name: str) -> np.ndarray:
+        """Return one video's rows of a stream, (R, ...), or its patch_mean (groups, P, W), in float16.
+
+        KeyError where the store has no such video; DataError naming the streams it has where it has no such stream.
+        """
+        number, start, end = self._place[video_id]
+        if name not in self.spec.stream_names:
+            raise DataError(f"{self.path}: has no stream {name!r}; it has {', '.join(sorted(self.spec.stream_names))}")
+        if name == PATCH_MEAN:
+            file = self._file(number)
+            return np.asarray(file[f"video_streams/{PATCH_MEAN}"][int(np.searchsorted(file["end"][:], end))])
+        return np.asarray(self._file(number)[f"streams/{name}"][start:end])
 
     def __len__(self) -> int:
         return len(self._place)
@@ -89,7 +104,7 @@ class FeatureStore(Mapping[str, Embeddings]):
     @cached_property
     def streams(self) -> tuple[str, ...]:
         """The names of the streams that every row has."""
-        return tuple(sorted(self._file(0)["streams"]))
+        return tuple(sorted(self.spec.stream_names))
 
     @cached_property
     def manifest(self) -> Manifest:

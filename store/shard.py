@@ -3,8 +3,8 @@
 import io
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,12 +12,17 @@ from typing import Any
 import h5py
 import numpy as np
 
+from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import PART, replacing
 from framebank.store.lock import Lock
 from framebank.store.spec import FeatureSpec
 
 FRAME_STREAM = "frame"
+PATCH_MEAN = "patch_mean"
+
+# The attribute of a dataset that holds its checksum.
+DIGEST = "blake2b"
 
 # How much of its time a long extraction may lose to a kill.
 SHARE_AT_RISK = 0.05
@@ -25,20 +30,45 @@ SHARE_AT_RISK = 0.05
 
 @dataclass(frozen=True)
 class Embeddings:
-    """One video's rows: data (T, D), timestamps (T,) in seconds, indices (T,) of the frames they come from."""
+    """One video's rows, those of a view together, in a view those of a clip.
+
+    data        (R, D), the `frame` stream
+    timestamps  (R,) float64, seconds after the first frame of the video
+    indices     (R,) int64, the frames that the rows come from
+    views       (R,), which of the spec's views a row shows; empty where there is one
+    clips       (R,), which clip of the video a row belongs to; empty where there is one
+    streams     further streams of a row, each (R, ...)
+    patch_mean  (V, P, W), time mean of the patch tokens in each of V = views x clips; None where not kept
+    """
 
     data: np.ndarray
     timestamps: np.ndarray
     indices: np.ndarray
+    views: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    clips: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    streams: Mapping[str, np.ndarray] = field(default_factory=dict)
+    patch_mean: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        """Check that the three agree in length."""
+        """Check that all agree in length."""
         rows = self.data.shape[0]
         if self.data.ndim != 2 or rows == 0 or self.timestamps.shape != (rows,) or self.indices.shape != (rows,):
             raise ValueError(
-                f"expected data (T, D), timestamps (T,) and indices (T,), got {self.data.shape}, "
+                f"expected data (R, D), timestamps (R,) and indices (R,), got {self.data.shape}, "
                 f"{self.timestamps.shape} and {self.indices.shape}"
             )
+        for name in ("views", "clips"):
+            if len(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.zeros(rows, dtype=np.int64))
+        of_rows = {"views": self.views, "clips": self.clips, **self.streams}
+        ragged = [name for name, values in of_rows.items() if len(values) != rows]
+        if ragged:
+            raise ValueError(f"{ragged[0]} does not have the {rows} rows of data {self.data.shape}")
+
+    @property
+    def num_groups(self) -> int:
+        """How many views and clips there are together: each has the same number of rows."""
+        return (int(self.views.max()) + 1) * (int(self.clips.max()) + 1)
 
     def __repr__(self) -> str:
         span = f"{self.timestamps[0]:.2f}-{self.timestamps[-1]:.2f} s"
@@ -55,13 +85,21 @@ def distinct_mask(indices: np.ndarray) -> np.ndarray:
     return mask
 
 
+def dataset_digest(values: np.ndarray | Sequence[str]) -> str:
+    """Return the checksum of one dataset: an array's bytes, or strings in UTF-8 with a zero byte behind each."""
+    if not isinstance(values, np.ndarray):
+        values = np.frombuffer("".join(f"{value}\0" for value in values).encode(), dtype=np.uint8)
+    return digest({"": values})
+
+
 def write_datasets(path: Path, datasets: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
     """Write arrays and lists of strings as one HDF5 file, whole or not at all."""
     content = io.BytesIO()  # HDF5 itself cannot close a file on a full disk
     with h5py.File(content, "w") as file:
         for name, values in datasets.items():
             strings = isinstance(values, list)
-            file.create_dataset(name, data=values, dtype=h5py.string_dtype() if strings else None)
+            dataset = file.create_dataset(name, data=values, dtype=h5py.string_dtype() if strings else None)
+            dataset.attrs[DIGEST] = dataset_digest(values)
         file.attrs.update(attributes)
     with replacing(path) as part:
         part.write_bytes(content.getbuffer())
@@ -85,6 +123,18 @@ def read_strings(dataset: h5py.Dataset) -> list[str]:
 def shard_paths(folder: Path) -> list[Path]:
     """Return the complete shards of a store, in their order."""
     return sorted(path for path in folder.glob("shard-*.h5") if re.fullmatch(r"shard-\d{5,}\.h5", path.name))
+
+
+def _further_streams(rows: Sequence[Embeddings]) -> dict[str, np.ndarray]:
+    """Return the datasets beside `frame`: streams of rows packed (R, ...), and patch_mean (V, groups, P, W)."""
+    datasets = {
+        f"streams/{name}": np.concatenate([row.streams[name].astype(np.float16) for row in rows])
+        for name in rows[0].streams
+    }
+    means = [row.patch_mean.astype(np.float16) for row in rows if row.patch_mean is not None]
+    if means:
+        datasets[f"video_streams/{PATCH_MEAN}"] = np.stack(means)
+    return datasets
 
 
 class ShardWriter:
@@ -130,6 +180,9 @@ class ShardWriter:
             )
         if video_id in self._waiting:
             raise ValueError(f"{video_id}: added twice")
+        given = {FRAME_STREAM, *embeddings.streams, *[PATCH_MEAN] * (embeddings.patch_mean is not None)}
+        if given != self.spec.stream_names:
+            raise ValueError(f"{video_id}: streams {sorted(given)}, the spec says {sorted(self.spec.stream_names)}")
         self._waiting[video_id] = (embeddings, decoder)
         if len(self._waiting) >= self.max_videos or self._is_due():
             self.flush()
@@ -146,6 +199,9 @@ class ShardWriter:
         rows = [embeddings for embeddings, _ in self._waiting.values()]
         datasets = {
             f"streams/{FRAME_STREAM}": np.concatenate([row.data.astype(np.float16) for row in rows]),  # (R, D)
+            **_further_streams(rows),
+            "view": np.concatenate([row.views for row in rows]).astype(np.int64),
+            "clip": np.concatenate([row.clips for row in rows]).astype(np.int64),
             "frame_index": np.concatenate([row.indices for row in rows]).astype(np.int64),
             "timestamp": np.concatenate([row.timestamps for row in rows]).astype(np.float64),
             "end": np.cumsum([len(row.data) for row in rows]).astype(np.int64),

@@ -1,6 +1,6 @@
 """FeatureSpec: how the embeddings of a store were made; its equality decides what may be mixed."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from framebank.store.errors import DataError
@@ -24,6 +24,7 @@ class FeatureSpec:
     sampling: str  # "segments:16"
     decoder: str
     view: str = "centre"
+    streams: str = "frame"
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -36,11 +37,11 @@ class FeatureSpec:
         version = found.get("schema_version", SCHEMA_VERSION)
         if version != SCHEMA_VERSION:  # first, as another schema may have other fields
             raise DataError(f"{where}: written with schema version {version}, this framebank reads {SCHEMA_VERSION}")
-        missing = [field.name for field in fields(cls) if field.name not in found]
+        missing = [field.name for field in fields(cls) if field.name not in found and field.default is MISSING]
         if missing:
             raise DataError(f"{where}: no {', '.join(missing)} in its attributes; this is not a framebank file")
         try:
-            return cls(**{field.name: field.type(found[field.name]) for field in fields(cls) if callable(field.type)})
+            return cls(**{f.name: f.type(found[f.name]) for f in fields(cls) if callable(f.type) and f.name in found})
         except (TypeError, ValueError) as error:
             raise DataError(f"{where}: its attributes are not those of a framebank file ({error})") from error
 
@@ -48,6 +49,11 @@ class FeatureSpec:
     def encoder(self) -> str:
         """The encoder in words: model, tag and the first figures of the weights' hash."""
         return f"{self.model}/{self.pretrained or 'RANDOM WEIGHTS'} ({self.weights_hash[:12]})"
+
+    @property
+    def stream_names(self) -> set[str]:
+        """The names of the streams, without what follows a colon: "frame,regions:3" holds frame and regions."""
+        return {stream.partition(":")[0] for stream in self.streams.split(",")}
 
     def require_equal(self, other: "FeatureSpec", *, mine: object, theirs: object) -> None:
         """Refuse to mix with `other`: DataError naming the first field that differs and both values.
