@@ -44,7 +44,7 @@ def main(
     with tempfile.TemporaryDirectory() as scratch:
         manifest = Manifest.read([videos or _render(Path(scratch))])
         encoder = Encoder(model, pretrained)
-        read = functools.partial(read_clip, sample=functools.partial(segment_indices, num_frames=frames))
+        read = functools.partial(read_clip, sample=lambda times: segment_indices(len(times), frames))
         ways: dict[str, Callable[[], Any]] = {
             "loop": lambda: [embed_clip(video.path, read_clip=read, encoder=encoder) for video in manifest.videos],
             "pipeline": lambda: list(extract_videos(manifest.videos, read_clip=read, encoder=encoder)),

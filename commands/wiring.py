@@ -78,9 +78,7 @@ def clip_reader(num_frames: int, *, decoder: str = "auto") -> "Callable[[Path], 
     from framebank.extract.decode import read_clip
     from framebank.extract.sampling import segment_indices
 
-    return functools.partial(
-        read_clip, sample=functools.partial(segment_indices, num_frames=num_frames), decoder=decoder
-    )
+    return functools.partial(read_clip, sample=lambda times: segment_indices(len(times), num_frames), decoder=decoder)
 
 
 def num_frames_of(spec: "FeatureSpec") -> int:

@@ -226,7 +226,7 @@ def _clear(out: Path, *, seed: int) -> None:
 
 
 def _read(num_frames: int) -> Callable[[Path], Any]:
-    return functools.partial(read_clip, sample=functools.partial(segment_indices, num_frames=num_frames))
+    return functools.partial(read_clip, sample=lambda times: segment_indices(len(times), num_frames))
 
 
 def _frames(path: Path) -> Any:

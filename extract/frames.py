@@ -1,9 +1,63 @@
-"""Frames: what a decoder returns, whichever decoder it was."""
+"""Frames: what a decoder is asked for, where it puts what it reads, and what it returns, whichever decoder it was."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from framebank.store.errors import DataError
+
+Image = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
+Times = npt.NDArray[np.float64]
+
+# Gets the seconds (total,) of all frames of a video after the first, ascending; gives which of them are the rows (R,),
+# in any order, repeats allowed.
+Sample = Callable[[Times], Indices]
+
+
+class Sink(Protocol):
+    """Where a decoder puts the frames of one video as it comes to them, so that none need be kept."""
+
+    def add(self, index: int, image: Image) -> None:
+        """Take one frame (H, W, 3), upright RGB. Each wanted frame comes once, however many rows show it, ascending."""
+        ...
+
+    def clear(self) -> None:
+        """Forget what was added so far: it was chosen by a count or by times that proved wrong."""
+        ...
+
+    def tick(self) -> None:
+        """Note that the decoder advances: called for each packet and each frame that passes, wanted or not."""
+        ...
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Clip:
+    """Which frames of one video were read; the frames themselves went into a sink.
+
+    indices     (R,) int64, position in presentation order, 0 the first frame, as sampled
+    timestamps  (R,) float64, seconds after the first frame of the video
+    decoder     name of the decoder that gave them
+    """
+
+    indices: Indices
+    timestamps: Times
+    decoder: str
+
+    def __post_init__(self) -> None:
+        if self.indices.ndim != 1 or self.indices.dtype != np.int64:
+            raise ValueError(f"indices must be (R,) int64, got {self.indices.shape} {self.indices.dtype}")
+        if self.timestamps.shape != self.indices.shape or self.timestamps.dtype != np.float64:
+            raise ValueError(
+                f"timestamps must be {self.indices.shape} float64, got {self.timestamps.shape} {self.timestamps.dtype}"
+            )
+
+    def __repr__(self) -> str:
+        return f"Clip(indices={self.indices.shape}, timestamps={self.timestamps.shape}, decoder={self.decoder!r})"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -39,3 +93,44 @@ class Frames:
             f"Frames(data={self.data.shape}, timestamps={self.timestamps.shape}, "
             f"indices={self.indices.shape}, decoder={self.decoder!r})"
         )
+
+
+class EvenSink:
+    """A sink before a sink, which refuses a video whose frame size changes."""
+
+    def __init__(self, sink: Sink, *, path: Path) -> None:
+        self._sink, self._path = sink, path
+        self._shape: tuple[int, ...] = ()
+        self.tick = sink.tick
+
+    def add(self, index: int, image: Image) -> None:
+        """Hand a frame (H, W, 3) on; DataError where it has another size than the frames before it."""
+        shape = image.shape[:2]
+        if shape != (self._shape or shape):
+            sizes = f"{self._shape[1]}x{self._shape[0]} and {shape[1]}x{shape[0]}"
+            raise DataError(f"{self._path}: the frame size changes within the video: {sizes}")
+        self._shape = shape
+        self._sink.add(index, image)
+
+    def clear(self) -> None:
+        """Forget the frames, and their size."""
+        self._shape = ()
+        self._sink.clear()
+
+
+class ImageSink:
+    """A sink that keeps the frames: `images` by index."""
+
+    def __init__(self) -> None:
+        self.images: dict[int, Image] = {}
+
+    def add(self, index: int, image: Image) -> None:
+        """Keep a frame (H, W, 3)."""
+        self.images[index] = image
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        self.images.clear()
+
+    def tick(self) -> None:
+        """Nobody watches."""

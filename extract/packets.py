@@ -45,6 +45,13 @@ def packet_times(packets: Packets) -> npt.NDArray[np.float64]:
     return seconds
 
 
+def guessed_times(packets: Packets) -> npt.NDArray[np.float64]:
+    """Return what the seconds of each frame after the first will be if each packet is a frame: (P,), ascending."""
+    if len(packets.pts) == packets.count and np.all(np.diff(packets.pts) > 0):
+        return packet_times(packets)
+    return np.arange(packets.count) / float(packets.rate or 1)
+
+
 def frame_times(path: Path, *, pts: list[int | None], packets: Packets) -> npt.NDArray[np.float64]:
     """Return the seconds of each frame after the first: (total,).
 

@@ -21,8 +21,8 @@ MAY_IMPORT = {
 }
 
 DOORS = {
-    "decord": {"extract/decode.py"},
-    "av": {"extract/decode.py", "extract/container.py", "extract/packets.py", "demo/clips.py"},
+    "decord": {"extract/decord.py"},
+    "av": {"extract/pyav.py", "demo/clips.py"},
     "open_clip": {"extract/encoder.py", "demo/train_clip.py", "demo/gates.py", "demo/weights.py"},
     "h5py": {"store/shard.py"},
     "faiss": {"store/index.py"},

@@ -14,11 +14,12 @@ import av
 import numpy as np
 import pytest
 
-from framebank.extract import decode
+from framebank.extract import pyav
 from framebank.extract.container import missing_bytes, tagged_seconds
-from framebank.extract.decode import count_frames, decoder_versions, read_clip, read_frames, scan_packets
-from framebank.extract.frames import Frames
-from framebank.extract.sampling import segment_indices
+from framebank.extract.decode import count_frames, decode_clip, decoder_versions, read_clip, read_frames
+from framebank.extract.frames import Clip, Frames
+from framebank.extract.pyav import scan_packets
+from framebank.extract.sampling import read_sampling, segment_indices
 from framebank.store.errors import DataError
 
 HEIGHT, WIDTH, BITS, TOTAL = 64, 160, 10, 60
@@ -151,21 +152,21 @@ def test_where_random_access_is_proven(tmp_path, writer, doubt):
 
 def test_distant_frames_are_reached_from_key_frames(mp4, monkeypatch):
     decoded = []
-    visits = decode._decode_visits
-    monkeypatch.setattr(decode, "_decode_visits", lambda *a, **k: (decoded.append(p[0]) or p for p in visits(*a, **k)))
+    visits = pyav._decode_visits
+    monkeypatch.setattr(pyav, "_decode_visits", lambda *a, **k: (decoded.append(p[0]) or p for p in visits(*a, **k)))
     frames = read_frames(mp4, np.array([50, 2]))
     assert [read_index(image) for image in frames.data] == [50, 2]
     assert decoded == [0, 1, 2, 48, 49, 50]
 
 
 def test_a_wrong_landing_falls_back_to_the_start(mp4, monkeypatch):
-    scan = decode.scan_packets
+    scan = pyav.scan_packets
 
-    def scan_shifted(path):
+    def scan_shifted(path, **_):
         packets = scan(path)
         return replace(packets, key_pts=packets.key_pts + packets.pts[1] - packets.pts[0])
 
-    monkeypatch.setattr(decode, "scan_packets", scan_shifted)
+    monkeypatch.setattr(pyav, "scan_packets", scan_shifted)
     assert [read_index(image) for image in read_frames(mp4, np.array([50, 2])).data] == [50, 2]
 
 
@@ -173,7 +174,7 @@ def test_a_wrong_landing_falls_back_to_the_start(mp4, monkeypatch):
 def test_decord_gives_the_same_where_proven(video):
     if doubt := scan_packets(video).doubt:
         with pytest.raises(DataError, match=re.escape(f"decord is not proven right on this file: {doubt}")):
-            read_clip(video, lambda total: segment_indices(total, 8), decoder="decord")
+            read_clip(video, lambda times: segment_indices(len(times), 8), decoder="decord")
         return
     order = np.random.default_rng(1).permutation(TOTAL)
     frames = read_frames(video, order, decoder="decord")
@@ -183,20 +184,122 @@ def test_decord_gives_the_same_where_proven(video):
 
 
 def test_a_clip_is_sampled_by_its_number_of_frames(video):
-    frames = read_clip(video, lambda total: segment_indices(total, 8))
+    frames = read_clip(video, lambda times: segment_indices(len(times), 8))
     assert [read_index(image) for image in frames.data] == segment_indices(TOTAL, 8).tolist()
 
 
 @pytest.mark.parametrize("lie", [-7, 5, 40])
 def test_a_wrong_estimate_is_sampled_again(mp4, monkeypatch, lie):
-    scan = decode.scan_packets
+    scan = pyav.scan_packets
     monkeypatch.setattr(
-        decode, "scan_packets", lambda path: replace(scan(path), count=TOTAL + lie, pts=np.arange(0), doubt="a lie")
+        pyav, "scan_packets", lambda path, **_: replace(scan(path), count=TOTAL + lie, pts=np.arange(0), doubt="a lie")
     )
     asked = []
-    frames = read_clip(mp4, lambda total: asked.append(total) or segment_indices(total, 8))
+    frames = read_clip(mp4, lambda times: asked.append(len(times)) or segment_indices(len(times), 8))
     assert asked == [TOTAL + lie, TOTAL]
     assert [read_index(image) for image in frames.data] == segment_indices(TOTAL, 8).tolist()
+
+
+class Recorder:
+    """A sink that writes down what happens to it."""
+
+    def __init__(self):
+        self.seen, self.kept, self.clears, self.ticks = [], [], 0, 0
+
+    def add(self, index, image):
+        self.seen.append(read_index(image))
+        self.kept.append(index)
+
+    def clear(self):
+        self.seen, self.kept, self.clears = [], [], self.clears + 1
+
+    def tick(self):
+        self.ticks += 1
+
+
+def test_a_sink_gets_each_wanted_frame_once_ascending(video):
+    sink = Recorder()
+    rows = np.array([40, 3, 40, 59, 0, 3])
+    clip = decode_clip(video, lambda times: rows, sink)
+    assert sink.kept == sink.seen == [0, 3, 40, 59]
+    assert clip.indices.tolist() == rows.tolist()
+    np.testing.assert_array_equal(clip.timestamps, read_frames(video, rows).timestamps)
+    assert sink.ticks >= TOTAL  # at least one for each packet
+
+
+def test_the_sample_gets_the_times_of_all_frames(video):
+    asked = []
+    clip = decode_clip(video, lambda times: asked.append(times) or np.arange(len(times)), Recorder())
+    np.testing.assert_allclose(asked[-1], clip.timestamps, rtol=0, atol=1e-9)
+    assert len(asked[-1]) == TOTAL
+
+
+def test_rows_by_time_where_the_rate_varies(tmp_path):
+    path = WRITERS["mp4 with irregular times"](tmp_path)
+    times = (np.array(irregular_times()) - irregular_times()[0]) / 1000
+    sampling = read_sampling("fps:4")
+    sink = Recorder()
+    decode_clip(path, lambda told: sampling(told, start=0.5, end=2)[0], sink)
+    assert sink.seen == sampling(times, start=0.5, end=2)[0].tolist()
+    assert sink.seen != sampling(np.arange(TOTAL) * times[-1] / (TOTAL - 1), start=0.5, end=2)[0].tolist()
+
+
+@pytest.mark.parametrize("count", [TOTAL - 30, TOTAL])
+def test_wrong_times_are_sampled_again(mp4, monkeypatch, count):
+    scan = pyav.scan_packets
+    monkeypatch.setattr(
+        pyav,
+        "scan_packets",
+        lambda path, **_: replace(scan(path), count=count, rate=Fraction(10), pts=np.arange(0), doubt="a lie"),
+    )
+    sink = Recorder()
+    sampling = read_sampling("fps:2")
+    clip = decode_clip(mp4, lambda times: sampling(times)[0], sink)
+    assert sink.seen == clip.indices.tolist() == [0, 12, 25, 37, 50]
+    assert sink.clears == 1
+    # what the guess does not hold the video may hold, and the other way round
+    late = Recorder()
+    decode_clip(mp4, lambda times: sampling(times, start=2.2)[0], late)
+    assert late.seen == [55]
+    with pytest.raises(DataError, match="no frame from 3 s"):
+        decode_clip(mp4, lambda times: sampling(times, start=3)[0], late)
+
+
+def test_a_failed_visit_clears_the_sink(mp4, monkeypatch):
+    visits = pyav._decode_visits
+
+    def fail_late(*args, **options):
+        for index, frame in visits(*args, **options):
+            if index == 50:
+                raise pyav._UnexpectedFrameError
+            yield index, frame
+
+    monkeypatch.setattr(pyav, "_decode_visits", fail_late)
+    sink = Recorder()
+    decode_clip(mp4, lambda times: np.array([2, 50]), sink)
+    assert sink.clears == 1
+    assert sink.seen == [2, 50]
+
+
+def test_the_frame_size_must_not_change(mp4, tmp_path):
+    parts = [mp4, write_video(tmp_path / "wide.mp4", [np.zeros((96, 192, 3), np.uint8)] * 5)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(to_stream(part, tmp_path / f"{n}.h264") for n, part in enumerate(parts)))
+    raw = joined.rename(tmp_path / "joined.h264")
+    assert len(read_frames(raw, np.arange(TOTAL))) == TOTAL
+    with pytest.raises(DataError, match=r"joined.h264: the frame size changes within the video: 160x64 and 192x96"):
+        read_frames(raw, np.array([0, TOTAL + 2]))
+
+
+def to_stream(path, out):
+    """Give a video as one bare H.264 stream."""
+    with av.open(str(path)) as source, av.open(str(out), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    return out.read_bytes()
 
 
 @pytest.mark.parametrize("told", [TOTAL - 20, TOTAL + 2])
@@ -231,6 +334,14 @@ def test_rotation_is_applied(tmp_path, matrix, turns):
     np.testing.assert_array_equal(turned, np.rot90(upright, turns, axes=(1, 2)))
 
 
+def test_a_clip_checks_itself():
+    clip = Clip(indices=np.arange(2), timestamps=np.zeros(2), decoder="pyav")
+    assert repr(clip) == "Clip(indices=(2,), timestamps=(2,), decoder='pyav')"
+    for change in ({"timestamps": np.zeros(3)}, {"timestamps": np.zeros(2, np.float32)}, {"indices": np.zeros(2)}):
+        with pytest.raises(ValueError, match=next(iter(change))):
+            replace(clip, **change)
+
+
 def test_frames_check_themselves():
     data, times, indices = np.zeros((2, 4, 4, 3), np.uint8), np.zeros(2), np.arange(2)
     frames = Frames(data=data, timestamps=times, indices=indices, decoder="pyav")
@@ -245,7 +356,7 @@ def test_frames_check_themselves():
 
 
 def refuse(path, *, reason):
-    for call in (lambda: read_clip(path, lambda total: segment_indices(total, 16)), lambda: count_frames(path)):
+    for call in (lambda: read_clip(path, lambda times: segment_indices(len(times), 16)), lambda: count_frames(path)):
         with pytest.raises(DataError, match=reason) as caught:
             call()
         assert str(caught.value).startswith(f"{path}: ")
@@ -373,7 +484,7 @@ def test_tagged_seconds(tags, seconds):
 def test_threads_side_by_side(mp4, tmp_path):
     paths = [mp4, write_indexed(tmp_path / "a.avi", codec="mpeg4"), write_indexed(tmp_path / "a.mkv")] * 8
     with ThreadPoolExecutor(4) as pool:
-        clips = list(pool.map(lambda path: read_clip(path, lambda total: segment_indices(total, 16)), paths))
+        clips = list(pool.map(lambda path: read_clip(path, lambda times: segment_indices(len(times), 16)), paths))
     for clip in clips:
         assert [read_index(image) for image in clip.data] == segment_indices(TOTAL, 16).tolist()
 
@@ -396,7 +507,7 @@ def decode_everything(path):
 def test_real_video_against_decoding_everything(path):
     everything = np.rot90(decode_everything(path), TURNS.get(path.stem, 0), axes=(1, 2))
     assert count_frames(path) == len(everything)
-    clip = read_clip(path, lambda total: segment_indices(total, 16))
+    clip = read_clip(path, lambda times: segment_indices(len(times), 16))
     np.testing.assert_array_equal(clip.indices, segment_indices(len(everything), 16))
     np.testing.assert_array_equal(clip.data, everything[clip.indices])
     assert (np.diff(clip.timestamps)[np.diff(clip.indices) > 0] > 0).all()
@@ -412,7 +523,7 @@ def test_real_video_by_decord_where_proven(path):
     if scan_packets(path).doubt:
         pytest.skip(scan_packets(path).doubt)
     everything = np.rot90(decode_everything(path), TURNS.get(path.stem, 0), axes=(1, 2))
-    clip = read_clip(path, lambda total: segment_indices(total, 16), decoder="decord")
+    clip = read_clip(path, lambda times: segment_indices(len(times), 16), decoder="decord")
     assert np.abs(clip.data.astype(int) - everything[clip.indices]).max() <= 3
 
 
@@ -429,7 +540,9 @@ def test_many_threads_and_both_decoders():
     proven = [path for path in SAMPLES if not scan_packets(path).doubt]
     jobs = [job for clip, path in zip(UCF, proven * 9, strict=False) for job in ((clip, "auto"), (path, "decord"))]
     with ThreadPoolExecutor(4) as pool:
-        clips = pool.map(lambda job: read_clip(job[0], lambda total: segment_indices(total, 16), decoder=job[1]), jobs)
+        clips = pool.map(
+            lambda job: read_clip(job[0], lambda times: segment_indices(len(times), 16), decoder=job[1]), jobs
+        )
         assert [len(clip) for clip in clips] == [16] * len(jobs)
 
 
@@ -443,7 +556,7 @@ def test_memory_stays_flat(mp4, decoder):
 
     def read_many(count):
         for _ in range(count):
-            read_clip(mp4, lambda total: segment_indices(total, 16), decoder=decoder)
+            read_clip(mp4, lambda times: segment_indices(len(times), 16), decoder=decoder)
         return resident_mib()
 
     settled = read_many(100)
