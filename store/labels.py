@@ -11,6 +11,9 @@ from typing import Any
 
 from framebank.store.errors import DataError
 
+ID_NAME = "id,name"
+NUMBER = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -73,6 +76,30 @@ class LabelSet:
         return labels
 
 
+def read_class_numbers(path: Path) -> dict[int, str]:
+    """Read a class list as `LabelSet.read` does, by the numbers that lists of videos call the classes by.
+
+    They are the numbers the file gives ("1 ApplyEyeMakeup", "c092 Drinking from a cup", the column id), or else the
+    positions from 0. DataError where two classes have the same number.
+    """
+    names = LabelSet.read(path).names
+    numbers: list[int] = list(range(len(names)))
+    if path.suffix != ".json":
+        lines = _lines(path.read_text(encoding="utf-8-sig"))
+        if lines[0] == ID_NAME:
+            given = [row["id"] or "" for row in csv.DictReader(lines)]
+            strange = next((number for number in given if not number.strip().isdecimal()), None)
+            if strange is not None:
+                raise DataError(f"{path}: the id {strange!r} is not a number")
+            numbers = [int(number) for number in given]
+        elif all(NUMBER.match(line) for line in lines):
+            numbers = [int(re.sub(r"\D.*", "", line.removeprefix("c"))) for line in lines]
+    twice = next((number for number in numbers if numbers.count(number) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: the number {twice} stands for two classes")
+    return dict(zip(numbers, names, strict=True))
+
+
 def class_text(name: str) -> str:
     """Return a class name as words: "PlayingPiano", "playing_piano" and "Playing piano" are "playing piano"."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name.strip())
@@ -80,12 +107,15 @@ def class_text(name: str) -> str:
 
 
 def _from_lines(text: str) -> tuple[str, ...]:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if lines[:1] == ["id,name"]:  # Kinetics' and ViFi-CLIP's class lists; a name with a comma is quoted
+    lines = _lines(text)
+    if lines[:1] == [ID_NAME]:  # Kinetics' and ViFi-CLIP's class lists; a name with a comma is quoted
         return tuple(row["name"] or "" for row in csv.DictReader(lines))
-    number = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
-    numbered = all(number.match(line) for line in lines)
-    return tuple(number.sub("", line, count=1) if numbered else line for line in lines)
+    numbered = all(NUMBER.match(line) for line in lines)
+    return tuple(NUMBER.sub("", line, count=1) if numbered else line for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _from_json(text: str, path: Path) -> LabelSet:

@@ -2,36 +2,23 @@
 
 import csv
 import io
-import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
+from framebank.store.folders import videos_in_folder
+from framebank.store.lists import read_text
+from framebank.store.splits import with_lists
+from framebank.store.tars import is_tar, tar_and_member, videos_in_tar
+from framebank.store.video import Video as Video
 
 COLUMNS = ("video_id", "path", "label", "split")
-# fmt: off
-VIDEO_SUFFIXES = frozenset((
-    ".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts",
-    ".m2ts", ".mts", ".ogv", ".asf", ".vob", ".y4m",
-))
-# fmt: on
-SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-
-
-@dataclass(frozen=True)
-class Video:
-    """One row of the manifest. An empty label or split is one that is not known."""
-
-    video_id: str
-    path: Path
-    label: str = ""
-    split: str = ""
+TIMES = ("start", "end")
 
 
 @dataclass(frozen=True)
@@ -58,8 +45,16 @@ class Manifest:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that occur, sorted."""
-        return tuple(sorted({video.label for video in self.videos if video.label}))
+        """The labels that occur, sorted; each by itself where a video has several."""
+        return tuple(sorted({label for video in self.videos for label in video.labels}))
+
+    def require_single_labels(self) -> None:
+        """Refuse videos with several labels where each needs one: DataError naming the first of them."""
+        several = next((video for video in self.videos if len(video.labels) > 1), None)
+        if several:
+            raise DataError(
+                f"{several.video_id!r} has {len(several.labels)} labels, {several.label!r}; expected one for each video"
+            )
 
     def split(self, name: str) -> "Manifest":
         """Return the videos of one split ("all" is every video); DataError naming the splits there are."""
@@ -86,22 +81,30 @@ class Manifest:
         return found
 
     def few_shot(self, shots: int, *, seed: int) -> "Manifest":
-        """Return `shots` videos of each class, drawn by seed; DataError naming a class that has fewer."""
+        """Return `shots` videos of each class, drawn by seed; DataError naming a class that has fewer.
+
+        DataError too where a video has several labels.
+        """
+        self.require_single_labels()
         generator = np.random.default_rng(seed)
         chosen: list[Video] = []
         for label in self.labels:
-            members = [video for video in self.videos if video.label == label]
+            members = [video for video in self.videos if video.labels == (label,)]
             if len(members) < shots:
                 raise DataError(f"{shots} shots of each class wanted, but {label!r} has {len(members)} training videos")
             chosen += [members[i] for i in sorted(generator.choice(len(members), shots, replace=False))]
         return Manifest(tuple(chosen))
 
     def held_out(self, fraction: float, *, seed: int) -> tuple["Manifest", "Manifest"]:
-        """Split off about `fraction` of each class, at least one of each class with five or more: (rest, held out)."""
+        """Split off about `fraction` of each class, at least one of each class with five or more: (rest, held out).
+
+        DataError where a video has several labels.
+        """
+        self.require_single_labels()
         generator = np.random.default_rng(seed)
         held: set[str] = set()
         for label in self.labels:
-            members = [video.video_id for video in self.videos if video.label == label]
+            members = [video.video_id for video in self.videos if video.labels == (label,)]
             share = min(max(1, round(fraction * len(members))), len(members) - 1)
             count = share if len(members) >= 5 and fraction > 0 else 0
             held.update(generator.choice(members, count, replace=False))
@@ -111,96 +114,61 @@ class Manifest:
     def merged(self, newer: "Manifest") -> "Manifest":
         """Return these videos with those of `newer` added, rows of the same video_id replaced.
 
-        DataError when a video_id would stand for two files that both exist.
+        DataError when a video_id would stand for two files that both exist, or for two parts of a video.
         """
         rows = {video.video_id: video for video in self.videos}
         for video in newer.videos:
             old = rows.get(video.video_id)
             if old and old.path.absolute() != video.path.absolute() and _are_two_files(old.path, video.path):
                 raise DataError(f"the video_id {video.video_id!r} is {old.path} in the store and {video.path} now")
+            if old and old.span != video.span:
+                raise DataError(f"the video_id {video.video_id!r} is {old.span} in the store and {video.span} now")
             rows[video.video_id] = video
         return Manifest(tuple(rows.values()))
 
     def with_splits(self, files: Sequence[Path]) -> tuple["Manifest", list[str]]:
-        """Return the videos with their split as UCF101's lists give it, and one line on what each list said.
-
-        A list's split is the one its file name begins with ("trainlist01.txt"). Its lines are held against the videos
-        by as many folders before the name ("Archery/v_1.avi") as agree for any of them; suffixes of video files do not
-        count. DataError when a list names none of the videos or may mean either of two, or two lists the same one.
-        """
-        split_of: dict[str, str] = {}
-        notes = []
-        for file in files:
-            split = next((split for name, split in SPLIT_NAMES.items() if file.name.lower().startswith(name)), None)
-            if split is None:
-                raise DataError(f"{file}: its name begins with neither train, val nor test, so its split is not known")
-            listed = _read_lines(file)
-            found = self._listed([_name_parts(re.sub(r"(\s+\d+)+\s*$", "", line)) for line in listed], where=file)
-            if not found:
-                raise DataError(f"{file}: none of its {len(listed)} videos is among the {len(self)} given")
-            for video_id in found:
-                if split_of.setdefault(video_id, split) != split:
-                    raise DataError(f"{file}: lists {video_id!r} for {split}, another list for {split_of[video_id]}")
-            notes.append(f"{file.name}: {len(listed)} videos listed for {split}, {len(found)} of them given")
-        videos = (replace(video, split=split_of.get(video.video_id, "")) for video in self.videos)
-        return Manifest(tuple(videos)), notes
-
-    def _listed(self, names: Sequence[tuple[str, ...]], *, where: Path) -> list[str]:
-        """Return the video_ids that the listed names mean, by the longest end of their paths that is any video's."""
-        own = [(_name_parts(video.path.as_posix()), video) for video in self.videos]
-        for depth in range(max(map(len, names), default=0), 0, -1):
-            by_end: dict[tuple[str, ...], list[Video]] = {}
-            for parts, video in own:
-                by_end.setdefault(parts[-depth:], []).append(video)
-            found = [(parts, by_end[parts[-depth:]]) for parts in names if parts[-depth:] in by_end]
-            for parts, videos in found:
-                if len(videos) > 1:
-                    raise DataError(
-                        f"{where}: {'/'.join(parts)!r} may be {videos[0].path} or {videos[1].path}; "
-                        "expected lists with the folders before the names, or a manifest with a split column"
-                    )
-            if found:
-                return [videos[0].video_id for _, videos in found]
-        return []
+        """Return the videos with what official lists say of them, and lines on what each list said (`with_lists`)."""
+        videos, notes = with_lists(self.videos, files)
+        return Manifest(videos), notes
 
     @classmethod
     def read(cls, sources: Sequence[Path]) -> "Manifest":
-        """Read one folder of class folders, one manifest CSV, or video files; DataError saying what was expected."""
+        """Read one folder (of videos, of folders of frames, or of tars), one manifest CSV, video files, or tars.
+
+        DataError saying what was expected.
+        """
         if not sources:
-            raise DataError("no videos given; expected a folder, a manifest CSV or video files")
+            raise DataError("no videos given; expected a folder, a manifest CSV, video files or tars")
         for source in sources:
             if not source.exists():
                 raise DataError(f"{source}: no such file or folder; expected a folder, a manifest CSV or video files")
         if len(sources) == 1 and sources[0].is_dir():
-            return cls._from_folder(sources[0])
+            return cls(videos_in_folder(sources[0]))
         if len(sources) == 1 and sources[0].suffix.lower() == ".csv":
             return cls.read_csv(sources[0])
+        tars = [source for source in sources if is_tar(source) and source.is_file()]
         for source in sources:
-            if source.is_dir() or source.suffix.lower() == ".csv":
+            if source.is_dir() or source.suffix.lower() == ".csv" or (source not in tars and tars):
                 raise DataError(
-                    f"{source}: given with other sources; expected one folder, one CSV, or only video files"
+                    f"{source}: given with other sources; expected one folder, one CSV, only video files or only tars"
                 )
+        if tars:
+            return cls(tuple(video for tar in tars for video in videos_in_tar(tar)))
         return cls(tuple(Video(source.stem, source) for source in sources))
 
     @classmethod
     def read_csv(cls, path: Path) -> "Manifest":
-        """Read a CSV with the columns video_id and path, and optionally label and split; paths are relative to it."""
-        reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
+        """Read a CSV with the columns video_id and path, and optionally label, split, start and end (seconds).
+
+        Paths are relative to it; a row without start and end is the whole video. DataError with the line.
+        """
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
         try:
             for column in COLUMNS[:2]:
                 if column not in (reader.fieldnames or ()):
                     got = ", ".join(reader.fieldnames or ()) or "none"
                     raise DataError(f"{path}: no column {column!r} (its columns: {got}); expected {', '.join(COLUMNS)}")
-            videos = []
-            for row in reader:
-                if not row["video_id"] or not row["path"]:
-                    raise DataError(f"{path}, line {reader.line_num}: the video_id or the path is empty")
-                if row.get("start") or row.get("end"):
-                    raise DataError(
-                        f"{path}, line {reader.line_num}: a part of a video cannot be embedded yet, only all"
-                    )
-                location = (path.parent / row["path"]).absolute()
-                videos.append(Video(row["video_id"], location, row.get("label") or "", row.get("split") or ""))
+            videos = [_video_of(row, where=f"{path}, line {reader.line_num}", folder=path.parent) for row in reader]
         except csv.Error as error:
             raise DataError(f"{path}, line {reader.line_num}: is not CSV ({error})") from error
         if not videos:
@@ -210,45 +178,35 @@ class Manifest:
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
 
-    @classmethod
-    def _from_folder(cls, folder: Path) -> "Manifest":
-        paths = sorted(path for path in _files(folder) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
-        if not paths:
-            raise DataError(f"{folder}: holds no video file; expected a folder of class folders of videos")
-        return cls(tuple(_video_in(folder, path) for path in paths))
-
     def write(self, path: Path) -> None:
-        """Write the CSV that `read_csv` reads, whole or not at all; paths are absolute."""
+        """Write the CSV that `read_csv` reads, whole or not at all; paths are absolute.
+
+        The columns start and end are there when a video has one.
+        """
+        timed = any(video.start is not None or video.end is not None for video in self.videos)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((v.video_id, v.path.absolute(), v.label, v.split) for v in self.videos)
+        writer.writerow((*COLUMNS, *TIMES) if timed else COLUMNS)
+        for v in self.videos:
+            writer.writerow((v.video_id, v.path.absolute(), v.label, v.split, *([v.start, v.end] if timed else [])))
         write_text(path, text.getvalue())
 
 
-def _video_in(folder: Path, path: Path) -> Video:
-    """The label is the folder a video lies in; a first folder named train, val or test is its split."""
-    inside = path.relative_to(folder)
-    parents: Iterable[str] = inside.parts[:-1]
-    split, *rest = [SPLIT_NAMES.get(part.lower(), "") if i == 0 else part for i, part in enumerate(parents)] or [""]
-    label = inside.parts[-2] if (rest or (len(inside.parts) > 1 and not split)) else ""
-    return Video(inside.with_suffix("").as_posix(), path.absolute(), label, split)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, through links to folders too, but not round a ring of them."""
-    for root, folders, names in os.walk(folder, followlinks=True):
-        above = {Path(root).resolve(), *Path(root).resolve().parents}
-        folders[:] = [name for name in folders if Path(root, name).resolve() not in above]
-        yield from (Path(root, name) for name in names)
-
-
-def _read_text(path: Path) -> str:
+def _video_of(row: dict[str, str | None], *, where: str, folder: Path) -> Video:
+    if not row["video_id"] or not row["path"]:
+        raise DataError(f"{where}: the video_id or the path is empty")
+    times = []
+    for column in TIMES:
+        text = (row.get(column) or "").strip()
+        try:
+            times.append(float(text) if text else None)
+        except ValueError as error:
+            raise DataError(f"{where}: the {column} {text!r} is not a number of seconds") from error
+    location = (folder / row["path"]).absolute()
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as text: {error}") from error
+        return Video(row["video_id"], location, row.get("label") or "", row.get("split") or "", *times)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 def _is_utf8(text: str) -> bool:
@@ -260,16 +218,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _are_two_files(a: Path, b: Path) -> bool:
-    return a.exists() and b.exists() and not a.samefile(b)
-
-
-def _name_parts(path: str) -> tuple[str, ...]:
-    *folders, name = [part for part in path.strip().split("/") if part] or [""]
-    stem, dot, suffix = name.rpartition(".")
-    return (*folders, stem if stem and f"{dot}{suffix}".lower() in VIDEO_SUFFIXES else name)
-
-
-def _read_lines(path: Path) -> list[str]:
-    if not path.exists():
-        raise DataError(f"{path}: no such split file")
-    return [line for line in _read_text(path).splitlines() if line.strip()]
+    (file_a, member_a), (file_b, member_b) = tar_and_member(a), tar_and_member(b)
+    if not (file_a.exists() and file_b.exists()):
+        return False
+    return member_a != member_b or not file_a.samefile(file_b)

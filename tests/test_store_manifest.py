@@ -47,7 +47,7 @@ def test_paths_are_relative_to_the_csv(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "no column 'video_id' (its columns: none); expected video_id, path, label, split"),
+        (b"", "no column 'video_id' (its columns: none); expected video_id, path, label, split, start, end"),
         (b"id,path\na,b\n", "no column 'video_id' (its columns: id, path)"),
         (b"video_id,label\na,b\n", "no column 'path'"),
         (b"video_id,path\n", "lists no video"),
@@ -55,6 +55,15 @@ def test_paths_are_relative_to_the_csv(tmp_path):
         (b"video_id,path\na,b\nc\n", "line 3: the video_id or the path is empty"),
         (b"video_id,path\n,b\n", "line 2: the video_id or the path is empty"),
         (b"video_id,path\na,x.mp4\na,y.mp4\n", "the video_id 'a' stands for two videos"),
+        (
+            b"video_id,path,start,end\na,b,,\na2,b,-1,\n",
+            "line 3: the start of 'a2' is -1.0 seconds; expected 0 or more",
+        ),
+        (b"video_id,path,start,end\na,b,2,2\n", "line 2: the end of 'a' is 2.0 seconds; expected more than 2.0"),
+        (b"video_id,path,start,end\na,b,,0\n", "line 2: the end of 'a' is 0.0 seconds; expected more than 0.0"),
+        (b"video_id,path,start,end\na,b,nan,\n", "line 2: the start of 'a' is nan seconds"),
+        (b"video_id,path,start,end\na,b,1,inf\n", "line 2: the end of 'a' is inf seconds"),
+        (b"video_id,path,start,end\na,b,0:12,\n", "line 2: the start of 'a' is '0:12'; expected seconds"),
         (b"video_id,path\na,\xff.mp4\n", "cannot be read as text"),
         (b'video_id,path\na,"' + b"x" * 200_000, "is not CSV (field larger than field limit"),
     ],
@@ -66,6 +75,19 @@ def test_bad_csv_says_which_and_why(tmp_path, text, message):
         Manifest.read([path])
     assert str(error.value).startswith(str(path))
     assert message in str(error.value)
+
+
+def test_parts_of_a_file_round_trip(tmp_path):
+    ranges = [(None, None), (0.0, 1.5), (12.25, None), (None, 0.1), (1e-7, 1 / 3)]
+    manifest = Manifest(tuple(Video(f"v{i}", Path("/v.mp4"), "", "", *part) for i, part in enumerate(ranges)))
+    manifest.write(tmp_path / "m.csv")
+    assert Manifest.read_csv(tmp_path / "m.csv") == manifest
+    assert [(v.start, v.end) for v in manifest.videos] == ranges
+
+
+def test_a_csv_without_parts_is_of_whole_files(tmp_path):
+    path = write(tmp_path / "m.csv", "video_id,path,label,split", "a,/a.mp4,x,train")
+    assert Manifest.read_csv(path).videos == (Video("a", Path("/a.mp4"), "x", "train", None, None),)
 
 
 def test_sources_that_are_not_there_or_do_not_go_together(tmp_path):
@@ -152,6 +174,15 @@ def test_merged(tmp_path):
     assert old.merged(new).videos == new.videos
     with pytest.raises(DataError, match=r"the video_id 'a' is .*a\.mp4 in the store and .*b\.mp4 now"):
         old.merged(Manifest((Video("a", b),)))
+
+
+def test_merged_parts_of_a_file(tmp_path):
+    (a,) = touch(tmp_path, "a.mp4")
+    old = Manifest((Video("a", a, start=1.5, end=3),))
+    assert old.merged(Manifest((Video("a", a, "x", start=1.5, end=3),))).labels == ("x",)
+    for newer, part in [(Video("a", a), "the whole"), (Video("a", a, start=1.5), "the part from 1.5 s to the end")]:
+        with pytest.raises(DataError, match=f"part from 1.5 s to 3 s of its file in the store and {part} now"):
+            old.merged(Manifest((newer,)))
 
 
 @pytest.mark.parametrize(

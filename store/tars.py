@@ -1,0 +1,128 @@
+"""Tars of videos, as webdataset writes them: which members are videos, and what the members beside them say."""
+
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from framebank.store.errors import DataError
+from framebank.store.video import LABEL_SEPARATOR, SPLIT_NAMES, VIDEO_SUFFIXES, Video
+
+COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+LABEL_SUFFIXES = (".cls", ".json", ".txt")
+LABEL_KEYS = ("label", "cls", "class")
+MAX_LABEL_BYTES = 1 << 20
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a file is a tar by its name, a compressed one too."""
+    return path.name.lower().endswith((".tar", *COMPRESSED_SUFFIXES))
+
+
+def tar_and_member(path: Path) -> tuple[Path, str]:
+    """Return the tar and the member that a video's path leads to; (path, "") where it leads through no tar."""
+    for above in path.parents:
+        if above.suffix.lower() == ".tar" and above.is_file():
+            return above, path.relative_to(above).as_posix()
+    return path, ""
+
+
+def videos_in_tar(path: Path) -> tuple[Video, ...]:
+    """Return the members that are videos, reading the headers and the labels only.
+
+    A video's path is the tar's joined with the member's name, its video_id `<stem of the tar>/<name without suffix>`,
+    its label that of the member `key.cls`, `key.json` ("label", "cls" or "class") or `key.txt` beside it, the first
+    there is; its split the name of the tar's folder where that is train, val or test. DataError for a tar that is
+    compressed, damaged or without videos.
+    """
+    _require_plain(path)
+    try:
+        with tarfile.open(path, "r:") as tar:
+            members = tar.getmembers()
+            _require_end(path, tar.offset, len(members))
+            return _videos(path, tar, members)
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{path}: is a damaged tar ({error or type(error).__name__})") from error
+
+
+def _require_plain(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(max(map(len, MAGIC)))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    how = next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
+    if how or path.name.lower().endswith(COMPRESSED_SUFFIXES):
+        raise DataError(f"{path}: is compressed{f' ({how})' if how else ''}; expected an uncompressed tar")
+
+
+def _require_end(path: Path, end: int, count: int) -> None:
+    """Refuse a tar without its closing block of zeros: tarfile itself takes one that is cut between two members."""
+    with path.open("rb") as file:
+        file.seek(end)
+        block = file.read(tarfile.BLOCKSIZE)
+    if block != bytes(tarfile.BLOCKSIZE):
+        raise DataError(f"{path}: is a damaged tar (after {count} members it is cut off or cannot be read)")
+
+
+def _videos(path: Path, tar: tarfile.TarFile, members: list[tarfile.TarInfo]) -> tuple[Video, ...]:
+    by_name = {_inside(path, member.name): member for member in members}
+    split = SPLIT_NAMES.get(path.absolute().parent.name.lower(), "")
+    videos: dict[str, Video] = {}
+    for member in members:
+        name = _inside(path, member.name)
+        if member.isdir() or name.suffix.lower() not in VIDEO_SUFFIXES:
+            continue
+        if not member.isreg():
+            raise DataError(f"{path}: its member {member.name!r} is a link; expected the video itself")
+        video_id = f"{path.stem}/{name.with_suffix('')}"
+        if video_id in videos:
+            raise DataError(f"{path}: has two videos of the key {str(name.with_suffix(''))!r}; expected one of each")
+        videos[video_id] = Video(video_id, path.absolute() / name, _label(path, tar, by_name, name), split)
+    if not videos:
+        raise DataError(f"{path}: none of its {len(members)} members is a video file")
+    return tuple(videos.values())
+
+
+def _inside(path: Path, name: str) -> PurePosixPath:
+    """The name as a path below the tar: "./a/v.mp4" is "a/v.mp4"."""
+    inside = PurePosixPath(name)
+    if inside.is_absolute() or ".." in inside.parts:
+        raise DataError(f"{path}: its member {name!r} leads out of it; expected names below the tar")
+    return inside
+
+
+def _label(
+    path: Path, tar: tarfile.TarFile, by_name: Mapping[PurePosixPath, tarfile.TarInfo], video: PurePosixPath
+) -> str:
+    # Webdataset ends a key at the first dot of the name, so "key.rgb.mp4" may have its label in "key.cls".
+    stems = dict.fromkeys((video.stem, video.name.split(".")[0]))
+    for stem in filter(None, stems):
+        for suffix in LABEL_SUFFIXES:
+            member = by_name.get(video.with_name(stem + suffix))
+            if member is None or not member.isreg():
+                continue
+            if member.size > MAX_LABEL_BYTES:
+                raise DataError(f"{path}: its member {member.name!r} has {member.size} bytes; expected a label")
+            file = tar.extractfile(member)
+            assert file is not None  # it is a regular file
+            label = _label_in(file.read(), suffix, where=f"{path}: its member {member.name!r}")
+            if label:
+                return label
+    return ""
+
+
+def _label_in(data: bytes, suffix: str, *, where: str) -> str:
+    try:
+        text = data.decode("utf-8-sig").strip()
+        if suffix != ".json":
+            return text
+        found = json.loads(text)
+    except ValueError as error:  # of the encoding, or of JSON
+        raise DataError(f"{where} cannot be read as a label: {error}") from error
+    label = next((found[key] for key in LABEL_KEYS if key in found), "") if isinstance(found, dict) else ""
+    names = [str(name) for name in (label if isinstance(label, list) else [label])]
+    if not all(isinstance(name, str | int) for name in (label if isinstance(label, list) else [label])):
+        raise DataError(f"{where} gives the label {label!r}; expected a name, or a list of names")
+    return LABEL_SEPARATOR.join(names)
