@@ -47,12 +47,13 @@ class FrameEncoder(Protocol):
 
     spec: FeatureSpec
 
-    def preprocess(self, frames: np.ndarray) -> Tensor:
-        """Frames (T, H, W, 3) uint8 -> pixels (T, 3, S, S)."""
+    @property
+    def preprocessing(self) -> Callable[[np.ndarray], np.ndarray]:
+        """What turns a frame (H, W, 3) uint8 into its views (V, S, S, 3) uint8."""
         ...
 
-    def encode_frames(self, pixels: Tensor) -> np.ndarray:
-        """Pixels (N, 3, S, S) -> embeddings (N, D)."""
+    def encode_frames(self, pixels: Tensor) -> dict[str, np.ndarray]:
+        """Pixels (N, S, S, 3) uint8 -> streams by name, of which "frame" holds embeddings (N, D)."""
         ...
 
 
@@ -110,7 +111,7 @@ def extract_videos(
 def embed_clip(path: Path, *, read_clip: Callable[[Path], Clip], encoder: FrameEncoder) -> Embeddings:
     """Return one video's embeddings (T, D); DataError naming the video that cannot be read."""
     clip = read_clip(path)
-    encoded = encoder.encode_frames(encoder.preprocess(clip.data))
+    encoded = encoder.encode_frames(_preprocess(clip, encoder))["frame"]
     _require_finite(encoded, near=path)
     return _embeddings(clip, encoded)
 
@@ -123,7 +124,7 @@ def _decode_ahead(
     def read(video: Video) -> tuple[Clip, Tensor] | str:
         try:
             clip = read_clip(video.path)
-            return clip, encoder.preprocess(clip.data)
+            return clip, _preprocess(clip, encoder)
         except DataError as error:
             return str(error)
         except Exception as error:  # a decoder's own failure costs this video alone
@@ -158,7 +159,7 @@ def _encode_batch(
             break
     pixels = torch.cat([part for _, part in parts])
     padding = pixels.new_zeros(room, *pixels.shape[1:])
-    encoded = encoder.encode_frames(torch.cat([pixels, padding]))[: len(pixels)]
+    encoded = encoder.encode_frames(torch.cat([pixels, padding]))["frame"][: len(pixels)]
     _require_finite(encoded, near=parts[0][0].video.path)
     for (pending, _), rows in zip(parts, _split(encoded, [len(part) for _, part in parts]), strict=True):
         pending.rows.append(rows)
@@ -168,6 +169,10 @@ def _encode_batch(
         if writer:
             writer.add(pending.video.video_id, embeddings, decoder=pending.clip.decoder)
         yield Outcome(pending.video, num_frames=len(embeddings.data))
+
+
+def _preprocess(clip: Clip, encoder: FrameEncoder) -> Tensor:
+    return torch.from_numpy(np.concatenate([encoder.preprocessing(frame) for frame in clip.data]))
 
 
 def _split(rows: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from framebank.store import DataError, Embeddings, FeatureSpec, Manifest, ShardWriter, Video
@@ -50,13 +49,13 @@ class FakeEncoder:
     logit_scale: float = 100.0
     batches: list[int] = field(default_factory=list)
 
-    def preprocess(self, frames: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2))).float()
+    def preprocessing(self, frame: np.ndarray) -> np.ndarray:
+        return frame[None]  # one view, (1, 2, 2, 3)
 
-    def encode_frames(self, pixels: Tensor) -> np.ndarray:
+    def encode_frames(self, pixels: Tensor) -> dict[str, np.ndarray]:
         self.batches.append(len(pixels))
-        flat = pixels.numpy().reshape(len(pixels), -1)  # (N, 12)
-        return (flat[:, :DIM] * np.arange(1, DIM + 1) / 64 - flat[:, 4:]).astype(np.float32)
+        flat = pixels.numpy().astype(np.float32).reshape(len(pixels), -1)  # (N, 12)
+        return {"frame": (flat[:, :DIM] * np.arange(1, DIM + 1) / 64 - flat[:, 4:]).astype(np.float32)}
 
     def encode_texts(self, texts) -> np.ndarray:
         return np.stack([np.random.default_rng(list(t.encode())).normal(size=DIM) for t in texts]).astype(np.float32)

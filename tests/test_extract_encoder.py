@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from framebank.extract import encoder as module
-from framebank.extract.encoder import LOCAL_MODELS, Encoder, encoder_like, resolve_device
+from framebank.extract import weights as module
+from framebank.extract.encoder import Encoder, encoder_like, normalise, resolve_device
+from framebank.extract.weights import LOCAL_MODELS
 from framebank.store import DataError
 
 SMALL = "RN50"
@@ -28,6 +29,16 @@ def frames() -> np.ndarray:
     return np.stack([np.roll(ramp, shift, axis=(0, 2)) for shift in range(4)]).astype(np.uint8)
 
 
+def cut(encoder: Encoder, frames: np.ndarray) -> np.ndarray:
+    """Frames (T, H, W, 3) -> their views (T * V, S, S, 3)."""
+    return np.concatenate([encoder.preprocessing(frame) for frame in frames])
+
+
+def cosines(a: Encoder, b: Encoder, frames: np.ndarray) -> np.ndarray:
+    left, right = (encoder.encode_frames(cut(encoder, frames))["frame"] for encoder in (a, b))
+    return (left * right).sum(1) / np.linalg.norm(left, axis=1) / np.linalg.norm(right, axis=1)
+
+
 def test_embeddings_are_those_of_open_clip(demo: Encoder, frames: np.ndarray) -> None:
     config, weights = LOCAL_MODELS["demo"]
     plain, _, preprocess = open_clip.create_model_and_transforms(config.stem, pretrained=str(weights))
@@ -35,24 +46,41 @@ def test_embeddings_are_those_of_open_clip(demo: Encoder, frames: np.ndarray) ->
         pixels = torch.stack([preprocess(Image.fromarray(frame)) for frame in frames])
         images = plain.eval().encode_image(pixels).numpy()
         texts = plain.encode_text(open_clip.get_tokenizer(config.stem)(["a person sitting", "a red shirt"])).numpy()
-    assert torch.equal(demo.preprocess(frames), pixels)
-    np.testing.assert_allclose(demo.encode_frames(pixels), images, rtol=1e-4, atol=1e-5)
+    mean, std = demo.preprocessing.mean, demo.preprocessing.std
+    assert torch.equal(normalise(torch.from_numpy(cut(demo, frames)), mean=mean, std=std), pixels)
+    np.testing.assert_allclose(demo.encode_frames(cut(demo, frames))["frame"], images, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(demo.encode_texts(["a person sitting", "a red shirt"]), texts, rtol=1e-4, atol=1e-5)
     assert demo.logit_scale == pytest.approx(float(plain.logit_scale.detach().exp()))
     assert demo.spec.dim == images.shape[1]
 
 
 def test_a_frame_does_not_depend_on_its_batch(demo: Encoder, frames: np.ndarray) -> None:
-    pixels = demo.preprocess(frames)
-    together = demo.encode_frames(pixels)
-    np.testing.assert_array_equal(together[::-1], demo.encode_frames(pixels.flip(0)))
+    pixels = cut(demo, frames)
+    together = demo.encode_frames(pixels)["frame"]
+    np.testing.assert_array_equal(together[::-1], demo.encode_frames(pixels[::-1].copy())["frame"])
+
+
+def test_a_batch_may_be_finished_after_the_next_is_started(demo: Encoder, frames: np.ndarray) -> None:
+    pixels = torch.from_numpy(cut(demo, frames))
+    first, second = demo.start(pixels[:2]), demo.start(pixels[2:])
+    found = [demo.finish(running)["frame"] for running in (first, second)]
+    np.testing.assert_allclose(np.concatenate(found), demo.encode_frames(pixels)["frame"], rtol=1e-5, atol=1e-6)
+    assert found[0].dtype == np.float32
+
+
+def test_views_are_cut_by_the_encoder_and_stand_in_its_spec(demo: Encoder, frames: np.ndarray) -> None:
+    both = Encoder("demo", device="cpu", precision="fp32", view="centre+flip")
+    pixels = cut(both, frames[:1])
+    np.testing.assert_array_equal(pixels, np.stack([pixels[0], pixels[0, :, ::-1]]))
+    assert (both.spec.view, demo.spec.view, both.spec.streams) == ("centre+flip", "centre", "frame")
+    assert encoder_like(both.spec, device="cpu").preprocessing == both.preprocessing
+    with pytest.raises(DataError, match="'corner'"):
+        Encoder("demo", view="corner")
 
 
 def test_bf16_is_close_to_fp32_and_says_so(demo: Encoder, frames: np.ndarray) -> None:
     half = Encoder("demo", device="cpu", precision="bf16")
-    a, b = demo.encode_frames(demo.preprocess(frames)), half.encode_frames(half.preprocess(frames))
-    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    assert cosine.min() > 0.99
+    assert cosines(demo, half, frames).min() > 0.99
     assert (demo.spec.precision, half.spec.precision) == ("cpu-fp32", "cpu-bf16")
     assert demo.spec.weights_hash == half.spec.weights_hash
 
@@ -132,7 +160,5 @@ def test_devices_and_precisions_that_are_not_there() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_cuda_gives_the_embeddings_of_the_cpu(demo: Encoder, frames: np.ndarray) -> None:
     on_gpu = Encoder("demo", device="cuda")
-    a, b = demo.encode_frames(demo.preprocess(frames)), on_gpu.encode_frames(on_gpu.preprocess(frames))
-    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    assert cosine.min() > 0.99
+    assert cosines(demo, on_gpu, frames).min() > 0.99
     assert on_gpu.spec.precision == "cuda-fp16"

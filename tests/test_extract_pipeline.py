@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from framebank.extract.pipeline import embed_clip, extract_videos
 from framebank.store import DataError, FeatureStore, ShardWriter
@@ -13,7 +14,7 @@ NAMES = ("a", "b", "short", "c", "d", "e", "f")
 
 def expected(name):
     clip, encoder = fake_clip(Path(f"/videos/{name}.mp4")), FakeEncoder()
-    return encoder.encode_frames(encoder.preprocess(clip.data)).astype(np.float16)
+    return encoder.encode_frames(torch.from_numpy(clip.data))["frame"].astype(np.float16)
 
 
 def run(folder, names=NAMES, *, encoder=None, read_clip=fake_clip, **options):
@@ -113,13 +114,13 @@ class Interrupted(BrokenEncoder):
 
 class NotANumber(BrokenEncoder):
     def break_down(self, encoded):
-        encoded[1, 2] = np.nan
+        encoded["frame"][1, 2] = np.nan
         return encoded
 
 
 class TooLarge(BrokenEncoder):
     def break_down(self, encoded):
-        return encoded + 1e6  # finite in 32 bits, not in 16
+        return {"frame": encoded["frame"] + 1e6}  # finite in 32 bits, not in 16
 
 
 @pytest.mark.parametrize("encoder", [Crashing, Interrupted, NotANumber, TooLarge])
