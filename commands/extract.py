@@ -1,5 +1,9 @@
 """Commands that embed: extract and prompts."""
 
+import contextlib
+import functools
+import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -9,29 +13,45 @@ import click
 
 from framebank.commands.options import (
     PATH,
+    device_names,
     encoder_options,
     json_option,
     model_options,
     required,
+    sampling_options,
+    sampling_spec,
     template_option,
     texts_option,
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
-from framebank.commands.wiring import clip_reader, embed_texts
+from framebank.commands.wiring import embed_texts
 
 
 @click.command()
 @click.argument("videos", nargs=-1, required=True, type=PATH)
 @click.argument("store", type=PATH)
 @model_options
+@sampling_options
+@click.option("--view", default="centre", help="centre, flip, three-crop, letterbox or ten-view; several with +.")
 @click.option(
-    "--frames", default=16, type=click.IntRange(1), help="Frames of each video: the centres of equal segments."
+    "--streams", default="frame", help="frame, and with commas: pre_proj, regions:3, patch_mean, layers:6+12."
 )
-@click.option("--split-file", "split_files", multiple=True, type=PATH, help="UCF101's trainlist01.txt and the like.")
+@click.option(
+    "--split-file", "split_files", multiple=True, type=PATH, help="UCF101's trainlist01.txt and other official lists."
+)
 @encoder_options
-@click.option("--decoder", default="auto", help="auto, pyav or decord.")
-@click.option("--batch-size", default=64, type=click.IntRange(1), help="Frames encoded at once, across videos.")
-@click.option("--workers", default=2, type=click.IntRange(1), help="Videos decoded at once.")
+@click.option("--devices", help="Several, one encoder on each: 0,1.  [--device alone]")
+@click.option("--compile", "compiled", is_flag=True, help="Compile the image tower with torch.compile.")
+@click.option("--decoder", default="auto", help="auto, or one of them by name.")
+@click.option("--batch-size", default=64, type=click.IntRange(1), help="Pictures encoded at once, across videos.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [one for each core]")
+@click.option(
+    "--time-limit",
+    default=300.0,
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds that decoding a video may take.",
+)
+@click.option("--retry-failed", is_flag=True, help="Try those again that failed before.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video failed.")
 @json_option
 def extract(
@@ -40,49 +60,89 @@ def extract(
     split_files: tuple[Path, ...],
     model: str | None,
     pretrained: str | None,
-    frames: int,
+    view: str,
+    streams: str,
     device: str,
+    devices: str | None,
     precision: str,
+    compiled: bool,
     decoder: str,
     batch_size: int,
-    workers: int,
+    workers: int | None,
+    time_limit: float,
+    retry_failed: bool,
     strict: bool,
     as_json: bool,
+    **sampling: Any,
 ) -> None:
     """Embed the frames of VIDEOS into STORE: a folder of class folders, a manifest CSV, or video files.
 
-    Killed and started again, it does what is left. A video that cannot be read gets a line in STORE/failed.csv.
+    Killed and started again, it does what is left. A video that cannot be read, or on which the decoder hangs or
+    crashes, gets a line in STORE/failed.csv.
 
     \b
     framebank extract videos/ bank --model ViT-B-16 --pretrained openai
+    framebank extract videos/ bank --model ViT-B-16 --pretrained openai --fps 2
     framebank extract UCF-101/ bank --model demo --split-file trainlist01.txt --split-file testlist01.txt
     """
-    from framebank.extract.decode import decoder_versions
+    from framebank.extract.decode import decode_clip, decoder_versions
     from framebank.extract.encoder import Encoder
     from framebank.extract.fill import fill_store, plan_store, store_spec
+    from framebank.extract.sampling import read_sampling
+    from framebank.extract.worker import Task
     from framebank.store import DataError, Manifest
 
+    chosen = read_sampling(sampling_spec(**sampling))
+    if "patch_mean" in streams and not chosen.is_fixed:
+        raise DataError("the stream patch_mean is a mean over a fixed number of frames; expected --frames or --clips")
     manifest = Manifest.read(videos)
     if split_files:
         manifest, notes = manifest.with_splits(split_files)
         click.echo("\n".join(notes), err=True)
-    encoder = Encoder(required(model, "--model"), pretrained, device=device, precision=precision)
+    encoders = [
+        Encoder(
+            required(model, "--model"),
+            pretrained,
+            device=name,
+            precision=precision,
+            view=view,
+            streams=streams,
+            compile=compiled,
+        )
+        for name in device_names(device, devices)
+    ]
+    encoder = encoders[0]
     warn_if_random(encoder)
-    spec = store_spec(encoder.spec, num_frames=frames, decoder=decoder_versions(decoder=decoder))
-    merged, todo = plan_store(store, manifest, spec)
+    spec = store_spec(encoder.spec, sampling=chosen.spec, decoder=decoder_versions(decoder=decoder))
+    plan = plan_store(store, manifest, spec, retry_failed=retry_failed)
     started = time.perf_counter()
-    read_clip = clip_reader(frames, decoder=decoder)
     outcomes = fill_store(
-        store, merged, todo, spec=spec, read_clip=read_clip, encoder=encoder, batch_size=batch_size, num_workers=workers
+        store,
+        manifest,
+        spec=spec,
+        task=Task(chosen, encoder.preprocessing, functools.partial(decode_clip, decoder=decoder)),
+        encoders=encoders,
+        retry_failed=retry_failed,
+        batch_size=batch_size,
+        num_workers=workers or os.cpu_count() or 1,
+        time_limit=time_limit,
     )
-    done = list(progress(outcomes, total=len(todo), unit="video"))
+    done: list[Any] = []
+    try:
+        with contextlib.closing(outcomes):
+            done.extend(progress(outcomes, total=len(plan.missing), unit="video"))
+    except KeyboardInterrupt:
+        command = shlex.join(["framebank", *sys.argv[1:]])
+        click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
+        sys.exit(130)
     failed = [outcome for outcome in done if outcome.error]
     report = {
         "store": str(store),
         "videos": len(manifest),
         "embedded": len(done) - len(failed),
         "failed": len(failed),
-        "already_there": len(manifest) - len(todo),
+        "failed_before": len(plan.failed_before),
+        "already_there": len(manifest) - len(plan.missing) - len(plan.failed_before),
         "frames": sum(outcome.num_frames for outcome in done),
         "seconds": round(time.perf_counter() - started, 2),
         "model": spec.encoder,
@@ -90,11 +150,14 @@ def extract(
     print_report(report, as_json=as_json, lines=_extract_lines(report))
     for outcome in failed[:5]:
         click.echo(f"failed: {outcome.error}", err=True)
-    if failed:
-        click.echo(f"{len(failed)} of {len(manifest)} videos gave no embedding: {store / 'failed.csv'}", err=True)
-    if len(failed) == len(manifest):
+    without = len(failed) + len(plan.failed_before)
+    if without:
+        before = len(plan.failed_before)
+        again = f"; {before} failed before, --retry-failed tries them again" if before else ""
+        click.echo(f"{without} of {len(manifest)} videos have no embedding: {store / 'failed.csv'}{again}", err=True)
+    if without == len(manifest):
         raise DataError(f"{store}: none of the {len(manifest)} videos could be embedded")
-    if failed and strict:
+    if without and strict:
         sys.exit(1)
 
 

@@ -31,6 +31,13 @@ encoder_options = together(
     device_option,
     click.option("--precision", default="auto", help="auto, fp32, bf16 or fp16."),
 )
+sampling_options = together(
+    click.option("--frames", type=click.IntRange(1), help="Frames of each video: the centres of equal segments.  [16]"),
+    click.option("--clips", type=click.IntRange(1), help="So many clips of --frames each."),
+    click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames a second, instead of --frames."),
+    click.option("--stride", type=click.IntRange(1), help="Every so many frames, instead of --frames."),
+    click.option("--every-frame", is_flag=True, help="All of them, instead of --frames."),
+)
 template_option = click.option(
     "--templates", help="actionclip, bare, or a file of templates.  [actionclip; descriptions: bare]"
 )
@@ -57,3 +64,28 @@ def required(value: str | None, option: str) -> str:
     if not value:
         raise click.UsageError(f"{option} is needed; a good start is --model ViT-B-16 --pretrained openai")
     return value
+
+
+def sampling_spec(
+    *, frames: int | None, clips: int | None, fps: float | None, stride: int | None, every_frame: bool
+) -> str:
+    """Return what `read_sampling` reads for these options; wrong usage where two of them exclude each other."""
+    ways = {"--frames": frames or clips, "--fps": fps, "--stride": stride, "--every-frame": every_frame or None}
+    given = [name for name, value in ways.items() if value is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"{given[0]} and {given[1]} exclude each other")
+    if fps is not None:
+        return f"fps:{fps:g}"
+    if stride is not None:
+        return f"stride:{stride}"
+    if every_frame:
+        return "every"
+    return f"clips:{clips}x{frames or 16}" if clips else f"segments:{frames or 16}"
+
+
+def device_names(device: str, devices: str | None) -> list[str]:
+    """Return the devices to encode on: those of a list such as "0,1", or the one."""
+    if not devices:
+        return [device]
+    names = [name.strip() for name in devices.split(",") if name.strip()]
+    return [f"cuda:{name}" if name.isdecimal() else name for name in names]

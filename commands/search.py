@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from framebank.commands.options import (
     texts_option,
 )
 from framebank.commands.printing import print_report, progress, table, warn_if_random
-from framebank.commands.wiring import clip_reader, embed_texts, num_frames_of, open_split
+from framebank.commands.wiring import embed_texts, open_split, task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,6 +131,7 @@ def label(
     """
     from framebank.extract.encoder import Encoder, encoder_like
     from framebank.extract.pipeline import embed_clip
+    from framebank.extract.worker import Job
     from framebank.heads.labelling import label_by_index, label_by_model
     from framebank.heads.run import Run
     from framebank.heads.zeroshot import zero_shot_model
@@ -142,29 +144,32 @@ def label(
         raise click.UsageError("--like, --model, --pretrained, --templates and --texts go with --labels")
     if run_path:
         run = Run.read(run_path)
-        encoder, frames = encoder_like(run.spec, device=device), num_frames_of(run.spec)
+        spec = run.spec
+        encoder = encoder_like(spec, device=device)
         answer = functools.partial(label_by_model, run.model, run.labels)
     elif index_path:
         loaded = Index.load(index_path)
-        encoder, frames = encoder_like(loaded.spec, device=device), num_frames_of(loaded.spec)
+        spec = loaded.spec
+        encoder = encoder_like(spec, device=device)
         answer = functools.partial(label_by_index, loaded, k=k)
     else:
         assert labels is not None
         classes = LabelSet.read(labels)
         if like:
             spec = FeatureStore(like).spec
-            encoder, frames = encoder_like(spec, device=device), num_frames_of(spec)
+            encoder = encoder_like(spec, device=device)
         else:
             encoder = Encoder(required(model, "--like or --model"), pretrained, device=device)
+            spec = replace(encoder.spec, sampling=f"segments:{frames}")
         kind = texts or ("descriptions" if classes.described else "names")
         bank = embed_texts(classes, encoder, templates=templates, texts=kind)
         answer = functools.partial(label_by_model, zero_shot_model(bank, scoring="probabilities"), classes.names)
     warn_if_random(encoder)
-    read_clip = clip_reader(frames)
+    task = task_of(spec, encoder)
     answers, failures = [], []
     for path in progress(videos, total=len(videos), unit="video"):
         try:
-            answers.append((path, answer(embed_clip(path, read_clip=read_clip, encoder=encoder))[:top]))
+            answers.append((path, answer(embed_clip(Job(path), task=task, encoder=encoder))[:top]))
         except DataError as error:
             failures.append(str(error))
     report = {
@@ -173,7 +178,11 @@ def label(
             for path, ranked in answers
         ],
         "failed": failures,
-        "made_by": {"encoder": encoder.spec.encoder, "frames": frames, "by": str(run_path or index_path or labels)},
+        "made_by": {
+            "encoder": encoder.spec.encoder,
+            "sampling": spec.sampling,
+            "by": str(run_path or index_path or labels),
+        },
     }
     width = max((len(ranked) for _, ranked in answers), default=1)
     rows = [(str(path), *[f"{name} {score:.2f}" for name, score in ranked]) for path, ranked in answers]
@@ -190,6 +199,7 @@ def _query(index: "Index", *, text: str | None, video: Path | None, device: str)
     """The embedding (1, D) of a text or of a video pooled as the index's own."""
     from framebank.extract.encoder import encoder_like
     from framebank.extract.pipeline import embed_clip
+    from framebank.extract.worker import Job
     from framebank.heads.neighbours import pool_query, require_text_space
 
     if text is not None:
@@ -197,4 +207,4 @@ def _query(index: "Index", *, text: str | None, video: Path | None, device: str)
         return encoder_like(index.spec, device=device).encode_texts([text])
     assert video is not None
     encoder = encoder_like(index.spec, device=device)
-    return pool_query(index, embed_clip(video, read_clip=clip_reader(num_frames_of(index.spec)), encoder=encoder))
+    return pool_query(index, embed_clip(Job(video), task=task_of(index.spec, encoder), encoder=encoder))

@@ -1,7 +1,6 @@
 """Wiring: what several commands put together from the rooms."""
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from framebank.commands.printing import progress
 
 if TYPE_CHECKING:
     from framebank.extract.encoder import Encoder
-    from framebank.extract.frames import Frames
+    from framebank.extract.worker import Task
     from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
 
 
@@ -73,14 +72,10 @@ def prompt_banks(
     return [embed_texts(chosen, encoder, templates=templates, texts=kind) for kind in kinds]
 
 
-def clip_reader(num_frames: int, *, decoder: str = "auto") -> "Callable[[Path], Frames]":
-    """Return what reads the segment centres of a video."""
-    from framebank.extract.decode import read_clip
-    from framebank.extract.sampling import segment_indices
+def task_of(spec: "FeatureSpec", encoder: "Encoder") -> "Task":
+    """Return what turns a video into rows as `spec` says: its sampling, and the encoder's pixels."""
+    from framebank.extract.decode import decode_clip
+    from framebank.extract.sampling import read_sampling
+    from framebank.extract.worker import Task
 
-    return functools.partial(read_clip, sample=lambda times: segment_indices(len(times), num_frames), decoder=decoder)
-
-
-def num_frames_of(spec: "FeatureSpec") -> int:
-    """Return how many frames of each video a store holds."""
-    return int(spec.sampling.removeprefix("segments:"))
+    return Task(read_sampling(spec.sampling), encoder.preprocessing, decode_clip)

@@ -1,11 +1,11 @@
 """The tour: the whole chain, on rendered clips with the tiny CLIP, through the functions that the commands call."""
 
 import csv
-import functools
 import json
+import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from framebank.demo.actions import ACTIONS
 from framebank.demo.clips import render_clips
 from framebank.demo.sheet import Section, Strip, draw_sheet
 from framebank.demo.table import Row, count, table_lines
-from framebank.extract.decode import decoder_versions, read_clip
+from framebank.extract.decode import decode_clip, decoder_versions, read_clip
 from framebank.extract.encoder import Encoder, resolve_device
-from framebank.extract.fill import fill_store, plan_store, store_spec
+from framebank.extract.fill import fill_store, store_spec
 from framebank.extract.pipeline import embed_clip
 from framebank.extract.prompts import TEMPLATES, embed_prompts
-from framebank.extract.sampling import segment_indices
+from framebank.extract.sampling import read_sampling, segment_indices
+from framebank.extract.worker import Job, Task
 from framebank.heads.bank import Bank, load_bank
 from framebank.heads.evaluate import evaluate_run
 from framebank.heads.job import TrainingJob
@@ -38,7 +39,7 @@ from framebank.store.files import require_new_folder, write_text
 from framebank.store.index import Hit
 
 LABELS = Path(__file__).parent / "labels.json"
-NUM_FRAMES = 16
+SAMPLING = read_sampling("segments:16")
 TEXT_QUERY = "a person lying on the floor"
 
 # Runs by the name of their folder. No epoch is chosen, so that every training clip is trained on and the last is kept.
@@ -100,10 +101,11 @@ class Tour:
     def _extract(self) -> Iterator[object]:
         manifest = Manifest.read([self.out / "videos" / "manifest.csv"])
         self.encoder = Encoder("demo", device=str(self.device))
-        spec = store_spec(self.encoder.spec, num_frames=NUM_FRAMES, decoder=decoder_versions())
-        merged, todo = plan_store(self.out / "store", manifest, spec)
+        spec = store_spec(self.encoder.spec, sampling=SAMPLING.spec, decoder=decoder_versions())
+        self.task = Task(SAMPLING, self.encoder.preprocessing, decode_clip)
+        workers = os.cpu_count() or 1
         yield from fill_store(
-            self.out / "store", merged, todo, spec=spec, read_clip=_read(NUM_FRAMES), encoder=self.encoder
+            self.out / "store", manifest, spec=spec, task=self.task, encoders=[self.encoder], num_workers=workers
         )
         self.store = FeatureStore(self.out / "store")
         self.takes = _read_takes(self.out / "videos" / "manifest.csv")
@@ -153,7 +155,7 @@ class Tour:
         )
         known.save(self.out / "index-transformer")
         asked = next(v for v in test.videos if v.label == "sitting down" and self.takes[v.video_id] == "loop")
-        embeddings = embed_clip(asked.path, read_clip=_read(NUM_FRAMES), encoder=self.encoder)
+        embeddings = embed_clip(Job(asked.path), task=self.task, encoder=self.encoder)
         self.asked, self.answers = asked.video_id, label_by_index(known, embeddings, k=10)
         neighbours = known.search(pool_query(known, embeddings), 3)[0]
         yield neighbours
@@ -225,12 +227,8 @@ def _clear(out: Path, *, seed: int) -> None:
         shutil.rmtree(out / name, ignore_errors=True)
 
 
-def _read(num_frames: int) -> Callable[[Path], Any]:
-    return functools.partial(read_clip, sample=lambda times: segment_indices(len(times), num_frames))
-
-
 def _frames(path: Path) -> Any:
-    return _read(6)(path).data
+    return read_clip(path, lambda times: segment_indices(len(times), 6)).data
 
 
 def _strip(path_of: dict[str, Path], hit: Hit) -> Strip:

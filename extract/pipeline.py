@@ -1,191 +1,233 @@
-"""The pipeline: decode ahead in threads, encode full batches across videos, write. Its heavy parts are handed in."""
+"""The pipeline: decode in processes, encode full batches across videos, write. Its heavy parts are handed in."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from framebank.extract.frames import Clip
+from framebank.extract.pool import Chunk, Cleared, Decoded, DecodePool, Failed
+from framebank.extract.preprocess import Preprocessing
+from framebank.extract.rows import assemble
+from framebank.extract.worker import Job, Task
 from framebank.store.errors import DataError
 from framebank.store.manifest import Video
 from framebank.store.shard import Embeddings, ShardWriter
 from framebank.store.spec import FeatureSpec
 
-
-class Clip(Protocol):
-    """What the pipeline asks of decoded frames."""
-
-    @property
-    def data(self) -> np.ndarray:
-        """The frames, (T, H, W, 3) uint8 RGB."""
-        ...
-
-    @property
-    def timestamps(self) -> np.ndarray:
-        """Their times (T,) in seconds."""
-        ...
-
-    @property
-    def indices(self) -> np.ndarray:
-        """Their positions (T,) in the video."""
-        ...
-
-    @property
-    def decoder(self) -> str:
-        """The name of what decoded them."""
-        ...
+# Batches that a device is given before the first of them is asked for: one computes while another is filled.
+IN_FLIGHT = 2
 
 
 class FrameEncoder(Protocol):
     """What the pipeline asks of an encoder."""
 
     spec: FeatureSpec
+    preprocessing: Preprocessing
+    device: torch.device
 
-    @property
-    def preprocessing(self) -> Callable[[np.ndarray], np.ndarray]:
-        """What turns a frame (H, W, 3) uint8 into its views (V, S, S, 3) uint8."""
+    def start(self, pixels: Tensor) -> Any:
+        """Begin to encode pixels (N, S, S, 3) uint8, and return what `finish` takes."""
         ...
 
-    def encode_frames(self, pixels: Tensor) -> dict[str, np.ndarray]:
-        """Pixels (N, S, S, 3) uint8 -> streams by name, of which "frame" holds embeddings (N, D)."""
+    def finish(self, handle: Any) -> dict[str, np.ndarray]:
+        """Return the streams, each (N, ...), of what was begun."""
         ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video: the number of its embedded frames, or the reason there are none."""
+    """What became of one video: the number of its embedded rows, or the reason there are none."""
 
     video: Video
     num_frames: int = 0
     error: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Pending:
-    """A decoded video some of whose frames wait to be encoded."""
+    """A video some of whose pictures (frames x views) are encoded, or wait for it."""
 
     video: Video
-    clip: Clip
-    pixels: Tensor
-    rows: list[np.ndarray]
+    clip: Clip | None = None
+    given: int = 0
+    parts: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)  # first picture -> streams
+    encoded: int = 0
 
     @property
-    def missing(self) -> int:
-        return len(self.pixels) - sum(len(rows) for rows in self.rows)
+    def is_whole(self) -> bool:
+        return self.clip is not None and self.encoded == self.given
+
+    def streams(self) -> dict[str, np.ndarray]:
+        """Join the parts, which may have come from several devices in another order."""
+        parts = [self.parts[start] for start in sorted(self.parts)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+class _Lane:
+    """One device: the batch that is being filled, and those it has been given."""
+
+    def __init__(self, encoder: FrameEncoder, batch_size: int) -> None:
+        self.encoder = encoder
+        height, width = encoder.preprocessing.size
+        pinned = encoder.device.type == "cuda"
+        # A buffer is written to again when the batch it held is finished.
+        shape = (batch_size, height, width, 3)
+        self._buffers = deque(torch.zeros(shape, dtype=torch.uint8, pin_memory=pinned) for _ in range(IN_FLIGHT + 1))
+        self._flying: deque[tuple[Any, list[tuple[_Pending, int, int]]]] = deque()
+        self._entries: list[tuple[_Pending, int, int]] = []
+        self.filled = 0
+        self.room = batch_size
+
+    def put(self, pending: _Pending, pictures: npt.NDArray[np.uint8]) -> None:
+        """Add pictures (N, S, S, 3) of a video, N no more than `room`."""
+        count = len(pictures)
+        self._buffers[0][self.filled : self.filled + count] = torch.from_numpy(pictures)
+        self._entries.append((pending, pending.given, count))
+        pending.given += count
+        self.filled += count
+        self.room -= count
+
+    def launch(self) -> None:
+        """Give the device the batch, padded where it is not full, so that all batches are computed alike."""
+        buffer = self._buffers[0]
+        buffer[self.filled :] = 0
+        self._flying.append((self.encoder.start(buffer), self._entries))
+        self._buffers.rotate(-1)
+        self._entries, self.filled, self.room = [], 0, len(buffer)
+
+    @property
+    def num_flying(self) -> int:
+        return len(self._flying)
+
+    def land(self) -> list[_Pending]:
+        """Wait for the oldest batch and hand its rows to their videos; return those videos."""
+        handle, entries = self._flying.popleft()
+        streams = self.encoder.finish(handle)
+        _require_finite(streams, near=entries[0][0].video.path)
+        first = 0
+        for pending, start, count in entries:
+            pending.parts[start] = {name: rows[first : first + count] for name, rows in streams.items()}
+            pending.encoded += count
+            first += count
+        return [pending for pending, _, _ in entries]
 
 
 def extract_videos(
     videos: Iterable[Video],
     *,
-    read_clip: Callable[[Path], Clip],
-    encoder: FrameEncoder,
+    task: Task,
+    encoders: Sequence[FrameEncoder],
     writer: ShardWriter | None = None,
     batch_size: int = 64,
     num_workers: int = 2,
+    time_limit: float = 300.0,
 ) -> Iterator[Outcome]:
-    """Embed videos and yield what became of each, in their order but for failures, which come at once.
+    """Embed videos and yield what became of each, as they are done.
 
-    A video that cannot be read is an Outcome with an error; anything else (a full disk, a wrong model) is raised. Every
-    batch has `batch_size` frames, the last one padded, so that a video's embedding does not depend on which videos
-    were embedded beside it.
+    A video that cannot be read is an Outcome with an error, as is one on which the decoder hangs or crashes; anything
+    else (a full disk, a wrong model) is raised. Batches of `batch_size` pictures go to the encoders in turn; the last
+    is padded, so that a video's embedding does not depend on which videos were embedded beside it.
     """
-    waiting: deque[_Pending] = deque()
-    for video, result in _decode_ahead(videos, read_clip=read_clip, encoder=encoder, num_workers=num_workers):
-        if isinstance(result, str):
-            yield Outcome(video, error=result)
-            continue
-        clip, pixels = result
-        waiting.append(_Pending(video, clip, pixels, []))
-        while sum(pending.missing for pending in waiting) >= batch_size:
-            yield from _encode_batch(waiting, encoder=encoder, writer=writer, batch_size=batch_size)
-    while waiting:
-        yield from _encode_batch(waiting, encoder=encoder, writer=writer, batch_size=batch_size)
+    lanes = deque(_Lane(encoder, batch_size) for encoder in encoders)
+    waiting: dict[str, _Pending] = {}
+    with DecodePool(task, num_workers=num_workers, time_limit=time_limit) as pool:
+        for event in pool.run(videos):
+            video = event.video
+            touched: list[_Pending] = []
+            if isinstance(event, Chunk):
+                pending = waiting.setdefault(video.video_id, _Pending(video))
+                pictures = event.pixels.reshape(-1, *event.pixels.shape[2:])  # (N * views, S, S, 3)
+                touched = _fill(lanes, pending, pictures)
+            elif isinstance(event, Cleared):
+                waiting.pop(video.video_id, None)
+            elif isinstance(event, Decoded):
+                pending = waiting.setdefault(video.video_id, _Pending(video))
+                pending.clip = event.clip
+                touched = [pending]
+            elif isinstance(event, Failed):
+                waiting.pop(video.video_id, None)
+                yield Outcome(video, error=event.reason)
+            yield from _finish(touched, waiting, task=task, writer=writer)
+    for lane in lanes:
+        if lane.filled:
+            lane.launch()
+    for lane in lanes:
+        while lane.num_flying:
+            yield from _finish(lane.land(), waiting, task=task, writer=writer)
 
 
-def embed_clip(path: Path, *, read_clip: Callable[[Path], Clip], encoder: FrameEncoder) -> Embeddings:
-    """Return one video's embeddings (T, D); DataError naming the video that cannot be read."""
-    clip = read_clip(path)
-    encoded = encoder.encode_frames(_preprocess(clip, encoder))["frame"]
-    _require_finite(encoded, near=path)
-    return _embeddings(clip, encoded)
+def embed_clip(job: Job, *, task: Task, encoder: FrameEncoder) -> Embeddings:
+    """Return one video's embeddings, decoded in this process; DataError naming the video that cannot be read."""
+    sink = _Pictures(task.preprocessing)
+    clip = task.run(job, sink)
+    streams = encoder.finish(encoder.start(torch.from_numpy(np.concatenate(sink.pictures))))
+    _require_finite(streams, near=job.path)
+    return assemble(clip, streams, num_views=len(task.preprocessing.views), num_clips=task.sampling.num_clips)
 
 
-def _decode_ahead(
-    videos: Iterable[Video], *, read_clip: Callable[[Path], Clip], encoder: FrameEncoder, num_workers: int
-) -> Iterator[tuple[Video, "tuple[Clip, Tensor] | str"]]:
-    """Yield (video, (clip, pixels) or the reason it failed) in order, `2 * num_workers` videos ahead at the most."""
+class _Pictures:
+    """A sink that keeps the pictures of one video in memory."""
 
-    def read(video: Video) -> tuple[Clip, Tensor] | str:
-        try:
-            clip = read_clip(video.path)
-            return clip, _preprocess(clip, encoder)
-        except DataError as error:
-            return str(error)
-        except Exception as error:  # a decoder's own failure costs this video alone
-            return f"{video.path}: {type(error).__name__}: {error}"
+    def __init__(self, preprocess: Preprocessing) -> None:
+        self._preprocess = preprocess
+        self.pictures: list[npt.NDArray[np.uint8]] = []
 
-    source = iter(videos)
-    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
-    try:
-        ahead: deque[tuple[Video, Future[Any]]] = deque()
-        ahead.extend((video, pool.submit(read, video)) for video in islice(source, 2 * num_workers))
-        while ahead:
-            video, future = ahead.popleft()
-            result = future.result()
-            ahead.extend((following, pool.submit(read, following)) for following in islice(source, 1))
-            yield video, result
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    def add(self, index: int, image: npt.NDArray[np.uint8]) -> None:
+        self.pictures.append(self._preprocess(image))
+
+    def clear(self) -> None:
+        self.pictures.clear()
+
+    def tick(self) -> None:
+        pass
 
 
-def _encode_batch(
-    waiting: "deque[_Pending]", *, encoder: FrameEncoder, writer: ShardWriter | None, batch_size: int
+def _fill(lanes: "deque[_Lane]", pending: _Pending, pictures: npt.NDArray[np.uint8]) -> list[_Pending]:
+    """Put pictures into the batch of the lane whose turn it is; return the videos whose batches came back."""
+    landed: list[_Pending] = []
+    while len(pictures):
+        lane = lanes[0]
+        count = min(lane.room, len(pictures))
+        lane.put(pending, pictures[:count])
+        pictures = pictures[count:]
+        if not lane.room:
+            lane.launch()
+            if lane.num_flying >= (IN_FLIGHT if lane.encoder.device.type == "cuda" else 1):
+                landed += lane.land()
+            lanes.rotate(-1)
+    return landed
+
+
+def _finish(
+    touched: Iterable[_Pending], waiting: dict[str, _Pending], *, task: Task, writer: ShardWriter | None
 ) -> Iterator[Outcome]:
-    """Encode the next `batch_size` frames of the waiting videos, and finish those that are then whole."""
-    parts: list[tuple[_Pending, Tensor]] = []
-    room = batch_size
-    for pending in waiting:
-        done = len(pending.pixels) - pending.missing
-        part = pending.pixels[done : done + room]
-        parts.append((pending, part))
-        room -= len(part)
-        if room == 0:
-            break
-    pixels = torch.cat([part for _, part in parts])
-    padding = pixels.new_zeros(room, *pixels.shape[1:])
-    encoded = encoder.encode_frames(torch.cat([pixels, padding]))["frame"][: len(pixels)]
-    _require_finite(encoded, near=parts[0][0].video.path)
-    for (pending, _), rows in zip(parts, _split(encoded, [len(part) for _, part in parts]), strict=True):
-        pending.rows.append(rows)
-    while waiting and waiting[0].missing == 0:
-        pending = waiting.popleft()
-        embeddings = _embeddings(pending.clip, np.concatenate(pending.rows))
+    """Write the videos that are whole now, and yield their outcomes."""
+    for pending in dict.fromkeys(touched):
+        video, clip = pending.video, pending.clip
+        if clip is None or not pending.is_whole or waiting.get(video.video_id) is not pending:
+            continue
+        del waiting[video.video_id]
+        embeddings = assemble(
+            clip,
+            pending.streams(),
+            num_views=len(task.preprocessing.views),
+            num_clips=task.sampling.num_clips,
+        )
         if writer:
-            writer.add(pending.video.video_id, embeddings, decoder=pending.clip.decoder)
-        yield Outcome(pending.video, num_frames=len(embeddings.data))
+            writer.add(video.video_id, embeddings, decoder=clip.decoder)
+        yield Outcome(video, num_frames=len(embeddings.data))
 
 
-def _preprocess(clip: Clip, encoder: FrameEncoder) -> Tensor:
-    return torch.from_numpy(np.concatenate([encoder.preprocessing(frame) for frame in clip.data]))
-
-
-def _split(rows: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
-    return np.split(rows, np.cumsum(counts)[:-1])
-
-
-def _embeddings(clip: Clip, data: np.ndarray) -> Embeddings:
-    return Embeddings(data=data, timestamps=clip.timestamps, indices=clip.indices)
-
-
-def _require_finite(encoded: np.ndarray, *, near: Path) -> None:
+def _require_finite(streams: dict[str, np.ndarray], *, near: Path) -> None:
     with np.errstate(over="ignore"):  # the overflow is what is looked for
-        finite = np.isfinite(encoded.astype(np.float16)).all()
+        finite = all(np.isfinite(rows.astype(np.float16)).all() for rows in streams.values())
     if not finite:
         raise DataError(
             f"the encoder gave values that are not finite in 16 bits, near {near}; "

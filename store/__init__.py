@@ -1,12 +1,19 @@
-"""What is kept on disk: manifest, shards, prompts, index. Knows no video and no model."""
+"""What is kept on disk: manifest, shards, prompts, index. Knows no video and no model.
 
-from framebank.store.errors import DataError
-from framebank.store.features import FeatureStore
-from framebank.store.labels import LabelSet
-from framebank.store.manifest import Manifest, Video
-from framebank.store.prompts import PromptBank
-from framebank.store.shard import Embeddings, ShardWriter
-from framebank.store.spec import FeatureSpec
+Names are loaded when they are asked for: decoding processes need the errors and none of the rest.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from framebank.store.errors import DataError
+    from framebank.store.features import FeatureStore
+    from framebank.store.labels import LabelSet
+    from framebank.store.manifest import Manifest, Video
+    from framebank.store.prompts import PromptBank
+    from framebank.store.shard import Embeddings, ShardWriter
+    from framebank.store.spec import FeatureSpec
 
 __all__ = [
     "DataError",
@@ -19,3 +26,21 @@ __all__ = [
     "ShardWriter",
     "Video",
 ]
+
+_MODULES = {
+    "DataError": "errors",
+    "Embeddings": "shard",
+    "FeatureSpec": "spec",
+    "FeatureStore": "features",
+    "LabelSet": "labels",
+    "Manifest": "manifest",
+    "PromptBank": "prompts",
+    "ShardWriter": "shard",
+    "Video": "manifest",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

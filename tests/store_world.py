@@ -4,9 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from framebank.store import DataError, Embeddings, FeatureSpec, Manifest, ShardWriter, Video
+from framebank.extract.preprocess import Preprocessing
+from framebank.extract.sampling import read_sampling
+from framebank.extract.worker import Task
+from framebank.store import Embeddings, FeatureSpec, Manifest, ShardWriter, Video
+from framebank.tests.fake_decoder import fake_decode
 
 DIM = 8
 SPEC = FeatureSpec(
@@ -21,24 +26,13 @@ SPEC = FeatureSpec(
 )
 
 
-@dataclass(frozen=True)
-class FakeClip:
-    data: np.ndarray
-    timestamps: np.ndarray
-    indices: np.ndarray
-    decoder: str = "fake"
+PREPROCESSING = Preprocessing(
+    size=(2, 2), resize_mode="shortest", interpolation="bicubic", fill_color=0, mean=(0, 0, 0), std=(1, 1, 1)
+)
 
 
-def fake_clip(path: Path, num_frames: int = 4) -> FakeClip:
-    """Frames decided by the path alone; "bad" paths fail as a DataError, "odd" ones as a decoder does."""
-    if "bad" in path.name:
-        raise DataError(f"{path}: cannot be decoded")
-    if "odd" in path.name:
-        raise ZeroDivisionError("no frame rate")
-    generator = np.random.default_rng(list(path.name.encode()))
-    indices = np.repeat(np.arange(2), 2) if "short" in path.name else np.arange(num_frames)
-    frames = generator.integers(0, 256, (len(indices), 2, 2, 3), dtype=np.uint8)
-    return FakeClip(frames[indices], indices / 25, indices)
+def fake_task(sampling: str = "segments:4") -> Task:
+    return Task(read_sampling(sampling), PREPROCESSING, fake_decode)
 
 
 @dataclass
@@ -47,15 +41,20 @@ class FakeEncoder:
 
     spec: FeatureSpec = SPEC
     logit_scale: float = 100.0
+    preprocessing: Preprocessing = PREPROCESSING
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     batches: list[int] = field(default_factory=list)
 
-    def preprocessing(self, frame: np.ndarray) -> np.ndarray:
-        return frame[None]  # one view, (1, 2, 2, 3)
-
-    def encode_frames(self, pixels: Tensor) -> dict[str, np.ndarray]:
+    def start(self, pixels: Tensor) -> np.ndarray:
         self.batches.append(len(pixels))
-        flat = pixels.numpy().astype(np.float32).reshape(len(pixels), -1)  # (N, 12)
-        return {"frame": (flat[:, :DIM] * np.arange(1, DIM + 1) / 64 - flat[:, 4:]).astype(np.float32)}
+        flat = pixels.numpy().reshape(len(pixels), -1).astype(np.float64)  # (N, 12)
+        return (flat[:, :DIM] * np.arange(1, DIM + 1) / 64 - flat[:, 4:]).astype(np.float32)
+
+    def finish(self, handle: np.ndarray) -> dict[str, np.ndarray]:
+        return {"frame": handle}
+
+    def encode_frames(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        return self.finish(self.start(torch.from_numpy(pixels)))
 
     def encode_texts(self, texts) -> np.ndarray:
         return np.stack([np.random.default_rng(list(t.encode())).normal(size=DIM) for t in texts]).astype(np.float32)

@@ -3,8 +3,10 @@
 import csv
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import click
 import numpy as np
 import pytest
 from click.testing import Result
+
+from framebank.store import FeatureStore
 
 ROOT = Path(__file__).parents[1]
 LABELS = ROOT / "demo" / "labels.json"
@@ -267,7 +271,66 @@ def test_one_bad_video_costs_its_line_and_no_more(framebank: Any, clips: Path, t
     assert json.loads(framebank("store", "info", tmp_path / "s", "--json").stdout)["failed"] == 3
     framebank("extract", tmp_path / "videos", tmp_path / "s", *options, "--strict", exit_code=1)
     (videos / "cut.mp4").write_bytes(whole)
-    assert "1 embedded, 2 failed" in framebank("extract", tmp_path / "videos", tmp_path / "s", *options).stdout
+    untried = framebank("extract", tmp_path / "videos", tmp_path / "s", *options)
+    assert "0 embedded, 0 failed" in untried.stdout
+    assert "3 failed before, --retry-failed tries them again" in untried.stderr
+    again = framebank("extract", tmp_path / "videos", tmp_path / "s", *options, "--retry-failed")
+    assert "1 embedded, 2 failed" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "groups"),
+    [
+        (["--fps", 2], None, 1),
+        (["--stride", 6], [0, 6, 12], 1),
+        (["--every-frame", "--view", "centre+flip"], list(range(16)), 2),
+        (["--clips", 2, "--frames", 2], None, 2),
+        (["--frames", 2, "--view", "three-crop"], None, 3),
+    ],
+)
+def test_what_is_sampled_and_which_views(
+    framebank: Any, clips: Path, tmp_path: Path, options: list[Any], rows: list[int] | None, groups: int
+) -> None:
+    video = next((clips / "waving").glob("*.mp4"))
+    (tmp_path / "list.csv").write_text(f"video_id,path,label,start,end\nwhole,{video},wave,,\npart,{video},wave,0.5,\n")
+    framebank("extract", tmp_path / "list.csv", tmp_path / "s", "--model", "demo", *options)
+    store = FeatureStore(tmp_path / "s")
+    whole, part = store["whole"], store["part"]
+    assert whole.num_groups == part.num_groups == groups
+    assert part.timestamps.min() >= max(0.5, whole.timestamps.min() + 0.05)
+    if "--fps" in options:
+        np.testing.assert_allclose(whole.timestamps[:3], [0.0, 0.5, 1.0], atol=0.041)
+    if rows:
+        np.testing.assert_array_equal(np.unique(whole.indices)[: len(rows)], rows)
+        assert len(whole.indices) == len(np.unique(whole.indices)) * groups
+    if "centre+flip" in options:
+        half = len(whole.data) // 2
+        assert not np.array_equal(whole.data[:half], whole.data[half:])
+
+
+def test_two_samplings_exclude_each_other(framebank: Any, clips: Path, tmp_path: Path) -> None:
+    result = framebank("extract", clips, tmp_path / "s", "--model", "demo", "--fps", 2, "--frames", 4, exit_code=2)
+    assert "--frames and --fps exclude each other" in result.stderr
+
+
+@pytest.mark.slow
+def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "framebank.cli", "extract", str(clips / "manifest.csv"), str(tmp_path / "s")]
+    command += ["--model", "demo", "--every-frame"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "s" / "manifest.csv").exists():
+        time.sleep(0.05)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    if process.returncode == 0:
+        pytest.skip("it was done before it could be interrupted")
+    assert process.returncode == 130
+    assert "To go on: framebank extract" in told
+    assert not list((tmp_path / "s").glob("*.part"))
+    kept = len(FeatureStore(tmp_path / "s")) if list((tmp_path / "s").glob("*.h5")) else 0
+    again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(again.stdout)["already_there"] == kept
 
 
 def test_nothing_embedded_exits_with_1(framebank: Any, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from framebank.extract.fill import fill_store, plan_store, store_spec
 from framebank.store import DataError, FeatureStore, Manifest, ShardWriter, Video
-from framebank.tests.store_world import SPEC, FakeEncoder, fake_clip, make_store, videos
+from framebank.tests.fake_decoder import fake_decode
+from framebank.tests.store_world import SPEC, FakeEncoder, fake_task, make_store, videos
 
 
 @pytest.fixture(autouse=True)
@@ -16,10 +17,9 @@ def small_shards(monkeypatch):
 
 
 def fill(folder, names, **options):
-    """Plan and fill, as the command does; a generator."""
-    merged, todo = plan_store(folder, Manifest(videos(*names)), SPEC)
-    options = {"read_clip": fake_clip, "encoder": FakeEncoder(), "batch_size": 4, **options}
-    return fill_store(folder, merged, todo, spec=SPEC, **options)
+    """Fill as the command does, but decode in one process, so that the order is known; a generator."""
+    options = {"task": fake_task(), "encoders": [FakeEncoder()], "batch_size": 4, "num_workers": 1, **options}
+    return fill_store(folder, Manifest(videos(*names)), spec=SPEC, **options)
 
 
 def ids(outcomes):
@@ -27,7 +27,7 @@ def ids(outcomes):
 
 
 def test_store_spec():
-    spec = store_spec(SPEC, num_frames=16, decoder="pyav 14")
+    spec = store_spec(SPEC, sampling="segments:16", decoder="pyav 14")
     assert (spec.sampling, spec.decoder, spec.model) == ("segments:16", "pyav 14", "fake")
 
 
@@ -47,13 +47,12 @@ def ids_of(manifest):
 def test_labels_and_splits_follow_the_newer_manifest(tmp_path):
     list(fill(tmp_path, "ab"))
     newer = Manifest((Video("a", Path("/videos/a.mp4"), "new", "train"),))
-    merged, todo = plan_store(tmp_path, newer, SPEC)
-    assert todo == ()
-    assert list(fill_store(tmp_path, merged, todo, spec=SPEC, read_clip=fake_clip, encoder=FakeEncoder())) == []
+    assert plan_store(tmp_path, newer, SPEC).missing == ()
+    assert list(fill_store(tmp_path, newer, spec=SPEC, task=fake_task(), encoders=[FakeEncoder()])) == []
     assert [(v.label, v.split) for v in FeatureStore(tmp_path).manifest.videos] == [("new", "train"), ("b", "")]
 
 
-def test_failures_are_in_the_ledger_before_they_are_told_and_are_tried_again(tmp_path):
+def test_failures_are_in_the_ledger_before_they_are_told_and_are_tried_again_when_asked(tmp_path):
     for outcome in fill(tmp_path, ["a", "bad", "odd"]):
         if outcome.error:
             assert outcome.error in (tmp_path / "failed.csv").read_text()
@@ -62,15 +61,19 @@ def test_failures_are_in_the_ledger_before_they_are_told_and_are_tried_again(tmp
         ("bad", "/videos/bad.mp4", "/videos/bad.mp4: cannot be decoded"),
         ("odd", "/videos/odd.mp4", "/videos/odd.mp4: ZeroDivisionError: no frame rate"),
     ]
-    assert ids(fill(tmp_path, ["a", "bad", "b"])) == ["bad", "b"]
+    assert ids(fill(tmp_path, ["a", "bad", "b"])) == ["b"]
+    plan = plan_store(tmp_path, Manifest(videos("a", "bad", "c")), SPEC)
+    assert [[v.video_id for v in part] for part in (plan.missing, plan.failed_before)] == [["c"], ["bad"]]
+    assert ids(fill(tmp_path, ["a", "bad"], retry_failed=True)) == ["bad"]
     assert [f.video_id for f in FeatureStore(tmp_path).failures] == ["odd", "bad"]
-
-    def mended(path):
-        return fake_clip(path.with_name("good.mp4"))
-
-    assert ids(fill(tmp_path, ["bad", "odd"], read_clip=mended)) == ["bad", "odd"]
+    mended = replace(fake_task(), decode=decode_as_good)
+    assert ids(fill(tmp_path, ["bad", "odd"], task=mended, retry_failed=True)) == ["bad", "odd"]
     assert FeatureStore(tmp_path).failures == []
     assert not (tmp_path / "failed.csv").exists()
+
+
+def decode_as_good(path, sample, sink):
+    return fake_decode(path.with_name("good.mp4"), sample, sink)
 
 
 def test_closed_in_the_middle_it_keeps_what_was_embedded(tmp_path):
@@ -85,19 +88,19 @@ def test_closed_in_the_middle_it_keeps_what_was_embedded(tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_interrupted_it_keeps_what_was_embedded(tmp_path, error):
     class Stopping(FakeEncoder):
-        def encode_frames(self, pixels):
+        def start(self, pixels):
             if len(self.batches) == 3:
                 raise error
-            return super().encode_frames(pixels)
+            return super().start(pixels)
 
     with pytest.raises(error):
-        list(fill(tmp_path, "abcdefg", encoder=Stopping()))
+        list(fill(tmp_path, "abcdefg", encoders=[Stopping()]))
     assert FeatureStore(tmp_path).ids == ("a", "b", "c")
     assert ids(fill(tmp_path, "abcdefg")) == list("defg")
 
 
-def test_a_store_filled_since_it_was_planned(tmp_path):
-    first, second = fill(tmp_path, "abc"), fill(tmp_path, "abcd")  # both planned on an empty folder
+def test_a_store_filled_since_it_was_asked_for(tmp_path):
+    first, second = fill(tmp_path, "abc"), fill(tmp_path, "abcd")  # both made on an empty folder
     assert ids(first) == ["a", "b", "c"]
     assert ids(second) == ["d"]
     assert FeatureStore(tmp_path).ids == tuple("abcd")

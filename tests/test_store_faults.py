@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +18,18 @@ from framebank.extract import fill
 from framebank.store import DataError, FeatureStore, Manifest, ShardWriter
 from framebank.store.files import require_new_folder, write_text
 from framebank.store.index import Index
-from framebank.tests.store_world import DIM, SPEC, FakeEncoder, embeddings, fake_clip, make_store, videos
+from framebank.tests.fake_decoder import slow_decode
+from framebank.tests.store_world import DIM, SPEC, FakeEncoder, embeddings, fake_task, make_store, videos
 
 NAMES = [f"v{i:03d}" for i in range(120)]
 
 
-def slow_clip(path: Path):
-    time.sleep(0.002)
-    return fake_clip(path)
-
-
 def fill_all(folder: Path) -> None:
     fill.ShardWriter = functools.partial(ShardWriter, max_videos=3)
-    merged, todo = fill.plan_store(folder, Manifest(videos(*NAMES)), SPEC)
-    for _ in fill.fill_store(folder, merged, todo, spec=SPEC, read_clip=slow_clip, encoder=FakeEncoder(), batch_size=7):
+    task = replace(fake_task(), decode=slow_decode)
+    for _ in fill.fill_store(
+        folder, Manifest(videos(*NAMES)), spec=SPEC, task=task, encoders=[FakeEncoder()], batch_size=7
+    ):
         pass
 
 
@@ -43,7 +42,7 @@ def kill_and_restart(folder: Path, *, kills: int) -> None:
             fill_all(folder)
             os._exit(0)
         if attempt < kills:
-            time.sleep(generator.uniform(0.005, 0.06))
+            time.sleep(generator.uniform(0.05, 0.5))
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
         whole = len(FeatureStore(folder)) if list(folder.glob("*.h5")) else 0  # every shard of that name is whole
@@ -77,7 +76,7 @@ def refused_by_limit(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_at_any_moment(tmp_path):
-    printed = in_a_process("faults.kill_and_restart(Path(sys.argv[2]), kills=20)", tmp_path / "killed")
+    printed = in_a_process("faults.kill_and_restart(Path(sys.argv[2]), kills=30)", tmp_path / "killed")
     signals = [line.split()[0] for line in printed.splitlines()]
     counts = [int(line.split()[1]) for line in printed.splitlines()]
     assert signals.count(str(int(signal.SIGKILL))) >= 5

@@ -1,0 +1,213 @@
+"""DecodePool: workers that decode videos ahead of the encoder, replaced when they hang, crash or have grown old."""
+
+import contextlib
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing import connection as channels
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from framebank.extract.frames import Clip
+from framebank.extract.worker import Descriptor, Job, Slots, Task, slots_size, work
+from framebank.store.manifest import Video
+
+# A worker is replaced after so many videos: decoders keep memory.
+VIDEOS_PER_WORKER = 500
+
+# A child of a fork server is small and safe beside torch's threads; a fork of this process would be neither.
+_context = get_context("forkserver")
+_context.set_forkserver_preload(["framebank.extract.worker", "framebank.extract.decode"])
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some more frames of a video, (N, views, S, S, 3) uint8; valid until the next event is asked for."""
+
+    video: Video
+    pixels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """The chunks of this video so far were chosen by a wrong count; they come again."""
+
+    video: Video
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """All chunks of this video have come."""
+
+    video: Video
+    clip: Clip
+
+
+@dataclass(frozen=True)
+class Failed:
+    """There are no frames of this video, or no more."""
+
+    video: Video
+    reason: str
+
+
+Event = Chunk | Cleared | Decoded | Failed
+
+
+class _Worker:
+    """One process, the video it is at, and the memory it shares."""
+
+    def __init__(self, task: Task, pixel_shape: tuple[int, ...]) -> None:
+        self.video: Video | None = None
+        self.done = 0
+        descriptor = _memory(slots_size(pixel_shape))
+        self.slots = Slots(descriptor, pixel_shape)
+        self.channel, theirs = _context.Pipe()
+        self.process = _context.Process(
+            target=work, args=(theirs, Descriptor(descriptor), task, pixel_shape), name="decode", daemon=True
+        )
+        self.process.start()
+        os.close(descriptor)
+        theirs.close()
+
+    def give(self, video: Video) -> None:
+        self.video = video
+        self.channel.send(Job(video.path, video.start, video.end))
+
+    def end(self) -> str:
+        """Kill the process and return what it died of, where it died by itself."""
+        if self.video:
+            self.process.join(0.2)  # one that crashes closes its channel a little before it is gone
+        code = self.process.exitcode
+        self.process.kill()
+        self.process.join()
+        self.channel.close()
+        if code is None:
+            return ""
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+class DecodePool:
+    """Decode videos in `num_workers` processes; a context manager.
+
+    A video that takes more than `time_limit` seconds of work, waiting for the encoder not counted, is given up and its
+    worker killed. A worker that dies takes the video it was at with it, and is replaced.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        num_workers: int,
+        time_limit: float = 300.0,
+        videos_per_worker: int = VIDEOS_PER_WORKER,
+    ) -> None:
+        self.task = task
+        self.num_workers = num_workers
+        self.time_limit = time_limit
+        self.videos_per_worker = videos_per_worker
+        height, width = task.preprocessing.size
+        self._pixel_shape = (len(task.preprocessing.views), height, width, 3)
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> "DecodePool":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def run(self, videos: Iterable[Video]) -> Iterator[Event]:
+        """Decode the videos and yield what happens, in the order in which it happens."""
+        source = iter(videos)
+        for _ in range(self.num_workers):
+            self._start_one(source)
+        while busy := [worker for worker in self._workers if worker.video]:
+            ready = channels.wait([worker.channel for worker in busy], timeout=min(1.0, self.time_limit / 4))
+            for worker in busy:
+                if worker.channel in ready:
+                    yield from self._hear(worker, source)
+                elif self._is_late(worker):
+                    reason = f"decoding took longer than {self.time_limit:g} seconds and was given up"
+                    yield from self._replace(worker, source, reason=reason)
+
+    def _start_one(self, source: Iterator[Video]) -> None:
+        video = next(source, None)
+        if video is not None:
+            worker = _Worker(self.task, self._pixel_shape)
+            self._workers.append(worker)
+            worker.give(video)
+
+    def _hear(self, worker: _Worker, source: Iterator[Video]) -> Iterator[Event]:
+        """Take one message of a worker, and give it the next video when it is done with one."""
+        assert worker.video
+        try:
+            kind, *rest = worker.channel.recv()
+        except (EOFError, OSError):
+            yield from self._replace(worker, source, reason="")
+            return
+        video = worker.video
+        if kind == "chunk":
+            slot, count = rest
+            yield Chunk(video, worker.slots.pixels[slot, :count])
+            self._send(worker, slot)
+        elif kind == "clear":
+            yield Cleared(video)
+        else:
+            worker.video = None
+            worker.done += 1
+            self._go_on(worker, source)
+            yield Decoded(video, rest[0]) if kind == "done" else Failed(video, rest[0])
+
+    def _go_on(self, worker: _Worker, source: Iterator[Video]) -> None:
+        if worker.done >= self.videos_per_worker:
+            self._workers.remove(worker)
+            self._send(worker, None)
+            worker.process.join(1.0)
+            worker.end()
+            self._start_one(source)
+            return
+        following = next(source, None)
+        if following is not None:
+            worker.give(following)
+
+    def _replace(self, worker: _Worker, source: Iterator[Video], *, reason: str) -> Iterator[Event]:
+        video = worker.video
+        assert video
+        if reason:
+            worker.process.kill()
+        cause = worker.end()
+        self._workers.remove(worker)
+        self._start_one(source)
+        yield Failed(video, f"{video.path}: {reason or f'the decoder crashed ({cause})'}")
+
+    def _is_late(self, worker: _Worker) -> bool:
+        since = worker.slots.working_since
+        return since > 0 and time.monotonic() - since > self.time_limit
+
+    def _send(self, worker: _Worker, message: Any) -> None:
+        with contextlib.suppress(OSError):  # it has died; the next wait finds its channel closed
+            worker.channel.send(message)
+
+
+def _memory(size: int) -> int:
+    """Return a descriptor of so much shared memory; it is gone with the last process that holds it."""
+    if hasattr(os, "memfd_create"):  # not in /dev/shm, which is small in containers
+        descriptor = os.memfd_create("framebank")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, size)
+    return descriptor

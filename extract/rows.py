@@ -1,0 +1,44 @@
+"""Rows: from what was encoded once for each distinct frame to the rows that a sampling asks for."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from framebank.extract.frames import Clip
+from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings
+
+
+def assemble(clip: Clip, streams: Mapping[str, np.ndarray], *, num_views: int, num_clips: int) -> Embeddings:
+    """Return a video's rows, ordered by view, clip and frame.
+
+    `clip.indices` (C * T,) are the sampled frames of C clips; each stream (U * num_views, ...) holds the U distinct
+    ones in ascending order, each with its views beside each other. ValueError where the two do not agree.
+    """
+    distinct, position = np.unique(clip.indices, return_inverse=True)  # (U,), (C * T,)
+    by_view = {
+        name: np.swapaxes(rows.reshape(len(distinct), num_views, *rows.shape[1:]), 0, 1)  # (views, U, ...)
+        for name, rows in streams.items()
+    }
+    rows = {
+        name: values[:, position].reshape(-1, *values.shape[2:])  # (views * C * T, ...)
+        for name, values in by_view.items()
+        if name != PATCH_MEAN
+    }
+    per_clip = len(clip.indices) // num_clips
+    return Embeddings(
+        data=rows.pop(FRAME_STREAM),
+        timestamps=np.tile(clip.timestamps, num_views),
+        indices=np.tile(clip.indices, num_views),
+        views=np.repeat(np.arange(num_views), len(clip.indices)),
+        clips=np.tile(np.repeat(np.arange(num_clips), per_clip), num_views),
+        streams=rows,
+        patch_mean=_patch_mean(by_view.get(PATCH_MEAN), position.reshape(num_clips, per_clip)),
+    )
+
+
+def _patch_mean(tokens: np.ndarray | None, position: np.ndarray) -> np.ndarray | None:
+    """Average patch tokens (views, U, P, W) over each clip's distinct frames, position (C, T) -> (views * C, P, W)."""
+    if tokens is None:
+        return None
+    means = [view[np.unique(frames)].mean(axis=0) for view in tokens for frames in position]
+    return np.stack(means)

@@ -1,0 +1,186 @@
+"""Worker: a process that decodes videos and hands over pixels; it may hang or crash, and that costs one video.
+
+Loads neither torch nor HDF5: a worker is small, starts fast and is replaced often, as decoders keep memory.
+"""
+
+import contextlib
+import mmap
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from framebank.extract.frames import Clip, Sink
+from framebank.extract.preprocess import Preprocessing
+from framebank.extract.sampling import Sampling
+from framebank.store.errors import DataError
+
+Decode = Callable[[Path, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.int64]], Sink], Clip]
+
+# Frames handed over at once, and how many such chunks a worker may be ahead of the encoder.
+CHUNK_FRAMES = 8
+SLOTS = 4
+
+CLOCK = struct.Struct("d")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A video, or the part of it from `start` to `end` seconds."""
+
+    path: Path
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done to every video: which rows, which pixels, by which decoder. Travels to the workers by pickle."""
+
+    sampling: Sampling
+    preprocessing: Preprocessing
+    decode: Decode
+
+    def run(self, job: Job, sink: Sink) -> Clip:
+        """Decode one video into the sink; DataError where it cannot be read."""
+        return self.decode(job.path, lambda times: self.sampling(times, start=job.start, end=job.end).reshape(-1), sink)
+
+
+class Descriptor:
+    """A file descriptor that travels to a process while it is started, and is that process's own there."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (DupFd(self.number),)
+
+
+def _received(duplicate: Any) -> Descriptor:
+    return Descriptor(duplicate.detach())
+
+
+class Slots:
+    """Memory that a worker shares with the pipeline: `SLOTS` chunks of pixels, and the clock of the current video."""
+
+    def __init__(self, descriptor: int, pixel_shape: tuple[int, ...]) -> None:
+        self.memory = mmap.mmap(descriptor, slots_size(pixel_shape))
+        shape = (SLOTS, CHUNK_FRAMES, *pixel_shape)
+        self.pixels: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, self.memory, offset=CLOCK.size)
+
+    @property
+    def working_since(self) -> float:
+        """Since when the video is worked at, as time.monotonic() with all waiting taken out; 0 while waiting."""
+        return float(CLOCK.unpack_from(self.memory)[0])
+
+    @working_since.setter
+    def working_since(self, moment: float) -> None:
+        CLOCK.pack_into(self.memory, 0, moment)
+
+
+def slots_size(pixel_shape: tuple[int, ...]) -> int:
+    """Return how many bytes `Slots` takes for frames of (views, S, S, 3) pixels."""
+    return CLOCK.size + SLOTS * CHUNK_FRAMES * int(np.prod(pixel_shape))
+
+
+class _SlotSink:
+    """The worker's end: preprocess each frame into a slot, send the slot when it is full, wait for one that is free."""
+
+    def __init__(self, slots: Slots, connection: "Connection[Any, Any]", preprocess: Preprocessing) -> None:
+        self._slots = slots
+        self._connection = connection
+        self._preprocess = preprocess
+        self._free = list(range(SLOTS))
+        self._slot = -1
+        self._count = 0
+
+    def add(self, index: int, image: npt.NDArray[np.uint8]) -> None:
+        if self._slot < 0:
+            self._slot = self._wait()
+        self._slots.pixels[self._slot, self._count] = self._preprocess(image)
+        self._count += 1
+        if self._count == CHUNK_FRAMES:
+            self.flush()
+
+    def clear(self) -> None:
+        self._count = 0
+        self._connection.send(("clear",))
+
+    def tick(self) -> None:
+        pass
+
+    def flush(self) -> None:
+        if self._count:
+            self._connection.send(("chunk", self._slot, self._count))
+            self._slot, self._count = -1, 0
+
+    def reclaim(self) -> None:
+        """Begin the next video: what a failed one left unsent is forgotten."""
+        self._count = 0
+
+    def _wait(self) -> int:
+        while not self._free or self._connection.poll():
+            since = self._slots.working_since
+            self._slots.working_since = 0.0
+            paused = time.monotonic()
+            self._free.append(self._connection.recv())
+            self._slots.working_since = since + time.monotonic() - paused
+        return self._free.pop()
+
+    def accept(self, slot: int) -> None:
+        self._free.append(slot)
+
+
+def work(connection: "Connection[Any, Any]", memory: Descriptor, task: Task, pixel_shape: tuple[int, ...]) -> None:
+    """Do the jobs that come through the connection, until None comes or the other end is gone.
+
+    A number is a slot that is free again. Answers ("chunk", slot, frames), ("clear",), and in the end ("done", clip) or
+    ("failed", reason).
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pipeline, which then ends its workers
+    _offer_to_oom_killer()
+    slots = Slots(memory.number, pixel_shape)
+    os.close(memory.number)
+    sink = _SlotSink(slots, connection, task.preprocessing)
+    try:
+        while (message := connection.recv()) is not None:
+            if isinstance(message, int):
+                sink.accept(message)
+            else:
+                sink.reclaim()
+                slots.working_since = time.monotonic()
+                answer = _answer(task, message, sink)
+                slots.working_since = 0.0
+                connection.send(answer)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the pipeline is gone, and whoever wanted these frames with it
+
+
+def _answer(task: Task, job: Job, sink: _SlotSink) -> tuple[str, Any]:
+    try:
+        clip = task.run(job, sink)
+        sink.flush()
+    except DataError as error:
+        return "failed", str(error)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise
+    except MemoryError:
+        return "failed", f"{job.path}: decoding it takes more memory than there is"
+    except Exception as error:  # a decoder's own failure costs this video alone
+        return "failed", f"{job.path}: {type(error).__name__}: {error}"
+    return "done", clip
+
+
+def _offer_to_oom_killer() -> None:
+    """Where memory runs out, a worker is a better victim than the pipeline: it costs one video."""
+    with contextlib.suppress(OSError):  # where it is not Linux
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
