@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from framebank.extract.decord import read_decord
+from framebank.extract.folder import list_images, read_folder
 from framebank.extract.frames import Clip, EvenSink, Frames, ImageSink, Indices, Sample, Sink
 from framebank.extract.pyav import count_video, read_pyav
+from framebank.extract.source import local_file
 from framebank.store.errors import DataError
 
 # "auto" is PyAV: where decord is right it is no faster beyond the noise of measuring (docs/decoding.md).
@@ -22,15 +24,20 @@ DECODERS: dict[str, Callable[[Path, Sample, Sink], Clip]] = {
 def decode_clip(path: Path, sample: Sample, sink: Sink, *, decoder: str = "auto") -> Clip:
     """Put the frames at `sample(times)` into `sink`, each once, ascending, where `times` are those of all frames.
 
-    They are the frames that decoding `path` from its start gives at these indices. No frame is kept here, so that the
-    memory needed does not grow with the video. `sample` is called again where the first times, which its packets tell,
-    prove wrong. Raises DataError where the file cannot be read, is cut short or damaged, where it has fewer frames than
-    asked for, and where the named decoder is not proven right on this file. See docs/decoding.md.
+    They are the frames that decoding `path` from its start gives at these indices. `path` is a video file, a member of
+    a tar file, as `shard.tar/key.mp4`, or a folder of images, which are read by PIL whatever `decoder` says. No frame
+    is kept here, so that the memory needed does not grow with the video. `sample` is called again where the first
+    times, which the packets tell, prove wrong. Raises DataError where the file cannot be read, is cut short or damaged,
+    where it has fewer frames than asked for, and where the named decoder is not proven right on this file. See
+    docs/decoding.md.
     """
     if decoder not in DECODERS:
         raise DataError(f"no decoder is named {decoder!r}; there are {', '.join(DECODERS)}")
     path = Path(path)
-    return DECODERS[decoder](path, sample, EvenSink(sink, path=path))
+    if path.is_dir():
+        return read_folder(path, sample, EvenSink(sink, path=path))
+    with local_file(path) as local:
+        return DECODERS[decoder](local, sample, EvenSink(sink, path=local))
 
 
 def read_clip(path: Path, sample: Sample, *, decoder: str = "auto") -> Frames:
@@ -48,7 +55,11 @@ def read_frames(path: Path, indices: Indices, *, decoder: str = "auto") -> Frame
 
 def count_frames(path: Path) -> int:
     """Return how many frames decoding `path` from its start gives. Raises DataError as `decode_clip`."""
-    return count_video(Path(path))
+    path = Path(path)
+    if path.is_dir():
+        return len(list_images(path))
+    with local_file(path) as local:
+        return count_video(local)
 
 
 def decoder_versions(*, decoder: str = "auto") -> str:

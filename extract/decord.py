@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from framebank.extract.frames import Clip, Sample, Sink
+from framebank.extract.frames import Clip, Sample, Sink, refuse_beyond
 from framebank.extract.packets import packet_times
-from framebank.extract.pyav import refuse_beyond, scan_packets
+from framebank.extract.pyav import scan_packets
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
 

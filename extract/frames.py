@@ -134,3 +134,9 @@ class ImageSink:
 
     def tick(self) -> None:
         """Nobody watches."""
+
+
+def refuse_beyond(path: Path, *, indices: Indices, total: int) -> None:
+    """Raise DataError where an index is not one of `total` frames."""
+    if indices.max(initial=0) >= total:
+        raise DataError(f"{path}: frame {indices.max()} was asked for, {total} frames decode")

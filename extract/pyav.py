@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from framebank.extract.container import is_idr, missing_bytes, refuse_cut, refuse_loss, tagged_seconds
-from framebank.extract.frames import Clip, Indices, Sample, Sink, Times
+from framebank.extract.frames import Clip, Indices, Sample, Sink, Times, refuse_beyond
 from framebank.extract.packets import Packets, frame_times, guessed_times, packet_times, plan_visits
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
@@ -100,12 +100,6 @@ def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None) -> Pack
             rate=stream.average_rate or stream.base_rate or Fraction(0),
             doubt=next((doubt for doubt, holds in doubts.items() if holds), ""),
         )
-
-
-def refuse_beyond(path: Path, *, indices: Indices, total: int) -> None:
-    """Raise DataError where an index is not one of `total` frames."""
-    if indices.max(initial=0) >= total:
-        raise DataError(f"{path}: frame {indices.max()} was asked for, {total} frames decode")
 
 
 def _read_from_start(path: Path, sample: Sample, sink: Sink, *, packets: Packets) -> Clip:
@@ -222,5 +216,5 @@ def _pour(frames: Iterator[tuple[int, VideoFrame]], sink: Sink, *, indices: Indi
             raise DataError(f"{path}: frame {index} is damaged")
         # By default every frame starts a thread per core, which takes ten times as long on small frames.
         image = convert(frame, format="rgb24", threads=1).to_ndarray()
-        sink.add(index, np.rot90(image, round(frame.rotation / 90)))
+        sink.add(index, np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90))))
     return times

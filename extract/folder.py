@@ -1,0 +1,82 @@
+"""Folders of images: frames that were taken out of a video before, read as the video they were."""
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from framebank.extract.frames import Clip, Sample, Sink, refuse_beyond
+from framebank.extract.sampling import checked_indices
+from framebank.store.errors import DataError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+# Holds the frames per second of its folder; without it they are DEFAULT_RATE.
+RATE_NAME = "fps.txt"
+DEFAULT_RATE = 25.0
+
+# The others hold palettes, greys or colours of 8 bits a channel; more bits would be cut off in silence.
+DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read_folder(path: Path, sample: Sample, sink: Sink) -> Clip:
+    """Put the sampled images of a folder into `sink`, upright in RGB; only those are opened.
+
+    They are in the order of the numbers in their names, frame i at i / rate seconds. DataError where there is none,
+    where names are of more than one pattern, where an image is damaged, and where `fps.txt` holds no rate.
+    """
+    images = list_images(path)
+    times = np.arange(len(images)) / read_rate(path)
+    indices = checked_indices(sample(times))
+    refuse_beyond(path, indices=indices, total=len(images))
+    for index in np.unique(indices).tolist():
+        sink.tick()
+        sink.add(index, _open_image(images[index]))
+    return Clip(indices=indices, timestamps=times[indices], decoder="images")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the images of a folder by the numbers in their names, 2.jpg before 10.jpg; hidden files are left out.
+
+    DataError where there is none, and where their names differ in more than numbers: flow beside frames, a cover.
+    """
+    images = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    if not images:
+        raise DataError(f"{folder}: holds no image; expected frames as {', '.join(SUFFIXES)}")
+    images.sort(key=_numbers)
+    patterns = {re.sub(r"[0-9]+", "#", path.stem): path.name for path in images}
+    if len(patterns) > 1:
+        first, second, *_ = sorted(patterns.values())
+        raise DataError(f"{folder}: its images are no one sequence, it holds {first} and {second}")
+    for one, other in itertools.pairwise(images):
+        if _numbers(one) == _numbers(other):
+            raise DataError(f"{folder}: two of its images are the same frame, {one.name} and {other.name}")
+    return images
+
+
+def read_rate(folder: Path) -> float:
+    """Return the frames per second that `fps.txt` in the folder tells, else 25; DataError where it tells no rate."""
+    path = folder / RATE_NAME
+    if not path.is_file():
+        return DEFAULT_RATE
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) or not float(text):
+        raise DataError(f"{path}: holds {text[:40]!r}; expected frames per second, such as 29.97")
+    return float(text)
+
+
+def _numbers(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"[0-9]+", path.stem)]
+
+
+def _open_image(path: Path) -> np.ndarray:
+    """Return an image upright in RGB: (H, W, 3) uint8."""
+    try:
+        with Image.open(path) as image:
+            if image.mode in DEEP_MODES:
+                raise DataError(f"{path}: holds more than 8 bits a channel ({image.mode})")
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: the image is damaged or of another kind than its name says: {error}") from error

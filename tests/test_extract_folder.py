@@ -1,0 +1,116 @@
+"""Folders of images, read as the videos they were taken from."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from framebank.extract.decode import count_frames, read_clip, read_frames
+from framebank.extract.sampling import read_sampling, segment_indices
+from framebank.store.errors import DataError
+from framebank.tests.video_world import draw_index, read_index
+
+
+def write_images(folder, names):
+    folder.mkdir(exist_ok=True)
+    for index, name in enumerate(names):
+        Image.fromarray(draw_index(index)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Twelve frames whose names do not sort as text: f1.png ... f12.png."""
+    return write_images(tmp_path / "frames", [f"f{number}.png" for number in range(1, 13)])
+
+
+def test_frames_come_by_the_numbers_in_their_names(images):
+    order = [11, 0, 9, 1, 1]
+    frames = read_frames(images, np.array(order))
+    assert [read_index(image) for image in frames.data] == order
+    assert frames.timestamps.tolist() == [index / 25 for index in order]
+    assert frames.decoder == "images"
+    assert count_frames(images) == 12
+
+
+def test_a_rate_stands_beside_the_images(images):
+    (images / "fps.txt").write_text("4\n")
+    frames = read_clip(images, read_sampling("fps:2").rows)
+    assert frames.indices.tolist() == [0, 2, 4, 6, 8, 10]
+    assert frames.timestamps.tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3", "fast", "25 fps", "nan"])
+def test_a_rate_that_is_none(images, text):
+    (images / "fps.txt").write_text(text)
+    with pytest.raises(DataError, match=r"fps\.txt: holds .*; expected frames per second, such as 29\.97"):
+        read_frames(images, np.array([0]))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "png", "bmp", "webp"])
+def test_kinds_of_images(tmp_path, suffix):
+    folder = write_images(tmp_path / "kinds", [f"{number:05d}.{suffix}" for number in range(4)])
+    assert [read_index(image) for image in read_frames(folder, np.arange(4)).data] == [0, 1, 2, 3]
+
+
+def test_an_image_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    Image.fromarray(draw_index(5)).save(tmp_path / "1.png", exif=exif)
+    np.testing.assert_array_equal(read_frames(tmp_path, np.array([0])).data[0], np.rot90(draw_index(5), -1))
+
+
+def test_grey_and_palette_become_rgb(tmp_path):
+    Image.fromarray(draw_index(5)).convert("L").save(tmp_path / "1.png")
+    Image.fromarray(draw_index(6)).convert("P").save(tmp_path / "2.png")
+    assert [read_index(image) for image in read_frames(tmp_path, np.arange(2)).data] == [5, 6]
+
+
+def test_only_the_wanted_images_are_opened(images):
+    (images / "f5.png").write_bytes(b"damaged")
+    assert len(read_frames(images, np.array([3, 5]))) == 2
+    with pytest.raises(DataError, match=r"f5\.png: the image is damaged"):
+        read_frames(images, np.array([4]))
+
+
+def test_an_image_cut_short_is_damaged(images):
+    path = images / "f5.png"
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(DataError, match=r"f5\.png: the image is damaged"):
+        read_frames(images, np.array([4]))
+
+
+def test_other_files_and_hidden_images_are_no_frames(images):
+    (images / "notes.txt").write_text("taken in June")
+    (images / "._f1.png").write_bytes(b"a trace of another system")
+    assert count_frames(images) == 12
+
+
+def test_what_is_no_sequence(images, tmp_path):
+    Image.fromarray(draw_index(0)).save(images / "flow_1.png")
+    with pytest.raises(DataError, match=r"its images are no one sequence, it holds .* and .*"):
+        count_frames(images)
+    twice = write_images(tmp_path / "twice", ["f1.png", "f01.png"])
+    with pytest.raises(DataError, match=r"two of its images are the same frame, f01\.png and f1\.png"):
+        count_frames(twice)
+
+
+def test_no_images_no_clip(tmp_path):
+    with pytest.raises(DataError, match=r"holds no image; expected frames as \.jpg"):
+        read_clip(tmp_path, lambda times: segment_indices(len(times), 4))
+
+
+def test_past_the_end(images):
+    with pytest.raises(DataError, match="frame 12 was asked for, 12 frames decode"):
+        read_frames(images, np.array([12]))
+
+
+def test_more_than_eight_bits_are_not_cut_off(tmp_path):
+    Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(tmp_path / "1.png")
+    with pytest.raises(DataError, match="more than 8 bits a channel"):
+        read_frames(tmp_path, np.array([0]))
+
+
+def test_one_size(images):
+    Image.new("RGB", (32, 32)).save(images / "f7.png")
+    with pytest.raises(DataError, match="the frame size changes within the video"):
+        read_frames(images, np.arange(12))
