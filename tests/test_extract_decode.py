@@ -17,7 +17,7 @@ import pytest
 from framebank.extract import pyav
 from framebank.extract.container import missing_bytes, tagged_seconds
 from framebank.extract.decode import count_frames, decode_clip, decoder_versions, read_clip, read_frames
-from framebank.extract.frames import Clip, Frames
+from framebank.extract.frames import Clip, Frames, ImageSink
 from framebank.extract.pyav import scan_packets
 from framebank.extract.sampling import read_sampling, segment_indices
 from framebank.store.errors import DataError
@@ -297,6 +297,9 @@ def test_rotation_is_applied(tmp_path, matrix, turns):
     path.write_bytes(content)
     turned = read_frames(path, np.arange(3)).data
     np.testing.assert_array_equal(turned, np.rot90(upright, turns, axes=(1, 2)))
+    sink = ImageSink()
+    decode_clip(path, lambda times: np.arange(len(times)), sink)
+    assert all(image.flags.c_contiguous for image in sink.images.values())  # torch takes no negative strides
 
 
 def test_a_clip_checks_itself():
