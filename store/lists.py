@@ -209,7 +209,7 @@ def _hmdb51(file: ListFile) -> list[ListedVideo]:
 
 
 def _few_shot(file: ListFile) -> list[ListedVideo]:
-    """ "train8/78687", "train0//videos/wave/v.avi": the split and the number that the class has in it, then the path."""
+    """Few-shot lists: "train8/78687" is the split, the number that the class has in it, and the path."""
     rows = [line.partition("/") for line in file.lines]
     named = split_in_name(file.path)
     listed = [ListedVideo(key.lstrip("/"), "", (code,), code.rstrip("0123456789")) for code, _, key in rows]
@@ -220,7 +220,7 @@ def _few_shot(file: ListFile) -> list[ListedVideo]:
 
 
 def _plain(file: ListFile) -> list[ListedVideo]:
-    """ "Class/v.avi 1", "Class/v 408 0": the path, perhaps the number of frames, perhaps that of the class."""
+    """Paths ("Class/v.avi 1", "Class/v 408 0"), perhaps with the number of frames, perhaps with that of the class."""
     split = split_in_name(file.path)
     rows = [(line, re.search(r"(\s+\d+)+$", line)) for line in file.lines]
     return [

@@ -121,7 +121,7 @@ class Manifest:
             old = rows.get(video.video_id)
             if old and old.path.absolute() != video.path.absolute() and _are_two_files(old.path, video.path):
                 raise DataError(f"the video_id {video.video_id!r} is {old.path} in the store and {video.path} now")
-            if old and old.span != video.span:
+            if old and (old.start or 0.0, old.end) != (video.start or 0.0, video.end):
                 raise DataError(f"the video_id {video.video_id!r} is {old.span} in the store and {video.span} now")
             rows[video.video_id] = video
         return Manifest(tuple(rows.values()))
@@ -167,7 +167,9 @@ class Manifest:
             for column in COLUMNS[:2]:
                 if column not in (reader.fieldnames or ()):
                     got = ", ".join(reader.fieldnames or ()) or "none"
-                    raise DataError(f"{path}: no column {column!r} (its columns: {got}); expected {', '.join(COLUMNS)}")
+                    raise DataError(
+                        f"{path}: no column {column!r} (its columns: {got}); expected {', '.join(COLUMNS + TIMES)}"
+                    )
             videos = [_video_of(row, where=f"{path}, line {reader.line_num}", folder=path.parent) for row in reader]
         except csv.Error as error:
             raise DataError(f"{path}, line {reader.line_num}: is not CSV ({error})") from error

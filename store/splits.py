@@ -34,7 +34,9 @@ def with_lists(videos: Sequence[Video], files: Sequence[Path]) -> tuple[tuple[Vi
             classes = read_class_numbers(file)
             notes.append(f"{file.name}: {len(classes)} classes")
             continue
-        rows = name_classes(read_list(file), classes if class_files else _classes_beside(file), where=file)
+        listed = read_list(file)
+        known = classes if class_files else _classes_beside(file, listed)
+        rows = name_classes(listed, _counted_alike(listed, known), where=file)
         if not any(row.split or row.label for row in rows):
             raise DataError(
                 f"{file}: its name says neither train, val nor test, so its split is not known, and it names no class"
@@ -140,9 +142,26 @@ def _match(
     return []
 
 
-def _classes_beside(file: Path) -> dict[int, str] | None:
-    found = next((file.parent / name for name in CLASS_FILES if (file.parent / name).is_file()), None)
-    return read_class_numbers(found) if found else None
+def _classes_beside(file: Path, rows: Sequence[ListedVideo]) -> dict[int, str] | None:
+    """The classes beside a list; None where bare names have not all their numbers: they may be of other classes."""
+    path = next((file.parent / name for name in CLASS_FILES if (file.parent / name).is_file()), None)
+    classes = read_class_numbers(path) if path else None
+    numbers = _bare_numbers(rows)
+    if classes and numbers and numbers not in (set(classes), set(range(len(classes)))):
+        return None
+    return classes
+
+
+def _counted_alike(rows: Sequence[ListedVideo], classes: Mapping[int, str] | None) -> Mapping[int, str] | None:
+    """The classes numbered from 0 where a list of bare names counts them all from 0, as UCF101's own file does not."""
+    if classes and _bare_numbers(rows) == set(range(len(classes))):
+        return dict(enumerate(classes[number] for number in sorted(classes)))
+    return classes
+
+
+def _bare_numbers(rows: Sequence[ListedVideo]) -> set[int]:
+    """The class numbers of the rows whose name has no folder that would tell the class too."""
+    return {int(code) for row in rows if not _folder(row.key) for code in row.codes if code.isdecimal()}
 
 
 def _folders_of_codes(rows: Sequence[ListedVideo]) -> dict[tuple[str, ...], str]:

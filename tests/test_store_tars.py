@@ -1,0 +1,79 @@
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from framebank.store import DataError, Manifest, Video
+from framebank.store.tars import tar_and_member
+
+
+def tar(path: Path, members: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as file:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            file.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_members_and_their_labels(tmp_path):
+    members = {"a.mp4": b"v" * 700, "a.cls": b"walk\n", "b.mp4": b"v", "b.json": b'{"label": ["run", "jump"]}'}
+    path = tar(tmp_path / "shard-000.tar", members | {"c.avi": b"v", "c.txt": b"sit", "d.mkv": b"", "notes.txt": b"x"})
+    videos = Manifest.read([path]).videos
+    assert videos[0] == Video("shard-000/a", path / "a.mp4", "walk")
+    assert [(v.video_id, v.labels) for v in videos[1:]] == [
+        ("shard-000/b", ("run", "jump")),
+        ("shard-000/c", ("sit",)),
+        ("shard-000/d", ()),
+    ]
+    assert tar_and_member(videos[0].path) == (path, "a.mp4")
+    assert tar_and_member(path) == (path, "")
+
+
+def test_several_tars_and_a_folder_of_them(tmp_path):
+    paths = [tar(tmp_path / f"s{i}.tar", {"a.mp4": b"v"}) for i in range(2)]
+    assert [v.video_id for v in Manifest.read(paths).videos] == ["s0/a", "s1/a"]
+    assert Manifest.read([tmp_path]) == Manifest.read(paths)
+
+
+def test_two_members_are_two_files(tmp_path):
+    path = tar(tmp_path / "s.tar", {"a.mp4": b"v", "b.mp4": b"w"})
+    old = Manifest((Video("x", path / "a.mp4"),))
+    assert old.merged(old) == old
+    with pytest.raises(DataError, match="the video_id 'x' is"):
+        old.merged(Manifest((Video("x", path / "b.mp4"),)))
+
+
+@pytest.mark.parametrize("cut", [100, 512, 900, 1536])
+def test_a_tar_that_is_cut(tmp_path, cut):
+    path = tar(tmp_path / "s.tar", {"a.mp4": b"v" * 700, "b.mp4": b"w"})
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(DataError, match=r"s\.tar: is a damaged tar"):
+        Manifest.read([path])
+
+
+def test_a_tar_with_a_broken_header(tmp_path):
+    path = tar(tmp_path / "s.tar", {"a.mp4": b"v", "b.mp4": b"w"})
+    data = bytearray(path.read_bytes())
+    data[1024:1100] = b"\xff" * 76
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"s\.tar: is a damaged tar"):
+        Manifest.read([path])
+
+
+def test_tars_that_cannot_be_read(tmp_path):
+    plain = tar(tmp_path / "s.tar", {"a.mp4": b"v"}).read_bytes()
+    for name, data, message in [
+        ("z.tar", gzip.compress(plain), r"z\.tar: is compressed \(gzip\); expected an uncompressed tar"),
+        ("z.tar.gz", gzip.compress(plain), r"z\.tar\.gz: is compressed"),
+        ("t.tar", b"text" * 200, r"t\.tar: is a damaged tar"),
+    ]:
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DataError, match=message):
+            Manifest.read([tmp_path / name])
+    for member, message in [("notes.txt", "none of its 1 members is a video"), ("../a.mp4", "leads out of it")]:
+        with pytest.raises(DataError, match=message):
+            Manifest.read([tar(tmp_path / "u.tar", {member: b"v"})])
