@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from framebank.extract.preprocess import Preprocessing, read_preprocessing
+from framebank.extract.streams import Streams, read_streams
 from framebank.extract.weights import LOCAL_MODELS, build_network, hash_weights, pretrained_name, read_tokenizer
 from framebank.store.errors import DataError
 from framebank.store.spec import FeatureSpec
@@ -31,7 +32,8 @@ class Encoder:
 
     `model` is an open_clip name, or "demo" for the model that comes with this package; `pretrained` is one of
     open_clip's tags, the path of a checkpoint, or None for random weights (drawn from a fixed seed). `view` says which
-    parts of a frame are encoded, as "centre+flip" does (views.py); `compile` compiles the image tower at its first
+    parts of a frame are encoded, as "centre+flip" does (views.py), and `streams` what is kept beside each embedding, as
+    "frame,regions:3" does (streams.py); `compile` compiles the image tower at its first
     batch. On CUDA the towers run under autocast; a CPU with bf16 arithmetic runs the image tower with bf16 weights,
     which halves the time.
 
@@ -53,8 +55,9 @@ class Encoder:
         self.device = resolve_device(device)
         self.precision = _resolve_precision(precision, self.device)
         self.random_weights = not pretrained and model not in LOCAL_MODELS
-        if streams != "frame":
-            raise DataError(f"the streams {streams!r} are not known; expected frame")
+        wanted = read_streams(streams)
+        if compile and len(wanted) > 1:
+            raise DataError(f"a compiled encoder gives the frame stream alone, but {streams} are wanted")
         network = build_network(model, pretrained)
         config = dict(network.visual.preprocess_cfg)
         self.preprocessing: Preprocessing = read_preprocessing(config, view=view)
@@ -78,6 +81,7 @@ class Encoder:
         if self.device.type == "cpu" and self._dtype is not torch.float32:
             # Autocast on a CPU converts the weights again for every batch and is slower than fp32.
             self._network.visual.to(self._dtype)
+        self._streams = Streams(self._network.visual, wanted, model=model)
         if compile:
             self._network.visual.compile()
         self._copying = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
@@ -90,7 +94,7 @@ class Encoder:
         """
         source = torch.as_tensor(pixels)
         if self._copying is None:
-            return Running({"frame": self._encode(source.to(self.device)).float().cpu()})
+            return Running(self._encode(source))
         source = source if source.is_pinned() else source.pin_memory()
         computing = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(self._copying):
@@ -98,13 +102,16 @@ class Encoder:
         computing.wait_stream(self._copying)
         on_device.record_stream(computing)  # its memory was given out on the other stream
         with torch.cuda.device(self.device):
-            streams = {"frame": _copy_back(self._encode(on_device).float())}
+            streams = {name: _copy_back(tensor) for name, tensor in self._encode(on_device).items()}
             arrived = torch.cuda.Event()
             arrived.record(computing)
         return Running(streams, arrived, source)
 
     def finish(self, running: Running) -> dict[str, np.ndarray]:
-        """Wait for a batch and return its streams by name; "frame" holds un-normalised embeddings (N, D) float32."""
+        """Wait for a batch and return its streams by name; "frame" holds un-normalised embeddings (N, D) float32.
+
+        The shapes of the others are those of `Streams.collect`.
+        """
         if running.arrived is not None:
             running.arrived.synchronize()
         return {name: tensor.numpy() for name, tensor in running.streams.items()}
@@ -119,13 +126,14 @@ class Encoder:
         embeddings = self._network.encode_text(self._tokenizer(list(texts)).to(self.device))
         return np.asarray(embeddings.float().cpu().numpy())
 
-    def _encode(self, pixels: Tensor) -> Tensor:
+    def _encode(self, pixels: Tensor) -> dict[str, Tensor]:
         images = normalise(pixels, mean=self.preprocessing.mean, std=self.preprocessing.std)
-        if self.device.type == "cpu":
-            return self._network.encode_image(images.to(self._dtype))  # type: ignore[no-any-return]
-        enabled = self._dtype is not torch.float32
+        on_cpu = self.device.type == "cpu"
+        enabled = not on_cpu and self._dtype is not torch.float32
         with torch.autocast(self.device.type, dtype=self._dtype if enabled else None, enabled=enabled):
-            return self._network.encode_image(images)  # type: ignore[no-any-return]
+            frame = self._network.encode_image(images.to(self._dtype) if on_cpu else images)
+            streams = {"frame": frame, **self._streams.collect()}
+        return {name: tensor.float() for name, tensor in streams.items()}
 
 
 def normalise(pixels: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -1,0 +1,198 @@
+"""Streams: what else a vision transformer says of a frame, read beside its embedding in the same pass."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from open_clip.timm_model import TimmModel
+from open_clip.transformer import VisionTransformer
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.functional import adaptive_avg_pool2d
+
+from framebank.store.errors import DataError
+
+# name -> how its numbers are written after a colon, "" where it takes none
+STREAMS = {"frame": "", "pre_proj": "", "regions": "regions:3", "patch_mean": "", "layers": "layers:3+6+-1"}
+
+# What a timm trunk has when it is a plain vision transformer.
+TRUNK_PARTS = ("blocks", "norm", "fc_norm", "head_drop", "head", "num_prefix_tokens", "patch_embed")
+
+
+@dataclass(frozen=True)
+class Tower:
+    """The parts of an image tower: its blocks give tokens (N, L, W), `last` what becomes the pooled output.
+
+    `pooled` turns the output of `last` into the pooled output (N, W), `summary` a block's tokens into one (N, W), and
+    `patches` the last block's tokens into projected patches (N, P, D), which lie on a `grid` (rows, columns). Where the
+    model has no such thing, `pooled` or `patches` is None.
+    """
+
+    blocks: Sequence[Module]
+    last: Module
+    grid: tuple[int, int]
+    summary: Callable[[Tensor], Tensor]
+    pooled: Callable[[Tensor], Tensor] | None
+    patches: Callable[[Tensor], Tensor] | None
+
+
+class Streams:
+    """Listen to the image tower of an open_clip network through forward hooks, which leave its embeddings as they are.
+
+    `wanted` is what `read_streams` gives. DataError naming the model where its tower has no such stream.
+    """
+
+    def __init__(self, visual: Any, wanted: dict[str, tuple[int, ...]], *, model: str) -> None:
+        self._wanted = {name: numbers for name, numbers in wanted.items() if name != "frame"}
+        self._heard: dict[str, Tensor] = {}
+        if self._wanted:
+            self._tower = _read_tower(visual, model=model, streams=", ".join(self._wanted))
+            self._layers = _check(self._tower, self._wanted, model=model)
+            for place in {*self._layers, len(self._tower.blocks) - 1}:
+                self._tower.blocks[place].register_forward_hook(partial(self._hear, f"block {place}"))
+            self._tower.last.register_forward_hook(partial(self._hear, "last"))
+
+    def collect(self) -> dict[str, Tensor]:
+        """Return the streams of the pass just made, and forget it; to be called before the next.
+
+        "pre_proj" is (N, W), "regions" (N, g * g, D), row by row, "patch_mean" (N, P, D), whose mean over time is yet
+        to be taken, and "layers" (N, L, W), as the blocks give it, before any norm.
+        """
+        heard = dict(self._heard)
+        streams = {name: self._derive(name, numbers, heard) for name, numbers in self._wanted.items()}
+        self._heard.clear()
+        return streams
+
+    def _hear(self, name: str, _module: Module, _arguments: Any, output: Tensor) -> None:
+        self._heard[name] = output
+
+    def _derive(self, name: str, numbers: tuple[int, ...], heard: dict[str, Tensor]) -> Tensor:
+        tower = self._tower
+        if name == "layers":
+            return torch.stack([tower.summary(heard[f"block {place}"]) for place in self._layers], dim=1)  # (N, L, W)
+        if name == "pre_proj":
+            return tower.pooled(heard["last"])  # type: ignore[misc] # _check has refused None
+        patches = tower.patches(heard[f"block {len(tower.blocks) - 1}"]).float()  # type: ignore[misc] # (N, P, D)
+        if name == "patch_mean":
+            return patches
+        pictures = patches.unflatten(1, tower.grid).movedim(-1, 1)  # (N, D, rows, columns)
+        return adaptive_avg_pool2d(pictures, numbers[0]).flatten(2).movedim(1, -1)  # (N, g * g, D)
+
+
+def read_streams(spec: str) -> dict[str, tuple[int, ...]]:
+    """Return the numbers of each stream of a spec: "frame,regions:3" gives {"frame": (), "regions": (3,)}.
+
+    DataError for a stream that is not known, given twice or without its numbers, and where frame is missing.
+    """
+    streams: dict[str, tuple[int, ...]] = {}
+    for part in spec.split(","):
+        name, _, numbers = part.partition(":")
+        if name not in STREAMS:
+            raise DataError(
+                f"the stream {name!r} is not known; expected {', '.join(STREAMS)}, or some joined by commas"
+            )
+        if name in streams:
+            raise DataError(f"the streams {spec!r} name {name} twice; expected each once")
+        streams[name] = _read_numbers(name, numbers)
+    if "frame" not in streams:
+        raise DataError(f"the streams {spec!r} lack frame, which every store holds; expected frame,{spec}")
+    return streams
+
+
+def _read_numbers(name: str, text: str) -> tuple[int, ...]:
+    example = STREAMS[name]
+    if not example:
+        if text:
+            raise DataError(f"the stream {name} takes no numbers, but was given {text!r}")
+        return ()
+    try:
+        numbers = tuple(int(number) for number in text.split("+"))
+    except ValueError:
+        numbers = ()
+    if not numbers or 0 in numbers or len(set(numbers)) < len(numbers):
+        raise DataError(f"the stream {name}:{text} is not understood; expected numbers such as {example}")
+    if name == "regions" and (len(numbers) > 1 or numbers[0] < 0):
+        raise DataError(f"the stream {name}:{text} is not understood; expected one number above 0, as in {example}")
+    return numbers
+
+
+def _read_tower(visual: Any, *, model: str, streams: str) -> Tower:
+    if isinstance(visual, VisionTransformer):
+        return _open_clip_tower(visual)
+    if isinstance(visual, TimmModel) and all(hasattr(visual.trunk, part) for part in TRUNK_PARTS):
+        return _timm_tower(visual)
+    kind = type(visual.trunk if isinstance(visual, TimmModel) else visual).__name__
+    raise DataError(
+        f"{model} has no stream {streams}: its image tower ({kind}) is not a vision transformer; "
+        "use the frame stream alone, or a model such as ViT-B-32"
+    )
+
+
+def _open_clip_tower(visual: VisionTransformer) -> Tower:
+    by_attention = visual.attn_pool is not None
+
+    def summary(tokens: Tensor) -> Tensor:
+        return tokens[:, 1:].mean(1) if visual.pool_type == "avg" and not by_attention else tokens[:, 0]
+
+    def pooled(normed: Tensor) -> Tensor:
+        return normed if normed.ndim == 2 else visual._global_pool(normed)[0]
+
+    def patches(tokens: Tensor) -> Tensor:
+        return visual.ln_post(tokens[:, 1:]) @ visual.proj  # type: ignore[no-any-return]
+
+    return Tower(
+        blocks=visual.transformer.resblocks,
+        last=visual.ln_post,
+        grid=visual.grid_size,
+        summary=summary,
+        pooled=None if visual.pool_type == "none" else pooled,
+        patches=None if by_attention else patches,
+    )
+
+
+def _timm_tower(visual: TimmModel) -> Tower:
+    trunk = visual.trunk
+    first = trunk.num_prefix_tokens
+    by_average = not first or trunk.global_pool in ("avg", "avgmax", "max")
+
+    def summary(tokens: Tensor) -> Tensor:
+        return tokens[:, first:].mean(1) if by_average else tokens[:, 0]
+
+    def patches(tokens: Tensor) -> Tensor:
+        return visual.head(trunk.head(trunk.fc_norm(trunk.norm(tokens)[:, first:])))  # type: ignore[no-any-return]
+
+    return Tower(
+        blocks=trunk.blocks,
+        last=trunk.head_drop,
+        grid=trunk.patch_embed.grid_size,
+        summary=summary,
+        pooled=lambda dropped: dropped,
+        patches=patches if getattr(trunk, "attn_pool", None) is None else None,
+    )
+
+
+def _check(tower: Tower, wanted: dict[str, tuple[int, ...]], *, model: str) -> tuple[int, ...]:
+    """Return the places of the layers asked for, counted from 0; DataError for what this tower cannot give."""
+    if "pre_proj" in wanted and tower.pooled is None:
+        raise DataError(f"{model} has no stream pre_proj: it pools by two attentions; use layers:-1")
+    for name in ("regions", "patch_mean"):
+        if name in wanted and tower.patches is None:
+            raise DataError(
+                f"{model} has no stream {name}: it pools by attention, so that its patches are not in the joint space; "
+                "use layers:-1, or a model such as ViT-B-32"
+            )
+    if "regions" in wanted and wanted["regions"][0] > min(tower.grid):
+        rows, columns = tower.grid
+        raise DataError(
+            f"{model} has a grid of {rows} x {columns} patches; expected regions:{min(tower.grid)} at the most"
+        )
+    count = len(tower.blocks)
+    layers = wanted.get("layers", ())
+    places = tuple(number - 1 if number > 0 else count + number for number in layers)
+    if any(not 0 <= place < count for place in places) or len(set(places)) < len(places):
+        raise DataError(
+            f"{model} has {count} blocks; expected layers between 1 and {count}, or -1 and -{count}, once each"
+        )
+    return places
