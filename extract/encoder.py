@@ -1,8 +1,9 @@
 """Encoder: the frozen towers of any open_clip model, fed with bytes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,6 @@ class Encoder:
             streams=streams,
         )
         self.logit_scale = float(network.logit_scale.detach().exp())
-        self._tokenizer = read_tokenizer(model)
         self._network = network.to(self.device).eval().requires_grad_(False)
         self._network.visual.to(memory_format=torch.channels_last)
         self._dtype = PRECISIONS[self.precision]
@@ -125,6 +125,10 @@ class Encoder:
         """Encode a batch of sentences -> un-normalised embeddings (N, D) float32."""
         embeddings = self._network.encode_text(self._tokenizer(list(texts)).to(self.device))
         return np.asarray(embeddings.float().cpu().numpy())
+
+    @cached_property
+    def _tokenizer(self) -> Callable[[list[str]], Tensor]:
+        return read_tokenizer(self.spec.model)  # when it is first needed: frames can be embedded without it
 
     def _encode(self, pixels: Tensor) -> dict[str, Tensor]:
         images = normalise(pixels, mean=self.preprocessing.mean, std=self.preprocessing.std)

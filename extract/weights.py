@@ -49,8 +49,12 @@ def build_network(model: str, pretrained: str | None) -> Any:
 
 
 def read_tokenizer(model: str) -> Callable[[list[str]], Tensor]:
-    """Return what turns sentences into the tokens (N, L) of that model."""
-    return open_clip.get_tokenizer(_config_name(model))  # type: ignore[no-any-return]
+    """Return what turns sentences into the tokens (N, L) of that model; DataError where its vocabulary is not here."""
+    try:
+        return open_clip.get_tokenizer(_config_name(model))  # type: ignore[no-any-return]
+    except (ImportError, OSError) as error:  # some models have a tokenizer of the package transformers
+        reason = str(error).splitlines()[0]
+        raise DataError(f"the tokenizer of {model}, which its texts need, cannot be had: {reason}") from error
 
 
 def pretrained_name(model: str, pretrained: str | None) -> str:

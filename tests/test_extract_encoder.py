@@ -1,5 +1,6 @@
 """The encoder: the right weights under the right config, its own preprocessing, and what it refuses."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,20 @@ def test_devices_and_precisions_that_are_not_there() -> None:
         resolve_device("cuda:99")
     with pytest.raises(DataError, match="int3"):
         Encoder("demo", precision="int3")
+
+
+def test_a_tokenizer_that_is_not_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)  # as if it were not installed
+    with pytest.raises(DataError, match="the tokenizer of ViT-B-16-SigLIP, which its texts need, cannot be had"):
+        module.read_tokenizer("ViT-B-16-SigLIP")
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_gives_the_same(demo: Encoder, frames: np.ndarray) -> None:
+    compiled = Encoder("demo", device="cpu", precision="fp32", compile=True)
+    assert compiled.spec == demo.spec
+    assert compiled._network.visual._compiled_call_impl is not None
+    assert cosines(demo, compiled, frames).min() > 0.9999
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

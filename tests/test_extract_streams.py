@@ -155,7 +155,7 @@ def test_specs_that_are_not_understood(spec: str, told: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "model", ["ViT-B-32", "ViT-B-16-SigLIP", "PE-Core-T-16-384", "vit_relpos_medium_patch16_cls_224", "coca_ViT-B-32"]
+    "model", ["ViT-B-32", "ViT-B-16-SigLIP", "PE-Core-T-16-384", "vit_relpos_medium_patch16_cls_224"]
 )
 def test_towers_of_full_size(model: str) -> None:
     plain, full = (
