@@ -1,21 +1,33 @@
 """Lock: one writer to a store. The kernel drops it when its process ends, however it ends."""
 
+import errno
 import fcntl
 import os
+import socket
 from pathlib import Path
 
 from framebank.store.errors import DataError
 
+# What flock answers on a file system that has no locks, as some network mounts.
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
 
 class Lock:
-    """An exclusive lock on a file, held from `acquire` to `release`."""
+    """An exclusive lock on a file, held from `acquire` to `release`.
+
+    On a file system without locks a second file, `writer.pid` for `writer.lock`, stands for it: whoever makes it holds
+    the lock and removes it on release. No kernel removes it after a killed process: the next writer is then refused
+    and told what to remove. Readers take no lock anywhere: shards are renamed into place whole, and are opened with
+    HDF5's own locking off, which would fail on such a file system.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle: int | None = None
+        self._holder_path: Path | None = None  # the file that stands for the lock where the kernel has none
 
     def acquire(self) -> None:
-        """Take the lock; DataError when another process has it."""
+        """Take the lock; DataError when another process has it, or the folder cannot be written to."""
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
@@ -25,8 +37,12 @@ class Lock:
         except BlockingIOError as error:
             os.close(handle)
             raise DataError(f"{self.path.parent}: another process is writing to this store") from error
-        except OSError:
-            pass  # a file system without locks: the rename of whole shards still keeps readers safe
+        except OSError as error:
+            os.close(handle)
+            if error.errno not in NO_LOCKS:
+                raise DataError(f"{self.path}: cannot be locked: {error.strerror}") from error
+            self._holder_path = _make_holder(self.path.with_suffix(".pid"))
+            return
         self._handle = handle
 
     def release(self) -> None:
@@ -34,3 +50,29 @@ class Lock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+        if self._holder_path is not None:
+            self._holder_path.unlink(missing_ok=True)
+            self._holder_path = None
+
+
+def _make_holder(path: Path) -> Path:
+    """Make the file that names this process as the holder; DataError naming the holder where there is one."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError as error:
+        raise DataError(
+            f"{path.parent}: {_holder(path)} is writing to this store; if it no longer runs, remove {path}"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path.parent}: cannot be written to: {error.strerror}") from error
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(f"{socket.gethostname()} {os.getpid()}\n")
+    return path
+
+
+def _holder(path: Path) -> str:
+    try:
+        host, pid = path.read_text(encoding="utf-8").split()
+    except (OSError, ValueError):  # made, and not yet written or gone again
+        return "another process"
+    return f"process {pid} on {host}"

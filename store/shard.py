@@ -108,7 +108,7 @@ def write_datasets(path: Path, datasets: Mapping[str, Any], attributes: Mapping[
 def open_datasets(path: Path) -> h5py.File:
     """Open a complete file for reading; DataError where it is not one."""
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", locking=False)  # files never change once they have their name
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except OSError as error:

@@ -1,10 +1,13 @@
+import errno
 import os
 import signal
+import socket
 
 import pytest
 
-from framebank.store import DataError
+from framebank.store import DataError, FeatureStore, ShardWriter
 from framebank.store.lock import Lock
+from framebank.tests.store_world import SPEC, make_store
 
 
 def test_one_holder(tmp_path):
@@ -37,3 +40,47 @@ def test_a_killed_holder_frees_it(tmp_path):
 def test_no_place_for_it(tmp_path):
     with pytest.raises(DataError, match="cannot be written to: No such file"):
         Lock(tmp_path / "none" / "lock").acquire()
+
+
+@pytest.fixture
+def no_locks(monkeypatch):
+    """A file system without locks, as some network mounts."""
+
+    def flock(handle, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("framebank.store.lock.fcntl.flock", flock)
+
+
+def test_a_file_stands_for_the_lock_where_there_are_none(tmp_path, no_locks):
+    first, second = Lock(tmp_path / "writer.lock"), Lock(tmp_path / "writer.lock")
+    first.acquire()
+    holder = tmp_path / "writer.pid"
+    assert holder.read_text() == f"{socket.gethostname()} {os.getpid()}\n"
+    with pytest.raises(DataError) as error:
+        second.acquire()
+    assert f"process {os.getpid()} on {socket.gethostname()} is writing to this store" in str(error.value)
+    assert str(error.value).endswith(f"if it no longer runs, remove {holder}")
+    second.release()
+    assert holder.exists()  # who never held it does not give it back
+    first.release()
+    assert not holder.exists()
+    second.acquire()
+    second.release()
+
+
+def test_a_store_is_written_and_read_without_locks(tmp_path, no_locks):
+    assert FeatureStore(make_store(tmp_path / "s", {"a": 2, "b": 1})).ids == ("a", "b")
+    assert not (tmp_path / "s" / "writer.pid").exists()
+    (tmp_path / "s" / "writer.pid").touch()
+    with pytest.raises(DataError, match="another process is writing"), ShardWriter(tmp_path / "s", SPEC):
+        pass
+
+
+def test_a_lock_that_fails_otherwise_is_said(tmp_path, monkeypatch):
+    def flock(handle, operation):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("framebank.store.lock.fcntl.flock", flock)
+    with pytest.raises(DataError, match=r"writer\.lock: cannot be locked: Input/output error"):
+        Lock(tmp_path / "writer.lock").acquire()
