@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from framebank.store import DataError, FeatureStore
+from framebank.store import DataError, FeatureStore, ShardWriter
 from framebank.store.ledger import Failure, Ledger
 from framebank.tests.store_world import DIM, SPEC, embeddings, make_store
 
@@ -60,7 +60,7 @@ def test_many_shards_need_few_files(tmp_path, monkeypatch):
     store.read_packed()
     for seed, video_id in enumerate(rows):
         np.testing.assert_array_equal(store[video_id].data, embeddings(1, seed=seed).data)
-        assert len(store._files) <= 4
+        assert len(store._readers) <= 4
 
 
 def test_failures(folder):
@@ -167,3 +167,55 @@ def test_a_file_of_something_else(folder):
         file["x"] = np.zeros(DIM)
     with pytest.raises(DataError, match="this is not a framebank file"):
         FeatureStore(folder)
+
+
+def test_a_video_with_every_stream(tmp_path):
+    spec = replace(SPEC, streams="frame,regions:3,patch_mean")
+    generator = np.random.default_rng(0)
+    written = {
+        name: replace(
+            embeddings(rows, seed=rows),
+            streams={"regions": generator.normal(size=(rows, 3, DIM)).astype(np.float16)},
+            patch_mean=generator.normal(size=(1, 2, 4)).astype(np.float16),
+        )
+        for name, rows in ROWS.items()
+    }
+    with ShardWriter(tmp_path, spec, max_videos=3) as writer:
+        for name, one in written.items():
+            writer.add(name, one)
+    store = FeatureStore(tmp_path)
+    for name, one in written.items():
+        found = store.read_video(name)
+        np.testing.assert_array_equal(found.data, one.data)
+        np.testing.assert_array_equal(found.streams["regions"], one.streams["regions"])
+        np.testing.assert_array_equal(found.patch_mean, one.patch_mean)
+        np.testing.assert_array_equal(store.read_stream(name, "regions"), one.streams["regions"])
+        np.testing.assert_array_equal(store.read_stream(name, "patch_mean"), one.patch_mean)
+
+
+def test_what_is_read_is_the_readers_own(folder):
+    store = FeatureStore(folder)
+    before = (folder / "shard-00000.h5").read_bytes()
+    store["a"].data[:] = 0
+    np.testing.assert_array_equal(store["a"].data, embeddings(3, seed=0).data)
+    assert (folder / "shard-00000.h5").read_bytes() == before
+
+
+def test_chunked_and_compressed_datasets_read_alike(folder):
+    with h5py.File(folder / "shard-00000.h5", "a") as file:
+        values = file["streams/frame"][:]
+        del file["streams/frame"], file["view"]
+        file.create_dataset("streams/frame", data=values, chunks=(1, DIM), compression="gzip")
+    store = FeatureStore(folder)
+    np.testing.assert_array_equal(store["a"].data, embeddings(3, seed=0).data)
+    assert store["a"].views.tolist() == [0, 0, 0]  # a shard without views has one
+    np.testing.assert_array_equal(store.read_packed()[0], np.concatenate([store[v].data for v in store.ids]))
+
+
+def test_a_shard_rewritten_behind_an_open_store_is_said(folder, tmp_path):
+    store = FeatureStore(folder)
+    other = make_store(tmp_path / "other", {"x": 4, "a": 3})
+    (other / "shard-00000.h5").replace(folder / "shard-00000.h5")
+    with pytest.raises(DataError, match=r"shard-00000\.h5: has been rewritten since this store was opened"):
+        store["a"]
+    np.testing.assert_array_equal(store["é"].data, embeddings(5, seed=2).data)

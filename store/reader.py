@@ -1,0 +1,133 @@
+"""ShardReader: one complete shard, read by video. What lies in it as plain bytes is read through a memory map."""
+
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebank.store.errors import DataError
+from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings, open_datasets, read_strings
+from framebank.store.spec import FeatureSpec
+
+# What h5py raises for a file that is damaged, or holds other things than a shard does.
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, AttributeError, TypeError)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a shard says of itself: how it was made, its videos, the row behind each video's last, their decoders."""
+
+    spec: FeatureSpec
+    ids: tuple[str, ...]
+    ends: tuple[int, ...]
+    decoders: tuple[str, ...]
+
+
+class ShardReader:
+    """An open shard; DataError where it is damaged or none.
+
+    Not for another process: a fork or a pickle opens its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = open_datasets(path)
+        self._columns: dict[str, Any] = {}  # arrays on the map, or datasets where those bytes are chunked or filtered
+
+    def __enter__(self) -> "ShardReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what was read stays."""
+        self._columns = {}
+        self.__dict__.pop("_map", None)  # unmapped when nobody reads it any more
+        self.file.close()
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What the shard says of itself; DataError where that does not add up."""
+        path, file = self.path, self.file
+        try:
+            spec = FeatureSpec.from_dict(_plain(file.attrs), where=path)
+            ids, decoders = read_strings(file["video_id"]), read_strings(file["decoder"])
+            ends, rows = file["end"][:], len(file["frame_index"])
+            whole = file["timestamp"].shape == (rows,) and file[f"streams/{FRAME_STREAM}"].shape == (rows, spec.dim)
+        except DAMAGE as error:
+            raise DataError(f"{path}: is damaged or no shard ({error}); {_MEND}") from error
+        lengths = np.diff(ends, prepend=0)
+        fits = len(ids) == len(ends) == len(decoders) > 0
+        if not whole or lengths.sum() != rows or not (lengths > 0).all() or not fits:
+            raise DataError(f"{path}: is damaged: its rows do not add up; {_MEND}")
+        return Contents(spec, tuple(ids), tuple(ends.tolist()), tuple(decoders))
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """The size and time of the open file, which another file under the same name does not share."""
+        stat = os.fstat(self.file.id.get_vfd_handle())
+        return stat.st_size, stat.st_mtime_ns
+
+    def rows(self, start: int, end: int) -> Embeddings:
+        """Return the rows from `start` to `end`, without further streams: data (R, D) as it is stored."""
+        return Embeddings(
+            data=self.column(f"streams/{FRAME_STREAM}", start, end),
+            timestamps=self.column("timestamp", start, end),
+            indices=self.column("frame_index", start, end),
+            views=self.column("view", start, end),
+            clips=self.column("clip", start, end),
+        )
+
+    def video(self, position: int) -> Embeddings:
+        """Return everything of the video at a position among `contents.ids`, its further streams too."""
+        ends = self.contents.ends
+        start, end = (ends[position - 1] if position else 0), ends[position]
+        names = self.contents.spec.stream_names
+        mean = self.column(f"video_streams/{PATCH_MEAN}", position, position + 1)[0] if PATCH_MEAN in names else None
+        further = {n: self.column(f"streams/{n}", start, end) for n in names - {FRAME_STREAM, PATCH_MEAN}}
+        return replace(self.rows(start, end), streams=further, patch_mean=mean)
+
+    def column(self, name: str, start: int, end: int) -> np.ndarray:
+        """Return rows of one dataset, in memory of their own; empty for a view or clip that is not kept."""
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = self._open_column(name)
+        return np.array(column[start:end])
+
+    def read_into(self, name: str, out: np.ndarray) -> None:
+        """Fill `out` with a whole dataset, as fast as its bytes can be read; KeyError where there is none."""
+        self.file[name].read_direct(out)
+
+    def _open_column(self, name: str) -> Any:
+        if name in ("view", "clip") and name not in self.file:
+            return np.zeros(0, dtype=np.int64)
+        try:
+            dataset = self.file[name]
+            offset = dataset.id.get_offset()  # None where chunked, filtered or never written
+            if offset is None or self._map is None:
+                return dataset
+            flat = np.frombuffer(self._map, dtype=dataset.dtype, count=dataset.size, offset=offset)
+            return flat.reshape(dataset.shape)
+        except DAMAGE as error:
+            raise DataError(f"{self.path}: {name} cannot be read ({error}); {_MEND}") from error
+
+    @cached_property
+    def _map(self) -> mmap.mmap | None:
+        """The bytes of the very file that HDF5 has open; None on a file system that cannot map."""
+        try:
+            return mmap.mmap(self.file.id.get_vfd_handle(), 0, access=mmap.ACCESS_READ)
+        except OSError:
+            return None
+
+
+_MEND = "`framebank store repair` sets it aside, and its videos can be extracted again"
+
+
+def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
