@@ -8,6 +8,7 @@ import click
 from framebank import __version__
 from framebank.commands.demo import demo
 from framebank.commands.extract import extract, prompts
+from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, train, zeroshot
 from framebank.commands.search import index, label, search
 from framebank.commands.store import store
@@ -49,6 +50,8 @@ def main() -> None:
 
 for command in (demo, extract, prompts, zeroshot, train, evaluate, index, search, label, store):
     main.add_command(command)
+for part in (verify, repair):
+    store.add_command(part)
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Commands that look at a store."""
+"""The group of commands for a store, and those that look at one."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ from framebank.commands.printing import print_report
 
 @click.group()
 def store() -> None:
-    """Look at a store."""
+    """Look at stores, check and mend them, join and divide them."""
 
 
 @store.command()

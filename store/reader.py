@@ -74,6 +74,18 @@ class ShardReader:
         stat = os.fstat(self.file.id.get_vfd_handle())
         return stat.st_size, stat.st_mtime_ns
 
+    @property
+    def names(self) -> list[str]:
+        """The paths of the datasets in the file."""
+        found: list[str] = []
+        self.file.visititems(lambda name, node: found.append(name) if hasattr(node, "shape") else None)
+        return found
+
+    def whole(self, name: str) -> np.ndarray | list[str]:
+        """Return a whole dataset, strings as a list; one of DAMAGE where it cannot be read."""
+        dataset = self.file[name]
+        return read_strings(dataset) if dataset.dtype.kind == "O" else np.asarray(dataset[:])
+
     def rows(self, start: int, end: int) -> Embeddings:
         """Return the rows from `start` to `end`, without further streams: data (R, D) as it is stored."""
         return Embeddings(

@@ -1,0 +1,78 @@
+"""Commands that check and mend a store."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from framebank.commands.options import PATH, json_option
+from framebank.commands.printing import print_report
+
+
+@click.command()
+@click.argument("store", type=PATH)
+@json_option
+def verify(store: Path, as_json: bool) -> None:
+    """Read all of STORE and print a line for each fault; exits with 1 where there is one.
+
+    \b
+    framebank store verify bank
+    """
+    from framebank.store.verify import verify_store
+
+    verdict = verify_store(store)
+    report = {
+        "store": str(store),
+        "shards": verdict.num_shards,
+        "videos": verdict.num_videos,
+        "failed": verdict.num_failed,
+        "to_extract": list(verdict.to_extract),
+        "unchecked": list(verdict.unchecked),
+        "faults": [
+            {"file": str(fault.path), "problem": fault.problem, "videos": list(fault.video_ids)}
+            for fault in verdict.faults
+        ],
+    }
+    lines = [
+        f"{verdict.num_shards} shards, {verdict.num_videos} videos, {verdict.num_failed} failed, "
+        f"{len(verdict.to_extract)} to extract, {len(verdict.faults)} faults",
+        *[f"no checksum: {name}" for name in verdict.unchecked],
+        *[f"fault: {fault.problem}" for fault in verdict.faults],
+    ]
+    print_report(report, as_json=as_json, lines=lines)
+    if verdict.faults:
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("store", type=PATH)
+@json_option
+def repair(store: Path, as_json: bool) -> None:
+    """Move what is broken in STORE to STORE/broken and list what to extract again; exits with 1 where a fault is left.
+
+    Whole shards that cannot be read, videos whose values are not finite, and videos that stand twice. Nothing is
+    deleted; `framebank extract` with the same options then does what is missing.
+
+    \b
+    framebank store repair bank
+    """
+    from framebank.store.repair import repair_store
+
+    done = repair_store(store)
+    report = {
+        "store": str(store),
+        "moved": [str(path) for path in done.moved],
+        "dropped": list(done.dropped),
+        "to_extract": list(done.to_extract),
+        "left": [{"file": str(fault.path), "problem": fault.problem} for fault in done.left],
+    }
+    lines = [
+        f"{len(done.moved)} shards moved, {len(done.dropped)} videos dropped, {len(done.to_extract)} to extract",
+        *[f"moved to {store / 'broken'}: {path.name}" for path in done.moved],
+        *[f"dropped: {video_id}" for video_id in done.dropped],
+        *[f"to extract: {video_id}" for video_id in done.to_extract],
+        *[f"left: {fault.problem}" for fault in done.left],
+    ]
+    print_report(report, as_json=as_json, lines=lines)
+    if done.left:
+        sys.exit(1)

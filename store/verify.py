@@ -1,0 +1,156 @@
+"""Verdict on a store: every shard read in full and held against its checksums, the spec and the lists beside it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from framebank.store.errors import DataError
+from framebank.store.ledger import Ledger
+from framebank.store.manifest import Manifest
+from framebank.store.reader import DAMAGE, Contents, ShardReader
+from framebank.store.shard import DIGEST, dataset_digest, shard_paths
+from framebank.store.spec import FeatureSpec
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong, in a sentence that names the file.
+
+    `hurts` is what is lost with it: a whole shard, the videos in `video_ids` alone, copies of them, or nothing but an
+    agreement between files, which is the user's to mend.
+    """
+
+    path: Path
+    problem: str
+    hurts: Literal["shard", "videos", "copies", "store"]
+    video_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a store holds and what is wrong with it.
+
+    `unchecked` are the datasets without a checksum ("shard-00000.h5 streams/frame"): no fault, older shards have none.
+    `to_extract` are the listed videos that are neither embedded nor failed.
+    """
+
+    num_shards: int
+    num_videos: int
+    num_failed: int
+    faults: tuple[Fault, ...]
+    unchecked: tuple[str, ...]
+    to_extract: tuple[str, ...]
+
+
+def verify_store(folder: Path) -> Verdict:
+    """Read all of a store, a dataset at a time, and return what is wrong with it; DataError where it is no store."""
+    require_store(folder)
+    faults: list[Fault] = []
+    unchecked: list[str] = []
+    held: dict[str, Path] = {}
+    first: tuple[Path, FeatureSpec] | None = None
+    paths = shard_paths(folder)
+    for path in paths:
+        contents, found, without = check_shard(path)
+        faults += found
+        unchecked += [f"{path.name} {name}" for name in without]
+        if contents is None:
+            continue
+        first = first or (path, contents.spec)
+        faults += _other_spec(path, contents.spec, first)
+        double = [video_id for video_id in contents.ids if held.setdefault(video_id, path) != path]
+        faults += [
+            Fault(path, f"{path}: holds {video_id!r}, which {held[video_id].name} holds too", "copies", (video_id,))
+            for video_id in double
+        ]
+    listed = _read(folder / "manifest.csv", lambda path: [v.video_id for v in Manifest.read_csv(path).videos], faults)
+    failed = _read(folder / "failed.csv", lambda path: [f.video_id for f in Ledger(path).read()], faults) or []
+    if listed is not None:
+        strange = held.keys() - set(listed)
+        faults += [
+            Fault(path, f"{path}: holds {video_id!r}, which manifest.csv does not list", "store", (video_id,))
+            for video_id, path in held.items()
+            if video_id in strange
+        ]
+    known = {*held, *failed}
+    to_extract = tuple(video_id for video_id in listed or () if video_id not in known)
+    return Verdict(len(paths), len(held), len(set(failed)), tuple(faults), tuple(unchecked), to_extract)
+
+
+def require_store(folder: Path) -> None:
+    """Refuse a folder that no extraction wrote; DataError."""
+    if not folder.is_dir() or not (shard_paths(folder) or (folder / "writer.lock").exists()):
+        raise DataError(f"{folder}: no such store; expected a folder made by `framebank extract`")
+
+
+def check_shard(path: Path) -> tuple[Contents | None, list[Fault], list[str]]:
+    """Return what a shard says of itself (None where it cannot be read), its faults, its datasets without checksum."""
+    try:
+        with ShardReader(path) as reader:
+            contents = reader.contents
+            faults, unchecked = [*_wrong_streams(reader), *_double_ids(reader)], []
+            for name in reader.names:
+                values = reader.whole(name)
+                expected = reader.file[name].attrs.get(DIGEST)
+                if expected is None:
+                    unchecked.append(name)
+                elif dataset_digest(values) != expected:
+                    faults.append(Fault(path, f"{path}: {name} does not have its checksum; it is damaged", "shard"))
+                faults += _not_finite(path, name, values, contents)
+    except DataError as error:
+        return None, [Fault(path, str(error), "shard")], []
+    except DAMAGE as error:
+        return None, [Fault(path, f"{path}: is damaged ({error})", "shard")], []
+    return contents, faults, unchecked
+
+
+def _wrong_streams(reader: ShardReader) -> Iterator[Fault]:
+    """Yield a fault where the streams are not those of the spec, or do not have a row for each row or video."""
+    contents, names = reader.contents, reader.names
+    streams = {name.split("/")[1]: name for name in names if name.startswith(("streams/", "video_streams/"))}
+    if set(streams) != contents.spec.stream_names:
+        has, says = ", ".join(sorted(streams)), ", ".join(sorted(contents.spec.stream_names))
+        yield Fault(reader.path, f"{reader.path}: has the streams {has}, its spec says {says}", "shard")
+    for name in [*streams.values(), *({"view", "clip"} & set(names))]:
+        expected = len(contents.ids) if name.startswith("video_streams/") else contents.ends[-1]
+        if len(reader.file[name]) != expected:
+            problem = f"{reader.path}: {name} has {len(reader.file[name])} rows, expected {expected}"
+            yield Fault(reader.path, problem, "shard")
+
+
+def _double_ids(reader: ShardReader) -> Iterator[Fault]:
+    counts = Counter(reader.contents.ids)
+    for video_id in (video_id for video_id, count in counts.items() if count > 1):
+        yield Fault(reader.path, f"{reader.path}: holds {video_id!r} twice", "copies", (video_id,))
+
+
+def _not_finite(path: Path, name: str, values: Any, contents: Contents) -> Iterator[Fault]:
+    """Yield a fault for each video with a value that is infinite or no number."""
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+        return
+    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))  # rows, or videos
+    if not name.startswith("video_streams/"):
+        bad = np.searchsorted(contents.ends, bad, side="right")
+    for position in np.unique(bad[bad < len(contents.ids)]):
+        video_id = contents.ids[position]
+        yield Fault(path, f"{path}: {name} of {video_id!r} holds values that are not finite", "videos", (video_id,))
+
+
+def _other_spec(path: Path, spec: FeatureSpec, first: tuple[Path, FeatureSpec]) -> Iterator[Fault]:
+    try:
+        first[1].require_equal(spec, mine=first[0], theirs=path)
+    except DataError as error:
+        yield Fault(path, str(error), "store")
+
+
+def _read(path: Path, read: Callable[[Path], list[str]], faults: list[Fault]) -> list[str] | None:
+    """Return the video_ids of a list, or None and one fault more."""
+    try:
+        return read(path)
+    except DataError as error:
+        faults.append(Fault(path, str(error), "store"))
+        return None
