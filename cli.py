@@ -11,6 +11,7 @@ from framebank.commands.extract import extract, prompts
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, train, zeroshot
 from framebank.commands.search import index, label, search
+from framebank.commands.share import merge, rm, show, split
 from framebank.commands.store import store
 
 # Threads of torch that wait by spinning take the cores from the decoders beside them; read when torch is loaded.
@@ -50,7 +51,7 @@ def main() -> None:
 
 for command in (demo, extract, prompts, zeroshot, train, evaluate, index, search, label, store):
     main.add_command(command)
-for part in (verify, repair):
+for part in (show, verify, repair, merge, split, rm):
     store.add_command(part)
 
 if __name__ == "__main__":
