@@ -12,7 +12,7 @@ import numpy as np
 from framebank.store.errors import DataError
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.manifest import Manifest
-from framebank.store.reader import ShardReader
+from framebank.store.reader import DAMAGE, Layout, ShardReader
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings, shard_paths
 from framebank.store.spec import FeatureSpec
 
@@ -42,6 +42,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         self._place: dict[str, tuple[int, int, int]] = {}  # video_id -> shard, first row, end row
         self.decoders: dict[str, str] = {}
         self._ends: list[list[int]] = []  # of each shard, the row behind each video's last
+        self._layouts: list[Layout] = []
         self._stamps: list[tuple[int, int]] = []
         self._readers: dict[int, ShardReader] = {}  # open shards of this process
         self._process = os.getpid()
@@ -51,7 +52,9 @@ class FeatureStore(Mapping[str, Embeddings]):
         spec: FeatureSpec | None = None
         for number, path in enumerate(self._paths):
             with ShardReader(path) as reader:
-                found, stamp = reader.contents, reader.stamp
+                found = reader.contents
+                self._stamps.append(reader.stamp)
+                self._layouts.append(_layout(reader))
             spec = spec or found.spec
             spec.require_equal(found.spec, mine=self._paths[0], theirs=path)
             starts = [0, *found.ends[:-1]]
@@ -61,7 +64,6 @@ class FeatureStore(Mapping[str, Embeddings]):
                 self._place[video_id] = (number, start, end)
                 self.decoders[video_id] = decoder
             self._ends.append(list(found.ends))
-            self._stamps.append(stamp)
         if spec is None:  # there is at least one shard
             raise DataError(f"{self.path}: holds no shard")
         return spec
@@ -148,7 +150,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         return reader
 
     def _open(self, number: int) -> ShardReader:
-        reader = ShardReader(self._paths[number])
+        reader = ShardReader(self._paths[number], layout=self._layouts[number])
         if reader.stamp != self._stamps[number]:
             raise DataError(f"{reader.path}: has been rewritten since this store was opened; open it again")
         return reader
@@ -158,3 +160,10 @@ class FeatureStore(Mapping[str, Embeddings]):
 
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.path)!r}: {len(self)} videos, {self.num_rows} rows of {self.spec.dim})"
+
+
+def _layout(reader: ShardReader) -> Layout:
+    try:
+        return reader.layout
+    except DAMAGE as error:
+        raise DataError(f"{reader.path}: is damaged ({error}); `framebank store repair` sets it aside") from error

@@ -1,5 +1,6 @@
 """ShardReader: one complete shard, read by video. What lies in it as plain bytes is read through a memory map."""
 
+import math
 import mmap
 import os
 from collections.abc import Mapping
@@ -28,16 +29,26 @@ class Contents:
     decoders: tuple[str, ...]
 
 
+# Where each dataset lies in a file: first byte (None where it is not plain bytes), type and shape.
+Layout = Mapping[str, tuple[int | None, np.dtype[Any], tuple[int, ...]]]
+
+
 class ShardReader:
     """An open shard; DataError where it is damaged or none.
 
-    Not for another process: a fork or a pickle opens its own.
+    With the `layout` that an earlier reader of the same file found, HDF5 is not asked again: it takes a millisecond to
+    open a file. Not for another process: a fork or a pickle opens its own.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, layout: Layout | None = None) -> None:
         self.path = path
-        self.file = open_datasets(path)
         self._columns: dict[str, Any] = {}  # arrays on the map, or datasets where those bytes are chunked or filtered
+        try:
+            self._raw = path.open("rb", buffering=0)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be opened: {error.strerror}") from error
+        if layout is not None:
+            self.layout = layout
 
     def __enter__(self) -> "ShardReader":
         return self
@@ -45,11 +56,31 @@ class ShardReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        if "_raw" in self.__dict__:  # it could be opened
+            self.close()
+
     def close(self) -> None:
         """Close the file; what was read stays."""
         self._columns = {}
         self.__dict__.pop("_map", None)  # unmapped when nobody reads it any more
-        self.file.close()
+        self._raw.close()
+        if "file" in self.__dict__:
+            self.file.close()
+
+    @cached_property
+    def file(self) -> Any:
+        """The file as HDF5 sees it."""
+        file = open_datasets(self.path)
+        if _stamp(file.id.get_vfd_handle()) != self.stamp:
+            raise DataError(f"{self.path}: was rewritten while it was being opened; open it again")
+        return file
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each dataset of numbers lies; one of DAMAGE where that cannot be told."""
+        found = ((name, self.file[name]) for name in self.names)
+        return {name: (one.id.get_offset(), one.dtype, one.shape) for name, one in found if one.dtype.kind != "O"}
 
     @cached_property
     def contents(self) -> Contents:
@@ -71,8 +102,7 @@ class ShardReader:
     @property
     def stamp(self) -> tuple[int, int]:
         """The size and time of the open file, which another file under the same name does not share."""
-        stat = os.fstat(self.file.id.get_vfd_handle())
-        return stat.st_size, stat.st_mtime_ns
+        return _stamp(self._raw.fileno())
 
     @property
     def names(self) -> list[str]:
@@ -113,27 +143,35 @@ class ShardReader:
         return np.array(column[start:end])
 
     def read_into(self, name: str, out: np.ndarray) -> None:
-        """Fill `out` with a whole dataset, as fast as its bytes can be read; KeyError where there is none."""
-        self.file[name].read_direct(out)
+        """Fill `out`, of the dataset's shape and in one piece, as fast as its bytes can be read; DataError if short."""
+        offset, dtype, shape = self.layout[name]
+        if offset is None or dtype != out.dtype or shape != out.shape:
+            self.file[name].read_direct(out)
+            return
+        rest = out.reshape(-1).view(np.uint8).data  # the bytes of `out` itself
+        while len(rest):
+            count = os.preadv(self._raw.fileno(), [rest], offset)
+            if count == 0:
+                raise DataError(f"{self.path}: {name} ends early; {_MEND}")
+            offset, rest = offset + count, rest[count:]
 
     def _open_column(self, name: str) -> Any:
-        if name in ("view", "clip") and name not in self.file:
+        if name in ("view", "clip") and name not in self.layout:
             return np.zeros(0, dtype=np.int64)
         try:
-            dataset = self.file[name]
-            offset = dataset.id.get_offset()  # None where chunked, filtered or never written
+            offset, dtype, shape = self.layout[name]
             if offset is None or self._map is None:
-                return dataset
-            flat = np.frombuffer(self._map, dtype=dataset.dtype, count=dataset.size, offset=offset)
-            return flat.reshape(dataset.shape)
+                return self.file[name]
+            flat = np.frombuffer(self._map, dtype=dtype, count=math.prod(shape), offset=offset)
+            return flat.reshape(shape)
         except DAMAGE as error:
             raise DataError(f"{self.path}: {name} cannot be read ({error}); {_MEND}") from error
 
     @cached_property
     def _map(self) -> mmap.mmap | None:
-        """The bytes of the very file that HDF5 has open; None on a file system that cannot map."""
+        """The bytes of the file; None on a file system that cannot map."""
         try:
-            return mmap.mmap(self.file.id.get_vfd_handle(), 0, access=mmap.ACCESS_READ)
+            return mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError:
             return None
 
@@ -143,3 +181,8 @@ _MEND = "`framebank store repair` sets it aside, and its videos can be extracted
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
+
+
+def _stamp(handle: int) -> tuple[int, int]:
+    stat = os.fstat(handle)
+    return stat.st_size, stat.st_mtime_ns
