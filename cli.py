@@ -7,6 +7,7 @@ import click
 
 from framebank import __version__
 from framebank.commands.demo import demo
+from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract, prompts
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, train, zeroshot
@@ -51,7 +52,7 @@ def main() -> None:
 
 for command in (demo, extract, prompts, zeroshot, train, evaluate, index, search, label, store):
     main.add_command(command)
-for part in (show, verify, repair, merge, split, rm):
+for part in (show, verify, repair, merge, split, rm, import_features, export_features):
     store.add_command(part)
 
 if __name__ == "__main__":

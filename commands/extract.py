@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from framebank.commands.exchange import prompt_import_options, write_imported_prompts
 from framebank.commands.options import (
     PATH,
     device_names,
@@ -169,6 +170,7 @@ def extract(
 @template_option
 @texts_option
 @encoder_options
+@prompt_import_options
 @json_option
 def prompts(
     labels: Path,
@@ -181,12 +183,21 @@ def prompts(
     device: str,
     precision: str,
     as_json: bool,
+    **imported: Any,
 ) -> None:
     """Embed the texts of the classes in LABELS into the file OUT.
 
+    With --import no text is embedded: the rows of a file that bear the names of the classes are taken.
+
     \b
     framebank prompts labels.txt classes.h5 --like bank --templates actionclip
+    framebank prompts labels.txt classes.h5 --like bank --import lvis-names.npz --map automobile="car_(automobile)"
     """
+    if any(imported.values()):
+        if model or pretrained or templates or texts or precision != "auto" or device != "auto":
+            raise click.UsageError("--import embeds nothing: of the other options only --like goes with it")
+        write_imported_prompts(labels, out, like=like, as_json=as_json, **imported)
+        return
     from framebank.extract.encoder import Encoder, encoder_like
     from framebank.store import FeatureStore, LabelSet
 

@@ -29,6 +29,7 @@ DOORS = {
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},
     "safetensors": {"heads/run.py"},
+    "pyarrow": {"store/parquet.py"},
 }
 
 

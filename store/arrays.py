@@ -1,0 +1,114 @@
+"""Arrays: the named arrays of a file that another program wrote (npz, HDF5, npy, pt), read without running its code."""
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebank.store.errors import DataError
+from framebank.store.shard import open_datasets, read_strings
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+TORCH_SUFFIXES = (".pt", ".pth")
+
+# What a file usually calls these things, the likeliest first.
+EMBEDDING_NAMES = ("features", "embeddings", "embedding", "feature", "x")
+ID_NAMES = ("video_id", "video_ids", "video", "videos", "ids", "id")
+LABEL_NAMES = ("label", "labels", "target", "targets", "y")
+CLASS_NAMES = ("classes", "class_names", "names")
+SPLIT_COLUMNS = ("split", "splits")
+END_NAMES = ("end", "ends")
+
+
+class Arrays(Mapping[str, Any]):
+    """The arrays of one file by name; those of an HDF5 file and of an npy stay on the disk until they are indexed.
+
+    An npz or pt gives each of its arrays whole. DataError where the file cannot be read, or holds Python objects.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._found = _open(path)
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._found[name]
+        except (ValueError, OSError, RuntimeError, zipfile.BadZipFile) as error:
+            raise DataError(f"{self.path}: its array {name!r} cannot be read ({error})") from error
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def find(self, wanted: str | None, names: Sequence[str]) -> str | None:
+        """Return the name that was asked for, or the first of the usual `names` that is there; None where none is.
+
+        DataError where the name asked for is not there.
+        """
+        if wanted is not None:
+            if wanted not in self._found:
+                raise DataError(f"{self.path}: holds no array {wanted!r}; it has {', '.join(self) or 'none'}")
+            return wanted
+        return next((name for name in names if name in self._found), None)
+
+    def require(self, wanted: str | None, names: Sequence[str], *, option: str) -> str:
+        """Return what `find` finds, or the only array there is; DataError naming the option that chooses one."""
+        name = self.find(wanted, names) or (next(iter(self)) if len(self) == 1 else None)
+        if name is None:
+            raise DataError(f"{self.path}: holds the arrays {', '.join(self) or 'none'}; choose one with {option}")
+        return name
+
+    def strings(self, name: str) -> list[str]:
+        """Return an array of strings or whole numbers (V,) as strings; DataError where it is something else."""
+        array = self[name]
+        if array.ndim != 1:
+            raise DataError(f"{self.path}: its array {name!r} has the shape {array.shape}, expected one value a video")
+        kind = array.dtype.kind
+        if kind == "O":  # HDF5's strings; numpy's objects are refused when they are read
+            return read_strings(array)
+        values = np.asarray(array[:])
+        if kind == "S":
+            return [value.decode() for value in values.tolist()]
+        if kind in "Uiu":
+            return [str(value) for value in values.tolist()]
+        raise DataError(f"{self.path}: its array {name!r} is of {array.dtype}, expected strings or whole numbers")
+
+
+def _open(path: Path) -> Mapping[str, Any]:
+    suffix = path.suffix.lower()
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    if suffix in HDF5_SUFFIXES:
+        return _hdf5(path)
+    try:
+        if suffix in TORCH_SUFFIXES:
+            return _torch(path)
+        found = np.load(path, mmap_mode="r" if suffix == ".npy" else None, allow_pickle=False)
+    except DataError:
+        raise
+    except Exception as error:  # numpy and torch raise whatever their parsers stumbled over
+        raise DataError(f"{path}: cannot be read as arrays ({' '.join(str(error).split())[:200]})") from error
+    return found if isinstance(found, Mapping) else {path.stem: found}
+
+
+def _hdf5(path: Path) -> Mapping[str, Any]:
+    file = open_datasets(path)
+    found: dict[str, Any] = {}
+    file.visititems(lambda name, item: found.update({name: item} if hasattr(item, "shape") else {}))
+    return found
+
+
+def _torch(path: Path) -> Mapping[str, Any]:
+    import torch  # a store alone does not load it
+
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    named = found if isinstance(found, dict) else {path.stem: found}
+    tensors = {str(name): value for name, value in named.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise DataError(f"{path}: holds a {type(found).__name__} without a tensor; expected a tensor (T, D)")
+    wide = {n: t.float() if t.is_floating_point() and t.dtype != torch.float64 else t for n, t in tensors.items()}
+    return {name: tensor.detach().numpy() for name, tensor in wide.items()}  # numpy knows no bfloat16

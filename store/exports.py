@@ -1,0 +1,141 @@
+"""Exports: the embeddings of a store as files that other programs read."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.files import PART, sync
+from framebank.store.manifest import Manifest, Video
+from framebank.store.parquet import write_parquet
+from framebank.store.shard import FRAME_STREAM, Embeddings
+from framebank.store.sources import SPEC_FILE
+from framebank.store.spec import FeatureSpec
+
+VIDEOS_OF_A_TAR = 1000
+
+
+def export_store(store: FeatureStore, manifest: Manifest, out: Path, *, form: str) -> Iterator[Video]:
+    """Write the embeddings of the videos of `manifest` to `out`, whole or not at all, yielding each video.
+
+    Only the stream `frame` is written. DataError where `out` is there already or cannot be written, or where the store
+    holds none of the videos.
+    """
+    videos = [video for video in manifest.videos if video.video_id in store]
+    if not videos:
+        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding")
+    if out.exists():
+        raise DataError(f"{out}: is there already; choose another place for the export")
+    spec = replace(store.spec, streams=FRAME_STREAM)
+    yield from EXPORTS[form](store, videos, out, spec=spec)
+
+
+def write_npy(store: FeatureStore, videos: list[Video], out: Path, *, spec: FeatureSpec) -> Iterator[Video]:
+    """Write ID.npy, (T, D) float16, with ID.json for each video into the folder `out`."""
+    with _new_folder(out) as part:
+        _write_spec(part, spec, videos)
+        for video in videos:
+            embeddings = store[video.video_id]
+            path = part / f"{_file_name(video.video_id)}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(_npy(embeddings.data))
+            path.with_name(path.name.removesuffix(".npy") + ".json").write_bytes(_about(video, embeddings))
+            yield video
+
+
+def write_webdataset(store: FeatureStore, videos: list[Video], out: Path, *, spec: FeatureSpec) -> Iterator[Video]:
+    """Write KEY.npy, KEY.json and, for a video with a label, KEY.cls into tar files of 1000 videos in the folder `out`.
+
+    KEY is the video_id with all but letters, figures, "-" and "_" percent-encoded: WebDataset ends a key at the first
+    dot, and takes a slash for a folder. The number in KEY.cls counts in the `labels` of store.spec.
+    """
+    with _new_folder(out) as part:
+        number_of = {label: number for number, label in enumerate(_write_spec(part, spec, videos))}
+        for start in range(0, len(videos), VIDEOS_OF_A_TAR):
+            with tarfile.open(part / f"shard-{start // VIDEOS_OF_A_TAR:06d}.tar", "w") as tar:
+                for video in videos[start : start + VIDEOS_OF_A_TAR]:
+                    embeddings = store[video.video_id]
+                    key = quote(video.video_id, safe="").replace(".", "%2E").replace("~", "%7E")
+                    _add(tar, f"{key}.npy", _npy(embeddings.data))
+                    _add(tar, f"{key}.json", _about(video, embeddings))
+                    if video.label:
+                        _add(tar, f"{key}.cls", str(number_of[video.label]).encode())
+                    yield video
+
+
+EXPORTS: dict[str, Callable[..., Iterator[Video]]] = {
+    "npy": write_npy,
+    "parquet": write_parquet,
+    "webdataset": write_webdataset,
+}
+
+
+@contextlib.contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to write into that becomes `out` when the block ends well; otherwise it is removed."""
+    part = out.with_name(out.name + PART)
+    try:
+        if part.exists():
+            shutil.rmtree(part)  # of an export that was killed
+        part.mkdir(parents=True)
+        yield part
+        for root, _, names in os.walk(part):
+            for name in names:
+                sync(Path(root, name))
+        part.rename(out)
+        sync(out.parent)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise DataError(f"{out}: cannot be written: {error.strerror or error}") from error
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _write_spec(folder: Path, spec: FeatureSpec, videos: list[Video]) -> list[str]:
+    labels = sorted({video.label for video in videos if video.label})
+    (folder / SPEC_FILE).write_text(json.dumps({"spec": spec.to_dict(), "labels": labels}, indent=1), encoding="utf-8")
+    return labels
+
+
+def _file_name(video_id: str) -> str:
+    """A video_id as a path inside the folder: its slashes make folders, nothing in it leads out of them."""
+    *folders, name = [quote(part, safe=" ()[]+,&'=@~", encoding="utf-8") for part in video_id.split("/")]
+    # a dot in a folder's name could make it ID.npy, the name of a file
+    return "/".join([*(folder.replace(".", "%2E") or "%" for folder in folders), name or "%"])
+
+
+def _npy(data: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, data, allow_pickle=False)
+    return content.getvalue()
+
+
+def _about(video: Video, embeddings: Embeddings) -> bytes:
+    about = {
+        "framebank": 1,
+        "video_id": video.video_id,
+        "label": video.label,
+        "split": video.split,
+        "indices": embeddings.indices.tolist(),
+        "timestamps": embeddings.timestamps.tolist(),
+        "views": embeddings.views.tolist(),
+        "clips": embeddings.clips.tolist(),
+    }
+    return json.dumps(about).encode()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))

@@ -1,0 +1,171 @@
+"""Parquet: one row a video, its embedding a list. The only door to pyarrow, which the extra `exchange` brings."""
+
+import functools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebank.store.arrays import EMBEDDING_NAMES, ID_NAMES, LABEL_NAMES
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.files import replacing
+from framebank.store.manifest import SPLIT_NAMES, Video
+from framebank.store.sources import Columns, Names, RawFrames, Source
+from framebank.store.spec import FeatureSpec
+
+SPEC_KEY = b"framebank.spec"
+OF_ROWS = {"timestamps": "timestamp", "indices": "frame_index", "views": "view", "clips": "clip"}
+ROW_GROUP = 64  # videos that are in memory together
+
+
+def load_pyarrow() -> Any:
+    """Return the modules pyarrow and pyarrow.parquet; DataError where they are not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet as files
+    except ImportError as error:
+        raise DataError("parquet needs pyarrow: pip install framebank[exchange]") from error
+    return pyarrow, files
+
+
+def parquet_source(path: Path, names: Names) -> Source:
+    """Return the videos of a parquet file, read a row group at a time; DataError where a column is missing."""
+    file = _open(path)
+    there = file.schema_arrow.names
+    column = _find(path, there, names.array, EMBEDDING_NAMES)
+    if column is None:
+        raise DataError(f"{path}: has the columns {', '.join(there)}; choose the embeddings with --array")
+    lists = {ours: name for ours, name in OF_ROWS.items() if name in there}
+    said = Columns(
+        ids=_strings(file, _find(path, there, names.ids, ID_NAMES)),
+        labels=_strings(file, _find(path, there, names.label, LABEL_NAMES)),
+        splits=[SPLIT_NAMES.get(s.lower(), s) for s in _strings(file, _find(path, there, names.split, ("split",)))],
+    )
+    if not file.metadata.num_rows:
+        raise DataError(f"{path}: has no row")
+    manifest = said.manifest(path, file.metadata.num_rows)
+    place = {
+        video.video_id: where for video, where in zip(manifest.videos, _places(file.metadata), strict=True)
+    }  # video_id -> row group, row in it
+    read_group = functools.lru_cache(maxsize=1)(
+        functools.partial(file.read_row_group, columns=[column, *lists.values()])
+    )
+
+    def read(video: Video) -> RawFrames:
+        group, row = place[video.video_id]
+        table = read_group(group)
+        given = {ours: table[name][row].values.to_numpy(zero_copy_only=False) for ours, name in lists.items()}
+        return RawFrames(_frames(table[column][row]), **given)
+
+    return Source(manifest, read, _spec_of(file.schema_arrow.metadata or {}, path))
+
+
+def read_parquet_rows(
+    path: Path, *, array: str | None, names: str | None, usual: tuple[str, ...]
+) -> tuple[list[np.ndarray], list[str]]:
+    """Return the embedding (D,) and the name of each row of a parquet file; DataError where a column is missing."""
+    file = _open(path)
+    there = file.schema_arrow.names
+    embedding, column = _find(path, there, array, EMBEDDING_NAMES), _find(path, there, names, usual)
+    if embedding is None or column is None:
+        raise DataError(f"{path}: has the columns {', '.join(there)}; choose with --array and --names")
+    cells = file.read(columns=[embedding])[embedding]
+    return [_frames(cell).reshape(-1) for cell in cells], _strings(file, column)
+
+
+def _open(path: Path) -> Any:
+    pyarrow, files = load_pyarrow()
+    try:
+        return files.ParquetFile(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path}: is no readable parquet file ({error})") from error
+
+
+def _find(path: Path, there: list[str], wanted: str | None, usual: tuple[str, ...]) -> str | None:
+    if wanted is not None and wanted not in there:
+        raise DataError(f"{path}: has no column {wanted!r}; it has {', '.join(there)}")
+    return wanted if wanted is not None else next((name for name in usual if name in there), None)
+
+
+def _strings(file: Any, column: str | None) -> list[str]:
+    if not column:
+        return []
+    return ["" if value is None else str(value) for value in file.read(columns=[column])[column].to_pylist()]
+
+
+def _places(metadata: Any) -> Iterator[tuple[int, int]]:
+    for group in range(metadata.num_row_groups):
+        yield from ((group, row) for row in range(metadata.row_group(group).num_rows))
+
+
+def _frames(cell: Any) -> np.ndarray:
+    """Return a list of numbers as (D,), a list of lists as (T, D); DataError where the lists differ in length."""
+    values = cell.values
+    if values is None:
+        raise DataError("has no embedding in its row")
+    if not hasattr(values, "flatten") or not hasattr(values.type, "value_type"):
+        return np.asarray(values.to_numpy(zero_copy_only=False))
+    lengths = {len(frame) for frame in values} if len(values) else set()
+    if len(lengths) != 1:
+        raise DataError(f"has frames of {len(lengths)} different widths")
+    return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(len(values), -1)  # (T, D)
+
+
+def _spec_of(metadata: dict[bytes, bytes], path: Path) -> FeatureSpec | None:
+    if SPEC_KEY not in metadata:
+        return None
+    try:
+        return FeatureSpec.from_dict(json.loads(metadata[SPEC_KEY]), where=path)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path}: its {SPEC_KEY.decode()} is no spec ({error})") from error
+
+
+def write_parquet(store: FeatureStore, videos: list[Video], path: Path, *, spec: FeatureSpec) -> Iterator[Video]:
+    """Write the videos of a store as one parquet file, whole or not at all, yielding each as it is written.
+
+    Columns: video_id, label and split (strings); frame_index, view and clip (lists of T int64), timestamp (T doubles,
+    seconds); embedding, a list of T lists of D float32 (every float16 is one; few readers know 16 bits). The schema's
+    metadata holds the spec as JSON under `framebank.spec`.
+    """
+    pyarrow, files = load_pyarrow()
+    schema = pyarrow.schema(
+        [
+            *((name, pyarrow.string()) for name in ("video_id", "label", "split")),
+            *((name, pyarrow.list_(pyarrow.int64())) for name in ("frame_index", "view", "clip")),
+            ("timestamp", pyarrow.list_(pyarrow.float64())),
+            ("embedding", pyarrow.list_(pyarrow.list_(pyarrow.float32()))),
+        ],
+        metadata={SPEC_KEY: json.dumps(spec.to_dict()).encode()},
+    )
+    with replacing(path) as part, files.ParquetWriter(part, schema) as writer:
+        for start in range(0, len(videos), ROW_GROUP):
+            chosen = videos[start : start + ROW_GROUP]
+            writer.write_table(_table(pyarrow, schema, store, chosen))
+            yield from chosen
+
+
+def _table(pyarrow: Any, schema: Any, store: FeatureStore, videos: list[Video]) -> Any:
+    found = [store[video.video_id] for video in videos]
+    ends = np.cumsum([0, *(len(embeddings.data) for embeddings in found)]).astype(np.int32)
+
+    def lists(values: np.ndarray) -> Any:
+        return pyarrow.ListArray.from_arrays(ends, pyarrow.array(values))
+
+    data = np.concatenate([embeddings.data for embeddings in found]).astype(np.float32)  # (R, D)
+    starts = np.arange(0, data.size + 1, data.shape[1]).astype(np.int32)
+    columns = {
+        "video_id": [video.video_id for video in videos],
+        "label": [video.label for video in videos],
+        "split": [video.split for video in videos],
+        "frame_index": lists(np.concatenate([e.indices for e in found]).astype(np.int64)),
+        "view": lists(np.concatenate([e.views for e in found]).astype(np.int64)),
+        "clip": lists(np.concatenate([e.clips for e in found]).astype(np.int64)),
+        "timestamp": lists(np.concatenate([e.timestamps for e in found]).astype(np.float64)),
+        "embedding": pyarrow.ListArray.from_arrays(
+            ends, pyarrow.ListArray.from_arrays(starts, pyarrow.array(data.reshape(-1)))
+        ),
+    }
+    return pyarrow.table(columns, schema=schema)

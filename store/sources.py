@@ -1,0 +1,246 @@
+"""Sources: features that another program wrote, as a list of videos and a way to read each."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebank.store.arrays import CLASS_NAMES, EMBEDDING_NAMES, END_NAMES, ID_NAMES, LABEL_NAMES, SPLIT_COLUMNS, Arrays
+from framebank.store.errors import DataError
+from framebank.store.manifest import SPLIT_NAMES, Manifest, Video
+from framebank.store.spec import FeatureSpec
+
+FILE_SUFFIXES = (".npy", ".npz", ".pt", ".pth")
+TIMES, RATE = "_timestamps_ms.npy", "_fps.npy"  # beside NAME_clip.npy, as video_features writes them
+
+# An export keeps here what made the store: a name that no file of a video has.
+SPEC_FILE = "store.spec"
+
+
+@dataclass(frozen=True)
+class RawFrames:
+    """One video as found: values (T, D), (D,) or (T, ...); what its layout does not say is None."""
+
+    values: np.ndarray
+    timestamps: np.ndarray | None = None  # (T,) seconds
+    indices: np.ndarray | None = None  # (T,)
+    views: np.ndarray | None = None
+    clips: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The videos, what reads one (an exception where it cannot be read), and what made them where that is known."""
+
+    manifest: Manifest
+    read: Callable[[Video], RawFrames]
+    spec: FeatureSpec | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the arrays of a file are called; None looks for the usual names."""
+
+    array: str | None = None
+    ids: str | None = None
+    label: str | None = None
+    classes: str | None = None
+    split: str | None = None
+    split_values: tuple[str, ...] = ()
+    end: str | None = None
+
+
+def open_source(path: Path, names: Names) -> Source:
+    """Return the features at `path`: a folder or CSV of feature files, a parquet file, or one file of arrays.
+
+    DataError where there is nothing to read, or the parts of it do not fit together.
+    """
+    if path.is_dir():
+        return _folder(path, names)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; expected a folder of features, or a file of them")
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return Source(Manifest.read_csv(path), _file_reader(names))
+    if suffix == ".parquet":
+        from framebank.store.parquet import parquet_source  # pyarrow is an extra
+
+        return parquet_source(path, names)
+    return _one_file(Arrays(path), names)
+
+
+def _file_reader(names: Names) -> Callable[[Video], RawFrames]:
+    return lambda video: _read_file(video.path, names.array)
+
+
+def _read_file(path: Path, array: str | None) -> RawFrames:
+    if path.suffix.lower() not in FILE_SUFFIXES:
+        raise DataError(f"{path}: is no feature file; expected one of {', '.join(FILE_SUFFIXES)}")
+    arrays = Arrays(path)
+    wanted = array if path.suffix.lower() != ".npy" else None  # an npy has one array, without a name
+    values = np.array(arrays[arrays.require(wanted, EMBEDDING_NAMES, option="--array")])
+    about = _read_about(path)
+    if about is not None:
+        given = {name: np.array(about[name]) for name in ("timestamps", "indices", "views", "clips") if name in about}
+        return RawFrames(values, **given)
+    side = _side_name(path)
+    if side and Path(f"{side}{TIMES}").exists():
+        return RawFrames(values, timestamps=np.load(f"{side}{TIMES}", allow_pickle=False).reshape(-1) / 1000)
+    if side and Path(f"{side}{RATE}").exists():
+        rate = float(np.load(f"{side}{RATE}", allow_pickle=False).reshape(-1)[0])
+        if not rate > 0:
+            raise DataError(f"{side}{RATE}: holds {rate}, expected frames a second")
+        return RawFrames(values, timestamps=np.arange(len(values) if values.ndim > 1 else 1) / rate)
+    return RawFrames(values)
+
+
+def _side_name(path: Path) -> Path | None:
+    """The path of NAME where NAME_fps.npy or NAME_timestamps_ms.npy lies beside NAME.npy or NAME_clip.npy."""
+    for name in (path.stem, path.stem.rpartition("_")[0]):
+        if name and any(path.with_name(f"{name}{end}").exists() for end in (TIMES, RATE)):
+            return path.with_name(name)
+    return None
+
+
+def _read_about(path: Path) -> dict[str, Any] | None:
+    """What an export wrote beside the array; another program's JSON is not read."""
+    beside = path.with_name(f"{path.stem}.json")
+    try:
+        about = json.loads(beside.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+        return None
+    return about if isinstance(about, dict) and "framebank" in about else None
+
+
+def _folder(folder: Path, names: Names) -> Source:
+    paths = sorted(Path(root, name) for root, _, files in os.walk(folder, followlinks=True) for name in files)
+    features = [path for path in paths if path.suffix.lower() in FILE_SUFFIXES and not _is_side(path)]
+    if not features:
+        raise DataError(f"{folder}: holds no feature file; expected one of {', '.join(FILE_SUFFIXES)} for each video")
+    videos = [_video_of(folder, path) for path in features]
+    stems = {path.with_suffix("") for path in features}
+    captions = sum(path.suffix == ".txt" and path.with_suffix("") in stems for path in paths)
+    notes = (f"{captions} captions (.txt) beside the features are not kept: a store has labels",) if captions else ()
+    return Source(Manifest(tuple(videos)), _file_reader(names), _read_spec(folder / SPEC_FILE), notes)
+
+
+def _is_side(path: Path) -> bool:
+    return path.name.endswith((TIMES, RATE)) and _read_about(path) is None
+
+
+def _video_of(folder: Path, path: Path) -> Video:
+    """As videos in folders: the label is the folder a file lies in, a first folder named train, val or test its split.
+
+    What an export wrote beside the file is taken from there.
+    """
+    about = _read_about(path)
+    if about is not None:
+        return Video(str(about["video_id"]), path.absolute(), str(about["label"]), str(about["split"]))
+    side = _side_name(path)
+    *folders, _ = path.relative_to(folder).parts
+    name = side.name if side else path.stem
+    split = SPLIT_NAMES.get(folders[0].lower(), "") if folders else ""
+    label = folders[-1] if len(folders) > bool(split) else ""
+    return Video("/".join((*folders, name)), path.absolute(), label, split)
+
+
+def _read_spec(path: Path) -> FeatureSpec | None:
+    if not path.exists():
+        return None
+    try:
+        return FeatureSpec.from_dict(json.loads(path.read_text(encoding="utf-8"))["spec"], where=path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is no spec of an exported store ({error})") from error
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a file says of its V videos, each (V,) strings; an empty list says nothing."""
+
+    ids: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+
+    def manifest(self, path: Path, count: int) -> Manifest:
+        """Return the videos, numbered where they have no id; DataError where a column is not one value a video."""
+        for name, values in (("ids", self.ids), ("labels", self.labels), ("splits", self.splits)):
+            if values and len(values) != count:
+                raise DataError(f"{path}: holds {count} videos, but {len(values)} {name}")
+        width = len(str(count - 1))
+        ids = self.ids or [f"{number:0{width}d}" for number in range(count)]
+        labels, splits = self.labels or [""] * count, self.splits or [""] * count
+        where = path.absolute()
+        videos = (Video(i, where, label, split) for i, label, split in zip(ids, labels, splits, strict=True))
+        return Manifest(tuple(videos))
+
+
+def _one_file(arrays: Arrays, names: Names) -> Source:
+    embeddings = arrays[arrays.require(names.array, EMBEDDING_NAMES, option="--array")]
+    end_name = arrays.find(names.end, END_NAMES)
+    ends = _ends(arrays, end_name, len(embeddings)) if end_name else None
+    count = len(embeddings) if ends is None else len(ends) - 1
+    if embeddings.ndim < 2 or count == 0:
+        raise DataError(f"{arrays.path}: its array has the shape {embeddings.shape}, expected (V, T, D) or (V, D)")
+    split_name = arrays.find(names.split, _split_names(arrays))
+    columns = Columns(
+        ids=arrays.strings(name) if (name := arrays.find(names.ids, ID_NAMES)) else [],
+        labels=_labels(arrays, names),
+        splits=_splits(arrays, split_name, names.split_values) if split_name else [],
+    )
+    manifest = columns.manifest(arrays.path, count)
+    row_of = {video.video_id: row for row, video in enumerate(manifest.videos)}
+
+    def read(video: Video) -> RawFrames:
+        row = row_of[video.video_id]
+        return RawFrames(np.array(embeddings[row] if ends is None else embeddings[ends[row] : ends[row + 1]]))
+
+    return Source(manifest, read)
+
+
+def _split_names(arrays: Arrays) -> Sequence[str]:
+    others = [name for name in arrays if name.startswith("split")]
+    return (*SPLIT_COLUMNS, *(others if len(others) == 1 else ()))  # one of several is for the user to choose
+
+
+def _ends(arrays: Arrays, name: str, rows: int) -> np.ndarray:
+    """Return 0 and the row behind each video's last, (V + 1,)."""
+    ends = np.asarray(arrays[name][:])
+    if ends.ndim == 1 and len(ends) and ends.dtype.kind in "iu":
+        ends = ends.astype(np.int64)
+        ends = ends if ends[0] == 0 else np.concatenate([[0], ends])
+        if ends[-1] == rows and (np.diff(ends) > 0).all():
+            return ends
+    raise DataError(f"{arrays.path}: its array {name!r} does not rise from video to video to the {rows} rows there are")
+
+
+def _labels(arrays: Arrays, names: Names) -> list[str]:
+    name = arrays.find(names.label, LABEL_NAMES)
+    if name is None:
+        return []
+    labels = arrays.strings(name)
+    class_name = arrays.find(names.classes, CLASS_NAMES)
+    if arrays[name].dtype.kind not in "iu" or class_name is None:
+        return labels
+    classes = arrays.strings(class_name)
+    strange = next((label for label in labels if not 0 <= int(label) < len(classes)), None)
+    if strange is not None:
+        raise DataError(f"{arrays.path}: holds the label {strange}, but {class_name!r} has {len(classes)} classes")
+    return [classes[int(label)] for label in labels]
+
+
+def _splits(arrays: Arrays, name: str, values: tuple[str, ...]) -> list[str]:
+    array = arrays[name]
+    if array.dtype.kind not in "biu":
+        return [SPLIT_NAMES.get(split.lower(), split) for split in arrays.strings(name)]
+    numbers = np.asarray(array[:]).astype(np.int64).reshape(-1)
+    if not values or numbers.min() < 0 or numbers.max() >= len(values):
+        raise DataError(
+            f"{arrays.path}: its {name!r} holds the numbers {numbers.min()} to {numbers.max()}; name the split that "
+            "each stands for, 0 first: --split-values train,test"
+        )
+    return [values[number] for number in numbers]
