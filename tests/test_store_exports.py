@@ -1,0 +1,134 @@
+"""Exports: what comes out is what was in, goes back in unchanged, and is whole or not there."""
+
+import io
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from framebank.store import DataError, Embeddings, FeatureStore, Manifest, ShardWriter, Video
+from framebank.store import exports as module
+from framebank.store.exports import EXPORTS, export_store
+from framebank.store.imports import import_features, imported_spec
+from framebank.store.sources import Names, open_source
+from framebank.tests.store_world import DIM, SPEC
+
+IDS = ("a", "a.npy/b", "../out", "x_fps", "/root//é 100%.avi", "Run/v_1", "C:\\con", "a.json")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    """A store whose videos have awkward names, different lengths, two views, and one without an embedding."""
+    generator = np.random.default_rng(1)
+    videos = [
+        Video(name, tmp_path / "v.mp4", "run" if n % 2 else "", "test" if n else "") for n, name in enumerate(IDS)
+    ]
+    with ShardWriter(_made(tmp_path / "bank"), SPEC, max_videos=3) as writer:
+        for number, name in enumerate(IDS):
+            rows = 2 * (number + 1)
+            indices = np.tile(np.arange(number + 1), 2) * 3
+            views = np.repeat([0, 1], number + 1)
+            data = generator.normal(size=(rows, DIM)).astype(np.float16)
+            writer.add(name, Embeddings(data, timestamps=indices / 30, indices=indices, views=views))
+    Manifest((*videos, Video("failed", tmp_path / "f.mp4"))).write(tmp_path / "bank" / "manifest.csv")
+    return FeatureStore(tmp_path / "bank")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _export(store: FeatureStore, out: Path, form: str) -> None:
+    assert [video.video_id for video in export_store(store, store.manifest, out, form=form)] == list(IDS)
+
+
+def _require_equal(store: FeatureStore, back: FeatureStore) -> None:
+    assert sorted(back) == sorted(store) and back.spec == store.spec
+    for name in store:
+        for part in ("data", "timestamps", "indices", "views", "clips"):
+            assert np.array_equal(getattr(back[name], part), getattr(store[name], part)), (name, part)
+    known = {v.video_id: (v.label, v.split) for v in store.manifest.videos if v.video_id in store}
+    assert {v.video_id: (v.label, v.split) for v in back.manifest.videos} == known
+
+
+def _import(src: Path, folder: Path) -> FeatureStore:
+    source = open_source(src, Names())
+    spec = imported_spec({}, dim=DIM, made_by=source.spec)
+    assert not [outcome.error for outcome in import_features(folder, source, spec=spec) if outcome.error]
+    return FeatureStore(folder)
+
+
+@pytest.mark.parametrize(("form", "out"), [("npy", "out"), ("parquet", "out.parquet")])
+def test_an_export_goes_back_in_unchanged(tmp_path: Path, store: FeatureStore, form: str, out: str) -> None:
+    before = {path.name for path in tmp_path.iterdir()}
+    _export(store, tmp_path / out, form)
+    assert {path.name for path in tmp_path.iterdir()} == before | {out}  # "../out" led nowhere else
+    _require_equal(store, _import(tmp_path / out, tmp_path / "back"))
+
+
+def test_webdataset_tars_go_back_in_once_unpacked(
+    tmp_path: Path, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "VIDEOS_OF_A_TAR", 3)
+    _export(store, tmp_path / "tars", "webdataset")
+    tars = sorted((tmp_path / "tars").glob("*.tar"))
+    assert [tar.name for tar in tars] == [f"shard-{number:06d}.tar" for number in range(3)]
+    (tmp_path / "tars" / "store.spec").rename(_made(tmp_path / "unpacked") / "store.spec")
+    for tar in tars:
+        with tarfile.open(tar) as file:
+            file.extractall(tmp_path / "unpacked", filter="data")
+    _require_equal(store, _import(tmp_path / "unpacked", tmp_path / "back"))
+
+
+def test_webdataset_itself_reads_the_tars(tmp_path: Path, store: FeatureStore) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    _export(store, tmp_path / "tars", "webdataset")
+    samples = list(webdataset.WebDataset(str(tmp_path / "tars" / "shard-000000.tar"), shardshuffle=False))
+    assert [json.loads(sample["json"])["video_id"] for sample in samples] == list(IDS)
+    for sample, name in zip(samples, IDS, strict=True):
+        assert np.array_equal(np.load(io.BytesIO(sample["npy"])), store[name].data)
+    assert [sample.get("cls") for sample in samples[:2]] == [None, b"0"]
+
+
+def test_parquet_is_plain_lists(tmp_path: Path, store: FeatureStore) -> None:
+    _export(store, tmp_path / "o.parquet", "parquet")
+    rows = pyarrow.parquet.read_table(tmp_path / "o.parquet").to_pylist()
+    assert [row["video_id"] for row in rows] == list(IDS)
+    assert np.array_equal(np.array(rows[1]["embedding"], dtype=np.float16), store[IDS[1]].data)
+    assert rows[1]["frame_index"] == [0, 3, 0, 3] and rows[1]["view"] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("form", EXPORTS)
+def test_a_broken_export_leaves_nothing(
+    tmp_path: Path, store: FeatureStore, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    reads = iter([store[IDS[0]]])
+    monkeypatch.setattr(FeatureStore, "__getitem__", lambda self, name: next(reads))
+    with pytest.raises((StopIteration, RuntimeError)):
+        list(export_store(store, store.manifest, tmp_path / "out", form=form))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("form", EXPORTS)
+def test_what_is_there_is_not_written_over(tmp_path: Path, store: FeatureStore, form: str) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(DataError, match="is there already"):
+        list(export_store(store, store.manifest, tmp_path / "out", form=form))
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_further_streams_are_not_claimed(tmp_path: Path) -> None:
+    spec = replace(SPEC, streams="frame,more")
+    rows = np.ones((2, DIM), dtype=np.float16)
+    with ShardWriter(_made(tmp_path / "bank"), spec) as writer:
+        writer.add("a", Embeddings(rows, timestamps=np.arange(2.0), indices=np.arange(2), streams={"more": rows}))
+    Manifest((Video("a", tmp_path / "a.mp4"),)).write(tmp_path / "bank" / "manifest.csv")
+    store = FeatureStore(tmp_path / "bank")
+    list(export_store(store, store.manifest, tmp_path / "out", form="npy"))
+    assert _import(tmp_path / "out", tmp_path / "back").spec == SPEC
