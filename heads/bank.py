@@ -15,8 +15,9 @@ from framebank.store.shard import distinct_mask
 
 @dataclass(frozen=True)
 class Bank:
-    """x (V, T, D) float16 as stored, mask (V, T) true where a frame is real, target (V,) or -1 where not labelled.
+    """x (V*G, T, D) float16 as stored, mask (V*G, T) true where a frame is real, target (V,) or -1 where not labelled.
 
+    Each of a video's G groups, its views and clips, is a sequence of its own; those of a video lie together.
     `num_listed` is how many videos were asked for; those without an embedding are not in the bank.
     """
 
@@ -25,6 +26,7 @@ class Bank:
     mask: Tensor
     target: Tensor
     num_listed: int
+    num_groups: int = 1
 
     def __len__(self) -> int:
         return len(self.video_ids)
@@ -43,11 +45,14 @@ class Bank:
         return self.x.numel() * self.x.element_size()
 
 
-def load_bank(store: FeatureStore, manifest: Manifest, labels: LabelSet | None, *, device: torch.device) -> Bank:
+def load_bank(
+    store: FeatureStore, manifest: Manifest, labels: LabelSet | None, *, device: torch.device, num_frames: int = 0
+) -> Bank:
     """Read the videos of `manifest` that the store holds; DataError when it holds none.
 
-    A frame that repeats the one before it (a video shorter than the number of frames) is masked out. The bank goes to
-    the device when it fits into half of its free memory, else it stays in the host's.
+    With `num_frames`, that many frames of each group are used (`group_rows`). In a group, a frame that repeats the one
+    before it (a video shorter than the number of frames) is masked out. The bank goes to the device when it fits into
+    half of its free memory, else it stays in the host's.
     """
     present = {video_id: position for position, video_id in enumerate(store.ids)}
     videos = [video for video in manifest.videos if video.video_id in present]
@@ -57,11 +62,17 @@ def load_bank(store: FeatureStore, manifest: Manifest, labels: LabelSet | None, 
     starts = np.concatenate([[0], ends[:-1]])
     chosen = np.array([present[video.video_id] for video in videos])
     counts = (ends - starts)[chosen]
-    rows = starts[chosen, None] + np.arange(counts.max())  # (V, T)
-    real = np.arange(counts.max()) < counts[:, None]
-    rows = np.where(real, rows, starts[chosen, None])
+    num_groups = store[store.ids[0]].num_groups
+    if (counts % num_groups).any():
+        odd = int(np.flatnonzero(counts % num_groups)[0])
+        raise DataError(
+            f"{store.path}: {videos[odd].video_id!r} has {counts[odd]} rows; expected a multiple of the {num_groups} "
+            "views and clips of each video"
+        )
+    places, real = group_rows(counts, num_groups=num_groups, num_frames=num_frames)
+    rows = starts[chosen].repeat(num_groups)[:, None] + places  # (V*G, T)
     target = [labels.index(video.label) if labels and video.label else -1 for video in videos]
-    x = torch.from_numpy(data[rows])  # (V, T, D)
+    x = torch.from_numpy(data[rows])  # (V*G, T, D)
     place = device if _fits(x, device) else torch.device("cpu")
     return Bank(
         video_ids=tuple(video.video_id for video in videos),
@@ -69,7 +80,23 @@ def load_bank(store: FeatureStore, manifest: Manifest, labels: LabelSet | None, 
         mask=torch.from_numpy(real & distinct_mask(indices[rows])).to(place),
         target=torch.tensor(target).to(place),
         num_listed=len(manifest),
+        num_groups=num_groups,
     )
+
+
+def group_rows(counts: np.ndarray, *, num_groups: int, num_frames: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of its rows a video's groups use, counts (V,) -> places (V*G, T), and where they are real (V*G, T).
+
+    With `num_frames`, those are the centres of as many equal segments of the group, or all of a shorter group.
+    """
+    lengths = counts[:, None] // num_groups  # (V, 1)
+    kept = np.minimum(lengths, num_frames) if num_frames else lengths
+    frame = np.arange(kept.max())  # (T,)
+    real = frame < kept  # (V, T)
+    centres = np.where(real, (2 * frame + 1) * lengths // (2 * kept), 0)  # (V, T): `frame` itself where all are kept
+    first = lengths * np.arange(num_groups)  # (V, G)
+    places = (first[:, :, None] + centres[:, None]).reshape(-1, len(frame))  # (V, G, T) -> (V*G, T)
+    return places, real.repeat(num_groups, axis=0)
 
 
 def _fits(x: Tensor, device: torch.device) -> bool:

@@ -6,6 +6,7 @@ import torch
 
 from framebank.heads.model import Model
 from framebank.heads.neighbours import as_batch, pool_query
+from framebank.heads.predict import mean_over_groups
 from framebank.heads.vote import vote
 from framebank.store.index import Index
 from framebank.store.shard import Embeddings
@@ -14,7 +15,8 @@ from framebank.store.shard import Embeddings
 @torch.inference_mode()
 def label_by_model(model: Model, labels: Sequence[str], embeddings: Embeddings) -> list[tuple[str, float]]:
     """Return every label with its probability, most probable first."""
-    scores = model(*as_batch(embeddings)).softmax(-1)[0]  # (C,)
+    logits = model(*as_batch(embeddings))  # (G, C)
+    scores = mean_over_groups(logits, len(logits)).softmax(-1)[0]  # (C,)
     order = scores.argsort(descending=True, stable=True).tolist()
     return [(labels[position], float(scores[position])) for position in order]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from framebank.heads.bank import load_bank
+from framebank.heads.bank import group_rows, load_bank
 from framebank.heads.mean import Mean
 from framebank.heads.model import Model
-from framebank.heads.predict import embed_bank
+from framebank.heads.predict import embed_bank, pool_groups
 from framebank.heads.run import Run
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -49,7 +49,7 @@ def neighbours_of_id(index: Index, video_id: str, *, k: int) -> list[Hit]:
 
 
 def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
-    """Pool one video's frames (T, D) as the index pooled its own -> (1, D).
+    """Pool one video's rows (R, D) as the index pooled its own -> (1, D).
 
     DataError where the run that pooled them has gone or was trained again.
     """
@@ -75,14 +75,16 @@ def require_text_space(index: Index) -> None:
 
 @torch.inference_mode()
 def embed_frames(model: Model, embeddings: Embeddings) -> np.ndarray:
-    """Pool one video's frames (T, D) with a model -> (1, D)."""
-    return np.asarray(model.embed(*as_batch(embeddings)).numpy())
+    """Pool one video's rows (R, D) with a model -> (1, D)."""
+    pooled = model.embed(*as_batch(embeddings))  # (G, D)
+    return np.asarray(pool_groups(pooled, len(pooled)).numpy())
 
 
 def as_batch(embeddings: Embeddings) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return one video as a batch: x (1, T, D) rounded as a store would, mask (1, T) false where a frame repeats."""
-    x = torch.from_numpy(embeddings.data.astype(np.float16)).unsqueeze(0)
-    return x, torch.from_numpy(distinct_mask(embeddings.indices)).unsqueeze(0)
+    """Return one video's groups as a batch: x (G, T, D) rounded as a store would, mask (G, T) false for a repeat."""
+    rows, _ = group_rows(np.array([len(embeddings.data)]), num_groups=embeddings.num_groups)  # (G, T), all real
+    x = torch.from_numpy(embeddings.data.astype(np.float16)[rows])
+    return x, torch.from_numpy(distinct_mask(embeddings.indices[rows]))
 
 
 def _mean(dim: int) -> Model:

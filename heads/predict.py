@@ -1,10 +1,12 @@
 """Predictions: the scores of every video of a bank, none dropped, and how they are kept."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from framebank.heads.bank import Bank
@@ -41,16 +43,36 @@ class Predictions:
 
 @torch.inference_mode()
 def predict_logits(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> Tensor:
-    """Score a whole bank -> logits (V, C) on the CPU."""
+    """Score a whole bank -> logits (V, C) on the CPU.
+
+    Of a video with several views or clips, the softmax of each is averaged (multi-view testing, arXiv 1711.07971).
+    """
     batches = zip(bank.x.split(batch_size), bank.mask.split(batch_size), strict=True)
-    return torch.cat([model(x.to(device), mask.to(device)).cpu() for x, mask in batches])
+    logits = torch.cat([model(x.to(device), mask.to(device)).cpu() for x, mask in batches])  # (V*G, C)
+    return mean_over_groups(logits, bank.num_groups)
+
+
+def mean_over_groups(logits: Tensor, num_groups: int) -> Tensor:
+    """Return logits whose softmax is the mean of the groups' softmax: (V*G, C) -> (V, C)."""
+    if num_groups == 1:
+        return logits
+    each = logits.reshape(-1, num_groups, logits.shape[-1]).log_softmax(-1)  # (V, G, C)
+    return each.logsumexp(1) - math.log(num_groups)
+
+
+def pool_groups(pooled: Tensor, num_groups: int) -> Tensor:
+    """Return the mean of the groups' unit embeddings: (V*G, D) -> (V, D); of one group the embedding as it is."""
+    if num_groups == 1:
+        return pooled
+    return F.normalize(pooled, dim=-1).reshape(-1, num_groups, pooled.shape[-1]).mean(1)
 
 
 @torch.inference_mode()
 def embed_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> np.ndarray:
     """Pool a whole bank -> (V, D) float32."""
     batches = zip(bank.x.split(batch_size), bank.mask.split(batch_size), strict=True)
-    return np.asarray(torch.cat([model.embed(x.to(device), mask.to(device)).cpu() for x, mask in batches]).numpy())
+    pooled = torch.cat([model.embed(x.to(device), mask.to(device)).cpu() for x, mask in batches])  # (V*G, D)
+    return np.asarray(pool_groups(pooled, bank.num_groups).numpy())
 
 
 def predict(model: Model, bank: Bank, *, labels: tuple[str, ...], device: torch.device) -> Predictions:

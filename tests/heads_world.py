@@ -84,6 +84,31 @@ def write_world(folder: Path, *, spec: FeatureSpec = SPEC, classes: tuple[str, .
     return World(FeatureStore(folder), prompts_of(classes, spec=spec))
 
 
+def write_groups(folder: Path, *, num_views: int, num_clips: int, num_frames: int = NUM_FRAMES, seed: int = 0) -> World:
+    """Write a store with several views and clips of each video, each drawn anew.
+
+    "still" repeats one frame throughout, "ragged" has fewer rows in each group.
+    """
+    rng = np.random.default_rng(seed)
+    videos = [
+        Video(f"{label}-{split}-{number}", folder / f"{label}-{split}-{number}.mp4", label, split)
+        for split, count in SPLITS.items()
+        for label in CLASSES
+        for number in range(count)
+    ]
+    odd = [Video(name, folder / f"{name}.mp4", "clap", "test") for name in ("still", "ragged")]
+    Manifest((*videos, *odd)).write(folder / "manifest.csv")
+    with ShardWriter(folder, replace(SPEC, sampling=f"clips:{num_clips}x{num_frames}", view="centre+flip")) as writer:
+        for video in (*videos, *odd):
+            length = num_frames - 3 if video.video_id == "ragged" else num_frames
+            clips = [frames_of(video.label, rng, num_frames=length) for _ in range(num_views * num_clips)]
+            view, clip, frame = (axis.ravel() for axis in np.indices((num_views, num_clips, length)))
+            indices = 0 * frame if video.video_id == "still" else clip * length + frame
+            data = np.concatenate(clips).astype(np.float16)  # (R, D)
+            writer.add(video.video_id, Embeddings(data, indices / 10, indices, view, clip))
+    return World(FeatureStore(folder), prompts_of())
+
+
 def prompts_of(classes: tuple[str, ...] = CLASSES, *, spec: FeatureSpec = SPEC, num_templates: int = 3) -> PromptBank:
     """Three texts for each class near an axis of its own: the class's of "wave" and "clap", another of the others."""
     rng = np.random.default_rng(1)

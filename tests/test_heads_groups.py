@@ -1,0 +1,136 @@
+"""Several views and clips of a video, beside each other in a store."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from framebank.heads.bank import group_rows, load_bank
+from framebank.heads.labelling import label_by_model
+from framebank.heads.model import build_model
+from framebank.heads.neighbours import as_batch, index_store, pool_query
+from framebank.heads.predict import embed_bank, predict
+from framebank.heads.recipe import Recipe
+from framebank.store import DataError, Embeddings, FeatureStore, LabelSet, Manifest, ShardWriter
+from framebank.tests.heads_world import CLASSES, DIM, SPEC, World, write_groups
+
+CPU = torch.device("cpu")
+LABELS = LabelSet(CLASSES)
+VIEWS, CLIPS = 2, 3
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    return write_groups(tmp_path_factory.mktemp("groups"), num_views=VIEWS, num_clips=CLIPS)
+
+
+@pytest.fixture(scope="module")
+def bank(groups):
+    return load_bank(groups.store, groups.manifest, LABELS, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def model(groups):
+    return build_model(Recipe(head="lstm"), dim=DIM, num_classes=4, prompts=groups.prompts).eval()
+
+
+def alone(world: World, folder, group: int) -> World:
+    """The same store with one of its groups alone."""
+    folder.mkdir()
+    with ShardWriter(folder, SPEC) as writer:
+        for video_id, found in world.store.items():
+            view, clip = divmod(group, CLIPS)
+            chosen = (found.views == view) & (found.clips == clip)
+            writer.add(video_id, Embeddings(found.data[chosen], found.timestamps[chosen], found.indices[chosen]))
+    world.manifest.write(folder / "manifest.csv")
+    return replace(world, store=FeatureStore(folder))
+
+
+def test_a_group_is_a_sequence(groups, bank):
+    assert bank.num_groups == VIEWS * CLIPS
+    assert bank.x.shape == (len(bank) * 6, 8, DIM)
+    for position, video_id in enumerate(bank.video_ids):
+        found = groups.store[video_id]
+        for view in range(VIEWS):
+            for clip in range(CLIPS):
+                stored = found.data[(found.views == view) & (found.clips == clip)]
+                sequence = bank.x[position * 6 + view * CLIPS + clip].numpy()
+                assert np.array_equal(sequence[: len(stored)], stored), (video_id, view, clip)
+
+
+def test_repeats_are_masked_in_a_group_and_not_across(bank):
+    mask = bank.mask.unflatten(0, (-1, 6))  # (V, G, T)
+    still, ragged = bank.video_ids.index("still"), bank.video_ids.index("ragged")
+    # each row of "still" is frame 0, also where one group ends and the next begins
+    assert mask[still].tolist() == [[True] + [False] * 7] * 6
+    assert mask[ragged].tolist() == [[True] * 5 + [False] * 3] * 6
+    others = [position for position in range(len(bank)) if position not in (still, ragged)]
+    assert mask[others].all()
+
+
+def test_probabilities_are_averaged(groups, bank, model, tmp_path):
+    scores = predict(model, bank, labels=CLASSES, device=CPU).scores
+    each = []
+    for group in range(6):
+        one = alone(groups, tmp_path / str(group), group).store
+        single = load_bank(one, groups.manifest, LABELS, device=CPU)
+        assert single.num_groups == 1
+        each.append(predict(model, single, labels=CLASSES, device=CPU).scores)
+    assert np.ptp(each, axis=0).max() > 0.01  # the groups differ
+    np.testing.assert_allclose(scores, np.mean(each, axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+
+
+def test_unit_embeddings_are_averaged(groups, bank, model, tmp_path):
+    vectors = embed_bank(model, bank, device=CPU)
+    each = []
+    for group in range(6):
+        one = alone(groups, tmp_path / str(group), group).store
+        pooled = embed_bank(model, load_bank(one, groups.manifest, LABELS, device=CPU), device=CPU)
+        each.append(pooled / np.linalg.norm(pooled, axis=1, keepdims=True))
+    np.testing.assert_allclose(vectors, np.mean(each, axis=0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("video_id", ["wave-train-0", "still", "ragged"])
+def test_query_is_pooled_as_the_index(groups, video_id):
+    index = index_store(groups.store, groups.manifest, run=None, run_path=None, device=CPU)
+    query = pool_query(index, groups.store[video_id])
+    assert query.shape == (1, DIM)
+    query /= np.linalg.norm(query)
+    np.testing.assert_allclose(query[0], index.vector(video_id), rtol=1e-4, atol=1e-6)
+
+
+def test_batch_of_one_video(groups):
+    x, mask = as_batch(groups.store["ragged"])
+    assert x.shape == (6, 5, DIM)
+    assert mask.all()
+    x, mask = as_batch(groups.store["still"])
+    assert mask.sum(1).tolist() == [1] * 6
+
+
+def test_label_is_that_of_the_bank(groups, bank, model):
+    scores = predict(model, bank, labels=CLASSES, device=CPU).scores
+    for video_id in ("rise-test-0", "ragged"):
+        ranked = dict(label_by_model(model, CLASSES, groups.store[video_id]))
+        expected = scores[bank.video_ids.index(video_id)]
+        np.testing.assert_allclose([ranked[name] for name in CLASSES], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_by_hand():
+    places, real = group_rows(np.array([8, 4]), num_groups=2)
+    assert places.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 0, 0], [2, 3, 2, 2]]
+    assert real.tolist() == [[True] * 4] * 2 + [[True, True, False, False]] * 2
+
+
+def test_rows_that_do_not_divide(groups, tmp_path):
+    rng = np.random.default_rng(0)
+    with ShardWriter(tmp_path, SPEC) as writer:
+        for video_id, rows in (("wave-train-0", 6), ("clap-train-0", 5)):
+            views = np.arange(rows) // 3
+            writer.add(video_id, Embeddings(rng.normal(size=(rows, DIM)), np.arange(rows), np.arange(rows), views))
+    videos = tuple(v for v in groups.manifest.videos if v.video_id in ("wave-train-0", "clap-train-0"))
+    with pytest.raises(DataError, match="'clap-train-0' has 5 rows; expected a multiple of the 2 views and clips"):
+        load_bank(FeatureStore(tmp_path), Manifest(videos), LABELS, device=CPU)
