@@ -25,9 +25,10 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Score the videos of `manifest`, write metrics.json and predictions.npz into `folder`, return the metrics.
 
-    DataError where the store was made otherwise than the one the run was trained on, or has classes that it lacks.
+    The store may hold other frames, views or precisions than the one the run was trained on: its spec is among the
+    facts. DataError where its encoder is another, or it has classes that the run lacks.
     """
-    run.spec.require_equal(store.spec, mine=folder, theirs=store.path)
+    run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
     predictions, bank = _score(run.model, LabelSet(run.labels), store, manifest, where=folder, device=device)
     facts = made_by(
         spec=store.spec,
@@ -60,10 +61,10 @@ def evaluate_zero_shot(
 ) -> dict[str, Any]:
     """Score the videos of `manifest` by the texts of the classes: pooled by their mean, or by the head of a run.
 
-    DataError where the run was trained on features made otherwise, or with a classifier that is not of texts.
+    DataError where the run was trained on features of another encoder, or with a classifier that is not of texts.
     """
     if run:
-        run.spec.require_equal(store.spec, mine=folder, theirs=store.path)
+        run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
         model = run.with_prompts(prompts, where=folder, scoring=scoring).model
     else:
         model = zero_shot_model(prompts, scoring=scoring)

@@ -22,10 +22,10 @@ def index_store(
 ) -> Index:
     """Index the videos of `manifest` by the mean of their frames, or by the head of a run.
 
-    DataError where the run was trained on features made otherwise.
+    DataError where the run was trained on features of another encoder.
     """
     if run:
-        run.spec.require_equal(store.spec, mine=run_path, theirs=store.path)
+        run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
     model = run.model.to(device) if run else _mean(store.spec.dim)
     bank = load_bank(store, manifest, None, device=device)
     video_of = {video.video_id: video for video in manifest.videos}

@@ -134,11 +134,35 @@ def test_zero_shot_by_a_linear_run(world, tmp_path):
         )
 
 
-def test_store_made_otherwise(world, folder, tmp_path):
-    other = write_world(tmp_path, spec=replace(SPEC, sampling="segments:4"))
+MADE_OTHERWISE = {"sampling": "fps:2", "view": "left", "precision": "cuda-bf16", "decoder": "other 2.0"}
+
+
+def test_store_made_otherwise_by_the_same_encoder(world, folder, tmp_path):
+    other = write_world(tmp_path, spec=replace(SPEC, **MADE_OTHERWISE)).store
+    here, there = evaluate(world, folder), evaluate(world, folder, store=other)
+    assert there["top1"] == here["top1"]  # the same features, which only their spec tells apart
+    assert {name: there["made_by"][name] for name in MADE_OTHERWISE} == MADE_OTHERWISE
+    assert there["made_by"]["protocol_hash"] != here["made_by"]["protocol_hash"]
+    report = evaluate_zero_shot(
+        world.prompts,
+        other,
+        world.manifest.split("test"),
+        split="test",
+        scoring="probabilities",
+        device=CPU,
+        run=Run.read(folder),
+        folder=folder,
+    )
+    assert report["made_by"]["view"] == "left"
+    assert report["top1"] == pytest.approx(there["top1"])
+
+
+@pytest.mark.parametrize(("name", "value"), [("weights_hash", "fedcba"), ("model", "large")])
+def test_store_of_another_encoder(world, folder, tmp_path, name, value):
+    other = write_world(tmp_path, spec=replace(SPEC, **{name: value}))
     with pytest.raises(DataError) as caught:
         evaluate(world, folder, store=other.store)
-    expected = f"{folder} was made with sampling 'segments:8', {tmp_path} with sampling 'segments:4'"
+    expected = f"{folder} was made with {name} {getattr(SPEC, name)!r}, {tmp_path} with {name} {value!r}"
     assert str(caught.value) == f"{expected}; they cannot be mixed"
 
 

@@ -117,8 +117,12 @@ def test_text_query_on_a_linear_run(world, index, tmp_path):
 
 def test_run_of_another_store(world, tmp_path):
     run = run_of(world, tmp_path / "run", epochs=1)
-    other = write_world(tmp_path / "other", spec=replace(SPEC, view="left"))
-    with pytest.raises(DataError, match=r"was made with view 'centre', .* with view 'left'; they cannot be mixed"):
+    left = write_world(tmp_path / "left", spec=replace(SPEC, view="left", precision="cuda-bf16", decoder="other 2.0"))
+    index = index_store(left.store, left.manifest, run=run, run_path=tmp_path / "run", device=CPU)
+    assert index.spec == left.store.spec
+    other = write_world(tmp_path / "other", spec=replace(SPEC, weights_hash="fedcba"))
+    message = r"was made with weights_hash '0123456789abcdef', .* with weights_hash 'fedcba'; they cannot be mixed"
+    with pytest.raises(DataError, match=message):
         index_store(other.store, other.manifest, run=run, run_path=tmp_path / "run", device=CPU)
 
 
