@@ -97,6 +97,12 @@ def zeroshot(
 @click.option("--split", default="train", help="The split to train on, or all.")
 @click.option("--val-split", help="Choose the epoch by this split.  [val, else a part of the training videos]")
 @click.option("--val-fraction", default=0.1, help="That part; 0 keeps the last epoch, and so do --shots.")
+@click.option(
+    "--views",
+    type=click.Choice(["random", "all", "first"]),
+    default="random",
+    help="Of several views and clips of a video: train on one drawn for each epoch, on all, or on the first.",
+)
 @click.option("--epochs", default=50, type=click.IntRange(1), help="Passes over the training videos.")
 @click.option("--batch-size", default=64, type=click.IntRange(1), help="Videos of a step.")
 @click.option("--lr", default=5e-4, help="AdamW's, after a rise over a tenth of the steps and before a cosine fall.")

@@ -14,6 +14,7 @@ from framebank.store.errors import DataError
 from framebank.store.files import write_text
 
 SCORINGS = ("probabilities", "embeddings")
+VIEWS = ("random", "all", "first")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Recipe:
     val_fraction: float = 0.1
     frame_norm: bool = True
 
+    # Where the store holds several views and clips of a video: one drawn for each epoch, all of them, or the first.
+    views: str = "random"
+
     epochs: int = 50
     batch_size: int = 64
     lr: float = 5e-4
@@ -51,6 +55,7 @@ class Recipe:
         _require_among("classifier", self.classifier, tuple(CLASSIFIERS))
         _require_among("loss", self.loss, LOSSES)
         _require_among("scoring", self.scoring, SCORINGS)
+        _require_among("views", self.views, VIEWS)
         if self.loss == "kl" and self.classifier != "text":
             raise DataError(
                 f"the loss 'kl' matches videos with texts; the classifier {self.classifier!r} has none: use ce"

@@ -50,7 +50,8 @@ def fit(
     loss_of = _loss(model, recipe, prompts, generator=generator, device=device)
     groups = _parameter_groups(model, weight_decay=recipe.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
-    steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
+    examples = len(train.x) if recipe.views == "all" else len(train)
+    steps_per_epoch = math.ceil(examples / recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: warmup_cosine(step, total=recipe.epochs * steps_per_epoch, warmup=recipe.warmup)
     )
@@ -59,9 +60,10 @@ def fit(
         started, losses = time.perf_counter(), []
         dropout_seed = int(torch.randint(2**31, (), generator=generator))
         with drawn_from(dropout_seed, device=device):  # an epoch at a time: between them others may draw
-            for rows in torch.randperm(len(train), generator=generator).split(recipe.batch_size):
+            for rows in draw_sequences(train, recipe.views, generator=generator).split(recipe.batch_size):
                 rows = rows.to(train.device)
-                x, mask, target = (part[rows].to(device) for part in (train.x, train.mask, train.target))
+                x, mask = train.x[rows].to(device), train.mask[rows].to(device)
+                target = train.target[rows // train.num_groups].to(device)
                 mask = drop_frames(mask, recipe.frame_dropout) if recipe.frame_dropout else mask
                 loss = loss_of(x, mask, target)
                 optimizer.zero_grad(set_to_none=True)
@@ -81,6 +83,19 @@ def fit(
     if best_state is not None:
         model.load_state_dict(best_state)
     model.eval()
+
+
+def draw_sequences(bank: Bank, views: str, *, generator: torch.Generator) -> Tensor:
+    """Return the rows of x that an epoch trains on, in a random order: (V,), or (V*G,) of "all".
+
+    Of each video those are all of its views and clips, the "first" alone, or one that is drawn anew ("random").
+    """
+    if views == "all":
+        return torch.randperm(len(bank.x), generator=generator)
+    videos = torch.randperm(len(bank), generator=generator)
+    if views == "first" or bank.num_groups == 1:
+        return videos * bank.num_groups
+    return videos * bank.num_groups + torch.randint(bank.num_groups, videos.shape, generator=generator)
 
 
 def warmup_cosine(step: int, *, total: int, warmup: float) -> float:

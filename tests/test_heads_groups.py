@@ -11,7 +11,9 @@ from framebank.heads.labelling import label_by_model
 from framebank.heads.model import build_model
 from framebank.heads.neighbours import as_batch, index_store, pool_query
 from framebank.heads.predict import embed_bank, predict
+from framebank.heads.recipe import VIEWS as WAYS
 from framebank.heads.recipe import Recipe
+from framebank.heads.train import draw_sequences, fit
 from framebank.store import DataError, Embeddings, FeatureStore, LabelSet, Manifest, ShardWriter
 from framebank.tests.heads_world import CLASSES, DIM, SPEC, World, write_groups
 
@@ -134,3 +136,88 @@ def test_rows_that_do_not_divide(groups, tmp_path):
     videos = tuple(v for v in groups.manifest.videos if v.video_id in ("wave-train-0", "clap-train-0"))
     with pytest.raises(DataError, match="'clap-train-0' has 5 rows; expected a multiple of the 2 views and clips"):
         load_bank(FeatureStore(tmp_path), Manifest(videos), LABELS, device=CPU)
+
+
+def train_weights(world, bank, **changes):
+    recipe = Recipe(head="conv1d", loss="kl", epochs=3, batch_size=16, frame_dropout=0.2, **changes)
+    model = build_model(recipe, dim=DIM, num_classes=4, prompts=world.prompts)
+    log = list(fit(model, recipe, bank, val=None, prompts=world.prompts, device=CPU))
+    return torch.cat([p.detach().flatten() for p in model.parameters()]), log
+
+
+@pytest.fixture(scope="module")
+def train(groups):
+    return load_bank(groups.store, groups.manifest.split("train"), LABELS, device=CPU)
+
+
+def test_an_epoch_of_each_way(train):
+    generator = torch.Generator().manual_seed(0)
+    videos = len(train)
+    everything = draw_sequences(train, "all", generator=generator)
+    assert sorted(everything.tolist()) == list(range(videos * 6))
+    assert sorted(draw_sequences(train, "first", generator=generator).tolist()) == list(range(0, videos * 6, 6))
+    epochs = [draw_sequences(train, "random", generator=generator) for _ in range(600)]
+    for rows in epochs:
+        assert sorted((rows // 6).tolist()) == list(range(videos))
+    counts = torch.cat(epochs).bincount()  # of each group of each video: binomial, mean 100, deviation 9
+    assert 50 < counts.min() <= counts.max() < 150
+
+
+def test_targets_are_those_of_the_videos(groups, train, monkeypatch):
+    seen = []
+
+    def spy(logits, target, **_):
+        seen.extend(target.tolist())
+        return logits.sum()
+
+    monkeypatch.setattr("framebank.heads.train.cross_entropy", spy)
+    for views, times in (("all", 6), ("random", 1), ("first", 1)):
+        seen.clear()
+        recipe = Recipe(head="conv1d", loss="ce", epochs=1, batch_size=16, views=views)
+        list(
+            fit(
+                build_model(recipe, dim=DIM, num_classes=4, prompts=groups.prompts),
+                recipe,
+                train,
+                val=None,
+                prompts=groups.prompts,
+                device=CPU,
+            )
+        )
+        assert np.bincount(seen).tolist() == [12 * times] * 4
+
+
+@pytest.mark.parametrize("views", WAYS)
+def test_learns_the_videos_it_is_given(groups, views):
+    videos = groups.manifest.split("train")
+    bank = load_bank(groups.store, videos, LABELS, device=CPU)
+    recipe = Recipe(head="lstm", loss="ce", epochs=8 if views == "all" else 25, batch_size=16, lr=0.01, views=views)
+    model = build_model(recipe, dim=DIM, num_classes=4, prompts=groups.prompts)
+    list(fit(model, recipe, bank, val=None, prompts=groups.prompts, device=CPU))
+    test = load_bank(groups.store, groups.manifest.split("val"), LABELS, device=CPU)
+    found = predict(model, test, labels=CLASSES, device=CPU)
+    assert (found.scores.argmax(1) == found.targets).mean() > 0.9  # with targets of other videos: a quarter
+
+
+def test_first_is_the_store_with_the_first_group_alone(groups, train, tmp_path):
+    one = alone(groups, tmp_path / "first", 0)
+    single = load_bank(one.store, groups.manifest.split("train"), LABELS, device=CPU)
+    weights, log = train_weights(groups, single)
+    others, same = train_weights(groups, train, views="first")
+    assert torch.equal(weights, others)
+    assert [epoch.loss for epoch in log] == [epoch.loss for epoch in same]
+    assert not torch.equal(weights, train_weights(groups, train, views="random")[0])
+
+
+def test_all_ways_are_one_where_there_is_one_group(groups, tmp_path):
+    one = alone(groups, tmp_path / "one", 2)
+    bank = load_bank(one.store, groups.manifest.split("train"), LABELS, device=CPU)
+    weights = [train_weights(groups, bank, views=views)[0] for views in WAYS]
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+
+
+def test_learning_rate_falls_over_all_steps(groups, train):
+    for views in WAYS:
+        log = train_weights(groups, train, views=views)[1]
+        assert log[0].lr > log[1].lr > log[2].lr == pytest.approx(0, abs=1e-12)
