@@ -102,7 +102,13 @@ def import_features(
 @click.command("export")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--format", "form", type=click.Choice(["npy", "parquet", "webdataset"]), default="npy")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["npy", "parquet", "webdataset"]),
+    default="npy",
+    help="A file for each video, one table, or tars.",
+)
 @click.option("--split", default="all", help="The split to export, or all.")
 @json_option
 def export_features(store: Path, out: Path, form: str, split: str, as_json: bool) -> None:

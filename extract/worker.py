@@ -52,7 +52,14 @@ class Task:
 
     def run(self, job: Job, sink: Sink) -> Clip:
         """Decode one video into the sink; DataError where it cannot be read."""
-        return self.decode(job.path, lambda times: self.sampling(times, start=job.start, end=job.end).reshape(-1), sink)
+
+        def sample(times: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+            try:
+                return self.sampling.rows(times, start=job.start, end=job.end)
+            except DataError as error:
+                raise DataError(f"{job.path}: {error}") from error
+
+        return self.decode(job.path, sample, sink)
 
 
 class Descriptor:

@@ -12,9 +12,9 @@ from framebank.store.arrays import EMBEDDING_NAMES, ID_NAMES, LABEL_NAMES
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import replacing
-from framebank.store.manifest import SPLIT_NAMES, Video
 from framebank.store.sources import Columns, Names, RawFrames, Source
 from framebank.store.spec import FeatureSpec
+from framebank.store.video import SPLIT_NAMES, Video
 
 SPEC_KEY = b"framebank.spec"
 OF_ROWS = {"timestamps": "timestamp", "indices": "frame_index", "views": "view", "clips": "clip"}

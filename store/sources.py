@@ -11,8 +11,9 @@ import numpy as np
 
 from framebank.store.arrays import CLASS_NAMES, EMBEDDING_NAMES, END_NAMES, ID_NAMES, LABEL_NAMES, SPLIT_COLUMNS, Arrays
 from framebank.store.errors import DataError
-from framebank.store.manifest import SPLIT_NAMES, Manifest, Video
+from framebank.store.manifest import Manifest
 from framebank.store.spec import FeatureSpec
+from framebank.store.video import SPLIT_NAMES, Video
 
 FILE_SUFFIXES = (".npy", ".npz", ".pt", ".pth")
 TIMES, RATE = "_timestamps_ms.npy", "_fps.npy"  # beside NAME_clip.npy, as video_features writes them
