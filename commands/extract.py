@@ -18,6 +18,7 @@ from framebank.commands.options import (
     encoder_options,
     json_option,
     model_options,
+    read_shard,
     required,
     sampling_options,
     sampling_spec,
@@ -52,6 +53,7 @@ from framebank.commands.wiring import embed_texts
     type=click.FloatRange(0, min_open=True),
     help="Seconds that decoding a video may take.",
 )
+@click.option("--shard", help="i/n: every n-th video from the i-th on, for n machines with a store each.")
 @click.option("--retry-failed", is_flag=True, help="Try those again that failed before.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video failed.")
 @json_option
@@ -71,6 +73,7 @@ def extract(
     batch_size: int,
     workers: int | None,
     time_limit: float,
+    shard: str | None,
     retry_failed: bool,
     strict: bool,
     as_json: bool,
@@ -84,6 +87,7 @@ def extract(
     \b
     framebank extract videos/ bank --model ViT-B-16 --pretrained openai
     framebank extract videos/ bank --model ViT-B-16 --pretrained openai --fps 2
+    framebank extract videos/ bank-2 --model ViT-B-16 --pretrained openai --shard 2/4
     framebank extract UCF-101/ bank --model demo --split-file trainlist01.txt --split-file testlist01.txt
     """
     from framebank.extract.decode import decode_clip, decoder_versions
@@ -100,6 +104,8 @@ def extract(
     if split_files:
         manifest, notes = manifest.with_splits(split_files)
         click.echo("\n".join(notes), err=True)
+    if shard:
+        manifest = manifest.shard(*read_shard(shard))
     encoders = [
         Encoder(
             required(model, "--model"),

@@ -83,6 +83,14 @@ def sampling_spec(
     return f"clips:{clips}x{frames or 16}" if clips else f"segments:{frames or 16}"
 
 
+def read_shard(text: str) -> tuple[int, int]:
+    """Return the numbers of "2/4"; wrong usage where they are none."""
+    number, mark, count = text.partition("/")
+    if not (mark and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise click.UsageError(f"--shard is {text!r}; expected i/n with i from 1 to n, such as 2/4")
+    return int(number), int(count)
+
+
 def device_names(device: str, devices: str | None) -> list[str]:
     """Return the devices to encode on: those of a list such as "0,1", or the one."""
     if not devices:

@@ -71,6 +71,12 @@ class Manifest:
         """How many videos each split has; "" counts those in none."""
         return Counter(video.split for video in self.videos)
 
+    def shard(self, number: int, count: int) -> "Manifest":
+        """Return every `count`-th video from the `number`-th on, counted from 1; DataError where there is none."""
+        if number > len(self):
+            raise DataError(f"shard {number} of {count} holds none of the {len(self)} videos; expected fewer shards")
+        return Manifest(self.videos[number - 1 :: count])
+
     def labelled(self) -> "Manifest":
         """Return the videos that have a label; DataError when there is none."""
         found = Manifest(tuple(video for video in self.videos if video.label))

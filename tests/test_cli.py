@@ -308,6 +308,19 @@ def test_what_is_sampled_and_which_views(
         assert not np.array_equal(whole.data[:half], whole.data[half:])
 
 
+def test_shards_of_the_work_are_joined_by_merge(framebank: Any, clips: Path, store: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        options = ("--model", "demo", "--frames", 8, "--shard", f"{number}/3")
+        framebank("extract", clips / "manifest.csv", tmp_path / str(number), *options)
+    framebank("store", "merge", *(tmp_path / str(number) for number in (1, 2, 3)), tmp_path / "whole")
+    whole, once = FeatureStore(tmp_path / "whole"), FeatureStore(store)
+    assert sorted(whole.ids) == sorted(once.ids)
+    assert all(np.array_equal(whole[video_id].data, once[video_id].data) for video_id in once)
+    assert set(whole.manifest.videos) == set(once.manifest.videos)
+    for text in ("0/3", "4/3", "3", "a/b"):
+        framebank("extract", clips, tmp_path / "s", "--model", "demo", "--shard", text, exit_code=2)
+
+
 def test_two_samplings_exclude_each_other(framebank: Any, clips: Path, tmp_path: Path) -> None:
     result = framebank("extract", clips, tmp_path / "s", "--model", "demo", "--fps", 2, "--frames", 4, exit_code=2)
     assert "--frames and --fps exclude each other" in result.stderr
