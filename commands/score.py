@@ -103,6 +103,9 @@ def zeroshot(
     default="random",
     help="Of several views and clips of a video: train on one drawn for each epoch, on all, or on the first.",
 )
+@click.option(
+    "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all of them."
+)
 @click.option("--epochs", default=50, type=click.IntRange(1), help="Passes over the training videos.")
 @click.option("--batch-size", default=64, type=click.IntRange(1), help="Videos of a step.")
 @click.option("--lr", default=5e-4, help="AdamW's, after a rise over a tenth of the steps and before a cosine fall.")

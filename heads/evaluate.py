@@ -29,7 +29,15 @@ def evaluate_run(
     facts. DataError where its encoder is another, or it has classes that the run lacks.
     """
     run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
-    predictions, bank = _score(run.model, LabelSet(run.labels), store, manifest, where=folder, device=device)
+    predictions, bank = _score(
+        run.model,
+        LabelSet(run.labels),
+        store,
+        manifest,
+        where=folder,
+        device=device,
+        num_frames=run.recipe.frames,
+    )
     facts = made_by(
         spec=store.spec,
         bank=bank,
@@ -68,13 +76,17 @@ def evaluate_zero_shot(
         model = run.with_prompts(prompts, where=folder, scoring=scoring).model
     else:
         model = zero_shot_model(prompts, scoring=scoring)
-    predictions, bank = _score(model, prompts.labels, store, manifest, where="the set of classes", device=device)
+    num_frames = run.recipe.frames if run else 0
+    predictions, bank = _score(
+        model, prompts.labels, store, manifest, where="the set of classes", device=device, num_frames=num_frames
+    )
     facts = made_by(
         spec=store.spec,
         bank=bank,
         split=split,
         prompts=prompts,
         scoring=scoring,
+        frames=num_frames,
         head=run.recipe.head if run else "mean",
         run=str(folder) if folder else None,
         run_hash=run.weights_hash if run else None,
@@ -84,10 +96,17 @@ def evaluate_zero_shot(
 
 
 def _score(
-    model: Model, labels: LabelSet, store: FeatureStore, manifest: Manifest, *, where: object, device: torch.device
+    model: Model,
+    labels: LabelSet,
+    store: FeatureStore,
+    manifest: Manifest,
+    *,
+    where: object,
+    device: torch.device,
+    num_frames: int,
 ) -> tuple[Predictions, Bank]:
     labels.require_covers(manifest.labels, mine=where, theirs=store.path)
-    bank = load_bank(store, manifest, labels, device=device)
+    bank = load_bank(store, manifest, labels, device=device, num_frames=num_frames)
     return predict(model, bank, labels=labels.names, device=device), bank
 
 

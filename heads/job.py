@@ -49,11 +49,11 @@ class TrainingJob:
         self.labels = prompts.labels if prompts else labels or LabelSet(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
         _require_videos(self.labels, train)
-        self.train = load_bank(store, train, self.labels, device=device)
+        self.train = load_bank(store, train, self.labels, device=device, num_frames=recipe.frames)
         self.val: Bank | None = None
         if val:
             self.labels.require_covers(val.labels, mine="the set of classes", theirs="the validation videos")
-            self.val = load_bank(store, val, self.labels, device=device)
+            self.val = load_bank(store, val, self.labels, device=device, num_frames=recipe.frames)
         self.model = build_model(recipe, dim=store.spec.dim, num_classes=len(self.labels), prompts=prompts)
 
     def epochs(self) -> Iterator[Epoch]:

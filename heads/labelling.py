@@ -13,9 +13,11 @@ from framebank.store.shard import Embeddings
 
 
 @torch.inference_mode()
-def label_by_model(model: Model, labels: Sequence[str], embeddings: Embeddings) -> list[tuple[str, float]]:
-    """Return every label with its probability, most probable first."""
-    logits = model(*as_batch(embeddings))  # (G, C)
+def label_by_model(
+    model: Model, labels: Sequence[str], embeddings: Embeddings, *, num_frames: int = 0
+) -> list[tuple[str, float]]:
+    """Return every label with its probability, most probable first; `num_frames` is that of the model's recipe."""
+    logits = model(*as_batch(embeddings, num_frames=num_frames))  # (G, C)
     scores = mean_over_groups(logits, len(logits)).softmax(-1)[0]  # (C,)
     order = scores.argsort(descending=True, stable=True).tolist()
     return [(labels[position], float(scores[position])) for position in order]

@@ -27,7 +27,7 @@ def index_store(
     if run:
         run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
     model = run.model.to(device) if run else _mean(store.spec.dim)
-    bank = load_bank(store, manifest, None, device=device)
+    bank = load_bank(store, manifest, None, device=device, num_frames=run.recipe.frames if run else 0)
     video_of = {video.video_id: video for video in manifest.videos}
     made_by = {
         "head": run.recipe.head if run else "mean",
@@ -61,7 +61,7 @@ def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
     run = Run.read(Path(path))
     if run.weights_hash != index.made_by["run_hash"]:
         raise DataError(f"{path}: was trained again since it pooled the videos of the index; make the index again")
-    return embed_frames(run.model, embeddings)
+    return embed_frames(run.model, embeddings, num_frames=run.recipe.frames)
 
 
 def require_text_space(index: Index) -> None:
@@ -74,15 +74,19 @@ def require_text_space(index: Index) -> None:
 
 
 @torch.inference_mode()
-def embed_frames(model: Model, embeddings: Embeddings) -> np.ndarray:
-    """Pool one video's rows (R, D) with a model -> (1, D)."""
-    pooled = model.embed(*as_batch(embeddings))  # (G, D)
+def embed_frames(model: Model, embeddings: Embeddings, *, num_frames: int = 0) -> np.ndarray:
+    """Pool one video's rows (R, D) with a model -> (1, D); `num_frames` is that of the model's recipe."""
+    pooled = model.embed(*as_batch(embeddings, num_frames=num_frames))  # (G, D)
     return np.asarray(pool_groups(pooled, len(pooled)).numpy())
 
 
-def as_batch(embeddings: Embeddings) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return one video's groups as a batch: x (G, T, D) rounded as a store would, mask (G, T) false for a repeat."""
-    rows, _ = group_rows(np.array([len(embeddings.data)]), num_groups=embeddings.num_groups)  # (G, T), all real
+def as_batch(embeddings: Embeddings, *, num_frames: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return one video's groups as a batch: x (G, T, D) rounded as a store would, mask (G, T) false for a repeat.
+
+    With `num_frames`, that many frames of each group are used, as by `load_bank`.
+    """
+    counts = np.array([len(embeddings.data)])
+    rows, _ = group_rows(counts, num_groups=embeddings.num_groups, num_frames=num_frames)  # (G, T), all real
     x = torch.from_numpy(embeddings.data.astype(np.float16)[rows])
     return x, torch.from_numpy(distinct_mask(embeddings.indices[rows]))
 

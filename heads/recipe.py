@@ -37,6 +37,7 @@ class Recipe:
 
     # Where the store holds several views and clips of a video: one drawn for each epoch, all of them, or the first.
     views: str = "random"
+    frames: int = 0  # how many of each of them are used, evenly spread, wherever the run is; 0 is all
 
     epochs: int = 50
     batch_size: int = 64
@@ -69,6 +70,8 @@ class Recipe:
         for name in ("val_fraction", "warmup", "frame_dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"{name} is {getattr(self, name)}; expected at least 0 and less than 1")
+        if self.frames < 0:
+            raise DataError(f"frames is {self.frames}; expected 0, for all that are stored, or more")
         if self.shots < 0:
             raise DataError(f"shots is {self.shots}; expected 0, for every video, or more")
 

@@ -127,6 +127,29 @@ def test_rows_by_hand():
     assert real.tolist() == [[True] * 4] * 2 + [[True, True, False, False]] * 2
 
 
+@pytest.mark.parametrize(
+    ("rows", "num_frames", "expected"),
+    [
+        (16, 8, [1, 3, 5, 7, 9, 11, 13, 15]),
+        (8, 8, list(range(8))),
+        (300, 3, [50, 150, 250]),
+        (7, 3, [1, 3, 5]),
+        (5, 1, [2]),
+    ],
+)
+def test_frames_are_the_centres_of_equal_segments(rows, num_frames, expected):
+    places, real = group_rows(np.array([rows, rows]), num_groups=1, num_frames=num_frames)
+    assert places.tolist() == [expected] * 2
+    assert real.all()
+
+
+def test_frames_of_a_shorter_video_are_all_its_own():
+    places, real = group_rows(np.array([12, 4]), num_groups=2, num_frames=3)
+    assert places.tolist() == [[1, 3, 5], [7, 9, 11], [0, 1, 0], [2, 3, 2]]
+    assert real.tolist() == [[True] * 3] * 2 + [[True, True, False]] * 2
+    assert group_rows(np.array([6, 4]), num_groups=2, num_frames=100)[0].shape == (4, 3)  # no padding beyond them
+
+
 def test_rows_that_do_not_divide(groups, tmp_path):
     rng = np.random.default_rng(0)
     with ShardWriter(tmp_path, SPEC) as writer:
