@@ -71,6 +71,8 @@ def load_bank(
         )
     places, real = group_rows(counts, num_groups=num_groups, num_frames=num_frames)
     rows = starts[chosen].repeat(num_groups)[:, None] + places  # (V*G, T)
+    if labels:
+        Manifest(tuple(videos)).require_single_labels()
     target = [labels.index(video.label) if labels and video.label else -1 for video in videos]
     x = torch.from_numpy(data[rows])  # (V*G, T, D)
     place = device if _fits(x, device) else torch.device("cpu")

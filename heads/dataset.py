@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
+from framebank.store.manifest import Manifest
 
 
 class FrameDataset(Dataset[tuple[Tensor, int]]):
@@ -31,6 +32,8 @@ class FrameDataset(Dataset[tuple[Tensor, int]]):
         if self.labels:
             self.labels.require_covers(listed.labels, mine="the set of classes", theirs=store)
         self.video_ids = tuple(video.video_id for video in videos)
+        if self.labels:
+            Manifest(tuple(videos)).require_single_labels()
         self.targets = tuple(self.labels.index(v.label) if self.labels and v.label else -1 for v in videos)
 
     def __len__(self) -> int:

@@ -121,4 +121,5 @@ def _embedded(store: FeatureStore, manifest: Manifest) -> Manifest:
     found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
     if not found.videos:
         raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding and a label")
+    found.require_single_labels()
     return found

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -306,6 +307,54 @@ def test_what_is_sampled_and_which_views(
     if "centre+flip" in options:
         half = len(whole.data) // 2
         assert not np.array_equal(whole.data[:half], whole.data[half:])
+
+
+def test_folders_of_frames_and_tars_give_what_the_videos_give(framebank: Any, clips: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from framebank.extract.decode import count_frames, read_frames
+
+    video = next((clips / "waving").glob("*_train_00.mp4"))
+    frames = tmp_path / "frames" / "waving" / "one"
+    frames.mkdir(parents=True)
+    for number, image in enumerate(read_frames(video, np.arange(count_frames(video))).data):
+        Image.fromarray(image).save(frames / f"img_{number + 1:05d}.png")
+    with tarfile.open(tmp_path / "data.tar", "w") as tar:
+        tar.add(video, "one.mp4")
+        (tmp_path / "one.cls").write_text("waving")
+        tar.add(tmp_path / "one.cls", "one.cls")
+    sources = {"file": video, "frames": tmp_path / "frames", "tar": tmp_path / "data.tar"}
+    for name, source in sources.items():
+        framebank("extract", source, tmp_path / name, "--model", "demo", "--frames", 4)
+    stores = {name: FeatureStore(tmp_path / name) for name in sources}
+    data = {name: next(iter(store.values())).data for name, store in stores.items()}
+    np.testing.assert_array_equal(data["file"], data["frames"])
+    np.testing.assert_array_equal(data["file"], data["tar"])
+    assert stores["frames"].manifest.labels == stores["tar"].manifest.labels == ("waving",)
+    assert set(stores["frames"].decoders.values()) == {"images"}
+
+
+@pytest.mark.slow
+def test_streams_are_stored_beside_the_frame(framebank: Any, clips: Path, tmp_path: Path) -> None:
+    video = next((clips / "waving").glob("*_train_00.mp4"))
+    options = ("--model", "ViT-S-32-alt", "--frames", 4, "--precision", "fp32")
+    streams = "frame,pre_proj,regions:2,patch_mean,layers:1+-1"
+    framebank("extract", video, tmp_path / "s", *options, "--streams", streams, "--view", "centre+flip")
+    framebank("extract", video, tmp_path / "plain", *options, "--view", "centre+flip")
+    found, plain = FeatureStore(tmp_path / "s"), FeatureStore(tmp_path / "plain")
+    np.testing.assert_array_equal(found[video.stem].data, plain[video.stem].data)
+    shapes = {name: found.read_stream(video.stem, name).shape for name in found.streams}
+    width = shapes["pre_proj"][1]
+    assert shapes == {
+        "frame": (8, found.spec.dim),
+        "pre_proj": (8, width),
+        "regions": (8, 4, found.spec.dim),
+        "layers": (8, 2, width),
+        "patch_mean": (2, 49, found.spec.dim),
+    }
+    assert json.loads(framebank("store", "verify", tmp_path / "s", "--json").stdout)["faults"] == []
+    told = sentence(framebank("extract", video, tmp_path / "t", *options, "--streams", "frame,nose", exit_code=1))
+    assert "nose" in told
 
 
 def test_shards_of_the_work_are_joined_by_merge(framebank: Any, clips: Path, store: Path, tmp_path: Path) -> None:

@@ -33,6 +33,15 @@ def without_val(world, tmp_path):
     return replace(world, store=FeatureStore(tmp_path))
 
 
+def test_a_video_of_several_labels_is_refused(world, tmp_path):
+    for path in world.store.path.glob("*.h5"):
+        (tmp_path / path.name).symlink_to(path)
+    first, *rest = world.manifest.split("train").videos
+    Manifest((replace(first, label="wave;clap"), *rest)).write(tmp_path / "manifest.csv")
+    with pytest.raises(DataError, match="has 2 labels, 'wave;clap'; expected one for each video"):
+        job_of(replace(world, store=FeatureStore(tmp_path)))
+
+
 def test_split_val_chooses_the_epoch(world):
     job = job_of(world)
     assert len(job.train) == 4 * SPLITS["train"]
