@@ -194,6 +194,8 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise DataError(f"{path}: no video stream, it holds {kinds}")
+        if streams[0].codec_context is None:
+            raise DataError(f"{path}: the codec of its video stream is not known here")
         yield container, streams[0]
 
 

@@ -267,6 +267,12 @@ def to_stream(path, out):
     return out.read_bytes()
 
 
+def test_an_unknown_codec_is_refused(mp4, tmp_path):
+    (tmp_path / "v.mp4").write_bytes(mp4.read_bytes().replace(b"avc1", b"evc1"))
+    with pytest.raises(DataError, match=r"v\.mp4: the codec of its video stream is not known here"):
+        read_frames(tmp_path / "v.mp4", np.array([0]))
+
+
 @pytest.mark.parametrize("told", [TOTAL - 20, TOTAL + 2])
 def test_an_avi_header_may_lie(tmp_path, told):
     path = write_indexed(tmp_path / "lie.avi", codec="mpeg4")
