@@ -56,9 +56,10 @@ def import_features(
     framebank store import ucf101-vgg16.npz bank --describe model=VGG16,pretrained=imagenet --split split1
     """
     from framebank.store import DataError, LabelSet
-    from framebank.store.imports import find_width, imported_spec, plan_import, read_description
+    from framebank.store.imports import find_width, imported_spec, read_description
     from framebank.store.imports import import_features as imported
     from framebank.store.imports import only_labels as with_labels
+    from framebank.store.plan import plan_store
     from framebank.store.sources import Names, open_source
 
     values = tuple(value.strip() for value in split_values.split(",")) if split_values else ()
@@ -66,7 +67,7 @@ def import_features(
     if only_labels:
         source = with_labels(found, LabelSet.read(only_labels), where=only_labels)
     spec = imported_spec(read_description(describe), dim=find_width(source), made_by=source.spec)
-    _, todo = plan_import(store, source.manifest, spec)
+    todo = plan_store(store, source.manifest, spec, retry_failed=True, what="import").missing
     started = time.perf_counter()
     done = list(progress(imported(store, source, spec=spec, fps=fps), total=len(todo), unit="video"))
     failed = [outcome for outcome in done if outcome.error]

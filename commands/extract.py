@@ -92,10 +92,11 @@ def extract(
     """
     from framebank.extract.decode import decode_clip, decoder_versions
     from framebank.extract.encoder import Encoder
-    from framebank.extract.fill import fill_store, plan_store, store_spec
+    from framebank.extract.fill import fill_store, store_spec
     from framebank.extract.sampling import read_sampling
     from framebank.extract.worker import Task
     from framebank.store import DataError, Manifest
+    from framebank.store.plan import plan_store
 
     chosen = read_sampling(sampling_spec(**sampling))
     if "patch_mean" in streams and not chosen.is_fixed:

@@ -8,12 +8,12 @@ import numpy as np
 
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
-from framebank.store.features import FeatureStore
 from framebank.store.files import require_new_folder
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.manifest import Manifest, Video
-from framebank.store.shard import Embeddings, ShardWriter, shard_paths
+from framebank.store.plan import plan_store, refuse_foreign
+from framebank.store.shard import Embeddings, ShardWriter
 from framebank.store.sources import RawFrames, Source
 from framebank.store.spec import FeatureSpec
 
@@ -84,36 +84,20 @@ def find_width(source: Source) -> int:
     return 0
 
 
-def plan_import(folder: Path, manifest: Manifest, spec: FeatureSpec) -> tuple[Manifest, tuple[Video, ...]]:
-    """Return the manifest the store will have, and which of the videos it does not hold yet. Writes nothing.
-
-    DataError where the store was made otherwise than `spec` says, holds another file under the same video_id, or has a
-    manifest.csv that is not a store's.
-    """
-    if not shard_paths(folder):
-        if (folder / "manifest.csv").exists() and not (folder / "writer.lock").exists():
-            raise DataError(
-                f"{folder}: holds a manifest.csv that is not a store's; expected another folder to write to"
-            )
-        return manifest, manifest.videos
-    store = FeatureStore(folder)
-    store.spec.require_equal(spec, mine=folder, theirs="this import")
-    return store.manifest.merged(manifest), tuple(v for v in manifest.videos if v.video_id not in store)
-
-
 def import_features(folder: Path, source: Source, *, spec: FeatureSpec, fps: float = 1.0) -> Iterator[Outcome]:
     """Write the videos of `source` that the store in `folder` does not hold yet, yielding what became of each.
 
     A video is in memory from its reading to its shard. Rows are the frames 0 to T-1 at i/fps seconds, where the layout
     says nothing else. A video that cannot be read, or whose values 16 bits cannot hold, gets a line in failed.csv.
     """
+    refuse_foreign(folder)
     require_new_folder(folder, what="store")
     ledger = Ledger(folder / "failed.csv")
     with ShardWriter(folder, spec) as writer:
-        manifest, missing = plan_import(folder, source.manifest, spec)
-        manifest.write(folder / "manifest.csv")
-        ledger.forget({video.video_id for video in missing})
-        for video in missing:
+        plan = plan_store(folder, source.manifest, spec, retry_failed=True, what="import")
+        plan.manifest.write(folder / "manifest.csv")
+        ledger.forget({video.video_id for video in plan.missing})
+        for video in plan.missing:
             try:
                 raw = source.read(video)
                 embeddings = _embeddings(raw, fps=fps)

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from framebank.extract.fill import fill_store, plan_store, store_spec
+from framebank.extract.fill import fill_store, store_spec
 from framebank.store import DataError, FeatureStore, Manifest, ShardWriter, Video
+from framebank.store.plan import plan_store
 from framebank.tests.fake_decoder import fake_decode
 from framebank.tests.store_world import SPEC, FakeEncoder, fake_task, make_store, videos
 
