@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from framebank.heads.bank import group_rows, load_bank
-from framebank.heads.mean import Mean
 from framebank.heads.model import Model
 from framebank.heads.predict import embed_bank, pool_groups
 from framebank.heads.run import Run
+from framebank.heads.temporal.mean import Mean
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.index import Hit, Index

@@ -14,10 +14,10 @@ from safetensors.torch import save
 from torch import nn
 
 from framebank.heads import CLASSIFIERS, HEADS
+from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.model import Model, class_matrix
 from framebank.heads.randomness import drawn_from
 from framebank.heads.recipe import Recipe
-from framebank.heads.text import TextClassifier
 from framebank.heads.train import Epoch
 from framebank.store.digest import digest
 from framebank.store.errors import DataError

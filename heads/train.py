@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from framebank.heads.bank import Bank
-from framebank.heads.losses import cross_entropy, symmetric_kl
+from framebank.heads.classifiers.text import TextClassifier
+from framebank.heads.losses.kl import cross_entropy, symmetric_kl
 from framebank.heads.masking import drop_frames
 from framebank.heads.model import Model
 from framebank.heads.predict import predict_logits
 from framebank.heads.randomness import drawn_from
 from framebank.heads.recipe import Recipe
-from framebank.heads.text import TextClassifier
 from framebank.store.errors import DataError
 from framebank.store.prompts import PromptBank
 

@@ -1,8 +1,8 @@
 """Zero-shot: recognising classes by their texts alone."""
 
-from framebank.heads.mean import Mean
+from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.model import Model, class_matrix
-from framebank.heads.text import TextClassifier
+from framebank.heads.temporal.mean import Mean
 from framebank.store.prompts import PromptBank
 
 

@@ -73,7 +73,8 @@ def test_every_package_is_listed() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     listed = set(config["options"]["packages"].split())
-    assert listed == {"framebank", *(f"framebank.{room}" for room in ROOMS)}
+    folders = {path.parent for room in ROOMS for path in (ROOT / room).rglob("__init__.py")}
+    assert listed == {"framebank", *(".".join(("framebank", *path.relative_to(ROOT).parts)) for path in folders)}
     assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"build", "tests"} == set(ROOMS)
 
 

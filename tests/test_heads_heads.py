@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from framebank.heads import HEADS
-from framebank.heads.attention import AttentionBlock, QuickGelu, heads_for, positions_for
-from framebank.heads.conv1d import Conv1d
-from framebank.heads.lstm import Lstm
 from framebank.heads.masking import drop_frames, masked_mean, pack
-from framebank.heads.transformer import Transformer
+from framebank.heads.temporal.attention import AttentionBlock, QuickGelu, heads_for, positions_for
+from framebank.heads.temporal.conv1d import Conv1d
+from framebank.heads.temporal.lstm import Lstm
+from framebank.heads.temporal.transformer import Transformer
 
 RESIDUAL = ("conv1d", "lstm", "transformer")
 ORDERED = ("conv1d", "lstm", "transformer", "transformer-cls")

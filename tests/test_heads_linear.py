@@ -1,6 +1,6 @@
 import torch
 
-from framebank.heads.linear import LinearClassifier
+from framebank.heads.classifiers.linear import LinearClassifier
 
 
 def test_starts_undecided():

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from framebank.heads.losses import cross_entropy, symmetric_kl
+from framebank.heads.losses.kl import cross_entropy, symmetric_kl
 
 
 def logits_of(size, *, seed=0):

@@ -3,9 +3,9 @@ import torch
 import torch.nn.functional as F
 
 from framebank.heads import HEADS
-from framebank.heads.mean import Mean
 from framebank.heads.model import Model, build_model, class_matrix
 from framebank.heads.recipe import Recipe
+from framebank.heads.temporal.mean import Mean
 from framebank.heads.zeroshot import zero_shot_model
 from framebank.tests.heads_world import CLASSES, DIM, prompts_of
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from framebank.heads.text import TextClassifier
+from framebank.heads.classifiers.text import TextClassifier
 
 
 def draw(*shape, seed=0):

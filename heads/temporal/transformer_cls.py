@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from framebank.heads.attention import positions_for
 from framebank.heads.masking import pack
+from framebank.heads.temporal.attention import positions_for
 
 
 class TransformerCls(nn.Module):

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from framebank.heads.attention import AttentionBlock, heads_for, initialise, positions_for
 from framebank.heads.masking import masked_mean, pack
+from framebank.heads.temporal.attention import AttentionBlock, heads_for, initialise, positions_for
 
 
 class Transformer(nn.Module):

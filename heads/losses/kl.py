@@ -23,6 +23,3 @@ def symmetric_kl(logits: Tensor, labels: Tensor) -> Tensor:
 def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of logits (B, C) over all classes against labels (B,)."""
     return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-
-
-LOSSES = ("kl", "ce")

@@ -1,0 +1,3 @@
+"""Losses: from a batch to one number."""
+
+LOSSES = ("kl", "ce")

@@ -1,0 +1,20 @@
+"""Temporal heads, (x (B, T, D), mask (B, T)) -> (B, D): a new one is one file and one row."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from framebank.heads.temporal.conv1d import Conv1d
+from framebank.heads.temporal.lstm import Lstm
+from framebank.heads.temporal.mean import Mean
+from framebank.heads.temporal.transformer import Transformer
+from framebank.heads.temporal.transformer_cls import TransformerCls
+
+# name -> (dim, **options) -> head
+HEADS: dict[str, Callable[..., nn.Module]] = {
+    "mean": Mean,
+    "conv1d": Conv1d,
+    "lstm": Lstm,
+    "transformer": Transformer,
+    "transformer-cls": TransformerCls,
+}
