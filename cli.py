@@ -10,10 +10,11 @@ from framebank.commands.demo import demo
 from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract, prompts
 from framebank.commands.repair import repair, verify
-from framebank.commands.score import evaluate, train, zeroshot
+from framebank.commands.score import evaluate, zeroshot
 from framebank.commands.search import index, label, search
 from framebank.commands.share import merge, rm, show, split
 from framebank.commands.store import store
+from framebank.commands.train import train
 
 # Threads of torch that wait by spinning take the cores from the decoders beside them; read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -83,6 +83,14 @@ def sampling_spec(
     return f"clips:{clips}x{frames or 16}" if clips else f"segments:{frames or 16}"
 
 
+def pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return the keys and values of "key=value" texts; wrong usage where one is none."""
+    for text in texts:
+        if not text.partition("=")[0] or "=" not in text:
+            raise click.UsageError(f"--set is {text!r}; expected key=value, such as lr=1e-3")
+    return {text.partition("=")[0].strip(): text.partition("=")[2].strip() for text in texts}
+
+
 def read_shard(text: str) -> tuple[int, int]:
     """Return the numbers of "2/4"; wrong usage where they are none."""
     number, mark, count = text.partition("/")

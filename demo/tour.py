@@ -123,7 +123,7 @@ class Tour:
 
     def _train(self, name: str, recipe: Recipe) -> Iterator[object]:
         started = time.perf_counter()
-        prompts = PromptBank.read(self.out / "names.h5") if recipe.classifier == "text" else None
+        prompts = PromptBank.read(self.out / "names.h5") if recipe.reads_texts else None
         job = TrainingJob(
             self.store,
             self.store.manifest.split("train"),

@@ -2,6 +2,8 @@
 
 from framebank.heads.classifiers import CLASSIFIERS
 from framebank.heads.losses import LOSSES
+from framebank.heads.scorers import SCORERS
 from framebank.heads.temporal import HEADS
+from framebank.heads.texts import TEXTS
 
-__all__ = ["CLASSIFIERS", "HEADS", "LOSSES"]
+__all__ = ["CLASSIFIERS", "HEADS", "LOSSES", "SCORERS", "TEXTS"]

@@ -4,20 +4,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
-from framebank.store.shard import distinct_mask
+from framebank.store.shard import PATCH_MEAN, distinct_mask
+from framebank.store.video import Video
 
 
 @dataclass(frozen=True)
 class Bank:
     """x (V*G, T, D) float16 as stored, mask (V*G, T) true where a frame is real, target (V,) or -1 where not labelled.
 
-    Each of a video's G groups, its views and clips, is a sequence of its own; those of a video lie together.
+    Each of a video's G groups, its views and clips, is a sequence of its own; those of a video lie together. Where
+    videos may have several of the `num_classes` labels, target is (V, C) float32, 1 for each of them. Layers of an
+    encoder lie beside each other in x, (V*G, T, L, W).
     `num_listed` is how many videos were asked for; those without an embedding are not in the bank.
     """
 
@@ -27,6 +31,7 @@ class Bank:
     target: Tensor
     num_listed: int
     num_groups: int = 1
+    num_classes: int = 0
 
     def __len__(self) -> int:
         return len(self.video_ids)
@@ -40,29 +45,68 @@ class Bank:
         return self.x.device
 
     @property
+    def labels(self) -> Tensor:
+        """How much each class holds of each video, (V, C) float32: 1 for its label, or for each of them."""
+        if self.target.ndim == 2:
+            return self.target
+        return F.one_hot(self.target.clamp(min=0), self.num_classes).float() * (self.target >= 0).unsqueeze(1)
+
+    @property
     def num_bytes(self) -> int:
         """How much memory the embeddings take."""
         return self.x.numel() * self.x.element_size()
 
 
 def load_bank(
-    store: FeatureStore, manifest: Manifest, labels: LabelSet | None, *, device: torch.device, num_frames: int = 0
+    store: FeatureStore,
+    manifest: Manifest,
+    labels: LabelSet | None,
+    *,
+    device: torch.device,
+    num_frames: int = 0,
+    stream: str = "frame",
+    multi_label: bool = False,
 ) -> Bank:
-    """Read the videos of `manifest` that the store holds; DataError when it holds none.
+    """Read the videos of `manifest` that the store holds; DataError when it holds none, or not the stream.
 
     With `num_frames`, that many frames of each group are used (`group_rows`). In a group, a frame that repeats the one
-    before it (a video shorter than the number of frames) is masked out. The bank goes to the device when it fits into
-    half of its free memory, else it stays in the host's.
+    before it (a video shorter than the number of frames) is masked out. The regions of a frame, and the patches of a
+    video, come one after the other as frames do. The bank goes to the device when it fits into half of its free memory,
+    else it stays in the host's.
     """
     present = {video_id: position for position, video_id in enumerate(store.ids)}
     videos = [video for video in manifest.videos if video.video_id in present]
     if not videos:
         raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding")
-    data, indices, ends = store.read_packed()
+    if labels and not multi_label:
+        Manifest(tuple(videos)).require_single_labels()
+    if stream == PATCH_MEAN:
+        means = [store.read_stream(video.video_id, stream) for video in videos]  # V x (G, P, D)
+        num_groups, data = len(means[0]), np.concatenate(means)  # (V*G, P, D)
+        mask = np.ones(data.shape[:2], dtype=bool)
+    else:
+        chosen = np.array([present[video.video_id] for video in videos])
+        num_groups = store[videos[0].video_id].num_groups
+        data, mask = _gather(store, stream, videos, chosen, num_groups=num_groups, num_frames=num_frames)
+    x = torch.from_numpy(data)
+    place = device if _fits(x, device) else torch.device("cpu")
+    return Bank(
+        video_ids=tuple(video.video_id for video in videos),
+        x=x.to(place),
+        mask=torch.from_numpy(mask).to(place),
+        target=_targets(videos, labels, multi_label=multi_label).to(place),
+        num_listed=len(manifest),
+        num_groups=num_groups,
+        num_classes=len(labels) if labels else 0,
+    )
+
+
+def _gather(
+    store: FeatureStore, stream: str, videos: list[Video], chosen: np.ndarray, *, num_groups: int, num_frames: int
+) -> tuple[np.ndarray, np.ndarray]:
+    data, indices, ends = store.read_packed(stream)
     starts = np.concatenate([[0], ends[:-1]])
-    chosen = np.array([present[video.video_id] for video in videos])
     counts = (ends - starts)[chosen]
-    num_groups = store[store.ids[0]].num_groups
     if (counts % num_groups).any():
         odd = int(np.flatnonzero(counts % num_groups)[0])
         raise DataError(
@@ -71,19 +115,20 @@ def load_bank(
         )
     places, real = group_rows(counts, num_groups=num_groups, num_frames=num_frames)
     rows = starts[chosen].repeat(num_groups)[:, None] + places  # (V*G, T)
-    if labels:
-        Manifest(tuple(videos)).require_single_labels()
-    target = [labels.index(video.label) if labels and video.label else -1 for video in videos]
-    x = torch.from_numpy(data[rows])  # (V*G, T, D)
-    place = device if _fits(x, device) else torch.device("cpu")
-    return Bank(
-        video_ids=tuple(video.video_id for video in videos),
-        x=x.to(place),
-        mask=torch.from_numpy(real & distinct_mask(indices[rows])).to(place),
-        target=torch.tensor(target).to(place),
-        num_listed=len(manifest),
-        num_groups=num_groups,
-    )
+    mask = real & distinct_mask(indices[rows])
+    if stream != "regions":
+        return data[rows], mask  # (V*G, T, ...)
+    tokens = data[rows]  # (V*G, T, R, D)
+    return tokens.reshape(len(rows), -1, tokens.shape[-1]), mask.repeat(tokens.shape[2], axis=1)  # (V*G, T*R, D)
+
+
+def _targets(videos: list[Video], labels: LabelSet | None, *, multi_label: bool) -> Tensor:
+    if not multi_label or not labels:
+        return torch.tensor([labels.index(video.label) if labels and video.label else -1 for video in videos])
+    target = torch.zeros(len(videos), len(labels))
+    for row, video in zip(target, videos, strict=True):
+        row[[labels.index(name) for name in video.labels]] = 1
+    return target
 
 
 def group_rows(counts: np.ndarray, *, num_groups: int, num_frames: int = 0) -> tuple[np.ndarray, np.ndarray]:

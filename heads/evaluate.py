@@ -11,6 +11,7 @@ from framebank.heads.metrics import measure
 from framebank.heads.model import Model
 from framebank.heads.predict import Predictions, predict
 from framebank.heads.protocol import made_by
+from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.zeroshot import zero_shot_model
 from framebank.store.features import FeatureStore
@@ -36,7 +37,7 @@ def evaluate_run(
         manifest,
         where=folder,
         device=device,
-        num_frames=run.recipe.frames,
+        recipe=run.recipe,
     )
     facts = made_by(
         spec=store.spec,
@@ -76,9 +77,9 @@ def evaluate_zero_shot(
         model = run.with_prompts(prompts, where=folder, scoring=scoring).model
     else:
         model = zero_shot_model(prompts, scoring=scoring)
-    num_frames = run.recipe.frames if run else 0
+    recipe = run.recipe if run else None
     predictions, bank = _score(
-        model, prompts.labels, store, manifest, where="the set of classes", device=device, num_frames=num_frames
+        model, prompts.labels, store, manifest, where="the set of classes", device=device, recipe=recipe
     )
     facts = made_by(
         spec=store.spec,
@@ -86,7 +87,8 @@ def evaluate_zero_shot(
         split=split,
         prompts=prompts,
         scoring=scoring,
-        frames=num_frames,
+        frames=recipe.frames if recipe else 0,
+        head_mix=recipe.head_mix if recipe else 0.0,
         head=run.recipe.head if run else "mean",
         run=str(folder) if folder else None,
         run_hash=run.weights_hash if run else None,
@@ -103,10 +105,18 @@ def _score(
     *,
     where: object,
     device: torch.device,
-    num_frames: int,
+    recipe: Recipe | None,
 ) -> tuple[Predictions, Bank]:
     labels.require_covers(manifest.labels, mine=where, theirs=store.path)
-    bank = load_bank(store, manifest, labels, device=device, num_frames=num_frames)
+    bank = load_bank(
+        store,
+        manifest,
+        labels,
+        device=device,
+        num_frames=recipe.frames if recipe else 0,
+        stream=recipe.stream if recipe else "frame",
+        multi_label=recipe.is_multi_label if recipe else False,
+    )
     return predict(model, bank, labels=labels.names, device=device), bank
 
 

@@ -1,5 +1,6 @@
 """TrainingJob: from a store and a recipe to a run."""
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,7 +9,10 @@ from pathlib import Path
 import torch
 
 from framebank.heads.bank import Bank, load_bank
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers import Fitted
 from framebank.heads.model import build_model
+from framebank.heads.predict import pool_bank
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.train import Epoch, fit
@@ -45,35 +49,63 @@ class TrainingJob:
         self.recipe = recipe
         self.prompts = prompts
         self.device = device
+        several = recipe.is_multi_label
         train, val = _draw(store, manifest, recipe, val_split=val_split)
         self.labels = prompts.labels if prompts else labels or LabelSet(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
         _require_videos(self.labels, train)
-        self.train = load_bank(store, train, self.labels, device=device, num_frames=recipe.frames)
+        # With jitter, training draws among all frames; whatever is measured sees the centres.
+        frames = 0 if recipe.jitter else recipe.frames
+        load = functools.partial(load_bank, store, stream=recipe.stream, multi_label=several, device=device)
+        self.train = load(train, self.labels, num_frames=frames)
         self.val: Bank | None = None
         if val:
             self.labels.require_covers(val.labels, mine="the set of classes", theirs="the validation videos")
-            self.val = load_bank(store, val, self.labels, device=device, num_frames=recipe.frames)
-        self.model = build_model(recipe, dim=store.spec.dim, num_classes=len(self.labels), prompts=prompts)
+            self.val = load(val, self.labels, num_frames=recipe.frames)
+        self.in_shape = tuple(self.train.x.shape[2:])
+        self.in_shape = () if self.in_shape == (store.spec.dim,) else self.in_shape
+        if prompts and len(self.in_shape) == 1:
+            raise DataError(
+                f"{store.path}: the stream {recipe.stream!r} is {self.in_shape[0]} wide and the texts are "
+                f"{store.spec.dim}; expected a classifier that reads no texts, such as linear"
+            )
+        self.texts = ClassTexts.of(prompts, scoring=recipe.scoring) if prompts else None
+        dim, count = store.spec.dim, len(self.labels)
+        self.model = build_model(recipe, dim=dim, num_classes=count, texts=self.texts, in_shape=self.in_shape)
+        self._fit_classifier()
+
+    def _fit_classifier(self) -> None:
+        """Let a classifier that learns without steps see the training videos; it has all it needs without an epoch."""
+        classifier = self.model.classifier
+        learned = any(parameter.requires_grad for parameter in self.model.parameters())
+        if isinstance(classifier, Fitted):
+            pooled = pool_bank(self.model, self.train, device=self.device)
+            val = (pool_bank(self.model, self.val, device=self.device), self.val.target.cpu()) if self.val else None
+            classifier.fit(pooled, self.train.target.cpu(), val=val)
+        elif not learned and self.recipe.epochs:
+            raise DataError(
+                f"{self.recipe.head} + {self.recipe.classifier} has nothing to learn; expected another head or "
+                "classifier, or epochs = 0"
+            )
 
     def epochs(self) -> Iterator[Epoch]:
         """Train, yielding each epoch."""
-        return fit(self.model, self.recipe, self.train, val=self.val, prompts=self.prompts, device=self.device)
+        return fit(self.model, self.recipe, self.train, val=self.val, texts=self.texts, device=self.device)
 
     def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
         """Write the run into `folder` and return it."""
         require_new_folder(folder, what="run")
-        best = max((epoch.val_top1 for epoch in log), default=math.nan)
+        best = max((epoch.val_score for epoch in log), default=math.nan)
         trained_on = {
             "train_videos": len(self.train),
             "val_videos": len(self.val) if self.val else 0,
-            "val_top1": None if math.isnan(best) else best,
+            "val_score": None if math.isnan(best) else best,
             "classes": len(self.labels),
             "texts": self.prompts.kind if self.prompts else None,
             "templates": list(self.prompts.templates) if self.prompts else None,
         }
         where = str(self.store.path.absolute())
-        run = Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on)
+        run = Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape)
         run.write(folder, log=log)
         return run
 
@@ -100,9 +132,10 @@ def _require_videos(labels: LabelSet, train: Manifest) -> None:
 def _draw(
     store: FeatureStore, manifest: Manifest, recipe: Recipe, *, val_split: str | None
 ) -> tuple[Manifest, Manifest | None]:
-    train, val = _embedded(store, manifest), Manifest(())
+    several = recipe.is_multi_label
+    train, val = _embedded(store, manifest, multi_label=several), Manifest(())
     if val_split or (not recipe.shots and "val" in store.manifest.split_sizes):
-        val = _embedded(store, store.manifest.split(val_split or "val"))
+        val = _embedded(store, store.manifest.split(val_split or "val"), multi_label=several)
         seen = {video.video_id for video in val.videos}
         train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
         if not train.videos:
@@ -116,10 +149,11 @@ def _draw(
     return train, val if val.videos else None
 
 
-def _embedded(store: FeatureStore, manifest: Manifest) -> Manifest:
+def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:
     """The labelled videos that have an embedding."""
     found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
     if not found.videos:
         raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding and a label")
-    found.require_single_labels()
+    if not multi_label:
+        found.require_single_labels()
     return found

@@ -3,8 +3,14 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+from torch import Tensor
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_confusion_matrix,
+    multilabel_average_precision,
+)
 
 from framebank.heads.predict import Predictions
 from framebank.store.errors import DataError
@@ -14,8 +20,12 @@ def measure(predictions: Predictions) -> dict[str, Any]:
     """Return top1, top5, mean_class_accuracy (fractions), the 95 % interval of top1, and the confusion matrix (C, C).
 
     Rows of the confusion matrix are the true classes. The mean class accuracy is over the classes that occur; top5 with
-    fewer than five classes is over all of them. DataError when no video has a label.
+    fewer than five classes is over all of them. Where videos may have several labels, map is the mean average precision
+    over the classes that occur, as Charades' own test has it, and average_precision that of each class, or None.
+    DataError when no video has a label.
     """
+    if predictions.targets.ndim == 2:
+        return _measure_several(predictions)
     labelled = predictions.targets >= 0
     if not labelled.any():
         raise DataError("none of the videos has a label to be measured against")
@@ -34,6 +44,37 @@ def measure(predictions: Predictions) -> dict[str, Any]:
         "labels": list(predictions.labels),
         "confusion": confusion.tolist(),
     }
+
+
+def score_targets(logits: Tensor, target: Tensor) -> float:
+    """Return the top-1 of logits (V, C) for target (V,), or their mean average precision for several labels (V, C)."""
+    if target.ndim == 2:
+        return _mean_precision(_precisions(logits, target))
+    return float((logits.argmax(1) == target).float().mean())
+
+
+def _measure_several(predictions: Predictions) -> dict[str, Any]:
+    labelled = predictions.targets.any(1)
+    if not labelled.any():
+        raise DataError("none of the videos has a label to be measured against")
+    scores = torch.from_numpy(predictions.scores[labelled])
+    each = _precisions(scores, torch.from_numpy(predictions.targets[labelled]))
+    return {
+        "map": _mean_precision(each),
+        "videos_evaluated": int(labelled.sum()),
+        "labels": list(predictions.labels),
+        "average_precision": [None if np.isnan(value) else value for value in each.tolist()],
+    }
+
+
+def _precisions(scores: Tensor, targets: Tensor) -> Tensor:
+    """The average precision of each class (C,), NaN of one that no video has."""
+    precisions: Tensor = multilabel_average_precision(scores, targets.long(), targets.shape[1], average="none")
+    return precisions.where(targets.any(0), torch.nan)
+
+
+def _mean_precision(each: Tensor) -> float:
+    return float(each.nanmean())
 
 
 def wilson_interval(hits: int, total: int) -> tuple[float, float]:

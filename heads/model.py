@@ -1,54 +1,83 @@
-"""Model: a head and a classifier, the default cross-modal scorer; how one is built from a recipe."""
+"""Model: a head, then a classifier or a scorer; how one is built from a recipe."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads import CLASSIFIERS, HEADS
+from framebank.heads import CLASSIFIERS, HEADS, SCORERS, TEXTS
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.masking import masked_mean
 from framebank.heads.randomness import drawn_from
 from framebank.heads.recipe import Recipe
-from framebank.store.prompts import PromptBank
+
+SCORER_TYPES = tuple(scorer for scorer in SCORERS.values() if isinstance(scorer, type))
 
 
 class Model(nn.Module):
     """Frames to class scores: unit frames (where `frame_norm`), head, classifier.
 
     Frames are stored un-normalised. Made unit before the head, as here by default, each frame counts the same in a mean
-    whatever its norm; ActionCLIP pools them as they are.
+    whatever its norm; ActionCLIP pools them as they are. `head_mix` is the share of the frames' plain mean in the
+    pooled embedding, both made unit: what a head learned from few classes is held to what CLIP knew of all of them
+    (Open-VCLIP's interpolation, arXiv 2302.00624, of outputs rather than weights).
     """
 
-    def __init__(self, head: nn.Module, classifier: nn.Module, *, frame_norm: bool = True) -> None:
+    def __init__(
+        self, head: nn.Module, classifier: nn.Module, *, frame_norm: bool = True, head_mix: float = 0.0
+    ) -> None:
         super().__init__()
         self.head = head
         self.classifier = classifier
         self.frame_norm = frame_norm
+        self.head_mix = head_mix
+        self.reads_frames = isinstance(classifier, SCORER_TYPES)
 
-    def embed(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Pool frames x (B, T, D) of any float type, mask (B, T) true where real -> (B, D) float32."""
+    def frames(self, x: Tensor) -> Tensor:
+        """Return what the head sees of stored frames x (B, T, D) of any float type: float32, unit where wanted."""
         x = x.float()
-        pooled: Tensor = self.head(F.normalize(x, dim=-1) if self.frame_norm else x, mask)
-        return pooled
+        return F.normalize(x, dim=-1) if self.frame_norm else x
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Score frames x (B, T, D), mask (B, T) true where real -> logits (B, C)."""
-        logits: Tensor = self.classifier(self.embed(x, mask))
+    def pool(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Pool what `frames` gave, (B, T, D), mask (B, T) true where real -> (B, D)."""
+        pooled: Tensor = self.head(frames, mask)
+        if not self.head_mix:
+            return pooled
+        mean = F.normalize(masked_mean(frames, mask), dim=-1)
+        return F.normalize(pooled, dim=-1).lerp(mean, self.head_mix)
+
+    def score(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
+        """Score frames (B, T, D) and what was pooled from them (B, D) -> logits (B, C)."""
+        logits: Tensor = self.classifier(frames, mask, pooled) if self.reads_frames else self.classifier(pooled)
         return logits
 
+    def embed(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pool stored frames x (B, T, D) of any float type, mask (B, T) true where real -> (B, D) float32."""
+        return self.pool(self.frames(x), mask)
 
-def class_matrix(prompts: PromptBank, *, scoring: str) -> Tensor:
-    """Return what a TextClassifier scores with: (P, C, D) for probabilities, (C, D) for embeddings."""
-    return torch.from_numpy(prompts.per_template() if scoring == "probabilities" else prompts.class_embeddings())
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Score stored frames x (B, T, D), mask (B, T) true where real -> logits (B, C)."""
+        frames = self.frames(x)
+        return self.score(frames, mask, self.pool(frames, mask))
 
 
-def build_model(recipe: Recipe, *, dim: int, num_classes: int, prompts: PromptBank | None) -> Model:
-    """Build what a recipe describes, drawn from its seed; the text classifier needs the prompts of its classes."""
+def build_model(
+    recipe: Recipe, *, dim: int, num_classes: int, texts: ClassTexts | None, in_shape: tuple[int, ...] = ()
+) -> Model:
+    """Build what a recipe describes, drawn from its seed.
+
+    `dim` is the width of the embeddings, and `in_shape` the shape of one frame of the recipe's stream where it is not
+    that: another width, which the head then gives, or several layers, which it brings to `dim`. ValueError where the
+    classifier reads texts and there are none.
+    """
+    shape = {"in_shape": in_shape} if len(in_shape) > 1 else {}
+    dim = in_shape[0] if len(in_shape) == 1 else dim
     with drawn_from(recipe.seed, device=torch.device("cpu")):
-        head = HEADS[recipe.head](dim)
-        if recipe.classifier == "text":
-            if prompts is None:
-                raise ValueError("the text classifier needs prompts")
-            matrix = class_matrix(prompts, scoring=recipe.scoring)
-            classifier = CLASSIFIERS["text"](matrix, logit_scale=prompts.logit_scale)
-        else:
-            classifier = CLASSIFIERS[recipe.classifier](dim, num_classes)
-    return Model(head, classifier, frame_norm=recipe.frame_norm)
+        head = HEADS[recipe.head](dim, **shape, **recipe.head_options)
+        build = {**CLASSIFIERS, **SCORERS}[recipe.classifier]
+        if texts is None and recipe.reads_texts:
+            raise ValueError(f"the classifier {recipe.classifier!r} needs the texts of the classes")
+        options = dict(recipe.classifier_options)
+        if recipe.text != "fixed":
+            options["text"] = TEXTS[recipe.text](dim, num_classes, **recipe.text_options)
+        classifier = build(dim, num_classes, texts, **options)
+    return Model(head, classifier, frame_norm=recipe.frame_norm, head_mix=recipe.head_mix)

@@ -26,12 +26,14 @@ def index_store(
     """
     if run:
         run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
+        run.require_frames(run_path)
     model = run.model.to(device) if run else _mean(store.spec.dim)
     bank = load_bank(store, manifest, None, device=device, num_frames=run.recipe.frames if run else 0)
     video_of = {video.video_id: video for video in manifest.videos}
     made_by = {
         "head": run.recipe.head if run else "mean",
         "classifier": run.recipe.classifier if run else "text",
+        "in_text_space": run.recipe.reads_texts if run else True,
         "run": str(run_path.absolute()) if run_path else None,
         "run_hash": run.weights_hash if run else None,
         "store": str(store.path.absolute()),
@@ -66,7 +68,7 @@ def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
 
 def require_text_space(index: Index) -> None:
     """Refuse a text query where the index's vectors are not in the space of texts: DataError."""
-    if index.made_by["classifier"] != "text":
+    if not index.made_by.get("in_text_space", index.made_by["classifier"] == "text"):
         raise DataError(
             f"the index was pooled by the run {index.made_by['run']}, whose classifier is "
             f"{index.made_by['classifier']!r}: its vectors cannot be compared with texts"

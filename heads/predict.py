@@ -16,7 +16,10 @@ from framebank.store.files import replacing
 
 @dataclass(frozen=True)
 class Predictions:
-    """video_ids (V,), scores (V, C) that sum to one, targets (V,) or -1 where not labelled, labels (C,)."""
+    """video_ids (V,), scores (V, C) that sum to one, targets (V,) or -1 where not labelled, labels (C,).
+
+    Where videos may have several labels, each score is the probability of one label, and targets is (V, C), 0 or 1.
+    """
 
     video_ids: tuple[str, ...]
     scores: np.ndarray
@@ -26,7 +29,7 @@ class Predictions:
     def __post_init__(self) -> None:
         """Check that the four agree."""
         expected = (len(self.video_ids), len(self.labels))
-        if self.scores.shape != expected or self.targets.shape != expected[:1]:
+        if self.scores.shape != expected or self.targets.shape not in (expected[:1], expected):
             raise ValueError(f"scores {self.scores.shape} and targets {self.targets.shape}, expected {expected}")
 
     def write(self, path: Path) -> None:
@@ -45,17 +48,20 @@ class Predictions:
 def predict_logits(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> Tensor:
     """Score a whole bank -> logits (V, C) on the CPU.
 
-    Of a video with several views or clips, the softmax of each is averaged (multi-view testing, arXiv 1711.07971).
+    Of a video with several views or clips, the probabilities of each are averaged (multi-view testing, arXiv
+    1711.07971).
     """
     batches = zip(bank.x.split(batch_size), bank.mask.split(batch_size), strict=True)
     logits = torch.cat([model(x.to(device), mask.to(device)).cpu() for x, mask in batches])  # (V*G, C)
-    return mean_over_groups(logits, bank.num_groups)
+    return mean_over_groups(logits, bank.num_groups, multi_label=bank.target.ndim == 2)
 
 
-def mean_over_groups(logits: Tensor, num_groups: int) -> Tensor:
-    """Return logits whose softmax is the mean of the groups' softmax: (V*G, C) -> (V, C)."""
+def mean_over_groups(logits: Tensor, num_groups: int, *, multi_label: bool = False) -> Tensor:
+    """Return logits whose softmax, or sigmoid, is the mean of the groups': (V*G, C) -> (V, C)."""
     if num_groups == 1:
         return logits
+    if multi_label:
+        return logits.reshape(-1, num_groups, logits.shape[-1]).sigmoid().mean(1).logit(eps=1e-7)
     each = logits.reshape(-1, num_groups, logits.shape[-1]).log_softmax(-1)  # (V, G, C)
     return each.logsumexp(1) - math.log(num_groups)
 
@@ -67,16 +73,27 @@ def pool_groups(pooled: Tensor, num_groups: int) -> Tensor:
     return F.normalize(pooled, dim=-1).reshape(-1, num_groups, pooled.shape[-1]).mean(1)
 
 
-@torch.inference_mode()
-def embed_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> np.ndarray:
-    """Pool a whole bank -> (V, D) float32."""
+@torch.no_grad()
+def pool_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> Tensor:
+    """Pool each view and clip of a whole bank -> (V, G, D) float32 on the CPU, with the model as it is at test."""
+    was_training = model.training
+    model.to(device).eval()
     batches = zip(bank.x.split(batch_size), bank.mask.split(batch_size), strict=True)
     pooled = torch.cat([model.embed(x.to(device), mask.to(device)).cpu() for x, mask in batches])  # (V*G, D)
+    model.train(was_training)
+    return pooled.reshape(-1, bank.num_groups, pooled.shape[-1])  # (V, G, D)
+
+
+def embed_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> np.ndarray:
+    """Pool a whole bank -> (V, D) float32."""
+    pooled = pool_bank(model, bank, device=device, batch_size=batch_size).flatten(0, 1)  # (V*G, D)
     return np.asarray(pool_groups(pooled, bank.num_groups).numpy())
 
 
 def predict(model: Model, bank: Bank, *, labels: tuple[str, ...], device: torch.device) -> Predictions:
     """Score a whole bank with a model that is not being trained."""
     model.to(device).eval()
-    scores = predict_logits(model, bank, device=device).softmax(1)
+    logits = predict_logits(model, bank, device=device)
+    # Several labels are judged one by one, so that each has a probability of its own.
+    scores = logits.sigmoid() if bank.target.ndim == 2 else logits.softmax(1)
     return Predictions(bank.video_ids, scores.numpy(), bank.target.cpu().numpy(), labels)

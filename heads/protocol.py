@@ -27,7 +27,7 @@ def made_by(
     facts: dict[str, Any] = {
         **{name: value for name, value in spec.to_dict().items() if name != "schema_version"},
         "split": split,
-        "videos_evaluated": int((bank.target >= 0).sum()),
+        "videos_evaluated": int(bank.labels.any(1).sum()) if bank.num_classes else 0,
         "videos_listed": bank.num_listed,
         "videos_hash": _hash(sorted(zip(bank.video_ids, bank.target.tolist(), strict=True))),
         "framebank": __version__,

@@ -1,20 +1,25 @@
 """Recipe: one training, reproducible; written beside what it made."""
 
 import difflib
+import inspect
 import json
 import math
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from framebank.heads import CLASSIFIERS, HEADS
-from framebank.heads.losses import LOSSES
+from framebank.heads import CLASSIFIERS, HEADS, LOSSES, SCORERS, TEXTS
+from framebank.heads.objective import read_losses
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
 
 SCORINGS = ("probabilities", "embeddings")
 VIEWS = ("random", "all", "first")
+SAMPLERS = ("shuffle", "balanced")
+RECIPES = Path(__file__).parent / "recipes"
+KINDS: dict[type, str] = {tuple: "a list", dict: "a table"}
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,13 @@ class Recipe:
     """What is trained, and how."""
 
     head: str = "transformer"
+    head_options: dict[str, Any] = field(default_factory=dict)
     classifier: str = "text"
-    loss: str = "kl"
+    classifier_options: dict[str, Any] = field(default_factory=dict)
+    text: str = "fixed"  # what is learned of the class embeddings
+    text_options: dict[str, Any] = field(default_factory=dict)
+    loss: str = "kl"  # or a sum, "ce + 0.5 froster"
+    stream: str = "frame"  # what of a frame the head sees
 
     # The texts of the classes, and whether their probabilities (ActionCLIP) or their embeddings (CLIP) are averaged.
     templates: tuple[str, ...] = ()
@@ -34,10 +44,12 @@ class Recipe:
     shots: int = 0
     val_fraction: float = 0.1
     frame_norm: bool = True
+    head_mix: float = 0.0  # the share of the frames' plain mean in what the head gives
 
     # Where the store holds several views and clips of a video: one drawn for each epoch, all of them, or the first.
     views: str = "random"
     frames: int = 0  # how many of each of them are used, evenly spread, wherever the run is; 0 is all
+    jitter: bool = False  # in training, any frame of each of these segments rather than its centre
 
     epochs: int = 50
     batch_size: int = 64
@@ -46,34 +58,85 @@ class Recipe:
     warmup: float = 0.1
     label_smoothing: float = 0.0
     frame_dropout: float = 0.0  # the chance that a frame is left out of a training step
+    mixup: float = 0.0  # how alike the shares of two mixed videos are: Beta(mixup, mixup); 0 mixes none
+    sampler: str = "shuffle"  # every video once an epoch, or as many of each class
+    logit_adjustment: float = 0.0  # how much of log(class frequency) is added to the logits in training
+    average: float = 0.0  # the share of the epochs, from the last, whose weights are averaged
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check each field, and the two pairs that must agree."""
-        for field in fields(self):
-            _require_kind(field.name, getattr(self, field.name), type(field.default))
+        for each in fields(self):
+            _require_kind(each.name, getattr(self, each.name), _kind_of(each))
         _require_among("head", self.head, tuple(HEADS))
-        _require_among("classifier", self.classifier, tuple(CLASSIFIERS))
-        _require_among("loss", self.loss, LOSSES)
+        _require_among("classifier", self.classifier, (*CLASSIFIERS, *SCORERS))
         _require_among("scoring", self.scoring, SCORINGS)
         _require_among("views", self.views, VIEWS)
-        if self.loss == "kl" and self.classifier != "text":
+        _require_among("sampler", self.sampler, SAMPLERS)
+        _require_options("head", self.head, HEADS[self.head], self.head_options)
+        classifier = {**CLASSIFIERS, **SCORERS}[self.classifier]
+        _require_options("classifier", self.classifier, classifier, self.classifier_options)
+        _require_among("text", self.text, tuple(TEXTS))
+        _require_options("text", self.text, TEXTS[self.text], self.text_options)
+        if self.text != "fixed" and self.classifier != "text":
             raise DataError(
-                f"the loss 'kl' matches videos with texts; the classifier {self.classifier!r} has none: use ce"
+                f"text = {self.text!r} learns class embeddings; the classifier {self.classifier!r} has none to learn"
             )
-        for name in ("epochs", "batch_size", "lr"):
+        losses = read_losses(self.loss)
+        needy = next((name for name in losses if LOSSES[name].reads_texts), "")
+        if needy and not self.reads_texts:
+            raise DataError(
+                f"the loss {needy!r} matches videos with texts; the classifier {self.classifier!r} has none: use ce"
+            )
+        if len({LOSSES[name].multi_label for name in losses if LOSSES[name].multi_label is not None}) > 1:
+            raise DataError(f"the loss {self.loss!r} adds losses of one label for each video to losses of several")
+        for name in ("batch_size", "lr"):
             if not 0 < getattr(self, name) < math.inf:
                 raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
-        for name in ("weight_decay", "seed"):
+        for name in ("epochs", "weight_decay", "seed", "mixup", "logit_adjustment"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more")
         for name in ("val_fraction", "warmup", "frame_dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"{name} is {getattr(self, name)}; expected at least 0 and less than 1")
+        for name in ("head_mix", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DataError(f"{name} is {getattr(self, name)}; expected 0 to 1")
         if self.frames < 0:
             raise DataError(f"frames is {self.frames}; expected 0, for all that are stored, or more")
+        if self.jitter and not self.frames:
+            raise DataError("jitter draws within segments; say how many with frames, such as 8")
         if self.shots < 0:
             raise DataError(f"shots is {self.shots}; expected 0, for every video, or more")
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether the classifier scores with the texts of the classes."""
+        return bool({**CLASSIFIERS, **SCORERS}[self.classifier].reads_texts)  # type: ignore[attr-defined]
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a video may have several labels."""
+        return any(LOSSES[name].multi_label for name in read_losses(self.loss))
+
+    @classmethod
+    def from_choices(cls, choices: dict[str, Any], *, settings: dict[str, str]) -> "Recipe":
+        """Build a recipe of some fields and --set's; the loss is kl, or ce where the classifier reads no texts.
+
+        DataError as `with_settings`.
+        """
+        chosen = settings.get("classifier", choices.get("classifier", cls.classifier))
+        known = {**CLASSIFIERS, **SCORERS}
+        if "loss" not in choices and chosen in known and not known[chosen].reads_texts:  # type: ignore[attr-defined]
+            choices = {**choices, "loss": "ce"}
+        return cls.from_dict(_with_settings(choices, settings), where="the recipe")
+
+    def with_settings(self, settings: dict[str, str]) -> "Recipe":
+        """Return the recipe with some keys set, each value as TOML or a bare word; "head.num_layers" reaches an option.
+
+        DataError as `from_dict`.
+        """
+        return Recipe.from_dict(_with_settings(self.to_dict(), settings), where="--set")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name."""
@@ -107,10 +170,56 @@ class Recipe:
             raise DataError(f"{where}: {error}") from error
 
 
+def read_recipe(name: str) -> Recipe:
+    """Return a recipe of heads/recipes by its name, or of a .toml file; DataError where there is none of them."""
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if not path.is_file():
+        raise DataError(f"no recipe is named {name!r}; there are {', '.join(recipe_names())}, or give a .toml file")
+    return Recipe.read(path)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the published recipes."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str, Any]:
+    found = dict(values)
+    for key, text in settings.items():
+        name, dot, option = key.partition(".")
+        if dot:
+            found[f"{name}_options"] = {**found.get(f"{name}_options", {}), option: _read_value(text)}
+        else:
+            found[key] = _read_value(text)
+    return found
+
+
+def _kind_of(each: "Field[Any]") -> type:
+    return dict if each.default is MISSING else type(each.default)
+
+
+def _require_options(what: str, name: str, build: Callable[..., Any], options: dict[str, Any]) -> None:
+    known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1, cutoff=0)
+            raise DataError(
+                f"the {what} {name!r} has no option {option!r}; "
+                + (f"the nearest is {near[0]!r}" if near else "it has none")
+            )
+
+
+def _read_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
 def _require_kind(name: str, value: object, kind: type) -> None:
     fits = isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool))
     if not fits:
-        raise DataError(f"{name} is {value!r}; expected {'a list' if kind is tuple else kind.__name__}")
+        raise DataError(f"{name} is {value!r}; expected {KINDS.get(kind, kind.__name__)}")
 
 
 def _require_among(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -123,6 +232,8 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)  # TOML's strings escape as JSON's do
     return repr(value)

@@ -1,5 +1,6 @@
 """Run: a folder that holds one training: recipe, weights, log, and what it was measured to be worth."""
 
+import copy
 import csv
 import io
 import json
@@ -11,12 +12,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
-from framebank.heads import CLASSIFIERS, HEADS
-from framebank.heads.classifiers.text import TextClassifier
-from framebank.heads.model import Model, class_matrix
-from framebank.heads.randomness import drawn_from
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.model import Model, build_model
 from framebank.heads.recipe import Recipe
 from framebank.heads.train import Epoch
 from framebank.store.digest import digest
@@ -34,6 +33,7 @@ class Run:
     """One training: opens without being told what it is.
 
     `store` is where the features it was trained on lay; `trained_on` counts the videos and names the split.
+    `in_shape` is the shape of one frame where the recipe's stream is not the embeddings themselves.
     """
 
     recipe: Recipe
@@ -42,6 +42,12 @@ class Run:
     model: Model
     store: str
     trained_on: dict[str, Any]
+    in_shape: tuple[int, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """The width of what the head gives: that of the embeddings, or of the stream that the recipe names."""
+        return self.in_shape[-1] if len(self.in_shape) == 1 else self.spec.dim
 
     @property
     def weights_hash(self) -> str:
@@ -75,6 +81,8 @@ class Run:
             "labels": self.labels,
             "store": self.store,
             "trained_on": self.trained_on,
+            "width": self.width,
+            "in_shape": self.in_shape,
         }
         weights = {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}
         with replacing(folder / "checkpoint.safetensors") as part:
@@ -93,24 +101,34 @@ class Run:
             recipe = Recipe.from_dict(about["recipe"], where=path)
             spec = FeatureSpec.from_dict(about["spec"], where=path)
             labels = tuple(about["labels"])
-            model = _rebuild(recipe, weights, dim=spec.dim, num_classes=len(labels))
-            return cls(recipe, spec, labels, model, about["store"], about["trained_on"])
-        except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
+            in_shape = tuple(about.get("in_shape", ()))
+            model = _rebuild(recipe, weights, dim=spec.dim, num_classes=len(labels), in_shape=in_shape)
+            return cls(recipe, spec, labels, model, about["store"], about["trained_on"], in_shape)
+        except (SafetensorError, OSError, KeyError, AttributeError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: is not a checkpoint of framebank ({reason})") from error
 
     def with_prompts(self, prompts: PromptBank, *, where: object, scoring: str | None = None) -> "Run":
-        """Return the same head scoring with other class embeddings; DataError where the classifier is not of texts."""
-        if not isinstance(self.model.classifier, TextClassifier):
+        """Return the run scoring with other class embeddings; DataError where the classifier is bound to its own."""
+        if not self.recipe.reads_texts:
             raise DataError(
                 f"{where}: the run's classifier is {self.recipe.classifier!r} and knows no classes but its "
                 f"{len(self.labels)}; other classes or texts need a run with --classifier text"
             )
         self.spec.require_same_encoder(prompts.encoder, mine="the run", theirs=where)
-        scale = float(self.model.classifier.logit_scale.detach())
-        matrix = class_matrix(prompts, scoring=scoring or self.recipe.scoring)
-        model = Model(self.model.head, TextClassifier(matrix, logit_scale=scale), frame_norm=self.recipe.frame_norm)
-        return Run(self.recipe, self.spec, prompts.labels.names, model.eval(), self.store, self.trained_on)
+        model = copy.deepcopy(self.model)
+        try:
+            model.classifier.set_texts(ClassTexts.of(prompts, scoring=scoring or self.recipe.scoring))  # type: ignore[operator]
+        except ValueError as error:
+            raise DataError(f"{where}: {error}") from error
+        return replace(self, labels=prompts.labels.names, model=model.eval())
+
+    def require_frames(self, where: object) -> None:
+        """Refuse a run that reads another stream than the frames' embeddings: DataError."""
+        if self.recipe.stream != "frame":
+            raise DataError(
+                f"{where}: the run reads the stream {self.recipe.stream!r}; expected one trained on the stream 'frame'"
+            )
 
     def with_same_classes(self, prompts: PromptBank, *, where: object) -> "Run":
         """Return the run scoring with other texts of its own classes; DataError where the classes differ."""
@@ -120,12 +138,18 @@ class Run:
         return replace(self.with_prompts(prompts.select(self.labels), where=where), trained_on=trained_on)
 
 
-def _rebuild(recipe: Recipe, weights: dict[str, torch.Tensor], *, dim: int, num_classes: int) -> Model:
-    with drawn_from(recipe.seed, device=torch.device("cpu")):  # to be overwritten
-        if recipe.classifier == "text":
-            classifier: nn.Module = TextClassifier(weights["classifier.embeddings"])
-        else:
-            classifier = CLASSIFIERS[recipe.classifier](dim, num_classes)
-        model = Model(HEADS[recipe.head](dim), classifier, frame_norm=recipe.frame_norm)
+def _rebuild(
+    recipe: Recipe, weights: dict[str, Tensor], *, dim: int, num_classes: int, in_shape: tuple[int, ...]
+) -> Model:
+    texts = ClassTexts.blank(num_classes, dim) if recipe.reads_texts else None
+    model = build_model(recipe, dim=dim, num_classes=num_classes, texts=texts, in_shape=in_shape)
+    # What a classifier keeps of its texts or its training videos is as long as they were many.
+    for name, value in weights.items():
+        owner, _, leaf = name.rpartition(".")
+        module = model.get_submodule(owner)
+        if owner.startswith("classifier") and leaf in module._buffers:
+            module._buffers[leaf] = torch.empty_like(value)
+        elif owner.startswith("classifier") and leaf in module._parameters:
+            module._parameters[leaf] = nn.Parameter(torch.empty_like(value))
     model.load_state_dict(weights)
     return model.eval()

@@ -1,7 +1,8 @@
 """Zero-shot: recognising classes by their texts alone."""
 
+from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.text import TextClassifier
-from framebank.heads.model import Model, class_matrix
+from framebank.heads.model import Model
 from framebank.heads.temporal.mean import Mean
 from framebank.store.prompts import PromptBank
 
@@ -13,6 +14,6 @@ def zero_shot_model(prompts: PromptBank, *, scoring: str, frame_norm: bool = Tru
     "embeddings", the softmax over mean unit embeddings (CLIP's, arXiv 2103.00020). The logit scale is the encoder's;
     ActionCLIP's test takes 100, which is also that of OpenAI's encoders.
     """
-    matrix = class_matrix(prompts, scoring=scoring)
-    classifier = TextClassifier(matrix, logit_scale=prompts.logit_scale)
-    return Model(Mean(prompts.encoder.dim), classifier, frame_norm=frame_norm).eval()
+    dim = prompts.encoder.dim
+    classifier = TextClassifier(dim, len(prompts.labels), ClassTexts.of(prompts, scoring=scoring))
+    return Model(Mean(dim), classifier, frame_norm=frame_norm).eval()

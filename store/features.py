@@ -125,15 +125,23 @@ class FeatureStore(Mapping[str, Embeddings]):
         """The videos that gave no embedding, with the reason."""
         return Ledger(self.path / "failed.csv").read()
 
-    def read_packed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return everything in one read: data (R, D), frame indices (R,), end rows (V,), in the order of `ids`."""
+    def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return everything in one read: data (R, ...) of a stream of rows, frame indices (R,), end rows (V,).
+
+        The order is that of `ids`. DataError naming the streams there are where the store has no such one of rows.
+        """
+        if stream not in self.spec.stream_names - {PATCH_MEAN}:
+            raise DataError(
+                f"{self.path}: has no stream {stream!r}; it has {', '.join(sorted(self.spec.stream_names))}"
+            )
         sizes = [ends[-1] for ends in self._ends]
-        data = np.empty((sum(sizes), self.spec.dim), dtype=np.float16)
+        shape = self._layouts[0][f"streams/{stream}"][2][1:]
+        data = np.empty((sum(sizes), *shape), dtype=np.float16)
         indices = np.empty(sum(sizes), dtype=np.int64)
         at = 0
         for number, size in enumerate(sizes):  # each straight to its place: a second copy costs as much as the reading
             reader = self._reader(number)
-            reader.read_into(f"streams/{FRAME_STREAM}", data[at : at + size])
+            reader.read_into(f"streams/{stream}", data[at : at + size])
             reader.read_into("frame_index", indices[at : at + size])
             at += size
         lengths = [end - start for _, start, end in self._place.values()]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from framebank.heads.class_texts import ClassTexts
 from framebank.store import Embeddings, FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank, ShardWriter, Video
 
 DIM = 16
@@ -107,6 +108,10 @@ def write_groups(folder: Path, *, num_views: int, num_clips: int, num_frames: in
             data = np.concatenate(clips).astype(np.float16)  # (R, D)
             writer.add(video.video_id, Embeddings(data, indices / 10, indices, view, clip))
     return World(FeatureStore(folder), prompts_of())
+
+
+def texts_of(prompts: PromptBank, *, scoring: str = "probabilities") -> ClassTexts:
+    return ClassTexts.of(prompts, scoring=scoring)
 
 
 def prompts_of(classes: tuple[str, ...] = CLASSES, *, spec: FeatureSpec = SPEC, num_templates: int = 3) -> PromptBank:

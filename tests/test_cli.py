@@ -166,7 +166,7 @@ def test_every_head_trains_with_every_classifier(
 ) -> None:
     options = ("--head", head, "--classifier", classifier, "--epochs", 1, "--shots", 2, "--json")
     report = json.loads(framebank("train", store, tmp_path / "r", *options).stdout)
-    assert (report["train_videos"], report["classes"], report["val_top1"]) == (32, 16, None)
+    assert (report["train_videos"], report["classes"], report["val_score"]) == (32, 16, None)
     assert json.loads(framebank("evaluate", tmp_path / "r", "--json").stdout)["videos_evaluated"] == 16
 
 
@@ -489,7 +489,8 @@ def test_values_that_make_no_sense(framebank: Any, clips: Path, store: Path, tmp
     assert "'foo'" in told
     for option, value in (("--lr", "nan"), ("--weight-decay", -1), ("--label-smoothing", 2), ("--seed", -1)):
         assert option[2:].replace("-", "_") in sentence(framebank("train", store, run, option, value, exit_code=1))
-    for option in ("--head", "--classifier", "--loss"):
+    assert "loss 'foo' is not known" in sentence(framebank("train", store, run, "--loss", "foo", exit_code=1))
+    for option in ("--head", "--classifier"):
         assert "'foo' is none of" in framebank("train", store, run, option, "foo", exit_code=2).stderr
     assert not run.exists()
     assert not (tmp_path / "s").exists()

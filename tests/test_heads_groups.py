@@ -7,15 +7,16 @@ import pytest
 import torch
 
 from framebank.heads.bank import group_rows, load_bank
+from framebank.heads.draw import draw_sequences
 from framebank.heads.labelling import label_by_model
 from framebank.heads.model import build_model
 from framebank.heads.neighbours import as_batch, index_store, pool_query
 from framebank.heads.predict import embed_bank, predict
 from framebank.heads.recipe import VIEWS as WAYS
 from framebank.heads.recipe import Recipe
-from framebank.heads.train import draw_sequences, fit
+from framebank.heads.train import fit
 from framebank.store import DataError, Embeddings, FeatureStore, LabelSet, Manifest, ShardWriter
-from framebank.tests.heads_world import CLASSES, DIM, SPEC, World, write_groups
+from framebank.tests.heads_world import CLASSES, DIM, SPEC, World, texts_of, write_groups
 
 CPU = torch.device("cpu")
 LABELS = LabelSet(CLASSES)
@@ -36,7 +37,7 @@ def bank(groups):
 
 @pytest.fixture(scope="module")
 def model(groups):
-    return build_model(Recipe(head="lstm"), dim=DIM, num_classes=4, prompts=groups.prompts).eval()
+    return build_model(Recipe(head="lstm"), dim=DIM, num_classes=4, texts=texts_of(groups.prompts)).eval()
 
 
 def alone(world: World, folder, group: int) -> World:
@@ -163,8 +164,8 @@ def test_rows_that_do_not_divide(groups, tmp_path):
 
 def train_weights(world, bank, **changes):
     recipe = Recipe(head="conv1d", loss="kl", epochs=3, batch_size=16, frame_dropout=0.2, **changes)
-    model = build_model(recipe, dim=DIM, num_classes=4, prompts=world.prompts)
-    log = list(fit(model, recipe, bank, val=None, prompts=world.prompts, device=CPU))
+    model = build_model(recipe, dim=DIM, num_classes=4, texts=texts_of(world.prompts))
+    log = list(fit(model, recipe, bank, val=None, texts=texts_of(world.prompts), device=CPU))
     return torch.cat([p.detach().flatten() for p in model.parameters()]), log
 
 
@@ -189,21 +190,21 @@ def test_an_epoch_of_each_way(train):
 def test_targets_are_those_of_the_videos(groups, train, monkeypatch):
     seen = []
 
-    def spy(logits, target, **_):
-        seen.extend(target.tolist())
-        return logits.sum()
+    def spy(_, step):
+        seen.extend(step.target.tolist())
+        return step.logits.sum()
 
-    monkeypatch.setattr("framebank.heads.train.cross_entropy", spy)
+    monkeypatch.setattr("framebank.heads.losses.cross_entropy.CrossEntropy.forward", spy)
     for views, times in (("all", 6), ("random", 1), ("first", 1)):
         seen.clear()
         recipe = Recipe(head="conv1d", loss="ce", epochs=1, batch_size=16, views=views)
         list(
             fit(
-                build_model(recipe, dim=DIM, num_classes=4, prompts=groups.prompts),
+                build_model(recipe, dim=DIM, num_classes=4, texts=texts_of(groups.prompts)),
                 recipe,
                 train,
                 val=None,
-                prompts=groups.prompts,
+                texts=texts_of(groups.prompts),
                 device=CPU,
             )
         )
@@ -215,8 +216,8 @@ def test_learns_the_videos_it_is_given(groups, views):
     videos = groups.manifest.split("train")
     bank = load_bank(groups.store, videos, LABELS, device=CPU)
     recipe = Recipe(head="lstm", loss="ce", epochs=8 if views == "all" else 25, batch_size=16, lr=0.01, views=views)
-    model = build_model(recipe, dim=DIM, num_classes=4, prompts=groups.prompts)
-    list(fit(model, recipe, bank, val=None, prompts=groups.prompts, device=CPU))
+    model = build_model(recipe, dim=DIM, num_classes=4, texts=texts_of(groups.prompts))
+    list(fit(model, recipe, bank, val=None, texts=texts_of(groups.prompts), device=CPU))
     test = load_bank(groups.store, groups.manifest.split("val"), LABELS, device=CPU)
     found = predict(model, test, labels=CLASSES, device=CPU)
     assert (found.scores.argmax(1) == found.targets).mean() > 0.9  # with targets of other videos: a quarter

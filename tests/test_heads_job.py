@@ -124,10 +124,10 @@ def test_save(world, tmp_path, recipe):
     assert found["val_videos"] == (0 if recipe.shots else 12)
     assert found["classes"] == 4
     if recipe.shots:
-        assert found["val_top1"] is None
-        assert math.isnan(log[0].val_top1)
+        assert found["val_score"] is None
+        assert math.isnan(log[0].val_score)
     else:
-        assert found["val_top1"] == max(epoch.val_top1 for epoch in log)
+        assert found["val_score"] == max(epoch.val_score for epoch in log)
     assert found["texts"] == ("names" if recipe.classifier == "text" else None)
 
 

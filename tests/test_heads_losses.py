@@ -1,10 +1,11 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from framebank.heads.losses.kl import cross_entropy, symmetric_kl
+from framebank.heads.losses.cross_entropy import CrossEntropy
+from framebank.heads.losses.kl import symmetric_kl
 
 
 def logits_of(size, *, seed=0):
@@ -69,9 +70,15 @@ def test_gradient():
 
 def test_cross_entropy_by_hand():
     logits = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])
+    step = SimpleNamespace(logits=logits, labels=torch.eye(2))
     expected = (-math.log(3 / 4) - math.log(1 / 2)) / 2
-    assert float(cross_entropy(logits, torch.tensor([0, 1]))) == pytest.approx(expected)
-    smoothed = cross_entropy(logits, torch.tensor([0, 1]), label_smoothing=0.2)
+    assert float(CrossEntropy(4, 2)(step)) == pytest.approx(expected)
+    smoothed = CrossEntropy(4, 2, label_smoothing=0.2)(step)
     by_hand = (-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4) - math.log(1 / 2)) / 2
     assert float(smoothed) == pytest.approx(by_hand)
-    torch.testing.assert_close(smoothed, F.cross_entropy(logits, torch.tensor([0, 1]), label_smoothing=0.2))
+
+
+def test_cross_entropy_of_mixed_videos():
+    logits = torch.tensor([[math.log(3.0), 0.0]])
+    step = SimpleNamespace(logits=logits, labels=torch.tensor([[0.7, 0.3]]))
+    assert float(CrossEntropy(4, 2)(step)) == pytest.approx(-0.7 * math.log(3 / 4) - 0.3 * math.log(1 / 4))

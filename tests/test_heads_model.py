@@ -3,11 +3,11 @@ import torch
 import torch.nn.functional as F
 
 from framebank.heads import HEADS
-from framebank.heads.model import Model, build_model, class_matrix
+from framebank.heads.model import Model, build_model
 from framebank.heads.recipe import Recipe
 from framebank.heads.temporal.mean import Mean
 from framebank.heads.zeroshot import zero_shot_model
-from framebank.tests.heads_world import CLASSES, DIM, prompts_of
+from framebank.tests.heads_world import CLASSES, DIM, prompts_of, texts_of
 
 X = torch.tensor([[[1.0, 0.0], [0.0, 9.0]]])
 MASK = torch.ones(1, 2, dtype=torch.bool)
@@ -33,9 +33,9 @@ def test_blank_frames_are_no_trouble():
     assert Model(Mean(2), torch.nn.Identity()).embed(0 * X, MASK).tolist() == [[0, 0]]
 
 
-def test_class_matrix():
+def test_class_texts():
     prompts = prompts_of()
-    per_template, mean = class_matrix(prompts, scoring="probabilities"), class_matrix(prompts, scoring="embeddings")
+    per_template, mean = texts_of(prompts).matrix, texts_of(prompts, scoring="embeddings").matrix[0]
     assert per_template.shape == (3, len(CLASSES), DIM)
     assert mean.shape == (len(CLASSES), DIM)
     rows = torch.from_numpy(prompts.embeddings).unflatten(0, (len(CLASSES), 3))
@@ -48,7 +48,7 @@ def test_class_matrix():
 def test_build_is_reproducible_and_leaves_the_random_state(head, classifier):
     def build(seed):
         recipe = Recipe(head=head, classifier=classifier, loss="ce", seed=seed)
-        return build_model(recipe, dim=DIM, num_classes=4, prompts=prompts_of()).state_dict()
+        return build_model(recipe, dim=DIM, num_classes=4, texts=texts_of(prompts_of())).state_dict()
 
     torch.manual_seed(7)
     before = torch.get_rng_state()
@@ -61,9 +61,9 @@ def test_build_is_reproducible_and_leaves_the_random_state(head, classifier):
         assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-def test_text_needs_prompts():
-    with pytest.raises(ValueError, match="needs prompts"):
-        build_model(Recipe(), dim=DIM, num_classes=4, prompts=None)
+def test_text_needs_texts():
+    with pytest.raises(ValueError, match="needs the texts"):
+        build_model(Recipe(), dim=DIM, num_classes=4, texts=None)
 
 
 def test_zero_shot_is_the_formula():
@@ -74,6 +74,6 @@ def test_zero_shot_is_the_formula():
     for scoring in ("probabilities", "embeddings"):
         model = zero_shot_model(prompts, scoring=scoring)
         assert not model.training
-        texts = class_matrix(prompts, scoring=scoring).reshape(-1, len(CLASSES), DIM)
+        texts = texts_of(prompts, scoring=scoring).matrix
         expected = torch.stack([(20 * video @ matrix.T).softmax(-1) for matrix in texts]).mean(0)
         torch.testing.assert_close(model(x, mask).softmax(-1), expected)

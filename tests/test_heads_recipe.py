@@ -52,7 +52,7 @@ def test_missing_fields_are_the_defaults(tmp_path):
         ('classifier = "linear"', "the loss 'kl' matches videos with texts"),
         ('views = "each"', "views 'each' is not known; expected one of random, all, first"),
         ("frames = -1", "frames is -1; expected 0, for all that are stored, or more"),
-        ("epochs = 0", "epochs is 0; expected more than 0"),
+        ("epochs = -1", "epochs is -1; expected 0 or more"),
         ("lr = -1.0", "lr is -1.0; expected more than 0"),
         ("shots = -1", "shots is -1; expected 0, for every video, or more"),
         ("val_fraction = 1.0", "val_fraction is 1.0; expected at least 0 and less than 1"),

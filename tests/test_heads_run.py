@@ -12,7 +12,7 @@ from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.train import Epoch
 from framebank.store import DataError
-from framebank.tests.heads_world import CLASSES, DIM, SPEC, prompts_of
+from framebank.tests.heads_world import CLASSES, DIM, SPEC, prompts_of, texts_of
 
 LOG = [Epoch(1, 0.5, 1e-4, 0.25, 1.5), Epoch(2, 0.25, 0.0, float("nan"), 1.5)]
 X = torch.randn(3, 8, DIM, generator=torch.Generator().manual_seed(0))
@@ -20,7 +20,7 @@ MASK = torch.arange(8) < torch.tensor([[8], [5], [1]])
 
 
 def run_of(recipe, *, classes=CLASSES):
-    model = build_model(recipe, dim=DIM, num_classes=len(classes), prompts=prompts_of(classes)).eval()
+    model = build_model(recipe, dim=DIM, num_classes=len(classes), texts=texts_of(prompts_of(classes))).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
@@ -52,8 +52,8 @@ def test_files(tmp_path):
     assert Recipe.read(tmp_path / "recipe.toml") == run.recipe
     with (tmp_path / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows[0] == {"number": "1", "loss": "0.5", "lr": "0.0001", "val_top1": "0.25", "seconds": "1.5"}
-    assert rows[1]["val_top1"] == "nan"
+    assert rows[0] == {"number": "1", "loss": "0.5", "lr": "0.0001", "val_score": "0.25", "seconds": "1.5"}
+    assert rows[1]["val_score"] == "nan"
 
 
 def test_no_run(tmp_path):

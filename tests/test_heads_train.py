@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from framebank.heads import HEADS
-from framebank.heads.bank import Bank, load_bank
+from framebank.heads.bank import load_bank
 from framebank.heads.model import build_model
 from framebank.heads.predict import predict_logits
 from framebank.heads.recipe import Recipe
 from framebank.heads.train import _parameter_groups, fit, warmup_cosine
 from framebank.store import DataError
-from framebank.tests.heads_world import DIM
+from framebank.tests.heads_world import DIM, texts_of
 
 CPU = torch.device("cpu")
 QUICK = Recipe(head="conv1d", loss="ce", epochs=3, batch_size=20, lr=0.01)
@@ -31,12 +31,12 @@ def val(world):
 
 
 def build(world, recipe):
-    return build_model(recipe, dim=DIM, num_classes=4, prompts=world.prompts)
+    return build_model(recipe, dim=DIM, num_classes=4, texts=texts_of(world.prompts))
 
 
 def train_model(world, recipe, train, *, val=None):
     model = build(world, recipe)
-    log = list(fit(model, recipe, train, val=val, prompts=world.prompts, device=CPU))
+    log = list(fit(model, recipe, train, val=val, texts=texts_of(world.prompts), device=CPU))
     return model, log
 
 
@@ -78,7 +78,7 @@ def test_seed_decides_every_bit(world, train, val, head, loss):
         torch.manual_seed(disturbance)
         model = build(world, recipe)
         run = []
-        for epoch in fit(model, recipe, train, val=val, prompts=world.prompts, device=CPU):
+        for epoch in fit(model, recipe, train, val=val, texts=texts_of(world.prompts), device=CPU):
             run.append(epoch.loss)
             torch.rand(disturbance)  # what others draw between the epochs changes nothing
         states.append(model.state_dict())
@@ -93,7 +93,7 @@ def test_random_state_is_left_alone(world, train):
     torch.manual_seed(3)
     before = torch.get_rng_state()
     recipe = replace(QUICK, head="transformer-cls")  # has dropout
-    for _ in fit(build(world, recipe), recipe, train, val=None, prompts=world.prompts, device=CPU):
+    for _ in fit(build(world, recipe), recipe, train, val=None, texts=texts_of(world.prompts), device=CPU):
         assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -102,8 +102,8 @@ def test_best_epoch_is_kept(world, train, val):
     recipe = replace(QUICK, head="lstm", epochs=12, lr=0.003)
     model = build(world, recipe)
     seen = []
-    for epoch in fit(model, recipe, train, val=val, prompts=world.prompts, device=CPU):
-        seen.append((epoch.val_top1, {name: value.clone() for name, value in model.state_dict().items()}))
+    for epoch in fit(model, recipe, train, val=val, texts=texts_of(world.prompts), device=CPU):
+        seen.append((epoch.val_score, {name: value.clone() for name, value in model.state_dict().items()}))
     best = max(top1 for top1, _ in seen)
     assert seen[0][0] < best  # or this would test nothing
     expected = [state for top1, state in seen if top1 == best][-1]
@@ -117,16 +117,16 @@ def test_earlier_epoch_is_kept_when_it_was_better(world, train, val):
     wrong = replace(val, target=(val.target + 1) % 4)
     recipe = replace(QUICK, head="lstm", epochs=12, lr=0.005)
     model, log = train_model(world, recipe, train, val=wrong)
-    assert log[-1].val_top1 < max(epoch.val_top1 for epoch in log)
-    assert right(model, wrong).float().mean() == pytest.approx(max(epoch.val_top1 for epoch in log))
+    assert log[-1].val_score < max(epoch.val_score for epoch in log)
+    assert right(model, wrong).float().mean() == pytest.approx(max(epoch.val_score for epoch in log))
 
 
 def test_without_validation_the_last_epoch_is_kept(world, train):
     recipe = replace(QUICK, epochs=4)
     model = build(world, recipe)
     states = []
-    for epoch in fit(model, recipe, train, val=None, prompts=world.prompts, device=CPU):
-        assert math.isnan(epoch.val_top1)
+    for epoch in fit(model, recipe, train, val=None, texts=texts_of(world.prompts), device=CPU):
+        assert math.isnan(epoch.val_score)
         states.append({name: value.clone() for name, value in model.state_dict().items()})
     assert all(torch.equal(model.state_dict()[name], states[-1][name]) for name in states[-1])
     assert not torch.equal(states[-1]["head.conv.weight"], states[-2]["head.conv.weight"])
@@ -143,7 +143,7 @@ def test_every_video_is_seen_once_an_epoch(world, train):
 
     model = build(world, QUICK)
     model.head = Spy()
-    list(fit(model, QUICK, train, val=None, prompts=world.prompts, device=CPU))
+    list(fit(model, QUICK, train, val=None, texts=texts_of(world.prompts), device=CPU))
     assert seen == [20, 20, 8] * 3  # 48 videos: the last batch is smaller, not dropped
 
 
@@ -156,7 +156,7 @@ def test_log(world, train, val):
     log = train_model(world, QUICK, train, val=val)[1]
     assert [epoch.number for epoch in log] == [1, 2, 3]
     assert log[-1].lr == pytest.approx(0, abs=1e-12)
-    assert all(epoch.seconds > 0 and 0 <= epoch.val_top1 <= 1 for epoch in log)
+    assert all(epoch.seconds > 0 and 0 <= epoch.val_score <= 1 for epoch in log)
     assert log[0].lr == pytest.approx(0.01 * warmup_cosine(3, total=9, warmup=0.1))
 
 
@@ -176,17 +176,19 @@ def test_warmup_cosine_by_hand():
 def test_logit_scale_is_learned(world, train, scale):
     recipe = replace(QUICK, loss="kl")
     prompts = replace(world.prompts, logit_scale=scale)
-    model = build_model(recipe, dim=DIM, num_classes=4, prompts=prompts)
-    list(fit(model, recipe, train, val=None, prompts=prompts, device=CPU))
+    model = build_model(recipe, dim=DIM, num_classes=4, texts=texts_of(prompts))
+    list(fit(model, recipe, train, val=None, texts=texts_of(prompts), device=CPU))
     assert model.classifier.logit_scale.item() < scale - 0.1  # at CLIP's own 100 too
 
 
 def test_logit_scale_is_bounded(world, train, monkeypatch):
-    monkeypatch.setattr("framebank.heads.train.cross_entropy", lambda logits, *_, **__: -logits.abs().sum())
+    monkeypatch.setattr(
+        "framebank.heads.losses.cross_entropy.CrossEntropy.forward", lambda _, step: -step.logits.abs().sum()
+    )
     recipe = replace(QUICK, head="mean", lr=0.2)
     prompts = replace(world.prompts, logit_scale=90.0)
-    model = build_model(recipe, dim=DIM, num_classes=4, prompts=prompts)
-    list(fit(model, recipe, train, val=None, prompts=prompts, device=CPU))
+    model = build_model(recipe, dim=DIM, num_classes=4, texts=texts_of(prompts))
+    list(fit(model, recipe, train, val=None, texts=texts_of(prompts), device=CPU))
     assert model.classifier.logit_scale.item() == pytest.approx(100)
 
 
@@ -214,7 +216,7 @@ def test_scale_alone_can_be_trained(world, train):
 
 
 def test_loss_that_is_no_number(world, train):
-    broken = Bank(train.video_ids, train.x.clone(), train.mask, train.target, train.num_listed)
+    broken = replace(train, x=train.x.clone())
     broken.x[5, 2, 3] = math.nan
     with pytest.raises(DataError, match=r"the loss became nan in epoch 1; a lower lr than 0.01 may help"):
         train_model(world, QUICK, broken)
@@ -231,8 +233,8 @@ def test_kl_needs_texts(world, train):
     with pytest.raises(DataError, match="the loss 'kl' matches videos with texts"):
         replace(QUICK, loss="kl", classifier="linear")
     recipe = replace(QUICK, loss="kl")
-    with pytest.raises(ValueError, match="needs prompts"):
-        list(fit(build(world, recipe), recipe, train, val=None, prompts=None, device=CPU))
+    with pytest.raises(ValueError, match="needs the texts"):
+        list(fit(build(world, recipe), recipe, train, val=None, texts=None, device=CPU))
 
 
 def test_kl_draws_among_the_texts_of_the_class_alone(world, train, monkeypatch):
@@ -242,11 +244,11 @@ def test_kl_draws_among_the_texts_of_the_class_alone(world, train, monkeypatch):
         found.append((logits.detach(), labels))
         return logits.sum() * 0
 
-    monkeypatch.setattr("framebank.heads.train.symmetric_kl", spy)
+    monkeypatch.setattr("framebank.heads.losses.kl.symmetric_kl", spy)
     recipe = replace(QUICK, loss="kl", head="mean", epochs=1, batch_size=48)
     prompts = world.prompts
     bank = replace(train, x=torch.eye(DIM).half()[None, :8].expand(48, 8, DIM))  # any video, the same for all
-    list(fit(build(world, recipe), recipe, bank, val=None, prompts=prompts, device=CPU))
+    list(fit(build(world, recipe), recipe, bank, val=None, texts=texts_of(prompts), device=CPU))
     logits, labels = found[0]
     padded, counts = prompts.padded()
     video = torch.nn.functional.normalize(bank.x[0].float().mean(0), dim=0)

@@ -1,12 +1,24 @@
 """Classifiers, (B, D) -> (B, C): a new one is one file and one row."""
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from framebank.heads.classifiers.linear import LinearClassifier
 from framebank.heads.classifiers.text import TextClassifier
 
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A classifier that learns from all training videos at once, before the first epoch; there may be none."""
+
+    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
+        """Take pooled (V, G, D), one row for each view and clip, target (V,), and the same of the validation videos."""
+        ...
+
+
+# name -> (dim, num_classes, texts, **options) -> classifier; one that learns without steps has a `fit`
 CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     "text": TextClassifier,
     "linear": LinearClassifier,

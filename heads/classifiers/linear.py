@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.class_texts import ClassTexts
+
 
 class LinearClassifier(nn.Module):
     """A linear probe. Starts at zero: untrained, every class is as likely as the other.
@@ -10,7 +12,9 @@ class LinearClassifier(nn.Module):
     Its input is brought to a root mean square of one, so that one learning rate serves encoders of any scale.
     """
 
-    def __init__(self, dim: int, num_classes: int) -> None:
+    reads_texts = False
+
+    def __init__(self, dim: int, num_classes: int, texts: ClassTexts | None = None) -> None:
         super().__init__()
         self.linear = nn.Linear(dim, num_classes)
         nn.init.zeros_(self.linear.weight)

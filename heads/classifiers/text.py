@@ -6,26 +6,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.texts.fixed import Fixed
+
 MAX_LOGIT_SCALE = 100.0  # CLIP's own bound
 
 
 class TextClassifier(nn.Module):
     """CLIP's zero-shot classifier (Radford et al. 2021, arXiv 2103.00020), whose classes are their texts.
 
-    `embeddings` is (C, D), or (P, C, D) with one matrix for each of P templates: then the probabilities of the
-    templates are averaged (ActionCLIP's test, arXiv 2109.08472), and the logits are the logarithm of that. The class
-    embeddings stay as they are; the logit scale is learned.
+    Of P templates' class embeddings (P, C, D) the probabilities are averaged (ActionCLIP's test, arXiv 2109.08472),
+    and the logits are the logarithm of that. `text`, of framebank.heads.TEXTS, is what is learned of the
+    class embeddings; nothing by default. The logit scale is learned unless `learn_scale` is false, and starts at the
+    encoder's, or at `scale`.
     """
 
+    reads_texts = True
     embeddings: Tensor
 
-    def __init__(self, embeddings: Tensor, *, logit_scale: float = 100.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        texts: ClassTexts,
+        *,
+        text: nn.Module | None = None,
+        learn_scale: bool = True,
+        scale: float = 0.0,
+    ) -> None:
         super().__init__()
-        if embeddings.ndim not in (2, 3):
-            raise ValueError(f"class embeddings are (C, D) or (P, C, D), got {tuple(embeddings.shape)}")
-        stacked = embeddings if embeddings.ndim == 3 else embeddings.unsqueeze(0)  # (P, C, D)
-        self.register_buffer("embeddings", F.normalize(stacked.float(), dim=-1))
-        self.log_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
+        self.register_buffer("embeddings", texts.matrix)
+        self.text = text or Fixed(dim, num_classes)
+        start = torch.tensor(math.log(scale or texts.logit_scale))
+        self.log_scale = nn.Parameter(start, requires_grad=learn_scale)
 
     @property
     def logit_scale(self) -> Tensor:
@@ -40,10 +53,20 @@ class TextClassifier(nn.Module):
         """
         self.log_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
 
+    def set_texts(self, texts: ClassTexts) -> None:
+        """Score other classes, or the same by other texts; ValueError where what was learned is bound to its own."""
+        self.text.require_classes(len(texts))  # type: ignore[operator]
+        self.embeddings = texts.matrix.to(self.embeddings.device)
+
+    def class_embeddings(self) -> Tensor:
+        """Return what is scored with, unit, (P, C, D)."""
+        classes = torch.arange(self.embeddings.shape[1], device=self.embeddings.device)
+        return F.normalize(self.text(self.embeddings, classes), dim=-1)
+
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""
         unit = F.normalize(embeddings, dim=-1)
-        logits = self.logit_scale * torch.einsum("bd,pcd->pbc", unit, self.embeddings)  # (P, B, C)
+        logits = self.logit_scale * torch.einsum("bd,pcd->pbc", unit, self.class_embeddings())  # (P, B, C)
         if len(logits) == 1:
             return logits[0]
         return logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))  # (B, C)

@@ -1,7 +1,8 @@
-"""Losses: from logits and labels to one number."""
+"""SymmetricKl: videos and texts of a batch against each other, as distributions."""
 
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from framebank.heads.step import Step
 
 TARGET_SHARPNESS = 10.0  # ActionCLIP's factor before the softmax of the targets
 
@@ -15,11 +16,20 @@ def symmetric_kl(logits: Tensor, labels: Tensor) -> Tensor:
     """
     same = (labels[:, None] == labels[None, :]).to(logits.dtype)  # (B, B)
     target = (TARGET_SHARPNESS * same).softmax(1)
-    by_video = F.kl_div(logits.log_softmax(1), target, reduction="batchmean")
-    by_text = F.kl_div(logits.T.log_softmax(1), target, reduction="batchmean")
+    by_video = nn.functional.kl_div(logits.log_softmax(1), target, reduction="batchmean")
+    by_text = nn.functional.kl_div(logits.T.log_softmax(1), target, reduction="batchmean")
     return (by_video + by_text) / 2
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of logits (B, C) over all classes against labels (B,)."""
-    return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+class SymmetricKl(nn.Module):
+    """ActionCLIP's loss, over one text of its class for each video, drawn anew at each step."""
+
+    reads_texts = True
+    multi_label = False
+
+    def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+
+    def forward(self, step: Step) -> Tensor:
+        """Return the loss of a batch."""
+        return symmetric_kl(step.paired, step.target)

@@ -1,0 +1,141 @@
+"""Train: a head on a store, by options or by a published recipe."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from framebank.commands.options import PATH, device_option, json_option, pairs, text_options
+from framebank.commands.printing import percent, print_report, progress
+from framebank.commands.wiring import open_split, prompt_banks
+
+
+def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Check a name against tables of framebank.heads, when it is used: --help loads no torch."""
+
+    def check(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+        from framebank import heads
+
+        names = [name for table in tables for name in getattr(heads, table)]
+        if name is not None and name not in names:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(names)}")
+        return name
+
+    return check
+
+
+@click.command()
+@click.argument("store", type=PATH)
+@click.argument("run", type=PATH)
+@click.option("--recipe", "recipe_name", help="A published one, such as actionclip, or a .toml file; then the rest.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key; head.num_layers=2.")
+@click.option("--head", callback=_row_of("HEADS"), help="What pools the frames: mean, lstm ...  [transformer]")
+@click.option("--classifier", callback=_row_of("CLASSIFIERS", "SCORERS"), help="text, linear ...  [text]")
+@click.option("--loss", help="kl, ce, or a sum such as 'ce + 0.5 kl'.  [kl; without texts: ce]")
+@click.option("--shots", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
+@text_options
+@click.option(
+    "--scoring",
+    type=click.Choice(["probabilities", "embeddings"]),
+    help="Average the templates' probabilities (ActionCLIP) or their embeddings (CLIP).  [probabilities]",
+)
+@click.option("--split", default="train", help="The split to train on, or all.")
+@click.option("--val-split", help="Choose the epoch by this split.  [val, else a part of the training videos]")
+@click.option("--val-fraction", type=float, help="That part; 0 keeps the last epoch, and so do --shots.  [0.1]")
+@click.option(
+    "--views",
+    type=click.Choice(["random", "all", "first"]),
+    help="Of several views and clips of a video: train on one drawn for each epoch, on all, or on the first.  [random]",
+)
+@click.option("--frames", type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all of them.")
+@click.option("--epochs", type=click.IntRange(0), help="Passes over the training videos.  [50]")
+@click.option("--batch-size", type=click.IntRange(1), help="Videos of a step.  [64]")
+@click.option("--lr", type=float, help="AdamW's, after a rise over a tenth of the steps, before a cosine fall.  [5e-4]")
+@click.option("--weight-decay", type=float, help="AdamW's, on matrices.  [0.2]")
+@click.option("--label-smoothing", type=float, help="With --loss ce.  [0]")
+@click.option("--frame-dropout", type=float, help="Leave a frame out of a step with this chance.  [0]")
+@click.option("--frame-norm/--no-frame-norm", default=None, help="Make each frame's embedding unit before the head.")
+@click.option("--seed", type=int, help="Draws the weights, the order, the shots and the validation videos.  [0]")
+@device_option
+@click.option("--overwrite", is_flag=True, help="Replace a run that is already there.")
+@json_option
+def train(
+    store: Path,
+    run: Path,
+    recipe_name: str | None,
+    settings: tuple[str, ...],
+    labels: Path | None,
+    prompts: Path | None,
+    templates: str | None,
+    texts: str | None,
+    split: str,
+    val_split: str | None,
+    device: str,
+    overwrite: bool,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Train a head on STORE and keep it in the folder RUN, with its log and recipe.
+
+    \b
+    framebank train bank run --head transformer
+    framebank train bank probe --head mean --classifier linear
+    framebank train bank a5 --recipe a5 --set head.num_layers=1
+    """
+    from framebank.extract.encoder import resolve_device
+    from framebank.heads.job import TrainingJob, require_free
+    from framebank.heads.recipe import Recipe, read_recipe
+    from framebank.store import LabelSet
+
+    given = {name: value for name, value in choices.items() if value is not None}
+    start = read_recipe(recipe_name).to_dict() if recipe_name else {}
+    recipe = Recipe.from_choices({**start, **given}, settings=pairs(settings))
+    features, manifest = open_split(store, split)
+    require_free(run, overwrite=overwrite)
+    bank = None
+    if recipe.reads_texts:
+        kind = texts or (None if prompts else "names")
+        bank = prompt_banks(
+            features, manifest, labels=labels, prompts=prompts, templates=templates, texts=kind, device=device
+        )[0]
+    elif prompts or templates or texts:
+        raise click.UsageError(
+            f"the classifier {recipe.classifier!r} reads no texts; --prompts, --templates, --texts are"
+        )
+    started = time.perf_counter()
+    job = TrainingJob(
+        features,
+        manifest,
+        recipe,
+        val_split=val_split,
+        labels=LabelSet.read(labels) if labels else None,
+        prompts=bank,
+        device=resolve_device(device),
+    )
+    log = list(progress(job.epochs(), total=recipe.epochs, unit="epoch", show=lambda e: {"loss": f"{e.loss:.3f}"}))
+    trained = job.save(run, log=log)
+    seconds = round(time.perf_counter() - started, 2)
+    report = {
+        "run": str(run),
+        "seconds": seconds,
+        "loss": log[-1].loss if log else None,
+        **trained.trained_on,
+        "multi_label": recipe.is_multi_label,
+        "recipe": trained.recipe.to_dict(),
+    }
+    print_report(report, as_json=as_json, lines=_train_lines(report))
+
+
+def _train_lines(report: dict[str, Any]) -> list[str]:
+    val = "no validation videos: the last epoch is kept"
+    if report["val_score"] is not None:
+        what = "mAP" if report["multi_label"] else "top-1"
+        val = f"best {what} on {report['val_videos']} validation videos {percent(report['val_score'])}"
+    return [
+        f"{report['recipe']['head']} + {report['recipe']['classifier']} on {report['train_videos']} videos of "
+        f"{report['classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
+        f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else "nothing was left to train by steps",
+        f"next: framebank evaluate {report['run']}",
+    ]

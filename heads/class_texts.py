@@ -1,0 +1,72 @@
+"""ClassTexts: what a classifier, a scorer or a loss may know of the texts of its classes."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:  # h5py is not loaded for a head
+    from framebank.store.prompts import PromptBank
+
+
+@dataclass(frozen=True)
+class ClassTexts:
+    """Unit text embeddings of C classes, and the scale that their encoder was trained with.
+
+    matrix       (P, C, D), class embeddings of each of P templates, or of all together (1, C, D)
+    rows         (C, R, D), every text of each class by itself, padded with zeros
+    counts       (C,) int64, how many of a class's rows are texts
+    logit_scale  what a cosine is multiplied with
+    """
+
+    matrix: Tensor
+    rows: Tensor
+    counts: Tensor
+    logit_scale: float
+
+    def __post_init__(self) -> None:
+        """Check the shapes: ValueError."""
+        classes, width = self.matrix.shape[1:] if self.matrix.ndim == 3 else (0, 0)
+        if self.rows.ndim != 3 or self.rows.shape[::2] != (classes, width) or self.counts.shape != (classes,):
+            raise ValueError(
+                f"expected matrix (P, C, D), rows (C, R, D) and counts (C,), got {tuple(self.matrix.shape)}, "
+                f"{tuple(self.rows.shape)} and {tuple(self.counts.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return self.matrix.shape[1]
+
+    @classmethod
+    def of(cls, prompts: "PromptBank", *, scoring: str) -> "ClassTexts":
+        """Read prompts; `scoring` keeps templates apart ("probabilities") or averages them ("embeddings")."""
+        matrix = prompts.per_template() if scoring == "probabilities" else prompts.class_embeddings()[None]
+        rows, counts = prompts.padded()
+        return cls(
+            torch.from_numpy(matrix), torch.from_numpy(rows), torch.from_numpy(counts).long(), prompts.logit_scale
+        )
+
+    @classmethod
+    def of_matrix(cls, matrix: Tensor, *, logit_scale: float = 100.0) -> "ClassTexts":
+        """Take class embeddings (C, D) or (P, C, D) of any length, which are all the texts there are."""
+        if matrix.ndim not in (2, 3):
+            raise ValueError(f"class embeddings are (C, D) or (P, C, D), got {tuple(matrix.shape)}")
+        unit = F.normalize(matrix.float(), dim=-1)
+        unit = unit if unit.ndim == 3 else unit[None]  # (P, C, D)
+        counts = torch.full((unit.shape[1],), len(unit))
+        return cls(unit, unit.transpose(0, 1).contiguous(), counts, logit_scale)
+
+    @classmethod
+    def blank(cls, num_classes: int, dim: int) -> "ClassTexts":
+        """Return zeros, where a checkpoint will bring what was made of the texts."""
+        return cls.of_matrix(torch.zeros(num_classes, dim))
+
+    def to(self, device: torch.device) -> "ClassTexts":
+        """Return the same on a device."""
+        return ClassTexts(self.matrix.to(device), self.rows.to(device), self.counts.to(device), self.logit_scale)
+
+    def draw(self, target: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return one text of its class for each video, drawn anew: target (B,) -> (B, D)."""
+        place = torch.rand(len(target), generator=generator).to(target.device) * self.counts[target]  # (B,)
+        return self.rows[target, place.long()]

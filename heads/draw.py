@@ -1,0 +1,48 @@
+"""Draws: which videos, views and frames a training sees, as index operations on a bank."""
+
+import torch
+from torch import Tensor
+
+from framebank.heads.bank import Bank
+
+
+def draw_sequences(bank: Bank, views: str, *, generator: torch.Generator, sampler: str = "shuffle") -> Tensor:
+    """Return the rows of x that an epoch trains on, in a random order: (V,), or (V*G,) of views "all".
+
+    Of each video those are all of its views and clips, the "first" alone, or one that is drawn anew ("random"). The
+    sampler "shuffle" gives every video once; "balanced" as many videos, drawn so that every class is as likely.
+    """
+    videos = _draw_videos(bank, sampler, generator=generator)
+    if bank.num_groups == 1:
+        return videos
+    if views == "all":
+        groups = torch.arange(bank.num_groups)
+        rows = (videos[:, None] * bank.num_groups + groups).flatten()  # (V, G) -> (V*G,)
+        return rows[torch.randperm(len(rows), generator=generator)]
+    if views == "first":
+        return videos * bank.num_groups
+    return videos * bank.num_groups + torch.randint(bank.num_groups, videos.shape, generator=generator)
+
+
+def draw_frames(x: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Take one frame of each of `count` equal segments of a batch, at random: (B, T, ...), (B, T) -> (B, count, ...).
+
+    TSN's sampling (Wang et al. 2016, arXiv 1608.00859), of the stored frames. Batches that are no longer stay as they
+    are.
+    """
+    total = x.shape[1]
+    if total <= count:
+        return x, mask
+    edges = torch.linspace(0, total, count + 1, device=x.device).long()  # (count + 1,)
+    widths = edges.diff()
+    place = edges[:-1] + (torch.rand(len(x), count, device=x.device) * widths).long()  # (B, count)
+    rows = torch.arange(len(x), device=x.device)[:, None]
+    return x[rows, place], mask[rows, place]
+
+
+def _draw_videos(bank: Bank, sampler: str, *, generator: torch.Generator) -> Tensor:
+    if sampler == "shuffle":
+        return torch.randperm(len(bank), generator=generator)
+    labels = bank.labels.cpu()  # (V, C)
+    rarity = (labels / labels.sum(0).clamp(min=1)).sum(1)  # (V,)
+    return torch.multinomial(rarity, len(bank), replacement=True, generator=generator)

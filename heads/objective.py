@@ -1,0 +1,54 @@
+"""Objective: the weighted sum of losses that a training minimises, as it is written in a recipe."""
+
+import math
+from typing import Any
+
+from torch import Tensor, nn
+
+from framebank.heads.losses import LOSSES
+from framebank.heads.step import Step
+from framebank.store.errors import DataError
+
+
+def read_losses(text: str) -> dict[str, float]:
+    """Return the weight of each loss: "ce + 0.5 froster" gives {"ce": 1.0, "froster": 0.5}.
+
+    DataError for a loss that is not known, named twice, or with a weight that is no number above 0.
+    """
+    weights: dict[str, float] = {}
+    for part in text.split("+"):
+        *number, name = part.split() or [""]
+        if name not in LOSSES:
+            raise DataError(
+                f"loss {name!r} is not known; expected one of {', '.join(LOSSES)}, or a sum such as ce + 0.5 kl"
+            )
+        if name in weights:
+            raise DataError(f"the loss {text!r} names {name} twice; expected each once")
+        weights[name] = _weight(number, of=part)
+    return weights
+
+
+def _weight(words: list[str], *, of: str) -> float:
+    try:
+        weight = float(words[0].removesuffix("*")) if words else 1.0
+    except ValueError:
+        weight = math.nan
+    if len(words) > 1 or not 0 < weight < math.inf:
+        raise DataError(
+            f"the loss {of.strip()!r} is not understood; expected a weight above 0 and a name, as in 0.5 ce"
+        )
+    return weight
+
+
+class Objective(nn.Module):
+    """Several losses, each of which may have parameters of its own that are trained beside the model's."""
+
+    def __init__(self, text: str, dim: int, num_classes: int, **options: Any) -> None:
+        super().__init__()
+        self.weights = read_losses(text)
+        self.losses = nn.ModuleDict({name: LOSSES[name](dim, num_classes, **options) for name in self.weights})
+
+    def forward(self, step: Step) -> Tensor:
+        """Return the weighted sum for a batch."""
+        total: Tensor = sum(weight * self.losses[name](step) for name, weight in self.weights.items())
+        return total

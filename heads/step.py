@@ -1,0 +1,83 @@
+"""Step: one batch of a training, and what losses ask of it, each computed once and only where it is asked for."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.masking import masked_mean
+
+if TYPE_CHECKING:  # the model is built from recipes, which know the losses, which are given steps
+    from framebank.heads.model import Model
+
+
+class Step:
+    """Stored frames x (B, T, D), mask (B, T), and how much each class holds of each video, labels (B, C) float.
+
+    Of a video with one label `labels` is one-hot; of one with several each is 1; mixed videos share them. `log_prior`
+    (C,), where given, is added to the logits in training, so that rare classes need not be undervalued.
+    """
+
+    def __init__(
+        self,
+        model: "Model",
+        x: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        *,
+        texts: ClassTexts | None,
+        generator: torch.Generator,
+        log_prior: Tensor | None = None,
+    ) -> None:
+        self.model = model
+        self.x = x
+        self.mask = mask
+        self.labels = labels
+        self._texts = texts
+        self._generator = generator
+        self._log_prior = log_prior
+
+    @property
+    def texts(self) -> ClassTexts:
+        """The texts of the classes; ValueError where the training has none."""
+        if self._texts is None:
+            raise ValueError("this loss needs the texts of the classes")
+        return self._texts
+
+    @cached_property
+    def target(self) -> Tensor:
+        """The class of each video (B,); of several, that which holds the most of it."""
+        return self.labels.argmax(1)
+
+    @cached_property
+    def frames(self) -> Tensor:
+        """What the head sees, (B, T, D)."""
+        return self.model.frames(self.x)
+
+    @cached_property
+    def pooled(self) -> Tensor:
+        """What the head makes of it, (B, D)."""
+        return self.model.pool(self.frames, self.mask)
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """The plain mean of the frames, (B, D): what the frozen encoder says of the video."""
+        return masked_mean(self.frames, self.mask)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The scores of all classes, (B, C)."""
+        logits = self.model.score(self.frames, self.mask, self.pooled)
+        return logits if self._log_prior is None else logits + self._log_prior
+
+    @cached_property
+    def paired(self) -> Tensor:
+        """Each video against a text of the class of every video of the batch, drawn anew: (B, B), scaled."""
+        scorer = self.model.classifier
+        drawn = self.texts.draw(self.target, generator=self._generator)  # (B, D)
+        text = F.normalize(scorer.text(drawn, self.target), dim=-1)  # type: ignore[operator]
+        scale: Tensor = scorer.logit_scale  # type: ignore[assignment]
+        return scale * F.normalize(self.pooled, dim=-1) @ text.T

@@ -1,0 +1,15 @@
+"""What may be learned of the class embeddings, ((..., D), classes (...)) -> (..., D): one file and one row each.
+
+Each is a module of `(dim, num_classes, **options)` that says in `require_classes` whether it serves other classes than
+those it was trained with.
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from framebank.heads.texts.fixed import Fixed
+
+TEXTS: dict[str, Callable[..., nn.Module]] = {
+    "fixed": Fixed,
+}

@@ -1,0 +1,17 @@
+"""Fixed: the class embeddings as the text tower gave them."""
+
+from torch import Tensor, nn
+
+
+class Fixed(nn.Module):
+    """Nothing is learned; serves any classes."""
+
+    def __init__(self, dim: int, num_classes: int) -> None:
+        super().__init__()
+
+    def require_classes(self, num_classes: int) -> None:
+        """Any number is right."""
+
+    def forward(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        """Return text embeddings (..., D) of classes (...) as they are."""
+        return embeddings
