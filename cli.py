@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from framebank import __version__
+from framebank.commands.compare import compare
 from framebank.commands.demo import demo
 from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract, prompts
@@ -46,12 +47,13 @@ def main() -> None:
     framebank zeroshot STORE                        recognise without training
     framebank train STORE RUN                       and with it, in seconds
     framebank evaluate RUN
+    framebank compare STORE OUT                     every recipe, one table
     framebank index STORE INDEX
     framebank search INDEX --text "a person juggling"
     """
 
 
-for command in (demo, extract, prompts, zeroshot, train, evaluate, index, search, label, store):
+for command in (demo, extract, prompts, zeroshot, train, evaluate, compare, index, search, label, store):
     main.add_command(command)
 for part in (show, verify, repair, merge, split, rm, import_features, export_features):
     store.add_command(part)

@@ -30,6 +30,7 @@ DOORS = {
     "torchmetrics": {"heads/metrics.py"},
     "safetensors": {"heads/run.py"},
     "pyarrow": {"store/parquet.py"},
+    "matplotlib": {"heads/plot.py"},
 }
 
 

@@ -1,0 +1,131 @@
+"""Compare: several recipes on one store, in one table."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from framebank.commands.options import PATH, device_option, json_option, pairs, split_option, text_options
+from framebank.commands.printing import percent, print_report, progress, table
+from framebank.commands.wiring import open_split, prompt_banks
+
+if TYPE_CHECKING:
+    from framebank.heads.compare import Standing, Trial
+
+COLUMNS = ("recipe", "score", "over seeds", "95 %", "class mean", "train s", "parameters")
+
+
+@click.command()
+@click.argument("store", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--recipes", "names", default="all", help="Names or .toml files, with commas between them.  [all]")
+@click.option("--seeds", default=3, type=click.IntRange(1), help="Train each so many times, from seed 0.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key in every recipe; epochs=20.")
+@text_options
+@click.option("--train-split", default="train", help="The split to train on, or all.")
+@split_option
+@device_option
+@json_option
+def compare(
+    store: Path,
+    out: Path,
+    names: str,
+    seeds: int,
+    settings: tuple[str, ...],
+    train_split: str,
+    split: str,
+    device: str,
+    as_json: bool,
+    **texts: Any,
+) -> None:
+    """Train recipes on STORE with the same videos, texts and seeds; write one table and one plot into OUT.
+
+    OUT gets compare.json, compare.csv, compare.md, compare.png and a run for each recipe and seed.
+
+    \b
+    framebank compare bank table --recipes actionclip,a5,linear-probe --seeds 3
+    """
+    from framebank.extract.encoder import resolve_device
+    from framebank.heads.compare import run_trials, standings, to_json
+    from framebank.heads.plot import draw_standings
+    from framebank.heads.recipe import read_recipe, recipe_names
+    from framebank.store import DataError, LabelSet
+    from framebank.store.files import require_new_folder, write_text
+
+    wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    recipes = {Path(name).stem: read_recipe(name).with_settings(pairs(settings)) for name in wanted}
+    features, train = open_split(store, train_split)
+    _, test = open_split(store, split)
+    if any(recipe.reads_texts for recipe in recipes.values()):
+        kind = texts["texts"] or (None if texts["prompts"] else "names")
+        bank = prompt_banks(features, train, device=device, **{**texts, "texts": kind})[0]
+    else:
+        bank = None
+    classes = LabelSet.read(texts["labels"]) if texts["labels"] else LabelSet(train.labelled().labels)
+    if (out / "compare.json").exists():
+        raise DataError(f"{out}: already holds a comparison; choose another folder")
+    require_new_folder(out, what="comparison")
+    trials = run_trials(
+        features,
+        recipes,
+        seeds=range(seeds),
+        train=train,
+        test=test,
+        split=split,
+        labels=bank.labels if bank else classes,
+        prompts=bank,
+        device=resolve_device(device),
+        folder=out,
+    )
+    done = list(progress(trials, total=len(recipes) * seeds, unit="run", show=lambda trial: {"last": trial.recipe}))
+    found = standings(done)
+    lines = table(COLUMNS, [_cells(standing) for standing in found])
+    refused = [f"not run: {trial.recipe}: {trial.refused}" for trial in done if trial.refused]
+    write_text(out / "compare.csv", _csv(done))
+    write_text(out / "compare.md", _markdown(found, refused))
+    write_text(out / "compare.json", json.dumps(to_json(done), indent=1))
+    undrawn = []
+    try:
+        draw_standings(found, out / "compare.png")
+    except DataError as error:
+        undrawn = [f"not drawn: {error}"]
+    print_report(
+        to_json(done),
+        as_json=as_json,
+        lines=[*lines, "", *refused, *undrawn, f"{len(done) - len(refused)} runs -> {out}"],
+    )
+    if not found:
+        raise DataError(f"{out}: no recipe could be trained on {store}; the reasons are above")
+
+
+def _cells(standing: "Standing") -> tuple[str, ...]:
+    low, high = standing.interval or (None, None)
+    return (
+        standing.recipe,
+        percent(standing.score),
+        f"+- {100 * standing.deviation:.1f} ({standing.seeds})",
+        "-" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
+        "-" if standing.mean_class_accuracy is None else percent(standing.mean_class_accuracy),
+        f"{standing.seconds:.1f}",
+        f"{standing.parameters:,}",
+    )
+
+
+def _markdown(found: "list[Standing]", refused: list[str]) -> str:
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(standing) for standing in found)]
+    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n\n".join([body, *refused]) + "\n"
+
+
+def _csv(trials: "list[Trial]") -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    measured = ("top1", "map", "mean_class_accuracy", "videos_evaluated")
+    writer.writerow(("recipe", "seed", *measured, "seconds", "parameters", "refused"))
+    for trial in trials:
+        metrics = [trial.report.get(name, "") for name in measured]
+        writer.writerow((trial.recipe, trial.seed, *metrics, f"{trial.seconds:.3f}", trial.parameters, trial.refused))
+    return text.getvalue()

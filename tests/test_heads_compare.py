@@ -1,0 +1,106 @@
+import csv
+import json
+import statistics
+from dataclasses import replace
+
+import pytest
+import torch
+
+from framebank.heads.compare import Trial, run_trials, standings
+from framebank.heads.recipe import Recipe
+from framebank.heads.run import Run
+from framebank.store import LabelSet
+from framebank.tests.heads_world import write_world
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+QUICK = Recipe(head="mean", classifier="linear", loss="ce", epochs=3, lr=0.05, val_fraction=0.0)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("compare"))
+
+
+def compare(world, recipes, folder, *, seeds=(0, 1), prompts=None):
+    return list(
+        run_trials(
+            world.store,
+            recipes,
+            seeds=seeds,
+            train=world.manifest.split("train"),
+            test=world.manifest.split("test"),
+            split="test",
+            labels=LabelSet(world.prompts.labels.names),
+            prompts=prompts,
+            device=torch.device("cpu"),
+            folder=folder,
+        )
+    )
+
+
+def test_every_recipe_with_every_seed(world, tmp_path):
+    recipes = {"probe": QUICK, "lstm": replace(QUICK, head="lstm", classifier="text", loss="ce")}
+    trials = compare(world, recipes, tmp_path, prompts=world.prompts)
+    assert [(trial.recipe, trial.seed) for trial in trials] == [("probe", 0), ("probe", 1), ("lstm", 0), ("lstm", 1)]
+    for trial in trials:
+        run = Run.read(tmp_path / trial.recipe / f"seed-{trial.seed}")
+        assert run.recipe.seed == trial.seed
+        assert json.loads((tmp_path / trial.recipe / f"seed-{trial.seed}" / "metrics.json").read_text()) == json.loads(
+            json.dumps(trial.report)
+        )
+        assert trial.parameters == sum(parameter.numel() for parameter in run.model.parameters())
+    found = standings(trials)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    lstm = next(one for one in found if one.recipe == "lstm")
+    tops = [trial.report["top1"] for trial in trials if trial.recipe == "lstm"]
+    assert lstm.score == pytest.approx(statistics.fmean(tops))
+    assert lstm.deviation == pytest.approx(statistics.stdev(tops))
+    assert lstm.interval[0] < lstm.score < lstm.interval[1]
+
+
+def test_a_recipe_that_cannot_run_says_why_and_the_others_run(world, tmp_path):
+    recipes = {"texts": Recipe(epochs=1), "regions": replace(QUICK, stream="regions"), "probe": QUICK}
+    trials = compare(world, recipes, tmp_path, seeds=(0,))
+    assert [bool(trial.refused) for trial in trials] == [True, True, False]
+    assert "texts of the classes" in trials[0].refused
+    assert "has no stream 'regions'" in trials[1].refused
+    assert [one.recipe for one in standings(trials)] == ["probe"]
+
+
+def test_standings_of_several_labels():
+    trials = [Trial("a", seed, report={"map": score, "videos_evaluated": 9}) for seed, score in enumerate((0.5, 0.7))]
+    (found,) = standings(trials)
+    assert (found.score, found.interval, found.mean_class_accuracy) == (pytest.approx(0.6), None, None)
+
+
+def test_plot(world, tmp_path):
+    pytest.importorskip("matplotlib")
+    from framebank.heads.plot import draw_standings
+
+    trials = [Trial("a", 0, report={"top1": 0.5, "mean_class_accuracy": 0.4, "videos_evaluated": 20})]
+    draw_standings(standings(trials), tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command(framebank, world, tmp_path):
+    out = tmp_path / "out"
+    world.prompts.write(tmp_path / "prompts.h5")
+    arguments = ("compare", world.store.path, out, "--recipes", "linear-probe,actionclip", "--seeds", 2)
+    told = framebank(*arguments, "--set", "epochs=1", "--prompts", tmp_path / "prompts.h5").stdout
+    assert "linear-probe" in told and "4 runs" in told
+    rows = list(csv.DictReader((out / "compare.csv").open()))
+    assert len(rows) == 4
+    assert {row["refused"] for row in rows} == {""}
+    assert (out / "compare.md").read_text().count("|") == 4 * 8
+    assert len(json.loads((out / "compare.json").read_text())["trials"]) == 4
+    again = framebank(*arguments, "--prompts", tmp_path / "prompts.h5", exit_code=1)
+    assert "already holds a comparison" in again.stderr
+
+
+def test_the_command_with_a_name_that_is_none(framebank, world, tmp_path):
+    told = framebank("compare", world.store.path, tmp_path / "o", "--recipes", "resnet", exit_code=1).stderr
+    assert "no recipe is named 'resnet'; there are actionclip" in told
+    told = framebank("compare", world.store.path, tmp_path / "o", "--set", "epoch=3", exit_code=1).stderr
+    assert "'epoch'; the nearest is 'epochs'" in told
+    assert not (tmp_path / "o").exists()
