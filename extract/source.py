@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from framebank.store.errors import DataError
+from framebank.store.tars import tar_and_member
 
 CHUNK_BYTES = 1 << 20
 
@@ -19,11 +20,11 @@ def local_file(path: Path) -> Iterator[Path]:
     A DataError from within that speaks of the copy comes out speaking of `path`. DataError where `shard.tar` is no
     uncompressed tar file, lacks the member, or is cut short within it.
     """
-    tar = None if path.exists() else _tar_above(path)
-    if tar is None:
+    tar, member = (path, "") if path.exists() else tar_and_member(path)
+    if not member:
         yield path
         return
-    start, size = _find_member(path, tar=tar)
+    start, size = _find_member(tar, member)
     with tempfile.TemporaryDirectory(prefix="framebank-") as scratch:
         copy = Path(scratch) / f"member{path.suffix}"
         _copy(path, tar=tar, start=start, size=size, copy=copy)
@@ -33,19 +34,13 @@ def local_file(path: Path) -> Iterator[Path]:
             raise DataError(str(error).replace(str(copy), str(path))) from error
 
 
-def _tar_above(path: Path) -> Path | None:
-    """Return the file among the folders that `path` names, where there is one."""
-    return next((parent for parent in path.parents if parent.suffix.lower() == ".tar" and parent.is_file()), None)
-
-
-def _find_member(path: Path, *, tar: Path) -> tuple[int, int]:
+def _find_member(tar: Path, member: str) -> tuple[int, int]:
     """Return where in the tar file the bytes of a member start, and how many there are."""
     status = tar.stat()
     members = _index(tar, status.st_size, status.st_mtime_ns)
-    name = path.relative_to(tar).as_posix()
-    if name not in members:
-        raise DataError(f"{path}: {tar.name} has no such file among its {len(members)}")
-    return members[name]
+    if member not in members:
+        raise DataError(f"{tar / member}: {tar.name} has no such file among its {len(members)}")
+    return members[member]
 
 
 # A shard holds thousands of videos that are read one after the other: its headers are walked through once.

@@ -16,6 +16,7 @@ from framebank.store.errors import DataError
 from framebank.store.files import replacing, require_new_folder, write_text
 from framebank.store.manifest import Video
 from framebank.store.spec import FeatureSpec
+from framebank.store.vectors import unit
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Index:
         self.spec = spec
         self.made_by = made_by
         self._flat = faiss.IndexFlatIP(spec.dim)
-        self._flat.add(_unit(vectors))
+        self._flat.add(np.ascontiguousarray(unit(vectors)))
         self._row = {video.video_id: row for row, video in enumerate(self.videos)}
 
     def __len__(self) -> int:
@@ -60,7 +61,7 @@ class Index:
             raise DataError(f"{k} neighbours wanted, but the index holds {len(self)} videos")
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
-        scores, rows = self._flat.search(_unit(queries), k)  # (Q, k)
+        scores, rows = self._flat.search(np.ascontiguousarray(unit(queries)), k)  # (Q, k)
         return [
             [Hit(self.videos[r].video_id, float(s), self.videos[r].label) for s, r in zip(ss, rr, strict=True)]
             for ss, rr in zip(scores, rows, strict=True)
@@ -111,9 +112,3 @@ def _digest(flat: Any, videos: Sequence[Video]) -> str:
     rows = "\n".join(f"{video.video_id}\t{video.label}\t{video.split}" for video in videos)
     vectors = flat.reconstruct_n(0, flat.ntotal)
     return digest({"vectors": vectors, "videos": np.frombuffer(rows.encode(), dtype=np.uint8)})
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return unit
