@@ -185,7 +185,7 @@ def test_search_by_text_by_id_and_by_video_agree(framebank: Any, clips: Path, in
         "hits"
     ]
     assert len(hits) == 5
-    assert set(hits[0]) == {"video_id", "score", "label"}
+    assert set(hits[0]) == {"video_id", "score", "label", "start", "end"}
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
     of_id = json.loads(framebank("search", index, "--id", "falling_down_train_00", "-k", 4, "--json").stdout)["hits"]
     assert "falling_down_train_00" not in {hit["video_id"] for hit in of_id}
