@@ -48,8 +48,8 @@ def import_features(
     """Make STORE of the features in SRC, or add to it: a folder, a tar, a CSV of feature files, or one file of arrays.
 
     A folder holds an .npy, .npz or .pt (T, D) for each video, as video_features, clip-video-encode and `store export`
-    write them, or WebDataset tars of .npy. A file of arrays is an .npz, .h5, .npy or .parquet of (V, T, D), (V, D), or (R, D) with --end. A video
-    that cannot be read gets a line in STORE/failed.csv; started again, it does what is left.
+    write them, or WebDataset tars of .npy. A file of arrays is an .npz, .h5, .npy or .parquet of (V, T, D), (V, D), or
+    (R, D) with --end. A video that cannot be read gets a line in STORE/failed.csv; started again, it does what is left.
 
     \b
     framebank store import features/ bank --describe model=CLIP-ViT-B/32,pretrained=openai
