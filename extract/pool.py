@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import secrets
+import shutil
 import signal
 import tempfile
 import time
@@ -9,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection as channels
 from multiprocessing import get_context
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -69,9 +72,10 @@ class _Worker:
         self.done = 0
         descriptor = _memory(slots_size(pixel_shape))
         self.slots = Slots(descriptor, pixel_shape)
-        self.scratch = tempfile.TemporaryDirectory(prefix="framebank-", ignore_cleanup_errors=True)
+        # The worker makes it: where this process is killed before that, nothing is left.
+        self.scratch = str(Path(tempfile.gettempdir(), f"framebank-{secrets.token_hex(8)}"))
         self.channel, theirs = _context.Pipe()
-        arguments = (theirs, Descriptor(descriptor), task, pixel_shape, self.scratch.name)
+        arguments = (theirs, Descriptor(descriptor), task, pixel_shape, self.scratch)
         self.process = _context.Process(target=work, args=arguments, name="decode", daemon=True)
         self.process.start()
         os.close(descriptor)
@@ -88,7 +92,7 @@ class _Worker:
         code = self.process.exitcode
         self.process.kill()
         self.process.join()
-        self.scratch.cleanup()
+        shutil.rmtree(self.scratch, ignore_errors=True)
         self.channel.close()
         if code is None:
             return ""

@@ -154,14 +154,15 @@ def work(
 ) -> None:
     """Do the jobs that come through the connection, until None comes or the other end is gone.
 
-    Whatever it keeps in files for a while, as the member of a tar, lies in the folder `scratch`. It removes that folder
-    when it ends; when it is killed, the other end does.
+    Whatever it keeps in files for a while, as the member of a tar, lies in the folder `scratch`. It makes that folder
+    and removes it when it ends; when it is killed, the other end does.
 
     A number is a slot that is free again. Answers ("chunk", slot, frames), ("clear",), and in the end ("done", clip) or
     ("failed", reason).
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pipeline, which then ends its workers
     _offer_to_oom_killer()
+    Path(scratch).mkdir(mode=0o700)
     tempfile.tempdir = scratch
     slots = Slots(memory.number, pixel_shape)
     os.close(memory.number)
