@@ -45,11 +45,11 @@ def import_features(
     as_json: bool,
     **names: Any,
 ) -> None:
-    """Make STORE of the features in SRC, or add to it: a folder, a CSV of feature files, or one file of arrays.
+    """Make STORE of the features in SRC, or add to it: a folder, a tar, a CSV of feature files, or one file of arrays.
 
     A folder holds an .npy, .npz or .pt (T, D) for each video, as video_features, clip-video-encode and `store export`
-    write them. A file of arrays is an .npz, .h5, .npy or .parquet of (V, T, D), (V, D), or (R, D) with --end. A video
-    that cannot be read gets a line in STORE/failed.csv; started again, it does what is left.
+    write them, or WebDataset tars of .npy. A file of arrays is an .npz, .h5, .npy or .parquet of (V, T, D), (V, D), or
+    (R, D) with --end. A video that cannot be read gets a line in STORE/failed.csv; started again, it does what is left.
 
     \b
     framebank store import features/ bank --describe model=CLIP-ViT-B/32,pretrained=openai
@@ -111,33 +111,38 @@ def import_features(
     help="A file for each video, one table, or tars.",
 )
 @click.option("--split", default="all", help="The split to export, or all.")
+@click.option("--stream", default="frame", help="The stream to export: frame, or another that STORE holds.")
 @json_option
-def export_features(store: Path, out: Path, form: str, split: str, as_json: bool) -> None:
-    """Write the frame embeddings of STORE to OUT: a folder of .npy, one .parquet, or a folder of WebDataset tars.
+def export_features(store: Path, out: Path, form: str, split: str, stream: str, as_json: bool) -> None:
+    """Write the embeddings of STORE to OUT: a folder of .npy, one .parquet, or a folder of WebDataset tars.
 
     OUT must not be there yet, and is whole when it is.
 
     \b
     framebank store export bank features --format npy
     framebank store export bank bank.parquet --format parquet --split train
+    framebank store export bank layers --stream layers
     """
     from framebank.commands.wiring import open_split
     from framebank.store.exports import export_store
 
     features, manifest = open_split(store, split)
     there = sum(video.video_id in features for video in manifest.videos)
-    exported = list(progress(export_store(features, manifest, out, form=form), total=there, unit="video"))
-    left_out = sorted(set(features.streams) - {"frame"})
+    exported = list(
+        progress(export_store(features, manifest, out, form=form, stream=stream), total=there, unit="video")
+    )
+    left_out = sorted(set(features.streams) - {stream})
     report = {
         "out": str(out),
         "format": form,
+        "stream": stream,
         "videos": len(exported),
         "without_embedding": len(manifest) - len(exported),
         "streams_left_out": left_out,
     }
     print_report(report, as_json=as_json, lines=[f"{len(exported)} videos -> {out}"])
     if left_out:
-        click.echo(f"the streams {', '.join(left_out)} are not exported, only frame is", err=True)
+        click.echo(f"the streams {', '.join(left_out)} are not exported, only {stream} is", err=True)
     if len(exported) < len(manifest):
         click.echo(f"{len(manifest) - len(exported)} of {len(manifest)} videos have no embedding", err=True)
 

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,11 @@ from framebank.commands.printing import print_report, progress, table, warn_if_r
 from framebank.commands.wiring import embed_texts, open_split, task_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
-    from framebank.store.index import Index
+    from framebank.store.index import Hit, Index
 
 
 @click.command()
@@ -85,11 +87,10 @@ def search(
         hits = loaded.search(_query(loaded, text=text, video=video, device=device), k)[0]
     report = {
         "query": text if text is not None else video_id or str(video),
-        "hits": [{"video_id": hit.video_id, "score": hit.score, "label": hit.label} for hit in hits],
+        "hits": [asdict(hit) for hit in hits],
         "made_by": {**loaded.spec.to_dict(), **loaded.made_by},
     }
-    rows = [(hit.video_id, f"{hit.score:.3f}", hit.label) for hit in hits]
-    print_report(report, as_json=as_json, lines=table(("video", "cosine", "label"), rows))
+    print_report(report, as_json=as_json, lines=_hit_lines(hits))
 
 
 @click.command()
@@ -193,6 +194,23 @@ def label(
         click.echo(f"Error: {failure}", err=True)
     if failures:
         sys.exit(1)
+
+
+def _hit_lines(hits: "Sequence[Hit]") -> list[str]:
+    """The neighbours as a table; with a column of seconds where one is a part of its file."""
+    spans = [_seconds(hit) for hit in hits]
+    header = ("video", *["seconds"] * any(spans), "cosine", "label")
+    rows = [
+        (hit.video_id, *[span] * any(spans), f"{hit.score:.3f}", hit.label)
+        for hit, span in zip(hits, spans, strict=True)
+    ]
+    return table(header, rows)
+
+
+def _seconds(hit: "Hit") -> str:
+    if not hit.start and hit.end is None:
+        return ""
+    return f"{hit.start or 0:g} to {'the end' if hit.end is None else format(hit.end, 'g')}"
 
 
 def _query(index: "Index", *, text: str | None, video: Path | None, device: str) -> "np.ndarray":

@@ -3,8 +3,9 @@
 Names are loaded when they are asked for: decoding processes need no torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from framebank.store.lazy import lazy_names
 
 if TYPE_CHECKING:
     from framebank.extract.pipeline import Outcome, extract_videos
@@ -12,16 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["TEMPLATES", "Outcome", "embed_prompts", "extract_videos", "read_templates"]
 
-_MODULES = {
-    "Outcome": "pipeline",
-    "TEMPLATES": "prompts",
-    "embed_prompts": "prompts",
-    "extract_videos": "pipeline",
-    "read_templates": "prompts",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Outcome": "pipeline",
+        "TEMPLATES": "prompts",
+        "embed_prompts": "prompts",
+        "extract_videos": "pipeline",
+        "read_templates": "prompts",
+    },
+)

@@ -36,7 +36,7 @@ class Encoder:
     parts of a frame are encoded, as "centre+flip" does (views.py), and `streams` what is kept beside each embedding, as
     "frame,regions:3" does (streams.py); `compile` compiles the image tower at its first
     batch. On CUDA the towers run under autocast; a CPU with bf16 arithmetic runs the image tower with bf16 weights,
-    which halves the time.
+    which halves the time. A model whose own default is to normalise, as CoCa's is, is told not to.
 
     DataError for an unknown model, tag, view or stream, weights that cannot be had or do not fit, and OpenAI weights
     under a config without quick-GELU, which would silently give wrong embeddings.
@@ -123,7 +123,7 @@ class Encoder:
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Encode a batch of sentences -> un-normalised embeddings (N, D) float32."""
-        embeddings = self._network.encode_text(self._tokenizer(list(texts)).to(self.device))
+        embeddings = self._network.encode_text(self._tokenizer(list(texts)).to(self.device), normalize=False)
         return np.asarray(embeddings.float().cpu().numpy())
 
     @cached_property
@@ -135,7 +135,7 @@ class Encoder:
         on_cpu = self.device.type == "cpu"
         enabled = not on_cpu and self._dtype is not torch.float32
         with torch.autocast(self.device.type, dtype=self._dtype if enabled else None, enabled=enabled):
-            frame = self._network.encode_image(images.to(self._dtype) if on_cpu else images)
+            frame = self._network.encode_image(images.to(self._dtype) if on_cpu else images, normalize=False)
             streams = {"frame": frame, **self._streams.collect()}
         return {name: tensor.float() for name, tensor in streams.items()}
 

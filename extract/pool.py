@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import secrets
+import shutil
 import signal
 import tempfile
 import time
@@ -9,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection as channels
 from multiprocessing import get_context
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -62,17 +65,18 @@ Event = Chunk | Cleared | Decoded | Failed
 
 
 class _Worker:
-    """One process, the video it is at, and the memory it shares."""
+    """One process, the video it is at, the memory it shares, and a folder for the files it keeps for a while."""
 
     def __init__(self, task: Task, pixel_shape: tuple[int, ...]) -> None:
         self.video: Video | None = None
         self.done = 0
         descriptor = _memory(slots_size(pixel_shape))
         self.slots = Slots(descriptor, pixel_shape)
+        # The worker makes it: where this process is killed before that, nothing is left.
+        self.scratch = str(Path(tempfile.gettempdir(), f"framebank-{secrets.token_hex(8)}"))
         self.channel, theirs = _context.Pipe()
-        self.process = _context.Process(
-            target=work, args=(theirs, Descriptor(descriptor), task, pixel_shape), name="decode", daemon=True
-        )
+        arguments = (theirs, Descriptor(descriptor), task, pixel_shape, self.scratch)
+        self.process = _context.Process(target=work, args=arguments, name="decode", daemon=True)
         self.process.start()
         os.close(descriptor)
         theirs.close()
@@ -82,12 +86,13 @@ class _Worker:
         self.channel.send(Job(video.path, video.start, video.end))
 
     def end(self) -> str:
-        """Kill the process and return what it died of, where it died by itself."""
+        """Kill the process, remove what it left, and return what it died of, where it died by itself."""
         if self.video:
             self.process.join(0.2)  # one that crashes closes its channel a little before it is gone
         code = self.process.exitcode
         self.process.kill()
         self.process.join()
+        shutil.rmtree(self.scratch, ignore_errors=True)
         self.channel.close()
         if code is None:
             return ""

@@ -1,13 +1,12 @@
 """Sources: the file on disk from which a decoder reads a video, also where the video is a member of a tar file."""
 
-import functools
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from framebank.store.errors import DataError
+from framebank.store.tars import find_member, tar_and_member
 
 CHUNK_BYTES = 1 << 20
 
@@ -19,11 +18,11 @@ def local_file(path: Path) -> Iterator[Path]:
     A DataError from within that speaks of the copy comes out speaking of `path`. DataError where `shard.tar` is no
     uncompressed tar file, lacks the member, or is cut short within it.
     """
-    tar = None if path.exists() else _tar_above(path)
-    if tar is None:
+    tar, member = (path, "") if path.exists() else tar_and_member(path)
+    if not member:
         yield path
         return
-    start, size = _find_member(path, tar=tar)
+    start, size = find_member(tar, member)
     with tempfile.TemporaryDirectory(prefix="framebank-") as scratch:
         copy = Path(scratch) / f"member{path.suffix}"
         _copy(path, tar=tar, start=start, size=size, copy=copy)
@@ -31,33 +30,6 @@ def local_file(path: Path) -> Iterator[Path]:
             yield copy
         except DataError as error:
             raise DataError(str(error).replace(str(copy), str(path))) from error
-
-
-def _tar_above(path: Path) -> Path | None:
-    """Return the file among the folders that `path` names, where there is one."""
-    return next((parent for parent in path.parents if parent.suffix.lower() == ".tar" and parent.is_file()), None)
-
-
-def _find_member(path: Path, *, tar: Path) -> tuple[int, int]:
-    """Return where in the tar file the bytes of a member start, and how many there are."""
-    status = tar.stat()
-    members = _index(tar, status.st_size, status.st_mtime_ns)
-    name = path.relative_to(tar).as_posix()
-    if name not in members:
-        raise DataError(f"{path}: {tar.name} has no such file among its {len(members)}")
-    return members[name]
-
-
-# A shard holds thousands of videos that are read one after the other: its headers are walked through once.
-@functools.lru_cache(maxsize=16)
-def _index(tar: Path, size: int, changed_ns: int) -> dict[str, tuple[int, int]]:
-    """Return the start and length of each plain file in a tar file, by name; of one name the last, as in unpacking."""
-    try:
-        with tarfile.open(tar, "r:") as archive:
-            plain = (member for member in archive if member.isreg() and not member.issparse())
-            return {Path(member.name).as_posix(): (member.offset_data, member.size) for member in plain}
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(f"{tar}: is no whole uncompressed tar file ({error})") from error
 
 
 def _copy(path: Path, *, tar: Path, start: int, size: int, copy: Path) -> None:

@@ -6,8 +6,10 @@ Loads neither torch nor HDF5: a worker is small, starts fast and is replaced oft
 import contextlib
 import mmap
 import os
+import shutil
 import signal
 import struct
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -147,14 +149,21 @@ class _SlotSink:
         self._free.append(slot)
 
 
-def work(connection: "Connection[Any, Any]", memory: Descriptor, task: Task, pixel_shape: tuple[int, ...]) -> None:
+def work(
+    connection: "Connection[Any, Any]", memory: Descriptor, task: Task, pixel_shape: tuple[int, ...], scratch: str
+) -> None:
     """Do the jobs that come through the connection, until None comes or the other end is gone.
+
+    Whatever it keeps in files for a while, as the member of a tar, lies in the folder `scratch`. It makes that folder
+    and removes it when it ends; when it is killed, the other end does.
 
     A number is a slot that is free again. Answers ("chunk", slot, frames), ("clear",), and in the end ("done", clip) or
     ("failed", reason).
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pipeline, which then ends its workers
     _offer_to_oom_killer()
+    Path(scratch).mkdir(mode=0o700)
+    tempfile.tempdir = scratch
     slots = Slots(memory.number, pixel_shape)
     os.close(memory.number)
     sink = _SlotSink(slots, connection, task.preprocessing)
@@ -170,6 +179,8 @@ def work(connection: "Connection[Any, Any]", memory: Descriptor, task: Task, pix
                 connection.send(answer)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the pipeline is gone, and whoever wanted these frames with it
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _answer(task: Task, job: Job, sink: _SlotSink) -> tuple[str, Any]:

@@ -3,8 +3,9 @@
 Names are loaded when they are asked for: decoding processes need the errors and none of the rest.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from framebank.store.lazy import lazy_names
 
 if TYPE_CHECKING:
     from framebank.store.errors import DataError
@@ -27,20 +28,17 @@ __all__ = [
     "Video",
 ]
 
-_MODULES = {
-    "DataError": "errors",
-    "Embeddings": "shard",
-    "FeatureSpec": "spec",
-    "FeatureStore": "features",
-    "LabelSet": "labels",
-    "Manifest": "manifest",
-    "PromptBank": "prompts",
-    "ShardWriter": "shard",
-    "Video": "manifest",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "DataError": "errors",
+        "Embeddings": "shard",
+        "FeatureSpec": "spec",
+        "FeatureStore": "features",
+        "LabelSet": "labels",
+        "Manifest": "manifest",
+        "PromptBank": "prompts",
+        "ShardWriter": "shard",
+        "Video": "manifest",
+    },
+)

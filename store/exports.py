@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import PART, sync
 from framebank.store.manifest import Manifest, Video
-from framebank.store.parquet import write_parquet
+from framebank.store.parquet import ReadRows, write_parquet
 from framebank.store.shard import FRAME_STREAM, Embeddings
 from framebank.store.sources import SPEC_FILE
 from framebank.store.spec import FeatureSpec
@@ -25,35 +26,38 @@ from framebank.store.spec import FeatureSpec
 VIDEOS_OF_A_TAR = 1000
 
 
-def export_store(store: FeatureStore, manifest: Manifest, out: Path, *, form: str) -> Iterator[Video]:
-    """Write the embeddings of the videos of `manifest` to `out`, whole or not at all, yielding each video.
+def export_store(
+    store: FeatureStore, manifest: Manifest, out: Path, *, form: str, stream: str = FRAME_STREAM
+) -> Iterator[Video]:
+    """Write one stream of the videos of `manifest` to `out`, whole or not at all, yielding each video.
 
-    Only the stream `frame` is written. DataError where `out` is there already or cannot be written, or where the store
-    holds none of the videos.
+    What is imported from another stream than `frame` is in no joint space, and its spec says so: the model is
+    "ViT-B-32 pre_proj". DataError where `out` is there already or cannot be written, or where the store holds none of
+    the videos or no such stream.
     """
     videos = [video for video in manifest.videos if video.video_id in store]
     if not videos:
         raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding")
     if out.exists():
         raise DataError(f"{out}: is there already; choose another place for the export")
-    spec = replace(store.spec, streams=FRAME_STREAM)
-    yield from EXPORTS[form](store, videos, out, spec=spec)
+    spec = _spec_of(store.spec, stream, store.read_stream(videos[0].video_id, stream))
+    yield from EXPORTS[form](partial(_read, store, stream), videos, out, spec=spec)
 
 
-def write_npy(store: FeatureStore, videos: list[Video], out: Path, *, spec: FeatureSpec) -> Iterator[Video]:
-    """Write ID.npy, (T, D) float16, with ID.json for each video into the folder `out`."""
+def write_npy(read: ReadRows, videos: list[Video], out: Path, *, spec: FeatureSpec) -> Iterator[Video]:
+    """Write ID.npy, (T, D) or (T, ...) float16, with ID.json for each video into the folder `out`."""
     with _new_folder(out) as part:
         _write_spec(part, spec, videos)
         for video in videos:
-            embeddings = store[video.video_id]
+            values, embeddings = read(video.video_id)
             path = part / f"{_file_name(video.video_id)}.npy"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_npy(embeddings.data))
+            path.write_bytes(_npy(values))
             path.with_name(path.name.removesuffix(".npy") + ".json").write_bytes(_about(video, embeddings))
             yield video
 
 
-def write_webdataset(store: FeatureStore, videos: list[Video], out: Path, *, spec: FeatureSpec) -> Iterator[Video]:
+def write_webdataset(read: ReadRows, videos: list[Video], out: Path, *, spec: FeatureSpec) -> Iterator[Video]:
     """Write KEY.npy, KEY.json and, for a video with a label, KEY.cls into tar files of 1000 videos in the folder `out`.
 
     KEY is the video_id with all but letters, figures, "-" and "_" percent-encoded: WebDataset ends a key at the first
@@ -64,9 +68,9 @@ def write_webdataset(store: FeatureStore, videos: list[Video], out: Path, *, spe
         for start in range(0, len(videos), VIDEOS_OF_A_TAR):
             with tarfile.open(part / f"shard-{start // VIDEOS_OF_A_TAR:06d}.tar", "w") as tar:
                 for video in videos[start : start + VIDEOS_OF_A_TAR]:
-                    embeddings = store[video.video_id]
+                    values, embeddings = read(video.video_id)
                     key = quote(video.video_id, safe="").replace(".", "%2E").replace("~", "%7E")
-                    _add(tar, f"{key}.npy", _npy(embeddings.data))
+                    _add(tar, f"{key}.npy", _npy(values))
                     _add(tar, f"{key}.json", _about(video, embeddings))
                     if video.label:
                         _add(tar, f"{key}.cls", str(number_of[video.label]).encode())
@@ -78,6 +82,29 @@ EXPORTS: dict[str, Callable[..., Iterator[Video]]] = {
     "parquet": write_parquet,
     "webdataset": write_webdataset,
 }
+
+
+def _spec_of(spec: FeatureSpec, stream: str, values: np.ndarray) -> FeatureSpec:
+    """The spec of a store that holds the rows (R, ...) of one stream as its frames."""
+    if stream == FRAME_STREAM:
+        return replace(spec, streams=FRAME_STREAM)
+    full = next(part for part in spec.streams.split(",") if part.partition(":")[0] == stream)
+    name = f"{spec.model} {full.replace(':', ' ')}"  # a colon would make it a model of a hub
+    return replace(spec, model=name, dim=values[0].size, streams=FRAME_STREAM)
+
+
+def _read(store: FeatureStore, stream: str, video_id: str) -> tuple[np.ndarray, Embeddings]:
+    """Return the values (R, ...) of a stream, and what tells of these rows.
+
+    A row of patch_mean stands for all frames of its view and clip; the first of them tells of it.
+    """
+    frames = store[video_id]
+    if stream == FRAME_STREAM:
+        return frames.data, frames
+    values = store.read_stream(video_id, stream)
+    first = np.arange(0, len(frames.data), len(frames.data) // len(values))  # every row, or one of each group
+    told = (getattr(frames, name)[first] for name in ("data", "timestamps", "indices", "views", "clips"))
+    return values, Embeddings(*told)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,20 @@ import numpy as np
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import replacing, require_new_folder, write_text
-from framebank.store.manifest import Video
+from framebank.store.manifest import COLUMNS, TIMES, Video
 from framebank.store.spec import FeatureSpec
+from framebank.store.vectors import unit
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One neighbour: the video, its cosine similarity to the query, its label."""
+    """One neighbour: the video, its cosine similarity to the query, its label, and of which seconds of a file it is."""
 
     video_id: str
     score: float
     label: str
+    start: float | None = None
+    end: float | None = None
 
 
 class Index:
@@ -42,7 +45,7 @@ class Index:
         self.spec = spec
         self.made_by = made_by
         self._flat = faiss.IndexFlatIP(spec.dim)
-        self._flat.add(_unit(vectors))
+        self._flat.add(np.ascontiguousarray(unit(vectors)))
         self._row = {video.video_id: row for row, video in enumerate(self.videos)}
 
     def __len__(self) -> int:
@@ -60,22 +63,27 @@ class Index:
             raise DataError(f"{k} neighbours wanted, but the index holds {len(self)} videos")
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
-        scores, rows = self._flat.search(_unit(queries), k)  # (Q, k)
+        scores, rows = self._flat.search(np.ascontiguousarray(unit(queries)), k)  # (Q, k)
         return [
-            [Hit(self.videos[r].video_id, float(s), self.videos[r].label) for s, r in zip(ss, rr, strict=True)]
-            for ss, rr in zip(scores, rows, strict=True)
+            [_hit(self.videos[row], float(score)) for score, row in zip(own_scores, own_rows, strict=True)]
+            for own_scores, own_rows in zip(scores, rows, strict=True)
         ]
 
     def save(self, folder: Path) -> None:
-        """Write index.faiss, ids.csv and spec.json into a folder."""
+        """Write index.faiss, ids.csv and spec.json into a folder.
+
+        ids.csv has the columns start and end when a video has one.
+        """
         require_new_folder(folder, what="index")
         (folder / "spec.json").unlink(missing_ok=True)  # written last: without it, a folder is no index
         with replacing(folder / "index.faiss") as part:
             part.write_bytes(faiss.serialize_index(self._flat).tobytes())
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("video_id", "path", "label", "split"))
-        writer.writerows((v.video_id, v.path, v.label, v.split) for v in self.videos)
+        timed = any(map(_is_timed, self.videos))
+        writer.writerow((*COLUMNS, *TIMES) if timed else COLUMNS)
+        for v in self.videos:
+            writer.writerow((v.video_id, v.path, v.label, v.split, *([v.start, v.end] if timed else [])))
         write_text(folder / "ids.csv", text.getvalue())
         about = {"spec": self.spec.to_dict(), "made_by": self.made_by, "digest": _digest(self._flat, self.videos)}
         write_text(folder / "spec.json", json.dumps(about, indent=2))
@@ -90,9 +98,8 @@ class Index:
             about = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
             found, made_by, expected = dict(about["spec"]), dict(about["made_by"]), str(about["digest"])
             with (folder / "ids.csv").open(newline="", encoding="utf-8") as file:
-                rows = csv.DictReader(file)
-                videos = [Video(r["video_id"], Path(r["path"]), r["label"], r["split"]) for r in rows]
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, csv.Error) as error:
+                videos = [_video_of(row) for row in csv.DictReader(file)]
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, csv.Error, DataError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{folder}: the index cannot be read ({type(error).__name__}: {reason})") from error
         spec = FeatureSpec.from_dict(found, where=folder / "spec.json")
@@ -106,14 +113,25 @@ class Index:
         return cls(flat.reconstruct_n(0, flat.ntotal), videos, spec=spec, made_by=made_by)
 
 
+def _hit(video: Video, score: float) -> Hit:
+    return Hit(video.video_id, score, video.label, video.start, video.end)
+
+
+def _is_timed(video: Video) -> bool:
+    return video.start is not None or video.end is not None
+
+
+def _video_of(row: Mapping[str, str]) -> Video:
+    times = (float(row[name]) if row.get(name) else None for name in TIMES)
+    return Video(row["video_id"], Path(row["path"]), row["label"], row["split"], *times)
+
+
 def _digest(flat: Any, videos: Sequence[Video]) -> str:
-    """The same for the same videos with the same vectors."""
-    rows = "\n".join(f"{video.video_id}\t{video.label}\t{video.split}" for video in videos)
+    """The same for the same videos with the same vectors; without times, what it was before an index kept them."""
+    rows = "\n".join(
+        f"{video.video_id}\t{video.label}\t{video.split}"
+        + (f"\t{video.start}\t{video.end}" if _is_timed(video) else "")
+        for video in videos
+    )
     vectors = flat.reconstruct_n(0, flat.ntotal)
     return digest({"vectors": vectors, "videos": np.frombuffer(rows.encode(), dtype=np.uint8)})
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return unit

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +72,21 @@ class Format:
     read: Callable[[ListFile], list[ListedVideo]]
 
 
+def list_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files that are meant: a name with a star stands for those it matches, as HMDB51 has one each class.
+
+    DataError where it matches none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        pattern = "*" in path.name and not path.exists()
+        there = sorted(path.parent.glob(path.name)) if pattern else [path]
+        if not there:
+            raise DataError(f"{path}: matches no file")
+        found += there
+    return found
+
+
 def read_list(path: Path) -> list[ListedVideo]:
     """Return the rows of an official list, of the first of `FORMATS` that it fits; DataError where it cannot be read.
 
@@ -120,6 +135,10 @@ def read_text(path: Path) -> str:
 def _open(path: Path) -> ListFile:
     if not path.exists():
         raise DataError(f"{path}: no such split file")
+    if path.is_dir():
+        raise DataError(
+            f"{path}: is a folder; expected a list, or a pattern of some in quotes: '{path.name}/*split1.txt'"
+        )
     return ListFile(path, read_text(path))
 
 

@@ -19,6 +19,7 @@ from framebank.store.video import Video as Video
 
 COLUMNS = ("video_id", "path", "label", "split")
 TIMES = ("start", "end")
+LIST_SUFFIXES = (".txt", ".json")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,9 @@ class Manifest:
         """
         if not sources:
             raise DataError("no videos given; expected a folder, a manifest CSV, video files or tars")
+        stray = next((source for source in sources if source.suffix.lower() in LIST_SUFFIXES), None)
+        if stray:  # also what a shell makes of a pattern behind --split-file
+            raise DataError(f"{stray}: is no video; a list goes to --split-file, several as a pattern in quotes")
         for source in sources:
             if not source.exists():
                 raise DataError(f"{source}: no such file or folder; expected a folder, a manifest CSV or video files")

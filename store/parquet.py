@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from framebank.store.arrays import EMBEDDING_NAMES, ID_NAMES, LABEL_NAMES
 from framebank.store.errors import DataError
-from framebank.store.features import FeatureStore
 from framebank.store.files import replacing
+from framebank.store.shard import Embeddings
 from framebank.store.sources import Columns, Names, RawFrames, Source
 from framebank.store.spec import FeatureSpec
 from framebank.store.video import SPLIT_NAMES, Video
@@ -19,6 +19,9 @@ from framebank.store.video import SPLIT_NAMES, Video
 SPEC_KEY = b"framebank.spec"
 OF_ROWS = {"timestamps": "timestamp", "indices": "frame_index", "views": "view", "clips": "clip"}
 ROW_GROUP = 64  # videos that are in memory together
+
+# video_id -> the values of its rows, (R, D) or (R, ...), and the embeddings that tell of each row when it is
+ReadRows = Callable[[str], tuple[np.ndarray, Embeddings]]
 
 
 def load_pyarrow() -> Any:
@@ -123,12 +126,12 @@ def _spec_of(metadata: dict[bytes, bytes], path: Path) -> FeatureSpec | None:
         raise DataError(f"{path}: its {SPEC_KEY.decode()} is no spec ({error})") from error
 
 
-def write_parquet(store: FeatureStore, videos: list[Video], path: Path, *, spec: FeatureSpec) -> Iterator[Video]:
-    """Write the videos of a store as one parquet file, whole or not at all, yielding each as it is written.
+def write_parquet(read: ReadRows, videos: list[Video], path: Path, *, spec: FeatureSpec) -> Iterator[Video]:
+    """Write videos as one parquet file, whole or not at all, yielding each as it is written.
 
     Columns: video_id, label and split (strings); frame_index, view and clip (lists of T int64), timestamp (T doubles,
-    seconds); embedding, a list of T lists of D float32 (every float16 is one; few readers know 16 bits). The schema's
-    metadata holds the spec as JSON under `framebank.spec`.
+    seconds); embedding, a list of T lists of D float32 (every float16 is one; few readers know 16 bits), rows of more
+    than one axis flattened. The schema's metadata holds the spec as JSON under `framebank.spec`.
     """
     pyarrow, files = load_pyarrow()
     schema = pyarrow.schema(
@@ -143,18 +146,20 @@ def write_parquet(store: FeatureStore, videos: list[Video], path: Path, *, spec:
     with replacing(path) as part, files.ParquetWriter(part, schema) as writer:
         for start in range(0, len(videos), ROW_GROUP):
             chosen = videos[start : start + ROW_GROUP]
-            writer.write_table(_table(pyarrow, schema, store, chosen))
+            writer.write_table(_table(pyarrow, schema, read, chosen))
             yield from chosen
 
 
-def _table(pyarrow: Any, schema: Any, store: FeatureStore, videos: list[Video]) -> Any:
-    found = [store[video.video_id] for video in videos]
-    ends = np.cumsum([0, *(len(embeddings.data) for embeddings in found)]).astype(np.int32)
+def _table(pyarrow: Any, schema: Any, read: ReadRows, videos: list[Video]) -> Any:
+    rows = [read(video.video_id) for video in videos]
+    found = [embeddings for _, embeddings in rows]
+    ends = np.cumsum([0, *(len(values) for values, _ in rows)]).astype(np.int32)
 
     def lists(values: np.ndarray) -> Any:
         return pyarrow.ListArray.from_arrays(ends, pyarrow.array(values))
 
-    data = np.concatenate([embeddings.data for embeddings in found]).astype(np.float32)  # (R, D)
+    flat = [values.reshape(len(values), -1) for values, _ in rows]  # (T, D) each
+    data = np.concatenate(flat).astype(np.float32)  # (R, D)
     starts = np.arange(0, data.size + 1, data.shape[1]).astype(np.int32)
     columns = {
         "video_id": [video.video_id for video in videos],

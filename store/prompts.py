@@ -10,6 +10,7 @@ from framebank.store.errors import DataError
 from framebank.store.labels import LabelSet
 from framebank.store.shard import open_datasets, read_strings, write_datasets
 from framebank.store.spec import FeatureSpec
+from framebank.store.vectors import unit
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,19 @@ class PromptBank:
         """Return unit class embeddings for each template, (P, C, D): the mean of its rows' unit vectors, made unit."""
         class_of = np.repeat(np.arange(len(self.labels)), np.diff(self.end, prepend=0))
         sums = np.zeros((len(self.templates), len(self.labels), self.encoder.dim), dtype=np.float32)
-        np.add.at(sums, (self.template, class_of), _unit(self.embeddings))
-        return _unit(sums)
+        np.add.at(sums, (self.template, class_of), unit(self.embeddings))
+        return unit(sums)
 
     def class_embeddings(self) -> np.ndarray:
         """Return unit class embeddings, (C, D): the mean of all a class's unit vectors, made unit (CLIP's way)."""
         starts = np.concatenate([[0], self.end[:-1]])
-        return _unit(np.add.reduceat(_unit(self.embeddings), starts, axis=0))
+        return unit(np.add.reduceat(unit(self.embeddings), starts, axis=0))
 
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
         """Return every class's rows, unit, (C, P, D) padded with zeros, and how many each has (C,)."""
         counts = np.diff(self.end, prepend=0)
         rows = np.zeros((len(counts), counts.max(), self.encoder.dim), dtype=np.float32)
-        for own, embeddings in zip(rows, np.split(_unit(self.embeddings), self.end[:-1]), strict=True):
+        for own, embeddings in zip(rows, np.split(unit(self.embeddings), self.end[:-1]), strict=True):
             own[: len(embeddings)] = embeddings
         return rows, counts
 
@@ -116,9 +117,3 @@ class PromptBank:
                 )
         except (OSError, RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:  # as h5py finds it
             raise DataError(f"{path}: is damaged ({error}); make it again with `framebank prompts`") from error
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: np.ndarray = (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
-    return unit

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from framebank.store.arrays import CLASS_NAMES, EMBEDDING_NAMES, END_NAMES, ID_N
 from framebank.store.errors import DataError
 from framebank.store.manifest import Manifest
 from framebank.store.spec import FeatureSpec
+from framebank.store.tarred import arrays_in_tars, parse_about, read_tarred
+from framebank.store.tars import is_tar
 from framebank.store.video import SPLIT_NAMES, Video
 
 FILE_SUFFIXES = (".npy", ".npz", ".pt", ".pth")
@@ -57,7 +59,7 @@ class Names:
 
 
 def open_source(path: Path, names: Names) -> Source:
-    """Return the features at `path`: a folder or CSV of feature files, a parquet file, or one file of arrays.
+    """Return the features at `path`: a folder or CSV of feature files, a parquet file, tars, or one file of arrays.
 
     DataError where there is nothing to read, or the parts of it do not fit together.
     """
@@ -72,6 +74,8 @@ def open_source(path: Path, names: Names) -> Source:
         from framebank.store.parquet import parquet_source  # pyarrow is an extra
 
         return parquet_source(path, names)
+    if is_tar(path):
+        return Source(Manifest(arrays_in_tars([path])), _read_member, _read_spec(path.with_name(SPEC_FILE)))
     return _one_file(Arrays(path), names)
 
 
@@ -87,8 +91,7 @@ def _read_file(path: Path, array: str | None) -> RawFrames:
     values = np.array(arrays[arrays.require(wanted, EMBEDDING_NAMES, option="--array")])
     about = _read_about(path)
     if about is not None:
-        given = {name: np.array(about[name]) for name in ("timestamps", "indices", "views", "clips") if name in about}
-        return RawFrames(values, **given)
+        return _told_by(values, about)
     side = _side_name(path)
     if side and Path(f"{side}{TIMES}").exists():
         return RawFrames(values, timestamps=np.load(f"{side}{TIMES}", allow_pickle=False).reshape(-1) / 1000)
@@ -98,6 +101,16 @@ def _read_file(path: Path, array: str | None) -> RawFrames:
             raise DataError(f"{side}{RATE}: holds {rate}, expected frames a second")
         return RawFrames(values, timestamps=np.arange(len(values) if values.ndim > 1 else 1) / rate)
     return RawFrames(values)
+
+
+def _read_member(video: Video) -> RawFrames:
+    values, about = read_tarred(video.path)
+    return RawFrames(values) if about is None else _told_by(values, about)
+
+
+def _told_by(values: np.ndarray, about: Mapping[str, Any]) -> RawFrames:
+    of_rows = {name: np.array(about[name]) for name in ("timestamps", "indices", "views", "clips") if name in about}
+    return RawFrames(values, **of_rows)
 
 
 def _side_name(path: Path) -> Path | None:
@@ -111,18 +124,20 @@ def _side_name(path: Path) -> Path | None:
 def _read_about(path: Path) -> dict[str, Any] | None:
     """What an export wrote beside the array; another program's JSON is not read."""
     beside = path.with_name(f"{path.stem}.json")
-    try:
-        about = json.loads(beside.read_text(encoding="utf-8"))
-    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
-        return None
-    return about if isinstance(about, dict) and "framebank" in about else None
+    return parse_about(beside.read_bytes()) if beside.exists() else None
 
 
 def _folder(folder: Path, names: Names) -> Source:
     paths = sorted(Path(root, name) for root, _, files in os.walk(folder, followlinks=True) for name in files)
     features = [path for path in paths if path.suffix.lower() in FILE_SUFFIXES and not _is_side(path)]
+    tars = [path for path in paths if is_tar(path)]
+    if tars and features:
+        raise DataError(f"{folder}: holds the feature file {features[0]} and the tar {tars[0]}; expected one kind")
+    if tars:
+        return Source(Manifest(arrays_in_tars(tars)), _read_member, _read_spec(folder / SPEC_FILE))
     if not features:
-        raise DataError(f"{folder}: holds no feature file; expected one of {', '.join(FILE_SUFFIXES)} for each video")
+        expected = f"one of {', '.join(FILE_SUFFIXES)} for each video, or tars of .npy"
+        raise DataError(f"{folder}: holds no feature file; expected {expected}")
     videos = [_video_of(folder, path) for path in features]
     stems = {path.with_suffix("") for path in features}
     captions = sum(path.suffix == ".txt" and path.with_suffix("") in stems for path in paths)

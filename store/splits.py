@@ -6,7 +6,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError
 from framebank.store.labels import class_text, read_class_numbers
-from framebank.store.lists import ListedVideo, is_class_list, read_charades_segments, read_list
+from framebank.store.lists import ListedVideo, is_class_list, list_files, read_charades_segments, read_list
 from framebank.store.video import LABEL_SEPARATOR, VIDEO_SUFFIXES, Video
 
 CLASS_FILES = ("classInd.txt", "Charades_v1_classes.txt")  # UCF101's and Charades', beside their lists
@@ -16,7 +16,8 @@ def with_lists(videos: Sequence[Video], files: Sequence[Path]) -> tuple[tuple[Vi
     """Return the videos with the split and the label that official lists give them, and lines on what each list said.
 
     A list's rows are held against the videos by as many folders before the name ("Archery/v_1.avi") as agree for any
-    of them; suffixes of video files do not count. A video in no list is in no split, where any list says one.
+    of them; suffixes of video files do not count. A video in no list is in no split, where any list says one. A file
+    with a star in its name stands for those it matches.
 
     A file of classes among the files says what the numbers in the lists after it mean (those before it too, where it
     is the first); without one, UCF101's or Charades' that lies beside the list. A video keeps the label it has.
@@ -24,6 +25,7 @@ def with_lists(videos: Sequence[Video], files: Sequence[Path]) -> tuple[tuple[Vi
     DataError when a list names none of the videos or may mean either of two, when it says neither split nor class, and
     when lists, or a list and the video's own label, contradict each other.
     """
+    files = list_files(files)
     class_files = [file for file in files if is_class_list(file)]
     classes = read_class_numbers(class_files[0]) if class_files else None
     split_of: dict[str, str] = {}

@@ -1,8 +1,9 @@
 """Tars of videos, as webdataset writes them: which members are videos, and what the members beside them say."""
 
+import functools
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from framebank.store.errors import DataError
@@ -28,8 +29,39 @@ def tar_and_member(path: Path) -> tuple[Path, str]:
     return path, ""
 
 
-def videos_in_tar(path: Path) -> tuple[Video, ...]:
-    """Return the members that are videos, reading the headers and the labels only.
+def find_member(tar: Path, member: str) -> tuple[int, int]:
+    """Return where in a tar the bytes of a member start, and how many there are.
+
+    DataError where the tar lacks it, or is no whole uncompressed tar.
+    """
+    members = members_of(tar)
+    if member not in members:
+        raise DataError(f"{tar / member}: {tar.name} has no such file among its {len(members)}")
+    return members[member]
+
+
+def members_of(tar: Path) -> Mapping[str, tuple[int, int]]:
+    """Return the start and length of each plain file in a tar, by name; of one name the last, as in unpacking.
+
+    DataError where it is no whole uncompressed tar.
+    """
+    status = tar.stat()
+    return _members(tar, status.st_size, status.st_mtime_ns)
+
+
+# A shard holds thousands of videos that are read one after the other: its headers are walked through once.
+@functools.lru_cache(maxsize=16)
+def _members(tar: Path, size: int, changed_ns: int) -> dict[str, tuple[int, int]]:
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            plain = (member for member in archive if member.isreg() and not member.issparse())
+            return {Path(member.name).as_posix(): (member.offset_data, member.size) for member in plain}
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(f"{tar}: is no whole uncompressed tar file ({error})") from error
+
+
+def videos_in_tar(path: Path, *, suffixes: Collection[str] = VIDEO_SUFFIXES) -> tuple[Video, ...]:
+    """Return the members that are videos, reading the headers and the labels only; `suffixes` says what is a video.
 
     A video's path is the tar's joined with the member's name, its video_id `<stem of the tar>/<name without suffix>`,
     its label that of the member `key.cls`, `key.json` ("label", "cls" or "class") or `key.txt` beside it, the first
@@ -41,7 +73,7 @@ def videos_in_tar(path: Path) -> tuple[Video, ...]:
         with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
             _require_end(path, tar.offset, len(members))
-            return _videos(path, tar, members)
+            return _videos(path, tar, members, suffixes)
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: is a damaged tar ({error or type(error).__name__})") from error
 
@@ -66,13 +98,15 @@ def _require_end(path: Path, end: int, count: int) -> None:
         raise DataError(f"{path}: is a damaged tar (after {count} members it is cut off or cannot be read)")
 
 
-def _videos(path: Path, tar: tarfile.TarFile, members: list[tarfile.TarInfo]) -> tuple[Video, ...]:
+def _videos(
+    path: Path, tar: tarfile.TarFile, members: list[tarfile.TarInfo], suffixes: Collection[str]
+) -> tuple[Video, ...]:
     by_name = {_inside(path, member.name): member for member in members}
     split = SPLIT_NAMES.get(path.absolute().parent.name.lower(), "")
     videos: dict[str, Video] = {}
     for member in members:
         name = _inside(path, member.name)
-        if member.isdir() or name.suffix.lower() not in VIDEO_SUFFIXES:
+        if member.isdir() or name.suffix.lower() not in suffixes:
             continue
         if not member.isreg():
             raise DataError(f"{path}: its member {member.name!r} is a link; expected the video itself")
@@ -81,7 +115,8 @@ def _videos(path: Path, tar: tarfile.TarFile, members: list[tarfile.TarInfo]) ->
             raise DataError(f"{path}: has two videos of the key {str(name.with_suffix(''))!r}; expected one of each")
         videos[video_id] = Video(video_id, path.absolute() / name, _label(path, tar, by_name, name), split)
     if not videos:
-        raise DataError(f"{path}: none of its {len(members)} members is a video file")
+        wanted = "a video file" if suffixes is VIDEO_SUFFIXES else " or ".join(suffixes)
+        raise DataError(f"{path}: none of its {len(members)} members is {wanted}")
     return tuple(videos.values())
 
 

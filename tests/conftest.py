@@ -55,6 +55,22 @@ def store(tmp_path_factory: pytest.TempPathFactory, clips: Path, framebank: Fram
     return folder
 
 
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, store: Path, framebank: Framebank) -> Path:
+    """A run of three epochs on that store. It may be evaluated, and otherwise not be written to."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    framebank("train", store, folder, "--head", "conv1d", "--epochs", 3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory: pytest.TempPathFactory, store: Path, framebank: Framebank) -> Path:
+    """An index of that store. Not to be written to."""
+    folder = tmp_path_factory.mktemp("indexes") / "index"
+    framebank("index", store, folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Small tensors are faster on one thread, and two test processes then do not fight for the cores."""

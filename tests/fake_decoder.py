@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from framebank.extract.frames import Clip
+from framebank.extract.source import local_file
 from framebank.store.errors import DataError
 
 
@@ -43,6 +44,13 @@ def fake_decode(path: Path, sample: Any, sink: Any) -> Clip:
         sink.tick()
         sink.add(int(index), frames[index])
     return Clip(indices=indices, timestamps=indices / 25, decoder="fake")
+
+
+def copied_decode(path: Path, sample: Any, sink: Any) -> Clip:
+    """Write where the copy of a tar's member lies to MEMBER.where beside the tar, then decode as `fake_decode`."""
+    with local_file(path) as copy:
+        path.parent.with_name(f"{path.stem}.where").write_text(str(copy))
+        return fake_decode(path, sample, sink)
 
 
 def slow_decode(path: Path, sample: Any, sink: Any) -> Clip:

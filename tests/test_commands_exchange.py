@@ -58,11 +58,35 @@ def test_export_of_a_real_store(store: Path, tmp_path: Path, framebank: Any, for
     assert "is there already" in framebank("store", "export", store, out, "--format", form, exit_code=1).stderr
 
 
-def test_an_exported_store_is_searched_and_scored_like_the_first(store: Path, tmp_path: Path, framebank: Any) -> None:
-    framebank("store", "export", store, tmp_path / "npy")
-    framebank("store", "import", tmp_path / "npy", tmp_path / "back")
+@pytest.mark.parametrize("form", ["npy", "parquet", "webdataset"])
+def test_an_exported_store_is_searched_and_scored_like_the_first(
+    store: Path, tmp_path: Path, framebank: Any, form: str
+) -> None:
+    out = tmp_path / ("out.parquet" if form == "parquet" else "out")
+    framebank("store", "export", store, out, "--format", form)
+    framebank("store", "import", out, tmp_path / "back")
     scores = [json.loads(framebank("zeroshot", bank, "--json").stdout) for bank in (store, tmp_path / "back")]
     assert scores[0]["scores"] == scores[1]["scores"]
+
+
+@pytest.mark.slow
+def test_a_stream_is_exported_by_name(clips: Path, store: Path, tmp_path: Path, framebank: Any) -> None:
+    video = clips / "waving" / "waving_train_00.mp4"
+    options = ("--model", "ViT-S-32-alt", "--frames", 4, "--streams", "frame,regions:2")
+    framebank("extract", video, tmp_path / "s", *options)
+    result = framebank("store", "export", tmp_path / "s", tmp_path / "out", "--stream", "regions", "--json")
+    report = json.loads(result.stdout)
+    assert (report["stream"], report["streams_left_out"]) == ("regions", ["frame"])
+    assert np.load(tmp_path / "out" / f"{video.stem}.npy").shape[:2] == (4, 4)
+    assert "the streams frame are not exported, only regions is" in result.stderr
+    framebank("store", "import", tmp_path / "out", tmp_path / "back")
+    assert "ViT-S-32-alt regions 2/" in framebank("store", "info", tmp_path / "back").stdout
+    (tmp_path / "l.txt").write_text("waving\n")
+    told = framebank("prompts", tmp_path / "l.txt", tmp_path / "p.h5", "--like", tmp_path / "back", exit_code=1).stderr
+    assert "no model 'ViT-S-32-alt regions 2'" in told  # they lie in no space of texts
+    told = framebank("store", "export", store, tmp_path / "none", "--stream", "regions", exit_code=1).stderr
+    assert told == f"Error: {store}: has no stream 'regions'; it has frame\n"
+    assert not (tmp_path / "none").exists()
 
 
 def test_prompts_import_wants_a_store_and_nothing_that_embeds(store: Path, tmp_path: Path, framebank: Any) -> None:

@@ -98,3 +98,15 @@ def test_show_what_is_not_embedded(framebank, folder):
     assert "state      failed: no frame" in framebank("store", "show", folder, "waving").stdout
     assert json.loads(framebank("store", "show", folder, "juggling", "--json").stdout)["state"] == "to extract"
     assert "near names: 'juggling'" in framebank("store", "show", folder, "jugling", exit_code=1).stderr
+
+
+def test_store_info_tells_what_made_it(framebank, store):
+    info = json.loads(framebank("store", "info", store, "--json").stdout)
+    assert (info["videos"], info["rows"], info["failed"], info["streams"]) == (64, 512, 0, ["frame"])
+    assert info["splits"] == {"test": 16, "train": 48}
+    assert info["spec"]["model"] == "demo"
+    assert info["spec"]["sampling"] == "segments:8"
+    assert len(info["spec"]["weights_hash"]) == 32
+    told = framebank("store", "info", store).stdout
+    assert info["spec"]["weights_hash"] in told
+    assert "segments:8" in told

@@ -1,5 +1,6 @@
 """The encoder: the right weights under the right config, its own preprocessing, and what it refuses."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 
 from framebank.extract import weights as module
 from framebank.extract.encoder import Encoder, encoder_like, normalise, resolve_device
-from framebank.extract.weights import LOCAL_MODELS
+from framebank.extract.weights import LOCAL_MODELS, build_network
 from framebank.store import DataError
 
 SMALL = "RN50"
@@ -53,6 +54,45 @@ def test_embeddings_are_those_of_open_clip(demo: Encoder, frames: np.ndarray) ->
     np.testing.assert_allclose(demo.encode_texts(["a person sitting", "a red shirt"]), texts, rtol=1e-4, atol=1e-5)
     assert demo.logit_scale == pytest.approx(float(plain.logit_scale.detach().exp()))
     assert demo.spec.dim == images.shape[1]
+
+
+@pytest.fixture
+def coca(tmp_path: Path) -> str:
+    """The name of a tiny CoCa, whose encode_image and encode_text normalise unless they are told not to."""
+    text = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1, "embed_cls": True}
+    config = {
+        "embed_dim": 24,
+        "vision_cfg": {
+            "image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16,
+            "attentional_pool": True, "attn_pooler_heads": 2, "attn_pooler_queries": 8, "output_tokens": True,
+        },
+        "text_cfg": {**text, "output_tokens": True},
+        "multimodal_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+        "custom_text": True,
+    }  # fmt: skip
+    name = "coca_tiny-test"
+    (tmp_path / f"{name}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / f"{name}.json")
+    return name
+
+
+def test_a_model_that_normalises_by_itself_is_told_not_to(coca: str, frames: np.ndarray) -> None:
+    encoder = Encoder(coca, device="cpu", precision="fp32", streams="frame,pre_proj,layers:1")
+    found = encoder.encode_frames(cut(encoder, frames))
+    assert {name: rows.shape for name, rows in found.items()} == {
+        "frame": (4, 24), "pre_proj": (4, 24), "layers": (4, 1, 32)
+    }  # fmt: skip
+    texts = ["a person sitting", "a red shirt"]
+    network = build_network(coca, None).eval()
+    mean, std = encoder.preprocessing.mean, encoder.preprocessing.std
+    with torch.inference_mode():
+        pixels = normalise(torch.from_numpy(cut(encoder, frames)), mean=mean, std=std)
+        images, units = network.visual(pixels)[0], network.encode_image(pixels)
+        sentences = network.text(open_clip.get_tokenizer(coca)(texts))[0]
+    np.testing.assert_allclose(units.norm(dim=1), 1, rtol=1e-5)  # the default that is turned off
+    assert images.norm(dim=1).sub(1).abs().min() > 0.01
+    np.testing.assert_allclose(found["frame"], images, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_texts(texts), sentences, rtol=1e-4, atol=1e-5)
 
 
 def test_a_frame_does_not_depend_on_its_batch(demo: Encoder, frames: np.ndarray) -> None:

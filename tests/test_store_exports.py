@@ -13,7 +13,7 @@ import pytest
 from framebank.store import DataError, Embeddings, FeatureStore, Manifest, ShardWriter, Video
 from framebank.store import exports as module
 from framebank.store.exports import EXPORTS, export_store
-from framebank.store.imports import import_features, imported_spec
+from framebank.store.imports import find_width, import_features, imported_spec
 from framebank.store.sources import Names, open_source
 from framebank.tests.store_world import DIM, SPEC
 
@@ -58,20 +58,23 @@ def _require_equal(store: FeatureStore, back: FeatureStore) -> None:
 
 def _import(src: Path, folder: Path) -> FeatureStore:
     source = open_source(src, Names())
-    spec = imported_spec({}, dim=DIM, made_by=source.spec)
+    spec = imported_spec({}, dim=find_width(source), made_by=source.spec)
     assert not [outcome.error for outcome in import_features(folder, source, spec=spec) if outcome.error]
     return FeatureStore(folder)
 
 
-@pytest.mark.parametrize(("form", "out"), [("npy", "out"), ("parquet", "out.parquet")])
-def test_an_export_goes_back_in_unchanged(tmp_path: Path, store: FeatureStore, form: str, out: str) -> None:
+@pytest.mark.parametrize(("form", "out"), [("npy", "out"), ("parquet", "out.parquet"), ("webdataset", "out")])
+def test_an_export_goes_back_in_unchanged(
+    tmp_path: Path, store: FeatureStore, form: str, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "VIDEOS_OF_A_TAR", 3)
     before = {path.name for path in tmp_path.iterdir()}
     _export(store, tmp_path / out, form)
     assert {path.name for path in tmp_path.iterdir()} == before | {out}  # "../out" led nowhere else
     _require_equal(store, _import(tmp_path / out, tmp_path / "back"))
 
 
-def test_webdataset_tars_go_back_in_once_unpacked(
+def test_webdataset_tars_go_back_in_unpacked_too(
     tmp_path: Path, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "VIDEOS_OF_A_TAR", 3)
@@ -121,6 +124,67 @@ def test_what_is_there_is_not_written_over(tmp_path: Path, store: FeatureStore, 
     with pytest.raises(DataError, match="is there already"):
         list(export_store(store, store.manifest, tmp_path / "out", form=form))
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.fixture
+def streams(tmp_path: Path) -> FeatureStore:
+    """A store of two videos of 3 frames in 2 views, with regions, layers and the mean of the patches."""
+    generator = np.random.default_rng(2)
+    spec = replace(SPEC, view="centre+flip", streams="frame,regions:2,layers:1+2,patch_mean")
+    with ShardWriter(_made(tmp_path / "bank"), spec) as writer:
+        for name in "ab":
+            frame, regions, layers, mean = (
+                generator.normal(size=shape).astype(np.float16)
+                for shape in ((6, DIM), (6, 4, DIM), (6, 2, 5), (2, 9, DIM))
+            )
+            indices = np.tile([1, 4, 7], 2)
+            embeddings = Embeddings(
+                frame,
+                timestamps=indices / 10,
+                indices=indices,
+                views=np.repeat([0, 1], 3),
+                streams={"regions": regions, "layers": layers},
+                patch_mean=mean,
+            )
+            writer.add(name, embeddings)
+    Manifest(tuple(Video(name, tmp_path / "v.mp4", "run", "test") for name in "ab")).write(
+        tmp_path / "bank" / "manifest.csv"
+    )
+    return FeatureStore(tmp_path / "bank")
+
+
+@pytest.mark.parametrize("form", EXPORTS)
+@pytest.mark.parametrize(
+    ("stream", "full", "shape", "indices"),
+    [
+        ("regions", "regions 2", (6, 4, DIM), [1, 4, 7, 1, 4, 7]),
+        ("layers", "layers 1+2", (6, 2, 5), [1, 4, 7, 1, 4, 7]),
+        ("patch_mean", "patch_mean", (2, 9, DIM), [1, 1]),
+    ],
+)
+def test_a_stream_goes_out_and_comes_in_as_the_frames_of_another_model(
+    tmp_path: Path, streams: FeatureStore, form: str, stream: str, full: str, shape: tuple[int, ...], indices: list[int]
+) -> None:
+    out = tmp_path / ("out.parquet" if form == "parquet" else "out")
+    assert len(list(export_store(streams, streams.manifest, out, form=form, stream=stream))) == 2
+    if form == "npy":
+        assert np.load(out / "a.npy").shape == shape
+    back = _import(out, tmp_path / "back")
+    for name in "ab":
+        found = back[name]
+        np.testing.assert_array_equal(found.data, streams.read_stream(name, stream).reshape(shape[0], -1))
+        assert found.indices.tolist() == indices
+        assert found.timestamps.tolist() == [index / 10 for index in indices]
+        assert found.views.tolist() == [0] * (shape[0] // 2) + [1] * (shape[0] // 2)
+    dim = int(np.prod(shape[1:]))
+    assert back.spec == replace(streams.spec, model=f"fake {full}", dim=dim, streams="frame")
+    assert back.spec.encoder != streams.spec.encoder
+
+
+def test_a_stream_that_is_not_there(tmp_path: Path, streams: FeatureStore) -> None:
+    with pytest.raises(DataError, match="bank: has no stream 'pre_proj'; it has frame, layers, patch_mean, regions"):
+        list(export_store(streams, streams.manifest, tmp_path / "out", form="npy", stream="pre_proj"))
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_further_streams_are_not_claimed(tmp_path: Path) -> None:

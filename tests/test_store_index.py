@@ -1,6 +1,8 @@
 import json
 import shutil
+from dataclasses import replace
 
+import faiss
 import numpy as np
 import pytest
 
@@ -36,6 +38,46 @@ def test_round_trip(tmp_path):
     assert again.videos == index.videos
     assert (again.spec, again.made_by, len(again)) == (SPEC, {"head": "mean"}, 5)
     np.testing.assert_allclose(again.vector("c,é"), index.vector("c,é"), atol=1e-6)
+
+
+def test_parts_of_videos_keep_their_times(tmp_path):
+    vectors, whole = make(NAMES[:3])
+    parts = [
+        replace(video, start=start, end=end)
+        for video, (start, end) in zip(whole.videos, [(1.25, 3.5), (None, None), (0.1 + 0.2, None)], strict=True)
+    ]
+    index = Index(vectors, parts, spec=SPEC, made_by={"head": "mean"})
+    assert index.search(index.vector("a")[None], 1)[0][0].end == 3.5
+    index.save(tmp_path / "i")
+    again = Index.load(tmp_path / "i")
+    assert again.videos == tuple(parts)
+    (hit,) = again.search(again.vector("c,é")[None], 1)[0]
+    assert (hit.video_id, hit.start, hit.end) == ("c,é", 0.1 + 0.2, None)
+    whole.save(tmp_path / "whole")
+    shutil.copy(tmp_path / "whole" / "ids.csv", tmp_path / "i")
+    with pytest.raises(DataError, match="different indexes"):  # their times are not those of the vectors
+        Index.load(tmp_path / "i")
+    (tmp_path / "i" / "ids.csv").write_text("video_id,path,label,split,start,end\na,a.mp4,,,3,1\n")
+    with pytest.raises(DataError, match=r"i: the index cannot be read \(DataError: the end of 'a' is 1\.0"):
+        Index.load(tmp_path / "i")
+
+
+def test_an_index_from_before_there_were_times_opens(tmp_path):
+    """Files as they were written then, the digest too: two videos of width 2."""
+    flat = faiss.IndexFlatIP(2)
+    flat.add(np.array([[1, 0], [0, 1]], dtype=np.float32))
+    faiss.write_index(flat, str(tmp_path / "index.faiss"))
+    (tmp_path / "ids.csv").write_text("video_id,path,label,split\na,/a.mp4,run,train\nb,/b.mp4,,\n")
+    about = {
+        "spec": replace(SPEC, dim=2).to_dict(),
+        "made_by": {"head": "mean"},
+        "digest": "6f547a816f7ed22a00ec13f80e0d53e4",
+    }
+    (tmp_path / "spec.json").write_text(json.dumps(about))
+    assert [(video.video_id, video.label, video.start) for video in Index.load(tmp_path).videos] == [
+        ("a", "run", None),
+        ("b", "", None),
+    ]
 
 
 def test_what_cannot_be_searched():

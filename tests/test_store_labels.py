@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from framebank.store import DataError, LabelSet
-from framebank.store.labels import class_text
+from framebank.store.labels import class_text, read_class_numbers
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "data" / "labels"
 COUNTS = {
@@ -91,6 +91,43 @@ def test_bad_file_says_which_and_why(tmp_path, file, text, message):
     path.write_text(text)
     with pytest.raises(DataError) as error:
         LabelSet.read(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "numbers"),
+    [
+        ("a.txt", "1 ApplyEyeMakeup\n3 Archery\n", {1: "ApplyEyeMakeup", 3: "Archery"}),
+        ("a.txt", "c007 Waving\nc000 Holding some clothes", {7: "Waving", 0: "Holding some clothes"}),
+        ("a.txt", "walk\nrun", {0: "walk", 1: "run"}),
+        ("a.csv", 'id,name\n5,walk\n2,"a, b"\n', {5: "walk", 2: "a, b"}),
+        ("a.json", '{"walk": "1", "run": "0"}', {0: "run", 1: "walk"}),
+    ],
+)
+def test_class_numbers(tmp_path, file, text, numbers):
+    (tmp_path / file).write_text(text)
+    assert read_class_numbers(tmp_path / file) == numbers
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("a.txt", "1 Archery\n1 Biking\n", "the number 1 stands for two classes"),
+        ("a.txt", "c001 Archery\n01 Biking\n", "the number 1 stands for two classes"),
+        ("a.csv", "id,name\n0,walk\n0,run\n", "the number 0 stands for two classes"),
+        ("a.csv", "id,name\none,walk\n", "the id 'one' is not a number"),
+        ("a.csv", "id,name\n,walk\n", "the id '' is not a number"),
+        ("a.csv", "id,name\n1\n", "the class name '' is blank"),
+        ("a.csv", "id,name\n", "a label set needs at least one class name"),
+        ("a.txt", "1 Archery\n2 archery\n", "'archery' is listed twice (as 'Archery' before)"),
+    ],
+)
+def test_class_numbers_that_are_wrong(tmp_path, file, text, message):
+    path = tmp_path / file
+    path.write_text(text)
+    with pytest.raises(DataError) as error:
+        read_class_numbers(path)
     assert str(error.value).startswith(f"{path}: ")
     assert message in str(error.value)
 

@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from framebank.store import DataError, LabelSet, Manifest, Video
-from framebank.store.lists import ListFile, format_of, is_class_list, read_list, split_in_name
+from framebank.store.lists import (
+    ListFile,
+    format_of,
+    is_class_list,
+    read_charades_segments,
+    read_list,
+    split_in_name,
+)
+from framebank.store.splits import charades_segments
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "data" / "labels"
 CLASS_LISTS = {
@@ -151,6 +159,83 @@ def test_charades_has_many_labels(tmp_path):
         manifest.few_shot(1, seed=0)
     with pytest.raises(DataError, match="has 2 labels"):
         manifest.held_out(0.5, seed=0)
+
+
+CHARADES = "id,actions,length\nA,c001 1.0 2.5;c000 0 30;c001 4 5,9.5\nB,,3\nC,c000 8 9;c001 2.5 2.5;c000 0 1,8\n"
+
+
+def test_the_actions_of_charades_are_rows_with_times(tmp_path):
+    rows = read_charades_segments(write(tmp_path / "Charades_v1_train.csv", CHARADES))
+    # the second action of A ends with its video, the first of C begins after it, and the second has no length
+    assert [(row.key, row.codes, row.split, row.start, row.end) for row in rows] == [
+        ("A", ("c001",), "train", 1.0, 2.5),
+        ("A", ("c000",), "train", 0.0, 9.5),
+        ("A", ("c001",), "train", 4.0, 5.0),
+        ("C", ("c000",), "train", 0.0, 1.0),
+    ]
+
+
+def test_the_actions_of_charades_official_list():
+    if not OFFICIAL.is_dir():
+        pytest.skip("the official lists are not here")
+    rows = read_charades_segments(OFFICIAL / "charades" / "Charades_v1_test.csv")
+    assert rows[0].split == "test"
+    assert all(0 <= row.start < row.end for row in rows)
+    of_videos = {row.key: set(row.codes) for row in read_list(OFFICIAL / "charades" / "Charades_v1_test.csv")}
+    assert all(set(row.codes) <= of_videos[row.key] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,name\nA,b\n", "is not a list of Charades; expected a CSV with the columns id, actions and length"),
+        ("v.mp4 1\n", "is not a list of Charades"),
+        ("id,actions,length\nA,c001 1.0,3\n", ", line 2: the action 'c001 1.0' is not a class, a start and an end"),
+        ("id,actions,length\nA,wave 1 2,3\n", "the action 'wave 1 2' is not a class"),
+        ("id,actions,length\nA,c001 1 x,3\n", "'x' is not a number of seconds"),
+        ("id,actions,length\nA,,\n", ", line 2: '' is not a number of seconds"),
+        ("id,actions,length\nA,c001 1 2\n", ", line 2: has not the 3 columns of the first line"),
+    ],
+)
+def test_what_is_no_list_of_charades(tmp_path, text, message):
+    path = write(tmp_path / "Charades_v1_test.csv", text)
+    with pytest.raises(DataError) as error:
+        read_charades_segments(path)
+    assert str(error.value).startswith(str(path))
+    assert message in str(error.value)
+
+
+def test_charades_segments(tmp_path):
+    path = write(tmp_path / "Charades_v1_train.csv", CHARADES)
+    classes = write(tmp_path / "classes.txt", "c000 Holding some clothes\nc001 Waving\n")
+    videos = given("sub/A.mp4", "C.mp4").videos
+    a, c = Path("/root/sub/A.mp4"), Path("/root/C.mp4")
+    assert charades_segments(videos, path, classes=classes) == (
+        Video("sub/A.mp4#1", a, "Waving", "train", 1.0, 2.5),
+        Video("sub/A.mp4#2", a, "Holding some clothes", "train", 0.0, 9.5),
+        Video("sub/A.mp4#3", a, "Waving", "train", 4.0, 5.0),
+        Video("C.mp4#1", c, "Holding some clothes", "train", 0.0, 1.0),
+    )
+    with pytest.raises(DataError, match="none of its 4 videos is among the 1 given"):
+        charades_segments(given("D.mp4").videos, path, classes=classes)
+    write(classes, "c000 Holding some clothes\n")
+    with pytest.raises(DataError, match="'A' is of class 1; expected one of the 1 classes numbered 0 to 0"):
+        charades_segments(videos, path, classes=classes)
+
+
+def test_a_pattern_stands_for_the_lists_it_matches(tmp_path):
+    for name, rows in {
+        "run_test_split1": "a.avi 1\n",
+        "sit_test_split1": "b.avi 2\n",
+        "run_test_split2": "a.avi 2\n",
+    }.items():
+        write(tmp_path / "s" / f"{name}.txt", rows)
+    manifest, _ = given("a.avi", "b.avi").with_splits([tmp_path / "s" / "*_test_split1.txt"])
+    assert told(manifest) == [("run", "train"), ("sit", "test")]
+    with pytest.raises(DataError, match=r"\*_split3\.txt: matches no file"):
+        given("a.avi").with_splits([tmp_path / "s" / "*_split3.txt"])
+    with pytest.raises(DataError, match="s: is a folder; expected a list, or a pattern of some in quotes"):
+        given("a.avi").with_splits([tmp_path / "s"])
 
 
 def test_numbers_mean_classes_only_with_a_class_list(tmp_path):

@@ -1,0 +1,16 @@
+"""What the tests of the commands share."""
+
+from pathlib import Path
+
+from click.testing import Result
+
+ROOT = Path(__file__).parents[1]
+LABELS = ROOT / "demo" / "labels.json"
+
+
+def sentence(result: Result) -> str:
+    """The one line that says what is wrong."""
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1, result.output
+    assert "Traceback" not in result.output
+    return errors[0]

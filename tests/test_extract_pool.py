@@ -1,0 +1,90 @@
+"""What the workers keep in files for a while is gone when they are, however they end."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from framebank.extract.pool import Decoded, DecodePool, Failed
+from framebank.extract.worker import Task
+from framebank.store import Video
+from framebank.tests.fake_decoder import copied_decode
+from framebank.tests.store_world import fake_task
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """Where this process has its temporary files."""
+    place = tmp_path / "scratch"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return place
+
+
+def in_tar(folder, *names):
+    path = folder / "shard.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in names:
+            member = tarfile.TarInfo(f"{name}.mp4")
+            member.size = 3
+            archive.addfile(member, io.BytesIO(b"mp4"))
+    return [Video(name, path / f"{name}.mp4") for name in names]
+
+
+def copying_task():
+    task = fake_task()
+    return Task(task.sampling, task.preprocessing, copied_decode)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("crash", "the decoder crashed (signal SIGABRT)"), ("hang", "took longer than 1 seconds")]
+)
+def test_the_copy_of_a_killed_worker_is_removed_at_once(tmp_path, scratch, name, reason):
+    found = {}
+    with DecodePool(copying_task(), num_workers=1, time_limit=1.0) as pool:
+        for event in pool.run(in_tar(tmp_path, "a", name, "b")):
+            if isinstance(event, Failed):
+                copy = Path((tmp_path / f"{name}.where").read_text())
+                assert scratch in copy.parents  # it was there
+                assert not copy.exists()
+            if isinstance(event, Failed | Decoded):
+                found[event.video.video_id] = getattr(event, "reason", "")
+    assert set(found) == {"a", name, "b"}
+    assert reason in found[name]
+    assert list(scratch.glob("framebank-*")) == []
+
+
+def test_workers_that_end_for_age_leave_nothing(tmp_path, scratch):
+    with DecodePool(copying_task(), num_workers=2, videos_per_worker=1) as pool:
+        events = list(pool.run(in_tar(tmp_path, "a", "b", "c", "d")))
+        assert len(list(scratch.glob("framebank-*"))) <= 2
+    assert sum(isinstance(event, Decoded) for event in events) == 4
+    assert list(scratch.glob("framebank-*")) == []
+
+
+@pytest.mark.slow
+def test_workers_whose_pipeline_is_killed_leave_nothing(tmp_path):
+    (video,) = in_tar(tmp_path, "long")
+    code = (
+        "import os, signal, sys, tempfile; from pathlib import Path; from framebank.store import Video; "
+        "from framebank.extract.pool import DecodePool; from framebank.tests.test_extract_pool import copying_task\n"
+        "with DecodePool(copying_task(), num_workers=1) as pool:\n"
+        f"    next(pool.run([Video('long', Path({str(video.path)!r}))]))\n"
+        "    assert list(Path(tempfile.gettempdir()).glob('framebank-*'))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    place = tmp_path / "scratch"
+    place.mkdir()
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(place)}, check=False)
+    assert done.returncode == -9
+    assert (tmp_path / "long.where").exists()
+    until = time.monotonic() + 30
+    while list(place.glob("framebank-*")) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert list(place.glob("framebank-*")) == []
