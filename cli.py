@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from framebank import __version__
+from framebank.commands.carry import export_head, import_checkpoint
 from framebank.commands.compare import compare
 from framebank.commands.demo import demo
 from framebank.commands.exchange import export_features, import_features
@@ -53,7 +54,21 @@ def main() -> None:
     """
 
 
-for command in (demo, extract, prompts, zeroshot, train, evaluate, compare, index, search, label, store):
+for command in (
+    demo,
+    extract,
+    prompts,
+    zeroshot,
+    train,
+    evaluate,
+    compare,
+    index,
+    search,
+    label,
+    store,
+    export_head,
+    import_checkpoint,
+):
     main.add_command(command)
 for part in (show, verify, repair, merge, split, rm, import_features, export_features):
     store.add_command(part)

@@ -9,6 +9,7 @@ import click
 
 from framebank.commands.options import PATH, device_option, json_option, pairs, text_options
 from framebank.commands.printing import percent, print_report, progress
+from framebank.commands.tensorboard import tensorboard_of
 from framebank.commands.wiring import open_split, prompt_banks
 
 
@@ -59,6 +60,7 @@ def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | Non
 @click.option("--frame-norm/--no-frame-norm", default=None, help="Make each frame's embedding unit before the head.")
 @click.option("--seed", type=int, help="Draws the weights, the order, the shots and the validation videos.  [0]")
 @device_option
+@click.option("--tensorboard", is_flag=True, help="Write a log for TensorBoard into RUN, beside log.csv.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is already there.")
 @json_option
 def train(
@@ -73,6 +75,7 @@ def train(
     split: str,
     val_split: str | None,
     device: str,
+    tensorboard: bool,
     overwrite: bool,
     as_json: bool,
     **choices: Any,
@@ -82,10 +85,12 @@ def train(
     \b
     framebank train bank run --head transformer
     framebank train bank probe --head mean --classifier linear
-    framebank train bank a5 --recipe a5 --set head.num_layers=1
+    framebank train bank mit --recipe mitx --set head.num_layers=2
+    torchrun --nproc-per-node 4 -m framebank.cli train bank run      one process for each GPU
     """
     from framebank.extract.encoder import resolve_device
     from framebank.heads.job import TrainingJob, require_free
+    from framebank.heads.ranks import Ranks
     from framebank.heads.recipe import Recipe, read_recipe
     from framebank.store import LabelSet
 
@@ -93,7 +98,10 @@ def train(
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
     recipe = Recipe.from_choices({**start, **given}, settings=pairs(settings))
     features, manifest = open_split(store, split)
-    require_free(run, overwrite=overwrite)
+    ranks = Ranks()
+    if ranks.is_first:
+        require_free(run, overwrite=overwrite)
+    own = ranks.start(resolve_device(device))
     bank = None
     if recipe.reads_texts:
         kind = texts or (None if prompts else "names")
@@ -112,9 +120,14 @@ def train(
         val_split=val_split,
         labels=LabelSet.read(labels) if labels else None,
         prompts=bank,
-        device=resolve_device(device),
+        device=own,
     )
-    log = list(progress(job.epochs(), total=recipe.epochs, unit="epoch", show=lambda e: {"loss": f"{e.loss:.3f}"}))
+    if not ranks.is_first:
+        list(job.epochs(ranks))
+        return
+    epochs = progress(job.epochs(ranks), total=recipe.epochs, unit="epoch", show=lambda e: {"loss": f"{e.loss:.3f}"})
+    log = list(tensorboard_of(run, epochs) if tensorboard else epochs)
+    ranks.stop()
     trained = job.save(run, log=log)
     seconds = round(time.perf_counter() - started, 2)
     report = {

@@ -13,6 +13,7 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.model import build_model
 from framebank.heads.predict import pool_bank
+from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.train import Epoch, fit
@@ -88,9 +89,9 @@ class TrainingJob:
                 "classifier, or epochs = 0"
             )
 
-    def epochs(self) -> Iterator[Epoch]:
-        """Train, yielding each epoch."""
-        return fit(self.model, self.recipe, self.train, val=self.val, texts=self.texts, device=self.device)
+    def epochs(self, ranks: Ranks | None = None) -> Iterator[Epoch]:
+        """Train, yielding each epoch, alone or with other processes."""
+        return fit(self.model, self.recipe, self.train, val=self.val, texts=self.texts, device=self.device, ranks=ranks)
 
     def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
         """Write the run into `folder` and return it."""

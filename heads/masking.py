@@ -21,7 +21,8 @@ def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
     A head for which order matters starts with this, so that padding, wherever it lies, never changes a result.
     """
-    order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)  # (B, T)
-    mask = mask.gather(1, order)
-    x = x.gather(1, order.unsqueeze(-1).expand_as(x))
-    return x * mask.unsqueeze(-1).to(x.dtype), mask
+    # Where each frame goes, (B, T): a stable sort would do it too, but has no form in ONNX.
+    rank = torch.where(mask, mask.cumsum(1), mask.sum(1, keepdim=True) + (~mask).cumsum(1)) - 1
+    x = x * mask.unsqueeze(-1).to(x.dtype)
+    packed = torch.zeros_like(x).scatter(1, rank.unsqueeze(-1).expand_as(x), x)
+    return packed, torch.zeros_like(mask).scatter(1, rank, mask)

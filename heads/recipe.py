@@ -76,6 +76,11 @@ class Recipe:
         _require_options("head", self.head, HEADS[self.head], self.head_options)
         classifier = {**CLASSIFIERS, **SCORERS}[self.classifier]
         _require_options("classifier", self.classifier, classifier, self.classifier_options)
+        reads = getattr(HEADS[self.head], "stream", "")
+        if (reads or "frame") != self.stream and "layers" in (reads, self.stream):
+            raise DataError(
+                f"the head {self.head!r} reads the stream {reads or 'frame'!r}, but stream is {self.stream!r}"
+            )
         _require_among("text", self.text, tuple(TEXTS))
         _require_options("text", self.text, TEXTS[self.text], self.text_options)
         if self.text != "fixed" and self.classifier != "text":

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -45,11 +46,6 @@ class Run:
     in_shape: tuple[int, ...] = ()
 
     @property
-    def width(self) -> int:
-        """The width of what the head gives: that of the embeddings, or of the stream that the recipe names."""
-        return self.in_shape[-1] if len(self.in_shape) == 1 else self.spec.dim
-
-    @property
     def weights_hash(self) -> str:
         """The same for the same weights; another after another training."""
         return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
@@ -68,6 +64,17 @@ class Run:
                 (folder / name).unlink(missing_ok=True)
             raise
 
+    def about(self) -> dict[str, Any]:
+        """Return all that a run is beside its weights, as plain values."""
+        return {
+            "recipe": self.recipe.to_dict(),
+            "spec": self.spec.to_dict(),
+            "labels": self.labels,
+            "store": self.store,
+            "trained_on": self.trained_on,
+            "in_shape": self.in_shape,
+        }
+
     def _write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
         self.recipe.write(folder / "recipe.toml")
         text = io.StringIO()
@@ -75,18 +82,9 @@ class Run:
         writer.writeheader()
         writer.writerows(asdict(epoch) for epoch in log)
         write_text(folder / "log.csv", text.getvalue())
-        about = {
-            "recipe": self.recipe.to_dict(),
-            "spec": self.spec.to_dict(),
-            "labels": self.labels,
-            "store": self.store,
-            "trained_on": self.trained_on,
-            "width": self.width,
-            "in_shape": self.in_shape,
-        }
         weights = {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}
         with replacing(folder / "checkpoint.safetensors") as part:
-            part.write_bytes(save(weights, metadata={"framebank": json.dumps(about)}))
+            part.write_bytes(save(weights, metadata={"framebank": json.dumps(self.about())}))
 
     @classmethod
     def read(cls, folder: Path) -> "Run":
@@ -122,6 +120,21 @@ class Run:
         except ValueError as error:
             raise DataError(f"{where}: {error}") from error
         return replace(self, labels=prompts.labels.names, model=model.eval())
+
+    @torch.inference_mode()
+    def score(self, frames: np.ndarray) -> np.ndarray:
+        """Return the probability of each of `labels` (C,) for one video's frames (T, D), un-normalised embeddings.
+
+        DataError where the run reads another stream than these, or the width is another.
+        """
+        self.require_frames("score")
+        if frames.ndim != 2 or frames.shape[1] != self.spec.dim:
+            raise DataError(
+                f"score: frames are {frames.shape}; expected (T, {self.spec.dim}), as {self.spec.model} gives"
+            )
+        x = torch.from_numpy(np.ascontiguousarray(frames))[None]  # (1, T, D)
+        logits = self.model.cpu()(x, torch.ones(x.shape[:2], dtype=torch.bool))[0]
+        return np.asarray((logits.sigmoid() if self.recipe.is_multi_label else logits.softmax(-1)).numpy())
 
     def require_frames(self, where: object) -> None:
         """Refuse a run that reads another stream than the frames' embeddings: DataError."""

@@ -1,5 +1,6 @@
 """Step: one batch of a training, and what losses ask of it, each computed once and only where it is asked for."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ class Step:
     """Stored frames x (B, T, D), mask (B, T), and how much each class holds of each video, labels (B, C) float.
 
     Of a video with one label `labels` is one-hot; of one with several each is 1; mixed videos share them. `log_prior`
-    (C,), where given, is added to the logits in training, so that rare classes need not be undervalued.
+    (C,), where given, is added to the logits in training, so that rare classes need not be undervalued. `pool`, where
+    given, does what Model.pool does, with the help of other processes.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Step:
         texts: ClassTexts | None,
         generator: torch.Generator,
         log_prior: Tensor | None = None,
+        pool: "Callable[[Model, Tensor, Tensor], Tensor] | None" = None,
     ) -> None:
         self.model = model
         self.x = x
@@ -39,6 +42,7 @@ class Step:
         self._texts = texts
         self._generator = generator
         self._log_prior = log_prior
+        self._pool = pool
 
     @property
     def texts(self) -> ClassTexts:
@@ -60,7 +64,7 @@ class Step:
     @cached_property
     def pooled(self) -> Tensor:
         """What the head makes of it, (B, D)."""
-        return self.model.pool(self.frames, self.mask)
+        return (self._pool or type(self.model).pool)(self.model, self.frames, self.mask)
 
     @cached_property
     def mean(self) -> Tensor:

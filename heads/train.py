@@ -20,6 +20,7 @@ from framebank.heads.model import Model
 from framebank.heads.objective import Objective
 from framebank.heads.predict import predict_logits
 from framebank.heads.randomness import drawn_from
+from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
 from framebank.heads.step import Step
 from framebank.store.errors import DataError
@@ -40,16 +41,24 @@ class Epoch:
 
 
 def fit(
-    model: Model, recipe: Recipe, train: Bank, *, val: Bank | None, texts: ClassTexts | None, device: torch.device
+    model: Model,
+    recipe: Recipe,
+    train: Bank,
+    *,
+    val: Bank | None,
+    texts: ClassTexts | None,
+    device: torch.device,
+    ranks: Ranks | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding each epoch; at the end it holds the weights that were best on `val`.
 
     Without a validation bank the last weights stay, or the average of the last where the recipe says so. The test split
     is never looked at. Batches are index operations on the bank; the last one of an epoch is smaller rather than
-    dropped.
+    dropped. Started by torchrun, each of the `ranks` pools its share of every batch.
     """
     if train.target.ndim == 1 and (unlabelled := int((train.target < 0).sum())):
         raise ValueError(f"{unlabelled} of the videos to train on has no label")
+    ranks = ranks or Ranks()
     model.to(device).train()
     num_classes = train.num_classes
     objective = Objective(recipe.loss, train.x.shape[-1], num_classes, label_smoothing=recipe.label_smoothing)
@@ -81,10 +90,13 @@ def fit(
                 shares = labels[(rows // train.num_groups).to(device)]  # (B, C)
                 if recipe.mixup:
                     x, mask, shares = mix_videos(x, mask, shares, alpha=recipe.mixup, generator=generator)
-                step = Step(model, x, mask, shares, texts=texts, generator=generator, log_prior=log_prior)
+                step = Step(
+                    model, x, mask, shares, texts=texts, generator=generator, log_prior=log_prior, pool=ranks.pool
+                )
                 loss = objective(step)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
+                ranks.average_gradients(model, objective)
                 optimizer.step()
                 schedule.step()
                 if bound_scale:

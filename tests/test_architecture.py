@@ -28,8 +28,10 @@ DOORS = {
     "faiss": {"store/index.py"},
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},
-    "safetensors": {"heads/run.py"},
+    "safetensors": {"heads/run.py", "heads/export.py", "heads/published.py"},
     "pyarrow": {"store/parquet.py"},
+    "onnx": {"heads/export.py"},
+    "onnxruntime": {"heads/export.py"},
     "matplotlib": {"heads/plot.py"},
 }
 

@@ -10,11 +10,13 @@ class Conv1d(nn.Module):
     """ActionCLIP's Conv_1D (Wang et al. 2021, arXiv 2109.08472): depthwise convolution, residual, mean.
 
     Starts as a temporal shift (TSM): a quarter of the channels comes from the frame before, a quarter from the frame
-    after. The published code scrambles time and channels at the input; here the axes are right.
+    after. The published code scrambles time and channels at the input; here the axes are right, unless `legacy_axes`
+    asks for what a published checkpoint was trained with. Then every video must have the same number of frames.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, legacy_axes: bool = False) -> None:
         super().__init__()
+        self.legacy_axes = legacy_axes
         self.conv = nn.Conv1d(dim, dim, 3, padding=1, groups=dim, bias=False)
         quarter = dim // 4
         with torch.no_grad():
@@ -26,5 +28,6 @@ class Conv1d(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
         x, mask = pack(x, mask)
-        mixed = self.conv(x.transpose(1, 2)).transpose(1, 2)  # (B, T, D)
+        channels = x.reshape(x.shape[0], x.shape[2], x.shape[1]) if self.legacy_axes else x.transpose(1, 2)  # (B, D, T)
+        mixed = self.conv(channels).transpose(1, 2)  # (B, T, D)
         return masked_mean(x + mixed, mask)

@@ -28,8 +28,9 @@ class TransformerCls(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
         x, mask = pack(x, mask)
-        token = (self.token + self.positions[:1]).expand(len(x), 1, -1)
+        # Not len(x), which would be a constant of an exported model.
+        token = (self.token + self.positions[:1]).expand(x.shape[0], 1, -1)
         tokens = torch.cat([token, x + positions_for(self.positions[1:], mask)], dim=1)  # (B, 1 + T, D)
-        padding = torch.cat([mask.new_zeros(len(mask), 1), ~mask], dim=1)  # (B, 1 + T), true where not real
+        padding = torch.cat([mask.new_zeros(mask.shape[0], 1), ~mask], dim=1)  # (B, 1 + T), true where not real
         read: Tensor = self.encoder(tokens, src_key_padding_mask=padding)
         return read[:, 0]  # (B, D)

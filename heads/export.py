@@ -1,4 +1,4 @@
-"""ONNX: a trained model as a file that other runtimes read, frames in and class scores out."""
+"""Export: a trained model as a file for other programs: ONNX, frames in and class scores out, or plain weights."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from framebank.heads.run import Run
 from framebank.store.errors import DataError
-from framebank.store.files import replacing
+from framebank.store.files import replacing, write_text
 
 LENGTHS = (4, 8, 16, 32)  # frames that the written file is checked with
 TOLERANCE = 1e-3  # of a probability
@@ -57,13 +58,7 @@ def export_onnx(run: Run, path: Path) -> float:
     if program is None:
         raise DataError(f"{path}: the exporter of torch gave nothing for {run.recipe.head} + {run.recipe.classifier}")
     proto = program.model_proto
-    about = {
-        "labels": json.dumps(run.labels),
-        "spec": json.dumps(run.spec.to_dict()),
-        "recipe": json.dumps(run.recipe.to_dict()),
-        "multi_label": json.dumps(run.recipe.is_multi_label),
-    }
-    onnx.helper.set_model_props(proto, about)
+    onnx.helper.set_model_props(proto, {name: json.dumps(value) for name, value in run.about().items()})
     with replacing(path) as part:
         part.write_bytes(proto.SerializeToString())
         return _check(runtime.InferenceSession(str(part)), model, run, path)
@@ -99,3 +94,12 @@ def _packages(path: Path) -> tuple[Any, Any]:
     except ImportError as error:
         raise DataError(f"{path.name} needs {error.name}: pip install framebank[onnx]") from error
     return onnx, onnxruntime
+
+
+def export_weights(run: Run, path: Path) -> Path:
+    """Write the weights of a run as safetensors, and beside it, as JSON, all else that is needed; return the latter."""
+    about = path.with_suffix(".json")
+    with replacing(path) as part:
+        part.write_bytes(save({name: value.contiguous().cpu() for name, value in run.model.state_dict().items()}))
+    write_text(about, json.dumps(run.about(), indent=1))
+    return about
