@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from torch import nn
 
+from framebank.heads.temporal.a5 import A5
 from framebank.heads.temporal.conv1d import Conv1d
 from framebank.heads.temporal.lstm import Lstm
 from framebank.heads.temporal.mean import Mean
+from framebank.heads.temporal.mit import Mit
 from framebank.heads.temporal.transformer import Transformer
 from framebank.heads.temporal.transformer_cls import TransformerCls
 
@@ -17,4 +19,6 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
     "lstm": Lstm,
     "transformer": Transformer,
     "transformer-cls": TransformerCls,
+    "mit": Mit,
+    "a5": A5,
 }
