@@ -6,9 +6,12 @@ from torch import nn
 
 from framebank.heads.temporal.a5 import A5
 from framebank.heads.temporal.conv1d import Conv1d
+from framebank.heads.temporal.gru import Gru
 from framebank.heads.temporal.lstm import Lstm
 from framebank.heads.temporal.mean import Mean
 from framebank.heads.temporal.mit import Mit
+from framebank.heads.temporal.shift import Shift
+from framebank.heads.temporal.tcn import Tcn
 from framebank.heads.temporal.transformer import Transformer
 from framebank.heads.temporal.transformer_cls import TransformerCls
 
@@ -16,7 +19,10 @@ from framebank.heads.temporal.transformer_cls import TransformerCls
 HEADS: dict[str, Callable[..., nn.Module]] = {
     "mean": Mean,
     "conv1d": Conv1d,
+    "shift": Shift,
+    "tcn": Tcn,
     "lstm": Lstm,
+    "gru": Gru,
     "transformer": Transformer,
     "transformer-cls": TransformerCls,
     "mit": Mit,
