@@ -11,7 +11,9 @@ from framebank.heads.temporal.lstm import Lstm
 from framebank.heads.temporal.mean import Mean
 from framebank.heads.temporal.mit import Mit
 from framebank.heads.temporal.shift import Shift
+from framebank.heads.temporal.sloshnet import SloshNet
 from framebank.heads.temporal.tcn import Tcn
+from framebank.heads.temporal.ted import Ted
 from framebank.heads.temporal.transformer import Transformer
 from framebank.heads.temporal.transformer_cls import TransformerCls
 
@@ -27,4 +29,6 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
     "transformer-cls": TransformerCls,
     "mit": Mit,
     "a5": A5,
+    "ted": Ted,
+    "sloshnet": SloshNet,
 }
