@@ -16,7 +16,7 @@ RESIDUAL = ("conv1d", "tcn", "lstm", "gru", "transformer", "mit", "a5", "ted", "
 # training starts at the mean, exactly or but for small positions
 STARTS_AT_MEAN = ("mean", "tcn", "gru", "ted", "sloshnet")
 STARTS_NEAR_MEAN = ("mit",)
-POSITIONED = ("transformer", "transformer-cls", "mit", "a5")
+POSITIONED = ("attentive", "transformer", "transformer-cls", "mit", "a5")
 ORDERED = tuple(name for name in HEADS if name != "mean")
 every_head = pytest.mark.parametrize("name", HEADS)
 

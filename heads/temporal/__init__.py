@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import nn
 
 from framebank.heads.temporal.a5 import A5
+from framebank.heads.temporal.attentive import Attentive
 from framebank.heads.temporal.conv1d import Conv1d
 from framebank.heads.temporal.gru import Gru
 from framebank.heads.temporal.lstm import Lstm
@@ -27,6 +28,7 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
     "gru": Gru,
     "transformer": Transformer,
     "transformer-cls": TransformerCls,
+    "attentive": Attentive,
     "mit": Mit,
     "a5": A5,
     "ted": Ted,
