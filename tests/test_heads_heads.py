@@ -12,11 +12,11 @@ from framebank.tests.heads_formulas import attention_block, everything, frames
 from framebank.tests.heads_formulas import shaken as shake
 
 # the frames are added to what is learned of them
-RESIDUAL = ("conv1d", "tcn", "lstm", "gru", "transformer", "mit", "a5", "ted", "sloshnet")
+RESIDUAL = ("conv1d", "tcn", "lstm", "gru", "transformer", "mit", "a5", "vivit", "ted", "sloshnet")
 # training starts at the mean, exactly or but for small positions
 STARTS_AT_MEAN = ("mean", "tcn", "gru", "ted", "sloshnet")
-STARTS_NEAR_MEAN = ("mit",)
-POSITIONED = ("attentive", "transformer", "transformer-cls", "mit", "a5")
+STARTS_NEAR_MEAN = ("mit", "vivit")
+POSITIONED = ("attentive", "transformer", "transformer-cls", "mit", "a5", "vivit")
 ORDERED = tuple(name for name in HEADS if name != "mean")
 every_head = pytest.mark.parametrize("name", HEADS)
 

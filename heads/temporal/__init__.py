@@ -17,6 +17,7 @@ from framebank.heads.temporal.tcn import Tcn
 from framebank.heads.temporal.ted import Ted
 from framebank.heads.temporal.transformer import Transformer
 from framebank.heads.temporal.transformer_cls import TransformerCls
+from framebank.heads.temporal.vivit import Vivit
 
 # name -> (dim, **options) -> head
 HEADS: dict[str, Callable[..., nn.Module]] = {
@@ -31,6 +32,7 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
     "attentive": Attentive,
     "mit": Mit,
     "a5": A5,
+    "vivit": Vivit,
     "ted": Ted,
     "sloshnet": SloshNet,
 }
