@@ -11,14 +11,16 @@ from framebank.heads.temporal.transformer import Transformer
 from framebank.tests.heads_formulas import attention_block, everything, frames
 from framebank.tests.heads_formulas import shaken as shake
 
+# those on frames (B, T, D); test_heads_layer_fusion.py has those on layers
+ON_FRAMES = [name for name, head in HEADS.items() if getattr(head, "stream", "frame") == "frame"]
 # the frames are added to what is learned of them
 RESIDUAL = ("conv1d", "tcn", "lstm", "gru", "transformer", "mit", "a5", "vivit", "ted", "sloshnet")
 # training starts at the mean, exactly or but for small positions
 STARTS_AT_MEAN = ("mean", "tcn", "gru", "ted", "sloshnet")
 STARTS_NEAR_MEAN = ("mit", "vivit")
 POSITIONED = ("attentive", "transformer", "transformer-cls", "mit", "a5", "vivit")
-ORDERED = tuple(name for name in HEADS if name != "mean")
-every_head = pytest.mark.parametrize("name", HEADS)
+ORDERED = tuple(name for name in ON_FRAMES if name != "mean")
+every_head = pytest.mark.parametrize("name", ON_FRAMES)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,6 +31,11 @@ def build(name, dim, *, seed=0, shaken=False):
     torch.manual_seed(seed)
     head = HEADS[name](dim)
     return shake(head, seed=seed) if shaken else head.eval()
+
+
+def test_every_head_reads_frames_or_layers():
+    assert {name for name in HEADS if name not in ON_FRAMES} == {"sloshnet-layers"}
+    assert HEADS["sloshnet-layers"].stream == "layers"
 
 
 @every_head

@@ -1,4 +1,7 @@
-"""Temporal heads, (x (B, T, D), mask (B, T)) -> (B, D): a new one is one file and one row."""
+"""Temporal heads, (x (B, T, D), mask (B, T)) -> (B, D): a new one is one file and one row.
+
+A head whose class says `stream = "layers"` reads x (B, T, L, W) instead, and is built with `in_shape=(L, W)`.
+"""
 
 from collections.abc import Callable
 
@@ -8,6 +11,7 @@ from framebank.heads.temporal.a5 import A5
 from framebank.heads.temporal.attentive import Attentive
 from framebank.heads.temporal.conv1d import Conv1d
 from framebank.heads.temporal.gru import Gru
+from framebank.heads.temporal.layer_fusion import LayerFusion
 from framebank.heads.temporal.lstm import Lstm
 from framebank.heads.temporal.mean import Mean
 from framebank.heads.temporal.mit import Mit
@@ -35,4 +39,5 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
     "vivit": Vivit,
     "ted": Ted,
     "sloshnet": SloshNet,
+    "sloshnet-layers": LayerFusion,
 }
