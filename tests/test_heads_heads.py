@@ -174,6 +174,22 @@ def test_what_starts_at_the_mean_leaves_it_in_a_step(name):
     assert (head(x.flip(1), everything(x)) - head(x, everything(x))).abs().max() > 0.01
 
 
+@pytest.mark.parametrize("name", [name for name in ORDERED if name not in ("conv1d", "shift", "transformer-cls")])
+def test_a_reversal_is_learned(name):
+    time, (start, end) = torch.linspace(0, 1, 6)[:, None], frames(2, 8)
+    rising = start * (1 - time) + end * time  # (T, D)
+    classes = torch.arange(64) % 2
+    x = torch.where(classes[:, None, None] == 1, rising.flip(0), rising) + 0.1 * frames(64, 6, 8, seed=3)
+    mask, head, readout = everything(x), build(name, 8).train(), torch.nn.Linear(8, 2)
+    optimizer = torch.optim.Adam([*head.parameters(), *readout.parameters()], lr=0.01)
+    for _ in range(80):
+        optimizer.zero_grad()
+        F.cross_entropy(readout(head(x[:32], mask[:32])), classes[:32]).backward()
+        optimizer.step()
+    found = readout(head(x[32:], mask[32:])).argmax(1)  # of videos that were not trained on
+    assert (found == classes[32:]).float().mean() > 0.9
+
+
 def test_conv1d_starts_as_a_temporal_shift():
     head = Conv1d(4)
     ramp = torch.tensor([[[1.0, 10, 100, 1000], [2, 20, 200, 2000], [3, 30, 300, 3000]]])  # (1, T=3, D=4)
