@@ -41,13 +41,21 @@ def read_pyav(path: Path, sample: Sample, sink: Sink) -> Clip:
     return _read(path, sample, sink, packets=packets, picture=_upright_picture())
 
 
-def check_video(path: Path, sample: Sample, sink: Sink) -> tuple[Packets, Clip]:
+def check_video(path: Path, sample: Sample, sink: Sink) -> tuple[Packets, Clip, Times]:
     """Decode as `read_pyav` does and refuse what it refuses, but convert no colours.
 
-    `sink` gets pictures without a channel, (H, W, 0): their size is right, and each is of an undamaged frame.
+    `sink` gets pictures without a channel, (H, W, 0): their size is right, and each is of an undamaged frame. Third
+    come the seconds of these frames as the file tells them (ascending indices, each once), NaN where it tells none.
     """
+    told: list[float] = []
+
+    def picture(frame: VideoFrame) -> Image:
+        told.append(np.nan if frame.pts is None or not frame.time_base else float(frame.pts * frame.time_base))
+        return np.rot90(np.empty((frame.height, frame.width, 0), np.uint8), round(frame.rotation / 90))
+
     packets = scan_packets(path, tick=sink.tick)
-    return packets, _read(path, sample, sink, packets=packets, picture=_outline)
+    clip = _read(path, sample, sink, packets=packets, picture=picture)
+    return packets, clip, np.array(told[-len(np.unique(clip.indices)) :])  # what was told before a `clear` is dropped
 
 
 def _read(path: Path, sample: Sample, sink: Sink, *, packets: Packets, picture: Picture) -> Clip:
@@ -273,8 +281,3 @@ def _upright_picture() -> Picture:
         return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
 
     return picture
-
-
-def _outline(frame: VideoFrame) -> Image:
-    """Return a picture (H, W, 0) of the size that the upright frame has."""
-    return np.rot90(np.empty((frame.height, frame.width, 0), np.uint8), round(frame.rotation / 90))

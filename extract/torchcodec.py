@@ -27,20 +27,18 @@ def read_torchcodec(path: Path, sample: Sample, sink: Sink) -> Clip:
     require_torchcodec(path)
     sizes = _SizeSink(sink)
     try:
-        packets, clip = check_video(path, sample, sizes)
+        packets, clip, seconds = check_video(path, sample, sizes)
     except UnsupportedError:
         return _read_alone(path, sample, sink)
-    start = None if packets.doubt else float(packets.pts[0] * packets.time_base)
-    seconds = dict(zip(clip.indices.tolist(), clip.timestamps.tolist(), strict=True))
     wanted = np.unique(clip.indices)
-    reader = _open(path, stream=packets.stream)
-    for index, (image, moment) in _walk(path, reader, wanted if start is not None else np.arange(wanted.max() + 1)):
+    expected = dict(zip(wanted.tolist(), seconds.tolist(), strict=True))
+    visited = np.arange(wanted.max() + 1) if packets.doubt else wanted
+    for index, (image, moment) in _walk(path, _open(path, stream=packets.stream), visited):
         sink.tick()
-        start = moment if start is None else start
-        if index not in seconds:
+        if index not in expected:
             continue
-        if abs(moment - start - seconds[index]) > CLOCK_SECONDS:
-            raise DataError(f"{path}: torchcodec tells other frame times than PyAV, first at frame {index}")
+        if not abs(moment - expected[index]) <= CLOCK_SECONDS:  # which NaN is not
+            raise DataError(f"{path}: torchcodec has frame {index} at {moment:g} s, PyAV at {expected[index]:g} s")
         if image.shape[:2] != sizes.sizes[index]:
             raise DataError(f"{path}: torchcodec gives frame {index} another size than PyAV: {image.shape[:2]}")
         sink.add(index, image)
@@ -73,9 +71,12 @@ def _read_alone(path: Path, sample: Sample, sink: Sink) -> Clip:
     for _, (_, moment) in _walk(path, reader := _open(path, stream=None), np.arange(len(reader))):
         sink.tick()
         moments.append(moment)
-    times: Times = np.array(moments) - np.array(moments[:1])
-    if not len(times) or not np.all(np.diff(times) > 0):
-        raise DataError(f"{path}: torchcodec gives no frames in the order of their times")
+    # Where it cannot seek back to the beginning after its look at the packets, as in MPEG-TS, it begins in the middle.
+    if not moments or abs(moments[0] - reader.metadata.begin_stream_seconds) > CLOCK_SECONDS:
+        raise DataError(f"{path}: torchcodec does not begin with the first frame")
+    times: Times = np.array(moments) - moments[0]
+    if not np.all(np.diff(times) > 0):
+        raise DataError(f"{path}: torchcodec gives frames out of the order of their times")
     indices: Indices = checked_indices(sample(times))
     refuse_beyond(path, indices=indices, total=len(times))
     wanted = set(indices.tolist())

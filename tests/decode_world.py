@@ -1,12 +1,14 @@
 """A world of containers: the indexed video in each of them, and the real videos that decoders are tried on."""
 
+import struct
 from importlib.util import find_spec
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from framebank.tests.video_world import TOTAL, write_indexed
+from framebank.tests.video_world import TOTAL, write_indexed, write_video
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SAMPLES = sorted(DATA.glob("decoders/*.*"))
@@ -48,3 +50,35 @@ WRITERS = {
     ),
     "mpeg-ts": lambda folder: write_indexed(folder / "h264.ts"),
 }
+
+
+def join_sizes(path, folder):
+    """Give the bare H.264 stream of a video with five frames of 192x96 behind it."""
+    parts = [path, write_video(folder / "wide.mp4", [np.zeros((96, 192, 3), np.uint8)] * 5)]
+    joined = folder / "joined.h264"
+    joined.write_bytes(b"".join(_bare_stream(part, folder / f"{n}.h264") for n, part in enumerate(parts)))
+    return joined
+
+
+def _bare_stream(path, out):
+    """Give a video as one bare H.264 stream."""
+    with av.open(str(path)) as source, av.open(str(out), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    return out.read_bytes()
+
+
+# Display matrices, and the quarter turns against the clock that they ask for.
+MATRICES = [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)]
+
+
+def turn(path, matrix):
+    """Write a display matrix into an mp4 file."""
+    a, b, c, d = (value << 16 for value in matrix)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 44
+    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)

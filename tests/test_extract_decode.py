@@ -17,7 +17,7 @@ from framebank.extract.frames import Clip, Frames, ImageSink
 from framebank.extract.pyav import scan_packets
 from framebank.extract.sampling import read_sampling, segment_indices
 from framebank.store.errors import DataError
-from framebank.tests.decode_world import WRITERS, irregular_times, needs_decord
+from framebank.tests.decode_world import MATRICES, WRITERS, irregular_times, join_sizes, needs_decord, turn
 from framebank.tests.video_world import TOTAL, read_index, write_indexed, write_video
 
 
@@ -207,24 +207,10 @@ def test_a_failed_visit_clears_the_sink(mp4, monkeypatch):
 
 
 def test_the_frame_size_must_not_change(mp4, tmp_path):
-    parts = [mp4, write_video(tmp_path / "wide.mp4", [np.zeros((96, 192, 3), np.uint8)] * 5)]
-    joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(to_stream(part, tmp_path / f"{n}.h264") for n, part in enumerate(parts)))
-    raw = joined.rename(tmp_path / "joined.h264")
+    raw = join_sizes(mp4, tmp_path)
     assert len(read_frames(raw, np.arange(TOTAL))) == TOTAL
     with pytest.raises(DataError, match=r"joined.h264: the frame size changes within the video: 160x64 and 192x96"):
         read_frames(raw, np.array([0, TOTAL + 2]))
-
-
-def to_stream(path, out):
-    """Give a video as one bare H.264 stream."""
-    with av.open(str(path)) as source, av.open(str(out), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                target.mux(packet)
-    return out.read_bytes()
 
 
 def test_an_unknown_codec_is_refused(mp4, tmp_path):
@@ -252,15 +238,11 @@ def test_red_is_red(tmp_path, tagged):
     np.testing.assert_allclose(read_frames(path, np.array([1])).data.mean(axis=(0, 1, 2)), [220, 0, 0], atol=12)
 
 
-@pytest.mark.parametrize(("matrix", "turns"), [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)])
+@pytest.mark.parametrize(("matrix", "turns"), MATRICES)
 def test_rotation_is_applied(tmp_path, matrix, turns):
     path = write_indexed(tmp_path / "turned.mp4", total=3)
     upright = read_frames(path, np.arange(3)).data
-    a, b, c, d = (value << 16 for value in matrix)
-    content = bytearray(path.read_bytes())
-    place = content.index(b"tkhd") + 44
-    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
+    turn(path, matrix)
     turned = read_frames(path, np.arange(3)).data
     np.testing.assert_array_equal(turned, np.rot90(upright, turns, axes=(1, 2)))
     sink = ImageSink()
