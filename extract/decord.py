@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framebank.extract.frames import Clip, Image, Indices, Sample, Sink, UnsupportedError, refuse_beyond
-from framebank.extract.packets import packet_times
+from framebank.extract.packets import Packets, packet_times
 from framebank.extract.pyav import scan_packets
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
@@ -34,10 +34,9 @@ def read_decord(path: Path, sample: Sample, sink: Sink) -> Clip:
             f"{path}: decord is not installed; decoder 'pyav' reads every file that decord reads"
         ) from error
     packets = scan_packets(path, tick=sink.tick)
-    if packets.codec and packets.doubt:
-        raise DataError(f"{path}: decord is not proven right on this file: {packets.doubt}")
-    if not len(packets.pts) or not np.all(np.diff(packets.pts) > 0):
-        raise DataError(f"{path}: decord is not proven right on this file: its times are missing or repeated")
+    doubt = packets.doubt if packets.codec else _walk_doubt(packets)
+    if doubt:
+        raise DataError(f"{path}: decord is not proven right on this file: {doubt}")
     times = packet_times(packets)
     indices = checked_indices(sample(times))
     refuse_beyond(path, indices=indices, total=packets.count)
@@ -60,6 +59,15 @@ def read_decord(path: Path, sample: Sample, sink: Sink) -> Clip:
     except decord.DECORDError as error:
         raise DataError(f"{path}: decord fails: {_reason(error)}") from error
     return Clip(indices=indices, timestamps=times[indices], decoder="decord")
+
+
+def _walk_doubt(packets: Packets) -> str:
+    """Return why reading in order is not known to be right; empty where it is."""
+    if packets.container not in ("mov", "matroska"):
+        return f"it is not known to begin with the first frame in {packets.container}"
+    if not len(packets.pts) or not np.all(np.diff(packets.pts) > 0):
+        return "its presentation times are missing or repeated"
+    return ""
 
 
 def _seek(reader: Any, wanted: Indices) -> Iterator[Image]:

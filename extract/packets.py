@@ -20,6 +20,7 @@ class Packets:
     key_pts    (K,) int64, ascending, those of the key frames
     count      how many packets are to be shown
     stream     index of the video stream within the file
+    container  name of the container, the first of those that FFmpeg gives it: mov for mp4, too
     codec      name of its codec, empty where PyAV has no decoder for it
     time_base  seconds per unit
     rate       frames per second, 0 where unknown
@@ -30,6 +31,7 @@ class Packets:
     key_pts: Indices
     count: int
     stream: int
+    container: str
     codec: str
     time_base: Fraction
     rate: Fraction

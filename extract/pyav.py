@@ -127,6 +127,7 @@ def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None) -> Pack
             key_pts=np.array(sorted(key_pts), dtype=np.int64),
             count=len(shown),
             stream=stream.index,
+            container=family,
             codec=codec,
             time_base=stream.time_base or Fraction(1),
             rate=stream.average_rate or stream.base_rate or Fraction(0),
