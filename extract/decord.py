@@ -85,4 +85,5 @@ def _walk(reader: Any, wanted: Indices) -> Iterator[Image]:
 
 
 def _reason(error: Exception) -> str:
-    return re.sub(r"^.*\.(cc|h):\d+: |\(\S+ vs\. \S+\) ", "", str(error).strip().splitlines()[0])
+    first = str(error).strip().splitlines()[0]
+    return re.sub(r"^.*\.(cc|h):\d+: (Check failed: .*? \(\S+ vs\. \S+\) )?", "", first).rstrip(".")

@@ -159,6 +159,14 @@ def test_the_sample_gets_the_times_of_all_frames(video):
     assert len(asked[-1]) == TOTAL
 
 
+@pytest.mark.parametrize("first", [0, 67])
+def test_a_rate_on_whole_milliseconds(tmp_path, first):
+    path = write_indexed(tmp_path / "rounded.mkv", pts=[first + round(1000 * index / 30) for index in range(TOTAL)])
+    frames = read_clip(path, read_sampling("fps:3").rows)
+    assert [read_index(image) for image in frames.data] == [0, 10, 20, 30, 40, 50]
+    assert frames.timestamps[2] == pytest.approx(0.667)
+
+
 def test_rows_by_time_where_the_rate_varies(tmp_path):
     path = WRITERS["mp4 with irregular times"](tmp_path)
     times = (np.array(irregular_times()) - irregular_times()[0]) / 1000

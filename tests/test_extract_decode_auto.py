@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from framebank.commands.extract import DECODER_NAMES
 from framebank.extract import decode, pyav
 from framebank.extract.decode import FALLBACKS, LIBRARIES, decode_clip, decoder_versions, read_clip, read_frames
 from framebank.extract.frames import Clip, ImageSink, UnsupportedError
@@ -97,6 +98,10 @@ def test_a_named_decoder_is_alone(path, asked):
     with pytest.raises(UnsupportedError, match="not a video"):
         read_frames(path.parent / "text.mp4", np.array([0]), decoder="pyav")
     assert names == []
+
+
+def test_the_command_offers_them_all():
+    assert tuple(decode.DECODERS) == DECODER_NAMES == ("auto", *FALLBACKS)
 
 
 def test_the_spec_names_the_first():

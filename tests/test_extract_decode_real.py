@@ -10,7 +10,7 @@ import pytest
 
 from framebank.extract.decode import count_frames, read_clip, read_frames
 from framebank.extract.pyav import scan_packets
-from framebank.extract.sampling import segment_indices
+from framebank.extract.sampling import read_sampling, segment_indices
 from framebank.tests.decode_world import DATA, SAMPLES, TURNS, needs_data, needs_decord
 from framebank.tests.video_world import write_indexed
 
@@ -40,6 +40,12 @@ def test_real_video_against_decoding_everything(path):
     assert (np.diff(clip.timestamps)[np.diff(clip.indices) > 0] > 0).all()
     for index in np.random.default_rng(0).integers(0, len(everything), 3):
         np.testing.assert_array_equal(read_frames(path, np.array([index])).data[0], everything[index])
+
+
+@needs_data
+def test_a_rate_on_real_matroska():
+    frames = read_clip(DATA / "decoders" / "flipping_a_pancake.mkv", read_sampling("fps:3").rows)  # 30 frames a second
+    assert frames.indices.tolist() == list(range(0, 310, 10))
 
 
 @pytest.mark.slow

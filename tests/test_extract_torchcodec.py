@@ -286,7 +286,20 @@ def test_with_the_libraries_of_pyav(tmp_path):
         "OMP_NUM_THREADS": "1",
     }
     files = [str(Path(__file__)), str(Path(__file__).with_name("test_extract_decode_table.py"))]
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-p", "no:xdist", *files]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-k",
+        "torchcodec",
+        *files,
+    ]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert run.returncode == 0, run.stdout + run.stderr
     assert "finds no FFmpeg" not in run.stdout, run.stdout
