@@ -28,6 +28,9 @@ from framebank.commands.options import (
 from framebank.commands.printing import print_report, progress, warn_if_random
 from framebank.commands.wiring import embed_texts
 
+# Those of framebank.extract.decode, which loads PyAV; --help does not.
+DECODER_NAMES = ("auto", "pyav", "torchcodec", "decord")
+
 
 @click.command()
 @click.argument("videos", nargs=-1, required=True, type=PATH)
@@ -44,7 +47,7 @@ from framebank.commands.wiring import embed_texts
 @encoder_options
 @click.option("--devices", help="Several, one encoder on each: 0,1.  [--device alone]")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the image tower with torch.compile.")
-@click.option("--decoder", default="auto", help="auto, or one of them by name.")
+@click.option("--decoder", default="auto", type=click.Choice(DECODER_NAMES), help="auto asks them in this order.")
 @click.option("--batch-size", default=64, type=click.IntRange(1), help="Pictures encoded at once, across videos.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [one for each core]")
 @click.option(

@@ -2,23 +2,45 @@
 
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from framebank.extract.decord import read_decord
 from framebank.extract.folder import list_images, read_folder
-from framebank.extract.frames import Clip, EvenSink, Frames, ImageSink, Indices, Sample, Sink
+from framebank.extract.frames import Clip, EvenSink, Frames, ImageSink, Indices, Sample, Sink, UnsupportedError
 from framebank.extract.pyav import count_video, read_pyav
 from framebank.extract.source import local_file
+from framebank.extract.torchcodec import read_torchcodec, require_torchcodec
 from framebank.store.errors import DataError
 
-# "auto" is PyAV: where decord is right it is no faster beyond the noise of measuring (docs/decoding.md).
+
+def read_auto(path: Path, sample: Sample, sink: Sink) -> Clip:
+    """Put the sampled frames into `sink` by the first installed decoder of FALLBACKS that knows the file's format.
+
+    The next is asked only where one lacks the container or the codec, never where one finds the file damaged: another
+    decoder may conceal that.
+    """
+    reasons = []
+    for name in (name for name in FALLBACKS if find_spec(LIBRARIES[name])):
+        try:
+            return DECODERS[name](path, sample, sink)
+        except UnsupportedError as error:
+            reasons.append(str(error).removeprefix(f"{path}: "))
+            sink.clear()
+    raise UnsupportedError(f"{path}: {'; '.join(dict.fromkeys(reasons))}")
+
+
+# PyAV comes first: where the others are right they are no faster beyond the noise of measuring (docs/decoding.md).
 DECODERS: dict[str, Callable[[Path, Sample, Sink], Clip]] = {
-    "auto": read_pyav,
+    "auto": read_auto,
     "pyav": read_pyav,
+    "torchcodec": read_torchcodec,
     "decord": read_decord,
 }
+FALLBACKS = ("pyav", "torchcodec", "decord")
+LIBRARIES = {"auto": "av", "pyav": "av", "torchcodec": "torchcodec", "decord": "decord"}
 
 
 def decode_clip(path: Path, sample: Sample, sink: Sink, *, decoder: str = "auto") -> Clip:
@@ -63,11 +85,16 @@ def count_frames(path: Path) -> int:
 
 
 def decoder_versions(*, decoder: str = "auto") -> str:
-    """Return the name and version of the library that the named decoder reads with, as "pyav 18.1.0"."""
+    """Return the name and version of the library that the named decoder reads with, as "pyav 18.1.0".
+
+    "auto" is PyAV: the few videos that fell to another decoder bear its name. DataError where the library is missing.
+    """
     if decoder not in DECODERS:
         raise DataError(f"no decoder is named {decoder!r}; there are {', '.join(DECODERS)}")
+    if decoder == "torchcodec":
+        require_torchcodec("--decoder torchcodec")
     name = {"auto": "pyav"}.get(decoder, decoder)
     try:
-        return f"{name} {version({'pyav': 'av'}.get(name, name))}"
+        return f"{name} {version(LIBRARIES[name])}"
     except PackageNotFoundError as error:
         raise DataError(f"decoder {name!r} needs a library that is not installed") from error

@@ -19,6 +19,10 @@ Times = npt.NDArray[np.float64]
 Sample = Callable[[Times], Indices]
 
 
+class UnsupportedError(DataError):
+    """A decoder lacks what a file needs, its library, the container or the codec; of the file that says nothing."""
+
+
 class Sink(Protocol):
     """Where a decoder puts the frames of one video as it comes to them, so that none need be kept."""
 

@@ -19,6 +19,9 @@ class Packets:
     pts        (P,) int64, presentation times in ascending order, in units of `time_base`; empty where one is missing
     key_pts    (K,) int64, ascending, those of the key frames
     count      how many packets are to be shown
+    stream     index of the video stream within the file
+    container  name of the container, the first of those that FFmpeg gives it: mov for mp4, too
+    codec      name of its codec, empty where PyAV has no decoder for it
     time_base  seconds per unit
     rate       frames per second, 0 where unknown
     doubt      why packets are not known to be frames one to one; empty where they are
@@ -27,6 +30,9 @@ class Packets:
     pts: Indices
     key_pts: Indices
     count: int
+    stream: int
+    container: str
+    codec: str
     time_base: Fraction
     rate: Fraction
     doubt: str

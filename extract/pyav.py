@@ -10,12 +10,13 @@ import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from framebank.extract.container import is_idr, missing_bytes, refuse_cut, refuse_loss, tagged_seconds
-from framebank.extract.frames import Clip, Indices, Sample, Sink, Times, refuse_beyond
+from framebank.extract.container import is_familiar, is_idr, missing_bytes, refuse_cut, refuse_loss, tagged_seconds
+from framebank.extract.frames import Clip, Image, Indices, Sample, Sink, Times, UnsupportedError, refuse_beyond
 from framebank.extract.packets import Packets, frame_times, guessed_times, packet_times, plan_visits
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
@@ -26,13 +27,38 @@ SEEK_SHARE = 0.75
 # Videos are decoded beside each other: many threads for one of them take the time of the others.
 DECODE_THREADS = 2
 
+# What of a frame goes into the sink.
+Picture = Callable[[VideoFrame], Image]
+
 
 def read_pyav(path: Path, sample: Sample, sink: Sink) -> Clip:
     """Put the sampled frames into `sink`: from key frames where that is proven exact and shorter, else from the start.
 
-    Colours are converted for the wanted frames only, which is most of the saving on short clips.
+    Colours are converted for the wanted frames only, which is most of the saving on short clips. UnsupportedError where
+    this build of PyAV has no decoder for the file.
     """
     packets = scan_packets(path, tick=sink.tick)
+    return _read(path, sample, sink, packets=packets, picture=_upright_picture())
+
+
+def check_video(path: Path, sample: Sample, sink: Sink) -> tuple[Packets, Clip, Times]:
+    """Decode as `read_pyav` does and refuse what it refuses, but convert no colours.
+
+    `sink` gets pictures without a channel, (H, W, 0): their size is right, and each is of an undamaged frame. Third
+    come the seconds of these frames as the file tells them (ascending indices, each once), NaN where it tells none.
+    """
+    told: list[float] = []
+
+    def picture(frame: VideoFrame) -> Image:
+        told.append(np.nan if frame.pts is None or not frame.time_base else float(frame.pts * frame.time_base))
+        return np.rot90(np.empty((frame.height, frame.width, 0), np.uint8), round(frame.rotation / 90))
+
+    packets = scan_packets(path, tick=sink.tick)
+    clip = _read(path, sample, sink, packets=packets, picture=picture)
+    return packets, clip, np.array(told[-len(np.unique(clip.indices)) :])  # what was told before a `clear` is dropped
+
+
+def _read(path: Path, sample: Sample, sink: Sink, *, packets: Packets, picture: Picture) -> Clip:
     if not packets.doubt:
         times = packet_times(packets)
         indices = checked_indices(sample(times))
@@ -40,12 +66,13 @@ def read_pyav(path: Path, sample: Sample, sink: Sink) -> Clip:
         if sum(stop - start for start, stop in visits) < SEEK_SHARE * packets.count:
             refuse_beyond(path, indices=indices, total=packets.count)
             try:
-                _pour(_decode_visits(path, packets=packets, visits=visits), sink, indices=indices, path=path)
+                frames = _decode_visits(path, packets=packets, visits=visits)
+                _pour(frames, sink, indices=indices, path=path, picture=picture)
             except _UnexpectedFrameError:
                 sink.clear()
             else:
                 return Clip(indices=indices, timestamps=times[indices], decoder="pyav")
-    return _read_from_start(path, sample, sink, packets=packets)
+    return _read_from_start(path, sample, sink, packets=packets, picture=picture)
 
 
 def count_video(path: Path) -> int:
@@ -60,9 +87,10 @@ def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None) -> Pack
     `tick` is called for each packet.
     """
     with _open_video(path) as (container, stream):
-        family, codec = container.format.name.split(",")[0], stream.codec_context.name
+        family, codec, extradata = container.format.name.split(",")[0], "", b""
+        if context := _codec_context(stream):
+            codec, extradata = context.name, bytes(context.extradata or b"")
         exact = family in ("mov", "matroska") and codec in ("h264", "hevc")
-        extradata = bytes(stream.codec_context.extradata or b"")
         shown: list[int | None] = []
         key_pts: list[int] = []
         whole = hidden = open_keys = 0
@@ -86,7 +114,9 @@ def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None) -> Pack
         if not shown:
             raise DataError(f"{path}: its video stream holds no frame")
         doubts = {
-            f"packets of {codec} in {family} are not known to be frames one to one": not exact,
+            f"packets of {codec or 'a codec not known here'} in {family} are not known to be frames one to one": (
+                not exact
+            ),
             "an edit list hides some of its packets": hidden,
             "its presentation times are missing or repeated": len(np.unique(pts)) < len(shown),
             "some of its key frames may refer to earlier frames": open_keys,
@@ -96,17 +126,20 @@ def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None) -> Pack
             pts=pts if len(pts) == len(shown) else pts[:0],
             key_pts=np.array(sorted(key_pts), dtype=np.int64),
             count=len(shown),
+            stream=stream.index,
+            container=family,
+            codec=codec,
             time_base=stream.time_base or Fraction(1),
             rate=stream.average_rate or stream.base_rate or Fraction(0),
             doubt=next((doubt for doubt, holds in doubts.items() if holds), ""),
         )
 
 
-def _read_from_start(path: Path, sample: Sample, sink: Sink, *, packets: Packets) -> Clip:
+def _read_from_start(path: Path, sample: Sample, sink: Sink, *, packets: Packets, picture: Picture) -> Clip:
     """Read the sampled frames in one decode of the whole file, or in two where other frames came than were promised."""
     guess = guessed_times(packets)
     indices = _sample_guess(sample, guess)
-    pts = _pour(enumerate(_decode_all(path)), sink, indices=indices, path=path)
+    pts = _pour(enumerate(_decode_all(path)), sink, indices=indices, path=path, picture=picture)
     if not pts:
         raise DataError(f"{path}: no frame of its video stream decodes")
     times = frame_times(path, pts=pts, packets=packets)
@@ -115,7 +148,7 @@ def _read_from_start(path: Path, sample: Sample, sink: Sink, *, packets: Packets
         if not np.array_equal(again, indices):
             indices = again
             sink.clear()
-            _pour(enumerate(_decode_all(path)), sink, indices=indices, path=path)
+            _pour(enumerate(_decode_all(path)), sink, indices=indices, path=path, picture=picture)
     refuse_beyond(path, indices=indices, total=len(times))
     return Clip(indices=indices, timestamps=times[indices], decoder="pyav")
 
@@ -134,8 +167,7 @@ class _UnexpectedFrameError(Exception):
 
 def _decode_visits(path: Path, *, packets: Packets, visits: list[tuple[int, int]]) -> Iterator[tuple[int, VideoFrame]]:
     """Yield (index, frame) of each visit, every frame checked against the time that the packets announce for it."""
-    with _open_video(path) as (container, stream):
-        stream.thread_type, stream.codec_context.thread_count = "AUTO", DECODE_THREADS
+    with _open_decoder(path) as (container, stream):
         for start, stop in visits:
             try:
                 container.seek(int(packets.pts[start]), stream=stream)
@@ -153,8 +185,7 @@ def _decode_visits(path: Path, *, packets: Packets, visits: list[tuple[int, int]
 
 def _decode_all(path: Path) -> Iterator[VideoFrame]:
     """Yield every frame of a file from its start, in presentation order."""
-    with _open_video(path) as (container, stream):
-        stream.thread_type, stream.codec_context.thread_count = "AUTO", DECODE_THREADS
+    with _open_decoder(path) as (container, stream):
         yield from _decode(container, stream, path=path, first=0)
 
 
@@ -177,8 +208,27 @@ def _demux(container: InputContainer, stream: VideoStream, *, path: Path) -> Ite
 
 
 @contextmanager
+def _open_decoder(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video for decoding; UnsupportedError where PyAV has no decoder for its codec."""
+    with _open_video(path) as (container, stream):
+        context = _codec_context(stream)
+        if not context:
+            raise UnsupportedError(f"{path}: the codec of its video stream is not known here")
+        stream.thread_type, context.thread_count = "AUTO", DECODE_THREADS
+        yield container, stream
+
+
+def _codec_context(stream: VideoStream) -> VideoCodecContext | None:
+    """Return what decodes a stream, None where PyAV lacks its codec."""
+    return stream.codec_context
+
+
+@contextmanager
 def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the first video stream that is not a cover picture, and close the file behind it."""
+    """Open the first video stream that is not a cover picture, and close the file behind it.
+
+    UnsupportedError where no container is recognised; the codec may be one that PyAV lacks.
+    """
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
@@ -188,24 +238,26 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except av.FFmpegError as error:
         missing = missing_bytes(path)
         cut = f"the file is cut short, {missing} bytes are missing" if missing else "not a video"
-        raise DataError(f"{path}: {cut} ({error.strerror})") from error
+        unknown = isinstance(error, (av.error.InvalidDataError, av.error.DemuxerNotFoundError)) and not is_familiar(
+            path
+        )
+        raise (UnsupportedError if unknown else DataError)(f"{path}: {cut} ({error.strerror})") from error
     with container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise DataError(f"{path}: no video stream, it holds {kinds}")
-        if streams[0].codec_context is None:
-            raise DataError(f"{path}: the codec of its video stream is not known here")
         yield container, streams[0]
 
 
-def _pour(frames: Iterator[tuple[int, VideoFrame]], sink: Sink, *, indices: Indices, path: Path) -> list[int | None]:
-    """Put the wanted frames upright in RGB into `sink`; return the presentation times of all frames passed through.
+def _pour(
+    frames: Iterator[tuple[int, VideoFrame]], sink: Sink, *, indices: Indices, path: Path, picture: Picture
+) -> list[int | None]:
+    """Put the pictures of the wanted frames into `sink`; return the presentation times of all that passed through.
 
     A decoder conceals damage in one frame and says so; what refers to that frame is damaged too, up to a key frame.
     """
     wanted = set(indices.tolist())
-    convert = VideoReformatter().reformat
     times: list[int | None] = []
     damaged = False
     for index, frame in frames:
@@ -216,7 +268,17 @@ def _pour(frames: Iterator[tuple[int, VideoFrame]], sink: Sink, *, indices: Indi
             continue
         if damaged:
             raise DataError(f"{path}: frame {index} is damaged")
+        sink.add(index, picture(frame))
+    return times
+
+
+def _upright_picture() -> Picture:
+    """Return what gives a frame upright in RGB: (H, W, 3)."""
+    convert = VideoReformatter().reformat
+
+    def picture(frame: VideoFrame) -> Image:
         # By default every frame starts a thread per core, which takes ten times as long on small frames.
         image = convert(frame, format="rgb24", threads=1).to_ndarray()
-        sink.add(index, np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90))))
-    return times
+        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+
+    return picture

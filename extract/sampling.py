@@ -14,8 +14,10 @@ from framebank.store.errors import DataError
 Indices = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
 
-# Rounding of the arithmetic here: a frame that begins this much after a moment is on the screen at it.
-CLOCK_SECONDS = 1e-6
+# A frame that begins this much after a moment is on the screen at it: the rounding of the arithmetic here, and the most
+# that is granted to the clock of a container.
+FLOAT_SECONDS = 1e-6
+CLOCK_SECONDS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,28 @@ def rate_indices(times: Times, fps: float) -> Indices:
     """Return the frames on the screen at 0, 1/fps, 2/fps ... seconds, each once: (T,) int64, at least the first.
 
     A frame stays on the screen until the next; nothing is asked after the time of the last, whose length is not known.
-    A video with fewer frames a second gives all of them. `times` (total,) are seconds, ascending, the first 0.
+    A video with fewer frames a second gives all of them. `times` (total,) are seconds, ascending, the first 0; a frame
+    that begins within `clock_seconds(times)` after a moment counts as on the screen at it.
     """
     # Frame i is due at the moments from due[i] to before due[i + 1]; there is one moment beyond the last frame's.
-    due = np.maximum(np.ceil((times - CLOCK_SECONDS) * fps), 1)
+    clock = clock_seconds(times)
+    due = np.maximum(np.ceil((times - clock) * fps), 1)
     due[0] = 0
-    after = np.append(due[1:], np.floor((times[-1] + CLOCK_SECONDS) * fps) + 1)
+    after = np.append(due[1:], np.floor((times[-1] + clock) * fps) + 1)
     return np.flatnonzero(due < after)
+
+
+def clock_seconds(times: Times) -> float:
+    """Return by how much the seconds (total,) of frames may be late because their container rounds them.
+
+    Matroska keeps whole milliseconds: the frames of 30 a second are 33 and 34 ms apart. So the intervals of a steady
+    rate differ by one tick of the clock and no more, and the time between two frames is wrong by less than a tick.
+    Where they differ by more, the rate varies, and a millisecond is granted; in no case half of the shortest interval.
+    """
+    intervals = np.diff(times)
+    if not len(intervals):
+        return FLOAT_SECONDS
+    return max(FLOAT_SECONDS, min(float(np.ptp(intervals)), CLOCK_SECONDS, float(intervals.min()) / 2))
 
 
 class _Rule(NamedTuple):

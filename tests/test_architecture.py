@@ -22,6 +22,7 @@ MAY_IMPORT = {
 
 DOORS = {
     "decord": {"extract/decord.py"},
+    "torchcodec": {"extract/torchcodec.py"},
     "av": {"extract/pyav.py", "demo/clips.py"},
     "open_clip": {"extract/weights.py", "extract/streams.py", "demo/train_clip.py", "demo/gates.py", "demo/weights.py"},
     "h5py": {"store/shard.py"},
@@ -91,10 +92,10 @@ def test_modules_are_small_and_say_what_they_hold() -> None:
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("framebank.cli", {"torch", "faiss", "numpy", "h5py", "open_clip", "av", "decord"}),
-        ("framebank.store", {"torch", "faiss", "open_clip", "av", "decord"}),
-        ("framebank.extract", {"faiss", "open_clip", "av", "decord"}),
-        ("framebank.heads", {"faiss", "open_clip", "av", "decord", "h5py"}),
+        ("framebank.cli", {"torch", "faiss", "numpy", "h5py", "open_clip", "av", "decord", "torchcodec"}),
+        ("framebank.store", {"torch", "faiss", "open_clip", "av", "decord", "torchcodec"}),
+        ("framebank.extract", {"faiss", "open_clip", "av", "decord", "torchcodec"}),
+        ("framebank.heads", {"faiss", "open_clip", "av", "decord", "torchcodec", "h5py"}),
     ],
 )
 def test_rooms_load_lightly(module: str, unwanted: set[str]) -> None:

@@ -77,8 +77,8 @@ def test_numbers_that_are_too_large(framebank: Any, store: Path, index: Path, tm
 
 def test_values_that_make_no_sense(framebank: Any, clips: Path, store: Path, tmp_path: Path) -> None:
     video, run = next(clips.glob("*/*.mp4")), tmp_path / "r"
-    told = sentence(framebank("extract", video, tmp_path / "s", "--model", "demo", "--decoder", "foo", exit_code=1))
-    assert "'foo'" in told
+    wrong = framebank("extract", video, tmp_path / "s", "--model", "demo", "--decoder", "foo", exit_code=2)
+    assert "'foo' is not one of 'auto', 'pyav', 'torchcodec', 'decord'" in wrong.stderr
     for option, value in (("--lr", "nan"), ("--weight-decay", -1), ("--label-smoothing", 2), ("--seed", -1)):
         assert option[2:].replace("-", "_") in sentence(framebank("train", store, run, option, value, exit_code=1))
     assert "loss 'foo' is not known" in sentence(framebank("train", store, run, "--loss", "foo", exit_code=1))

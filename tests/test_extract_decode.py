@@ -1,64 +1,24 @@
-"""Frames of video files, exact to the index; what cannot be read is refused with the reason."""
+"""Frames of video files, exact to the index, by every decoder that is asked for by name."""
 
-import gc
 import re
 import struct
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
-from importlib.util import find_spec
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
 from framebank.extract import pyav
-from framebank.extract.container import missing_bytes, tagged_seconds
 from framebank.extract.decode import count_frames, decode_clip, decoder_versions, read_clip, read_frames
 from framebank.extract.frames import Clip, Frames, ImageSink
 from framebank.extract.pyav import scan_packets
 from framebank.extract.sampling import read_sampling, segment_indices
 from framebank.store.errors import DataError
-from framebank.tests.video_world import HEIGHT, TOTAL, WIDTH, read_index, write_indexed, write_video
-
-DATA = Path(__file__).parents[2] / "shared" / "data"
-
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the sample videos are not at {DATA}")
-needs_decord = pytest.mark.skipif(find_spec("decord") is None, reason="decord is not installed")
-
-
-def irregular_times():
-    return np.cumsum(np.random.default_rng(0).integers(5, 90, TOTAL)).tolist()
-
-
-WRITERS = {
-    "mp4 with B-frames": lambda folder: write_indexed(folder / "b.mp4"),
-    "mp4 of one group of pictures": lambda folder: write_indexed(folder / "one.mp4", g="250"),
-    "mp4 with open groups": lambda folder: write_indexed(
-        folder / "open.mp4", **{"x264-params": "open-gop=1:keyint=12"}
-    ),
-    "mp4 with irregular times": lambda folder: write_indexed(folder / "vfr.mp4", pts=irregular_times()),
-    "fragmented mp4": lambda folder: write_indexed(
-        folder / "fragment.mp4", header={"movflags": "frag_keyframe+empty_moov"}
-    ),
-    "mov of hevc": lambda folder: write_indexed(
-        folder / "hevc.mov", codec="libx265", **{"x265-params": "keyint=12:open-gop=0:log-level=none"}
-    ),
-    "mkv": lambda folder: write_indexed(folder / "h264.mkv"),
-    "mkv that starts late": lambda folder: write_indexed(
-        folder / "late.mkv", pts=[5000 + 40 * index for index in range(TOTAL)]
-    ),
-    "mpeg4 avi": lambda folder: write_indexed(folder / "mpeg4.avi", codec="mpeg4", g="12", bf="2"),
-    "vp9 webm": lambda folder: write_indexed(
-        folder / "vp9.webm", codec="libvpx-vp9", g="12", deadline="realtime", **{"cpu-used": "8"}
-    ),
-    "vp8 webm": lambda folder: write_indexed(
-        folder / "vp8.webm", codec="libvpx", g="12", deadline="realtime", **{"auto-alt-ref": "1", "lag-in-frames": "16"}
-    ),
-    "mpeg-ts": lambda folder: write_indexed(folder / "h264.ts"),
-}
+from framebank.tests.decode_world import MATRICES, WRITERS, irregular_times, join_sizes, needs_decord, turn
+from framebank.tests.video_world import TOTAL, read_index, write_indexed, write_video
 
 
 @pytest.fixture(scope="module", params=WRITERS)
@@ -199,6 +159,14 @@ def test_the_sample_gets_the_times_of_all_frames(video):
     assert len(asked[-1]) == TOTAL
 
 
+@pytest.mark.parametrize("first", [0, 67])
+def test_a_rate_on_whole_milliseconds(tmp_path, first):
+    path = write_indexed(tmp_path / "rounded.mkv", pts=[first + round(1000 * index / 30) for index in range(TOTAL)])
+    frames = read_clip(path, read_sampling("fps:3").rows)
+    assert [read_index(image) for image in frames.data] == [0, 10, 20, 30, 40, 50]
+    assert frames.timestamps[2] == pytest.approx(0.667)
+
+
 def test_rows_by_time_where_the_rate_varies(tmp_path):
     path = WRITERS["mp4 with irregular times"](tmp_path)
     times = (np.array(irregular_times()) - irregular_times()[0]) / 1000
@@ -247,24 +215,10 @@ def test_a_failed_visit_clears_the_sink(mp4, monkeypatch):
 
 
 def test_the_frame_size_must_not_change(mp4, tmp_path):
-    parts = [mp4, write_video(tmp_path / "wide.mp4", [np.zeros((96, 192, 3), np.uint8)] * 5)]
-    joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(to_stream(part, tmp_path / f"{n}.h264") for n, part in enumerate(parts)))
-    raw = joined.rename(tmp_path / "joined.h264")
+    raw = join_sizes(mp4, tmp_path)
     assert len(read_frames(raw, np.arange(TOTAL))) == TOTAL
     with pytest.raises(DataError, match=r"joined.h264: the frame size changes within the video: 160x64 and 192x96"):
         read_frames(raw, np.array([0, TOTAL + 2]))
-
-
-def to_stream(path, out):
-    """Give a video as one bare H.264 stream."""
-    with av.open(str(path)) as source, av.open(str(out), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                target.mux(packet)
-    return out.read_bytes()
 
 
 def test_an_unknown_codec_is_refused(mp4, tmp_path):
@@ -292,15 +246,11 @@ def test_red_is_red(tmp_path, tagged):
     np.testing.assert_allclose(read_frames(path, np.array([1])).data.mean(axis=(0, 1, 2)), [220, 0, 0], atol=12)
 
 
-@pytest.mark.parametrize(("matrix", "turns"), [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)])
+@pytest.mark.parametrize(("matrix", "turns"), MATRICES)
 def test_rotation_is_applied(tmp_path, matrix, turns):
     path = write_indexed(tmp_path / "turned.mp4", total=3)
     upright = read_frames(path, np.arange(3)).data
-    a, b, c, d = (value << 16 for value in matrix)
-    content = bytearray(path.read_bytes())
-    place = content.index(b"tkhd") + 44
-    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
+    turn(path, matrix)
     turned = read_frames(path, np.arange(3)).data
     np.testing.assert_array_equal(turned, np.rot90(upright, turns, axes=(1, 2)))
     sink = ImageSink()
@@ -326,106 +276,8 @@ def test_frames_check_themselves():
             replace(frames, **change)
 
 
-# --- what cannot be read is refused, with the reason -------------------------------------------------------
-
-
-def refuse(path, *, reason):
-    for call in (lambda: read_clip(path, lambda times: segment_indices(len(times), 16)), lambda: count_frames(path)):
-        with pytest.raises(DataError, match=reason) as caught:
-            call()
-        assert str(caught.value).startswith(f"{path}: ")
-        assert "\n" not in str(caught.value)
-
-
-def test_missing_file(tmp_path):
-    refuse(tmp_path / "absent.mp4", reason="there is no such file")
-
-
-def test_empty_file(tmp_path):
-    path = tmp_path / "empty.mp4"
-    path.touch()
-    refuse(path, reason="the file is empty, 0 bytes")
-
-
-def test_text_is_not_a_video(tmp_path):
-    path = tmp_path / "text.mp4"
-    path.write_text("not a video\n" * 300)
-    refuse(path, reason="not a video")
-
-
-def test_sound_alone(tmp_path):
-    path = tmp_path / "sound.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
-        sound.sample_rate = 16000
-        container.mux(stream.encode(sound))
-        container.mux(stream.encode())
-    refuse(path, reason="no video stream, it holds audio")
-
-
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("index-last.mp4", {}),
-        ("index-first.mp4", {"header": {"movflags": "faststart"}}),
-        ("fragment.mp4", {"header": {"movflags": "frag_keyframe+empty_moov"}}),
-        ("h264.mkv", {}),
-        ("mpeg4.avi", {"codec": "mpeg4"}),
-    ],
-)
-def test_cut_short(tmp_path, name, options, share):
-    path = write_indexed(tmp_path / name, **options)
-    assert missing_bytes(path) == 0
-    content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    if name == "mpeg4.avi" and share == 0.95:
-        pytest.skip("what is gone is the index at the end, every frame is there")
-    refuse(path, reason="the file is cut short")
-
-
-def test_a_note_behind_the_video_is_no_loss(tmp_path, mp4):
-    path = tmp_path / "note.mp4"
-    path.write_bytes(mp4.read_bytes() + struct.pack(">I", 5000) + b"free" + bytes(10))
-    assert missing_bytes(path) > 0
-    assert count_frames(path) == TOTAL
-
-
-def test_the_end_never_arrived(tmp_path):
-    path = write_indexed(tmp_path / "hole.avi", codec="mpeg4")
-    content = path.read_bytes()
-    there = int(0.7 * len(content))
-    path.write_bytes(content[:there] + bytes(len(content) - there))
-    refuse(path, reason=rf"a part of the video is lost: \d+ of {TOTAL} frames are there")
-
-
-@pytest.mark.parametrize(("name", "options"), [("noise.avi", {"codec": "mpeg4", "b": "2000000"}), ("noise.mp4", {})])
-def test_damage_in_the_middle(tmp_path, name, options):
-    texture = np.random.default_rng(0).integers(0, 256, (TOTAL, HEIGHT, WIDTH, 3), dtype=np.uint8)
-    path = write_video(tmp_path / name, list(texture), g="250", **options)
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 4000] = np.random.default_rng(1).bytes(4000)
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r"frame \d+ is damaged|decoding fails after frame \d+: "):
-        read_frames(path, np.arange(TOTAL - 1))
-
-
-@pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
-def test_index_past_the_end(mp4, decoder):
-    with pytest.raises(DataError, match=f"frame {TOTAL} was asked for, {TOTAL} frames decode"):
-        read_frames(mp4, np.array([3, TOTAL]), decoder=decoder)
-
-
-@pytest.mark.parametrize("indices", [[], [-1], [[0]], [0.5]])
-def test_indices_that_are_none(mp4, indices):
-    with pytest.raises(ValueError, match="indices must be"):
-        read_frames(mp4, np.array(indices))
-
-
 def test_unknown_decoder(mp4):
-    with pytest.raises(DataError, match="no decoder is named 'opencv'; there are auto, pyav, decord"):
+    with pytest.raises(DataError, match="no decoder is named 'opencv'; there are auto, pyav, torchcodec, decord"):
         read_frames(mp4, np.array([0]), decoder="opencv")
 
 
@@ -440,19 +292,10 @@ def test_versions():
     assert decoder_versions() == decoder_versions(decoder="pyav") == f"pyav {av.__version__}"
 
 
-def test_nothing_is_printed(tmp_path, mp4, capfd):
-    path = tmp_path / "cut.mp4"
-    path.write_bytes(mp4.read_bytes()[:500])
-    refuse(path, reason="cut short")
-    read_frames(mp4, np.array([0]))
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("tags", "seconds"), [({"DURATION": "01:02:03.500000000"}, 3723.5), ({}, 0), ({"DURATION": "?"}, 0)]
-)
-def test_tagged_seconds(tags, seconds):
-    assert tagged_seconds(tags) == seconds
+@pytest.mark.parametrize("indices", [[], [-1], [[0]], [0.5]])
+def test_indices_that_are_none(mp4, indices):
+    with pytest.raises(ValueError, match="indices must be"):
+        read_frames(mp4, np.array(indices))
 
 
 def test_threads_side_by_side(mp4, tmp_path):
@@ -463,75 +306,7 @@ def test_threads_side_by_side(mp4, tmp_path):
         assert [read_index(image) for image in clip.data] == segment_indices(TOTAL, 16).tolist()
 
 
-# --- real videos --------------------------------------------------------------------------------------------
-
-UCF = sorted(DATA.glob("ucf101-mini/*/*.avi"))
-SAMPLES = sorted(path for path in DATA.glob("decoders/*.*") if path.name != "corrupted.mp4")
-TURNS = {"video_90": -1, "video_180": 2, "video_270": 1}
-
-
-def decode_everything(path):
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-
-
-@pytest.mark.slow
-@needs_data
-@pytest.mark.parametrize("path", [*UCF, *SAMPLES], ids=lambda path: path.name)
-def test_real_video_against_decoding_everything(path):
-    everything = np.rot90(decode_everything(path), TURNS.get(path.stem, 0), axes=(1, 2))
-    assert count_frames(path) == len(everything)
-    clip = read_clip(path, lambda times: segment_indices(len(times), 16))
-    np.testing.assert_array_equal(clip.indices, segment_indices(len(everything), 16))
-    np.testing.assert_array_equal(clip.data, everything[clip.indices])
-    assert (np.diff(clip.timestamps)[np.diff(clip.indices) > 0] > 0).all()
-    for index in np.random.default_rng(0).integers(0, len(everything), 3):
-        np.testing.assert_array_equal(read_frames(path, np.array([index])).data[0], everything[index])
-
-
-@pytest.mark.slow
-@needs_data
-@needs_decord
-@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
-def test_real_video_by_decord_where_proven(path):
-    if scan_packets(path).doubt:
-        pytest.skip(scan_packets(path).doubt)
-    everything = np.rot90(decode_everything(path), TURNS.get(path.stem, 0), axes=(1, 2))
-    clip = read_clip(path, lambda times: segment_indices(len(times), 16), decoder="decord")
-    assert np.abs(clip.data.astype(int) - everything[clip.indices]).max() <= 3
-
-
-@pytest.mark.slow
-@needs_data
-def test_real_damage():
-    refuse(DATA / "decoders" / "corrupted.mp4", reason=r"decoding fails after frame \d+: Invalid data found")
-
-
-@pytest.mark.slow
-@needs_data
-@needs_decord
-def test_many_threads_and_both_decoders():
-    proven = [path for path in SAMPLES if not scan_packets(path).doubt]
-    jobs = [job for clip, path in zip(UCF, proven * 9, strict=False) for job in ((clip, "auto"), (path, "decord"))]
-    with ThreadPoolExecutor(4) as pool:
-        clips = pool.map(
-            lambda job: read_clip(job[0], lambda times: segment_indices(len(times), 16), decoder=job[1]), jobs
-        )
-        assert [len(clip) for clip in clips] == [16] * len(jobs)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 @pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
-def test_memory_stays_flat(mp4, decoder):
-    def resident_mib():
-        gc.collect()
-        return int(Path("/proc/self/statm").read_text().split()[1]) / 256
-
-    def read_many(count):
-        for _ in range(count):
-            read_clip(mp4, lambda times: segment_indices(len(times), 16), decoder=decoder)
-        return resident_mib()
-
-    settled = read_many(100)
-    assert read_many(400) - settled < 8
+def test_index_past_the_end(mp4, decoder):
+    with pytest.raises(DataError, match=f"frame {TOTAL} was asked for, {TOTAL} frames decode"):
+        read_frames(mp4, np.array([3, TOTAL]), decoder=decoder)

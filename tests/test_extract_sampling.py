@@ -5,7 +5,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from framebank.extract.sampling import CLOCK_SECONDS, Sampling, clip_indices, read_sampling, segment_indices
+from framebank.extract.sampling import (
+    Sampling,
+    clip_indices,
+    clock_seconds,
+    rate_indices,
+    read_sampling,
+    segment_indices,
+)
 from framebank.store.errors import DataError
 from framebank.store.shard import distinct_mask
 
@@ -177,11 +184,51 @@ def test_rounding_of_floats_misses_no_moment():
 @pytest.mark.parametrize("fps", ["0.3", "1", "2", "7.5", "12", "24", "59.94"])
 def test_a_rate_against_looking_at_the_screen(fps):
     random = np.random.default_rng(5)
-    for times in (STEADY, np.arange(500) / 29.97, np.cumsum(random.integers(3, 200, 300)) / 1000):
-        times = times - times[0]
-        moments = np.arange(int((times[-1] + CLOCK_SECONDS) * float(fps)) + 1) / float(fps)
-        shown = [max(i for i, time in enumerate(times) if time <= moment + CLOCK_SECONDS) for moment in moments]
+    varying = np.cumsum(random.integers(3, 200, 300)) / 1000
+    for times, clock in ((STEADY, 1e-6), (np.arange(500) / 29.97, 1e-6), (varying - varying[0], 1e-3)):
+        moments = np.arange(int((times[-1] + clock) * float(fps)) + 1) / float(fps)
+        shown = [max(i for i, time in enumerate(times) if time <= moment + clock) for moment in moments]
         assert rows(f"fps:{fps}", times)[0] == sorted(set(shown))
+
+
+@pytest.mark.parametrize(
+    ("rate", "ticks", "first"),
+    [
+        (30, 1000, 0),  # Matroska, FLV
+        (30, 1000, 0.0667),
+        (60, 1000, 7 / 60),
+        (Fraction(24000, 1001), 90_000, 1.4),  # MPEG-TS
+        (Fraction(30000, 1001), 12_800, 0),
+        (Fraction(30000, 1001), 1000, 0.01),
+        (240, 1000, 0),
+    ],
+)
+@pytest.mark.parametrize("rounded", [np.round, np.floor])
+def test_a_clock_that_rounds_changes_no_frame(rate, ticks, first, rounded):
+    exact = np.arange(2000) / float(rate)
+    times = rounded((exact + float(first)) * ticks + 1e-6) / ticks  # what is whole stays so in floats
+    times -= times[0]
+    assert 1 / ticks == pytest.approx(clock_seconds(times), rel=1e-6)
+    for step in (1, 2, 3, 10, 30):
+        fps = float(rate) / step
+        np.testing.assert_array_equal(rate_indices(times, fps), np.arange(0, 2000, step))
+        np.testing.assert_array_equal(rate_indices(times, fps), rate_indices(exact, fps))
+
+
+def test_frames_that_were_left_out_do_not_hide_the_clock():
+    kept = np.delete(np.arange(90), [4, 5, 33, 61])
+    times = np.round(kept / 30, 3)
+    assert clock_seconds(times) == 1e-3
+    assert [kept[i] for i in rows("fps:3", times)[0]] == [0, 10, 20, 30, 40, 50, 60, 70, 80]
+
+
+def test_the_clock_is_never_half_a_frame():
+    assert clock_seconds(np.arange(1000) / 1000) == 1e-6  # steady: nothing was rounded
+    assert clock_seconds(np.array([0, 0.001, 0.0015, 0.01])) == pytest.approx(0.00025)
+    assert clock_seconds(np.zeros(1)) == 1e-6
+    assert rows("fps:1000", np.arange(300) / 1000) == [list(range(300))]
+    uneven = np.cumsum([0, 1, 2, 1, 1, 3, 1]) / 1000
+    assert rows("fps:1000", uneven) == [list(range(7))]
 
 
 def test_a_range_is_sampled_as_if_there_were_no_more():

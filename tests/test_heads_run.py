@@ -6,13 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from framebank.heads import HEADS
 from framebank.heads.model import build_model
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.train import Epoch
 from framebank.store import DataError
-from framebank.tests.heads_world import CLASSES, DIM, SPEC, prompts_of, texts_of
+from framebank.tests.heads_world import CLASSES, DIM, FRAME_HEADS, SPEC, prompts_of, texts_of
 
 LOG = [Epoch(1, 0.5, 1e-4, 0.25, 1.5), Epoch(2, 0.25, 0.0, float("nan"), 1.5)]
 X = torch.randn(3, 8, DIM, generator=torch.Generator().manual_seed(0))
@@ -30,7 +29,7 @@ def run_of(recipe, *, classes=CLASSES):
     return Run(recipe, SPEC, classes, model, "/some/store", facts)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", FRAME_HEADS)
 @pytest.mark.parametrize("classifier", ["text", "linear"])
 @pytest.mark.parametrize("scoring", ["probabilities", "embeddings"])
 def test_round_trip(tmp_path, head, classifier, scoring):

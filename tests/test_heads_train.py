@@ -4,14 +4,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framebank.heads import HEADS
 from framebank.heads.bank import load_bank
 from framebank.heads.model import build_model
 from framebank.heads.predict import predict_logits
 from framebank.heads.recipe import Recipe
 from framebank.heads.train import _parameter_groups, fit, warmup_cosine
 from framebank.store import DataError
-from framebank.tests.heads_world import DIM, texts_of
+from framebank.tests.heads_world import DIM, FRAME_HEADS, texts_of
 
 CPU = torch.device("cpu")
 QUICK = Recipe(head="conv1d", loss="ce", epochs=3, batch_size=20, lr=0.01)
@@ -69,7 +68,7 @@ def test_mean_learns_all_but_the_order(world, train):
     assert found[reversed_pair].float().mean() < 0.85  # it can only learn the noise by heart
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", FRAME_HEADS)
 @pytest.mark.parametrize("loss", ["kl", "ce"])
 def test_seed_decides_every_bit(world, train, val, head, loss):
     recipe = replace(QUICK, head=head, loss=loss, epochs=2)
@@ -197,7 +196,7 @@ def test_text_embeddings_stay(world, train):
     assert torch.equal(train_model(world, QUICK, train)[0].classifier.embeddings, before)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", FRAME_HEADS)
 @pytest.mark.parametrize("classifier", ["text", "linear"])
 def test_matrices_decay_and_vectors_do_not(world, head, classifier):
     model = build(world, Recipe(head=head, classifier=classifier, loss="ce"))
