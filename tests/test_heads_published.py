@@ -123,7 +123,7 @@ def test_the_name_is_told_from_the_shapes(tmp_path, width, patch, grid, name):
     with pytest.raises(DataError, match="768 wide with patches of 8 at 24 pixels, which is none of ViT-B-32"):
         odd = {"visual.conv1.weight": torch.zeros(768, 3, 8, 8), "visual.positional_embedding": torch.zeros(10, 768)}
         model_name(odd, where=tmp_path)
-    with pytest.raises(DataError, match="holds no vision transformer of CLIP"):
+    with pytest.raises(DataError, match="holds no vision transformer that CLIP published"):
         model_name({}, where=tmp_path)
 
 
