@@ -2,6 +2,7 @@
 
 from framebank.heads.classifiers import CLASSIFIERS
 from framebank.heads.losses import LOSSES
+from framebank.heads.matchers import MATCHERS
 from framebank.heads.temporal import HEADS
 
-__all__ = ["CLASSIFIERS", "HEADS", "LOSSES"]
+__all__ = ["CLASSIFIERS", "HEADS", "LOSSES", "MATCHERS"]
