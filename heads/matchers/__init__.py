@@ -42,3 +42,6 @@ MATCHERS: dict[str, Callable[..., nn.Module]] = {
     "text": Text,
     "combine": Combine,
 }
+
+# Those that score by the texts of the classes, and are of no use without.
+READS_TEXT = ("text", "combine")
