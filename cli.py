@@ -11,6 +11,7 @@ from framebank.commands.compare import compare
 from framebank.commands.demo import demo
 from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract, prompts
+from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, zeroshot
 from framebank.commands.search import index, label, search
@@ -49,6 +50,7 @@ def main() -> None:
     framebank train STORE RUN                       and with it, in seconds
     framebank evaluate RUN
     framebank compare STORE OUT                     every recipe, one table
+    framebank fewshot STORE                         new classes by a few videos of each
     framebank index STORE INDEX
     framebank search INDEX --text "a person juggling"
     """
@@ -62,6 +64,8 @@ for command in (
     train,
     evaluate,
     compare,
+    fewshot,
+    fewshot_compare,
     index,
     search,
     label,

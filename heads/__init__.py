@@ -2,8 +2,9 @@
 
 from framebank.heads.classifiers import CLASSIFIERS
 from framebank.heads.losses import LOSSES
+from framebank.heads.matchers import MATCHERS
 from framebank.heads.scorers import SCORERS
 from framebank.heads.temporal import HEADS
 from framebank.heads.texts import TEXTS
 
-__all__ = ["CLASSIFIERS", "HEADS", "LOSSES", "SCORERS", "TEXTS"]
+__all__ = ["CLASSIFIERS", "HEADS", "LOSSES", "MATCHERS", "SCORERS", "TEXTS"]
