@@ -1,0 +1,208 @@
+"""Training from a bank in memory against a bare loop, and against a DataLoader over HDF5, in one run.
+
+python benchmarks/train.py [--device auto] [--videos 2000] [--full] [--json FILE]
+
+Three ways train the same model on the same videos with the same batches, taking turns; steps a second are the median
+of the turns. "bare loop" is what is left when everything is taken away: a tensor on the device, rows by index, forward,
+cross-entropy, backward, AdamW. "framebank" is `fit`. "DataLoader" reads each video from the store's HDF5 with two
+workers, the usual way. Then seconds for an epoch at the size of Kinetics-400, 240,000 videos of 8 frames of 512 values,
+made up: the whole epoch with --full, else measured steps times their number.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+FRAMES, WIDTH, CLASSES = 8, 512, 400
+KINETICS = 240_000
+LOADED = ("mean", "transformer")
+
+
+@click.command()
+@click.option("--device", default="auto")
+@click.option("--videos", default=2000, help="Videos that the three ways train on.")
+@click.option("--batch-size", default=256)
+@click.option("--turns", default=3)
+@click.option("--full", is_flag=True, help="Whole epochs at the size of Kinetics-400.")
+@click.option("--heads", default="mean,mit,transformer")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def main(device: str, videos: int, batch_size: int, turns: int, full: bool, heads: str, json_path: Path | None) -> None:
+    """Time them and print the ratios."""
+    import torch
+
+    from framebank.extract.encoder import resolve_device
+
+    place = resolve_device(device)
+    name = torch.cuda.get_device_name(place) if place.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    rows = []
+    for head in heads.split(","):
+        row = {"head": head, "device": name, **_steps(head, videos, batch_size, turns, place)}
+        row["kinetics_epoch_s"] = _epoch(head, batch_size, place, full=full, steps_per_second=row["framebank"])
+        rows.append(row)
+        click.echo(
+            f"{head} on {name}: framebank {row['framebank']:.1f} steps/s; bare loop {row['bare']:.1f}, ratio "
+            f"{row['ratio']:.2f}; DataLoader {row['loader']:.1f}, {row['framebank'] / row['loader']:.1f} times slower; "
+            f"an epoch of Kinetics-400 {row['kinetics_epoch_s']:.1f} s{'' if full else ' by these steps'}"
+        )
+    if json_path:
+        json_path.write_text(json.dumps({"batch_size": batch_size, "full": full, "rows": rows}, indent=1))
+
+
+def _bank(num_videos: int, device: Any) -> Any:
+    import torch
+
+    from framebank.heads.bank import Bank
+
+    generator = torch.Generator().manual_seed(0)
+    x = torch.empty(num_videos, FRAMES, WIDTH, dtype=torch.float16)
+    for start in range(0, num_videos, 10_000):
+        part = x[start : start + 10_000]
+        part.copy_(torch.randn(part.shape, generator=generator))
+    return Bank(
+        video_ids=tuple(map(str, range(num_videos))),
+        x=x.to(device),
+        mask=torch.ones(num_videos, FRAMES, dtype=torch.bool, device=device),
+        target=torch.randint(CLASSES, (num_videos,), generator=generator).to(device),
+        num_listed=num_videos,
+        num_classes=CLASSES,
+    )
+
+
+def _recipe(head: str, batch_size: int, epochs: int) -> Any:
+    from framebank.heads.recipe import Recipe
+
+    return Recipe(head=head, classifier="linear", loss="ce", batch_size=batch_size, epochs=epochs, warmup=0.0)
+
+
+def _model(recipe: Any, device: Any) -> Any:
+    from framebank.heads.model import build_model
+
+    return build_model(recipe, dim=WIDTH, num_classes=CLASSES, texts=None).to(device)
+
+
+def _steps(head: str, num_videos: int, batch_size: int, turns: int, device: Any) -> dict[str, float]:
+    bank = _bank(num_videos, device)
+    with tempfile.TemporaryDirectory() as scratch:
+        _write_store(Path(scratch) / "store", bank)
+        ways: dict[str, Callable[[], float]] = {
+            "bare": lambda: _bare(head, bank, batch_size, device),
+            "framebank": lambda: _fit(head, bank, batch_size, device),
+            "loader": lambda: _loader(head, Path(scratch) / "store", batch_size, device),
+        }
+        found: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(turns):
+            for name, way in ways.items():
+                found[name].append(way())
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    return {
+        **medians,
+        "ratio": statistics.median(a / b for a, b in zip(found["framebank"], found["bare"], strict=True)),
+    }
+
+
+def _fit(head: str, bank: Any, batch_size: int, device: Any) -> float:
+    from framebank.heads.train import fit
+
+    recipe = _recipe(head, batch_size, epochs=3)
+    log = list(fit(_model(recipe, device), recipe, bank, val=None, texts=None, device=device))
+    return 2 * -(-len(bank) // batch_size) / sum(epoch.seconds for epoch in log[1:])  # the first warms up
+
+
+def _bare(head: str, bank: Any, batch_size: int, device: Any) -> float:
+    import torch
+    import torch.nn.functional as F
+
+    model = _model(_recipe(head, batch_size, epochs=1), device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, fused=True)
+    for epoch in range(3):
+        if epoch == 1:
+            _wait(device)
+            started = time.perf_counter()
+        for rows in torch.randperm(len(bank), device=device).split(batch_size):
+            loss = F.cross_entropy(model(bank.x[rows], bank.mask[rows]), bank.target[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+    _wait(device)
+    return 2 * -(-len(bank) // batch_size) / (time.perf_counter() - started)
+
+
+def _loader(head: str, store: Path, batch_size: int, device: Any) -> float:
+    import torch
+    import torch.nn.functional as F
+    from torch.utils.data import DataLoader
+
+    from framebank.heads.dataset import FrameDataset, pad_frames
+
+    model = _model(_recipe(head, batch_size, epochs=1), device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, fused=True)
+    loader = DataLoader(
+        FrameDataset(store),
+        batch_size=batch_size,
+        shuffle=True,
+        num_workers=2,
+        collate_fn=pad_frames,
+        persistent_workers=True,
+    )
+    steps = 0
+    for epoch in range(2):
+        if epoch:
+            _wait(device)
+            started = time.perf_counter()
+        for x, mask, target in loader:
+            loss = F.cross_entropy(model(x.to(device), mask.to(device)), target.to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            steps += bool(epoch)
+    _wait(device)
+    return steps / (time.perf_counter() - started)
+
+
+def _epoch(head: str, batch_size: int, device: Any, *, full: bool, steps_per_second: float) -> float:
+    """Return the seconds of an epoch at Kinetics-400's size: of the second, or what the measured steps make of it."""
+    from framebank.heads.train import fit
+
+    if not full:
+        return -(-KINETICS // batch_size) / steps_per_second
+    bank, recipe = _bank(KINETICS, device), _recipe(head, batch_size, epochs=2)
+    *_, last = fit(_model(recipe, device), recipe, bank, val=None, texts=None, device=device)
+    return last.seconds
+
+
+def _write_store(folder: Path, bank: Any) -> None:
+    from framebank.store import Embeddings, FeatureSpec, Manifest, ShardWriter, Video
+
+    spec = FeatureSpec(
+        model="made-up", pretrained="", weights_hash="0" * 16, dim=WIDTH, preprocessing="none", precision="fp16",
+        sampling=f"segments:{FRAMES}", decoder="none",
+    )  # fmt: skip
+    folder.mkdir()
+    targets = bank.target.tolist()
+    videos = [
+        Video(name, folder / name, f"class {label}", "train")
+        for name, label in zip(bank.video_ids, targets, strict=True)
+    ]
+    Manifest(tuple(videos)).write(folder / "manifest.csv")
+    indices = np.arange(FRAMES)
+    with ShardWriter(folder, spec) as writer:
+        for video, data in zip(videos, bank.x.cpu().numpy(), strict=True):
+            writer.add(video.video_id, Embeddings(data, indices / 10, indices))
+
+
+def _wait(device: Any) -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    main()
