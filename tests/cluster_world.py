@@ -1,4 +1,4 @@
-"""Encoders for the workers of a cluster that are lost on the way; processes of the cluster import them by name."""
+"""An encoder for workers of a cluster that die on the way; their processes import it by its name."""
 
 import os
 import signal
@@ -9,19 +9,20 @@ from framebank.extract.encoder import Encoder
 
 
 class MortalEncoder(Encoder):
-    """The demo's encoder, whose process is killed at its third batch; `lives` are files that each death takes one of."""
+    """The demo's encoder, which writes into `diary` which device it was asked to use, and uses the CPU.
 
-    def __init__(self, lives: Path, **options: Any) -> None:
-        super().__init__("demo", **options)
-        self.lives = lives
+    At its third batch its process is killed, as long as there are files in `diary`/deaths: each death takes one.
+    """
+
+    def __init__(self, diary: Path, *, device: str) -> None:
+        super().__init__("demo", device="cpu")
+        self.deaths = diary / "deaths"
         self.batches = 0
+        (diary / f"worker-{os.getpid()}").write_text(f"{device} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
 
     def start(self, pixels: Any) -> Any:
         self.batches += 1
-        life = next(iter(sorted(self.lives.iterdir())), None)
-        if self.batches >= 3 and life:
-            life.unlink()
+        if self.batches >= 3 and (deaths := sorted(self.deaths.iterdir())):
+            deaths[0].unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().start(pixels)
-
-

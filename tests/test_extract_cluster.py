@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from framebank.extract.cluster import Cluster
+from framebank.extract import slices
+from framebank.extract.cluster import Cluster, divide
 from framebank.extract.decode import decode_clip, decoder_versions
-from framebank.extract.encoder import Encoder
 from framebank.extract.remote import Work
 from framebank.extract.sampling import read_sampling
 from framebank.store import DataError, FeatureStore, Manifest
@@ -20,7 +20,8 @@ from framebank.store.adoption import PARTS
 from framebank.store.verify import verify_store
 from framebank.tests.cluster_world import MortalEncoder
 
-OPTIONS = ("--model", "demo", "--frames", 8, "--batch-size", 16)
+OPTIONS = ("--model", "demo", "--frames", 8, "--batch-size", 16, "--device", "cpu")
+CLUSTER = ("--engine", "ray", "--workers")
 FAILING = ("cut", "text")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -28,13 +29,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def ray():
-    """A cluster of one machine with two CPUs, which all drivers of this process share."""
+    """A cluster of one machine, which all drivers of this process share."""
     library = pytest.importorskip("ray", reason="ray is not installed")
     os.environ.pop("RAY_ADDRESS", None)
     library.init(
         address="local",
         num_cpus=2,
-        num_gpus=0,
+        num_gpus=2,  # made up, to see that each worker is given one
         include_dashboard=False,
         object_store_memory=100 * 2**20,
         log_to_driver=False,
@@ -81,36 +82,42 @@ def require_same(folder, local):
     assert verify_store(folder).faults == ()
 
 
-def work(make_encoder=functools.partial(Encoder, "demo"), **options):
-    return Work(
-        make_encoder, read_sampling("segments:8"), decode_clip, decoder_versions, **{"batch_size": 16, **options}
-    )
+def work(make_encoder, **options):
+    options = {"batch_size": 16, "min_seconds": 0.0, **options}
+    return Work(make_encoder, read_sampling("segments:8"), decode_clip, decoder_versions, **options)
+
+
+def mortal(diary, *, deaths):
+    """Work whose workers die so many times."""
+    (diary / "deaths").mkdir(parents=True)
+    for death in range(deaths):
+        (diary / "deaths" / str(death)).touch()
+    return work(functools.partial(MortalEncoder, diary))
+
+
+def report(framebank, *arguments):
+    return json.loads(framebank("extract", *arguments, "--json").stdout)
 
 
 @pytest.mark.slow
 def test_two_workers_make_the_store_of_one_machine(ray, framebank, listed, local, tmp_path):
-    cluster = ("--engine", "ray", "--workers", 2)
-    told = json.loads(framebank("extract", listed, tmp_path / "s", *OPTIONS, *cluster, "--json").stdout)
+    told = report(framebank, listed, tmp_path / "s", *OPTIONS, *CLUSTER, 2)
     assert (told["videos"], told["embedded"], told["failed"], told["frames"]) == (66, 64, 2, 64 * 8)
     require_same(tmp_path / "s", local)
-    told = json.loads(framebank("extract", listed, tmp_path / "s", *OPTIONS, *cluster, "--json").stdout)
+    told = report(framebank, listed, tmp_path / "s", *OPTIONS)
     assert (told["embedded"], told["failed"], told["failed_before"], told["already_there"]) == (0, 0, 2, 64)
-    told = json.loads(
-        framebank("extract", listed, tmp_path / "s", *OPTIONS, *cluster, "--json", "--retry-failed").stdout
-    )
+    told = report(framebank, listed, tmp_path / "s", *OPTIONS, "--retry-failed")
     assert (told["embedded"], told["failed"], told["failed_before"], told["already_there"]) == (0, 2, 0, 64)
     require_same(tmp_path / "s", local)
 
 
 @pytest.mark.slow
 def test_the_slice_of_a_killed_worker_is_done_by_another(ray, listed, local, tmp_path):
-    lives = tmp_path / "lives"
-    lives.mkdir()
-    (lives / "1").touch()
-    mortal = work(functools.partial(MortalEncoder, lives), min_seconds=0.0)
-    with Cluster(mortal, num_workers=2) as cluster:
+    diary = tmp_path / "diary"
+    with Cluster(mortal(diary, deaths=1)) as cluster:
         told = list(cluster.fill(tmp_path / "s", Manifest.read([listed]), slice_size=22))
-    assert not list(lives.iterdir())  # it was killed
+    assert not list((diary / "deaths").iterdir())
+    assert {path.read_text() for path in diary.glob("worker-*")} == {"cuda 0", "cuda 1"}  # one for each GPU
     assert sorted(outcome.video.video_id for outcome in told) == sorted(v.video_id for v in local.manifest.videos)
     assert sum(outcome.num_frames for outcome in told) == 64 * 8
     assert {outcome.video.video_id for outcome in told if outcome.error} == set(FAILING)
@@ -118,48 +125,70 @@ def test_the_slice_of_a_killed_worker_is_done_by_another(ray, listed, local, tmp
 
 
 @pytest.mark.slow
-def test_a_slice_that_kills_every_worker_is_named_and_the_rest_is_kept(ray, framebank, listed, local, tmp_path):
-    lives = tmp_path / "lives"
-    lives.mkdir()
-    for life in range(9):
-        (lives / f"{life}").touch()
-    mortal = work(functools.partial(MortalEncoder, lives), min_seconds=0.0)
-    with Cluster(mortal, num_workers=1) as cluster, pytest.raises(DataError, match=r"^slice 0 \(\d+ videos, '.*died"):
+def test_a_slice_that_no_worker_finishes_is_named(ray, framebank, listed, local, tmp_path, monkeypatch):
+    monkeypatch.setattr(slices, "ATTEMPTS", 2)
+    diary = tmp_path / "diary"
+    cluster = Cluster(mortal(diary, deaths=9), num_workers=1, device="cpu")
+    with cluster, pytest.raises(DataError, match=r"^slice 0 \(\d+ videos, '.* was given to 2 workers, and none"):
         list(cluster.fill(tmp_path / "s", Manifest.read([listed]), slice_size=66))
+    assert len(list((diary / "deaths").iterdir())) == 7
     kept = len(FeatureStore(tmp_path / "s"))
-    assert 0 < kept < 64 and len(list(lives.iterdir())) == 6
-    assert verify_store(tmp_path / "s").faults == ()
-    told = json.loads(framebank("extract", listed, tmp_path / "s", *OPTIONS, "--json").stdout)  # by this machine
-    assert told["already_there"] == kept and told["embedded"] == 64 - kept
+    assert 0 < kept < 64
+    told = report(framebank, listed, tmp_path / "s", *OPTIONS)  # this machine goes on from there
+    assert (told["already_there"], told["embedded"]) == (kept, 64 - kept)
     require_same(tmp_path / "s", local)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "engine"), [(signal.SIGKILL, "local"), (signal.SIGINT, "ray")])
+@pytest.mark.parametrize(("kill", "code", "engine"), [("SIGKILL", -9, (*CLUSTER, 1)), ("SIGINT", 130, ())])
 def test_a_driver_that_is_killed_leaves_what_the_next_goes_on_from(
-    ray, framebank, clips, tmp_path, number, engine, one_thread
+    ray, framebank, listed, local, tmp_path, kill, code, engine
 ):
-    folder, options = tmp_path / "s", ("--model", "demo", "--every-frame", "--batch-size", "16")
-    command = [sys.executable, "-m", "framebank.cli", "extract", str(clips / "manifest.csv"), str(folder), *options]
+    folder = tmp_path / "s"
+    command = [sys.executable, "-m", "framebank.cli", "extract", str(listed), str(folder), *map(str, OPTIONS)]
     environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address, "OMP_NUM_THREADS": "1"}
-    driver = subprocess.Popen([*command, "--engine", "ray"], stderr=subprocess.PIPE, text=True, env=environment)
+    driver = subprocess.Popen([*command, *CLUSTER, "1"], stderr=subprocess.PIPE, text=True, env=environment)
     while driver.poll() is None and not list(folder.glob("parts/slice-*-00001-1/manifest.csv")):
         time.sleep(0.02)
-    driver.send_signal(number)
+    driver.send_signal(getattr(signal, kill))
     said = driver.communicate(timeout=60)[1]
-    assert driver.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[number], said
-    if number == signal.SIGINT:
-        assert "To go on: framebank extract" in said and not (folder / PARTS).exists()
-    else:
-        assert list(folder.glob("parts/slice-*"))
-    whole = [shard for shard in folder.rglob("shard-*.h5")]
-    assert whole
-    told = json.loads(
-        framebank("extract", clips / "manifest.csv", folder, *options, "--engine", engine, "--json").stdout
-    )
-    assert 0 < told["already_there"] < 64 and told["embedded"] == 64 - told["already_there"]
-    framebank("extract", clips / "manifest.csv", tmp_path / "once", *options)
-    once, found = FeatureStore(tmp_path / "once"), FeatureStore(folder)
-    assert found.spec == once.spec and sorted(found.ids) == sorted(once.ids)
-    assert all(found[video_id].data.tobytes() == once[video_id].data.tobytes() for video_id in once)
-    assert not (folder / PARTS).exists() and verify_store(folder).faults == ()
+    assert driver.returncode == code, said
+    assert bool(list(folder.glob("parts/slice-*"))) == (kill == "SIGKILL")
+    assert ("To go on: framebank extract" in said) == (kill == "SIGINT")
+    told = report(framebank, listed, folder, *OPTIONS, *engine)
+    assert told["already_there"] > 0 and told["embedded"] == 64 - told["already_there"] > 0
+    require_same(folder, local)
+
+
+@pytest.mark.slow
+def test_what_a_worker_raises_is_said_by_its_sentence(ray, framebank, listed, tmp_path):
+    told = framebank("extract", listed, tmp_path / "s", "--model", "ViT-NONE", *OPTIONS[2:], *CLUSTER, 1, exit_code=1)
+    assert "ViT-NONE" in told.stderr and "Traceback" not in told.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_cpus_are_divided_among_the_workers():
+    assert divide([(16, 0), (16, 0)], None) == (2, 16, False)  # one for each machine
+    assert divide([(16, 0), (16, 0)], 5) == (5, 5, False)
+    assert divide([(0, 0), (64, 8), (64, 8)], None) == (16, 8, True)  # one for each GPU
+    assert divide([(2, 4)], None) == (2, 1, True)  # as far as there are CPUs
+    with pytest.raises(DataError, match="room for 4 workers of a CPU each, not for 5"):
+        divide([(2, 0), (2, 0)], 5)
+    with pytest.raises(DataError, match="room for 0 workers"):
+        divide([], None)
+
+
+def test_without_ray(monkeypatch, framebank, listed, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)  # importing it now raises ImportError
+    told = framebank("extract", listed, tmp_path / "s", *OPTIONS, *CLUSTER, 1, exit_code=1)
+    assert "pip install framebank[ray]" in told.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_options_that_do_not_go_together(framebank, listed, tmp_path):
+    arguments = ("extract", listed, tmp_path / "s", "--model", "demo")
+    told = framebank(*arguments, "--engine", "ray", "--devices", "0,1", exit_code=2)
+    assert "each worker has a device of its own" in told.stderr
+    assert "goes with --engine ray" in framebank(*arguments, "--address", "a:1", exit_code=2).stderr
+    told = framebank(*arguments, "--engine", "ray", "--device", "cuda:1", exit_code=1)
+    assert "expected auto, cpu or cuda" in told.stderr
