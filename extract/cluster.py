@@ -110,6 +110,8 @@ class Cluster:
             sign.parent.mkdir(exist_ok=True)
             sign.touch()
             adopter = Adopter(folder)
+            for _ in range(self._num_workers - len(self._idle) - len(self._starting)):  # those an earlier fill lost
+                self._hire()
             try:
                 pieces = cut(plan.missing, slice_size or slice_length(len(plan.missing), self._num_workers))
                 yield from self._go_through(pieces, adopter, sign=sign)
@@ -204,10 +206,12 @@ class Cluster:
         waiting = dict(self._busy)
         while waiting and (left := deadline - time.monotonic()) > 0:
             for stream in self._ray.wait(list(waiting), num_returns=1, timeout=left)[0]:
+                outcomes, lost = None, ""
                 with contextlib.suppress(Exception):  # the first error is raised already
-                    if self._hear(stream)[0] is not None:
-                        continue
-                del waiting[stream]
+                    outcomes, lost = self._hear(stream)
+                if outcomes is None:
+                    worker, _ = waiting.pop(stream)
+                    self._idle += [worker] * (not lost)
         for worker, _ in waiting.values():
             self._ray.kill(worker)
         for _, piece in self._busy.values():
