@@ -262,13 +262,14 @@ def _connect(ray: Any, address: str | None) -> bool:
         raise DataError(f"the address {address!r} is not HOST:PORT; this must run on a machine of the cluster itself")
     quiet = {"logging_level": "WARNING", "log_to_driver": False}
     where = address or os.environ.get("RAY_ADDRESS")
-    if not where:  # not "auto" either, which would join a cluster that another process has started for itself
-        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_BYTES, **quiet)
-        return True
     try:
-        ray.init(address=where, **quiet)
+        if where:
+            ray.init(address=where, **quiet)
+        else:  # not "auto", which would join a cluster that another process has started for itself
+            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_BYTES, **quiet)
     except Exception as error:  # of several kinds, some of them plain ones
-        raise DataError(f"no Ray cluster can be reached at {where} from this machine: {_words(error)}") from error
+        can = f"reached at {where} from this machine" if where else "started on this machine"
+        raise DataError(f"no Ray cluster can be {can}: {_words(error)}") from error
     return True
 
 
