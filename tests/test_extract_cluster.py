@@ -157,12 +157,18 @@ def test_a_driver_that_is_killed_leaves_what_the_next_goes_on_from(
 ):
     folder = tmp_path / "s"
     command = [sys.executable, "-m", "framebank.cli", "extract", str(listed), str(folder), *map(str, OPTIONS)]
+    last = listed.parent / "text.mp4"
+    last.unlink()
+    os.mkfifo(last)  # reading it never ends: the driver cannot be done before it is killed
     environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address, "OMP_NUM_THREADS": "1"}
     driver = subprocess.Popen([*command, *CLUSTER, "1"], stderr=subprocess.PIPE, text=True, env=environment)
     while driver.poll() is None and not list(folder.glob("parts/slice-*-00001-1/manifest.csv")):
         time.sleep(0.02)
     driver.send_signal(getattr(signal, kill))
     said = driver.communicate(timeout=300)[1]
+    os.close(os.open(last, os.O_RDWR))  # whoever waits for it reads its end
+    last.unlink()
+    last.write_text("no video")
     assert driver.returncode == code, said
     assert bool(list(folder.glob("parts/slice-*"))) == (kill == "SIGKILL")
     assert ("To go on: framebank extract" in said) == (kill == "SIGINT")
