@@ -6,8 +6,9 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,6 +31,8 @@ from framebank.commands.wiring import embed_texts
 
 # Those of framebank.extract.decode, which loads PyAV; --help does not.
 DECODER_NAMES = ("auto", "pyav", "torchcodec", "decord")
+if TYPE_CHECKING:
+    from framebank.extract.pipeline import Outcome
 
 
 @click.command()
@@ -42,20 +45,31 @@ DECODER_NAMES = ("auto", "pyav", "torchcodec", "decord")
     "--streams", default="frame", help="frame, and with commas: pre_proj, regions:3, patch_mean, layers:6+12."
 )
 @click.option(
-    "--split-file", "split_files", multiple=True, type=PATH, help="UCF101's trainlist01.txt and other official lists."
+    "--split-file",
+    "split_files",
+    multiple=True,
+    type=PATH,
+    help="Official lists, such as trainlist01.txt; '*.txt' for many.",
 )
+@click.option("--actions", is_flag=True, help="Charades: each action in the lists is a video of its own.")
 @encoder_options
 @click.option("--devices", help="Several, one encoder on each: 0,1.  [--device alone]")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the image tower with torch.compile.")
 @click.option("--decoder", default="auto", type=click.Choice(DECODER_NAMES), help="auto asks them in this order.")
 @click.option("--batch-size", default=64, type=click.IntRange(1), help="Pictures encoded at once, across videos.")
-@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [one for each core]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Processes that decode.  [one for each core]  With ray: of the cluster.  [one for each GPU, or machine]",
+)
 @click.option(
     "--time-limit",
     default=300.0,
     type=click.FloatRange(0, min_open=True),
     help="Seconds that decoding a video may take.",
 )
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine, or a Ray cluster.")
+@click.option("--address", help="HOST:PORT of the Ray cluster.  [one is started here]")
 @click.option("--shard", help="i/n: every n-th video from the i-th on, for n machines with a store each.")
 @click.option("--retry-failed", is_flag=True, help="Try those again that failed before.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video failed.")
@@ -64,6 +78,7 @@ def extract(
     videos: tuple[Path, ...],
     store: Path,
     split_files: tuple[Path, ...],
+    actions: bool,
     model: str | None,
     pretrained: str | None,
     view: str,
@@ -76,6 +91,8 @@ def extract(
     batch_size: int,
     workers: int | None,
     time_limit: float,
+    engine: str,
+    address: str | None,
     shard: str | None,
     retry_failed: bool,
     strict: bool,
@@ -91,6 +108,7 @@ def extract(
     framebank extract videos/ bank --model ViT-B-16 --pretrained openai
     framebank extract videos/ bank --model ViT-B-16 --pretrained openai --fps 2
     framebank extract videos/ bank-2 --model ViT-B-16 --pretrained openai --shard 2/4
+    framebank extract videos.csv bank --model ViT-B-16 --pretrained openai --engine ray --address 10.0.0.1:6379
     framebank extract UCF-101/ bank --model demo --split-file trainlist01.txt --split-file testlist01.txt
     """
     from framebank.extract.decode import decode_clip, decoder_versions
@@ -99,54 +117,75 @@ def extract(
     from framebank.extract.sampling import read_sampling
     from framebank.extract.worker import Task
     from framebank.store import DataError, Manifest
+    from framebank.store.adoption import adopt_leftovers
     from framebank.store.plan import plan_store
 
+    if engine == "ray" and devices:
+        raise click.UsageError("--devices is for one machine; with --engine ray each worker has a device of its own")
+    if engine != "ray" and address:
+        raise click.UsageError("--address is that of a Ray cluster; it goes with --engine ray")
     chosen = read_sampling(sampling_spec(**sampling))
+    if actions and not split_files:
+        raise click.UsageError("--actions cuts the videos of Charades' lists; name them with --split-file")
     if "patch_mean" in streams and not chosen.is_fixed:
         raise DataError("the stream patch_mean is a mean over a fixed number of frames; expected --frames or --clips")
     manifest = Manifest.read(videos)
     if split_files:
-        manifest, notes = manifest.with_splits(split_files)
+        manifest, notes = manifest.with_actions(split_files) if actions else manifest.with_splits(split_files)
         click.echo("\n".join(notes), err=True)
     if shard:
         manifest = manifest.shard(*read_shard(shard))
-    encoders = [
-        Encoder(
-            required(model, "--model"),
-            pretrained,
-            device=name,
-            precision=precision,
-            view=view,
-            streams=streams,
-            compile=compiled,
+    make_encoder = functools.partial(
+        Encoder,
+        required(model, "--model"),
+        pretrained,
+        precision=precision,
+        view=view,
+        streams=streams,
+        compile=compiled,
+    )
+    decode = functools.partial(decode_clip, decoder=decoder)
+    versions = functools.partial(decoder_versions, decoder=decoder)
+    outcomes: Generator[Outcome, None, None]
+    if engine == "ray":
+        from framebank.extract.cluster import Cluster
+        from framebank.extract.remote import Work
+
+        work = Work(make_encoder, chosen, decode, versions, batch_size=batch_size, time_limit=time_limit)
+        cluster = Cluster(work, address=address, num_workers=workers, device=device)
+        click.get_current_context().with_resource(cluster)
+        warn_if_random(cluster)
+        spec = cluster.spec
+        outcomes = cluster.fill(store, manifest, retry_failed=retry_failed)
+    else:
+        encoders = [make_encoder(device=name) for name in device_names(device, devices)]
+        encoder = encoders[0]
+        warn_if_random(encoder)
+        spec = store_spec(encoder.spec, sampling=chosen.spec, decoder=versions())
+        outcomes = fill_store(
+            store,
+            manifest,
+            spec=spec,
+            task=Task(chosen, encoder.preprocessing, decode),
+            encoders=encoders,
+            retry_failed=retry_failed,
+            batch_size=batch_size,
+            num_workers=workers or os.cpu_count() or 1,
+            time_limit=time_limit,
         )
-        for name in device_names(device, devices)
-    ]
-    encoder = encoders[0]
-    warn_if_random(encoder)
-    spec = store_spec(encoder.spec, sampling=chosen.spec, decoder=decoder_versions(decoder=decoder))
+    adopt_leftovers(store)
     plan = plan_store(store, manifest, spec, retry_failed=retry_failed)
     started = time.perf_counter()
-    outcomes = fill_store(
-        store,
-        manifest,
-        spec=spec,
-        task=Task(chosen, encoder.preprocessing, functools.partial(decode_clip, decoder=decoder)),
-        encoders=encoders,
-        retry_failed=retry_failed,
-        batch_size=batch_size,
-        num_workers=workers or os.cpu_count() or 1,
-        time_limit=time_limit,
-    )
-    done: list[Any] = []
+    done: dict[str, Outcome] = {}
     try:
         with contextlib.closing(outcomes):
-            done.extend(progress(outcomes, total=len(plan.missing), unit="video"))
+            for outcome in progress(outcomes, total=len(plan.missing), unit="video"):
+                done[outcome.video.video_id] = outcome
     except KeyboardInterrupt:
         command = shlex.join(["framebank", *sys.argv[1:]])
         click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
         sys.exit(130)
-    failed = [outcome for outcome in done if outcome.error]
+    failed = [outcome for outcome in done.values() if outcome.error]
     report = {
         "store": str(store),
         "videos": len(manifest),
@@ -154,7 +193,7 @@ def extract(
         "failed": len(failed),
         "failed_before": len(plan.failed_before),
         "already_there": len(manifest) - len(plan.missing) - len(plan.failed_before),
-        "frames": sum(outcome.num_frames for outcome in done),
+        "frames": sum(outcome.num_frames for outcome in done.values()),
         "seconds": round(time.perf_counter() - started, 2),
         "model": spec.encoder,
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from framebank.extract.cluster import Cluster
     from framebank.extract.encoder import Encoder
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def protocol_lines(facts: dict[str, Any]) -> list[str]:
     return [*lines, f"protocol   {facts['protocol_hash']}"]
 
 
-def warn_if_random(encoder: "Encoder") -> None:
+def warn_if_random(encoder: "Encoder | Cluster") -> None:
     """Say loudly that an encoder has no trained weights."""
     if encoder.random_weights:
         warning = (

@@ -30,16 +30,17 @@ def fill_store(
     batch_size: int = 64,
     num_workers: int = 2,
     time_limit: float = 300.0,
+    min_seconds: float = 5.0,
 ) -> Generator[Outcome, None, None]:
     """Embed what the store lacks of `manifest`, keep the manifest beside it, and yield what became of each video.
 
     A failure is in failed.csv before it is yielded. Killed at any moment, what complete shards hold stays, and the
-    next run does the rest.
+    next run does the rest. `min_seconds` is how long embedded videos wait in memory at least, as in ShardWriter.
     """
     refuse_foreign(folder)  # before a lock lies there, which is what tells a store's manifest from a user's
     require_new_folder(folder, what="store")
     ledger = Ledger(folder / "failed.csv")
-    with ShardWriter(folder, spec) as writer:
+    with ShardWriter(folder, spec, min_seconds=min_seconds) as writer:
         # Planned under the lock: another process may have filled the store in the meantime.
         plan = plan_store(folder, manifest, spec, retry_failed=retry_failed)
         plan.manifest.write(folder / "manifest.csv")

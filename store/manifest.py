@@ -13,7 +13,7 @@ from framebank.store.errors import DataError
 from framebank.store.files import write_text
 from framebank.store.folders import videos_in_folder
 from framebank.store.lists import read_text
-from framebank.store.splits import with_lists
+from framebank.store.splits import CHARADES_CLASSES, charades_segments, with_lists
 from framebank.store.tars import is_tar, tar_and_member, videos_in_tar
 from framebank.store.video import Video as Video
 
@@ -137,6 +137,22 @@ class Manifest:
         """Return the videos with what official lists say of them, and lines on what each list said (`with_lists`)."""
         videos, notes = with_lists(self.videos, files)
         return Manifest(videos), notes
+
+    def with_actions(self, files: Sequence[Path]) -> tuple["Manifest", list[str]]:
+        """Return a video for each action in lists of Charades, and a line for each list (`charades_segments`).
+
+        The classes are those of Charades_v1_classes.txt among the files, or beside each list.
+        """
+        given = [file for file in files if file.name == CHARADES_CLASSES]
+        videos: list[Video] = []
+        notes = []
+        for file in [file for file in files if file not in given]:
+            found = charades_segments(
+                self.videos, file, classes=given[0] if given else file.with_name(CHARADES_CLASSES)
+            )
+            notes.append(f"{file.name}: {len(found)} actions")
+            videos += found
+        return Manifest(tuple(videos)), notes
 
     @classmethod
     def read(cls, sources: Sequence[Path]) -> "Manifest":

@@ -9,7 +9,8 @@ from framebank.store.labels import class_text, read_class_numbers
 from framebank.store.lists import ListedVideo, is_class_list, list_files, read_charades_segments, read_list
 from framebank.store.video import LABEL_SEPARATOR, VIDEO_SUFFIXES, Video
 
-CLASS_FILES = ("classInd.txt", "Charades_v1_classes.txt")  # UCF101's and Charades', beside their lists
+CHARADES_CLASSES = "Charades_v1_classes.txt"
+CLASS_FILES = ("classInd.txt", CHARADES_CLASSES)  # UCF101's and Charades', beside their lists
 
 
 def with_lists(videos: Sequence[Video], files: Sequence[Path]) -> tuple[tuple[Video, ...], list[str]]:

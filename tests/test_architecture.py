@@ -34,6 +34,7 @@ DOORS = {
     "onnx": {"heads/export.py"},
     "onnxruntime": {"heads/export.py"},
     "matplotlib": {"heads/plot.py"},
+    "ray": {"extract/cluster.py"},
 }
 
 
@@ -96,6 +97,10 @@ def test_modules_are_small_and_say_what_they_hold() -> None:
         ("framebank.store", {"torch", "faiss", "open_clip", "av", "decord", "torchcodec"}),
         ("framebank.extract", {"faiss", "open_clip", "av", "decord", "torchcodec"}),
         ("framebank.heads", {"faiss", "open_clip", "av", "decord", "torchcodec", "h5py"}),
+        ("framebank.cli", {"torch", "faiss", "numpy", "h5py", "open_clip", "av", "decord"}),
+        ("framebank.store", {"torch", "faiss", "open_clip", "av", "decord", "ray"}),
+        ("framebank.extract", {"faiss", "open_clip", "av", "decord", "ray"}),
+        ("framebank.heads", {"faiss", "open_clip", "av", "decord", "h5py"}),
     ],
 )
 def test_rooms_load_lightly(module: str, unwanted: set[str]) -> None:

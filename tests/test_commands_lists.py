@@ -180,6 +180,21 @@ def test_charades(tree: Tree, extract: Any) -> None:
         assert codes
 
 
+def test_actions_of_charades_are_videos(tree: Tree, framebank: Any, tmp_path: Path) -> None:
+    videos = tree("AAAAA.mp4")
+    rows = "id,actions,length\nAAAAA,c001 0.00 0.05;c000 0.00 9.00,9.0\n"
+    (tmp_path / "Charades_v1_test.csv").write_text(rows)
+    (tmp_path / "Charades_v1_classes.txt").write_text("c000 Holding some clothes\nc001 Taking a cup\n")
+    arguments = ("extract", videos, tmp_path / "bank", "--model", "demo", "--frames", 1, "--workers", 1, "--actions")
+    told = framebank(*arguments, "--split-file", tmp_path / "Charades_v1_test.csv").stderr
+    assert "Charades_v1_test.csv: 2 actions" in told
+    found = {video.video_id: video for video in FeatureStore(tmp_path / "bank").manifest.videos}
+    assert found["AAAAA#1"].label == "Taking a cup"
+    assert (found["AAAAA#1"].start, found["AAAAA#1"].end, found["AAAAA#1"].split) == (0.0, 0.05, "test")
+    told = framebank("extract", videos, tmp_path / "other", "--model", "demo", "--actions", exit_code=2).stderr
+    assert "name them with --split-file" in told
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
