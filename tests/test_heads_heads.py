@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,10 +8,19 @@ from framebank.heads.temporal.attention import AttentionBlock, QuickGelu, heads_
 from framebank.heads.temporal.conv1d import Conv1d
 from framebank.heads.temporal.lstm import Lstm
 from framebank.heads.temporal.transformer import Transformer
+from framebank.tests.heads_formulas import attention_block, everything, frames
+from framebank.tests.heads_formulas import shaken as shake
 
-RESIDUAL = ("conv1d", "lstm", "transformer")
-ORDERED = ("conv1d", "lstm", "transformer", "transformer-cls")
-every_head = pytest.mark.parametrize("name", HEADS)
+# those on frames (B, T, D); test_heads_layer_fusion.py has those on layers
+ON_FRAMES = [name for name, head in HEADS.items() if getattr(head, "stream", "frame") == "frame"]
+# the frames are added to what is learned of them
+RESIDUAL = ("conv1d", "tcn", "lstm", "gru", "transformer", "mit", "a5", "vivit", "ted", "sloshnet")
+# training starts at the mean, exactly or but for small positions
+STARTS_AT_MEAN = ("mean", "tcn", "gru", "ted", "sloshnet")
+STARTS_NEAR_MEAN = ("mit", "vivit")
+POSITIONED = ("attentive", "transformer", "transformer-cls", "mit", "a5", "vivit")
+ORDERED = tuple(name for name in ON_FRAMES if name != "mean")
+every_head = pytest.mark.parametrize("name", ON_FRAMES)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -23,29 +30,22 @@ def build(name, dim, *, seed=0, shaken=False):
     """A head in eval mode; `shaken`, every parameter moved far from its start, as training would."""
     torch.manual_seed(seed)
     head = HEADS[name](dim)
-    if shaken:
-        with torch.no_grad():
-            for parameter in head.parameters():
-                parameter.add_(0.3 * torch.randn_like(parameter))
-    return head.eval()
+    return shake(head, seed=seed) if shaken else head.eval()
 
 
-def frames(*shape, seed=1):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def everything(x):
-    return torch.ones(x.shape[:2], dtype=torch.bool)
+def test_every_head_reads_frames_or_layers():
+    assert {name for name in HEADS if name not in ON_FRAMES} == {"sloshnet-layers"}
+    assert HEADS["sloshnet-layers"].stream == "layers"
 
 
 @every_head
 @pytest.mark.parametrize("dim", [8, 12, 64])
 def test_shape(name, dim):
     head = build(name, dim)
-    for num_frames in (1, 2, 3, 16, 64, 100):
-        x = frames(2, num_frames, dim)
+    for batch, num_frames in ((2, 1), (2, 2), (1, 3), (5, 16), (2, 64), (2, 100)):
+        x = frames(batch, num_frames, dim)
         pooled = head(x, everything(x))
-        assert pooled.shape == (2, dim)
+        assert pooled.shape == (batch, dim)
         assert pooled.dtype == torch.float32
         assert pooled.isfinite().all()
 
@@ -74,7 +74,7 @@ def test_holes_are_never_read(name):
     torch.testing.assert_close(head(x, mask), head(video, everything(video)), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["transformer", "transformer-cls"])
+@pytest.mark.parametrize("name", POSITIONED)
 def test_padding_is_never_read_beyond_the_table_of_positions(name):
     head = build(name, 8, shaken=True)
     video = frames(1, 90, 8)
@@ -146,6 +146,34 @@ def test_residual_heads_with_zeroed_parameters_score_as_the_mean(name):
     torch.testing.assert_close(F.normalize(head(x, mask), dim=-1) @ texts.T, expected)
 
 
+@pytest.mark.parametrize("name", STARTS_AT_MEAN)
+def test_training_starts_at_the_mean(name):
+    x, mask = frames(3, 6, 8), torch.arange(6) < torch.tensor([[6], [4], [1]])
+    torch.testing.assert_close(build(name, 8)(x, mask), masked_mean(x, mask))
+
+
+@pytest.mark.parametrize("name", STARTS_NEAR_MEAN)
+def test_training_starts_near_the_mean_where_there_are_positions(name):
+    x = F.normalize(frames(4, 1, 512) + frames(4, 16, 512, seed=2), dim=-1)  # unit frames with something in common
+    pooled = build(name, 512)(x, everything(x))
+    assert F.cosine_similarity(pooled, x.mean(1)).min() > 0.98
+
+
+@pytest.mark.parametrize("name", [*STARTS_AT_MEAN[1:], *STARTS_NEAR_MEAN])
+def test_what_starts_at_the_mean_leaves_it_in_a_step(name):
+    head = build(name, 8)
+    x = frames(4, 6, 8)
+    before = head(x, everything(x))
+    optimizer = torch.optim.AdamW(head.parameters(), lr=0.1)
+    for _ in range(3):  # a zero before a zero needs a step to open
+        optimizer.zero_grad()
+        (head(x, everything(x)) * frames(4, 8, seed=3)).sum().backward()
+        optimizer.step()
+    moved = head(x, everything(x)) - before
+    assert (moved - moved.mean(0)).abs().max() > 0.01  # by more than a constant
+    assert (head(x.flip(1), everything(x)) - head(x, everything(x))).abs().max() > 0.01
+
+
 def test_conv1d_starts_as_a_temporal_shift():
     head = Conv1d(4)
     ramp = torch.tensor([[[1.0, 10, 100, 1000], [2, 20, 200, 2000], [3, 30, 300, 3000]]])  # (1, T=3, D=4)
@@ -199,24 +227,9 @@ def test_transformer_by_the_formula():
     x = frames(1, 3, 6)
     h = [x[0, t] + head.positions.weight[t] for t in range(3)]
     for block in head.blocks:
-        normed = [_norm(frame, block.attention_norm) for frame in h]
-        q, k, v = zip(*((block.qkv.weight @ frame + block.qkv.bias).split(6) for frame in normed), strict=True)
-        for t in range(3):
-            parts = []
-            for channels in (slice(0, 3), slice(3, 6)):  # the two attention heads
-                weights = [math.exp(float(q[t][channels] @ k[s][channels]) / math.sqrt(3)) for s in range(3)]
-                parts.append(sum(w / sum(weights) * v[s][channels] for s, w in enumerate(weights)))
-            h[t] = h[t] + block.out.weight @ torch.cat(parts) + block.out.bias
-        for t in range(3):
-            inner = block.mlp[0].weight @ _norm(h[t], block.mlp_norm) + block.mlp[0].bias
-            h[t] = h[t] + block.mlp[2].weight @ (inner * torch.sigmoid(1.702 * inner)) + block.mlp[2].bias
+        h = attention_block(block, h, eps=1e-12)
     expected = sum(x[0, t] + h[t] for t in range(3)) / 3
     torch.testing.assert_close(head(x, everything(x))[0], expected, rtol=1e-4, atol=1e-5)
-
-
-def _norm(frame, norm):
-    spread = ((frame - frame.mean()) ** 2).mean() + 1e-12
-    return (frame - frame.mean()) / spread.sqrt() * norm.weight + norm.bias
 
 
 def test_transformer_is_as_published_but_for_its_positions():

@@ -1,20 +1,43 @@
-"""Temporal heads, (x (B, T, D), mask (B, T)) -> (B, D): a new one is one file and one row."""
+"""Temporal heads, (x (B, T, D), mask (B, T)) -> (B, D): a new one is one file and one row.
+
+A head whose class says `stream = "layers"` reads x (B, T, L, W) instead, and is built with `in_shape=(L, W)`.
+"""
 
 from collections.abc import Callable
 
 from torch import nn
 
+from framebank.heads.temporal.a5 import A5
+from framebank.heads.temporal.attentive import Attentive
 from framebank.heads.temporal.conv1d import Conv1d
+from framebank.heads.temporal.gru import Gru
+from framebank.heads.temporal.layer_fusion import LayerFusion
 from framebank.heads.temporal.lstm import Lstm
 from framebank.heads.temporal.mean import Mean
+from framebank.heads.temporal.mit import Mit
+from framebank.heads.temporal.shift import Shift
+from framebank.heads.temporal.sloshnet import SloshNet
+from framebank.heads.temporal.tcn import Tcn
+from framebank.heads.temporal.ted import Ted
 from framebank.heads.temporal.transformer import Transformer
 from framebank.heads.temporal.transformer_cls import TransformerCls
+from framebank.heads.temporal.vivit import Vivit
 
 # name -> (dim, **options) -> head
 HEADS: dict[str, Callable[..., nn.Module]] = {
     "mean": Mean,
     "conv1d": Conv1d,
+    "shift": Shift,
+    "tcn": Tcn,
     "lstm": Lstm,
+    "gru": Gru,
     "transformer": Transformer,
     "transformer-cls": TransformerCls,
+    "attentive": Attentive,
+    "mit": Mit,
+    "a5": A5,
+    "vivit": Vivit,
+    "ted": Ted,
+    "sloshnet": SloshNet,
+    "sloshnet-layers": LayerFusion,
 }

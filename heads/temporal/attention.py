@@ -1,5 +1,7 @@
 """The pre-norm residual attention block of CLIP's own transformers, with a mask over frames."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +18,9 @@ class QuickGelu(nn.Module):
 class AttentionBlock(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)); masked frames are never attended to."""
 
-    def __init__(self, dim: int, *, num_heads: int, norm_eps: float = 1e-5) -> None:
+    def __init__(
+        self, dim: int, *, num_heads: int, norm_eps: float = 1e-5, activation: Callable[[], nn.Module] = QuickGelu
+    ) -> None:
         super().__init__()
         if dim % num_heads:
             raise ValueError(f"dim ({dim}) must be divisible by num_heads ({num_heads})")
@@ -25,7 +29,7 @@ class AttentionBlock(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
         self.mlp_norm = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), QuickGelu(), nn.Linear(4 * dim, dim))
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), activation(), nn.Linear(4 * dim, dim))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Mix frames x (B, T, D), mask (B, T) true where real -> (B, T, D)."""
@@ -63,3 +67,10 @@ def initialise(module: nn.Module, *, std: float = 0.02) -> None:
             nn.init.normal_(part.weight, std=std)
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
+
+
+def silence(block: AttentionBlock) -> None:
+    """Set the last layer of both branches to zero: the block starts as the identity and learns from there."""
+    for last in (block.out, block.mlp[2]):
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
