@@ -1,4 +1,4 @@
-"""A small store whose videos have one to three labels: the frames are the sum of an axis for each of them, and noise."""
+"""A small store whose videos have one to three labels: frames are the sum of an axis for each, and noise."""
 
 from pathlib import Path
 
