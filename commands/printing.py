@@ -49,14 +49,18 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
-FIGURE_COLUMNS = ("top-1", "95 %", "top-5", "class mean")
-
-
-def figures(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Return the cells of FIGURE_COLUMNS."""
-    low, high = row["top1_interval"]
-    interval = f"{100 * low:.1f}-{100 * high:.1f}"
-    return percent(row["top1"]), interval, percent(row["top5"]), percent(row["mean_class_accuracy"])
+def figures(report: dict[str, Any]) -> dict[str, str]:
+    """Return the figures of a report under the names of their columns."""
+    if "map" in report:
+        occurring = sum(value is not None for value in report["average_precision"])
+        return {"mAP": percent(report["map"]), "classes": f"{occurring} of {len(report['labels'])} occur"}
+    low, high = report["top1_interval"]
+    return {
+        "top-1": percent(report["top1"]),
+        "95 %": f"{100 * low:.1f}-{100 * high:.1f}",
+        "top-5": percent(report["top5"]),
+        "class mean": percent(report["mean_class_accuracy"]),
+    }
 
 
 def protocol_lines(facts: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from framebank.commands.options import (
     split_option,
     text_options,
 )
-from framebank.commands.printing import FIGURE_COLUMNS, figures, print_report, protocol_lines, table
+from framebank.commands.printing import figures, print_report, protocol_lines, table
 from framebank.commands.wiring import open_split, prompt_banks
 
 
@@ -59,13 +59,13 @@ def zeroshot(
         for bank in prompt_banks(features, manifest, device=device, classes=features.manifest.labels, **texts)
         for way in SCORINGS
     ]
-    shown = ("texts", "scoring", "top1", "top5", "mean_class_accuracy", "top1_interval")
+    shown = ("texts", "scoring", "top1", "top5", "mean_class_accuracy", "top1_interval", "map")
     first = next(report for report in reports if report["scoring"] == scoring)
     lines = table(
-        ("texts", "scoring", *FIGURE_COLUMNS),
-        [(report["texts"], report["scoring"], *figures(report)) for report in reports],
+        ("texts", "scoring", *figures(first)),
+        [(report["texts"], report["scoring"], *figures(report).values()) for report in reports],
     )
-    report = {**first, "scores": [{name: report[name] for name in shown} for report in reports]}
+    report = {**first, "scores": [{name: report[name] for name in shown if name in report} for report in reports]}
     print_report(report, as_json=as_json, lines=[*lines, *protocol_lines(first["made_by"])])
 
 
@@ -94,7 +94,6 @@ def evaluate(run: Path, store: Path | None, split: str, prompts: Path | None, de
     if prompts:
         trained = trained.with_same_classes(PromptBank.read(prompts), where=prompts)
     report = evaluate_run(trained, features, manifest, split=split, device=resolve_device(device), folder=run)
-    lines = table(
-        ("head", "classifier", *FIGURE_COLUMNS), [(trained.recipe.head, trained.recipe.classifier, *figures(report))]
-    )
+    shown = {"head": trained.recipe.head, "classifier": trained.recipe.classifier, **figures(report)}
+    lines = table(tuple(shown), [tuple(shown.values())])
     print_report(report, as_json=as_json, lines=[*lines, *protocol_lines(report["made_by"])])

@@ -147,7 +147,13 @@ def label(
         run = Run.read(run_path)
         spec = run.spec
         encoder = encoder_like(spec, device=device)
-        answer = functools.partial(label_by_model, run.model, run.labels, num_frames=run.recipe.frames)
+        answer = functools.partial(
+            label_by_model,
+            run.model,
+            run.labels,
+            num_frames=run.recipe.frames,
+            multi_label=run.recipe.is_multi_label,
+        )
     elif index_path:
         loaded = Index.load(index_path)
         spec = loaded.spec

@@ -27,17 +27,22 @@ def draw_sequences(bank: Bank, views: str, *, generator: torch.Generator, sample
 def draw_frames(x: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Take one frame of each of `count` equal segments of a batch, at random: (B, T, ...), (B, T) -> (B, count, ...).
 
-    TSN's sampling (Wang et al. 2016, arXiv 1608.00859), of the stored frames. Batches that are no longer stay as they
-    are.
+    TSN's sampling (Wang et al. 2016, arXiv 1608.00859), of the real frames of each video: one that has no more than
+    `count` keeps them all. Batches that are no longer stay as they are.
     """
-    total = x.shape[1]
-    if total <= count:
+    if x.shape[1] <= count:
         return x, mask
-    edges = torch.linspace(0, total, count + 1, device=x.device).long()  # (count + 1,)
-    widths = edges.diff()
-    place = edges[:-1] + (torch.rand(len(x), count, device=x.device) * widths).long()  # (B, count)
+    order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)  # (B, T), real frames first
+    real = mask.sum(1, keepdim=True)  # (B, 1)
+    kept = real.clamp(min=1, max=count)
+    segment = torch.arange(count, device=x.device)  # (count,)
+    first = segment * real // kept  # (B, count)
+    width = (segment + 1) * real // kept - first
+    place = first + (torch.rand(first.shape, device=x.device) * width).long()
+    inside = segment < kept  # (B, count)
+    chosen = order.gather(1, place.where(inside, 0))
     rows = torch.arange(len(x), device=x.device)[:, None]
-    return x[rows, place], mask[rows, place]
+    return x[rows, chosen], mask[rows, chosen] & inside
 
 
 def _draw_videos(bank: Bank, sampler: str, *, generator: torch.Generator) -> Tensor:

@@ -14,11 +14,15 @@ from framebank.store.shard import Embeddings
 
 @torch.inference_mode()
 def label_by_model(
-    model: Model, labels: Sequence[str], embeddings: Embeddings, *, num_frames: int = 0
+    model: Model, labels: Sequence[str], embeddings: Embeddings, *, num_frames: int = 0, multi_label: bool = False
 ) -> list[tuple[str, float]]:
-    """Return every label with its probability, most probable first; `num_frames` is that of the model's recipe."""
+    """Return every label with its probability, most probable first; `num_frames` is that of the model's recipe.
+
+    With `multi_label`, as the recipe says, each label is judged by itself, and the probabilities need not sum to one.
+    """
     logits = model(*as_batch(embeddings, num_frames=num_frames))  # (G, C)
-    scores = mean_over_groups(logits, len(logits)).softmax(-1)[0]  # (C,)
+    logits = mean_over_groups(logits, len(logits), multi_label=multi_label)[0]  # (C,)
+    scores = logits.sigmoid() if multi_label else logits.softmax(-1)
     order = scores.argsort(descending=True, stable=True).tolist()
     return [(labels[position], float(scores[position])) for position in order]
 

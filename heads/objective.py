@@ -13,7 +13,8 @@ from framebank.store.errors import DataError
 def read_losses(text: str) -> dict[str, float]:
     """Return the weight of each loss: "ce + 0.5 froster" gives {"ce": 1.0, "froster": 0.5}.
 
-    DataError for a loss that is not known, named twice, or with a weight that is no number above 0.
+    DataError for a loss that is not known, named twice, or with a weight that is no number above 0, and where none of
+    them learns the classes.
     """
     weights: dict[str, float] = {}
     for part in text.split("+"):
@@ -25,6 +26,8 @@ def read_losses(text: str) -> dict[str, float]:
         if name in weights:
             raise DataError(f"the loss {text!r} names {name} twice; expected each once")
         weights[name] = _weight(number, of=part)
+    if not any(LOSSES[name].reads_labels for name in weights):
+        raise DataError(f"the loss {text!r} learns no class; expected it beside one that does, as in ce + {text}")
     return weights
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.masking import masked_mean
+from framebank.store.errors import DataError
 
 if TYPE_CHECKING:  # the model is built from recipes, which know the losses, which are given steps
     from framebank.heads.model import Model
@@ -18,9 +19,10 @@ if TYPE_CHECKING:  # the model is built from recipes, which know the losses, whi
 class Step:
     """Stored frames x (B, T, D), mask (B, T), and how much each class holds of each video, labels (B, C) float.
 
-    Of a video with one label `labels` is one-hot; of one with several each is 1; mixed videos share them. `log_prior`
-    (C,), where given, is added to the logits in training, so that rare classes need not be undervalued. `pool`, where
-    given, does what Model.pool does, with the help of other processes.
+    Of a video with one label `labels` is one-hot; of one with several each is 1; mixed videos share them. What a loss
+    draws it draws from `generator`, on the CPU. `log_prior` (C,), where given, is added to the logits in training, so
+    that rare classes need not be undervalued. `pool`, where given, does what Model.pool does, with the help of other
+    processes.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class Step:
         self.mask = mask
         self.labels = labels
         self._texts = texts
-        self._generator = generator
+        self.generator = generator
         self._log_prior = log_prior
         self._pool = pool
 
@@ -68,7 +70,15 @@ class Step:
 
     @cached_property
     def mean(self) -> Tensor:
-        """The plain mean of the frames, (B, D): what the frozen encoder says of the video."""
+        """The plain mean of the frames, (B, D): what the frozen encoder says of the video.
+
+        DataError where a frame is several layers, which have no mean in the space of the head.
+        """
+        if self.frames.ndim != 3:
+            raise DataError(
+                f"this loss holds the head to the mean of the frames, and a frame is {tuple(self.frames.shape[2:])} in "
+                "the recipe's stream; expected one of single embeddings, such as 'frame'"
+            )
         return masked_mean(self.frames, self.mask)
 
     @cached_property
@@ -81,7 +91,7 @@ class Step:
     def paired(self) -> Tensor:
         """Each video against a text of the class of every video of the batch, drawn anew: (B, B), scaled."""
         scorer = self.model.classifier
-        drawn = self.texts.draw(self.target, generator=self._generator)  # (B, D)
+        drawn = self.texts.draw(self.target, generator=self.generator)  # (B, D)
         text = F.normalize(scorer.text(drawn, self.target), dim=-1)  # type: ignore[operator]
         scale: Tensor = scorer.logit_scale  # type: ignore[assignment]
         return scale * F.normalize(self.pooled, dim=-1) @ text.T

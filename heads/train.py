@@ -59,10 +59,10 @@ def fit(
     if train.target.ndim == 1 and (unlabelled := int((train.target < 0).sum())):
         raise ValueError(f"{unlabelled} of the videos to train on has no label")
     ranks = ranks or Ranks()
-    model.to(device).train()
-    num_classes = train.num_classes
-    objective = Objective(recipe.loss, train.x.shape[-1], num_classes, label_smoothing=recipe.label_smoothing)
-    objective.to(device)
+    dim = _pooled_width(model.to(device).eval(), train, device=device)
+    model.train()
+    with drawn_from(recipe.seed, device=device):
+        objective = Objective(recipe.loss, dim, train.num_classes, label_smoothing=recipe.label_smoothing).to(device)
     generator = torch.Generator().manual_seed(recipe.seed)
     labels = train.labels.to(device)  # (V, C)
     log_prior = recipe.logit_adjustment * (labels.mean(0)).clamp(min=1e-8).log() if recipe.logit_adjustment else None
@@ -124,6 +124,12 @@ def warmup_cosine(step: int, *, total: int, warmup: float) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+
+
+@torch.no_grad()
+def _pooled_width(model: Model, bank: Bank, *, device: torch.device) -> int:
+    """What the head gives is as wide as the frames, or, of several layers, as the embeddings."""
+    return model.embed(bank.x[:1].to(device), bank.mask[:1].to(device)).shape[-1]
 
 
 def _parameter_groups(*modules: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ class CrossEntropy(nn.Module):
     """Cross-entropy over all classes, with label smoothing; a mixed video is of several classes at once."""
 
     reads_texts = False
+    reads_labels = True
     multi_label = False
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:

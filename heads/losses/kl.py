@@ -25,6 +25,7 @@ class SymmetricKl(nn.Module):
     """ActionCLIP's loss, over one text of its class for each video, drawn anew at each step."""
 
     reads_texts = True
+    reads_labels = True
     multi_label = False
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:

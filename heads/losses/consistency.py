@@ -1,0 +1,32 @@
+"""Consistency: the scores of the head may not stray far from those of the frames' plain mean."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.step import Step
+
+
+class Consistency(nn.Module):
+    """KL(scores of the mean || scores of the head), both a softmax over all classes, averaged over the videos.
+
+    The classifier scores what the head pooled, and the plain mean of the frames as well; the second is the teacher and
+    has no gradient. Of the two ways to be consistent, embeddings and scores, it is the scores, as in PromptSRC
+    (Khattak et al. 2023, arXiv 2307.06281), which takes a frozen CLIP as the teacher: directions that no class reads
+    stay free. (`froster` holds the embedding.) With fixed class texts the teacher is zero-shot recognition; a linear
+    classifier teaches itself from the mean.
+    """
+
+    reads_texts = False
+    reads_labels = False
+    multi_label = None
+
+    def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+
+    def forward(self, step: Step) -> Tensor:
+        """Return the loss of a batch."""
+        with torch.no_grad():
+            teacher = step.model.score(step.frames, step.mask, step.mean)  # (B, C)
+        student = step.model.score(step.frames, step.mask, step.pooled)
+        return F.kl_div(student.log_softmax(1), teacher.log_softmax(1), reduction="batchmean", log_target=True)

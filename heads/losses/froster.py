@@ -1,0 +1,55 @@
+"""Froster: what the head gives is held, by a small residual, to what the frozen encoder says."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.step import Step
+
+SHARE = 0.1  # of the residual, FROSTER's alpha
+WEIGHT = 2.0  # FROSTER's, on the whole
+
+
+class Froster(nn.Module):
+    """FROSTER's residual feature distillation (Huang et al. 2024, arXiv 2402.03241).
+
+    z' = z + 0.1 proj(z) of the unit pooled embedding z, and 2 (1 - cos(z', mean of the frames)): the residual takes up
+    what z learned for the task, so that z' can stay with the frozen encoder. As published, proj is two linear layers
+    without biases and a GELU between them, the second zero at first. Where class embeddings are learned, the same is
+    asked of them, with a projection of their own, against those that the text tower gave. FROSTER distils each frame of
+    a trained encoder; here the frames are frozen, so it is the pooled video that can stray, and that is held.
+    """
+
+    reads_texts = False
+    reads_labels = False
+    multi_label = None
+
+    def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.video, self.text = _projection(dim), _projection(dim)
+
+    def forward(self, step: Step) -> Tensor:
+        """Return the loss of a batch."""
+        loss = _distance(step.pooled, step.mean, self.video)
+        classifier = step.model.classifier
+        if any(parameter.requires_grad for parameter in _learned_text(classifier).parameters()):
+            learned, given = classifier.class_embeddings(), classifier.embeddings  # type: ignore[operator]
+            loss = loss + _distance(learned, given, self.text)  # type: ignore[arg-type]
+        return WEIGHT * loss
+
+
+def _distance(learned: Tensor, frozen: Tensor, projection: nn.Module) -> Tensor:
+    """1 - cosine of learned and frozen (..., D), averaged."""
+    unit = F.normalize(learned, dim=-1)
+    return 1 - F.cosine_similarity(unit + SHARE * projection(unit), frozen.detach(), dim=-1).mean()
+
+
+def _projection(dim: int) -> nn.Module:
+    first, second = nn.Linear(dim, dim, bias=False), nn.Linear(dim, dim, bias=False)
+    nn.init.kaiming_normal_(first.weight)
+    nn.init.zeros_(second.weight)
+    return nn.Sequential(first, nn.GELU(), second)
+
+
+def _learned_text(classifier: nn.Module) -> nn.Module:
+    text = getattr(classifier, "text", None)
+    return text if isinstance(text, nn.Module) and hasattr(classifier, "class_embeddings") else nn.Identity()

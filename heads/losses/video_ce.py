@@ -1,0 +1,27 @@
+"""VideoCe: a linear classifier that is there in training only."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.classifiers.linear import LinearClassifier
+from framebank.heads.step import Step
+
+
+class VideoCe(nn.Module):
+    """M2-CLIP's visual classification (Wang et al. 2024, arXiv 2401.11649): cross-entropy of a learned linear layer.
+
+    It teaches the head to tell the classes apart by video alone, beside the texts, and is thrown away afterwards.
+    """
+
+    reads_texts = False
+    reads_labels = True
+    multi_label = False
+
+    def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.classifier = LinearClassifier(dim, num_classes)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, step: Step) -> Tensor:
+        """Return the loss of a batch."""
+        return F.cross_entropy(self.classifier(step.pooled), step.labels, label_smoothing=self.label_smoothing)

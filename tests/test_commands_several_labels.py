@@ -1,0 +1,105 @@
+"""Videos of several labels through the front door."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def several(store, tmp_path_factory):
+    """The rendered world, whose videos have a second label, by the first letter of the first; one file of weights."""
+    folder = tmp_path_factory.mktemp("several")
+    for path in store.iterdir():
+        if path.name != "manifest.csv" and path.is_file():
+            (folder / path.name).symlink_to(path)
+    with (store / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows):
+        row["label"] = f"{row['label']};{'early' if row['label'][0] < 'p' else 'late'}"
+        row["split"] = "val" if row["split"] == "train" and number % 3 == 0 else row["split"]
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(several, framebank, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    options = ("--head", "mean", "--classifier", "linear", "--loss", "bce", "--epochs", 8, "--lr", 0.05)
+    result = framebank("train", several, folder, *options)
+    assert re.search(r"best mAP on \d+ validation videos \d+\.\d %", result.stdout)
+    return folder
+
+
+def test_evaluate_prints_map_and_how_many_classes_occur(framebank, several, run):
+    printed = framebank("evaluate", run).stdout.splitlines()
+    report = json.loads(framebank("evaluate", run, "--json").stdout)
+    assert printed[0].split() == ["head", "classifier", "mAP", "classes"]
+    occurring = sum(value is not None for value in report["average_precision"])
+    assert printed[1].split(maxsplit=3)[:3] == ["mean", "linear", f"{100 * report['map']:.1f}"]
+    assert printed[1].endswith(f"{occurring} of {len(report['labels'])} occur")
+    assert "top-1" not in "".join(printed)
+
+
+def test_a_class_without_videos_is_counted_as_such(framebank, several, run, tmp_path):
+    for path in several.iterdir():
+        if path.name != "manifest.csv":
+            (tmp_path / path.name).symlink_to(path.resolve())
+    lines = (several / "manifest.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "manifest.csv").write_text("".join(line for line in lines if not line.strip().endswith("early,test")))
+    full = json.loads(framebank("evaluate", run, "--json").stdout)
+    printed = framebank("evaluate", run, "--store", tmp_path).stdout.splitlines()[1]
+    report = json.loads((run / "metrics.json").read_text())
+    gone = [name for name, value in zip(report["labels"], report["average_precision"], strict=True) if value is None]
+    assert "early" in gone
+    assert printed.endswith(f"{len(full['labels']) - len(gone)} of {len(full['labels'])} occur")
+
+
+def test_label_gives_each_label_a_probability_of_its_own(framebank, several, run, clips):
+    framebank("evaluate", run)
+    with (several / "manifest.csv").open(newline="") as file:
+        video = next(row for row in csv.DictReader(file) if row["split"] == "test")
+    answer = json.loads(framebank("label", video["path"], "--run", run, "--top", 99, "--json").stdout)
+    ranked = {each["label"]: each["score"] for each in answer["videos"][0]["labels"]}
+    report = json.loads((run / "metrics.json").read_text())
+    assert set(ranked) == set(report["labels"])
+    assert abs(sum(ranked.values()) - 1) > 0.01
+    with np.load(run / "predictions.npz") as written:
+        place = written["video_ids"].tolist().index(video["video_id"])
+        expected = dict(zip(written["labels"].tolist(), written["scores"][place].tolist(), strict=True))
+    assert ranked == pytest.approx(expected, abs=0.02)
+
+
+def test_texts_are_scored_by_embeddings(framebank, several, tmp_path):
+    options = ("--head", "conv1d", "--loss", "bce", "--epochs", 2)
+    refused = framebank("train", several, tmp_path / "run", *options, exit_code=1)
+    assert refused.stderr.count("Error: ") == 1
+    assert 'expected scoring = "embeddings"' in refused.stderr
+    assert not (tmp_path / "run").exists()
+    framebank("train", several, tmp_path / "run", *options, "--scoring", "embeddings")
+    first = framebank("evaluate", tmp_path / "run").stdout.splitlines()[0]
+    assert first.split() == ["head", "classifier", "mAP", "classes"]
+    scored = framebank("zeroshot", several, "--run", tmp_path / "run").stdout.splitlines()
+    assert scored[0].split() == ["texts", "scoring", "mAP", "classes"]
+
+
+def test_a_label_file_that_lacks_a_class_is_one_sentence(framebank, several, tmp_path):
+    (tmp_path / "labels.txt").write_text("early\nlate\n")
+    options = ("--classifier", "linear", "--loss", "bce", "--labels", tmp_path / "labels.txt")
+    result = framebank("train", several, tmp_path / "run", *options, exit_code=1)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert "has 2 classes without" in errors[0]
+
+
+def test_a_loss_of_one_label_is_one_sentence(framebank, several, tmp_path):
+    options = ("--classifier", "linear", "--loss", "ce")
+    result = framebank("train", several, tmp_path / "run", *options, exit_code=1)
+    assert re.search(r"Error: .* has 2 labels, '.*;.*'; expected one for each video", result.stderr)

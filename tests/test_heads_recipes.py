@@ -1,0 +1,71 @@
+"""The published recipes: each is read, says what differs from its paper, builds its model and takes a step."""
+
+import re
+import tomllib
+
+import pytest
+import torch
+
+from framebank.heads.bank import load_bank
+from framebank.heads.model import build_model
+from framebank.heads.objective import read_losses
+from framebank.heads.recipe import RECIPES, Recipe, read_recipe, recipe_names
+from framebank.heads.train import fit
+from framebank.store import DataError
+from framebank.tests.heads_world import DIM, texts_of
+
+CPU = torch.device("cpu")
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_each_file_is_found_by_its_name():
+    expected = {"a5", "actionclip", "attentive-probe", "froster", "m2clip", "mitx", "sloshnet", "vivit-frozen"}
+    assert set(recipe_names()) >= expected
+    assert len(recipe_names()) == len(list(RECIPES.iterdir()))
+    with pytest.raises(DataError, match="no recipe is named 'b5'; there are a5, actionclip"):
+        read_recipe("b5")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_each_names_its_paper_and_what_it_sets(name):
+    text = (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
+    head, *_ = text.split("\nhead = ")
+    assert all(line.startswith("# ") for line in head.splitlines())
+    assert re.search(r"arXiv \d{4}\.\d{4,5}", head)
+    assert "Here" in head or "here" in head
+    assert {"head", "classifier", "loss", "epochs", "lr"} <= set(tomllib.loads(text))
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_each_builds_its_model_and_learns(world, name):
+    recipe = read_recipe(name).with_settings({"epochs": "2", "batch_size": "16"})
+    texts = texts_of(world.prompts, scoring=recipe.scoring)
+    train = load_bank(world.store, world.manifest.split("train"), world.prompts.labels, device=CPU)
+    model = build_model(recipe, dim=DIM, num_classes=4, texts=texts if recipe.reads_texts else None)
+    before = [p.detach().clone() for p in model.head.parameters() if p.requires_grad]
+    log = list(fit(model, recipe, train, val=None, texts=texts if recipe.reads_texts else None, device=CPU))
+    assert all(torch.tensor(epoch.loss).isfinite() for epoch in log)
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.head.parameters(), strict=False))
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_each_survives_being_written(tmp_path, name):
+    recipe = read_recipe(name)
+    recipe.write(tmp_path / "recipe.toml")
+    assert Recipe.read(tmp_path / "recipe.toml") == recipe
+
+
+def test_m2clip_has_four_losses_whose_weights_can_be_set():
+    assert read_losses(read_recipe("m2clip").loss) == dict.fromkeys(
+        ("contrastive", "ce", "video-ce", "masked-text"), 1.0
+    )
+    changed = read_recipe("m2clip").with_settings({"loss": "contrastive + 0.5 video-ce + ce + 0.1 masked-text"})
+    assert read_losses(changed.loss)["masked-text"] == 0.1
+
+
+def test_a5_divides_cosines_by_7_hundredths():
+    recipe = read_recipe("a5")
+    assert recipe.classifier_options["scale"] == pytest.approx(1 / 0.07)
+    assert recipe.frames == 16
