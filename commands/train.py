@@ -34,7 +34,7 @@ def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | Non
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key; head.num_layers=2.")
 @click.option("--head", callback=_row_of("HEADS"), help="What pools the frames: mean, lstm ...  [transformer]")
 @click.option("--classifier", callback=_row_of("CLASSIFIERS", "SCORERS"), help="text, linear ...  [text]")
-@click.option("--loss", help="kl, ce, or a sum such as 'ce + 0.5 kl'.  [kl; without texts: ce]")
+@click.option("--loss", help="One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [kl; without texts: ce]")
 @click.option("--shots", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
 @text_options
 @click.option(

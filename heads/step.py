@@ -20,7 +20,8 @@ class Step:
     """Stored frames x (B, T, D), mask (B, T), and how much each class holds of each video, labels (B, C) float.
 
     Of a video with one label `labels` is one-hot; of one with several each is 1; mixed videos share them. What a loss
-    draws it draws from `generator`, on the CPU. `log_prior` (C,), where given, is added to the logits in training, so
+    draws it draws from `generator`, on the CPU. `frequency` (C,) is the share of the training videos, unmixed, that are
+    of each class; by default that of the batch. `log_prior` (C,), where given, is added to the logits in training, so
     that rare classes need not be undervalued. `pool`, where given, does what Model.pool does, with the help of other
     processes.
     """
@@ -34,6 +35,7 @@ class Step:
         *,
         texts: ClassTexts | None,
         generator: torch.Generator,
+        frequency: Tensor | None = None,
         log_prior: Tensor | None = None,
         pool: "Callable[[Model, Tensor, Tensor], Tensor] | None" = None,
     ) -> None:
@@ -41,6 +43,7 @@ class Step:
         self.x = x
         self.mask = mask
         self.labels = labels
+        self.frequency = labels.mean(0) if frequency is None else frequency
         self._texts = texts
         self.generator = generator
         self._log_prior = log_prior

@@ -65,7 +65,8 @@ def fit(
         objective = Objective(recipe.loss, dim, train.num_classes, label_smoothing=recipe.label_smoothing).to(device)
     generator = torch.Generator().manual_seed(recipe.seed)
     labels = train.labels.to(device)  # (V, C)
-    log_prior = recipe.logit_adjustment * (labels.mean(0)).clamp(min=1e-8).log() if recipe.logit_adjustment else None
+    frequency = labels.mean(0)  # (C,)
+    log_prior = recipe.logit_adjustment * frequency.clamp(min=1e-8).log() if recipe.logit_adjustment else None
     texts = texts.to(device) if texts else None
     bound_scale = getattr(model.classifier, "bound_scale", None)
     groups = _parameter_groups(model, objective, weight_decay=recipe.weight_decay)
@@ -91,7 +92,15 @@ def fit(
                 if recipe.mixup:
                     x, mask, shares = mix_videos(x, mask, shares, alpha=recipe.mixup, generator=generator)
                 step = Step(
-                    model, x, mask, shares, texts=texts, generator=generator, log_prior=log_prior, pool=ranks.pool
+                    model,
+                    x,
+                    mask,
+                    shares,
+                    texts=texts,
+                    generator=generator,
+                    frequency=frequency,
+                    log_prior=log_prior,
+                    pool=ranks.pool,
                 )
                 loss = objective(step)
                 optimizer.zero_grad(set_to_none=True)

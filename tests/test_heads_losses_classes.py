@@ -70,6 +70,16 @@ def test_video_ce_by_hand():
     assert float(loss(step)) == pytest.approx(total / 4, rel=1e-4)
 
 
+def test_weighted_ce_by_hand():
+    step = step_of([0, 1, 0, 3])
+    step.frequency = torch.tensor([0.5, 0.3, 0.0, 0.2])
+    weights = {0: 1 / (3 * 0.5), 1: 1 / (3 * 0.3), 3: 1 / (3 * 0.2)}
+    total = 0.0
+    for scores, label in zip(step.logits.tolist(), [0, 1, 0, 3], strict=True):
+        total += weights[label] * (math.log(sum(math.exp(score) for score in scores)) - scores[label])
+    assert float(loss_of("weighted-ce")(step)) == pytest.approx(total / 4, rel=1e-4)
+
+
 def test_video_ce_reads_no_text():
     step, loss = step_of([0, 1, 0, 3]), loss_of("video-ce")
     loss(step).backward()

@@ -81,6 +81,11 @@ def test_the_balanced_sampler_makes_every_class_as_frequent():
     assert learned_prior([80, 16, 4], sampler="balanced") == pytest.approx([0, 0, 0], abs=0.25)
 
 
+def test_weighted_cross_entropy_counts_every_class_the_same():
+    assert learned_prior([80, 16, 4], loss="weighted-ce", batch_size=100) == pytest.approx([0, 0, 0], abs=0.1)
+    assert learned_prior([80, 16, 4], loss="weighted-ce") == pytest.approx([0, 0, 0], abs=0.25)
+
+
 def test_label_smoothing_moves_the_prior_towards_even():
     found = learned_prior([80, 16, 4], label_smoothing=0.3)
     chances = [0.7 * share + 0.1 for share in (0.8, 0.16, 0.04)]

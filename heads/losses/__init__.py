@@ -18,12 +18,14 @@ from framebank.heads.losses.masked_text import MaskedText
 from framebank.heads.losses.soft_kl import SoftKl
 from framebank.heads.losses.supcon import SupCon
 from framebank.heads.losses.video_ce import VideoCe
+from framebank.heads.losses.weighted_ce import WeightedCe
 
 # name -> a class of (dim, num_classes, label_smoothing=), with `reads_texts`, `reads_labels` and `multi_label`
 LOSSES: dict[str, Any] = {
     "kl": SymmetricKl,
     "contrastive": Contrastive,
     "ce": CrossEntropy,
+    "weighted-ce": WeightedCe,
     "video-ce": VideoCe,
     "supcon": SupCon,
     "masked-text": MaskedText,
