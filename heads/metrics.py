@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics.functional.classification import (
+    binary_average_precision,
     multiclass_accuracy,
     multiclass_confusion_matrix,
-    multilabel_average_precision,
 )
 
 from framebank.heads.predict import Predictions
@@ -69,8 +69,11 @@ def _measure_several(predictions: Predictions) -> dict[str, Any]:
 
 def _precisions(scores: Tensor, targets: Tensor) -> Tensor:
     """The average precision of each class (C,), NaN of one that no video has."""
-    precisions: Tensor = multilabel_average_precision(scores, targets.long(), targets.shape[1], average="none")
-    return precisions.where(targets.any(0), torch.nan)
+    occurs = targets.any(0)
+    precisions = scores.new_full((targets.shape[1],), torch.nan)
+    for place in occurs.nonzero().flatten().tolist():
+        precisions[place] = binary_average_precision(scores[:, place], targets[:, place].long())
+    return precisions
 
 
 def _mean_precision(each: Tensor) -> float:

@@ -10,6 +10,9 @@ from framebank.heads.masking import masked_mean
 from framebank.heads.randomness import drawn_from
 from framebank.heads.recipe import Recipe
 
+# About the cosine of CLIP's images and texts that fit; where a label by itself is judged, the threshold starts there.
+COSINE_THRESHOLD = 0.2
+
 SCORER_TYPES = tuple(scorer for scorer in SCORERS.values() if isinstance(scorer, type))
 
 
@@ -77,6 +80,8 @@ def build_model(
         if texts is None and recipe.reads_texts:
             raise ValueError(f"the classifier {recipe.classifier!r} needs the texts of the classes")
         options = dict(recipe.classifier_options)
+        if recipe.is_multi_label and recipe.classifier == "text":
+            options.setdefault("threshold", COSINE_THRESHOLD)
         if recipe.text != "fixed":
             options["text"] = TEXTS[recipe.text](dim, num_classes, **recipe.text_options)
         classifier = build(dim, num_classes, texts, **options)

@@ -105,16 +105,30 @@ class Manifest:
     def held_out(self, fraction: float, *, seed: int) -> tuple["Manifest", "Manifest"]:
         """Split off about `fraction` of each class, at least one of each class with five or more: (rest, held out).
 
-        DataError where a video has several labels.
+        Where videos have several labels, `fraction` of the videos, but never the last one of a class.
         """
-        self.require_single_labels()
         generator = np.random.default_rng(seed)
+        if any(len(video.labels) > 1 for video in self.videos):
+            return self._held_out_of_several(round(fraction * len(self)), generator)
         held: set[str] = set()
         for label in self.labels:
             members = [video.video_id for video in self.videos if video.labels == (label,)]
             share = min(max(1, round(fraction * len(members))), len(members) - 1)
             count = share if len(members) >= 5 and fraction > 0 else 0
             held.update(generator.choice(members, count, replace=False))
+        return self._without(held)
+
+    def _held_out_of_several(self, count: int, generator: np.random.Generator) -> tuple["Manifest", "Manifest"]:
+        left = Counter(label for video in self.videos for label in video.labels)
+        held: set[str] = set()
+        for place in generator.permutation(len(self)).tolist():
+            video = self.videos[place]
+            if len(held) < count and all(left[label] > 1 for label in video.labels):
+                held.add(video.video_id)
+                left.subtract(video.labels)
+        return self._without(held)
+
+    def _without(self, held: set[str]) -> tuple["Manifest", "Manifest"]:
         rest = tuple(video for video in self.videos if video.video_id not in held)
         return Manifest(rest), Manifest(tuple(video for video in self.videos if video.video_id in held))
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from framebank.heads.losses.video_ce import VideoCe
-from framebank.store import DataError
 from framebank.tests.heads_formulas import gelu, linear
 from framebank.tests.loss_world import DIM, NUM_CLASSES, gradients, loss_of, step_of
 
@@ -34,12 +33,6 @@ def test_bce_judges_each_class_by_itself():
     step.logits = logits
     (grad,) = torch.autograd.grad(loss_of("bce")(step), logits)
     torch.testing.assert_close(grad, (logits.detach().sigmoid() - SEVERAL) / SEVERAL.numel())
-
-
-def test_bce_refuses_a_softmax_of_templates():
-    with pytest.raises(DataError, match='in each of 2 templates; expected scoring = "embeddings"'):
-        loss_of("bce")(step_of(SEVERAL, num_templates=2))
-    assert loss_of("soft-kl")(step_of(SEVERAL, num_templates=2)).isfinite()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

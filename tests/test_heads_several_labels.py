@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from framebank.heads.bank import load_bank
 from framebank.heads.evaluate import evaluate_run
 from framebank.heads.job import TrainingJob
 from framebank.heads.labelling import label_by_model
+from framebank.heads.predict import predict_logits
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.store import DataError, LabelSet
@@ -148,7 +150,11 @@ def test_classes_that_lack_a_label_are_refused(several, tmp_path):
         train(several, LINEAR, tmp_path, labels=LabelSet(CLASSES[:3]))
 
 
-def test_averaged_templates_are_refused_before_anything_is_written(several, tmp_path):
-    with pytest.raises(DataError, match=r'expected scoring = "embeddings"'):
-        train(several, replace(TEXT, scoring="probabilities"), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+def test_a_learned_threshold_makes_probabilities_of_cosines(several, tmp_path):
+    train(several, replace(TEXT, scoring="probabilities"), tmp_path / "run")
+    run = Run.read(tmp_path / "run")
+    assert run.model.classifier.threshold is not None
+    bank = load_bank(several.store, several.manifest.split("test"), LabelSet(run.labels), device=CPU, multi_label=True)
+    scores = predict_logits(run.model, bank, device=CPU).sigmoid()
+    right, wrong = scores[bank.target > 0], scores[bank.target == 0]
+    assert wrong.median() < 0.5 < right.median()

@@ -166,6 +166,17 @@ def test_few_shot_and_held_out():
     assert len(manifest.held_out(0, seed=0)[1]) == 0
 
 
+def test_held_out_of_several_labels():
+    videos = tuple(Video(f"v{i}", Path(f"v{i}"), "x;y" if i % 2 else "x") for i in range(20))
+    manifest = Manifest((*videos, Video("only", Path("only"), "x;z")))
+    for seed in range(20):
+        rest, held = manifest.held_out(0.2, seed=seed)
+        assert len(held) == 4
+        assert {*rest.videos, *held.videos} == {*manifest.videos}
+        assert "only" not in {video.video_id for video in held.videos}  # the last of its class
+    assert len(manifest.held_out(0, seed=0)[1]) == 0
+
+
 def test_merged(tmp_path):
     a, b = touch(tmp_path, "a.mp4", "b.mp4")
     (tmp_path / "link").symlink_to(tmp_path)

@@ -18,7 +18,8 @@ class TextClassifier(nn.Module):
     Of P templates' class embeddings (P, C, D) the probabilities are averaged (ActionCLIP's test, arXiv 2109.08472),
     and the logits are the logarithm of that. `text`, of framebank.heads.TEXTS, is what is learned of the
     class embeddings; nothing by default. The logit scale is learned unless `learn_scale` is false, and starts at the
-    encoder's, or at `scale`.
+    encoder's, or at `scale`. A `threshold`, learned from there, is taken from each cosine first, so that
+    the sigmoid of a score is the probability of a label by itself; the softmax is the same with and without.
     """
 
     reads_texts = True
@@ -33,12 +34,14 @@ class TextClassifier(nn.Module):
         text: nn.Module | None = None,
         learn_scale: bool = True,
         scale: float = 0.0,
+        threshold: float = 0.0,
     ) -> None:
         super().__init__()
         self.register_buffer("embeddings", texts.matrix)
         self.text = text or Fixed(dim, num_classes)
         start = torch.tensor(math.log(scale or texts.logit_scale))
         self.log_scale = nn.Parameter(start, requires_grad=learn_scale)
+        self.threshold = nn.Parameter(torch.tensor(threshold)) if threshold else None
 
     @property
     def logit_scale(self) -> Tensor:
@@ -66,7 +69,10 @@ class TextClassifier(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""
         unit = F.normalize(embeddings, dim=-1)
-        logits = self.logit_scale * torch.einsum("bd,pcd->pbc", unit, self.class_embeddings())  # (P, B, C)
+        cosines = torch.einsum("bd,pcd->pbc", unit, self.class_embeddings())  # (P, B, C)
+        if self.threshold is not None:
+            return self.logit_scale * (cosines - self.threshold).mean(0)  # (B, C)
+        logits = self.logit_scale * cosines
         if len(logits) == 1:
             return logits[0]
         return logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))  # (B, C)

@@ -4,15 +4,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.step import Step
-from framebank.store.errors import DataError
 
 
 class Bce(nn.Module):
     """Binary cross-entropy of each class, averaged over the videos and the classes.
 
-    Label smoothing moves both targets, 1 and 0, towards one half. A text classifier that averages the probabilities of
-    templates gives the logarithm of a softmax, which says nothing of a class by itself: with bce its scoring must be
-    "embeddings". DataError at the first step otherwise.
+    Label smoothing moves both targets, 1 and 0, towards one half. A text classifier learns the cosine from which on a
+    label is likely.
     """
 
     reads_texts = False
@@ -25,11 +23,5 @@ class Bce(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """Return the loss of a batch."""
-        num_templates = len(getattr(step.model.classifier, "embeddings", [None]))
-        if num_templates > 1:
-            raise DataError(
-                f'the loss bce judges each class by itself, and scoring = "probabilities" shares one among all of them '
-                f'in each of {num_templates} templates; expected scoring = "embeddings"'
-            )
         target = step.labels.lerp(step.labels.new_tensor(0.5), self.label_smoothing)  # (B, C)
         return F.binary_cross_entropy_with_logits(step.logits, target)
