@@ -22,7 +22,7 @@ class TipAdapterF(nn.Module):
         num_classes: int,
         texts: ClassTexts,
         *,
-        alpha: float = 1.0,
+        alpha: float = 3.0,
         beta: float = 1.0,
         search: bool = True,
     ) -> None:
