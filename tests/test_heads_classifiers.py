@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from framebank.heads import CLASSIFIERS
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
+from framebank.heads.classifiers.ridge import PENALTIES
 from framebank.heads.classifiers.targets import held_out, label_matrix
 from framebank.heads.evaluate import evaluate_run
 from framebank.heads.job import TrainingJob
@@ -161,12 +162,14 @@ def test_label_matrix():
 
 @torch.no_grad()
 @pytest.mark.parametrize("each", [1, 8])  # fewer rows than channels, and more
-def test_ridge_by_the_normal_equations(each):
+@pytest.mark.parametrize("standardise", [False, True])
+def test_ridge_by_the_normal_equations(each, standardise):
     pooled, target = videos(each=each, groups=1, dim=8)
-    classifier = built("ridge", fit=False, penalty=0.3)
+    classifier = built("ridge", fit=False, penalty=0.3, standardise=standardise)
     classifier.fit(pooled, target, val=None)
     rows = F.normalize(pooled[:, 0].double(), dim=-1)
     mean, spread = rows.mean(0), rows.std(0, correction=0)
+    spread = spread if standardise else spread.square().mean().sqrt()
     x = (rows - mean) / spread
     query = F.normalize(draw(4, 8, seed=3).double(), dim=-1)
     ratios = []
@@ -208,10 +211,36 @@ def test_ridge_without_validation_videos_does_as_with_the_videos_it_holds_out():
 def test_ridge_takes_a_channel_that_never_changes():
     pooled, target = videos(groups=1)
     pooled = torch.cat([F.normalize(pooled, dim=-1), torch.ones(len(target), 1, 1)], dim=-1)
-    classifier = built("ridge", fit=False, dim=9)
+    classifier = built("ridge", fit=False, dim=9, standardise=True)
     classifier.fit(pooled, target, val=None)
     assert classifier.weight.isfinite().all()
     assert (classifier.weight[:, 8] == 0).all()
+
+
+@torch.no_grad()
+def test_ridge_of_a_chosen_penalty_is_that_of_the_penalty_given():
+    pooled, target = videos(each=8)
+    val = videos(each=8, seed=1)
+    chosen = built("ridge", fit=False)
+    chosen.fit(pooled, target, val=val)
+
+    def top1(classifier):
+        logits = classifier(val[0].flatten(0, 1)).unflatten(0, val[0].shape[:2]).mean(1)
+        return float((logits.argmax(1) == val[1]).double().mean())
+
+    equals = []
+    for penalty in PENALTIES:
+        given = built("ridge", fit=False, penalty=penalty)
+        given.fit(pooled, target, val=val)
+        assert top1(chosen) >= top1(given)
+        if top1(given) == top1(chosen):
+            equals.append(given)
+    assert torch.equal(equals[-1].weight, chosen.weight)  # the greatest of equals
+
+
+def test_ridge_refuses_a_penalty_below_zero():
+    with pytest.raises(DataError, match=r"penalty is -1\.0; expected more than 0, or 0 to have it chosen"):
+        built("ridge", penalty=-1.0)
 
 
 # lda
