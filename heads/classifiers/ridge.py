@@ -19,9 +19,10 @@ PENALTY, SCALE = 1.0, 10.0  # where no video can be held out
 class RidgeClassifier(nn.Module):
     """Regularised least squares, one class against all others (Rifkin and Klautau 2004, JMLR 5:101-141).
 
-    Unit embeddings, centred and brought to a mean spread of one over the training videos, or, with `standardise`, each
-    channel to a spread of its own, are regressed on 1 for a video of the class and -1 for another, with a bias that is
-    not penalised; each view and clip is a row. The penalty of the squared weights is `penalty` for each row.
+    Unit embeddings, centred and each channel brought to a spread of one over the training videos, or, without
+    `standardise`, all of them by the same factor, are regressed on 1 for a video of the class and -1 for another, with
+    a bias that is not penalised; each view and clip is a row. The penalty of the squared weights is `penalty` for each
+    row.
     Where it is 0, the penalty is that of the highest top-1 on the validation videos, or, where there are none, on a
     fifth of each class's training videos, after which all of them are fitted; of equals the greatest. What the
     regression gives is made logits by the scale of the least cross-entropy on the same videos. With one video for each
@@ -41,7 +42,7 @@ class RidgeClassifier(nn.Module):
         texts: ClassTexts | None = None,
         *,
         penalty: float = 0.0,
-        standardise: bool = False,
+        standardise: bool = True,
     ) -> None:
         super().__init__()
         if not 0 <= penalty < math.inf:
