@@ -17,7 +17,7 @@ from framebank.heads.model import build_model
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.store import DataError
-from framebank.tests.heads_world import CLASSES, DIM, SPEC, prompts_of, texts_of
+from framebank.tests.heads_world import CLASSES, DIM, SPEC, prompts_of, texts_of, write_groups
 
 CPU = torch.device("cpu")
 FITTED = [name for name, build in CLASSIFIERS.items() if hasattr(build, "fit")]
@@ -107,6 +107,19 @@ def test_no_epoch_is_needed(world, tmp_path, name):
         run, world.store, world.manifest.split("test"), split="test", folder=tmp_path / "run", device=CPU
     )
     assert report["top1"] >= 0.6  # "rise" and "fall" have the same mean, and are half of the videos
+
+
+@pytest.mark.parametrize(("name", "rows"), [("knn", 48), ("tip-adapter", 48), ("ridge", None), ("lda", None)])
+def test_several_views_and_clips(tmp_path, name, rows):
+    world = write_groups(tmp_path, num_views=2, num_clips=2)
+    recipe = Recipe(head="mean", classifier=name, loss="ce", epochs=0)
+    job = TrainingJob(world.store, world.manifest.split("train"), recipe, prompts=world.prompts, device=CPU)
+    run = job.save(tmp_path / "run", log=[])
+    test = world.manifest.split("test")
+    report = evaluate_run(run, world.store, test, split="test", folder=tmp_path / "run", device=CPU)
+    assert report["top1"] >= 0.6
+    if rows:  # one for each training video, whatever its views and clips
+        assert len(job.model.classifier.owners) == rows
 
 
 @every_fitted

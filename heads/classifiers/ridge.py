@@ -22,9 +22,8 @@ class RidgeClassifier(nn.Module):
     Unit embeddings, centred and each channel brought to a spread of one over the training videos, or, without
     `standardise`, all of them by the same factor, are regressed on 1 for a video of the class and -1 for another, with
     a bias that is not penalised; each view and clip is a row. The penalty of the squared weights is `penalty` for each
-    row.
-    Where it is 0, the penalty is that of the highest top-1 on the validation videos, or, where there are none, on a
-    fifth of each class's training videos, after which all of them are fitted; of equals the greatest. What the
+    row. Where it is 0, the penalty is that of the highest top-1 on the validation videos, or, where there are none, on
+    a fifth of each class's training videos, after which all of them are fitted; of equals the greatest. What the
     regression gives is made logits by the scale of the least cross-entropy on the same videos. With one video for each
     class nothing can be held out: penalty 1, scale 10.
 
