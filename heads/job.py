@@ -78,12 +78,11 @@ class TrainingJob:
     def _fit_classifier(self) -> None:
         """Let a classifier that learns without steps see the training videos; it has all it needs without an epoch."""
         classifier = self.model.classifier
-        learned = any(parameter.requires_grad for parameter in self.model.parameters())
         if isinstance(classifier, Fitted):
             pooled = pool_bank(self.model, self.train, device=self.device)
             val = (pool_bank(self.model, self.val, device=self.device), self.val.target.cpu()) if self.val else None
             classifier.fit(pooled, self.train.target.cpu(), val=val)
-        elif not learned and self.recipe.epochs:
+        if self.recipe.epochs and not any(parameter.requires_grad for parameter in self.model.parameters()):
             raise DataError(
                 f"{self.recipe.head} + {self.recipe.classifier} has nothing to learn; expected another head or "
                 "classifier, or epochs = 0"

@@ -126,13 +126,12 @@ class Recipe:
 
     @classmethod
     def from_choices(cls, choices: dict[str, Any], *, settings: dict[str, str]) -> "Recipe":
-        """Build a recipe of some fields and --set's; the loss is kl, or ce where the classifier reads no texts.
+        """Build a recipe of some fields and --set's; the loss is kl, or ce with another classifier than text.
 
         DataError as `with_settings`.
         """
         chosen = settings.get("classifier", choices.get("classifier", cls.classifier))
-        known = {**CLASSIFIERS, **SCORERS}
-        if "loss" not in choices and chosen in known and not known[chosen].reads_texts:  # type: ignore[attr-defined]
+        if "loss" not in choices and chosen != "text":
             choices = {**choices, "loss": "ce"}
         return cls.from_dict(_with_settings(choices, settings), where="the recipe")
 

@@ -94,6 +94,8 @@ class Step:
     def paired(self) -> Tensor:
         """Each video against a text of the class of every video of the batch, drawn anew: (B, B), scaled."""
         scorer = self.model.classifier
+        if not hasattr(scorer, "text"):
+            raise DataError("this loss pairs videos with single texts, which only the classifier text does: use ce")
         drawn = self.texts.draw(self.target, generator=self.generator)  # (B, D)
         text = F.normalize(scorer.text(drawn, self.target), dim=-1)  # type: ignore[operator]
         scale: Tensor = scorer.logit_scale  # type: ignore[assignment]

@@ -5,8 +5,14 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from framebank.heads.classifiers.knn import KnnClassifier
+from framebank.heads.classifiers.lda import LdaClassifier
 from framebank.heads.classifiers.linear import LinearClassifier
+from framebank.heads.classifiers.ridge import RidgeClassifier
 from framebank.heads.classifiers.text import TextClassifier
+from framebank.heads.classifiers.text_linear import TextLinearClassifier
+from framebank.heads.classifiers.tip_adapter import TipAdapter
+from framebank.heads.classifiers.tip_adapter_f import TipAdapterF
 
 
 @runtime_checkable
@@ -22,4 +28,10 @@ class Fitted(Protocol):
 CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     "text": TextClassifier,
     "linear": LinearClassifier,
+    "text-linear": TextLinearClassifier,
+    "lda": LdaClassifier,
+    "ridge": RidgeClassifier,
+    "knn": KnnClassifier,
+    "tip-adapter": TipAdapter,
+    "tip-adapter-f": TipAdapterF,
 }

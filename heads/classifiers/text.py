@@ -7,9 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.logit_scale import MAX_LOGIT_SCALE
 from framebank.heads.texts.fixed import Fixed
-
-MAX_LOGIT_SCALE = 100.0  # CLIP's own bound
 
 
 class TextClassifier(nn.Module):

@@ -8,5 +8,17 @@ from collections.abc import Callable
 
 from torch import nn
 
+from framebank.heads.scorers.attributes import Attributes
+from framebank.heads.scorers.descriptions import Descriptions
+from framebank.heads.scorers.semantic_units import SemanticUnits
+from framebank.heads.scorers.vcs import Vcs
+from framebank.heads.scorers.x_clip import XClip
+
 # name -> (dim, num_classes, texts, **options) -> scorer
-SCORERS: dict[str, Callable[..., nn.Module]] = {}
+SCORERS: dict[str, Callable[..., nn.Module]] = {
+    "vcs": Vcs,
+    "x-clip": XClip,
+    "semantic-units": SemanticUnits,
+    "descriptions": Descriptions,
+    "attributes": Attributes,
+}

@@ -8,8 +8,12 @@ from collections.abc import Callable
 
 from torch import nn
 
+from framebank.heads.texts.adapter import Adapter
 from framebank.heads.texts.fixed import Fixed
+from framebank.heads.texts.residual import Residual
 
 TEXTS: dict[str, Callable[..., nn.Module]] = {
     "fixed": Fixed,
+    "residual": Residual,
+    "adapter": Adapter,
 }

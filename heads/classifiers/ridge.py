@@ -1,0 +1,106 @@
+"""RidgeClassifier: a linear probe in closed form."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.targets import held_out, label_matrix
+from framebank.store.errors import DataError
+
+PENALTIES = tuple(10.0 ** (power / 2) for power in range(-8, 7))  # 1e-4 to 1e3, for each video
+SCALES = tuple(10.0 ** (power / 10) for power in range(21))  # 1 to 100
+PENALTY, SCALE = 1.0, 10.0  # where no video can be held out
+
+
+class RidgeClassifier(nn.Module):
+    """Regularised least squares, one class against all others (Rifkin and Klautau 2004, JMLR 5:101-141).
+
+    Unit embeddings, centred and each channel brought to a spread of one over the training videos, or, without
+    `standardise`, all of them by the same factor, are regressed on 1 for a video of the class and -1 for another, with
+    a bias that is not penalised; each view and clip is a row. The penalty of the squared weights is `penalty` for each
+    row. Where it is 0, the penalty is that of the highest top-1 on the validation videos, or, where there are none, on
+    a fifth of each class's training videos, after which all of them are fitted; of equals the greatest. What the
+    regression gives is made logits by the scale of the least cross-entropy on the same videos. With one video for each
+    class nothing can be held out: penalty 1, scale 10.
+
+    It needs no epoch (`epochs = 0`). Its weights (C, D) and bias (C,) are parameters: with epochs they, and a head
+    before it, are trained further from there. A video may have several labels; the penalty is then that of the least
+    cross-entropy.
+    """
+
+    reads_texts = False
+
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        texts: ClassTexts | None = None,
+        *,
+        penalty: float = 0.0,
+        standardise: bool = True,
+    ) -> None:
+        super().__init__()
+        if not 0 <= penalty < math.inf:
+            raise DataError(f"penalty is {penalty}; expected more than 0, or 0 to have it chosen")
+        self.penalty = penalty
+        self.standardise = standardise
+        self.weight = nn.Parameter(torch.zeros(num_classes, dim))
+        self.bias = nn.Parameter(torch.zeros(num_classes))
+
+    @torch.no_grad()
+    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
+        """Take pooled (V, G, D), one row for each view and clip, target (V,) or (V, C), and the validation videos'."""
+        labels = label_matrix(target, len(self.bias))
+        penalty, scale = self.penalty or PENALTY, SCALE
+        if val:
+            penalty, scale = self._choose(pooled, labels, *val)
+        elif (held := held_out(target)).any():
+            penalty, scale = self._choose(pooled[~held], labels[~held], pooled[held], target[held])
+        weight, bias = next(_solve(pooled, labels, (penalty,), standardise=self.standardise))
+        self.weight.copy_(scale * weight)
+        self.bias.copy_(scale * bias)
+
+    def _choose(self, pooled: Tensor, labels: Tensor, held: Tensor, target: Tensor) -> tuple[float, float]:
+        """Return the penalty and the scale that are best for held (V, G, D) of target (V,) or (V, C)."""
+        penalties = (self.penalty,) if self.penalty else PENALTIES
+        solved = _solve(pooled, labels, penalties, standardise=self.standardise)
+        found = []
+        for penalty, (weight, bias) in zip(penalties, solved, strict=True):
+            logits = F.linear(F.normalize(held.double(), dim=-1), weight, bias).mean(1)  # (V, C)
+            loss, scale = min((_cross_entropy(scale * logits, target), scale) for scale in SCALES)
+            worth = -loss if target.ndim == 2 else float((logits.argmax(1) == target).double().mean())
+            found.append((worth, penalty, scale))
+        return max(found)[1:]
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Score embeddings (B, D) -> logits (B, C)."""
+        return F.linear(F.normalize(embeddings, dim=-1), self.weight, self.bias)
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> float:
+    if target.ndim == 2:
+        return float(F.binary_cross_entropy_with_logits(logits, target.double()))
+    return float(F.cross_entropy(logits, target))
+
+
+def _solve(
+    pooled: Tensor, labels: Tensor, penalties: tuple[float, ...], *, standardise: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the weights (C, D) and the bias (C,) of each penalty, in float64, from one decomposition."""
+    rows = F.normalize(pooled.double(), dim=-1).flatten(0, 1)  # (R, D)
+    y = 2 * labels.repeat_interleave(pooled.shape[1], dim=0) - 1  # (R, C)
+    mean, spread, offset = rows.mean(0), rows.std(0, correction=0), y.mean(0)
+    spread = spread if standardise else spread.square().mean().sqrt().expand_as(spread)
+    spread = torch.where(spread < 1e-6, torch.inf, spread)  # what changes by rounding alone says nothing
+    x, y = (rows - mean) / spread, y - offset
+    primal = len(x) >= x.shape[1]  # the smaller of the two Gram matrices is decomposed
+    values, basis = torch.linalg.eigh(x.T @ x if primal else x @ x.T)
+    inner = basis.T @ (x.T @ y if primal else y)
+    for penalty in penalties:
+        solved = basis @ (inner / (values.clamp(min=0) + penalty * len(x)).unsqueeze(1))
+        weight = ((solved if primal else x.T @ solved) / spread.unsqueeze(1)).T  # (C, D)
+        yield weight, offset - weight @ mean

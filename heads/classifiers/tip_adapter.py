@@ -1,0 +1,106 @@
+"""TipAdapter: zero-shot, and a cache of the training videos that is asked beside it."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.targets import require_single_labels
+from framebank.heads.classifiers.text import TextClassifier
+
+ALPHAS = tuple(0.15 * number for number in range(21))  # 0 to 3; 0 is zero-shot
+BETAS = tuple(0.35 * number for number in range(1, 21))  # 0.35 to 7
+PART = 1024  # videos that are compared with the cache at a time
+
+
+class TipAdapter(nn.Module):
+    """Tip-Adapter (Zhang et al. 2021, arXiv 2111.03930): 100 f W + alpha * exp(-beta (1 - f K)) V.
+
+    W are the class embeddings, scaled as zero-shot is, and f is the video, unit. The keys K (N, D) are the training
+    videos, each the mean of its views' and clips' unit embeddings, made unit; their values V are their classes. `alpha`
+    and `beta` are searched over a grid as wide as the paper's for UCF101, by top-1 on the validation videos and never
+    on others (the published code searched on the test videos); of equals the least alpha is kept. Where there are none,
+    or without `search`, they are as given, or 3 and 1, the published code's first for UCF101. With alpha 0 it is
+    zero-shot.
+
+    The paper's keys are the mean of ten random crops of each image; here it is of the views that are stored. The cache
+    is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
+    """
+
+    reads_texts = True
+    owners: Tensor
+    alpha: Tensor
+    beta: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        texts: ClassTexts,
+        *,
+        alpha: float = 3.0,
+        beta: float = 1.0,
+        search: bool = True,
+        learn_keys: bool = False,
+    ) -> None:
+        super().__init__()
+        self.search = search
+        self.zero_shot = TextClassifier(dim, num_classes, texts, learn_scale=False)
+        self.keys = nn.Parameter(torch.zeros(0, dim), requires_grad=learn_keys)
+        self.register_buffer("owners", torch.zeros(0, dtype=torch.long))  # (N,), the class of each key
+        self.register_buffer("alpha", torch.tensor(alpha))
+        self.register_buffer("beta", torch.tensor(beta))
+
+    @torch.no_grad()
+    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
+        """Cache pooled (V, G, D) of target (V,), and search alpha and beta on the validation videos.
+
+        DataError for videos of several labels.
+        """
+        require_single_labels(target, name="tip-adapter")
+        device = self.owners.device
+        keys = F.normalize(F.normalize(pooled.float(), dim=-1).mean(1), dim=-1).to(device)  # (N, D)
+        self.keys = nn.Parameter(keys, requires_grad=self.keys.requires_grad)
+        self.owners = target.to(device)
+        if val and self.search:
+            self._search(val[0].to(device), val[1].to(device))
+
+    def _search(self, pooled: Tensor, target: Tensor) -> None:
+        """Keep the alpha and beta of the highest top-1 for pooled (V, G, D), the views' probabilities averaged."""
+        best, flat = (-1.0, 0.0), pooled.flatten(0, 1).float()  # (V*G, D)
+        zero_shot = self.zero_shot(flat)
+        for beta in BETAS:
+            cached = self._ask(flat, torch.tensor(beta, device=flat.device))
+            for alpha in ALPHAS:
+                each = (zero_shot + alpha * cached).log_softmax(-1).unflatten(0, pooled.shape[:2])  # (V, G, C)
+                top1 = float((each.logsumexp(1).argmax(-1) == target).float().mean())
+                if (top1, -alpha) > best:
+                    best = (top1, -alpha)
+                    self.alpha.fill_(alpha)
+                    self.beta.fill_(beta)
+
+    def set_texts(self, texts: ClassTexts) -> None:
+        """Score the same classes by other texts; ValueError for another number of classes, as the cache is of its own.
+
+        As many other classes cannot be told from them, and are taken.
+        """
+        if len(texts) != self.zero_shot.embeddings.shape[1]:
+            raise ValueError(
+                f"the cache holds videos of its own {self.zero_shot.embeddings.shape[1]} classes and cannot serve "
+                f"{len(texts)}"
+            )
+        self.zero_shot.set_texts(texts)
+
+    def _ask(self, embeddings: Tensor, beta: Tensor) -> Tensor:
+        """Return what the cache says of embeddings (B, D) -> (B, C)."""
+        num_classes = self.zero_shot.embeddings.shape[1]
+        said = []
+        for unit in F.normalize(embeddings, dim=-1).split(PART):
+            near = (-beta * (1 - unit @ self.keys.T)).exp()  # (B, N)
+            said.append(near.new_zeros(len(unit), num_classes).index_add(1, self.owners, near))
+        return torch.cat(said)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Score embeddings (B, D) -> logits (B, C)."""
+        logits: Tensor = self.zero_shot(embeddings) + self.alpha * self._ask(embeddings, self.beta)
+        return logits

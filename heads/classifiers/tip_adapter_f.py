@@ -1,0 +1,43 @@
+"""TipAdapterF: Tip-Adapter whose keys are trained."""
+
+from torch import Tensor, nn
+
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.tip_adapter import TipAdapter
+
+
+class TipAdapterF(nn.Module):
+    """Tip-Adapter-F (Zhang et al. 2021, arXiv 2111.03930): the cached keys are the start of what is trained.
+
+    The keys (N, D) are learned, the class embeddings and the keys' classes stay, and the keys are not held to be unit,
+    as published. alpha and beta are searched on the validation videos before the training, and then stay; the paper
+    trains with those given and searches again after it.
+    """
+
+    reads_texts = True
+
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        texts: ClassTexts,
+        *,
+        alpha: float = 3.0,
+        beta: float = 1.0,
+        search: bool = True,
+    ) -> None:
+        super().__init__()
+        self.cache = TipAdapter(dim, num_classes, texts, alpha=alpha, beta=beta, search=search, learn_keys=True)
+
+    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
+        """Cache pooled (V, G, D) of target (V,), and search alpha and beta on the validation videos."""
+        self.cache.fit(pooled, target, val=val)
+
+    def set_texts(self, texts: ClassTexts) -> None:
+        """Score the same classes by other texts; ValueError for another number of classes."""
+        self.cache.set_texts(texts)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Score embeddings (B, D) -> logits (B, C)."""
+        logits: Tensor = self.cache(embeddings)
+        return logits

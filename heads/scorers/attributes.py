@@ -1,0 +1,67 @@
+"""Attributes: how well each frame fits each text of a lexicon, over time, tells the class."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.logit_scale import LogitScale
+from framebank.heads.masking import masked_mean, pack
+from framebank.heads.scorers.rows import class_matrix, distinct_rows
+
+
+class Attributes(nn.Module):
+    """Knowledge prompting (Shi et al. 2022, arXiv 2211.12030): the scores of text proposals are the features.
+
+    For the M texts of a lexicon and the unit frames: their cosines (T, M), standardised over the lexicon; a depthwise
+    convolution over time, three frames wide, of each text by itself, which starts at nothing, added to them; the mean
+    over time, and a linear layer to the classes, which starts at zero. Beside it stands the cosine of what the head
+    made of the video and the class embedding, times a learned scale: `share` is the share of the attributes in the
+    logits, 0.3 as BIKE's fusion has it (Wu et al. 2023, arXiv 2301.00182); 1 leaves only them, as in knowledge
+    prompting, and the head is not read then.
+
+    The paper's proposals are thousands of phrases from other sources. Here the lexicon is all texts of all classes,
+    each once; a lexicon of its own needs a second file of prompts, which a training is not given. What is learned
+    is learned of this lexicon and these classes: no others can be served.
+    """
+
+    reads_texts = True
+    lexicon: Tensor
+    classes: Tensor
+
+    def __init__(self, dim: int, num_classes: int, texts: ClassTexts, *, share: float = 0.3) -> None:
+        super().__init__()
+        self.share = share
+        lexicon, _ = distinct_rows(texts)
+        self.register_buffer("lexicon", lexicon)  # (M, D)
+        self.register_buffer("classes", class_matrix(texts))  # (C, D)
+        self.scale = LogitScale(texts.logit_scale)
+        self.taps = nn.Parameter(torch.zeros(len(lexicon), 1, 3))
+        self.weight = nn.Parameter(torch.zeros(num_classes, len(lexicon)))
+        self.bias = nn.Parameter(torch.zeros(num_classes))
+
+    def bound_scale(self) -> None:
+        """Bring the scale back to CLIP's 100."""
+        self.scale.bound()
+
+    def set_texts(self, texts: ClassTexts) -> None:
+        """Take the lexicon it has; ValueError for another."""
+        lexicon, _ = distinct_rows(texts)
+        if lexicon.shape != self.lexicon.shape or not torch.allclose(lexicon.to(self.lexicon), self.lexicon, atol=1e-3):
+            raise ValueError(
+                f"the attributes were learned of {len(self.lexicon)} texts of {len(self.bias)} classes and can serve "
+                "no others"
+            )
+
+    def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
+        """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""
+        frames, mask = pack(frames, mask)
+        found = F.normalize(frames, dim=-1) @ self.lexicon.T  # (B, T, M)
+        # A frame's cosines lie close together; what counts is which of them are higher.
+        found = F.layer_norm(found, found.shape[-1:]) * mask.unsqueeze(-1)
+        moved = F.conv1d(found.transpose(1, 2), self.taps, padding=1, groups=len(self.taps)).transpose(1, 2)
+        logits = F.linear(masked_mean(found + moved, mask), self.weight, self.bias)  # (B, C)
+        if self.share == 1:
+            return logits
+        cosines: Tensor = self.scale(F.normalize(pooled, dim=-1) @ self.classes.T)
+        return cosines.lerp(logits, self.share)

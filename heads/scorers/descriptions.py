@@ -1,0 +1,93 @@
+"""Descriptions: a video, and each of its frames, against every description of a class."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.logit_scale import LogitScale
+from framebank.heads.scorers.parts import in_parts
+from framebank.heads.scorers.rows import row_mask
+from framebank.store.errors import DataError
+
+TOGETHER = ("mean", "log-mean-exp", "top-k")
+
+
+class Descriptions(nn.Module):
+    """Many descriptions of each class, aligned with the video as a whole and with the frames that show them.
+
+    Of each description r of a class: the cosine to what the head made of the video (classification by description,
+    Menon and Vondrick 2022, arXiv 2210.07183), and the cosines to the frames, averaged with the weights
+    softmax(cosine / temperature) over the frames, so that a description of a moment is held against that moment (after
+    FILIP's token-wise maximum, Yao et al. 2021, arXiv 2111.07783; a low temperature is the maximum). `frame_share` is
+    the share of the second in their sum.
+
+    A class's descriptions are brought together by `together`: "mean" (Menon and Vondrick), "log-mean-exp"
+    of cosine / temperature, times temperature, or "top-k", the mean of the k best; a k above their number is that
+    number. The score is that times a learned scale, which starts at the encoder's. The alignments have nothing to
+    learn; the head before them has. Frames are embedded by a frozen encoder, one by one: a description of a
+    motion finds no frame that shows it. Other classes can be served.
+    """
+
+    reads_texts = True
+    rows: Tensor
+    written: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        texts: ClassTexts,
+        *,
+        together: str = "log-mean-exp",
+        k: int = 3,
+        temperature: float = 0.05,
+        frame_share: float = 0.5,
+        learn_scale: bool = True,
+    ) -> None:
+        super().__init__()
+        if together not in TOGETHER:
+            raise DataError(f"together {together!r} is not known; expected one of {', '.join(TOGETHER)}")
+        if k < 1:
+            raise DataError(f"k is {k}; expected at least 1")
+        self.together = together
+        self.k = k
+        self.temperature = temperature
+        self.frame_share = frame_share
+        self.scale = LogitScale(texts.logit_scale, learned=learn_scale)
+        self.register_buffer("rows", texts.rows)  # (C, R, D)
+        self.register_buffer("written", row_mask(texts))  # (C, R), true where a description is
+
+    def bound_scale(self) -> None:
+        """Bring the scale back to CLIP's 100."""
+        self.scale.bound()
+
+    def set_texts(self, texts: ClassTexts) -> None:
+        """Score other classes, or the same by other descriptions."""
+        texts = texts.to(self.rows.device)
+        self.rows, self.written = texts.rows, row_mask(texts)
+
+    def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
+        """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""
+        scaled: Tensor = self.scale(in_parts(self._align, frames, mask, pooled))
+        return scaled
+
+    def _align(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
+        whole = torch.einsum("bd,crd->bcr", F.normalize(pooled, dim=-1), self.rows)
+        unit = F.normalize(frames, dim=-1).masked_fill(~mask.unsqueeze(-1), 0)
+        each = torch.einsum("btd,crd->bcrt", unit, self.rows)
+        weights = (each / self.temperature).masked_fill(~mask[:, None, None, :], -torch.inf).softmax(-1)
+        moments = (weights * each).sum(-1)  # (B, C, R)
+        return self._bring_together(whole.lerp(moments, self.frame_share))
+
+    def _bring_together(self, cosines: Tensor) -> Tensor:
+        """Return one number for each class of the cosines to its descriptions, (B, C, R) -> (B, C)."""
+        counts = self.written.sum(1)  # (C,)
+        if self.together == "mean":
+            return (cosines * self.written).sum(-1) / counts
+        hidden = cosines.masked_fill(~self.written, -torch.inf)
+        if self.together == "log-mean-exp":
+            return self.temperature * ((hidden / self.temperature).logsumexp(-1) - counts.log())
+        best = hidden.topk(min(self.k, hidden.shape[-1]), dim=-1).values  # (B, C, K)
+        taken = torch.arange(best.shape[-1], device=best.device) < counts.unsqueeze(1)  # (C, K)
+        return best.masked_fill(~taken, 0).sum(-1) / taken.sum(1)

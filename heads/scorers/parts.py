@@ -1,0 +1,14 @@
+"""Parts: scoring a few videos at a time, where each is held against every text of every class."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+PART = 64  # videos
+
+
+def in_parts(score: Callable[..., Tensor], *of_videos: Tensor) -> Tensor:
+    """Return score(...) of tensors (B, ...), (B, C), computed 64 videos at a time: its memory does not grow with B."""
+    parts = zip(*(each.split(PART) for each in of_videos), strict=True)
+    return torch.cat([score(*part) for part in parts])

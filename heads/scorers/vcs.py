@@ -1,0 +1,76 @@
+"""Vcs: BIKE's video concept spotting, where a class's words choose its frames."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.logit_scale import LogitScale
+from framebank.heads.scorers.parts import in_parts
+from framebank.heads.scorers.rows import class_matrix, row_mask
+
+
+class Vcs(nn.Module):
+    """BIKE's temporal concept spotting (Wu et al. 2023, arXiv 2301.00182): each class weighs the frames by its words.
+
+    For a class's words S (W, D), its embedding s and unit frames F (T, D): the weights of the frames are
+    softmax over T of F S / temperature, averaged over the words, v is the frames' weighted sum, made unit, and the
+    score the cosine of v and s times a learned scale, which starts at the encoder's. Nothing else is learned.
+
+    The paper's words are the text tower's outputs at each token. Word tokens are not stored: here a class's words are
+    its rows, each of its templates or descriptions as a whole; with one text for each class that is the text itself.
+    Its second branch, attributes that a lexicon gives the video, is not part of this.
+
+    `head_share` is the share of the head's own cosine to s in the score. At 0, the paper's, the head is not read: mean
+    is the head to choose.
+    """
+
+    reads_texts = True
+    words: Tensor
+    spoken: Tensor
+    classes: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        texts: ClassTexts,
+        *,
+        temperature: float = 0.01,
+        head_share: float = 0.0,
+        learn_scale: bool = True,
+    ) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.head_share = head_share
+        self.scale = LogitScale(texts.logit_scale, learned=learn_scale)
+        self.register_buffer("words", texts.rows)  # (C, W, D)
+        self.register_buffer("spoken", row_mask(texts))  # (C, W), true where a word is
+        self.register_buffer("classes", class_matrix(texts))  # (C, D)
+
+    def bound_scale(self) -> None:
+        """Bring the scale back to CLIP's 100."""
+        self.scale.bound()
+
+    def set_texts(self, texts: ClassTexts) -> None:
+        """Score other classes, or the same by other texts."""
+        texts = texts.to(self.words.device)
+        self.words, self.spoken, self.classes = texts.rows, row_mask(texts), class_matrix(texts)
+
+    def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
+        """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""
+        cosines = in_parts(self._spot, frames, mask)
+        if self.head_share:
+            cosines = cosines.lerp(F.normalize(pooled, dim=-1) @ self.classes.T, self.head_share)
+        scaled: Tensor = self.scale(cosines)
+        return scaled
+
+    def _spot(self, frames: Tensor, mask: Tensor) -> Tensor:
+        unit = F.normalize(frames, dim=-1).masked_fill(~mask.unsqueeze(-1), 0)  # (B, T, D)
+        near = torch.einsum("btd,cwd->bcwt", unit, self.words) / self.temperature
+        weights = near.masked_fill(~mask[:, None, None, :], -torch.inf).softmax(-1)
+        weights = (weights * self.spoken[..., None]).sum(2) / self.spoken.sum(1).clamp(min=1).unsqueeze(1)  # (B, C, T)
+        scores = (weights * (unit @ self.classes.T).transpose(1, 2)).sum(-1)  # (B, C)
+        # The length of v, from the frames' products with each other: v itself would be (B, C, D).
+        square = (weights @ (unit @ unit.transpose(1, 2)) * weights).sum(-1)
+        return scores / square.clamp(min=1e-12).sqrt()

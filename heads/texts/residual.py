@@ -1,0 +1,28 @@
+"""Residual: a learned offset for each class embedding."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """TaskRes (Yu et al. 2022, arXiv 2211.10277): text + alpha * a learned vector of its class, which starts at zero.
+
+    Untrained it changes nothing. All texts of a class, its templates and descriptions, are moved by the same vector.
+    The paper's alpha is 0.5 for most data sets; its "enhanced base", class embeddings tuned beforehand, is left out.
+    """
+
+    def __init__(self, dim: int, num_classes: int, *, alpha: float = 0.5) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.offsets = nn.Parameter(torch.zeros(num_classes, dim))
+
+    def require_classes(self, num_classes: int) -> None:
+        """Refuse another number of classes: ValueError. As many others cannot be told from its own, and are taken."""
+        if num_classes != len(self.offsets):
+            raise ValueError(
+                f"the offsets of the texts were learned for {len(self.offsets)} classes and cannot serve {num_classes}"
+            )
+
+    def forward(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        """Return text embeddings (..., D) of classes (...) with their classes' offsets added."""
+        return embeddings + self.alpha * self.offsets[classes]
