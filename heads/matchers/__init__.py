@@ -17,8 +17,12 @@ from collections.abc import Callable
 from torch import nn
 
 from framebank.heads.matchers.mean import Mean
+from framebank.heads.matchers.sloshnet import SloshNet
+from framebank.heads.matchers.trx import Trx
 
 # name -> (dim, **options) -> matcher
 MATCHERS: dict[str, Callable[..., nn.Module]] = {
     "mean": Mean,
+    "trx": Trx,
+    "sloshnet": SloshNet,
 }
