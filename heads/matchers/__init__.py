@@ -16,13 +16,34 @@ from collections.abc import Callable
 
 from torch import nn
 
+from framebank.heads.matchers.bi_mhm import BiMhm
+from framebank.heads.matchers.chamfer import Chamfer
+from framebank.heads.matchers.chamfer_plus import ChamferPlus
+from framebank.heads.matchers.combine import Combine
+from framebank.heads.matchers.diagonal import Diagonal
+from framebank.heads.matchers.linear import Linear
+from framebank.heads.matchers.max import Max
 from framebank.heads.matchers.mean import Mean
+from framebank.heads.matchers.otam import Otam
 from framebank.heads.matchers.sloshnet import SloshNet
+from framebank.heads.matchers.text import Text
 from framebank.heads.matchers.trx import Trx
+from framebank.heads.matchers.tuple import Tuple
 
 # name -> (dim, **options) -> matcher
 MATCHERS: dict[str, Callable[..., nn.Module]] = {
     "mean": Mean,
+    "max": Max,
+    "diagonal": Diagonal,
+    "linear": Linear,
+    "otam": Otam,
+    "bi-mhm": BiMhm,
+    "chamfer": Chamfer,
+    "chamfer++": ChamferPlus,
+    "tuple": Tuple,
+    "text": Text,
+    "combine": Combine,
+    # These are trained by episodes (`framebank fewshot-train`).
     "trx": Trx,
     "sloshnet": SloshNet,
 }

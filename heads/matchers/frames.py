@@ -13,3 +13,59 @@ def mean_frame(x: Tensor, mask: Tensor) -> Tensor:
     """Average the real frames: x (..., T, D), mask (..., T) -> (..., D)."""
     kept = x.masked_fill(~mask.unsqueeze(-1), 0)  # (..., T, D)
     return kept.sum(-2) / mask.sum(-1, keepdim=True).clamp(min=1)
+
+
+def frame_similarities(query: Tensor, support: Tensor, *, eps: float = 0.01) -> Tensor:
+    """Return the cosine of each frame to each: query (E, Q, T, D), support (E, N, K, S, D) -> (E, Q, N, K, T, S).
+
+    `eps` is added to the product of the norms, as all published code of few-shot matching does.
+    """
+    query, support = at_least_float(query), at_least_float(support)
+    rows, columns = query.flatten(1, 2), support.flatten(1, 3)  # (E, Q*T, D), (E, N*K*S, D)
+    norms: Tensor = rows.norm(dim=-1).unsqueeze(2) * columns.norm(dim=-1).unsqueeze(1)  # (E, Q*T, N*K*S)
+    cosines = rows @ columns.transpose(1, 2) / (norms + eps)
+    apart: Tensor = cosines.unflatten(2, support.shape[1:4]).unflatten(1, query.shape[1:3])  # (E, Q, T, N, K, S)
+    return apart.permute(0, 1, 3, 4, 2, 5)  # (E, Q, N, K, T, S)
+
+
+def packed_places(mask: Tensor, *, at_least: int = 1) -> tuple[Tensor, Tensor]:
+    """Return where the real frames are, in their order, and a mask: (..., T) -> (..., max(T, at_least)) twice.
+
+    A video of fewer real frames than `at_least` repeats them evenly up to that many, as extraction does with a video
+    shorter than its number of frames.
+    """
+    order = (~mask).to(torch.uint8).argsort(dim=-1, stable=True)  # (..., T)
+    lengths = mask.sum(-1, keepdim=True)  # (..., 1)
+    step = torch.arange(max(mask.shape[-1], at_least), device=mask.device)
+    evenly = (2 * step + 1) * lengths // (2 * at_least)
+    turn = torch.where(lengths < at_least, evenly, step).clamp(max=mask.shape[-1] - 1)
+    return order.gather(-1, turn), step < lengths.clamp(min=at_least)
+
+
+def pack_similarities(
+    similarities: Tensor, query_mask: Tensor, support_mask: Tensor, *, at_least: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Move the real frames to the front, as `packed_places` does: (E, Q, N, K, T, S) and the masks -> the same three.
+
+    A matcher for which order matters starts with this.
+    """
+    rows, query_mask = packed_places(query_mask, at_least=at_least)  # (E, Q, T)
+    columns, support_mask = packed_places(support_mask, at_least=at_least)  # (E, N, K, S)
+    rows = rows[:, :, None, None, :, None].expand(*similarities.shape[:4], -1, similarities.shape[5])
+    similarities = similarities.gather(4, rows)
+    columns = columns[:, None, :, :, None, :].expand(*similarities.shape[:5], -1)
+    return similarities.gather(5, columns), query_mask, support_mask
+
+
+def overlaps(rows: Tensor, columns: Tensor, num_rows: int, num_columns: int) -> Tensor:
+    """Return how much of the time each of two videos' frames share, as parts of 1, whatever their lengths.
+
+    A video of L frames gives each an L-th of the time. rows, columns (...), two numbers of frames that broadcast ->
+    (..., num_rows, num_columns), where frames beyond a video's own have no part.
+    """
+    row = torch.arange(num_rows + 1, device=rows.device)[:, None] / rows[..., None, None]  # (..., T + 1, 1)
+    column = torch.arange(num_columns + 1, device=rows.device) / columns[..., None, None]  # (..., 1, S + 1)
+    row, column = row.clamp(max=1), column.clamp(max=1)
+    begin = torch.maximum(row[..., :-1, :], column[..., :-1])
+    end = torch.minimum(row[..., 1:, :], column[..., 1:])
+    return (end - begin).clamp(min=0)  # (..., T, S)

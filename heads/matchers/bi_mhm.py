@@ -1,0 +1,30 @@
+"""BiMhm: each frame against the nearest of the other video, both ways."""
+
+import math
+
+from torch import Tensor, nn
+
+from framebank.heads.matchers.frames import frame_similarities
+
+
+class BiMhm(nn.Module):
+    """Bidirectional mean Hausdorff metric (HyRSM, Wang et al. 2022, arXiv 2204.13423); the mean over the shots.
+
+    The distance is the sum over the query's frames of 1 - cosine to the nearest of the video, and the sum over the
+    video's frames. The second is taken to the query's number of frames, or else a video of fewer frames would be nearer
+    for it; where lengths are equal, as published, that changes nothing. No parameters, blind to the order of frames.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(
+        self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
+    ) -> Tensor:
+        """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N)."""
+        distances = 1 - frame_similarities(query, support)  # (E, Q, N, K, T, S)
+        rows, columns = query_mask[:, :, None, None], support_mask[:, None]  # (E, Q, 1, 1, T), (E, 1, N, K, S)
+        forth = distances.masked_fill(~columns.unsqueeze(4), math.inf).amin(5).masked_fill(~rows, 0).sum(4)
+        back = distances.masked_fill(~rows.unsqueeze(5), math.inf).amin(4).masked_fill(~columns, 0).sum(4)
+        return -(forth + back * (rows.sum(4) / columns.sum(4))).mean(3)
