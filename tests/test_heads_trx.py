@@ -27,9 +27,10 @@ def positions(place, dim):
 
 
 def tuples_of(frames, size):
-    """The tuples of a video's real frames, with positions; of a shorter video one, filled with its last frame."""
+    """The tuples of a video's real frames, with positions; a shorter video repeats its frames evenly."""
+    if len(frames) < size:
+        frames = [frames[(2 * place + 1) * len(frames) // (2 * size)] for place in range(size)]
     placed = [frame + 0.1 * positions(place, len(frame)) for place, frame in enumerate(frames)]
-    placed += [placed[-1]] * (size - len(placed))
     return torch.stack([torch.cat(chosen) for chosen in itertools.combinations(placed, size)])
 
 

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads.matchers.sequences import packed, sinusoid_like
+from framebank.heads.matchers.frames import packed_places
+from framebank.heads.matchers.sequences import sinusoid_like
 
 
 class Trx(nn.Module):
@@ -17,7 +18,7 @@ class Trx(nn.Module):
     score is minus the squared distance of the two, averaged over the tuples, then over the `cardinalities`. Frames
     enter with the norm they are stored with, and positions of a tenth of the transformer's. The backbone is frozen,
     so nothing but the keys and values is trained. The number of tuples grows fast: 56 triples of 8 frames, 560 of 16.
-    A video of fewer frames than a tuple has makes one tuple, of which its last frame fills the rest.
+    A video of fewer frames than a tuple has repeats them evenly and makes one tuple.
     """
 
     def __init__(
@@ -61,19 +62,18 @@ class TupleTransformer(nn.Module):
         distance = (query_value.unsqueeze(1) - prototype).square().sum(-1)  # (E, N, Q, M)
         query_real = query_real.unsqueeze(1)  # (E, 1, Q, M)
         mean = (distance * query_real).sum(-1) / query_real.sum(-1)  # (E, N, Q)
-        return -mean.transpose(1, 2)
+        scores: Tensor = -mean.transpose(1, 2)
+        return scores
 
     def _tuples(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return keys and values of the tuples of x (..., T, D), (..., M, W), and which of them are real (..., M)."""
-        x, mask = packed(x.to(self.key.weight.dtype), mask)
-        length = mask.sum(-1, keepdim=True)  # (..., 1)
+        # A video of fewer frames than a tuple has repeats them up to that many.
+        places, mask = packed_places(mask, at_least=self.cardinality)  # (..., S)
+        x = x.to(self.key.weight.dtype).gather(-2, places.unsqueeze(-1).expand(*places.shape, x.shape[-1]))
+        x = x.masked_fill(~mask.unsqueeze(-1), 0)
         x = self.dropout(x + 0.1 * sinusoid_like(x))
-        size = max(mask.shape[-1], self.cardinality)
-        # Frames behind the last are the last, so that a video shorter than a tuple has one.
-        place = torch.arange(size, device=x.device).minimum(length - 1).clamp(min=0)  # (..., S)
-        x = x.gather(-2, place.unsqueeze(-1).expand(*place.shape, x.shape[-1]))  # (..., S, D)
-        chosen = torch.tensor(list(combinations(range(size), self.cardinality)), device=x.device)  # (M, n)
-        real = chosen[:, -1] < length.clamp(min=self.cardinality)  # (..., M)
+        chosen = torch.tensor(list(combinations(range(x.shape[-2]), self.cardinality)), device=x.device)  # (M, n)
+        real = mask[..., chosen[:, -1]]  # (..., M)
         return self.norm(self._mapped(x, self.key, chosen)), self._mapped(x, self.value, chosen), real
 
     def _mapped(self, x: Tensor, linear: nn.Linear, chosen: Tensor) -> Tensor:
