@@ -1,0 +1,175 @@
+"""Episodes: which classes and which videos each task of few-shot recognition has."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from framebank.store.digest import digest
+from framebank.store.errors import DataError
+from framebank.store.labels import class_text
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """E episodes over V videos of C classes.
+
+    labels   (C,), the names, in the order that `classes` counts them
+    classes  (E, N), which classes an episode has
+    support  (E, N, K), positions of the videos that stand for each of them
+    query    (E, Q), positions of the videos to recognise, none of which is in the support
+    target   (E, Q), the column of `classes` that a query belongs to
+    hash     changes with any video of any episode, and with nothing else
+    """
+
+    labels: tuple[str, ...]
+    classes: np.ndarray
+    support: np.ndarray
+    query: np.ndarray
+    target: np.ndarray
+    hash: str
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def labels_hash(self) -> str:
+        """What the classes are together: the same for any order and spelling."""
+        return _hash(sorted(map(class_text, self.labels)))
+
+
+@dataclass(frozen=True)
+class EpisodeSampler:
+    """What draws episodes: N = `way` classes, and of each K = `shot` videos for support and `query` others.
+
+    The same seed draws the same episodes from the same videos, whatever matcher they are for and whatever order the
+    videos come in.
+    """
+
+    way: int = 5
+    shot: int = 1
+    query: int = 1
+    episodes: int = 10_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        for name in ("way", "shot", "query", "episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+
+    def draw(self, video_ids: Sequence[str], labels: Sequence[str]) -> Episodes:
+        """Draw from videos and the label of each, "" for one without, which is left out.
+
+        DataError where there are fewer classes than `way`, or a class has too few videos for both sides.
+        """
+        names, members = videos_by_class(video_ids, labels)
+        if len(names) < self.way:
+            raise DataError(f"{self.way} classes for each episode wanted, but the videos have {len(names)}")
+        need = self.shot + self.query
+        _require(names, members, need, wanted=f"{self.shot} support videos and {self.query} queries")
+        generator = np.random.default_rng(self.seed)
+        classes = draw_distinct(generator, np.full(self.episodes, len(names)), self.way)  # (E, N)
+        sizes = np.array([len(own) for own in members])
+        ends = sizes.cumsum()
+        chosen = draw_distinct(generator, sizes[classes], need)  # (E, N, K + query)
+        videos = np.concatenate(members)[chosen + (ends - sizes)[classes][..., None]]
+        return _episodes(
+            names,
+            video_ids,
+            classes=classes,
+            support=videos[..., : self.shot],
+            query=videos[..., self.shot :].reshape(self.episodes, -1),  # (E, N, query) -> (E, Q)
+            target=np.tile(np.arange(self.way).repeat(self.query), (self.episodes, 1)),
+        )
+
+
+def all_way_episodes(
+    video_ids: Sequence[str],
+    labels: Sequence[str],
+    *,
+    is_support: Sequence[bool],
+    shot: int,
+    draws: int,
+    seed: int,
+) -> Episodes:
+    """Return `draws` episodes of all classes and all queries, each with `shot` support videos of each class.
+
+    Videos are one or the other by `is_support`, and only support videos are drawn. DataError where a class of the
+    queries has fewer support videos, or there is no query.
+    """
+    own = [label if support else "" for label, support in zip(labels, is_support, strict=True)]
+    names, queries = videos_by_class(
+        video_ids, ["" if s else label for label, s in zip(labels, is_support, strict=True)]
+    )
+    if not names:
+        raise DataError("no video with a label is left to be recognised; expected queries beside the support videos")
+    found = dict(zip(*videos_by_class(video_ids, own), strict=True))
+    by_text = {class_text(name): members for name, members in found.items()}
+    members = [by_text.get(class_text(name), np.zeros(0, dtype=np.int64)) for name in names]
+    _require(names, members, shot, wanted=f"{shot} support videos")
+    sizes = np.array([len(one) for one in members])
+    generator = np.random.default_rng(seed)
+    chosen = draw_distinct(generator, np.tile(sizes, (draws, 1)), shot)  # (draws, C, K)
+    query = np.concatenate(queries)
+    target = np.arange(len(names)).repeat([len(one) for one in queries])
+    return _episodes(
+        names,
+        video_ids,
+        classes=np.tile(np.arange(len(names)), (draws, 1)),
+        support=np.concatenate(members)[chosen + (sizes.cumsum() - sizes)[:, None]],
+        query=np.tile(query, (draws, 1)),
+        target=np.tile(target, (draws, 1)),
+    )
+
+
+def videos_by_class(video_ids: Sequence[str], labels: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """Return the classes, and the positions of the videos of each: both in an order that depends on names alone."""
+    members: dict[str, list[int]] = {}
+    names: dict[str, str] = {}
+    for position in sorted(range(len(video_ids)), key=lambda position: video_ids[position]):
+        text = class_text(labels[position])
+        if text:
+            names.setdefault(text, labels[position])
+            members.setdefault(text, []).append(position)
+    order = sorted(members)
+    return tuple(names[text] for text in order), [np.array(members[text]) for text in order]
+
+
+def draw_distinct(generator: np.random.Generator, sizes: np.ndarray, count: int) -> np.ndarray:
+    """Draw `count` different numbers below each size, in random order: sizes (...) -> (..., count).
+
+    Each is drawn among those that are left and then moved past the ones taken, so that no permutation of all is made.
+    """
+    drawn = np.empty((*sizes.shape, count), dtype=np.int64)
+    for number in range(count):
+        taken = np.sort(drawn[..., :number], axis=-1)
+        value = generator.integers(0, sizes - number)
+        for place in range(number):
+            value += value >= taken[..., place]
+        drawn[..., number] = value
+    return drawn
+
+
+def _require(names: Sequence[str], members: Sequence[np.ndarray], need: int, *, wanted: str) -> None:
+    short = [(name, len(own)) for name, own in zip(names, members, strict=True) if len(own) < need]
+    if short:
+        others = f" (and so {len(short) - 1} other classes)" if len(short) > 1 else ""
+        raise DataError(
+            f"{wanted} of each class wanted, but {short[0][0]!r} has {short[0][1]} videos{others}; expected {need}"
+        )
+
+
+def _episodes(names: tuple[str, ...], video_ids: Sequence[str], **arrays: np.ndarray) -> Episodes:
+    """The episodes with their hash, which counts videos in the order of their names and not in that of a store."""
+    order = np.argsort(np.array(video_ids))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    numbers = {"support": rank[arrays["support"]], "query": rank[arrays["query"]]}
+    whole = _hash([*sorted(video_ids), *names, digest({name: own.astype("<i8") for name, own in numbers.items()})])
+    return Episodes(names, **arrays, hash=whole)
+
+
+def _hash(texts: Sequence[str]) -> str:
+    return hashlib.blake2b("\0".join(texts).encode(), digest_size=6).hexdigest()
