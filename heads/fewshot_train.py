@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from framebank.store.errors import DataError
 
 @dataclass(frozen=True)
 class Task:
-    """E episodes as a matcher takes them, and what is true of them: the shapes are those of framebank.heads.matchers."""
+    """E episodes as a matcher takes them, shaped as framebank.heads.matchers says, and what is true of them."""
 
     query: Tensor
     support: Tensor
@@ -50,11 +50,12 @@ class Stage:
 
 
 def fit_episodes(
-    matcher: nn.Module, recipe: FewshotRecipe, train: Iterator[Task], *, val: Sequence[Task], device: torch.device
+    matcher: nn.Module, recipe: FewshotRecipe, train: Iterator[Task], *, val: Iterable[Task], device: torch.device
 ) -> Iterator[Stage]:
     """Train `matcher` in place, one task of `train` a step, yielding each stage of `recipe.val_every` steps.
 
-    At the end it holds the weights of the stage that was best on `val`; without validation tasks the last ones stay.
+    At the end it holds the weights of the stage that was best on the tasks of `val`, which are gone through once each
+    stage; where there are none, the last ones stay.
     DataError where the matcher has no weights, or the loss is no longer a number.
     """
     if not any(parameter.requires_grad for parameter in matcher.parameters()):
@@ -100,16 +101,14 @@ def losses_of(matcher: nn.Module, task: Task) -> dict[str, Tensor]:
     return {"match": match_loss(matcher(*task.given), task.truth.target)}
 
 
-def accuracy_of(matcher: nn.Module, tasks: Sequence[Task]) -> float:
+def accuracy_of(matcher: nn.Module, tasks: Iterable[Task]) -> float:
     """Return the share of all queries whose class scores highest, dropout off; NaN where there is no task."""
-    if not tasks:
-        return math.nan
     training = matcher.training
     matcher.eval()
     with torch.inference_mode():
         right = [matcher(*task.given).argmax(-1) == task.truth.target for task in tasks]
     matcher.train(training)
-    return float(torch.cat([hits.flatten() for hits in right]).float().mean())
+    return float(torch.cat([hits.flatten() for hits in right]).float().mean()) if right else math.nan
 
 
 def _parameter_groups(matcher: nn.Module, *, weight_decay: float) -> list[dict[str, object]]:

@@ -57,3 +57,6 @@ MATCHERS: dict[str, Callable[..., nn.Module]] = {
     "gghm": Gghm,
     "sloshnet": SloshNet,
 }
+
+# Those that score by the texts of the classes, and are of no use without.
+READS_TEXT = ("text", "combine", "clip-fsar", "ma-clip")
