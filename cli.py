@@ -9,6 +9,7 @@ from framebank import __version__
 from framebank.commands.demo import demo
 from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract, prompts
+from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, train, zeroshot
 from framebank.commands.search import index, label, search
@@ -45,12 +46,26 @@ def main() -> None:
     framebank zeroshot STORE                        recognise without training
     framebank train STORE RUN                       and with it, in seconds
     framebank evaluate RUN
+    framebank fewshot STORE                         new classes by a few videos of each
     framebank index STORE INDEX
     framebank search INDEX --text "a person juggling"
     """
 
 
-for command in (demo, extract, prompts, zeroshot, train, evaluate, index, search, label, store):
+for command in (
+    demo,
+    extract,
+    prompts,
+    zeroshot,
+    train,
+    evaluate,
+    fewshot,
+    fewshot_compare,
+    index,
+    search,
+    label,
+    store,
+):
     main.add_command(command)
 for part in (show, verify, repair, merge, split, rm, import_features, export_features):
     store.add_command(part)

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,11 @@ class EpisodeSampler:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decides the episodes, beside the videos."""
+        return asdict(self)
+
     def draw(self, video_ids: Sequence[str], labels: Sequence[str]) -> Episodes:
         """Draw from videos and the label of each, "" for one without, which is left out.
 
@@ -85,43 +91,49 @@ class EpisodeSampler:
         )
 
 
-def all_way_episodes(
-    video_ids: Sequence[str],
-    labels: Sequence[str],
-    *,
-    is_support: Sequence[bool],
-    shot: int,
-    draws: int,
-    seed: int,
-) -> Episodes:
-    """Return `draws` episodes of all classes and all queries, each with `shot` support videos of each class.
+@dataclass(frozen=True)
+class AllWaySampler:
+    """What draws episodes of all classes at once: `draws` times `shot` of the videos in `support` for each class.
 
-    Videos are one or the other by `is_support`, and only support videos are drawn. DataError where a class of the
-    queries has fewer support videos, or there is no query.
+    The queries are all other videos, the same in every draw.
     """
-    own = [label if support else "" for label, support in zip(labels, is_support, strict=True)]
-    names, queries = videos_by_class(
-        video_ids, ["" if s else label for label, s in zip(labels, is_support, strict=True)]
-    )
-    if not names:
-        raise DataError("no video with a label is left to be recognised; expected queries beside the support videos")
-    found = dict(zip(*videos_by_class(video_ids, own), strict=True))
-    by_text = {class_text(name): members for name, members in found.items()}
-    members = [by_text.get(class_text(name), np.zeros(0, dtype=np.int64)) for name in names]
-    _require(names, members, shot, wanted=f"{shot} support videos")
-    sizes = np.array([len(one) for one in members])
-    generator = np.random.default_rng(seed)
-    chosen = draw_distinct(generator, np.tile(sizes, (draws, 1)), shot)  # (draws, C, K)
-    query = np.concatenate(queries)
-    target = np.arange(len(names)).repeat([len(one) for one in queries])
-    return _episodes(
-        names,
-        video_ids,
-        classes=np.tile(np.arange(len(names)), (draws, 1)),
-        support=np.concatenate(members)[chosen + (sizes.cumsum() - sizes)[:, None]],
-        query=np.tile(query, (draws, 1)),
-        target=np.tile(target, (draws, 1)),
-    )
+
+    support: frozenset[str]
+    shot: int
+    draws: int = 3
+    seed: int = 0
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decides the episodes, beside the videos."""
+        return {"way": 0, "shot": self.shot, "episodes": self.draws, "seed": self.seed}
+
+    def draw(self, video_ids: Sequence[str], labels: Sequence[str]) -> Episodes:
+        """Draw from videos and the label of each, "" for one without, which is left out.
+
+        DataError where there is no query, or one of a class that has too few support videos.
+        """
+        is_support = [video_id in self.support for video_id in video_ids]
+        named = list(zip(labels, is_support, strict=True))
+        names, queries = videos_by_class(video_ids, ["" if support else label for label, support in named])
+        if not names:
+            raise DataError("no video with a label is left to be recognised beside the support videos")
+        theirs = videos_by_class(video_ids, [label if support else "" for label, support in named])
+        by_text = {class_text(name): own for name, own in zip(*theirs, strict=True)}
+        members = [by_text.get(class_text(name), np.zeros(0, dtype=np.int64)) for name in names]
+        _require(names, members, self.shot, wanted=f"{self.shot} support videos")
+        sizes = np.array([len(own) for own in members])
+        generator = np.random.default_rng(self.seed)
+        chosen = draw_distinct(generator, np.tile(sizes, (self.draws, 1)), self.shot)  # (draws, C, K)
+        target = np.arange(len(names)).repeat([len(own) for own in queries])
+        return _episodes(
+            names,
+            video_ids,
+            classes=np.tile(np.arange(len(names)), (self.draws, 1)),
+            support=np.concatenate(members)[chosen + (sizes.cumsum() - sizes)[:, None]],
+            query=np.tile(np.concatenate(queries), (self.draws, 1)),
+            target=np.tile(target, (self.draws, 1)),
+        )
 
 
 def videos_by_class(video_ids: Sequence[str], labels: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]:

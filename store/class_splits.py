@@ -1,6 +1,7 @@
 """Splits of the classes: which are trained on and which are new, as few-shot recognition needs them."""
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -53,6 +54,11 @@ class ClassSplits:
     def sizes(self) -> dict[str, int]:
         """How many classes each split has."""
         return {split: len(self.names(split)) for split in ("train", "val", "test") if self.names(split)}
+
+    @property
+    def hash(self) -> str:
+        """What changes with the split of any class, and with no spelling or order."""
+        return hashlib.blake2b(json.dumps(sorted(self.by_text.items())).encode(), digest_size=6).hexdigest()
 
     def over(self, manifest: Manifest) -> tuple[Manifest, list[str]]:
         """Return the videos with the split of their class, and lines on what was found.

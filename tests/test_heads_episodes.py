@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from framebank.heads.episodes import EpisodeSampler, all_way_episodes, draw_distinct
+from framebank.heads.episodes import AllWaySampler, EpisodeSampler, draw_distinct
 from framebank.store import DataError
 
 IDS = tuple(f"video {number:03}" for number in range(60))
@@ -98,9 +98,12 @@ def test_draws_are_uniform_over_ordered_choices():
     assert np.abs(counts / 1000 - 1).max() < 0.15
 
 
+def all_way(num_support, *, labels=LABELS, shot=4):
+    return AllWaySampler(frozenset(IDS[:num_support]), shot=shot).draw(IDS, labels)
+
+
 def test_all_way_has_every_query_and_draws_the_support_alone():
-    is_support = [number < 36 for number in range(60)]  # six of each class
-    episodes = all_way_episodes(IDS, LABELS, is_support=is_support, shot=4, draws=3, seed=0)
+    episodes = all_way(36)  # six of each class
     assert (episodes.classes == np.arange(6)).all()
     assert episodes.support.shape == (3, 6, 4)
     assert episodes.support.max() < 36
@@ -112,8 +115,18 @@ def test_all_way_has_every_query_and_draws_the_support_alone():
     assert (episodes.support[0] != episodes.support[1]).any()
 
 
+def test_all_way_matches_classes_by_their_text():
+    """Support and queries spell their classes differently, and one class has support alone."""
+    labels = tuple(
+        "other" if number == 0 else name.title() if number < 36 else name for number, name in enumerate(LABELS)
+    )
+    episodes = all_way(36, labels=labels)
+    assert episodes.labels == tuple(f"class {number}" for number in range(6))
+    assert 0 not in episodes.support
+
+
 def test_all_way_with_too_little():
     with pytest.raises(DataError, match="4 support videos of each class wanted, but 'class 0' has 1 videos"):
-        all_way_episodes(IDS, LABELS, is_support=[n < 6 for n in range(60)], shot=4, draws=3, seed=0)
+        all_way(6)
     with pytest.raises(DataError, match="no video with a label is left to be recognised"):
-        all_way_episodes(IDS, LABELS, is_support=[True] * 60, shot=4, draws=3, seed=0)
+        all_way(60)

@@ -1,0 +1,249 @@
+"""Commands of few-shot recognition: fewshot and fewshot-compare."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name
+from framebank.commands.options import PATH, device_option, json_option, text_options, together
+from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
+from framebank.commands.wiring import prompt_banks
+
+if TYPE_CHECKING:
+    from framebank.heads.episodes import AllWaySampler, EpisodeSampler
+    from framebank.store import FeatureStore, Manifest, PromptBank
+
+episode_options = together(
+    click.option("--way", default=5, type=click.IntRange(0), help="Classes of an episode; 0 is all of them."),
+    click.option("--query", type=click.IntRange(1), help="Queries of each class.  [1; with --way 0: all videos]"),
+    click.option("--episodes", type=click.IntRange(1), help="How many are drawn.  [10000; with --way 0: 3]"),
+    click.option("--seed", default=0, help="Draws the episodes."),
+    click.option("--split", default="test", help="The split to recognise, or all; of the classes with --class-split."),
+    click.option(
+        "--class-split",
+        "class_splits",
+        multiple=True,
+        type=PATH,
+        help="What split each class is in: JSON, CSV, or official few-shot lists or their folder.",
+    ),
+    click.option("--support-split", help="With --way 0: where the support videos are drawn.  [train]"),
+    click.option("--support-list", type=PATH, help="With --way 0: a list of K videos of each class instead."),
+    click.option(
+        "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all."
+    ),
+    click.option("--frame-norm/--no-frame-norm", default=True, help="Make each frame's embedding unit first."),
+    text_options,
+    device_option,
+)
+
+
+@click.command()
+@click.argument("store", type=PATH)
+@click.option("--matcher", "matchers", multiple=True, default=["otam"], help="One or more, or all.")
+@click.option("--shot", default=1, type=click.IntRange(1), help="Support videos of each class.")
+@episode_options
+@json_option
+def fewshot(store: Path, matchers: tuple[str, ...], shot: int, as_json: bool, **options: Any) -> None:
+    """Recognise new classes of STORE by a few videos of each, in episodes, without training.
+
+    The two baselines stand beside every matcher on the same episodes: the texts of the classes, and the mean of the
+    frames. combine:NAME multiplies the texts with the matcher NAME.
+
+    \b
+    framebank fewshot bank --matcher otam --shot 5
+    framebank fewshot bank --matcher all --class-split lists/ssv2_full
+    framebank fewshot bank --way 0 --shot 4 --matcher mean
+    """
+    report = _evaluate(store, matchers, [shot], **options)[0]
+    rows = [(row_name(row), *cells(row)) for row in report["scores"]]
+    lines = table(("matcher", "accuracy", "95 %", "seconds"), rows)
+    hardest = sorted((value, name) for name, value in report["classes"].items() if value is not None)[:3]
+    worst = ", ".join(f"{name} {percent(value)}" for value, name in hardest)
+    facts = report["made_by"]
+    told = [
+        *lines,
+        f"lowest of {report['matcher']}: {worst}",
+        *([] if not report["texts_missing"] else [f"no texts   {report['texts_missing']}"]),
+        *protocol_lines(facts),
+        f"episodes   {episodes_line(facts)}, hash {facts['episodes_hash']}",
+    ]
+    print_report(report, as_json=as_json, lines=told)
+
+
+@click.command(name="fewshot-compare")
+@click.argument("store", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--matchers", default="all", help="Several: mean,otam,chamfer++.")
+@click.option("--shots", default="1,5", help="Several numbers of support videos.")
+@episode_options
+@json_option
+def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: bool, **options: Any) -> None:
+    """Compare matchers on STORE over several numbers of shots; write results.json, .csv and .md into OUT.
+
+    \b
+    framebank fewshot-compare bank table --matchers mean,otam,chamfer++ --shots 1,5
+    """
+    from framebank.store import DataError
+    from framebank.store.files import require_new_folder, write_text
+
+    numbers = [text.strip() for text in shots.split(",")]
+    if not all(text.isdecimal() and int(text) for text in numbers):
+        raise click.UsageError(f"--shots is {shots!r}; expected numbers such as 1,5")
+    if out.is_dir() and any(out.iterdir()):
+        raise DataError(f"{out}: is not empty; expected a new folder for the comparison")
+    chosen = [name.strip() for name in matchers.split(",")]
+    reports = _evaluate(store, chosen, [int(text) for text in numbers], **options)
+    rows = [
+        {"shot": report["made_by"]["shot"], **{name: row[name] for name in row if name != "classes"}}
+        for report in reports
+        for row in report["scores"]
+    ]
+    lines = markdown(reports)
+    require_new_folder(out, what="comparison")
+    write_text(out / "results.json", json.dumps(reports, indent=1))
+    write_text(out / "results.csv", csv_text(rows))
+    write_text(out / "results.md", "\n".join(lines) + "\n")
+    print_report({"out": str(out), "scores": rows}, as_json=as_json, lines=[*lines, "", f"written to {out}"])
+
+
+def _evaluate(
+    path: Path,
+    matchers: Sequence[str],
+    shots: Sequence[int],
+    *,
+    split: str,
+    class_splits: tuple[Path, ...],
+    frames: int,
+    frame_norm: bool,
+    device: str,
+    labels: Path | None,
+    prompts: Path | None,
+    templates: str | None,
+    texts: str | None,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """One report for each number of shots; "all" is every matcher that needs no training and has what it reads."""
+    from framebank.extract.encoder import resolve_device
+    from framebank.heads.fewshot import build_matcher, evaluate_few_shot, reads_text, untrained_matchers
+    from framebank.store import DataError, FeatureStore
+    from framebank.store.class_splits import read_class_splits
+
+    for name in matchers:
+        if name != "all":
+            build_matcher(name, 8)  # says what is wrong with a name before anything is read
+    store = FeatureStore(path)
+    manifest, facts = store.manifest, {}
+    if class_splits:
+        splits = read_class_splits(class_splits)
+        manifest, notes = splits.over(manifest)
+        click.echo("\n".join(notes), err=True)
+        facts = {"class_split": splits.hash}
+    try:
+        plans = [_plan(manifest, split, shot=shot, **options) for shot in shots]
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    bank, missing = _texts(
+        store, plans[0][0], labels=labels, prompts=prompts, templates=templates, texts=texts, device=device
+    )
+    everything = [name for name in untrained_matchers() if bank or not reads_text(name)]
+    names = [name for given in matchers for name in (everything if given == "all" else [given])]
+    lacking = next((name for name in names if reads_text(name) and not bank), None)
+    if lacking:
+        raise DataError(f"{path}: the matcher {lacking!r} scores by the texts of the classes, but {missing}")
+
+    def watch(items: Sequence[str]) -> Iterable[str]:
+        return progress(items, total=len(items), unit="matcher")
+
+    reports = []
+    for videos, sampler in plans:
+        report = evaluate_few_shot(
+            names,
+            store,
+            videos,
+            sampler,
+            split=split,
+            prompts=bank,
+            device=resolve_device(device),
+            num_frames=frames,
+            frame_norm=frame_norm,
+            watch=watch,
+            **facts,
+        )
+        reports.append({**report, "texts_missing": missing})
+    return reports
+
+
+def _plan(
+    manifest: "Manifest",
+    split: str,
+    *,
+    way: int,
+    shot: int,
+    query: int | None,
+    episodes: int | None,
+    seed: int,
+    support_split: str | None,
+    support_list: Path | None,
+) -> "tuple[Manifest, EpisodeSampler | AllWaySampler]":
+    """The videos that take part, and what draws episodes of them."""
+    from framebank.heads.episodes import AllWaySampler, EpisodeSampler
+    from framebank.store import DataError, Manifest
+
+    queries = manifest.split(split).labelled()
+    if way:
+        if support_split or support_list:
+            raise click.UsageError("--support-split and --support-list are for --way 0; episodes draw both sides")
+        return queries, EpisodeSampler(way, shot, query or 1, episodes or 10_000, seed)
+    if query:
+        raise click.UsageError("--query is for episodes; with --way 0 every video of the split is recognised")
+    if support_list and support_split:
+        raise click.UsageError("--support-split and --support-list exclude each other")
+    if support_list:
+        listed, notes = manifest.with_splits([support_list])
+        click.echo("\n".join(notes), err=True)
+        support = Manifest(tuple(video for video in listed.videos if video.split)).labelled()
+        counts = Counter(video.label for video in support.videos)
+        odd = next((name for name in support.labels if counts[name] != shot), None)
+        if odd:
+            raise DataError(f"{support_list}: lists {counts[odd]} videos of {odd!r}; expected {shot}, as --shot says")
+        episodes = episodes or 1
+    else:
+        support = manifest.split(support_split or "train").labelled()
+    ids = frozenset(video.video_id for video in support.videos)
+    both = next((video.video_id for video in queries.videos if video.video_id in ids), None)
+    if both:
+        raise DataError(f"{both!r} is a support video and one to recognise; expected two splits that share no video")
+    both_sides = Manifest((*support.videos, *queries.videos))
+    return both_sides, AllWaySampler(ids, shot, episodes or 3, seed)
+
+
+def _texts(
+    store: "FeatureStore",
+    manifest: "Manifest",
+    *,
+    labels: Path | None,
+    prompts: Path | None,
+    templates: str | None,
+    texts: str | None,
+    device: str,
+) -> "tuple[PromptBank | None, str]":
+    """The prompts of the classes; or none, and why, where nothing was asked of them and they cannot be had."""
+    from framebank.store import DataError
+
+    if not (labels or prompts) and all(re.fullmatch("(train|val|test)[0-9]+", name) for name in manifest.labels):
+        return None, f"the classes have numbers for names ({manifest.labels[0]}); name them with --labels"
+    kind = texts or (None if prompts else "names")
+    try:
+        found = prompt_banks(
+            store, manifest, labels=labels, prompts=prompts, templates=templates, texts=kind, device=device
+        )
+    except DataError as error:
+        if labels or prompts or templates or texts:
+            raise
+        return None, str(error)
+    return found[0], ""

@@ -1,0 +1,196 @@
+"""Few-shot recognition over a store: every matcher on the same episodes, beside the two baselines."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.bank import Bank, load_bank
+from framebank.heads.episodes import AllWaySampler, Episodes, EpisodeSampler
+from framebank.heads.matchers import MATCHERS, READS_TEXT
+from framebank.heads.protocol import made_by
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.labels import LabelSet
+from framebank.store.manifest import Manifest
+from framebank.store.prompts import PromptBank
+
+BASELINES = ("text", "mean")
+MANY_EPISODES = 30  # from here on, an interval by the normal distribution
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What episodes point into: x (V, T, D) float32, mask (V, T) true where real, text (C, D) or None."""
+
+    x: Tensor
+    mask: Tensor
+    text: Tensor | None = None
+
+
+def build_matcher(name: str, dim: int) -> nn.Module:
+    """Return an untrained matcher: a row of MATCHERS, or "combine:" and the row for it to combine the texts with.
+
+    DataError for another name, and for a matcher that has weights to train.
+    """
+    kind, _, metric = name.partition(":")
+    known = name in MATCHERS or (kind == "combine" and metric in MATCHERS and metric != "combine")
+    if not known:
+        raise DataError(f"the matcher {name!r} is not known; expected one of {', '.join(MATCHERS)}, or combine:<one>")
+    matcher = MATCHERS[kind](dim, metric=MATCHERS[metric]) if metric else MATCHERS[kind](dim)
+    if next(matcher.parameters(), None) is not None:
+        raise DataError(f"the matcher {name!r} has weights to train; expected one of {', '.join(untrained_matchers())}")
+    return matcher.eval()
+
+
+def untrained_matchers() -> tuple[str, ...]:
+    """Return the names of the matchers that have nothing to train."""
+    return tuple(name for name, build in MATCHERS.items() if next(build(8).parameters(), None) is None)
+
+
+def reads_text(name: str) -> bool:
+    """Whether a matcher scores by the texts of the classes."""
+    return name.partition(":")[0] in READS_TEXT
+
+
+@torch.inference_mode()
+def score_episodes(
+    matcher: nn.Module, frames: Frames, episodes: Episodes, *, device: torch.device, max_values: int | None = None
+) -> Tensor:
+    """Return the scores of every query of every episode, (E, Q, N) on the CPU.
+
+    Episodes go in chunks of about `max_values` numbers, by default few enough for the caches of a CPU and many more on
+    CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself.
+    """
+    max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 23)
+    num_ways, num_shots = episodes.support.shape[1:]
+    num_frames, dim = frames.x.shape[1:]
+    per_video = num_frames * dim
+    per_query = per_video + 2 * num_ways * num_shots * num_frames**3  # pairs of frames, and of tuples of them
+    per_episode = num_ways * num_shots * per_video + episodes.query.shape[1] * per_query
+    at_once = max(1, max_values // per_episode)
+    queries_at_once = max(1, max_values // per_query)
+    matcher = matcher.to(device)
+    chunks = []
+    for start in range(0, len(episodes), at_once):
+        rows = slice(start, start + at_once)
+        support, support_mask = _of(frames, episodes.support[rows], device)
+        text = None
+        if frames.text is not None:
+            text = frames.text[torch.from_numpy(episodes.classes[rows])].to(device)  # (E, N, D)
+        parts = []
+        for first in range(0, episodes.query.shape[1], queries_at_once):
+            query, query_mask = _of(frames, episodes.query[rows, first : first + queries_at_once], device)
+            parts.append(matcher(query, support, text, query_mask, support_mask).cpu())
+        chunks.append(torch.cat(parts, dim=1))
+    return torch.cat(chunks)
+
+
+def measure_episodes(scores: Tensor, episodes: Episodes) -> dict[str, Any]:
+    """Return accuracy and interval (fractions) and those of each class, of scores (E, Q, N).
+
+    The accuracy is the mean over the episodes, and its 95 % interval is over them too; of fewer than 30 episodes the
+    interval is None and `accuracies` has each. A class that was never drawn has None.
+    """
+    hits = scores.argmax(-1).numpy() == episodes.target  # (E, Q)
+    each = hits.mean(1)  # (E,)
+    half = 1.959964 * each.std(ddof=1) / len(each) ** 0.5 if len(each) >= MANY_EPISODES else None
+    mean = float(each.mean())
+    classes = np.take_along_axis(episodes.classes, episodes.target, 1).ravel()  # (E*Q,)
+    asked = np.bincount(classes, minlength=len(episodes.labels))
+    right = np.bincount(classes, weights=hits.ravel(), minlength=len(episodes.labels))
+    report: dict[str, Any] = {
+        "accuracy": mean,
+        "interval": None if half is None else (max(0.0, mean - float(half)), min(1.0, mean + float(half))),
+        "classes": {
+            name: float(right[number] / asked[number]) if asked[number] else None
+            for number, name in enumerate(episodes.labels)
+        },
+    }
+    return report if half is not None else {**report, "accuracies": each.tolist()}
+
+
+def evaluate_few_shot(
+    names: Sequence[str],
+    store: FeatureStore,
+    manifest: Manifest,
+    sampler: EpisodeSampler | AllWaySampler,
+    *,
+    split: str,
+    prompts: PromptBank | None,
+    device: torch.device,
+    num_frames: int = 0,
+    frame_norm: bool = True,
+    watch: Callable[[Sequence[str]], Iterable[str]] = iter,
+    **facts: Any,
+) -> dict[str, Any]:
+    """Score the episodes that `sampler` draws from `manifest` by each matcher; the baselines always, where they can be.
+
+    Those are the texts of the classes ("text", with `prompts`) and the mean of the frames ("mean"). Returns the figures
+    of the first of `names`, all of them under "scores", and what made them, with the further `facts`. Of several views
+    or clips of a video the first is used. DataError for a matcher that is not known, has weights to train or lacks its
+    texts, and for episodes that cannot be drawn.
+    """
+    lacking = next((name for name in names if reads_text(name) and not prompts), None)
+    if lacking:
+        raise DataError(f"{store.path}: the matcher {lacking!r} scores by texts of the classes, and there are none")
+    asked = tuple(dict.fromkeys([*names, *(name for name in BASELINES if prompts or not reads_text(name))]))
+    matchers = {name: build_matcher(name, store.spec.dim) for name in asked}
+    labels = LabelSet(manifest.labelled().labels)
+    bank = load_bank(store, manifest.labelled(), labels, device=device, num_frames=num_frames)
+    try:
+        episodes = sampler.draw(bank.video_ids, [labels.names[target] for target in bank.target.tolist()])
+    except DataError as error:
+        raise DataError(f"{store.path}: {error}") from error
+    frames = frames_of(bank, episodes, prompts=prompts, frame_norm=frame_norm)
+    rows = []
+    for name in watch(asked):
+        started = time.perf_counter()
+        scores = score_episodes(matchers[name], frames, episodes, device=device)
+        seconds = round(time.perf_counter() - started, 3)
+        told = made_by(
+            spec=store.spec,
+            bank=bank,
+            split=split,
+            prompts=prompts if reads_text(name) else None,
+            matcher=name,
+            frames=num_frames,
+            frame_norm=frame_norm,
+            groups=f"first of {bank.num_groups}",
+            scoring="embeddings" if reads_text(name) else None,
+            **sampler.facts,
+            classes=len(episodes.labels),
+            classes_hash=episodes.labels_hash,
+            episodes_hash=episodes.hash,
+            **facts,
+            store=str(store.path),
+        )
+        figures = measure_episodes(scores, episodes)
+        rows.append({"matcher": name, "baseline": name in BASELINES, "seconds": seconds, **figures, "made_by": told})
+    return {**rows[0], "scores": [_short(row) for row in rows]}
+
+
+def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, frame_norm: bool) -> Frames:
+    """Return what episodes of a bank point into: its first group, each frame unit with `frame_norm`."""
+    x = bank.x[:: bank.num_groups].float()  # (V, T, D)
+    text = None
+    if prompts:
+        chosen = [prompts.labels.index(name) for name in episodes.labels]
+        text = torch.from_numpy(prompts.class_embeddings()[chosen])  # (C, D)
+    return Frames(F.normalize(x, dim=-1) if frame_norm else x, bank.mask[:: bank.num_groups], text)
+
+
+def _of(frames: Frames, videos: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The frames of videos (...) -> x (..., T, D), mask (..., T)."""
+    places = torch.from_numpy(videos).to(frames.x.device)
+    return frames.x[places].to(device), frames.mask[places].to(device)
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    figures = {name: value for name, value in row.items() if name != "made_by"}
+    return {**figures, "protocol_hash": row["made_by"]["protocol_hash"]}

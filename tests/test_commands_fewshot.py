@@ -1,0 +1,139 @@
+"""The commands of few-shot recognition on the demo's store: 16 classes, three training clips and one test clip each."""
+
+import csv
+import json
+
+import click
+import pytest
+
+from framebank.store import FeatureStore
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+EPISODES = ("--split", "train", "--episodes", 60)
+
+
+def test_table(framebank, store):
+    lines = framebank("fewshot", store, *EPISODES, "--matcher", "chamfer").stdout.splitlines()
+    assert lines[0].split() == ["matcher", "accuracy", "95", "%", "seconds"]
+    assert [line.split("  ")[0] for line in lines[1:4]] == ["chamfer", "text (baseline)", "mean (baseline)"]
+    assert lines[4].startswith("lowest of chamfer: ")
+    assert "48 of 48 listed in split train" in "\n".join(lines)
+    assert lines[-1].startswith("episodes   60 of 5-way 1-shot with 1 queries of each class, seed 0, hash ")
+
+
+def test_json_and_all(framebank, store):
+    report = json.loads(framebank("fewshot", store, *EPISODES, "--matcher", "all", "--shot", 2, "--json").stdout)
+    names = [row["matcher"] for row in report["scores"]]
+    assert names == ["mean", "max", "diagonal", "otam", "bi-mhm", "chamfer", "chamfer++", "tuple", "text", "combine"]
+    assert all(0.3 < row["accuracy"] <= 1 for row in report["scores"])
+    assert report["matcher"] == "mean"
+    assert len(report["classes"]) == 16
+    again = json.loads(framebank("fewshot", store, *EPISODES, "--matcher", "mean", "--shot", 2, "--json").stdout)
+    assert again["accuracy"] == report["accuracy"]
+    assert again["made_by"]["protocol_hash"] == report["made_by"]["protocol_hash"]
+
+
+def test_class_split(framebank, store, tmp_path):
+    labels = FeatureStore(store).manifest.labels
+    file = tmp_path / "classes.json"
+    file.write_text(json.dumps({name: "test" if number < 6 else "train" for number, name in enumerate(labels)}))
+    report = json.loads(framebank("fewshot", store, "--class-split", file, "--episodes", 40, "--json").stdout)
+    assert set(report["classes"]) == set(labels[:6])
+    assert report["made_by"]["videos_evaluated"] == 24  # of both splits of the store
+    assert report["made_by"]["class_split"]
+
+
+def test_all_ways(framebank, store, tmp_path):
+    drawn = json.loads(framebank("fewshot", store, "--way", 0, "--shot", 2, "--matcher", "mean", "--json").stdout)
+    assert len(drawn["accuracies"]) == 3
+    assert drawn["made_by"]["classes"] == 16
+    manifest = FeatureStore(store).manifest
+    listed = tmp_path / "train1_few_shot_3.txt"
+    names = sorted(manifest.labels)
+    listed.write_text(
+        "".join(f"{video.path.name} {names.index(video.label)}\n" for video in manifest.split("train").videos)
+    )
+    arguments = ("fewshot", store, "--way", 0, "--support-list", listed, "--matcher", "mean")
+    report = json.loads(framebank(*arguments, "--shot", 3, "--json").stdout)
+    assert len(report["accuracies"]) == 1
+    assert report["accuracy"] > 0.5
+    told = framebank(*arguments, "--shot", 2, exit_code=1).stderr
+    assert "lists 3 videos of" in told
+    assert "expected 2, as --shot says" in told
+
+
+def test_compare(framebank, store, tmp_path):
+    out = tmp_path / "table"
+    arguments = ("fewshot-compare", store, out, *EPISODES, "--matchers", "otam,max", "--shots", "1,2")
+    printed = framebank(*arguments).stdout
+    text = (out / "results.md").read_text()
+    assert printed.startswith(text.rstrip("\n"))
+    assert text.splitlines()[0] == "| matcher | 1-shot | 2-shot |"
+    assert [line.split("|")[1].strip() for line in text.splitlines()[2:6]] == [
+        "otam",
+        "max",
+        "text (baseline)",
+        "mean (baseline)",
+    ]
+    rows = list(csv.DictReader((out / "results.csv").open()))
+    assert [(row["shot"], row["matcher"]) for row in rows[3:5]] == [("1", "mean"), ("2", "otam")]
+    reports = json.loads((out / "results.json").read_text())
+    assert float(rows[0]["accuracy"]) == reports[0]["scores"][0]["accuracy"]
+    assert float(rows[4]["low"]) == reports[1]["scores"][0]["interval"][0]
+    assert "is not empty; expected a new folder" in framebank(*arguments, exit_code=1).stderr
+
+
+def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path):
+    """As few-shot lists of Something-Something name them."""
+    from framebank.store import Manifest, Video
+
+    copy = tmp_path / "store"
+    copy.mkdir()
+    for path in store.iterdir():
+        if path.name != "manifest.csv":
+            (copy / path.name).symlink_to(path)
+    manifest = FeatureStore(store).manifest
+    number = {name: f"test{place}" for place, name in enumerate(manifest.labels)}
+    Manifest(tuple(Video(v.video_id, v.path, number[v.label], v.split) for v in manifest.videos)).write(
+        copy / "manifest.csv"
+    )
+    printed = framebank("fewshot", copy, *EPISODES).stdout
+    assert "no texts   the classes have numbers for names (test0); name them with --labels" in printed
+    assert "text (baseline)" not in printed
+    told = framebank("fewshot", copy, *EPISODES, "--matcher", "combine", exit_code=1).stderr
+    assert "the matcher 'combine' scores by the texts of the classes, but the classes have numbers" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--matcher", "linear"), 1, "the matcher 'linear' has weights to train"),
+        (("--matcher", "median"), 1, "the matcher 'median' is not known"),
+        (("--shot", 3), 1, "3 support videos and 1 queries of each class wanted"),
+        (("--way", 17, "--split", "all"), 1, "17 classes for each episode wanted, but the videos have 16"),
+        (("--split", "nowhere"), 1, "no video is in the split 'nowhere'"),
+        (("--way", 0, "--support-split", "test", "--split", "test"), 1, "is a support video and one to recognise"),
+        (("--way", 0, "--query", 2), 2, "--query is for episodes"),
+        (("--support-split", "train"), 2, "are for --way 0"),
+        (("--class-split", "nothing.json"), 1, "nothing.json: cannot be read as text"),
+        (("--labels", "nothing.txt"), 1, "nothing.txt: no such labels file"),
+    ],
+)
+def test_what_cannot_be_done(framebank, store, arguments, code, message):
+    split = () if "--split" in arguments else ("--split", "train")
+    result = framebank("fewshot", store, *split, "--episodes", 5, *arguments, exit_code=code)
+    assert message in result.stderr
+
+
+def test_shots_that_are_no_numbers(framebank, store, tmp_path):
+    told = framebank("fewshot-compare", store, tmp_path / "table", "--shots", "one", exit_code=2).stderr
+    assert "--shots is 'one'; expected numbers such as 1,5" in told
+    assert not (tmp_path / "table").exists()
+
+
+def test_commands_are_at_the_door():
+    from framebank.cli import main
+
+    assert isinstance(main.commands["fewshot"], click.Command)
+    assert isinstance(main.commands["fewshot-compare"], click.Command)
