@@ -10,6 +10,7 @@ from framebank.commands.demo import demo
 from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract, prompts
 from framebank.commands.fewshot import fewshot, fewshot_compare
+from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, train, zeroshot
 from framebank.commands.search import index, label, search
@@ -61,6 +62,7 @@ for command in (
     evaluate,
     fewshot,
     fewshot_compare,
+    fewshot_train,
     index,
     search,
     label,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from framebank.heads.bank import Bank, load_bank
-from framebank.heads.episodes import Episodes, EpisodeSampler
+from framebank.heads.bank import load_bank
+from framebank.heads.episodes import EpisodeSampler
 from framebank.heads.fewshot_recipe import FewshotRecipe, build_matcher
 from framebank.heads.fewshot_run import WEIGHTS, FewshotRun
 from framebank.heads.fewshot_tasks import Tasks, class_texts
@@ -84,15 +84,14 @@ class FewshotJob:
         bank = load_bank(self.store, manifest.labelled(), labels, device=self.device, num_frames=recipe.frames)
         names = [labels.names[target] for target in bank.target.tolist()]
         way = recipe.way if training else min(recipe.way, len(set(names)))
-        drawn = self._draw(bank, names, EpisodeSampler(way, recipe.shot, recipe.query, episodes, recipe.seed))
+        sampler = EpisodeSampler(way, recipe.shot, recipe.query, episodes, recipe.seed)
+        try:
+            drawn = sampler.draw(bank.video_ids, names)
+        except DataError as error:
+            kind = "training" if training else "validation"
+            raise DataError(f"{self.store.path}, the {kind} videos: {error}") from error
         texts = class_texts(self.prompts, drawn.labels, device=self.device)
         return Tasks(bank, drawn, at_once, self.device, texts, seed=recipe.seed if training else None)
-
-    def _draw(self, bank: Bank, names: Sequence[str], sampler: EpisodeSampler) -> Episodes:
-        try:
-            return sampler.draw(bank.video_ids, names)
-        except DataError as error:
-            raise DataError(f"{self.store.path}: {error}") from error
 
 
 def require_free(folder: Path, *, overwrite: bool) -> None:

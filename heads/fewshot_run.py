@@ -89,6 +89,8 @@ class FewshotRun:
             matcher = build_matcher(recipe, dim=spec.dim, num_classes=len(labels))
             matcher.load_state_dict(weights)
             return cls(recipe, spec, labels, matcher.eval(), about["store"], about["trained_on"])
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
         except (SafetensorError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: is not a matcher of framebank ({reason})") from error

@@ -28,7 +28,7 @@ DOORS = {
     "faiss": {"store/index.py"},
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},
-    "safetensors": {"heads/run.py"},
+    "safetensors": {"heads/run.py", "heads/fewshot_run.py"},
     "pyarrow": {"store/parquet.py"},
 }
 
