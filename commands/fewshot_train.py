@@ -32,7 +32,7 @@ def _read_options(context: click.Context, parameter: click.Parameter, given: tup
 @click.command(name="fewshot-train")
 @click.argument("store", type=PATH)
 @click.argument("run", type=PATH)
-@click.option("--matcher", default="trx", help="trx, hyrsm, hyrsm++, clip-fsar, ma-clip, gghm or sloshnet.")
+@click.option("--matcher", default="trx", help="trx, hyrsm, hyrsm++, clip-fsar, ma-clip, gghm, sloshnet, linear.")
 @click.option(
     "--option", "options", multiple=True, callback=_read_options, help="One of the matcher's own: metric=bi-mhm."
 )

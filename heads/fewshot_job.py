@@ -86,6 +86,8 @@ class FewshotJob:
         way = recipe.way if training else min(recipe.way, len(set(names)))
         sampler = EpisodeSampler(way, recipe.shot, recipe.query, episodes, recipe.seed)
         try:
+            if way < 2:
+                raise DataError(f"have one class, {names[0]!r}; expected two or more")
             drawn = sampler.draw(bank.video_ids, names)
         except DataError as error:
             kind = "training" if training else "validation"

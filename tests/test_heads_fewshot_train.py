@@ -18,7 +18,7 @@ from framebank.store import DataError, Manifest
 from framebank.tests.heads_world import CLASSES, DIM, write_groups
 
 CPU = torch.device("cpu")
-TRAINED = ("trx", "hyrsm", "hyrsm++", "clip-fsar", "ma-clip", "gghm", "sloshnet")
+TRAINED = ("linear", "trx", "hyrsm", "hyrsm++", "clip-fsar", "ma-clip", "gghm", "sloshnet")
 QUICK = FewshotRecipe(matcher="hyrsm", way=4, query=2, steps=6, val_every=2, val_episodes=8, episodes=2, lr=3e-3)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
