@@ -137,6 +137,7 @@ def _evaluate(
 ) -> list[dict[str, Any]]:
     """One report for each number of shots; "all" is every matcher that needs no training and has what it reads."""
     from framebank.extract.encoder import resolve_device
+    from framebank.heads.episodes import EpisodeSampler
     from framebank.heads.fewshot import build_matcher, evaluate_few_shot, reads_text, untrained_matchers
     from framebank.store import DataError, FeatureStore
     from framebank.store.class_splits import read_class_splits
@@ -176,7 +177,7 @@ def _evaluate(
             store,
             videos,
             sampler,
-            split=split,
+            split=split if isinstance(sampler, EpisodeSampler) else f"{split} and support",
             prompts=bank,
             device=resolve_device(device),
             num_frames=frames or (run.recipe.frames if run else 0),

@@ -106,7 +106,8 @@ class AllWaySampler:
     @property
     def facts(self) -> dict[str, Any]:
         """What decides the episodes, beside the videos."""
-        return {"way": 0, "shot": self.shot, "episodes": self.draws, "seed": self.seed}
+        drawn = {"shot": self.shot, "episodes": self.draws, "seed": self.seed}
+        return {"way": 0, **drawn, "support_videos": len(self.support)}
 
     def draw(self, video_ids: Sequence[str], labels: Sequence[str]) -> Episodes:
         """Draw from videos and the label of each, "" for one without, which is left out.

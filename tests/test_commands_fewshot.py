@@ -48,6 +48,7 @@ def test_all_ways(framebank, store, tmp_path):
     drawn = json.loads(framebank("fewshot", store, "--way", 0, "--shot", 2, "--matcher", "mean", "--json").stdout)
     assert len(drawn["accuracies"]) == 3
     assert drawn["made_by"]["classes"] == 16
+    assert (drawn["made_by"]["split"], drawn["made_by"]["support_videos"]) == ("test and support", 48)
     manifest = FeatureStore(store).manifest
     listed = tmp_path / "train1_few_shot_3.txt"
     names = sorted(manifest.labels)

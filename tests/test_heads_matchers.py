@@ -81,6 +81,17 @@ def test_order_of_queries_changes_the_rows_alone(name):
 
 
 @every_matcher
+def test_each_query_is_scored_by_itself(name):
+    matcher = build(name, shaken=True)
+    query, support, text, query_mask, support_mask = episodes(ragged=True)
+    alone = [
+        matcher(query[:, q : q + 1], support, text, query_mask[:, q : q + 1], support_mask) for q in range(QUERIES)
+    ]
+    scores = matcher(query, support, text, query_mask, support_mask)
+    torch.testing.assert_close(scores, torch.cat(alone, dim=1), rtol=1e-4, atol=1e-5)
+
+
+@every_matcher
 def test_padding_is_never_read(name):
     """Frames masked out may hold anything and lie anywhere, and there may be more of them."""
     matcher = build(name, shaken=True)

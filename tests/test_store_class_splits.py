@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,19 @@ def test_official_lists_choose_the_videos():
     assert found.split_sizes == {"test": 300, "": 1}
     assert len(found.split("test").labels) == 3  # 100 of each
     assert notes[0] == "test_few_shot.txt: 2400 videos listed for test, 300 of them given"
+
+
+@needs_official
+@pytest.mark.parametrize("shots", [2, 4, 8, 16])
+@pytest.mark.parametrize(("name", "classes"), [("ucf", 101), ("hmdb", 51)])
+def test_official_lists_of_few_shots_have_as_many_of_each_class(name, classes, shots):
+    listed = OFFICIAL.parent / "kshot" / name / f"train1_few_shot_{shots}.txt"
+    rows = [line.rsplit(maxsplit=1) for line in listed.read_text().splitlines()]
+    videos = [Video(Path(key).stem, Path("/videos") / key, f"class {number}") for key, number in rows]
+    found, _ = Manifest((*videos, Video("other", Path("/videos/other.avi"), "class 0"))).with_splits([listed])
+    counts = Counter(video.label for video in found.split("train").videos)
+    assert len(counts) == classes
+    assert set(counts.values()) == {shots}
 
 
 @pytest.mark.parametrize("suffix", ["json", "csv"])

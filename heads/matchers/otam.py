@@ -53,10 +53,10 @@ def alignment_distances(distances: Tensor, rows: Tensor, columns: Tensor, *, smo
     gains = (
         -distances / smoothing
     )  # the logarithm of exp(-cost / smoothing), which adds up where costs are soft-minimal
-    gain = gains[0, 0]
+    gain, twice = gains[0, 0], gains.new_tensor(math.log(2))
     first = [gain]
     for row in gains[1:, 0]:
-        gain = row + torch.logaddexp(gain, gain.new_tensor(math.log(2)))  # from above, or from either zero before it
+        gain = row + torch.logaddexp(gain, twice)  # from above, or from either zero before it
         first.append(gain)
     reached = torch.stack(first)  # (T, R)
     for column, real in zip(gains.unbind(1)[1:], columns[1:], strict=True):
