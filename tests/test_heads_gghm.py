@@ -91,6 +91,11 @@ def test_frames_are_matched_with_the_prototypes_that_a_query_sees():
             torch.testing.assert_close(scores[0, number, way], expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_graph_without_layers_is_refused():
+    with pytest.raises(ValueError, match="num_layers is 0"):
+        Gghm(12, num_layers=0)
+
+
 @torch.no_grad()
 def test_edges_learn_from_the_labels():
     matcher, batch = build("gghm", shaken=True), episodes(1)

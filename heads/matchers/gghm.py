@@ -38,6 +38,8 @@ class Gghm(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers is {num_layers}; expected 1 or more")
         self.frame_share, self.edge_loss = frame_share, edge_loss
         self.temporal = DenseTemporal(dim, num_layers=num_layers, num_heads=num_heads)
         self.graph = EpisodeGraph(dim, num_layers=num_layers)

@@ -8,16 +8,28 @@ from torch import Tensor, nn
 
 from framebank.heads.matchers.attention import ContextBlock
 from framebank.heads.matchers.bi_mhm import BiMhm
+from framebank.heads.matchers.chamfer import Chamfer
+from framebank.heads.matchers.chamfer_plus import ChamferPlus
+from framebank.heads.matchers.diagonal import Diagonal
+from framebank.heads.matchers.linear import Linear
+from framebank.heads.matchers.max import Max
 from framebank.heads.matchers.mean import Mean
 from framebank.heads.matchers.otam import Otam
 from framebank.heads.matchers.sequences import packed, sinusoid_like
 from framebank.heads.matchers.trx import Trx
+from framebank.heads.matchers.tuple import Tuple
 
 METRICS: dict[str, Callable[[int], nn.Module]] = {
     "otam": Otam,
     "bi-mhm": BiMhm,
-    "trx": Trx,
+    "chamfer": Chamfer,
+    "chamfer++": ChamferPlus,
+    "diagonal": Diagonal,
+    "linear": Linear,
+    "max": Max,
     "mean": Mean,
+    "tuple": Tuple,
+    "trx": Trx,
 }
 
 
