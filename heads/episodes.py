@@ -21,7 +21,7 @@ class Episodes:
     support  (E, N, K), positions of the videos that stand for each of them
     query    (E, Q), positions of the videos to recognise, none of which is in the support
     target   (E, Q), the column of `classes` that a query belongs to
-    hash     changes with any video of any episode, and with nothing else
+    hash     changes with the videos, with their classes and with any episode, whatever order the videos came in
     """
 
     labels: tuple[str, ...]

@@ -10,8 +10,8 @@ class Linear(nn.Module):
     """A weighted sum of the cosines of all pairs of frames; the mean over the shots.
 
     A baseline of Bertrand et al. 2023 (arXiv 2303.16084). The table of weights (B, B) is for B = `num_frames` equal
-    parts of the time; the cosines of a video of another length are averaged into those. It starts as the diagonal, and
-    untrained it is that matcher. The published one starts at random.
+    parts of the time; the cosines of a video of another length are averaged into those. It starts as the diagonal of
+    those parts. The published one starts at random.
     """
 
     def __init__(self, dim: int, *, num_frames: int = 8) -> None:
