@@ -58,6 +58,16 @@ def test_gradient_of_the_losses_reaches_every_parameter(world, name):
         assert parameter.grad.abs().sum() > 0, label
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_query_sees_another(world, name):
+    job = job_of(world, recipe_of(name))
+    matcher, task = job.matcher.eval(), next(iter(job.val))
+    query, support, text, query_mask, support_mask = task.given
+    alone = matcher(query[:, 2:3], support, text, query_mask[:, 2:3], support_mask)
+    torch.testing.assert_close(alone, matcher(*task.given)[:, 2:3], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_learns_what_the_mean_of_frames_cannot_tell(world, name):
     job = job_of(world, recipe_of(name, steps=45, val_every=15, episodes=4, val_episodes=24))
