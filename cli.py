@@ -12,6 +12,7 @@ from framebank.commands.demo import demo
 from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract, prompts
 from framebank.commands.fewshot import fewshot, fewshot_compare
+from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, zeroshot
 from framebank.commands.search import index, label, search
@@ -66,6 +67,7 @@ for command in (
     compare,
     fewshot,
     fewshot_compare,
+    fewshot_train,
     index,
     search,
     label,

@@ -16,6 +16,7 @@ from framebank.commands.wiring import prompt_banks
 
 if TYPE_CHECKING:
     from framebank.heads.episodes import AllWaySampler, EpisodeSampler
+    from framebank.heads.fewshot_run import FewshotRun
     from framebank.store import FeatureStore, Manifest, PromptBank
 
 episode_options = together(
@@ -44,11 +45,14 @@ episode_options = together(
 
 @click.command()
 @click.argument("store", type=PATH)
-@click.option("--matcher", "matchers", multiple=True, default=["otam"], help="One or more, or all.")
+@click.option("--matcher", "matchers", multiple=True, help="One or more, or all.  [otam; with --run: none]")
+@click.option("--run", "run_path", type=PATH, help="A matcher that `framebank fewshot-train` has trained.")
 @click.option("--shot", default=1, type=click.IntRange(1), help="Support videos of each class.")
 @episode_options
 @json_option
-def fewshot(store: Path, matchers: tuple[str, ...], shot: int, as_json: bool, **options: Any) -> None:
+def fewshot(
+    store: Path, matchers: tuple[str, ...], run_path: Path | None, shot: int, as_json: bool, **options: Any
+) -> None:
     """Recognise new classes of STORE by a few videos of each, in episodes, without training.
 
     The two baselines stand beside every matcher on the same episodes: the texts of the classes, and the mean of the
@@ -58,8 +62,10 @@ def fewshot(store: Path, matchers: tuple[str, ...], shot: int, as_json: bool, **
     framebank fewshot bank --matcher otam --shot 5
     framebank fewshot bank --matcher all --class-split lists/ssv2_full
     framebank fewshot bank --way 0 --shot 4 --matcher mean
+    framebank fewshot bank --run run --class-split lists/ssv2_full
     """
-    report = _evaluate(store, matchers, [shot], **options)[0]
+    chosen = matchers or ([] if run_path else ["otam"])
+    report = _evaluate(store, chosen, [shot], run_path=run_path, **options)[0]
     rows = [(row_name(row), *cells(row)) for row in report["scores"]]
     lines = table(("matcher", "accuracy", "95 %", "seconds"), rows)
     hardest = sorted((value, name) for name, value in report["classes"].items() if value is not None)[:3]
@@ -71,6 +77,7 @@ def fewshot(store: Path, matchers: tuple[str, ...], shot: int, as_json: bool, **
         *([] if not report["texts_missing"] else [f"no texts   {report['texts_missing']}"]),
         *protocol_lines(facts),
         f"episodes   {episodes_line(facts)}, hash {facts['episodes_hash']}",
+        *([f"run        trained on {facts['classes_trained_on']} of these classes"] if run_path else []),
     ]
     print_report(report, as_json=as_json, lines=told)
 
@@ -125,6 +132,7 @@ def _evaluate(
     prompts: Path | None,
     templates: str | None,
     texts: str | None,
+    run_path: Path | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """One report for each number of shots; "all" is every matcher that needs no training and has what it reads."""
@@ -138,6 +146,7 @@ def _evaluate(
         if name != "all":
             build_matcher(name, 8)  # says what is wrong with a name before anything is read
     store = FeatureStore(path)
+    run = _trained(run_path, store) if run_path else None
     manifest, facts = store.manifest, {}
     if class_splits:
         splits = read_class_splits(class_splits)
@@ -153,7 +162,8 @@ def _evaluate(
     )
     everything = [name for name in untrained_matchers() if bank or not reads_text(name)]
     names = [name for given in matchers for name in (everything if given == "all" else [given])]
-    lacking = next((name for name in names if reads_text(name) and not bank), None)
+    needing = [*names, *([run.recipe.matcher] if run else [])]
+    lacking = next((name for name in needing if reads_text(name) and not bank), None)
     if lacking:
         raise DataError(f"{path}: the matcher {lacking!r} scores by the texts of the classes, but {missing}")
 
@@ -170,13 +180,22 @@ def _evaluate(
             split=split if isinstance(sampler, EpisodeSampler) else f"{split} and support",
             prompts=bank,
             device=resolve_device(device),
-            num_frames=frames,
+            num_frames=frames or (run.recipe.frames if run else 0),
             frame_norm=frame_norm,
+            run=run,
             watch=watch,
             **facts,
         )
         reports.append({**report, "texts_missing": missing})
     return reports
+
+
+def _trained(path: Path, store: "FeatureStore") -> "FewshotRun":
+    from framebank.heads.fewshot_run import FewshotRun
+
+    run = FewshotRun.read(path)
+    run.spec.require_same_encoder(store.spec, mine=path, theirs=store.path)
+    return run
 
 
 def _plan(

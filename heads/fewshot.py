@@ -12,15 +12,17 @@ from torch import Tensor, nn
 
 from framebank.heads.bank import Bank, load_bank
 from framebank.heads.episodes import AllWaySampler, Episodes, EpisodeSampler
+from framebank.heads.fewshot_run import FewshotRun
 from framebank.heads.matchers import MATCHERS, READS_TEXT
 from framebank.heads.protocol import made_by
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.labels import LabelSet
+from framebank.store.labels import LabelSet, class_text
 from framebank.store.manifest import Manifest
 from framebank.store.prompts import PromptBank
 
 BASELINES = ("text", "mean")
+TRAINED = "trained:"  # before the name of a matcher that comes from a run
 MANY_EPISODES = 30  # from here on, an interval by the normal distribution
 
 
@@ -55,7 +57,7 @@ def untrained_matchers() -> tuple[str, ...]:
 
 def reads_text(name: str) -> bool:
     """Whether a matcher scores by the texts of the classes."""
-    return name.partition(":")[0] in READS_TEXT
+    return name.removeprefix(TRAINED).partition(":")[0] in READS_TEXT
 
 
 @torch.inference_mode()
@@ -126,6 +128,7 @@ def evaluate_few_shot(
     device: torch.device,
     num_frames: int = 0,
     frame_norm: bool = True,
+    run: FewshotRun | None = None,
     watch: Callable[[Sequence[str]], Iterable[str]] = iter,
     **facts: Any,
 ) -> dict[str, Any]:
@@ -133,25 +136,32 @@ def evaluate_few_shot(
 
     Those are the texts of the classes ("text", with `prompts`) and the mean of the frames ("mean"). Returns the figures
     of the first of `names`, all of them under "scores", and what made them, with the further `facts`. Of several views
-    or clips of a video the first is used. DataError for a matcher that is not known, has weights to train or lacks its
-    texts, and for episodes that cannot be drawn.
+    or clips of a video the first is used. The matcher of a `run` comes before all others; it sees frames as they are
+    stored, as it did in training, whatever `frame_norm` is. DataError for a matcher that is not known, has weights to
+    train or lacks its texts, and for episodes that cannot be drawn.
     """
+    names = [*([f"{TRAINED}{run.recipe.matcher}"] if run else []), *names]
     lacking = next((name for name in names if reads_text(name) and not prompts), None)
     if lacking:
         raise DataError(f"{store.path}: the matcher {lacking!r} scores by texts of the classes, and there are none")
     asked = tuple(dict.fromkeys([*names, *(name for name in BASELINES if prompts or not reads_text(name))]))
-    matchers = {name: build_matcher(name, store.spec.dim) for name in asked}
+    matchers = {
+        name: run.matcher if run and name.startswith(TRAINED) else build_matcher(name, store.spec.dim) for name in asked
+    }
     labels = LabelSet(manifest.labelled().labels)
     bank = load_bank(store, manifest.labelled(), labels, device=device, num_frames=num_frames)
     try:
         episodes = sampler.draw(bank.video_ids, [labels.names[target] for target in bank.target.tolist()])
     except DataError as error:
         raise DataError(f"{store.path}: {error}") from error
+    of_run = _facts_of(run, episodes) if run else {}
     frames = frames_of(bank, episodes, prompts=prompts, frame_norm=frame_norm)
     rows = []
     for name in watch(asked):
+        trained = name.startswith(TRAINED)
+        seen = frames_of(bank, episodes, prompts=prompts, frame_norm=False) if trained else frames
         started = time.perf_counter()
-        scores = score_episodes(matchers[name], frames, episodes, device=device)
+        scores = score_episodes(matchers[name], seen, episodes, device=device)
         seconds = round(time.perf_counter() - started, 3)
         told = made_by(
             spec=store.spec,
@@ -160,7 +170,7 @@ def evaluate_few_shot(
             prompts=prompts if reads_text(name) else None,
             matcher=name,
             frames=num_frames,
-            frame_norm=frame_norm,
+            frame_norm=frame_norm and not trained,
             groups=f"first of {bank.num_groups}",
             scoring="embeddings" if reads_text(name) else None,
             **sampler.facts,
@@ -168,6 +178,7 @@ def evaluate_few_shot(
             classes_hash=episodes.labels_hash,
             episodes_hash=episodes.hash,
             **facts,
+            **(of_run if trained else {}),
             store=str(store.path),
         )
         figures = measure_episodes(scores, episodes)
@@ -183,6 +194,16 @@ def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, fra
         chosen = [prompts.labels.index(name) for name in episodes.labels]
         text = torch.from_numpy(prompts.class_embeddings()[chosen])  # (C, D)
     return Frames(F.normalize(x, dim=-1) if frame_norm else x, bank.mask[:: bank.num_groups], text)
+
+
+def _facts_of(run: FewshotRun, episodes: Episodes) -> dict[str, Any]:
+    """What decides the figure of a trained matcher, and how many of the episodes' classes it was trained on."""
+    known = set(map(class_text, run.labels))
+    return {
+        "run_hash": run.weights_hash,
+        "fewshot_recipe": run.recipe.to_dict(),
+        "classes_trained_on": sum(class_text(name) in known for name in episodes.labels),
+    }
 
 
 def _of(frames: Frames, videos: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ DOORS = {
     "faiss": {"store/index.py"},
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},
-    "safetensors": {"heads/run.py", "heads/export.py", "heads/published.py"},
+    "safetensors": {"heads/run.py", "heads/export.py", "heads/published.py", "heads/fewshot_run.py"},
     "pyarrow": {"store/parquet.py"},
     "onnx": {"heads/export.py"},
     "onnxruntime": {"heads/export.py"},

@@ -19,13 +19,20 @@ from torch import nn
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.chamfer import Chamfer
 from framebank.heads.matchers.chamfer_plus import ChamferPlus
+from framebank.heads.matchers.clip_fsar import ClipFsar
 from framebank.heads.matchers.combine import Combine
 from framebank.heads.matchers.diagonal import Diagonal
+from framebank.heads.matchers.gghm import Gghm
+from framebank.heads.matchers.hyrsm import Hyrsm
+from framebank.heads.matchers.hyrsm_plus_plus import HyrsmPlusPlus
 from framebank.heads.matchers.linear import Linear
+from framebank.heads.matchers.ma_clip import MaClip
 from framebank.heads.matchers.max import Max
 from framebank.heads.matchers.mean import Mean
 from framebank.heads.matchers.otam import Otam
+from framebank.heads.matchers.sloshnet import SloshNet
 from framebank.heads.matchers.text import Text
+from framebank.heads.matchers.trx import Trx
 from framebank.heads.matchers.tuple import Tuple
 
 # name -> (dim, **options) -> matcher
@@ -41,7 +48,15 @@ MATCHERS: dict[str, Callable[..., nn.Module]] = {
     "tuple": Tuple,
     "text": Text,
     "combine": Combine,
+    # These are trained by episodes (`framebank fewshot-train`).
+    "trx": Trx,
+    "hyrsm": Hyrsm,
+    "hyrsm++": HyrsmPlusPlus,
+    "clip-fsar": ClipFsar,
+    "ma-clip": MaClip,
+    "gghm": Gghm,
+    "sloshnet": SloshNet,
 }
 
 # Those that score by the texts of the classes, and are of no use without.
-READS_TEXT = ("text", "combine")
+READS_TEXT = ("text", "combine", "clip-fsar", "ma-clip")

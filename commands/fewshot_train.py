@@ -1,0 +1,161 @@
+"""The command that trains a matcher by episodes: fewshot-train."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from framebank.commands.options import PATH, device_option, json_option, text_options
+from framebank.commands.printing import percent, print_report, progress
+from framebank.commands.wiring import prompt_banks
+
+if TYPE_CHECKING:
+    from framebank.store import Manifest
+
+
+def _read_options(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+    """Read NAME=VALUE; the value is JSON, or else a word."""
+    read: dict[str, Any] = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not (mark and name and value):
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as metric=bi-mhm")
+        try:
+            read[name] = json.loads(value)
+        except json.JSONDecodeError:
+            read[name] = value
+    return read
+
+
+@click.command(name="fewshot-train")
+@click.argument("store", type=PATH)
+@click.argument("run", type=PATH)
+@click.option("--matcher", default="trx", help="trx, hyrsm, hyrsm++, clip-fsar, ma-clip, gghm, sloshnet, linear.")
+@click.option(
+    "--option", "options", multiple=True, callback=_read_options, help="One of the matcher's own: metric=bi-mhm."
+)
+@click.option("--way", default=5, type=click.IntRange(2), help="Classes of an episode.")
+@click.option("--shot", default=1, type=click.IntRange(1), help="Support videos of each class.")
+@click.option("--query", default=5, type=click.IntRange(1), help="Queries of each class.")
+@click.option("--split", default="train", help="The split to train on, or all; of the classes with --class-split.")
+@click.option("--val-split", help="Choose the step by this split.  [val; without one the last is kept]")
+@click.option(
+    "--class-split",
+    "class_splits",
+    multiple=True,
+    type=PATH,
+    help="What split each class is in: JSON, CSV, or official few-shot lists or their folder.",
+)
+@click.option("--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all.")
+@text_options
+@click.option("--steps", default=1000, type=click.IntRange(1), help="Steps of training.")
+@click.option("--episodes", default=4, type=click.IntRange(1), help="Episodes of a step.")
+@click.option("--lr", default=1e-4, help="AdamW's, after a rise over a tenth of the steps and before a cosine fall.")
+@click.option("--weight-decay", default=0.01, help="AdamW's, on matrices.")
+@click.option("--val-every", default=100, type=click.IntRange(1), help="Steps between two validations.")
+@click.option("--val-episodes", default=200, type=click.IntRange(1), help="Episodes of a validation, always the same.")
+@click.option("--seed", default=0, help="Draws the weights and the episodes.")
+@device_option
+@click.option("--overwrite", is_flag=True, help="Replace a matcher that is already there.")
+@json_option
+def fewshot_train(
+    store: Path,
+    run: Path,
+    split: str,
+    val_split: str | None,
+    class_splits: tuple[Path, ...],
+    labels: Path | None,
+    prompts: Path | None,
+    templates: str | None,
+    texts: str | None,
+    device: str,
+    overwrite: bool,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Train a matcher on episodes of STORE and keep it in the folder RUN, with its log and recipe.
+
+    Classes to train on, to choose the step by and to recognise should be three different sets.
+
+    \b
+    framebank fewshot-train bank run --matcher trx --class-split lists/ssv2_full
+    framebank fewshot-train bank run --matcher ma-clip --option metric=bi-mhm --shot 5
+    framebank fewshot bank --run run --class-split lists/ssv2_full
+    """
+    from framebank.extract.encoder import resolve_device
+    from framebank.heads.fewshot_job import FewshotJob, require_free
+    from framebank.heads.fewshot_recipe import FewshotRecipe
+    from framebank.heads.matchers import READS_TEXT
+    from framebank.store import FeatureStore, Manifest
+
+    recipe = FewshotRecipe(**choices)
+    features = FeatureStore(store)
+    train, val = _videos(features.manifest, split, val_split, class_splits=class_splits, where=store)
+    require_free(run, overwrite=overwrite)
+    bank = None
+    if recipe.matcher in READS_TEXT:
+        kind = texts or (None if prompts else "names")
+        both = Manifest((*train.videos, *val.videos))
+        bank = prompt_banks(
+            features, both, labels=labels, prompts=prompts, templates=templates, texts=kind, device=device
+        )[0]
+    elif labels or prompts or templates or texts:
+        raise click.UsageError(
+            f"the matcher {recipe.matcher!r} reads no texts; --labels, --prompts, --templates, --texts are for those "
+            f"that do: {', '.join(READS_TEXT)}"
+        )
+    started = time.perf_counter()
+    job = FewshotJob(features, train, recipe, val=val, prompts=bank, device=resolve_device(device))
+    total = -(-recipe.steps // recipe.val_every)
+    log = list(progress(job.stages(), total=total, unit="stage", show=lambda stage: {"loss": f"{stage.loss:.3f}"}))
+    trained = job.save(run, log=log)
+    report = {
+        "run": str(run),
+        "seconds": round(time.perf_counter() - started, 2),
+        "loss": log[-1].loss,
+        **trained.trained_on,
+        "recipe": recipe.to_dict(),
+    }
+    print_report(report, as_json=as_json, lines=_lines(report))
+
+
+def _videos(
+    manifest: "Manifest", split: str, val_split: str | None, *, class_splits: tuple[Path, ...], where: Path
+) -> "tuple[Manifest, Manifest]":
+    """The videos to train on, and those to choose the step by; DataError where one video is both."""
+    from framebank.store import DataError, Manifest
+    from framebank.store.class_splits import read_class_splits
+
+    if class_splits:
+        manifest, notes = read_class_splits(class_splits).over(manifest)
+        click.echo("\n".join(notes), err=True)
+    try:
+        train = manifest.split(split).labelled()
+        wanted = val_split or ("val" if "val" in manifest.split_sizes else None)
+        val = manifest.split(wanted).labelled() if wanted else Manifest(())
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    ids = {video.video_id for video in train.videos}
+    both = next((video.video_id for video in val.videos if video.video_id in ids), None)
+    if both:
+        raise DataError(f"{where}: {both!r} is in the split {split} and in {wanted}; name two that share no video")
+    return train, val
+
+
+def _lines(report: dict[str, Any]) -> list[str]:
+    val = "no validation videos: the last step is kept"
+    if report["val_accuracy"] is not None:
+        also = report["val_classes_also_trained"]
+        val = (
+            f"best {report['val_way']}-way accuracy on {report['val_classes']} validation classes "
+            f"({also} of them trained on) {percent(report['val_accuracy'])}"
+        )
+    recipe = report["recipe"]
+    return [
+        f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on {report['train_videos']} videos of "
+        f"{report['train_classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
+        f"loss {report['loss']:.4f}, {val}",
+        f"next: framebank fewshot STORE --run {report['run']}",
+    ]

@@ -1,0 +1,88 @@
+"""FewshotRecipe: one training of a matcher by episodes, reproducible; written beside what it made."""
+
+import inspect
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import nn
+
+from framebank.heads.matchers import MATCHERS
+from framebank.heads.randomness import drawn_from
+from framebank.store.errors import DataError
+
+# What a constructor is told by the training, not by an option.
+GIVEN = ("dim", "num_classes")
+
+
+@dataclass(frozen=True)
+class FewshotRecipe:
+    """What is trained, and how: a step is `episodes` episodes of `way` classes, `shot` videos and `query` queries each.
+
+    `options` go to the matcher's constructor. The step is chosen on `val_episodes` episodes, drawn once, every
+    `val_every` steps.
+    """
+
+    matcher: str = "trx"
+    options: dict[str, Any] = field(default_factory=dict)
+    way: int = 5
+    shot: int = 1
+    query: int = 5  # of each class
+    frames: int = 0  # how many of the stored frames of each video are used, evenly spread; 0 is all
+
+    steps: int = 1000
+    episodes: int = 4
+    lr: float = 1e-4
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    val_every: int = 100
+    val_episodes: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check each field, and the options against the matcher's own."""
+        if self.matcher not in MATCHERS:
+            raise DataError(f"matcher {self.matcher!r} is not known; expected one of {', '.join(MATCHERS)}")
+        known = options_of(self.matcher)
+        for name in self.options:
+            if name not in known:
+                raise DataError(
+                    f"the matcher {self.matcher!r} has no option {name!r}; it has {', '.join(known) or 'none'}"
+                )
+        least = {"way": 2, "frames": 0, "seed": 0}
+        for item in fields(self):
+            if item.type is int and getattr(self, item.name) < least.get(item.name, 1):
+                raise DataError(
+                    f"{item.name} is {getattr(self, item.name)}; expected {least.get(item.name, 1)} or more"
+                )
+        if not 0 < self.lr < math.inf:
+            raise DataError(f"lr is {self.lr}; expected more than 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise DataError(f"weight_decay is {self.weight_decay}; expected 0 or more")
+        if not 0 <= self.warmup < 1:
+            raise DataError(f"warmup is {self.warmup}; expected at least 0 and less than 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return asdict(self)
+
+
+def options_of(matcher: str) -> tuple[str, ...]:
+    """Return the names of the options that a matcher's constructor takes."""
+    return tuple(name for name in inspect.signature(MATCHERS[matcher]).parameters if name not in GIVEN)
+
+
+def build_matcher(recipe: FewshotRecipe, *, dim: int, num_classes: int) -> nn.Module:
+    """Build what a recipe describes, drawn from its seed; DataError where an option cannot be.
+
+    A matcher that tells the `num_classes` it is trained on apart, by a further loss, is told their number.
+    """
+    build = MATCHERS[recipe.matcher]
+    counted = {"num_classes": num_classes} if "num_classes" in inspect.signature(build).parameters else {}
+    with drawn_from(recipe.seed, device=torch.device("cpu")):
+        try:
+            return build(dim, **counted, **recipe.options)
+        except (TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"the matcher {recipe.matcher!r} cannot be built of {recipe.options}: {reason}") from error

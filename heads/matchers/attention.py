@@ -1,0 +1,51 @@
+"""Attention between two sets of tokens, as the few-shot matchers of one family share it."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head attention without biases before it; dropout is on what comes out.
+
+    The number of heads is `num_heads`, or its largest common divisor with `dim`.
+    """
+
+    def __init__(self, dim: int, *, num_heads: int = 8, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = math.gcd(dim, num_heads)
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key_value = nn.Linear(dim, 2 * dim, bias=False)
+        self.out = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """Read context (B, S, D), mask (B, S) true where real, for each of x (B, T, D) -> (B, T, D)."""
+        query = self.query(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, D/H)
+        key_value = self.key_value(context).unflatten(-1, (2, self.num_heads, -1))  # (B, S, 2, H, D/H)
+        key, value = key_value.permute(2, 0, 3, 1, 4)  # 2 x (B, H, S, D/H)
+        read = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        out: Tensor = self.out(read.transpose(1, 2).flatten(2))  # (B, T, D)
+        return out
+
+
+class ContextBlock(nn.Module):
+    """x + attention(norm(x), norm(context)), then x + mlp(x): the block of CLIP-FSAR, whose MLP has no norm before."""
+
+    def __init__(self, dim: int, *, num_heads: int = 8, dropout: float = 0.2, mlp_dropout: float = 0.05) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.attention = Attention(dim, num_heads=num_heads, dropout=dropout)
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, 4 * dim),
+            nn.GELU(),
+            nn.Dropout(mlp_dropout),
+            nn.Linear(4 * dim, dim),
+            nn.Dropout(mlp_dropout),
+        )
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """Mix context (B, S, D), mask (B, S) true where real, into x (B, T, D) -> (B, T, D)."""
+        x = x + self.attention(self.norm(x), self.norm(context), mask)
+        mixed: Tensor = x + self.mlp(x)
+        return mixed

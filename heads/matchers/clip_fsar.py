@@ -1,0 +1,113 @@
+"""CLIP-FSAR: classes whose frames have read their own name."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.matchers.attention import ContextBlock
+from framebank.heads.matchers.frames import mean_frame
+from framebank.heads.matchers.otam import Otam
+from framebank.heads.matchers.sequences import packed
+from framebank.heads.matchers.truth import Truth, match_loss
+
+
+class ClipFsar(nn.Module):
+    """CLIP-guided prototype modulation (Wang et al. 2023, arXiv 2303.02982).
+
+    One shared attention block: a query's frames read each other, a class's frames read each other and the embedding of
+    its text; OTAM, its `smoothing` 0.5, matches. `merge_before` averages the videos of a class frame by
+    frame before the block, else after it. The loss has a second part of weight `classification`: the cosine of each
+    video's mean frame to the texts of all classes trained on, times a learned scale that starts at one.
+
+    Once trained, `combine` mixes in the texts: that share of the log-probability of the query's mean frame among the
+    texts of the episode, the rest that of the match; the published mixture is 0.9, zero leaves the texts out. Encoder
+    and texts are frozen, where the paper trains the visual encoder.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        merge_before: bool = True,
+        combine: float = 0.0,
+        classification: float = 1.2,
+        smoothing: float = 0.5,
+        num_heads: int = 8,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        if not 0 <= combine <= 1:
+            raise ValueError(f"combine is {combine}; expected a share from 0 to 1")
+        self.merge_before, self.combine = merge_before, combine
+        self.classification = classification
+        self.block = ContextBlock(dim, num_heads=num_heads, dropout=dropout)
+        self.metric = Otam(dim, smoothing=smoothing)
+        self.text_scale = nn.Parameter(torch.ones(()))
+
+    def forward(
+        self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
+    ) -> Tensor:
+        """Score query (E, Q, T, D) against support (E, N, K, T, D) with text (E, N, D) -> (E, Q, N)."""
+        if text is None:
+            raise ValueError("clip-fsar needs the texts of the classes")
+        text = text.to(self.text_scale.dtype)
+        matched = self._match(query, support, text, query_mask, support_mask)
+        if self.training or not self.combine:
+            return matched
+        of_text = self._text_scores(mean_frame(query.to(text.dtype), query_mask), text)  # (E, Q, N)
+        lengths = query_mask.sum(-1, keepdim=True)  # (E, Q, 1)
+        of_frames = (1 + matched / lengths).log_softmax(-1)  # published for 8 frames: (8 - distance) / 8
+        return self.combine * of_text.log_softmax(-1) + (1 - self.combine) * of_frames
+
+    def losses(
+        self,
+        query: Tensor,
+        support: Tensor,
+        text: Tensor | None,
+        query_mask: Tensor,
+        support_mask: Tensor,
+        truth: Truth,
+    ) -> dict[str, Tensor]:
+        """Return the loss of the scores, and that of all videos among the texts of all classes."""
+        if text is None or truth.class_text is None:
+            raise ValueError("clip-fsar needs the texts of the classes")
+        text, class_text = text.to(self.text_scale.dtype), truth.class_text.to(self.text_scale.dtype)
+        matched = self._match(query, support, text, query_mask, support_mask)
+        videos = torch.cat(
+            [
+                mean_frame(support.to(text.dtype), support_mask).flatten(0, 2),  # (E*N*K, D)
+                mean_frame(query.to(text.dtype), query_mask).flatten(0, 1),  # (E*Q, D)
+            ]
+        )
+        support_classes = truth.classes.unsqueeze(-1).expand(support.shape[:3])  # (E, N, K)
+        classes = torch.cat([support_classes.flatten(), truth.query_classes.flatten()])
+        loss = F.cross_entropy(self._text_scores(videos, class_text), classes)
+        return {"match": match_loss(matched, truth.target), "classification": self.classification * loss}
+
+    def _text_scores(self, videos: Tensor, text: Tensor) -> Tensor:
+        """Return the scaled cosines of videos (..., V, D) to text (..., C, D), (..., V, C)."""
+        return self.text_scale * F.normalize(videos, dim=-1) @ F.normalize(text, dim=-1).transpose(-1, -2)
+
+    def _match(self, query: Tensor, support: Tensor, text: Tensor, query_mask: Tensor, support_mask: Tensor) -> Tensor:
+        queries, query_mask = packed(query.to(text.dtype), query_mask)
+        supports, support_mask = packed(support.to(text.dtype), support_mask)
+        if self.merge_before:
+            supports, support_mask = _merged(supports, support_mask)
+        queries = self._read(queries, queries, query_mask)
+        tokens = text[:, :, None, None].expand(*supports.shape[:3], 1, -1)  # (E, N, K, 1, D)
+        context = torch.cat([supports, tokens], dim=3)  # (E, N, K, S + 1, D)
+        supports = self._read(supports, context, F.pad(support_mask, (0, 1), value=True))
+        supports, support_mask = _merged(supports, support_mask)
+        scores: Tensor = self.metric(queries, supports, None, query_mask, support_mask)
+        return scores
+
+    def _read(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """Let frames x (..., T, D) read context (..., S, D), mask (..., S) -> (..., T, D)."""
+        mixed: Tensor = self.block(x.flatten(0, -3), context.flatten(0, -3), mask.flatten(0, -2))  # (B, T, D)
+        return mixed.view_as(x)
+
+
+def _merged(support: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Average packed videos frame by frame: (E, N, K, S, D), (E, N, K, S) -> (E, N, 1, S, D), (E, N, 1, S)."""
+    merged = mean_frame(support.transpose(2, 3), mask.transpose(2, 3))  # (E, N, S, D)
+    return merged.unsqueeze(2), mask.any(2, keepdim=True)

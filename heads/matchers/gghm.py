@@ -1,0 +1,155 @@
+"""GgHM: a graph of the episode, and matching by frames and by tuples at once."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.matchers.bi_mhm import BiMhm
+from framebank.heads.matchers.frames import mean_frame
+from framebank.heads.matchers.hyrsm import matched_alone
+from framebank.heads.matchers.sequences import packed, sinusoid_like
+from framebank.heads.matchers.truth import Truth, match_loss
+from framebank.heads.matchers.trx import Trx
+from framebank.heads.temporal.attention import AttentionBlock
+
+
+class Gghm(nn.Module):
+    """Graph-guided hybrid matching (Xing et al. 2023, arXiv 2308.09346). No code is published: this is our reading.
+
+    Of the abstract: a learnable dense temporal module (`DenseTemporal`), features of the task by the guidance of a
+    graph network (`EpisodeGraph`, the edge-labelling network of Kim et al. 2019, arXiv 1905.01436), frame-level and
+    tuple-level matching combined. Ours: prototypes are the mean of a class's videos frame by frame; each query makes a
+    graph of its own with them, so that no query sees another; a node is added to each frame through a linear map;
+    frames are matched by Bi-MHM of cosine distances, which counts for `frame_share`, and pairs by TRX, for the rest.
+    The edges between query and classes learn from the labels by a loss of weight `edge_loss`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_layers: int = 2,
+        frame_share: float = 0.5,
+        edge_loss: float = 0.1,
+        width: int = 1152,
+        num_heads: int = 8,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers is {num_layers}; expected 1 or more")
+        self.frame_share, self.edge_loss = frame_share, edge_loss
+        self.temporal = DenseTemporal(dim, num_layers=num_layers, num_heads=num_heads)
+        self.graph = EpisodeGraph(dim, num_layers=num_layers)
+        self.join = nn.Linear(dim, dim)
+        self.frames = BiMhm(dim)
+        self.tuples = Trx(dim, cardinalities=(2,), width=width, dropout=dropout)
+
+    def forward(
+        self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
+    ) -> Tensor:
+        """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
+        return self._score(query, support, query_mask, support_mask)[0]
+
+    def losses(
+        self,
+        query: Tensor,
+        support: Tensor,
+        text: Tensor | None,
+        query_mask: Tensor,
+        support_mask: Tensor,
+        truth: Truth,
+    ) -> dict[str, Tensor]:
+        """Return the loss of the scores, and that of the edges between each query and the classes."""
+        scores, edges = self._score(query, support, query_mask, support_mask)
+        like = F.one_hot(truth.target, scores.shape[-1]).to(scores.dtype)  # (E, Q, N)
+        edge_loss = F.binary_cross_entropy_with_logits(edges, like.unsqueeze(2).expand_as(edges))
+        return {"match": match_loss(scores, truth.target), "edges": self.edge_loss * edge_loss}
+
+    def _score(self, query: Tensor, support: Tensor, query_mask: Tensor, support_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scores (E, Q, N), and the log-odds of each graph layer that a query is of a class (E, Q, L, N)."""
+        queries, query_mask = self.temporal(query, query_mask)
+        supports, support_mask = self.temporal(support, support_mask)
+        mask = support_mask.any(2)  # (E, N, S)
+        prototype = mean_frame(supports.transpose(2, 3), support_mask.transpose(2, 3))  # (E, N, S, D)
+        nodes, edges = self.graph(mean_frame(prototype, mask), mean_frame(queries, query_mask))
+        class_part, query_part = self.join(nodes).split([support.shape[1], 1], dim=2)  # (E, Q, N | 1, D)
+        queries = queries + query_part  # (E, Q, T, D)
+        prototypes = prototype.unsqueeze(1) + class_part.unsqueeze(3)  # (E, Q, N, S, D)
+        by_frames, by_tuples = (
+            matched_alone(metric, queries, prototypes, query_mask, mask) for metric in (self.frames, self.tuples)
+        )
+        return self.frame_share * by_frames + (1 - self.frame_share) * by_tuples, edges
+
+
+class DenseTemporal(nn.Module):
+    """Attention blocks over frames, densely connected: each reads a learned mean of all that came before it.
+
+    The first input is the frames as stored, with positions of a tenth of the transformer's; a last learned mean is the
+    result.
+    """
+
+    def __init__(self, dim: int, *, num_layers: int, num_heads: int) -> None:
+        super().__init__()
+        heads = math.gcd(dim, num_heads)
+        self.blocks = nn.ModuleList(AttentionBlock(dim, num_heads=heads) for _ in range(num_layers))
+        self.mixtures = nn.ParameterList(nn.Parameter(torch.zeros(depth)) for depth in range(2, num_layers + 2))
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Relate the frames of each video: x (..., T, D) -> the same, packed, and where it is real (..., T)."""
+        x, mask = packed(x.to(self.mixtures[0].dtype), mask)
+        frames, real = x.flatten(0, -3), mask.flatten(0, -2)  # (B, T, D), (B, T)
+        mixed = frames + 0.1 * sinusoid_like(frames)
+        outputs = [mixed]
+        for block, mixture in zip(self.blocks, self.mixtures, strict=True):
+            outputs.append(block(mixed, real))
+            mixed = torch.einsum("l,lbtd->btd", mixture.softmax(0), torch.stack(outputs))
+        return mixed.view_as(x), mask
+
+
+class EpisodeGraph(nn.Module):
+    """A graph of N classes and one query, whose edges say how likely two of them are of one class.
+
+    Between classes the labels say: never. Between query and class the odds start even, and each layer multiplies them
+    by what a small network finds in the difference of the two nodes. A node is then updated by itself, the mean of
+    those it is like and the mean of those it is unlike, each weighted by the edges.
+    """
+
+    def __init__(self, dim: int, *, num_layers: int) -> None:
+        super().__init__()
+        self.nodes = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(3 * dim), nn.Linear(3 * dim, dim), nn.GELU(), nn.Linear(dim, dim))
+            for _ in range(num_layers)
+        )
+        self.edges = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, 1))
+            for _ in range(num_layers)
+        )
+
+    def forward(self, classes: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Relate classes (E, N, D) to each of the queries (E, Q, D).
+
+        Gives the nodes (E, Q, N + 1, D), the query last, and the log-odds of each layer (E, Q, L, N).
+        """
+        num_queries, num_classes = queries.shape[1], classes.shape[1]
+        nodes = torch.cat([classes.unsqueeze(1).expand(-1, num_queries, -1, -1), queries.unsqueeze(2)], dim=2)
+        odds = nodes.new_zeros(*queries.shape[:2], num_classes)  # (E, Q, N), their logarithm
+        found = []
+        for update, compare in zip(self.nodes, self.edges, strict=True):
+            like, unlike = self._edges(odds)  # (E, Q, N + 1, N + 1) each
+            nodes = nodes + update(torch.cat([nodes, like @ nodes, unlike @ nodes], dim=-1))
+            apart = (nodes[:, :, :-1] - nodes[:, :, -1:]).abs()  # (E, Q, N, D)
+            odds = odds + compare(apart).squeeze(-1)
+            found.append(odds)
+        return nodes, torch.stack(found, dim=2)
+
+    @staticmethod
+    def _edges(odds: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how much each node is like and unlike each other one, rows of sum one or zero."""
+        size = odds.shape[-1] + 1
+        like = odds.new_zeros(*odds.shape[:-1], size, size)
+        like[..., :-1, -1] = like[..., -1, :-1] = odds.sigmoid()
+        unlike = (1 - like) * (1 - torch.eye(size, device=odds.device, dtype=odds.dtype))
+        return tuple(F.normalize(edge, p=1, dim=-1) for edge in (like, unlike))  # type: ignore[return-value]

@@ -1,0 +1,152 @@
+"""HyRSM: videos that know of their episode, matched as sets of frames."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from framebank.heads.matchers.attention import Attention
+from framebank.heads.matchers.bi_mhm import BiMhm
+from framebank.heads.matchers.frames import mean_frame
+from framebank.heads.matchers.sequences import packed, sinusoid_like
+from framebank.heads.matchers.truth import Truth, match_loss
+
+
+@dataclass(frozen=True)
+class Related:
+    """What HyRSM makes of an episode, all packed.
+
+    query          (E, Q, T, D) and its query_mask (E, Q, T)
+    prototype      (E, Q, N, S, D): each query sees classes of its own; prototype_mask (E, N, S)
+    query_alone    (E, Q, T, D), before the videos of the episode were related
+    support_alone  (E, N, K, S, D) and its support_mask (E, N, K, S)
+    """
+
+    query: Tensor
+    query_mask: Tensor
+    prototype: Tensor
+    prototype_mask: Tensor
+    query_alone: Tensor
+    support_alone: Tensor
+    support_mask: Tensor
+
+
+class Hyrsm(nn.Module):
+    """Hybrid relation guided set matching (Wang et al. 2022, arXiv 2204.13423), bi-directional mean Hausdorff metric.
+
+    Within a video: positions, self-attention over its frames, ReLU. Prototypes are the mean of a class's videos frame
+    by frame. Within the episode: attention over the mean frames of the prototypes and of one query; its result is
+    joined to each frame by a linear map. Frames enter with the norm they are stored with, times the root of a tenth of
+    the width, as published. The backbone is frozen; positions are the transformer's own (the published code doubles
+    their exponent) and attention weights are never dropped, where it drops a tenth between videos.
+
+    With `num_classes`, a linear map of single frames to the classes trained on is a further loss, of weight
+    `classification`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_classes: int = 0,
+        classification: float = 0.15,
+        num_heads: int = 8,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.classification = classification
+        self.position_dropout = nn.Dropout(0.1)
+        self.norm = nn.LayerNorm(dim)
+        self.within_video = Attention(dim, num_heads=num_heads, dropout=dropout)
+        self.within_episode = Attention(dim, num_heads=num_heads, dropout=0.05)
+        self.episode_norm = nn.LayerNorm(dim)
+        self.join_frame = nn.Linear(dim, dim)
+        self.join_video = nn.Linear(dim, dim, bias=False)
+        self.metric = BiMhm(dim)
+        self.classifier = nn.Linear(dim, num_classes) if num_classes else None
+
+    def forward(
+        self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
+    ) -> Tensor:
+        """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
+        return self.match(self.relate(query, support, query_mask, support_mask))
+
+    def match(self, related: Related) -> Tensor:
+        """Return the scores (E, Q, N)."""
+        masks = related.query_mask, related.prototype_mask
+        return matched_alone(self.metric, related.query, related.prototype, *masks)
+
+    def losses(
+        self,
+        query: Tensor,
+        support: Tensor,
+        text: Tensor | None,
+        query_mask: Tensor,
+        support_mask: Tensor,
+        truth: Truth,
+    ) -> dict[str, Tensor]:
+        """Return the loss of the scores and, with `num_classes`, that of the classes of single frames."""
+        related = self.relate(query, support, query_mask, support_mask)
+        return {"match": match_loss(self.match(related), truth.target), **self.classification_loss(related, truth)}
+
+    def classification_loss(self, related: Related, truth: Truth) -> dict[str, Tensor]:
+        """Return the weighted cross-entropy of every real frame's class, or nothing without a classifier."""
+        if self.classifier is None:
+            return {}
+        frames = torch.cat([related.support_alone[related.support_mask], related.query_alone[related.query_mask]])
+        support_class = truth.classes[:, :, None, None].expand_as(related.support_mask)[related.support_mask]
+        query_class = truth.query_classes[:, :, None].expand_as(related.query_mask)[related.query_mask]
+        loss = F.cross_entropy(self.classifier(frames), torch.cat([support_class, query_class]))
+        return {"classification": self.classification * loss}
+
+    def relate(self, query: Tensor, support: Tensor, query_mask: Tensor, support_mask: Tensor) -> Related:
+        """Relate the frames of each video, then the videos of each episode; shapes as in `forward`."""
+        query_alone, query_mask = self._alone(query, query_mask)
+        support_alone, support_mask = self._alone(support, support_mask)
+        prototype_mask = support_mask.any(2)  # (E, N, S)
+        prototype = mean_frame(support_alone.transpose(2, 3), support_mask.transpose(2, 3))  # (E, N, S, D)
+        videos = self._episode(mean_frame(prototype, prototype_mask), mean_frame(query_alone, query_mask))
+        class_part, query_part = self.join_video(videos).split([support.shape[1], 1], dim=2)  # (E, Q, N | 1, D)
+        return Related(
+            query=self.join_frame(query_alone) + query_part,  # (E, Q, T, D)
+            query_mask=query_mask,
+            prototype=self.join_frame(prototype).unsqueeze(1) + class_part.unsqueeze(3),  # (E, Q, N, S, D)
+            prototype_mask=prototype_mask,
+            query_alone=query_alone,
+            support_alone=support_alone,
+            support_mask=support_mask,
+        )
+
+    def _alone(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Relate the frames of each video: x (..., T, D) -> the same, packed, and where it is real (..., T)."""
+        x, mask = packed(x.to(self.norm.weight.dtype), mask)
+        placed = self.position_dropout(x * math.sqrt(x.shape[-1] / 10) + sinusoid_like(x))
+        frames = self.norm(placed).flatten(0, -3)  # (B, T, D)
+        read: Tensor = self.within_video(frames, frames, mask.flatten(0, -2))  # (B, T, D)
+        return (placed + read.view_as(x)).relu(), mask
+
+    def _episode(self, classes: Tensor, queries: Tensor) -> Tensor:
+        """Relate each of the queries (E, Q, D) to the classes (E, N, D) -> (E, Q, N + 1, D), the query last."""
+        num_queries = queries.shape[1]
+        videos = torch.cat([classes.unsqueeze(1).expand(-1, num_queries, -1, -1), queries.unsqueeze(2)], dim=2)
+        nodes = videos.flatten(0, 1)  # (E*Q, N+1, D)
+        read = self.within_episode(nodes, nodes, torch.ones(nodes.shape[:2], dtype=torch.bool, device=nodes.device))
+        related: Tensor = self.episode_norm(nodes + read)
+        return related.relu().view_as(videos)
+
+
+def matched_alone(
+    metric: Callable[..., Tensor], query: Tensor, prototype: Tensor, query_mask: Tensor, prototype_mask: Tensor
+) -> Tensor:
+    """Match queries (E, Q, T, D) with prototypes of their own (E, Q, N, S, D), mask (E, N, S) -> (E, Q, N).
+
+    To the `metric` each query is an episode of one query and one shot.
+    """
+    num_queries = query.shape[1]
+    masks = prototype_mask.unsqueeze(1).expand(-1, num_queries, -1, -1).flatten(0, 1)  # (E*Q, N, S)
+    one, classes = query.flatten(0, 1).unsqueeze(1), prototype.flatten(0, 1).unsqueeze(2)  # (E*Q, 1 | N, ...)
+    scores = metric(one, classes, None, query_mask.flatten(0, 1).unsqueeze(1), masks.unsqueeze(2))  # (E*Q, 1, N)
+    return scores.view(*query.shape[:2], -1)

@@ -1,0 +1,24 @@
+"""Frames in their order, for matchers that read it: packed to the front, with the positions of the transformer."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from framebank.heads.masking import pack
+
+
+def packed(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Move each video's real frames to the front and zero the rest: x (..., T, D), mask (..., T) -> the same shapes."""
+    lead = mask.shape[:-1]
+    frames, real = pack(x.flatten(0, -3), mask.flatten(0, -2))  # (B, T, D), (B, T)
+    return frames.unflatten(0, lead), real.unflatten(0, lead)
+
+
+def sinusoid_like(x: Tensor) -> Tensor:
+    """Return the sine and cosine positions of Vaswani et al. 2017 (arXiv 1706.03762): for x (..., T, D), (T, D)."""
+    num_frames, dim = x.shape[-2:]
+    channel = torch.arange(dim, device=x.device)
+    rate = torch.exp((channel - channel % 2).to(x.dtype) * (-math.log(10000.0) / dim))  # (D,)
+    angle = torch.arange(num_frames, device=x.device)[:, None] * rate  # (T, D)
+    return torch.where(channel % 2 == 0, angle.sin(), angle.cos())

@@ -1,0 +1,65 @@
+"""SloshNet: attention and motion over time, side by side, before TRX of single frames."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from framebank.heads.matchers.sequences import packed
+from framebank.heads.matchers.trx import TupleTransformer
+from framebank.heads.temporal.attention import AttentionBlock
+
+
+class SloshNet(nn.Module):
+    """The long-term and short-term modules of SloshNet (Xing et al. 2023, arXiv 2301.07944) and its matcher.
+
+    Long-term: one attention block over the frames. Short-term: each frame's values, gated by how the keys of the next
+    frame differ from the queries of this one. Their mixture is learned; TRX of single frames matches. Of frozen frame
+    embeddings the search over feature maps of several depths cannot be had, and the depthwise convolution of queries
+    and keys is a factor for each channel: a frame is one token here, not 7 by 7.
+    """
+
+    def __init__(self, dim: int, *, num_heads: int = 8, width: int = 1152, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.long_term = AttentionBlock(dim, num_heads=math.gcd(dim, num_heads), norm_eps=1e-12)
+        self.short_term = Motion(dim)
+        self.mixture = nn.Parameter(torch.zeros(2))  # equal parts; doubled, so that each starts as it is
+        self.matcher = TupleTransformer(dim, cardinality=1, width=width, dropout=dropout)
+
+    def forward(
+        self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
+    ) -> Tensor:
+        """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
+        queries, query_mask = self._mixed(query, query_mask)
+        supports, support_mask = self._mixed(support, support_mask)
+        scores: Tensor = self.matcher(queries, supports, query_mask, support_mask)
+        return scores
+
+    def _mixed(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frames (..., T, D) that know of each other, packed, and where they are real (..., T)."""
+        x, mask = packed(x.to(self.mixture.dtype), mask)
+        frames, real = x.flatten(0, -3), mask.flatten(0, -2)  # (B, T, D), (B, T)
+        share = 2 * self.mixture.softmax(0)
+        mixed = share[0] * self.long_term(frames, real) + share[1] * self.short_term(frames, real)
+        return mixed.view_as(x), mask
+
+
+class Motion(nn.Module):
+    """Values gated by the step from each frame's query to the key of the next one; no step follows the last."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.query_scale = nn.Parameter(torch.ones(dim))
+        self.key_scale = nn.Parameter(torch.ones(dim))
+        self.gate = nn.Sequential(
+            nn.Linear(dim, dim, bias=False), nn.GELU(), nn.Linear(dim, dim, bias=False), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Gate packed frames x (B, T, D), mask (B, T) true where real -> (B, T, D)."""
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        step = key[:, 1:] * self.key_scale - query[:, :-1] * self.query_scale  # (B, T-1, D)
+        step = step * mask[:, 1:].unsqueeze(-1)
+        gated: Tensor = value * self.gate(torch.cat([step, torch.zeros_like(x[:, :1])], dim=1))
+        return gated
