@@ -100,7 +100,7 @@ def test_the_command(framebank, world, tmp_path):
 
 def test_the_command_with_a_name_that_is_none(framebank, world, tmp_path):
     told = framebank("compare", world.store.path, tmp_path / "o", "--recipes", "resnet", exit_code=1).stderr
-    assert "no recipe is named 'resnet'; there are actionclip" in told
+    assert "no recipe is named 'resnet'; there are a5, actionclip" in told
     told = framebank("compare", world.store.path, tmp_path / "o", "--set", "epoch=3", exit_code=1).stderr
     assert "'epoch'; the nearest is 'epochs'" in told
     assert not (tmp_path / "o").exists()

@@ -57,7 +57,7 @@ def test_a_linear_classifier_will_do(name):
 
 @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.reads_texts])
 def test_texts_are_asked_for(name):
-    step = step_of([0, 1, 0], classifier="linear")
+    step = step_of([0, 1, 0])
     step._texts = None
     with pytest.raises(ValueError, match="needs the texts of the classes"):
         loss_of(name)(step)
@@ -100,7 +100,10 @@ def test_what_learns_no_class_is_not_trained_alone(name):
 
 @pytest.mark.parametrize("name", ["froster", "consistency"])
 def test_layers_have_no_mean_to_be_held_to(name):
-    recipe, x = Recipe(head="sloshnet-layers", classifier="linear", loss="ce"), torch.randn(2, 6, 3, 12)
+    recipe, x = (
+        Recipe(head="sloshnet-layers", stream="layers", classifier="linear", loss="ce"),
+        torch.randn(2, 6, 3, 12),
+    )
     model = build_model(recipe, dim=DIM, num_classes=NUM_CLASSES, texts=None, in_shape=(3, 12))
     mask, labels = torch.ones(2, 6, dtype=torch.bool), torch.eye(NUM_CLASSES)[:2]
     step = Step(model, x, mask, labels, texts=None, generator=torch.Generator())
