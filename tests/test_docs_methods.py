@@ -1,4 +1,4 @@
-"""docs/methods.md: its tables are the dicts of framebank.heads, told by their docstrings. Run as a script, prints them."""
+"""docs/methods.md: its tables are the dicts of framebank.heads, told by their docstrings. As a script, prints them."""
 
 import re
 import sys

@@ -124,7 +124,9 @@ def test_the_seed_decides_every_bit_and_each_option_changes_something(world, tra
 def test_a_loss_reads_what_the_head_gives_of_layers(train):
     # frames of three layers, 12 wide, that the head brings to 16
     layers = replace(train, x=torch.randn(len(train), 8, 3, 12, generator=torch.Generator().manual_seed(0)))
-    recipe = replace(QUICK, head="sloshnet-layers", classifier="linear", loss="ce + video-ce", epochs=1)
+    recipe = replace(
+        QUICK, head="sloshnet-layers", stream="layers", classifier="linear", loss="ce + video-ce", epochs=1
+    )
     model = build_model(recipe, dim=DIM, num_classes=4, texts=None, in_shape=(3, 12))
     assert all(math.isfinite(epoch.loss) for epoch in fit(model, recipe, layers, val=None, texts=None, device=CPU))
 
