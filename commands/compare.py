@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framebank.commands.options import PATH, device_option, json_option, pairs, split_option, text_options
-from framebank.commands.printing import percent, print_report, progress, table
+from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import open_split, prompt_banks
 
 if TYPE_CHECKING:
@@ -82,20 +82,24 @@ def compare(
     )
     done = list(progress(trials, total=len(recipes) * seeds, unit="run", show=lambda trial: {"last": trial.recipe}))
     found = standings(done)
+    made_by = [trial.report["made_by"] for trial in done if not trial.refused]
+    told = next((facts for facts in made_by if facts.get("templates")), made_by[0] if made_by else None)
+    facts = protocol_lines(told)[:-1] if told else []
     lines = table(COLUMNS, [_cells(standing) for standing in found])
     refused = [f"not run: {trial.recipe}: {trial.refused}" for trial in done if trial.refused]
     write_text(out / "compare.csv", _csv(done))
-    write_text(out / "compare.md", _markdown(found, refused))
+    write_text(out / "compare.md", _markdown(found, refused, facts))
     write_text(out / "compare.json", json.dumps(to_json(done), indent=1))
     undrawn = []
     try:
-        draw_standings(found, out / "compare.png")
+        if found:
+            draw_standings(found, out / "compare.png")
     except DataError as error:
         undrawn = [f"not drawn: {error}"]
     print_report(
         to_json(done),
         as_json=as_json,
-        lines=[*lines, "", *refused, *undrawn, f"{len(done) - len(refused)} runs -> {out}"],
+        lines=[*lines, *facts, "", *refused, *undrawn, f"{len(done) - len(refused)} runs -> {out}"],
     )
     if not found:
         raise DataError(f"{out}: no recipe could be trained on {store}; the reasons are above")
@@ -114,10 +118,10 @@ def _cells(standing: "Standing") -> tuple[str, ...]:
     )
 
 
-def _markdown(found: "list[Standing]", refused: list[str]) -> str:
+def _markdown(found: "list[Standing]", refused: list[str], facts: list[str]) -> str:
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(standing) for standing in found)]
     body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return "\n\n".join([body, *refused]) + "\n"
+    return "\n\n".join([body, *refused, *(fact for fact in facts if fact)]) + "\n"
 
 
 def _csv(trials: "list[Trial]") -> str:
