@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import socket
 import time
 import uuid
 from collections import deque
@@ -27,6 +28,9 @@ from framebank.store.spec import FeatureSpec
 
 # How many workers in a row may die before they begin.
 STARTS = 3
+
+# How long a cluster may take to answer at its address; Ray itself tries for minutes where nobody does.
+ANSWER_SECONDS = 10.0
 
 # How long workers may take to put down what they hold when a run is stopped.
 PATIENCE_SECONDS = 30.0
@@ -264,6 +268,7 @@ def _connect(ray: Any, address: str | None) -> bool:
     where = address or os.environ.get("RAY_ADDRESS")
     try:
         if where:
+            _require_answer(where)
             ray.init(address=where, **quiet)
         else:  # not "auto", which would join a cluster that another process has started for itself
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_BYTES, **quiet)
@@ -271,6 +276,13 @@ def _connect(ray: Any, address: str | None) -> bool:
         can = f"reached at {where} from this machine" if where else "started on this machine"
         raise DataError(f"no Ray cluster can be {can}: {_words(error)}") from error
     return True
+
+
+def _require_answer(where: str) -> None:
+    """Raise OSError or ValueError where nobody listens at HOST:PORT; other names of a cluster are Ray's to judge."""
+    host, colon, port = where.rpartition(":")
+    if colon and "://" not in where:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
 
 
 def _rooms(ray: Any, *, device: str) -> list[tuple[int, int]]:

@@ -151,9 +151,12 @@ class DecodePool:
     def _start_one(self, source: Iterator[Video]) -> None:
         video = next(source, None)
         if video is not None:
-            worker = _Worker(self.task, self._pixel_shape)
-            self._workers.append(worker)
-            worker.give(video)
+            self._start(video)
+
+    def _start(self, video: Video) -> None:
+        worker = _Worker(self.task, self._pixel_shape)
+        self._workers.append(worker)
+        worker.give(video)
 
     def _hear(self, worker: _Worker, source: Iterator[Video]) -> Iterator[Event]:
         """Take one message of a worker, and give it the next video when it is done with one."""
@@ -185,8 +188,14 @@ class DecodePool:
             self._start_one(source)
             return
         following = next(source, None)
-        if following is not None:
+        if following is None:
+            return
+        try:
             worker.give(following)
+        except OSError:  # it was killed after its last video was done, which is not this one's fault
+            worker.end()
+            self._workers.remove(worker)
+            self._start(following)
 
     def _replace(self, worker: _Worker, source: Iterator[Video], *, reason: str) -> Iterator[Event]:
         video = worker.video

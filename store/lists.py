@@ -128,7 +128,9 @@ def read_text(path: Path) -> str:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return file.read()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as text: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot be read as text: {error}") from error
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -135,16 +135,19 @@ class Manifest:
     def merged(self, newer: "Manifest") -> "Manifest":
         """Return these videos with those of `newer` added, rows of the same video_id replaced.
 
-        DataError when a video_id would stand for two files that both exist, or for two parts of a video.
+        Where `newer` gives no video a label, or none a split, those that are there stay: a folder given again without
+        its lists loses nothing. DataError when a video_id would stand for two files that both exist, or for two parts
+        of a video.
         """
         rows = {video.video_id: video for video in self.videos}
+        silent = [name for name in ("label", "split") if not any(getattr(video, name) for video in newer.videos)]
         for video in newer.videos:
             old = rows.get(video.video_id)
             if old and old.path.absolute() != video.path.absolute() and _are_two_files(old.path, video.path):
                 raise DataError(f"the video_id {video.video_id!r} is {old.path} in the store and {video.path} now")
             if old and (old.start or 0.0, old.end) != (video.start or 0.0, video.end):
                 raise DataError(f"the video_id {video.video_id!r} is {old.span} in the store and {video.span} now")
-            rows[video.video_id] = video
+            rows[video.video_id] = replace(video, **{name: getattr(old, name) for name in silent}) if old else video
         return Manifest(tuple(rows.values()))
 
     def with_splits(self, files: Sequence[Path]) -> tuple["Manifest", list[str]]:

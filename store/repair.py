@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from framebank.store.adoption import PARTS
 from framebank.store.errors import DataError
 from framebank.store.files import require_new_folder, sync
 from framebank.store.lock import Lock
@@ -50,12 +51,14 @@ def repair_store(folder: Path) -> Repair:
     """Set aside what is broken: whole shards, or single videos that are not finite or stand twice.
 
     A shard that cannot be read, or whose checksums do not hold, is moved to `broken/`: which of its videos are hurt
-    cannot be known. A shard with bad videos is copied there, and written again without them. Of a video that stands
-    twice with the same rows one is kept; with different rows neither, as nothing tells which is right. Nothing is
-    deleted. DataError where the folder is no store, another process writes to it, or it cannot be written to.
+    cannot be known. So is one in a part store that a run on a cluster left. A shard with bad videos is copied there,
+    and written again without them. Of a video that stands twice with the same rows one is kept; with different rows
+    neither, as nothing tells which is right. Nothing is deleted. DataError where the folder is no store, another
+    process writes to it, or it cannot be written to.
     """
     with writing(folder):
         moved, bad = _sort_out(folder)
+        moved += _broken_in_parts(folder)  # it would stop every extraction before it begins
         broken = folder / "broken"
         if moved or bad:
             require_new_folder(broken, what="broken shards")
@@ -94,6 +97,12 @@ def _sort_out(folder: Path) -> tuple[list[Path], dict[Path, set[int]]]:
         for path, position in copies[1:] if _agree(copies) else copies:
             bad[path].add(position)
     return moved, {path: positions for path, positions in bad.items() if positions}
+
+
+def _broken_in_parts(folder: Path) -> list[Path]:
+    """Return the shards that cannot be read, or lost their checksums, in the part stores of a run that is over."""
+    paths = [path for part in sorted((folder / PARTS).glob("slice-*")) for path in shard_paths(part)]
+    return [path for path in paths if any(fault.hurts == "shard" for fault in check_shard(path)[1])]
 
 
 def _agree(copies: list[tuple[Path, int]]) -> bool:

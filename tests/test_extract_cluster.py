@@ -4,13 +4,15 @@ import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from framebank.extract import slices
+from framebank.extract import cluster, slices
 from framebank.extract.cluster import Cluster, divide
 from framebank.extract.fill import fill_store
 from framebank.extract.remote import Work
@@ -209,3 +211,13 @@ def test_options_that_do_not_go_together(framebank, listed, tmp_path):
     assert "goes with --engine ray" in framebank(*arguments, "--address", "a:1", exit_code=2).stderr
     told = framebank(*arguments, "--engine", "ray", "--device", "cuda:1", exit_code=1)
     assert "expected auto, cpu or cuda" in told.stderr
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once():
+    """Ray itself would try for minutes, with lines of its own."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        silent = SimpleNamespace(is_initialized=lambda: False, init=lambda **_: pytest.fail("Ray was asked"))
+        with pytest.raises(DataError, match=f"no Ray cluster can be reached at {address} from this machine"):
+            cluster._connect(silent, address)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from framebank.extract.pool import Decoded, DecodePool, Failed
+from framebank.extract.pool import Chunk, Decoded, DecodePool, Failed
 from framebank.extract.worker import Task
 from framebank.store import Video
 from framebank.tests.fake_decoder import copied_decode
@@ -65,6 +66,22 @@ def test_workers_that_end_for_age_leave_nothing(tmp_path, scratch):
         events = list(pool.run(in_tar(tmp_path, "a", "b", "c", "d")))
         assert len(list(scratch.glob("framebank-*"))) <= 2
     assert sum(isinstance(event, Decoded) for event in events) == 4
+    assert list(scratch.glob("framebank-*")) == []
+
+
+def test_a_worker_killed_between_two_videos_costs_none(scratch):
+    """The kernel may kill it for memory when its last message is sent and not yet heard."""
+    events = []
+    with DecodePool(fake_task(), num_workers=1) as pool:
+        for event in pool.run([Video(name, Path(f"{name}.mp4")) for name in ("a", "b", "c")]):
+            events.append(event)
+            if isinstance(event, Chunk) and event.video.video_id == "a":
+                (worker,) = pool._workers
+                assert worker.channel.poll(30)  # "done" has come
+                os.kill(worker.process.pid, signal.SIGKILL)
+                worker.process.join()
+    assert [event.video.video_id for event in events if isinstance(event, Decoded)] == ["a", "b", "c"]
+    assert not [event for event in events if isinstance(event, Failed)]
     assert list(scratch.glob("framebank-*")) == []
 
 

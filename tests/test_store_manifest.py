@@ -187,6 +187,17 @@ def test_merged(tmp_path):
         old.merged(Manifest((Video("a", b),)))
 
 
+def test_a_list_that_gives_no_label_or_no_split_takes_none_away():
+    old = Manifest((Video("a", Path("a.mp4"), "x", "train"), Video("b", Path("b.mp4"), "y", "test")))
+    bare = Manifest((Video("a", Path("a.mp4")), Video("b", Path("b.mp4")), Video("c", Path("c.mp4"))))
+    assert old.merged(bare).videos == (*old.videos, bare.videos[2])
+    labels = Manifest((Video("a", Path("a.mp4"), "z"),))
+    assert old.merged(labels).videos[0] == Video("a", Path("a.mp4"), "z", "train")
+    # Lists of another split say of a video that they leave out that it is in none.
+    splits = Manifest((Video("a", Path("a.mp4"), "x"), Video("b", Path("b.mp4"), "y", "train")))
+    assert [video.split for video in old.merged(splits).videos] == ["", "train"]
+
+
 def test_merged_parts_of_a_file(tmp_path):
     (a,) = touch(tmp_path, "a.mp4")
     old = Manifest((Video("a", a, start=1.5, end=3),))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from framebank.store import DataError, FeatureStore, ShardWriter
+from framebank.store.adoption import adopt_leftovers
 from framebank.store.repair import repair_store
 from framebank.store.rewrite import drop_videos
 from framebank.store.shard import DIGEST, dataset_digest
@@ -126,3 +127,16 @@ def test_a_rewrite_that_fails_changes_nothing(folder, monkeypatch):
     assert (folder / "shard-00000.h5").read_bytes() == before
     monkeypatch.undo()
     assert repair_store(folder).dropped == ("b",)
+
+
+def test_a_broken_shard_that_a_cluster_left_stops_no_extraction(folder):
+    part = folder / "parts" / "slice-1-00000-1"
+    part.mkdir(parents=True)
+    broken = part / "shard-00000.h5"
+    broken.write_bytes(b"no HDF5")
+    with pytest.raises(DataError, match="not a readable HDF5 file"):
+        adopt_leftovers(folder)
+    assert repair_store(folder).moved == (broken,)
+    assert (folder / "broken" / "shard-00000.h5").read_bytes() == b"no HDF5"
+    adopt_leftovers(folder)
+    assert_rows(folder, *ROWS)
