@@ -8,6 +8,8 @@ import click
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
 
+SHOWN = 5  # of the videos to extract again; a large store may have a million
+
 
 @click.command()
 @click.argument("store", type=PATH)
@@ -70,7 +72,9 @@ def repair(store: Path, as_json: bool) -> None:
         f"{len(done.moved)} shards moved, {len(done.dropped)} videos dropped, {len(done.to_extract)} to extract",
         *[f"moved to {store / 'broken'}: {path.name}" for path in done.moved],
         *[f"dropped: {video_id}" for video_id in done.dropped],
-        *[f"to extract: {video_id}" for video_id in done.to_extract],
+        *[f"to extract: {video_id}" for video_id in done.to_extract[:SHOWN]],
+        *[f"and {len(done.to_extract) - SHOWN} more, which --json names"] * (len(done.to_extract) > SHOWN),
+        *["next: framebank extract, with the options of before, does them"] * bool(done.to_extract),
         *[f"left: {fault.problem}" for fault in done.left],
     ]
     print_report(report, as_json=as_json, lines=lines)

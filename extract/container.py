@@ -12,9 +12,6 @@ LEAST_SHARE = 0.9
 MATROSKA = b"\x1a\x45\xdf\xa3"
 ISO_FIRST_BOXES = {b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 
-# How files of containers begin that every FFmpeg reads: AVI, Matroska, FLV, Ogg, ASF, MPEG-PS, MPEG-TS.
-FIRST_BYTES = (b"RIFF", MATROSKA, b"FLV\x01", b"OggS", b"\x30\x26\xb2\x75", b"\x00\x00\x01\xba", b"\x47\x40")
-
 
 def missing_bytes(path: Path) -> int:
     """Return how many bytes a file lacks of what its own outermost headers declare, 0 where they declare nothing.
@@ -34,13 +31,6 @@ def missing_bytes(path: Path) -> int:
         else:
             return 0
         return max(0, max(ends, default=0) - size)
-
-
-def is_familiar(path: Path) -> bool:
-    """Return whether a file begins as one of a common container does: where that does not open, it is damaged."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    return head.startswith(FIRST_BYTES) or head[4:8] in ISO_FIRST_BOXES
 
 
 def refuse_cut(path: Path, *, promised: int, found: int) -> None:

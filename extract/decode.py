@@ -17,9 +17,9 @@ from framebank.store.errors import DataError
 
 
 def read_auto(path: Path, sample: Sample, sink: Sink) -> Clip:
-    """Put the sampled frames into `sink` by the first installed decoder of FALLBACKS that knows the file's format.
+    """Put the sampled frames into `sink` by the first installed decoder of FALLBACKS that knows the file's codec.
 
-    The next is asked only where one lacks the container or the codec, never where one finds the file damaged: another
+    The next is asked only where one lacks the codec, never where one finds the file damaged: another
     decoder may conceal that.
     """
     reasons = []

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from framebank.extract.container import is_familiar, is_idr, missing_bytes, refuse_cut, refuse_loss, tagged_seconds
+from framebank.extract.container import is_idr, missing_bytes, refuse_cut, refuse_loss, tagged_seconds
 from framebank.extract.frames import Clip, Image, Indices, Sample, Sink, Times, UnsupportedError, refuse_beyond
 from framebank.extract.packets import Packets, frame_times, guessed_times, packet_times, plan_visits
 from framebank.extract.sampling import checked_indices
@@ -227,7 +227,8 @@ def _codec_context(stream: VideoStream) -> VideoCodecContext | None:
 def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open the first video stream that is not a cover picture, and close the file behind it.
 
-    UnsupportedError where no container is recognised; the codec may be one that PyAV lacks.
+    Its codec may be one that PyAV lacks. A file that no container is recognised in is no video: the other decoders read
+    with the same demuxers, or fewer.
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
@@ -238,10 +239,7 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except av.FFmpegError as error:
         missing = missing_bytes(path)
         cut = f"the file is cut short, {missing} bytes are missing" if missing else "not a video"
-        unknown = isinstance(error, (av.error.InvalidDataError, av.error.DemuxerNotFoundError)) and not is_familiar(
-            path
-        )
-        raise (UnsupportedError if unknown else DataError)(f"{path}: {cut} ({error.strerror})") from error
+        raise DataError(f"{path}: {cut} ({error.strerror})") from error
     with container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:

@@ -108,6 +108,11 @@ def adopt_leftovers(folder: Path) -> None:
         lock.release()
 
 
+def shards_of_parts(folder: Path) -> list[Path]:
+    """Return the shards in the part stores that a run left in STORE/parts."""
+    return [path for part in sorted((folder / PARTS).glob("slice-*")) for path in shard_paths(part)]
+
+
 def take_parts(folder: Path) -> None:
     """Adopt every part in STORE/parts, where the caller holds the store's lock."""
     parts = sorted(path for path in (folder / PARTS).glob("slice-*") if path.is_dir())

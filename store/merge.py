@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, near_names
 from framebank.store.features import FeatureStore
 from framebank.store.files import require_new_folder
 from framebank.store.ledger import Failure, Ledger
@@ -90,7 +90,7 @@ def remove_videos(folder: Path, video_ids: Sequence[str]) -> int:
         unknown = [video_id for video_id in video_ids if video_id not in known]
         if unknown:
             shown = ", ".join(repr(video_id) for video_id in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-            raise DataError(f"{folder}: has no video {shown}; nothing was removed")
+            raise DataError(f"{folder}: has no video {shown}{near_names(unknown[0], known)}; nothing was removed")
         kept = tuple(video for video in manifest.videos if video.video_id not in gone)
         if not kept:
             raise DataError(f"{folder}: would have no video left; remove the folder instead")

@@ -1,12 +1,11 @@
 """Parts of a store: the manifests of subsets, and one video told in full."""
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, near_names
 from framebank.store.features import FeatureStore
 from framebank.store.manifest import Manifest
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN
@@ -81,6 +80,4 @@ def describe_video(store: FeatureStore, video_id: str) -> dict[str, Any]:
 
 def _unknown(store: FeatureStore, video_id: str) -> str:
     names = [video.video_id for video in store.manifest.videos]
-    near = difflib.get_close_matches(video_id, names, cutoff=0.5)
-    hint = f"; near names: {', '.join(map(repr, near))}" if near else ""
-    return f"{store.path}: has no video {video_id!r} among its {len(names)}{hint}"
+    return f"{store.path}: has no video {video_id!r} among its {len(names)}{near_names(video_id, names)}"

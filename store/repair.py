@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framebank.store.adoption import PARTS
+from framebank.store.adoption import shards_of_parts
 from framebank.store.errors import DataError
 from framebank.store.files import require_new_folder, sync
 from framebank.store.lock import Lock
@@ -101,8 +101,7 @@ def _sort_out(folder: Path) -> tuple[list[Path], dict[Path, set[int]]]:
 
 def _broken_in_parts(folder: Path) -> list[Path]:
     """Return the shards that cannot be read, or lost their checksums, in the part stores of a run that is over."""
-    paths = [path for part in sorted((folder / PARTS).glob("slice-*")) for path in shard_paths(part)]
-    return [path for path in paths if any(fault.hurts == "shard" for fault in check_shard(path)[1])]
+    return [path for path in shards_of_parts(folder) if any(fault.hurts == "shard" for fault in check_shard(path)[1])]
 
 
 def _agree(copies: list[tuple[Path, int]]) -> bool:

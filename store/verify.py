@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from framebank.store.adoption import shards_of_parts
 from framebank.store.errors import DataError
 from framebank.store.ledger import Ledger
 from framebank.store.manifest import Manifest
@@ -67,6 +68,8 @@ def verify_store(folder: Path) -> Verdict:
             Fault(path, f"{path}: holds {video_id!r}, which {held[video_id].name} holds too", "copies", (video_id,))
             for video_id in double
         ]
+    for path in shards_of_parts(folder):
+        faults += [fault for fault in check_shard(path)[1] if fault.hurts == "shard"]
     listed = _read(folder / "manifest.csv", lambda path: [v.video_id for v in Manifest.read_csv(path).videos], faults)
     failed = _read(folder / "failed.csv", lambda path: [f.video_id for f in Ledger(path).read()], faults) or []
     if listed is not None:

@@ -1,4 +1,4 @@
-"""`auto`: PyAV, and another installed decoder only where PyAV lacks the container or the codec."""
+"""`auto`: PyAV, and another installed decoder only where PyAV lacks the codec."""
 
 import sys
 from importlib.util import find_spec
@@ -95,8 +95,9 @@ def test_where_none_can_all_reasons_are_told(path, asked):
 def test_a_named_decoder_is_alone(path, asked):
     names = asked({"torchcodec": None, "decord": None})
     (path.parent / "text.mp4").write_text("no video\n" * 100)
-    with pytest.raises(UnsupportedError, match="not a video"):
-        read_frames(path.parent / "text.mp4", np.array([0]), decoder="pyav")
+    for decoder in ("pyav", "auto"):  # what is no video is none to the others either
+        with pytest.raises(DataError, match="not a video"):
+            read_frames(path.parent / "text.mp4", np.array([0]), decoder=decoder)
     assert names == []
 
 

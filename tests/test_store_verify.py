@@ -124,3 +124,11 @@ def test_no_store(tmp_path):
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(DataError, match="no such store"):
             verify_store(path)
+
+
+def test_a_broken_shard_among_the_parts_of_a_run_is_a_fault(tmp_path):
+    make_store(tmp_path / "store", ROWS)
+    part = tmp_path / "store" / "parts" / "slice-x-00000-1"
+    part.mkdir(parents=True)
+    (part / "shard-00000.h5").write_bytes(b"junk")
+    assert [fault.path for fault in verify_store(tmp_path / "store").faults] == [part / "shard-00000.h5"]
