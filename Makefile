@@ -31,7 +31,7 @@ types: $(READY)  ## mypy, strict
 	MYPYPATH=build/types $(BIN)/mypy
 
 bench: $(READY)  ## the measurements behind docs/benchmarks.md
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out %/plot.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
 wheel: $(READY)  ## build/dist/framebank-*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/dist .
