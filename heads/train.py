@@ -84,7 +84,7 @@ def fit(
         with drawn_from(dropout_seed, device=device):  # an epoch at a time: between them others may draw
             order = draw_sequences(train, recipe.views, sampler=recipe.sampler, generator=generator)
             for rows in order.to(train.device).split(recipe.batch_size):
-                x, mask = train.x[rows].to(device), train.mask[rows].to(device)
+                x, mask = _bring(train.x[rows], device), _bring(train.mask[rows], device)
                 if recipe.jitter:
                     x, mask = draw_frames(x, mask, recipe.frames)
                 mask = drop_frames(mask, recipe.frame_dropout) if recipe.frame_dropout else mask
@@ -139,6 +139,13 @@ def warmup_cosine(step: int, *, total: int, warmup: float) -> float:
 def _pooled_width(model: Model, bank: Bank, *, device: torch.device) -> int:
     """What the head gives is as wide as the frames, or, of several layers, as the embeddings."""
     return model.embed(bank.x[:1].to(device), bank.mask[:1].to(device)).shape[-1]
+
+
+def _bring(batch: Tensor, device: torch.device) -> Tensor:
+    """Copy a batch to the device; of a bank that lies in the host's memory from pinned pages, beside the computation."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
 
 
 def _parameter_groups(*modules: nn.Module, weight_decay: float) -> list[dict[str, object]]:
