@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from framebank.heads.augment import mix_videos
@@ -142,7 +142,7 @@ def _pooled_width(model: Model, bank: Bank, *, device: torch.device) -> int:
 
 
 def _bring(batch: Tensor, device: torch.device) -> Tensor:
-    """Copy a batch to the device; of a bank that lies in the host's memory from pinned pages, beside the computation."""
+    """Copy a batch to the device; where the bank lies in the host's memory, from pinned pages beside the computation."""
     if device.type == "cuda" and batch.device.type == "cpu":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
