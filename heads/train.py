@@ -142,7 +142,7 @@ def _pooled_width(model: Model, bank: Bank, *, device: torch.device) -> int:
 
 
 def _bring(batch: Tensor, device: torch.device) -> Tensor:
-    """Copy a batch to the device; where the bank lies in the host's memory, from pinned pages beside the computation."""
+    """Copy a batch to the device, from pinned pages where the bank lies in the host's memory."""
     if device.type == "cuda" and batch.device.type == "cpu":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
