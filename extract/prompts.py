@@ -34,8 +34,8 @@ ACTIONCLIP = (
 MEDIA = ("photo", "video", "example", "demonstration")
 DOINGS = ("", "using ", "doing ", "during ", "performing ", "practicing ")  # what a person does with the class
 
-# The 28 that CLIP was measured with on Kinetics700, and the 48 on UCF101 (Radford et al. 2021, arXiv 2103.00020), in the
-# words, "a example" among them, and the order of data/prompts.md in the repository openai/CLIP.
+# The 28 that CLIP was measured with on Kinetics700, and the 48 on UCF101 (Radford et al. 2021, arXiv 2103.00020): the
+# words, "a example" among them, and the order are those of data/prompts.md in the repository openai/CLIP.
 CLIP_KINETICS = tuple(
     f"a {medium} of {who}{{}}." for medium in MEDIA for who in ("", *(f"a person {doing}" for doing in DOINGS))
 )
