@@ -10,7 +10,7 @@ import click
 from framebank.commands.options import PATH, device_option, json_option, pairs, text_options
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
-from framebank.commands.wiring import open_split, prompt_banks, tower_of
+from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
 
 
 def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -110,10 +110,9 @@ def train(
         require_free(run, overwrite=overwrite)
     own = ranks.start(resolve_device(device))
     bank = None
-    if recipe.text == "context" and (templates or texts):
-        raise click.UsageError("text=context learns what stands around the names; --templates and --texts have no part")
+    if not prompts:
+        templates = context_templates(recipe, templates=templates, texts=texts)
     if recipe.reads_texts:
-        templates = "bare" if recipe.text == "context" and not prompts else templates
         kind = texts or (None if prompts else "names")
         bank = prompt_banks(
             features, manifest, labels=labels, prompts=prompts, templates=templates, texts=kind, device=device

@@ -171,11 +171,27 @@ def test_learns_the_classes(world, tmp_path):
     assert max(epoch.val_score for epoch in log) >= 0.9
 
 
-def test_other_texts_are_refused(world, tmp_path):
+def test_other_classes_need_the_tower(world, tmp_path):
     job = job_of(world, QUICK, tower=lambda: tower_of(DIM))
+    job.save(tmp_path / "run", log=list(job.epochs()))
+    run = Run.read(tmp_path / "run")
+    for classes in (CLASSES, CLASSES[:2]):  # of as many others, too
+        with pytest.raises(DataError, match="there: the context was learned for 4 classes through the text tower, whi"):
+            run.with_prompts(prompts_of(classes), where="there")
+    fewer = run.with_prompts(prompts_of(CLASSES[1:3]), where="there", tower=lambda: tower_of(DIM))
+    expected = run.model.classifier.text.kept[1:3]
+    torch.testing.assert_close(fewer.model.classifier.text.kept, expected, atol=1e-5, rtol=1e-4)
+    x, mask = torch.randn(3, 6, DIM), torch.ones(3, 6, dtype=torch.bool)
+    assert fewer.model(x, mask).shape == (3, 2)
+    assert run.model(x, mask).shape == (3, 4)  # the run itself is as it was
+
+
+def test_contexts_of_their_own_serve_no_other_class(world, tmp_path):
+    recipe = Recipe.from_dict({**QUICK.to_dict(), "text_options": {"class_specific": True}}, where="here")
+    job = job_of(world, recipe, tower=lambda: tower_of(DIM))
     run = job.save(tmp_path / "run", log=list(job.epochs()))
-    with pytest.raises(DataError, match="there: the context was learned through the text tower, which is not in the"):
-        run.with_prompts(prompts_of(CLASSES[:2]), where="there")
+    with pytest.raises(DataError, match="there: each of the 4 classes has a context of its own, and others have none"):
+        run.with_prompts(prompts_of(CLASSES[:2]), where="there", tower=lambda: tower_of(DIM))
 
 
 def test_needs_the_tower(world):

@@ -51,6 +51,7 @@ class Context(nn.Module):
         self.vectors = nn.Parameter(torch.empty(0))  # of the tower's width, so that they are drawn when it is met
         self.register_buffer("kept", torch.zeros(num_classes, dim))
         self._sentences: _Sentences | None = None
+        self._serves_others = False
 
     def meet(self, tower: TextTower, names: Sequence[str]) -> None:
         """Draw the context of classes of these names, read by this tower; DataError where it has no room for one."""
@@ -65,12 +66,23 @@ class Context(nn.Module):
         self.vectors = nn.Parameter(vectors)
         self._sentences = _Sentences.of(tower, names, num_prefix=self.num_prefix, num_suffix=self.num_suffix)
 
+    def serve(self, tower: TextTower, names: Sequence[str]) -> None:
+        """Put other classes into the learned context; DataError where each class has its own, or a name has no room."""
+        if self.class_specific:
+            raise DataError(f"each of the {len(self.kept)} classes has a context of its own, and others have none")
+        num_suffix = self.num_suffix
+        self._sentences = _Sentences.of(tower, names, num_prefix=len(self.vectors) - num_suffix, num_suffix=num_suffix)
+        self.kept = self.kept.new_zeros(len(names), self.kept.shape[1])
+        self._serves_others = True
+        self.eval()
+
     def require_classes(self, num_classes: int) -> None:
-        """Refuse any texts: ValueError. What the tower made of the context is kept for its own classes alone."""
-        raise ValueError(
-            f"the context was learned through the text tower, which is not in the run, for its {len(self.kept)} "
-            "classes; other classes or texts need a run with text = 'fixed' or 'adapter'"
-        )
+        """Refuse texts that are not those `serve` was given: ValueError. The tower's embeddings of its own are kept."""
+        if not self._serves_others or num_classes != len(self.kept):
+            raise ValueError(
+                f"the context was learned for {len(self.kept)} classes through the text tower, which the run lacks; "
+                "other classes or texts need the tower, as `framebank zeroshot --run` has it"
+            )
 
     def train(self, mode: bool = True) -> "Context":
         """Switch between training and evaluation, before which the class embeddings are kept."""
