@@ -103,11 +103,11 @@ def test_init_refuses(framebank, store, tmp_path, options, message):
     assert not (tmp_path / "run").exists()
 
 
-def test_head_mix(framebank, store, tmp_path):
-    options = ("--head", "conv1d", "--epochs", 1)
+def test_head_mix(framebank, world, tmp_path):
+    store, options = world.store.path, ("--head", "conv1d", "--classifier", "linear", "--epochs", 1)
     report = json.loads(framebank("train", store, tmp_path / "half", *options, "--head-mix", "0.5", "--json").stdout)
     assert report["recipe"]["head_mix"] == Run.read(tmp_path / "half").model.head_mix == 0.5
-    done = framebank("train", store, tmp_path / "auto", *options, "--head-mix", "auto", "--val-fraction", "0.4")
+    done = framebank("train", store, tmp_path / "auto", *options, "--head-mix", "auto")
     share = Run.read(tmp_path / "auto").recipe.head_mix
     assert f"\n{100 * share:.0f} % of the frames' mean (head_mix), chosen on those videos: " in done.stdout
 
