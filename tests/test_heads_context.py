@@ -4,8 +4,10 @@ import torch.nn.functional as F
 
 from framebank.heads.evaluate import evaluate_run
 from framebank.heads.job import TrainingJob
-from framebank.heads.recipe import Recipe
+from framebank.heads.recipe import Recipe, read_recipe
 from framebank.heads.run import Run
+from framebank.heads.temporal.vivit import Vivit
+from framebank.heads.text_tower import fill_blocks
 from framebank.heads.texts.context import Context
 from framebank.store import DataError
 from framebank.tests.heads_world import CLASSES, DIM, prompts_of
@@ -192,6 +194,39 @@ def test_contexts_of_their_own_serve_no_other_class(world, tmp_path):
     run = job.save(tmp_path / "run", log=list(job.epochs()))
     with pytest.raises(DataError, match="there: each of the 4 classes has a context of its own, and others have none"):
         run.with_prompts(prompts_of(CLASSES[:2]), where="there", tower=lambda: tower_of(DIM))
+
+
+def test_a5_with_its_prompts(world):
+    settings = {"text": "context", "text.num_suffix": "16", "epochs": "1"}
+    job = job_of(world, read_recipe("a5").with_settings(settings), tower=lambda: tower_of(DIM, context_length=77))
+    before = job.model.classifier.text.vectors.detach().clone()
+    assert before.shape == (32, 32)
+    list(job.epochs())
+    assert not torch.equal(job.model.classifier.text.vectors, before)
+
+
+def test_vivit_frozen_from_the_text_tower(world):
+    settings = {"init": "text-tower", "head.freeze_blocks": "true", "epochs": "1"}
+    recipe = read_recipe("vivit-frozen").with_settings(settings)
+    tower = tower_of(DIM, width=DIM, layers=5)
+    train = world.manifest.split("train")
+    job = TrainingJob(world.store, train, recipe, tower=lambda: tower, device=CPU)
+    list(job.epochs())
+    assert job.recipe.head_options == {"num_layers": 4, "freeze_blocks": True, "num_heads": 2, "quick_gelu": False}
+    for ours, theirs in zip(job.model.head.blocks, tower.blocks()[:4], strict=True):
+        assert torch.equal(ours.qkv.weight, theirs["attn.in_proj_weight"])
+
+
+def test_a_block_computes_what_the_towers_does():
+    network = network_of(DIM, width=DIM)
+    head = Vivit(DIM, num_layers=2, num_heads=2, quick_gelu=False, freeze_blocks=True)
+    fill_blocks(head, tower_of(DIM, width=DIM))
+    x = torch.randn(3, 7, DIM)
+    expected = network.transformer(x)  # without the causal mask
+    found = x
+    for block in head.blocks:
+        found = block(found, torch.ones(3, 7, dtype=torch.bool))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_needs_the_tower(world):
