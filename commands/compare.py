@@ -10,7 +10,7 @@ import click
 
 from framebank.commands.options import PATH, device_option, json_option, pairs, split_option, text_options
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
-from framebank.commands.wiring import open_split, prompt_banks
+from framebank.commands.wiring import open_split, prompt_banks, tower_of
 
 if TYPE_CHECKING:
     from framebank.heads.compare import Standing, Trial
@@ -79,6 +79,7 @@ def compare(
         prompts=bank,
         device=resolve_device(device),
         folder=out,
+        tower=tower_of(features, device=device),
     )
     done = list(progress(trials, total=len(recipes) * seeds, unit="run", show=lambda trial: {"last": trial.recipe}))
     found = standings(done)

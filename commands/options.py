@@ -39,7 +39,8 @@ sampling_options = together(
     click.option("--every-frame", is_flag=True, help="All of them, instead of --frames."),
 )
 template_option = click.option(
-    "--templates", help="actionclip, bare, or a file of templates.  [actionclip; descriptions: bare]"
+    "--templates",
+    help="actionclip, clip-kinetics, clip-ucf101, bare, or a file of templates.  [actionclip; descriptions: bare]",
 )
 texts_option = click.option(
     "--texts", type=click.Choice(["names", "descriptions"]), help="What stands for a class.  [names]"

@@ -16,7 +16,7 @@ from framebank.commands.options import (
     text_options,
 )
 from framebank.commands.printing import figures, print_report, protocol_lines, table
-from framebank.commands.wiring import open_split, prompt_banks
+from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
 
 
 @click.command()
@@ -52,9 +52,21 @@ def zeroshot(
 
     features, manifest = open_split(store, split)
     run = Run.read(run_path) if run_path else None
+    tower = tower_of(features, device=device)
+    if run and not texts["prompts"]:
+        own = context_templates(run.recipe, templates=texts["templates"], texts=texts["texts"])
+        texts = {**texts, "templates": own}
     reports = [
         evaluate_zero_shot(
-            bank, features, manifest, split=split, scoring=way, device=resolve_device(device), run=run, folder=run_path
+            bank,
+            features,
+            manifest,
+            split=split,
+            scoring=way,
+            device=resolve_device(device),
+            run=run,
+            folder=run_path,
+            tower=tower,
         )
         for bank in prompt_banks(features, manifest, device=device, classes=features.manifest.labels, **texts)
         for way in SCORINGS

@@ -10,7 +10,7 @@ import click
 from framebank.commands.options import PATH, device_option, json_option, pairs, text_options
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
-from framebank.commands.wiring import open_split, prompt_banks
+from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
 
 
 def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -33,6 +33,10 @@ def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | Non
 @click.option("--recipe", "recipe_name", help="A published one, such as actionclip, or a .toml file; then the rest.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key; head.num_layers=2.")
 @click.option("--head", callback=_row_of("HEADS"), help="What pools the frames: mean, lstm ...  [transformer]")
+@click.option(
+    "--init", type=click.Choice(["text-tower"]), help="Start the blocks of --head vivit as those of CLIP's texts."
+)
+@click.option("--head-mix", help="The share of the frames' plain mean in the pooled embedding, or auto.  [0]")
 @click.option("--classifier", callback=_row_of("CLASSIFIERS", "SCORERS"), help="text, linear ...  [text]")
 @click.option("--loss", help="One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [kl; without texts: ce]")
 @click.option("--shots", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
@@ -74,6 +78,7 @@ def train(
     texts: str | None,
     split: str,
     val_split: str | None,
+    head_mix: str | None,
     device: str,
     tensorboard: bool,
     overwrite: bool,
@@ -94,6 +99,8 @@ def train(
     from framebank.heads.recipe import Recipe, read_recipe
     from framebank.store import LabelSet
 
+    if head_mix and head_mix != "auto":
+        choices["head_mix"] = _read_share(head_mix)
     given = {name: value for name, value in choices.items() if value is not None}
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
     recipe = Recipe.from_choices({**start, **given}, settings=pairs(settings))
@@ -103,6 +110,8 @@ def train(
         require_free(run, overwrite=overwrite)
     own = ranks.start(resolve_device(device))
     bank = None
+    if not prompts:
+        templates = context_templates(recipe, templates=templates, texts=texts)
     if recipe.reads_texts:
         kind = texts or (None if prompts else "names")
         bank = prompt_banks(
@@ -120,14 +129,18 @@ def train(
         val_split=val_split,
         labels=LabelSet.read(labels) if labels else None,
         prompts=bank,
+        tower=tower_of(features, device=str(own)),
         device=own,
     )
+    if head_mix == "auto":
+        job.require_head_mix_choice()
     if not ranks.is_first:
         list(job.epochs(ranks))
         return
     epochs = progress(job.epochs(ranks), total=recipe.epochs, unit="epoch", show=lambda e: {"loss": f"{e.loss:.3f}"})
     log = list(tensorboard_of(run, epochs) if tensorboard else epochs)
     ranks.stop()
+    chosen = job.choose_head_mix() if head_mix == "auto" else None
     trained = job.save(run, log=log)
     seconds = round(time.perf_counter() - started, 2)
     report = {
@@ -136,9 +149,17 @@ def train(
         "loss": log[-1].loss if log else None,
         **trained.trained_on,
         "multi_label": recipe.is_multi_label,
+        "head_mix_score": chosen.score if chosen else None,
         "recipe": trained.recipe.to_dict(),
     }
     print_report(report, as_json=as_json, lines=_train_lines(report))
+
+
+def _read_share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise click.UsageError(f"--head-mix is {text!r}; expected a number from 0 to 1, or auto") from None
 
 
 def _train_lines(report: dict[str, Any]) -> list[str]:
@@ -146,9 +167,14 @@ def _train_lines(report: dict[str, Any]) -> list[str]:
     if report["val_score"] is not None:
         what = "mAP" if report["multi_label"] else "top-1"
         val = f"best {what} on {report['val_videos']} validation videos {percent(report['val_score'])}"
+    mix = []
+    if report["head_mix_score"] is not None:
+        share = f"{100 * report['recipe']['head_mix']:.0f} % of the frames' mean (head_mix), chosen on those videos"
+        mix = [f"{share}: {percent(report['head_mix_score'])}"]
     return [
         f"{report['recipe']['head']} + {report['recipe']['classifier']} on {report['train_videos']} videos of "
         f"{report['classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else "nothing was left to train by steps",
+        *mix,
         f"next: framebank evaluate {report['run']}",
     ]

@@ -1,5 +1,6 @@
 """Wiring: what several commands put together from the rooms."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from framebank.commands.printing import progress
 if TYPE_CHECKING:
     from framebank.extract.encoder import Encoder
     from framebank.extract.worker import Task
+    from framebank.heads.recipe import Recipe
+    from framebank.heads.text_tower import TowerLoader
     from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
 
 
@@ -70,6 +73,22 @@ def prompt_banks(
     encoder = encoder_like(store.spec, device=device)
     kinds = [texts] if texts else ["names", *["descriptions"] * chosen.described]
     return [embed_texts(chosen, encoder, templates=templates, texts=kind) for kind in kinds]
+
+
+def context_templates(recipe: "Recipe | None", *, templates: str | None, texts: str | None) -> str | None:
+    """Return --templates, or bare where a recipe learns what else would say; wrong usage where both are wanted."""
+    if recipe is None or recipe.text != "context":
+        return templates
+    if templates or texts:
+        raise click.UsageError("text=context learns what stands around the names; --templates and --texts have no part")
+    return "bare"
+
+
+def tower_of(store: "FeatureStore", *, device: str) -> "TowerLoader":
+    """Return what reads the text tower of the store's encoder, once; DataError then, where it is not of CLIP's kind."""
+    from framebank.extract.encoder import encoder_like
+
+    return functools.cache(lambda: encoder_like(store.spec, device=device).text_tower())
 
 
 def task_of(spec: "FeatureSpec", encoder: "Encoder") -> "Task":

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from framebank.extract.preprocess import Preprocessing, read_preprocessing
 from framebank.extract.streams import Streams, read_streams
+from framebank.extract.text_tower import TextTower
 from framebank.extract.weights import LOCAL_MODELS, build_network, hash_weights, pretrained_name, read_tokenizer
 from framebank.store.errors import DataError
 from framebank.store.spec import FeatureSpec
@@ -125,6 +126,10 @@ class Encoder:
         """Encode a batch of sentences -> un-normalised embeddings (N, D) float32."""
         embeddings = self._network.encode_text(self._tokenizer(list(texts)).to(self.device), normalize=False)
         return np.asarray(embeddings.float().cpu().numpy())
+
+    def text_tower(self) -> TextTower:
+        """Return the text tower by itself, open at its token embeddings; DataError where it is not of CLIP's kind."""
+        return TextTower(self._network, self._tokenizer, model=self.spec.model)
 
     @cached_property
     def _tokenizer(self) -> Callable[[list[str]], Tensor]:

@@ -31,7 +31,24 @@ ACTIONCLIP = (
     "The woman is {}",
 )
 
-TEMPLATES: dict[str, tuple[str, ...]] = {"actionclip": ACTIONCLIP, "bare": ("{}",)}
+MEDIA = ("photo", "video", "example", "demonstration")
+DOINGS = ("", "using ", "doing ", "during ", "performing ", "practicing ")  # what a person does with the class
+
+# The 28 that CLIP was measured with on Kinetics700, and the 48 on UCF101 (Radford et al. 2021, arXiv 2103.00020): the
+# words, "a example" among them, and the order are those of data/prompts.md in the repository openai/CLIP.
+CLIP_KINETICS = tuple(
+    f"a {medium} of {who}{{}}." for medium in MEDIA for who in ("", *(f"a person {doing}" for doing in DOINGS))
+)
+CLIP_UCF101 = tuple(
+    f"a {medium} of {one} person {doing}{{}}." for doing in DOINGS for one in ("a", "the") for medium in MEDIA
+)
+
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "actionclip": ACTIONCLIP,
+    "clip-kinetics": CLIP_KINETICS,
+    "clip-ucf101": CLIP_UCF101,
+    "bare": ("{}",),
+}
 
 BATCH_SIZE = 256  # sentences
 

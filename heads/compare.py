@@ -13,6 +13,7 @@ from framebank.heads.evaluate import evaluate_run
 from framebank.heads.job import TrainingJob
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.recipe import Recipe
+from framebank.heads.text_tower import TowerLoader
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
@@ -65,6 +66,7 @@ def run_trials(
     prompts: PromptBank | None,
     device: torch.device,
     folder: Path,
+    tower: TowerLoader | None = None,
 ) -> Iterator[Trial]:
     """Train each recipe with each seed, keep its run in `folder`/NAME/seed-N, and yield what it is worth.
 
@@ -84,6 +86,7 @@ def run_trials(
                     prompts=prompts,
                     device=device,
                     folder=folder / name / f"seed-{seed}",
+                    tower=tower,
                 )
             except DataError as error:
                 yield Trial(name, seed, refused=str(error))
@@ -102,12 +105,13 @@ def _try(
     prompts: PromptBank | None,
     device: torch.device,
     folder: Path,
+    tower: TowerLoader | None = None,
 ) -> Trial:
     if recipe.reads_texts and prompts is None:
         raise DataError(f"the recipe {name!r} scores with the texts of the classes; expected --prompts or an encoder")
     texts = prompts if recipe.reads_texts else None
     started = time.perf_counter()
-    job = TrainingJob(store, train, recipe, labels=labels, prompts=texts, device=device)
+    job = TrainingJob(store, train, recipe, labels=labels, prompts=texts, tower=tower, device=device)
     log = list(job.epochs())
     seconds = time.perf_counter() - started
     learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)

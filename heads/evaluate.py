@@ -13,6 +13,7 @@ from framebank.heads.predict import Predictions, predict
 from framebank.heads.protocol import made_by
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
+from framebank.heads.text_tower import TowerLoader
 from framebank.heads.zeroshot import zero_shot_model
 from framebank.store.features import FeatureStore
 from framebank.store.files import write_text
@@ -67,14 +68,16 @@ def evaluate_zero_shot(
     device: torch.device,
     run: Run | None = None,
     folder: Path | None = None,
+    tower: TowerLoader | None = None,
 ) -> dict[str, Any]:
     """Score the videos of `manifest` by the texts of the classes: pooled by their mean, or by the head of a run.
 
+    A run with a learned context reads the classes in it, through the text tower.
     DataError where the run was trained on features of another encoder, or with a classifier that is not of texts.
     """
     if run:
         run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
-        model = run.with_prompts(prompts, where=folder, scoring=scoring).model
+        model = run.with_prompts(prompts, where=folder, scoring=scoring, tower=tower).model
     else:
         model = zero_shot_model(prompts, scoring=scoring)
     recipe = run.recipe if run else None

@@ -11,11 +11,13 @@ import torch
 from framebank.heads.bank import Bank, load_bank
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
+from framebank.heads.head_mix import HeadMix, choose_head_mix
 from framebank.heads.model import build_model
 from framebank.heads.predict import pool_bank
 from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
+from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks
 from framebank.heads.train import Epoch, fit
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -30,7 +32,8 @@ class TrainingJob:
 
     `manifest` holds the training videos; with `recipe.shots` that many of each class are drawn. The epoch is chosen on
     `val_split`, or the split "val" where there is one, or a part of the training videos; with shots, and with no such
-    videos, the last epoch is kept. The classes are those of the prompts, of `labels`, or the labels that occur.
+    videos, the last epoch is kept. The classes are those of the prompts, of `labels`, or the labels that occur. `tower`
+    is called where the recipe reads the encoder's text tower.
     """
 
     def __init__(
@@ -42,10 +45,14 @@ class TrainingJob:
         val_split: str | None = None,
         labels: LabelSet | None = None,
         prompts: PromptBank | None = None,
+        tower: TowerLoader | None = None,
         device: torch.device,
     ) -> None:
         if prompts:
             recipe = replace(recipe, texts=prompts.kind, templates=prompts.templates)
+        if recipe.reads_tower and tower is None:
+            asked = f"init = {recipe.init!r}" if recipe.init else f"text = {recipe.text!r}"
+            raise DataError(f"{store.path}: {asked} needs the text tower of the encoder, which was not handed in")
         self.store = store
         self.recipe = recipe
         self.prompts = prompts
@@ -72,7 +79,22 @@ class TrainingJob:
             )
         self.texts = ClassTexts.of(prompts, scoring=recipe.scoring) if prompts else None
         dim, count = store.spec.dim, len(self.labels)
-        self.model = build_model(recipe, dim=dim, num_classes=count, texts=self.texts, in_shape=self.in_shape)
+        text_tower = tower() if tower and recipe.reads_tower else None
+        if text_tower and recipe.init:
+            width = self.in_shape[-1] if self.in_shape else dim
+            options = options_of_blocks(recipe.head_options, text_tower, dim=width)
+            recipe = self.recipe = replace(recipe, head_options=options)
+        self.model = build_model(
+            recipe,
+            dim=dim,
+            num_classes=count,
+            texts=self.texts,
+            in_shape=self.in_shape,
+            tower=text_tower,
+            names=[class_text(name) for name in self.labels.names],
+        )
+        if text_tower and recipe.init:
+            fill_blocks(self.model.head, text_tower)
         self._fit_classifier()
 
     def _fit_classifier(self) -> None:
@@ -91,6 +113,27 @@ class TrainingJob:
     def epochs(self, ranks: Ranks | None = None) -> Iterator[Epoch]:
         """Train, yielding each epoch, alone or with other processes."""
         return fit(self.model, self.recipe, self.train, val=self.val, texts=self.texts, device=self.device, ranks=ranks)
+
+    def require_head_mix_choice(self) -> None:
+        """Refuse a job that `choose_head_mix` cannot serve: DataError."""
+        if self.val is None:
+            raise DataError(
+                f"{self.store.path}: there are no validation videos to choose head_mix on; expected a number, or some "
+                "by --val-split or --val-fraction, which --shots leaves without"
+            )
+        if len(self.in_shape) > 1:
+            raise DataError(
+                f"{self.store.path}: a frame of the stream {self.recipe.stream!r} is several layers, whose mean cannot "
+                "be mixed with what the head gives; expected head_mix 0"
+            )
+
+    def choose_head_mix(self) -> HeadMix:
+        """Choose `recipe.head_mix` on the validation videos, to be called after the last epoch."""
+        if self.val is None:
+            raise ValueError("there are no validation videos to choose head_mix on")
+        found = choose_head_mix(self.model, self.val, device=self.device)
+        self.recipe = replace(self.recipe, head_mix=found.share)
+        return found
 
     def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
         """Write the run into `folder` and return it."""

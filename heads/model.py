@@ -1,5 +1,7 @@
 """Model: a head, then a classifier or a scorer; how one is built from a recipe."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,6 +11,8 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.masking import masked_mean
 from framebank.heads.randomness import drawn_from
 from framebank.heads.recipe import Recipe
+from framebank.heads.text_tower import TextTower
+from framebank.heads.texts.context import Context
 
 # About the cosine of CLIP's images and texts that fit; where a label by itself is judged, the threshold starts there.
 COSINE_THRESHOLD = 0.2
@@ -64,13 +68,21 @@ class Model(nn.Module):
 
 
 def build_model(
-    recipe: Recipe, *, dim: int, num_classes: int, texts: ClassTexts | None, in_shape: tuple[int, ...] = ()
+    recipe: Recipe,
+    *,
+    dim: int,
+    num_classes: int,
+    texts: ClassTexts | None,
+    in_shape: tuple[int, ...] = (),
+    tower: TextTower | None = None,
+    names: Sequence[str] = (),
 ) -> Model:
     """Build what a recipe describes, drawn from its seed.
 
     `dim` is the width of the embeddings, and `in_shape` the shape of one frame of the recipe's stream where it is not
-    that: another width, which the head then gives, or several layers, which it brings to `dim`. ValueError where the
-    classifier reads texts and there are none.
+    that: another width, which the head then gives, or several layers, which it brings to `dim`. A training that learns
+    through the text `tower` gives it, and the `names` of the classes; a checkpoint brings what was learned. ValueError
+    where the classifier reads texts and there are none.
     """
     shape = {"in_shape": in_shape} if len(in_shape) > 1 else {}
     dim = in_shape[0] if len(in_shape) == 1 else dim
@@ -85,4 +97,6 @@ def build_model(
         if recipe.text != "fixed":
             options["text"] = TEXTS[recipe.text](dim, num_classes, **recipe.text_options)
         classifier = build(dim, num_classes, texts, **options)
+        if tower and isinstance(text := options.get("text"), Context):
+            text.meet(tower, names)
     return Model(head, classifier, frame_norm=recipe.frame_norm, head_mix=recipe.head_mix)

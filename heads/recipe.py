@@ -12,6 +12,7 @@ from typing import Any
 
 from framebank.heads import CLASSIFIERS, HEADS, LOSSES, SCORERS, TEXTS
 from framebank.heads.objective import read_losses
+from framebank.heads.text_tower import INITS
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
 
@@ -28,6 +29,7 @@ class Recipe:
 
     head: str = "transformer"
     head_options: dict[str, Any] = field(default_factory=dict)
+    init: str = ""  # where the head's blocks start: as they are drawn, or as the first of the text tower
     classifier: str = "text"
     classifier_options: dict[str, Any] = field(default_factory=dict)
     text: str = "fixed"  # what is learned of the class embeddings
@@ -70,6 +72,11 @@ class Recipe:
             _require_kind(each.name, getattr(self, each.name), _kind_of(each))
         _require_among("head", self.head, tuple(HEADS))
         _require_among("classifier", self.classifier, (*CLASSIFIERS, *SCORERS))
+        _require_among("init", self.init, INITS)
+        if self.init and not hasattr(HEADS[self.head], "load_blocks"):
+            raise DataError(
+                f"init = {self.init!r} fills the blocks of a head, and {self.head!r} takes none; expected vivit"
+            )
         _require_among("scoring", self.scoring, SCORINGS)
         _require_among("views", self.views, VIEWS)
         _require_among("sampler", self.sampler, SAMPLERS)
@@ -118,6 +125,11 @@ class Recipe:
     def reads_texts(self) -> bool:
         """Whether the classifier scores with the texts of the classes."""
         return bool({**CLASSIFIERS, **SCORERS}[self.classifier].reads_texts)  # type: ignore[attr-defined]
+
+    @property
+    def reads_tower(self) -> bool:
+        """Whether training needs the encoder's text tower: to learn through it, or for its blocks."""
+        return bool(self.init) or hasattr(TEXTS[self.text], "reads_tower")
 
     @property
     def is_multi_label(self) -> bool:

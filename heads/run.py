@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.model import Model, build_model
 from framebank.heads.recipe import Recipe
+from framebank.heads.text_tower import TowerLoader
+from framebank.heads.texts.context import Context
 from framebank.heads.train import Epoch
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import replacing, write_text
-from framebank.store.labels import LabelSet
+from framebank.store.labels import LabelSet, class_text
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
 
@@ -106,8 +108,13 @@ class Run:
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: is not a checkpoint of framebank ({reason})") from error
 
-    def with_prompts(self, prompts: PromptBank, *, where: object, scoring: str | None = None) -> "Run":
-        """Return the run scoring with other class embeddings; DataError where the classifier is bound to its own."""
+    def with_prompts(
+        self, prompts: PromptBank, *, where: object, scoring: str | None = None, tower: TowerLoader | None = None
+    ) -> "Run":
+        """Return the run scoring with other class embeddings; DataError where the classifier is bound to its own.
+
+        A learned context puts other classes into itself where the text tower that it was learned through is given.
+        """
         if not self.recipe.reads_texts:
             raise DataError(
                 f"{where}: the run's classifier is {self.recipe.classifier!r} and knows no classes but its "
@@ -116,8 +123,10 @@ class Run:
         self.spec.require_same_encoder(prompts.encoder, mine="the run", theirs=where)
         model = copy.deepcopy(self.model)
         try:
+            if tower and isinstance(text := getattr(model.classifier, "text", None), Context):
+                text.serve(tower(), [class_text(name) for name in prompts.labels.names])
             model.classifier.set_texts(ClassTexts.of(prompts, scoring=scoring or self.recipe.scoring))  # type: ignore[operator]
-        except ValueError as error:
+        except (ValueError, DataError) as error:
             raise DataError(f"{where}: {error}") from error
         return replace(self, labels=prompts.labels.names, model=model.eval())
 

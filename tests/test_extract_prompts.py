@@ -17,6 +17,48 @@ def test_every_set_has_one_place_for_the_class(name):
     assert all(template.count("{}") == 1 for template in read_templates(name))
 
 
+@pytest.mark.parametrize(
+    ("name", "count", "samples"),
+    [
+        ("actionclip", 16, {0: "a photo of action {}", 15: "The woman is {}"}),
+        ("bare", 1, {0: "{}"}),
+        (
+            "clip-kinetics",
+            28,
+            {
+                0: "a photo of {}.",
+                1: "a photo of a person {}.",
+                2: "a photo of a person using {}.",
+                6: "a photo of a person practicing {}.",
+                7: "a video of {}.",
+                17: "a example of a person doing {}.",
+                25: "a demonstration of a person during {}.",
+                26: "a demonstration of a person performing {}.",
+                27: "a demonstration of a person practicing {}.",
+            },
+        ),
+        (
+            "clip-ucf101",
+            48,
+            {
+                0: "a photo of a person {}.",
+                1: "a video of a person {}.",
+                6: "a example of the person {}.",
+                8: "a photo of a person using {}.",
+                23: "a demonstration of the person doing {}.",
+                24: "a photo of a person during {}.",
+                36: "a photo of the person performing {}.",
+                47: "a demonstration of the person practicing {}.",
+            },
+        ),
+    ],
+)
+def test_a_set_is_the_published_one(name, count, samples):
+    templates = read_templates(name)
+    assert len(set(templates)) == len(templates) == count
+    assert {place: templates[place] for place in samples} == samples
+
+
 def test_template_file(tmp_path):
     path = tmp_path / "t.txt"
     path.write_bytes("\ufeffa {}\r\n\n {} now {x}\n".encode())
@@ -43,7 +85,7 @@ def test_bad_template_file(tmp_path, content, message):
 
 def test_no_such_templates(tmp_path):
     for name in ("none", str(tmp_path)):
-        with pytest.raises(DataError, match=r"is no template set \(actionclip, bare\) and no file of templates"):
+        with pytest.raises(DataError, match=r"is no template set \(actionclip, clip-kinetics, clip-ucf101, bare\)"):
             read_templates(name)
 
 

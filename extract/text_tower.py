@@ -1,0 +1,84 @@
+"""TextTower: the frozen text tower of an open_clip network, open at the token embeddings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from framebank.store.errors import DataError
+
+PARTS = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
+
+
+class TextTower:
+    """What `encode_text` does, from token embeddings on, in float32 and with gradients; the weights stay frozen.
+
+    It serves the causal towers of CLIP's kind, whose embedding is read at the end of the sentence. DataError naming the
+    model where its tower is another: of the package transformers, without a causal mask (SigLIP), or with a token of
+    its own to read (CoCa).
+    """
+
+    def __init__(self, network: Any, tokenizer: Callable[[list[str]], Tensor], *, model: str) -> None:
+        text = getattr(network, "text", network)  # CustomTextCLIP keeps its tower apart, CLIP is its own
+        _require_causal(text, model=model)
+        self._text = text
+        self._tokenizer = tokenizer
+        block = text.transformer.resblocks[0]
+        self.num_positions, self.width = (int(size) for size in text.positional_embedding.shape)
+        self.num_heads = int(block.attn.num_heads)
+        self.quick_gelu = type(block.mlp[1]).__name__ == "QuickGELU"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TextTower":
+        """Return the same tower: frozen, it is shared by the copies of a model."""
+        return self
+
+    @torch.no_grad()
+    def embed(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return the token embeddings of sentences (N, L, W), and how many are their own, start and end included (N,).
+
+        One that is longer than the tower reads is cut by the tokenizer, and fills all its places.
+        """
+        tokens = self._tokenizer(list(texts)).to(self._text.positional_embedding.device)  # (N, L)
+        return self._text.token_embedding(tokens), self._find_ends(tokens) + 1
+
+    def encode(self, embeddings: Tensor, ends: Tensor) -> Tensor:
+        """Encode token embeddings (N, L, W), ends (N,) the places of the end tokens -> (N, D), un-normalised."""
+        text, length = self._text, embeddings.shape[1]
+        x = embeddings.to(text.positional_embedding) + text.positional_embedding[:length]
+        x = text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))  # (N, L, W)
+        pooled = x[torch.arange(len(x), device=x.device), ends.to(x.device)]  # (N, W)
+        if text.text_projection is None:
+            return pooled  # type: ignore[no-any-return]
+        if isinstance(text.text_projection, nn.Linear):
+            return text.text_projection(pooled)  # type: ignore[no-any-return]
+        return pooled @ text.text_projection  # type: ignore[no-any-return]
+
+    def blocks(self) -> list[Mapping[str, Tensor]]:
+        """Return the states of its residual attention blocks, first to last."""
+        return [block.state_dict() for block in self._text.transformer.resblocks]
+
+    def _find_ends(self, tokens: Tensor) -> Tensor:
+        if _pooling(self._text) == "argmax":
+            return tokens.argmax(-1)  # the end is the last word of CLIP's vocabulary
+        end: int = getattr(self._text, "eos_id", None) or self._text.text_eos_id
+        return (tokens == end).int().argmax(-1)
+
+
+def _pooling(text: Any) -> str:
+    return str(getattr(text, "pool_type", None) or text.text_pool_type)
+
+
+def _require_causal(text: Any, *, model: str) -> None:
+    kind = type(text).__name__
+    if not all(hasattr(text, part) for part in PARTS):
+        reason = f"is a {kind}, which is not built as CLIP's"
+    elif getattr(text, "attn_mask", None) is None:
+        reason = "reads a sentence both ways, without a causal mask"
+    elif getattr(text, "cls_emb", None) is not None:
+        reason = "reads a token of its own rather than the end of a sentence"
+    elif _pooling(text) not in ("argmax", "eos"):
+        reason = f"reads its {_pooling(text)!r} token rather than the end of a sentence"
+    else:
+        return
+    raise DataError(f"{model}: its text tower {reason}; expected one of CLIP's kind, such as that of ViT-B-32")

@@ -1,0 +1,67 @@
+"""TextTower: what a training may ask of the encoder's frozen text tower, which is handed in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from framebank.store.errors import DataError
+
+INITS = ("", "text-tower")
+
+
+class TextTower(Protocol):
+    """A causal CLIP text tower of width W, whose weights are frozen, and through which gradients flow.
+
+    `num_positions` is the length of its longest sentence, start and end included; `num_heads` and `quick_gelu` say how
+    its blocks compute. A copy of a model does not copy it.
+    """
+
+    width: int
+    num_positions: int
+    num_heads: int
+    quick_gelu: bool
+
+    def embed(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return the token embeddings of sentences (N, L, W), and how many of each are its own (N,) int64.
+
+        The first is the start and the last the end; what follows the end is padding.
+        """
+        ...
+
+    def encode(self, embeddings: Tensor, ends: Tensor) -> Tensor:
+        """Encode sentences given as token embeddings (N, L, W), ends (N,) the places of their ends -> (N, D)."""
+        ...
+
+    def blocks(self) -> list[Mapping[str, Tensor]]:
+        """Return the states of its residual attention blocks, first to last."""
+        ...
+
+
+TowerLoader = Callable[[], TextTower]  # a tower is read when a training first asks for it
+
+
+def options_of_blocks(options: Mapping[str, Any], tower: TextTower, *, dim: int) -> dict[str, Any]:
+    """Return a head's options with the heads and activation of the tower's blocks, where the options do not say.
+
+    DataError where the head's blocks are of another width than the tower, or compute otherwise.
+    """
+    width = options.get("width") or dim
+    if width != tower.width:
+        raise DataError(
+            f"init = 'text-tower': the blocks of the text tower are {tower.width} wide and those of the head {width}; "
+            f"expected head.width={tower.width}"
+        )
+    own = {"num_heads": tower.num_heads, "quick_gelu": tower.quick_gelu}
+    for name, value in own.items():
+        if options.get(name, value) != value:
+            raise DataError(f"init = 'text-tower': {name} is {options[name]}, but {value} in the text tower; leave it")
+    return {**options, **own}
+
+
+def fill_blocks(head: nn.Module, tower: TextTower) -> None:
+    """Start a head's blocks as the tower's first, as CLIP4Clip does (Luo et al. 2021, arXiv 2104.08860).
+
+    DataError where the tower has fewer.
+    """
+    head.load_blocks(tower.blocks()[: len(head.blocks)])  # type: ignore[operator, arg-type] # a recipe has checked it

@@ -1,0 +1,157 @@
+"""Context: learned words around the name of each class, read by the frozen text tower."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from framebank.heads.text_tower import TextTower
+from framebank.store.errors import DataError
+
+
+class Context(nn.Module):
+    """CoOp (Zhou et al. 2022, arXiv 2109.01134): learned vectors before the class name, 16 by default, through CLIP.
+
+    With `num_suffix` there are as many more between the name and the end: 16 and 16 is A5's 16+X+16 (Ju et al. 2022,
+    arXiv 2112.04478). They are shared by all classes, or each class has its own (`class_specific`), and start as noise
+    of `std`; the prefix may start as `words` instead, such as "a photo of", and is then as long as they are.
+
+    The texts handed in are not read: a class is its name, in its context. Each step encodes the classes it scores once,
+    `chunk_size` at a time; with `recompute` a chunk's activations are not kept but computed again for the gradient.
+    The class embeddings are kept whenever training stops to evaluate, so that a run scores without the tower.
+    """
+
+    reads_tower = True
+    kept: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        *,
+        num_prefix: int = 16,
+        num_suffix: int = 0,
+        words: str = "",
+        std: float = 0.01,
+        class_specific: bool = False,
+        chunk_size: int = 128,
+        recompute: bool = False,
+    ) -> None:
+        super().__init__()
+        if min(num_prefix, num_suffix) < 0 or not (words or num_prefix + num_suffix):
+            raise DataError(
+                f"text = 'context' has {num_prefix} vectors before the name and {num_suffix} after; expected 1 or more"
+            )
+        if chunk_size < 1:
+            raise DataError(f"text = 'context' encodes {chunk_size} classes at a time; expected 1 or more")
+        self.num_prefix, self.num_suffix, self.words, self.std = num_prefix, num_suffix, words, std
+        self.class_specific, self.chunk_size, self.recompute = class_specific, chunk_size, recompute
+        self.vectors = nn.Parameter(torch.empty(0))  # of the tower's width, so that they are drawn when it is met
+        self.register_buffer("kept", torch.zeros(num_classes, dim))
+        self._sentences: _Sentences | None = None
+        self._serves_others = False
+
+    def meet(self, tower: TextTower, names: Sequence[str]) -> None:
+        """Draw the context of classes of these names, read by this tower; DataError where it has no room for one."""
+        start = torch.zeros(0, tower.width)
+        if self.words:
+            tokens, lengths = tower.embed([self.words])
+            start = tokens[0, 1 : int(lengths[0]) - 1].cpu()  # (K, W), without start and end
+            self.num_prefix = len(start)
+        shape = (self.num_prefix + self.num_suffix, tower.width)
+        vectors = self.std * torch.randn((len(names), *shape) if self.class_specific else shape)
+        vectors[..., : len(start), :] = start
+        self.vectors = nn.Parameter(vectors)
+        self._sentences = _Sentences.of(tower, names, num_prefix=self.num_prefix, num_suffix=self.num_suffix)
+
+    def serve(self, tower: TextTower, names: Sequence[str]) -> None:
+        """Put other classes into the learned context; DataError where each class has its own, or a name has no room."""
+        if self.class_specific:
+            raise DataError(f"each of the {len(self.kept)} classes has a context of its own, and others have none")
+        num_suffix = self.num_suffix
+        self._sentences = _Sentences.of(tower, names, num_prefix=len(self.vectors) - num_suffix, num_suffix=num_suffix)
+        self.kept = self.kept.new_zeros(len(names), self.kept.shape[1])
+        self._serves_others = True
+        self.eval()
+
+    def require_classes(self, num_classes: int) -> None:
+        """Refuse texts that are not those `serve` was given: ValueError. The tower's embeddings of its own are kept."""
+        if not self._serves_others or num_classes != len(self.kept):
+            raise ValueError(
+                f"the context was learned for {len(self.kept)} classes through the text tower, which the run lacks; "
+                "other classes or texts need the tower, as `framebank zeroshot --run` has it"
+            )
+
+    def train(self, mode: bool = True) -> "Context":
+        """Switch between training and evaluation, before which the class embeddings are kept."""
+        super().train(mode)
+        if not mode and self._sentences:
+            with torch.no_grad():
+                self.kept.copy_(self._encode(torch.arange(len(self.kept), device=self.kept.device)))
+        return self
+
+    def forward(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        """Return embeddings (..., D) of classes (...), whatever texts (..., D) they come with."""
+        if not self.training or not self._sentences:
+            return self.kept[classes].expand_as(embeddings)
+        asked, places = classes.unique(return_inverse=True)
+        return self._encode(asked)[places].expand_as(embeddings)
+
+    def _encode(self, classes: Tensor) -> Tensor:
+        return torch.cat([self._encode_chunk(chunk) for chunk in classes.split(self.chunk_size)])  # (N, D)
+
+    def _encode_chunk(self, classes: Tensor) -> Tensor:
+        vectors = self.vectors[classes] if self.class_specific else self.vectors.expand(len(classes), -1, -1)
+        encode = self._sentences.encode  # type: ignore[union-attr] # it is asked for where there is one
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(encode, vectors, classes, use_reentrant=False)
+        return encode(vectors, classes)
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    """Start, prefix, name, suffix and end of each class, of which prefix and suffix, K vectors, are yet to come.
+
+    tokens (C, L, W)       start, name and end
+    places (C, L + K)      where each part of a sentence is among these L and the K after them
+    ends   (C,)            the places of the ends; what follows is not read, as attention only looks back
+    """
+
+    tower: TextTower
+    tokens: Tensor
+    places: Tensor
+    ends: Tensor
+
+    @classmethod
+    def of(cls, tower: TextTower, names: Sequence[str], *, num_prefix: int, num_suffix: int) -> "_Sentences":
+        tokens, lengths = tower.embed(names)
+        tokens, lengths = tokens[:, : int(lengths.max())], lengths.cpu()  # (C, L, W)
+        extra = num_prefix + num_suffix
+        longest = int(lengths.argmax())
+        if int(lengths[longest]) + extra > tower.num_positions:
+            raise DataError(
+                f"text = 'context': the name {names[longest]!r} is {int(lengths[longest])} tokens with start and end, "
+                f"and its context {extra} more, but the text tower reads {tower.num_positions}; expected fewer, by "
+                "text.num_prefix and text.num_suffix"
+            )
+        places = [
+            _places(length, room=tokens.shape[1], num_prefix=num_prefix, num_suffix=num_suffix)
+            for length in lengths.tolist()
+        ]
+        return cls(tower, tokens, torch.stack(places), lengths - 1 + extra)
+
+    def encode(self, vectors: Tensor, classes: Tensor) -> Tensor:
+        """Encode classes (N,) in their contexts (N, K, W) -> (N, D)."""
+        tokens = self.tokens[classes.to(self.tokens.device)].to(vectors.device)  # (N, L, W)
+        parts = torch.cat([tokens, vectors], dim=1)  # (N, L + K, W)
+        places = self.places[classes.cpu()].to(vectors.device)[..., None].expand_as(parts)
+        return self.tower.encode(parts.gather(1, places), self.ends[classes.cpu()]).to(vectors.device)
+
+
+def _places(length: int, *, room: int, num_prefix: int, num_suffix: int) -> Tensor:
+    vectors = torch.arange(room, room + num_prefix + num_suffix)
+    words = torch.arange(1, length - 1)
+    rest = torch.arange(length - 1, room)  # the end, and padding
+    return torch.cat([torch.tensor([0]), vectors[:num_prefix], words, vectors[num_prefix:], rest])
