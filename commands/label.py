@@ -238,7 +238,9 @@ def _lines(told: "Sequence[tuple[Path, str, list[Answer]]]", *, top: int) -> lis
         for answer in answers:
             shown = ", ".join(f"{one} {score:.2f}" for one, score in answer.ranked[:top])
             rows.append((str(path), answer.by, shown, *_verdict(answer)))
-    return table(("video", "by", "label", "measure", "passes"), rows)
+    header = ("video", "by", "label", "measure", "passes")
+    judged = any(row[-1] for row in rows)
+    return table(header if judged else header[:-1], rows if judged else [row[:-1] for row in rows])
 
 
 def _verdict(answer: "Answer") -> tuple[str, str]:

@@ -179,7 +179,7 @@ def _require_new(video: Video, vector: np.ndarray, label: str, *, videos: Sequen
 
 
 def _place(video: Video) -> tuple[str, float, float | None]:
-    return os.path.abspath(video.path), video.start or 0.0, video.end
+    return os.path.normpath(video.path), video.start or 0.0, video.end
 
 
 def _free_id(wanted: str, taken: set[str]) -> str:

@@ -53,7 +53,7 @@ class Index:
     ) -> None:
         if vectors.shape != (len(videos), spec.dim):
             raise ValueError(f"{len(videos)} videos with vectors {vectors.shape}, expected width {spec.dim}")
-        self.enrolment = enrolment or Enrolment()
+        self.enrolment = Enrolment() if enrolment is None else enrolment
         self.num_own = len(videos)
         self.videos = (*videos, *self.enrolment.videos)
         self.spec = spec
