@@ -61,16 +61,19 @@ def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]
     with changing(folder):
         index = Index.load(folder)
         check_label(index, label)
-        videos, vectors, kept = list(index.videos), index.vectors, [index.enrolment.vectors]
-        for video, found in examples:
+        known = list(zip(index.videos, index.vectors, strict=True))
+        taken = {video.video_id for video in index.videos}
+        for example, found in examples:
             vector = unit(found)
-            _require_new(video, vector, label, videos=videos, vectors=vectors)
-            taken = {other.video_id for other in videos}
-            videos.append(replace(video, video_id=_free_id(f"{label}/{video.video_id}", taken), label=label, split=""))
-            vectors = np.vstack([vectors, vector])
-            kept.append(vector[None])
+            _require_new(example, vector, label, known=known)
+            video = replace(example, video_id=_free_id(f"{label}/{example.video_id}", taken), label=label, split="")
+            known.append((video, vector))
+            taken.add(video.video_id)
+        added = known[len(index) :]
         # What was enrolled before stays bit for bit, so that unenrolling gives back the bytes there were.
-        _calibrated(index, tuple(videos[index.num_own :]), np.vstack(kept)).write(folder)
+        videos = (*index.enrolment.videos, *(video for video, _ in added))
+        vectors = np.vstack([index.enrolment.vectors, *(vector for _, vector in added)])
+        _calibrated(index, videos, vectors).write(folder)
     return describe(Index.load(folder), label)
 
 
@@ -172,9 +175,10 @@ def _prototype(videos: Sequence[Video], vectors: np.ndarray, label: str) -> np.n
     return unit(vectors[[label in video.labels for video in videos]].mean(0))
 
 
-def _require_new(video: Video, vector: np.ndarray, label: str, *, videos: Sequence[Video], vectors: np.ndarray) -> None:
-    for row, other in enumerate(videos):
-        if label in other.labels and _place(other) == _place(video) and vectors[row] @ vector >= SAME:
+def _require_new(video: Video, vector: np.ndarray, label: str, *, known: Sequence[tuple[Video, np.ndarray]]) -> None:
+    place = _place(video)
+    for other, own in known:
+        if label in other.labels and _place(other) == place and own @ vector >= SAME:
             raise DataError(f"{video.path}: is already there under the label {label!r}, as {other.video_id!r}")
 
 

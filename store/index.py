@@ -93,7 +93,7 @@ class Index:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
         scores, rows = self._flat.search(np.ascontiguousarray(unit(queries)), k)  # (Q, k)
         return [
-            [self._hit(row, float(score)) for score, row in zip(own_scores, own_rows, strict=True)]
+            [self._hit(int(row), float(score)) for score, row in zip(own_scores, own_rows, strict=True)]
             for own_scores, own_rows in zip(scores, rows, strict=True)
         ]
 
