@@ -56,7 +56,7 @@ def enroll(
         for path in progress(videos, total=len(videos), unit="video"):
             vector = pool_query(loaded, embed_clip(Job(path), task=task, encoder=encoder))[0]
             examples.append((Video(path.stem or path.absolute().name, path.absolute()), vector))
-    made = add(index, label, examples)
+    made = add(index, label, examples, of=loaded.enrolment.of)
     passing = (
         f"a video passes from a cosine of {made.threshold:.3f} on, which at most 5 % of videos of other classes do"
         if made.threshold is not None

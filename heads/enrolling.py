@@ -53,13 +53,16 @@ def check_label(index: Index, label: str) -> None:
         raise DataError(f"the label {label!r} is written {written!r} in the index; enroll it under that name")
 
 
-def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]]) -> Enrolled:
+def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]], *, of: str) -> Enrolled:
     """Add videos with their vectors (D,) to the index of a folder, all of them or none, and set its thresholds anew.
 
-    Their video_ids become LABEL/video_id. DataError where one of them is there under this label, or twice.
+    Their video_ids become LABEL/video_id. `of` is the digest of the index that the vectors were pooled for, as its
+    enrolment has it. DataError where one of them is there under this label, or twice, or the index is another by now.
     """
     with changing(folder):
         index = Index.load(folder)
+        if index.enrolment.of != of:
+            raise DataError(f"{folder}: was made again while the videos were embedded; enroll them once more")
         check_label(index, label)
         known = list(zip(index.videos, index.vectors, strict=True))
         taken = {video.video_id for video in index.videos}

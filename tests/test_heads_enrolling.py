@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from framebank.heads.enrolling import check_label, conformal_threshold, describe, enroll, prototypes, unenroll
+from framebank.heads import enrolling
+from framebank.heads.enrolling import check_label, conformal_threshold, describe, prototypes, unenroll
 from framebank.heads.labelling import Answer, answers_of_index, decide
 from framebank.store import DataError, Embeddings, Video
 from framebank.store.index import Index
@@ -24,6 +25,10 @@ def save_index(folder, angles, labels):
     rows = [Video(f"v{n}", Path(f"/v{n}.mp4"), label) for n, label in enumerate(labels)]
     Index(on_circle(np.array(angles)), rows, spec=FLAT, made_by=MEAN).save(folder)
     return folder
+
+
+def enroll(folder, label, examples):
+    return enrolling.enroll(folder, label, examples, of=Index.load(folder).enrolment.of)
 
 
 def example(name, degrees):
@@ -163,3 +168,11 @@ def test_labels_that_are_refused(folder):
         with pytest.raises(DataError):
             check_label(index, label)
     check_label(index, "left")
+
+
+def test_an_index_that_was_made_again_meanwhile(folder):
+    of = Index.load(folder).enrolment.of
+    save_index(folder, range(5), ["other"] * 5)
+    with pytest.raises(DataError, match="was made again while the videos were embedded"):
+        enrolling.enroll(folder, "right", [example("a", 10)], of=of)
+    assert len(Index.load(folder)) == 5

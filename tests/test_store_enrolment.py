@@ -136,3 +136,10 @@ def test_a_kill_leaves_old_or_new(folder):
     with changing(folder):  # the lock of a killed writer is gone
         make(0).write(folder)
     assert len(Index.load(folder)) == 3
+
+
+def test_a_folder_that_is_no_index_stays_as_it_is(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(DataError, match="is no index"), changing(folder):
+            pass
+    assert list(tmp_path.iterdir()) == []
