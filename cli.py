@@ -9,13 +9,15 @@ from framebank import __version__
 from framebank.commands.carry import export_head, import_checkpoint
 from framebank.commands.compare import compare
 from framebank.commands.demo import demo
+from framebank.commands.enroll import enroll, unenroll
 from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract, prompts
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
+from framebank.commands.label import label
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, zeroshot
-from framebank.commands.search import index, label, search
+from framebank.commands.search import index, search
 from framebank.commands.share import merge, rm, show, split
 from framebank.commands.store import store
 from framebank.commands.train import train
@@ -54,6 +56,8 @@ def main() -> None:
     framebank fewshot STORE                         new classes by a few videos of each
     framebank index STORE INDEX
     framebank search INDEX --text "a person juggling"
+    framebank enroll INDEX LABEL CLIP...            a class of your own by a few clips
+    framebank label VIDEO --index INDEX
     """
 
 
@@ -71,6 +75,8 @@ for command in (
     index,
     search,
     label,
+    enroll,
+    unenroll,
     store,
     export_head,
     import_checkpoint,

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import faiss
 import numpy as np
 
 from framebank.store.digest import digest
+from framebank.store.enrolment import NAME, Enrolment
 from framebank.store.errors import DataError
 from framebank.store.files import replacing, require_new_folder, write_text
 from framebank.store.manifest import COLUMNS, TIMES, Video
@@ -21,31 +22,46 @@ from framebank.store.vectors import unit
 
 @dataclass(frozen=True)
 class Hit:
-    """One neighbour: the video, its cosine similarity to the query, its label, and of which seconds of a file it is."""
+    """One neighbour: the video, its cosine similarity to the query, its label, and of which seconds of a file it is.
+
+    `enrolled` tells whether it was added under its label afterwards.
+    """
 
     video_id: str
     score: float
     label: str
     start: float | None = None
     end: float | None = None
+    enrolled: bool = False
 
 
 class Index:
     """Videos by their pooled embedding; ids are video_ids, never row numbers.
 
-    `made_by` tells how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled alike.
+    `made_by` tells how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled alike. The
+    videos of `enrolment` stand behind the index's own, of which there are `num_own`.
     """
 
     def __init__(
-        self, vectors: np.ndarray, videos: Sequence[Video], *, spec: FeatureSpec, made_by: dict[str, Any]
+        self,
+        vectors: np.ndarray,
+        videos: Sequence[Video],
+        *,
+        spec: FeatureSpec,
+        made_by: dict[str, Any],
+        enrolment: Enrolment | None = None,
     ) -> None:
         if vectors.shape != (len(videos), spec.dim):
             raise ValueError(f"{len(videos)} videos with vectors {vectors.shape}, expected width {spec.dim}")
-        self.videos = tuple(videos)
+        self.enrolment = Enrolment() if enrolment is None else enrolment
+        self.num_own = len(videos)
+        self.videos = (*videos, *self.enrolment.videos)
         self.spec = spec
         self.made_by = made_by
         self._flat = faiss.IndexFlatIP(spec.dim)
         self._flat.add(np.ascontiguousarray(unit(vectors)))
+        if self.enrolment.videos:
+            self._flat.add(np.ascontiguousarray(unit(self.enrolment.vectors)))
         self._row = {video.video_id: row for row, video in enumerate(self.videos)}
 
     def __len__(self) -> int:
@@ -53,9 +69,21 @@ class Index:
 
     def vector(self, video_id: str) -> np.ndarray:
         """Return the unit embedding (D,) of an indexed video; DataError when it is not there."""
+        return np.asarray(self._flat.reconstruct(self._require(video_id)))
+
+    def video(self, video_id: str) -> Video:
+        """Return an indexed video; DataError when it is not there."""
+        return self.videos[self._require(video_id)]
+
+    def _require(self, video_id: str) -> int:
         if video_id not in self._row:
             raise DataError(f"the index has no video {video_id!r} among its {len(self)}")
-        return np.asarray(self._flat.reconstruct(self._row[video_id]))
+        return self._row[video_id]
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """The unit embeddings (V, D) of all videos, in their order."""
+        return np.asarray(self._flat.reconstruct_n(0, len(self)))
 
     def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
         """Return the k nearest videos of each query (Q, D), best first; DataError when there are fewer than k."""
@@ -65,28 +93,52 @@ class Index:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
         scores, rows = self._flat.search(np.ascontiguousarray(unit(queries)), k)  # (Q, k)
         return [
-            [_hit(self.videos[row], float(score)) for score, row in zip(own_scores, own_rows, strict=True)]
+            [self._hit(int(row), float(score)) for score, row in zip(own_scores, own_rows, strict=True)]
             for own_scores, own_rows in zip(scores, rows, strict=True)
         ]
 
-    def save(self, folder: Path) -> None:
-        """Write index.faiss, ids.csv and spec.json into a folder.
+    def search_own(self, query: np.ndarray, k: int) -> list[Hit]:
+        """Return the k nearest of the index's own videos to one query (1, D), best first; DataError as `search`."""
+        if k > self.num_own:
+            raise DataError(f"{k} neighbours wanted, but the index holds {self.num_own} videos of its own")
+        hits = self.search(query, k + len(self.enrolment))[0]
+        return [hit for hit in hits if not hit.enrolled][:k]
 
-        ids.csv has the columns start and end when a video has one.
+    def _hit(self, row: int, score: float) -> Hit:
+        video = self.videos[row]
+        return Hit(video.video_id, score, video.label, video.start, video.end, enrolled=row >= self.num_own)
+
+    def save(self, folder: Path) -> None:
+        """Write index.faiss, ids.csv and spec.json into a folder, and what was enrolled.
+
+        ids.csv has the columns start and end when a video has one. DataError where the folder holds enrolled classes,
+        which nothing could bring back.
         """
         require_new_folder(folder, what="index")
+        if (folder / NAME).exists():
+            raise DataError(
+                f"{folder}: holds enrolled classes, which a new index there would lose; "
+                "`framebank unenroll` them first, or choose another folder"
+            )
         (folder / "spec.json").unlink(missing_ok=True)  # written last: without it, a folder is no index
+        videos, own = self.videos[: self.num_own], self._flat
+        if self.enrolment.videos:
+            own = faiss.IndexFlatIP(self.spec.dim)
+            own.add(self._flat.reconstruct_n(0, self.num_own))
         with replacing(folder / "index.faiss") as part:
-            part.write_bytes(faiss.serialize_index(self._flat).tobytes())
+            part.write_bytes(faiss.serialize_index(own).tobytes())
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        timed = any(map(_is_timed, self.videos))
+        timed = any(map(_is_timed, videos))
         writer.writerow((*COLUMNS, *TIMES) if timed else COLUMNS)
-        for v in self.videos:
+        for v in videos:
             writer.writerow((v.video_id, v.path, v.label, v.split, *([v.start, v.end] if timed else [])))
         write_text(folder / "ids.csv", text.getvalue())
-        about = {"spec": self.spec.to_dict(), "made_by": self.made_by, "digest": _digest(self._flat, self.videos)}
+        name = _digest(own, videos)
+        about = {"spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
         write_text(folder / "spec.json", json.dumps(about, indent=2))
+        if self.enrolment.videos:
+            replace(self.enrolment, of=name).write(folder)
 
     @classmethod
     def load(cls, folder: Path) -> "Index":
@@ -110,11 +162,9 @@ class Index:
             )
         if _digest(flat, videos) != expected:
             raise DataError(f"{folder}: index.faiss, ids.csv and spec.json are of different indexes; make it again")
-        return cls(flat.reconstruct_n(0, flat.ntotal), videos, spec=spec, made_by=made_by)
-
-
-def _hit(video: Video, score: float) -> Hit:
-    return Hit(video.video_id, score, video.label, video.start, video.end)
+        enrolment = Enrolment.read(folder, of=expected, dim=spec.dim)
+        vectors = flat.reconstruct_n(0, flat.ntotal)
+        return cls(vectors, videos, spec=spec, made_by=made_by, enrolment=enrolment)
 
 
 def _is_timed(video: Video) -> bool:

@@ -16,7 +16,7 @@ def test_search_by_text_by_id_and_by_video_agree(framebank: Any, clips: Path, in
         "hits"
     ]
     assert len(hits) == 5
-    assert set(hits[0]) == {"video_id", "score", "label", "start", "end"}
+    assert set(hits[0]) == {"video_id", "score", "label", "start", "end", "enrolled"}
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
     of_id = json.loads(framebank("search", index, "--id", "falling_down_train_00", "-k", 4, "--json").stdout)["hits"]
     assert "falling_down_train_00" not in {hit["video_id"] for hit in of_id}
@@ -30,7 +30,9 @@ def test_search_by_text_by_id_and_by_video_agree(framebank: Any, clips: Path, in
 def test_label_by_run_by_index_and_by_texts(framebank: Any, clips: Path, store: Path, run: Path, index: Path) -> None:
     video = clips / "falling_down" / "falling_down_train_00.mp4"
     by_index = json.loads(framebank("label", video, "--index", index, "-k", 1, "--json").stdout)
-    assert by_index["videos"][0]["labels"] == [{"label": "falling down", "score": 1.0}]
+    assert by_index["videos"][0]["labels"] == [
+        {"label": "falling down", "score": 1.0, "by": "neighbours", "measure": "share of votes"}
+    ]
     for options in (("--run", run), ("--labels", LABELS, "--like", store), ("--labels", LABELS, "--model", "demo")):
         (answer,) = json.loads(framebank("label", video, *options, "--top", 16, "--json").stdout)["videos"]
         assert sum(one["score"] for one in answer["labels"]) == pytest.approx(1, abs=1e-4)
@@ -78,7 +80,7 @@ def test_search_tells_the_seconds_of_parts(framebank: Any, clips: Path, tmp_path
     assert any(line.startswith("part   0.5 to 1.25 ") for line in lines)
     assert any(line.startswith("rest   1.5 to the end") for line in lines)
     found = framebank("label", video, "--index", tmp_path / "i", "-k", 3, "--json").stdout
-    assert json.loads(found)["videos"][0]["labels"] == [{"label": "wave", "score": 1.0}]
+    assert json.loads(found)["videos"][0]["labels"][0]["label"] == "wave"
 
 
 def test_search_of_whole_videos_has_no_column_of_seconds(framebank: Any, index: Path) -> None:
