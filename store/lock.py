@@ -36,7 +36,7 @@ class Lock:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(handle)
-            raise DataError(f"{self.path.parent}: another process is writing to this store") from error
+            raise DataError(f"{self.path.parent}: another process is writing here") from error
         except OSError as error:
             os.close(handle)
             if error.errno not in NO_LOCKS:
@@ -61,7 +61,7 @@ def _make_holder(path: Path) -> Path:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError as error:
         raise DataError(
-            f"{path.parent}: {_holder(path)} is writing to this store; if it no longer runs, remove {path}"
+            f"{path.parent}: {_holder(path)} is writing here; if it no longer runs, remove {path}"
         ) from error
     except OSError as error:
         raise DataError(f"{path.parent}: cannot be written to: {error.strerror}") from error

@@ -110,7 +110,7 @@ def test_a_store_filled_since_it_was_asked_for(tmp_path):
 def test_two_at_once(tmp_path):
     first = fill(tmp_path, "abc")
     next(first)
-    with pytest.raises(DataError, match="another process is writing to this store"):
+    with pytest.raises(DataError, match="another process is writing here"):
         list(fill(tmp_path, "abc"))
     assert ids(first) == ["b", "c"]
 

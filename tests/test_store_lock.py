@@ -13,7 +13,7 @@ from framebank.tests.store_world import SPEC, make_store
 def test_one_holder(tmp_path):
     first, second = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
     first.acquire()
-    with pytest.raises(DataError, match="another process is writing to this store"):
+    with pytest.raises(DataError, match="another process is writing here"):
         second.acquire()
     first.release()
     first.release()
@@ -59,7 +59,7 @@ def test_a_file_stands_for_the_lock_where_there_are_none(tmp_path, no_locks):
     assert holder.read_text() == f"{socket.gethostname()} {os.getpid()}\n"
     with pytest.raises(DataError) as error:
         second.acquire()
-    assert f"process {os.getpid()} on {socket.gethostname()} is writing to this store" in str(error.value)
+    assert f"process {os.getpid()} on {socket.gethostname()} is writing here" in str(error.value)
     assert str(error.value).endswith(f"if it no longer runs, remove {holder}")
     second.release()
     assert holder.exists()  # who never held it does not give it back
