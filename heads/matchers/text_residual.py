@@ -63,6 +63,7 @@ class TextResidual(nn.Module):
         """Return the slope of the mean cross-entropy by the vectors, through texts (E, N, D) made unit: (E, N, D)."""
         unit = F.normalize(texts, dim=-1)
         error = (self.text_scale * rows @ unit.transpose(1, 2)).softmax(-1) - target  # (E, R, N)
-        slope: Tensor = self.text_scale / len(target) * error.transpose(1, 2) @ rows  # (E, N, D), by the unit texts
+        slope = self.text_scale / len(target) * error.transpose(1, 2) @ rows  # (E, N, D), by the unit texts
         radial = (slope * unit).sum(-1, keepdim=True) * unit
-        return self.alpha * (slope - radial) / texts.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        gradient: Tensor = self.alpha * (slope - radial) / texts.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        return gradient
