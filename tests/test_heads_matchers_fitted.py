@@ -125,6 +125,19 @@ def test_linear_probe_is_gradient_descent(ragged, steps, lr):
     torch.testing.assert_close(matcher(*batch), one_by_one(score, batch))
 
 
+@pytest.mark.parametrize("spread", [1e-3, 1.0, 1e3])
+def test_each_step_of_the_linear_probe_lowers_the_loss(spread):
+    _, support, text, _, mask = episodes()
+    support = spread * support + 1.0  # from videos that are nearly one to some far apart
+    target = torch.arange(WAYS).repeat_interleave(SHOTS).expand(2, -1)
+    losses = []
+    for steps in range(1, 8):
+        matcher = MATCHERS["linear-probe"](DIM, steps=steps, lr=3.9)
+        scores = matcher(support.flatten(1, 2), support, text, mask.flatten(1, 2), mask)
+        losses.append(float(F.cross_entropy(scores.flatten(0, 1), target.flatten())))
+    assert losses == sorted(losses, reverse=True)
+
+
 @ragged
 @pytest.mark.parametrize(("steps", "lr", "alpha", "scale"), [(1, 0.1, 0.5, 10.0), (20, 0.01, 1.0, 100.0)])
 def test_text_residual_is_adam(ragged, steps, lr, alpha, scale):
