@@ -67,13 +67,15 @@ def score_episodes(
     """Return the scores of every query of every episode, (E, Q, N) on the CPU.
 
     Episodes go in chunks of about `max_values` numbers, by default few enough for the caches of a CPU and many more on
-    CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself.
+    CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself. One that fits
+    the support compares no pairs of frames, and so its parts are larger.
     """
     max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 23)
     num_ways, num_shots = episodes.support.shape[1:]
     num_frames, dim = frames.x.shape[1:]
     per_video = num_frames * dim
-    per_query = per_video + 2 * num_ways * num_shots * num_frames**3  # pairs of frames, and of tuples of them
+    pairs = 1 if getattr(matcher, "fits_support", False) else 2 * num_frames**3  # of frames, and of tuples of them
+    per_query = per_video + num_ways * num_shots * pairs
     per_episode = num_ways * num_shots * per_video + episodes.query.shape[1] * per_query
     at_once = max(1, max_values // per_episode)
     queries_at_once = max(1, max_values // per_query)

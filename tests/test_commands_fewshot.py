@@ -25,7 +25,8 @@ def test_table(framebank, store):
 def test_json_and_all(framebank, store):
     report = json.loads(framebank("fewshot", store, *EPISODES, "--matcher", "all", "--shot", 2, "--json").stdout)
     names = [row["matcher"] for row in report["scores"]]
-    assert names == ["mean", "max", "diagonal", "otam", "bi-mhm", "chamfer", "chamfer++", "tuple", "text", "combine"]
+    of_frames = ["mean", "max", "diagonal", "otam", "bi-mhm", "chamfer", "chamfer++", "tuple", "text", "combine"]
+    assert names == [*of_frames, "ridge", "linear-probe", "tip-adapter", "text-residual"]
     assert all(0.3 < row["accuracy"] <= 1 for row in report["scores"])
     assert report["matcher"] == "mean"
     assert len(report["classes"]) == 16

@@ -9,6 +9,9 @@ A matcher scores the queries of E episodes against the N classes of each, all at
     support_mask  (E, N, K, T), as well
     -> scores     (E, Q, N) float32, higher is nearer; double where the frames are
 
+A matcher whose `fits_support` is true averages the frames and learns from the support; it is asked for many queries at
+once, so that it learns once for them.
+
 Frames come in any floating type and of any length. Frames that are masked out change nothing, wherever they lie.
 """
 
@@ -26,12 +29,16 @@ from framebank.heads.matchers.gghm import Gghm
 from framebank.heads.matchers.hyrsm import Hyrsm
 from framebank.heads.matchers.hyrsm_plus_plus import HyrsmPlusPlus
 from framebank.heads.matchers.linear import Linear
+from framebank.heads.matchers.linear_probe import LinearProbe
 from framebank.heads.matchers.ma_clip import MaClip
 from framebank.heads.matchers.max import Max
 from framebank.heads.matchers.mean import Mean
 from framebank.heads.matchers.otam import Otam
+from framebank.heads.matchers.ridge import Ridge
 from framebank.heads.matchers.sloshnet import SloshNet
 from framebank.heads.matchers.text import Text
+from framebank.heads.matchers.text_residual import TextResidual
+from framebank.heads.matchers.tip_adapter import TipAdapter
 from framebank.heads.matchers.trx import Trx
 from framebank.heads.matchers.tuple import Tuple
 
@@ -48,6 +55,11 @@ MATCHERS: dict[str, Callable[..., nn.Module]] = {
     "tuple": Tuple,
     "text": Text,
     "combine": Combine,
+    # These are fitted to the support of each episode.
+    "ridge": Ridge,
+    "linear-probe": LinearProbe,
+    "tip-adapter": TipAdapter,
+    "text-residual": TextResidual,
     # These are trained by episodes (`framebank fewshot-train`).
     "trx": Trx,
     "hyrsm": Hyrsm,
@@ -59,4 +71,4 @@ MATCHERS: dict[str, Callable[..., nn.Module]] = {
 }
 
 # Those that score by the texts of the classes, and are of no use without.
-READS_TEXT = ("text", "combine", "clip-fsar", "ma-clip")
+READS_TEXT = ("text", "combine", "tip-adapter", "text-residual", "clip-fsar", "ma-clip")

@@ -1,6 +1,7 @@
 """Frames of episodes: what several matchers do to them first."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -13,6 +14,11 @@ def mean_frame(x: Tensor, mask: Tensor) -> Tensor:
     """Average the real frames: x (..., T, D), mask (..., T) -> (..., D)."""
     kept = x.masked_fill(~mask.unsqueeze(-1), 0)  # (..., T, D)
     return kept.sum(-2) / mask.sum(-1, keepdim=True).clamp(min=1)
+
+
+def unit_mean_frame(x: Tensor, mask: Tensor) -> Tensor:
+    """Average the real frames and make the mean unit: x (..., T, D), mask (..., T) -> (..., D), float32 or double."""
+    return F.normalize(mean_frame(at_least_float(x), mask), dim=-1)
 
 
 def frame_similarities(query: Tensor, support: Tensor, *, eps: float = 0.01) -> Tensor:
