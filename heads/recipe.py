@@ -1,17 +1,16 @@
 """Recipe: one training, reproducible; written beside what it made."""
 
 import difflib
-import inspect
 import json
 import math
 import tomllib
-from collections.abc import Callable
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from framebank.heads import CLASSIFIERS, HEADS, LOSSES, SCORERS, TEXTS
 from framebank.heads.objective import read_losses
+from framebank.heads.options import read_options
 from framebank.heads.text_tower import INITS
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
@@ -67,7 +66,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check each field, and the two pairs that must agree."""
+        """Check each field, and the pairs that must agree; options become what their constructors ask for."""
         for each in fields(self):
             _require_kind(each.name, getattr(self, each.name), _kind_of(each))
         _require_among("head", self.head, tuple(HEADS))
@@ -80,16 +79,15 @@ class Recipe:
         _require_among("scoring", self.scoring, SCORINGS)
         _require_among("views", self.views, VIEWS)
         _require_among("sampler", self.sampler, SAMPLERS)
-        _require_options("head", self.head, HEADS[self.head], self.head_options)
-        classifier = {**CLASSIFIERS, **SCORERS}[self.classifier]
-        _require_options("classifier", self.classifier, classifier, self.classifier_options)
+        _require_among("text", self.text, tuple(TEXTS))
+        for what, tables in (("head", HEADS), ("classifier", {**CLASSIFIERS, **SCORERS}), ("text", TEXTS)):
+            chosen, options = getattr(self, what), getattr(self, f"{what}_options")
+            object.__setattr__(self, f"{what}_options", read_options(what, chosen, tables[chosen], options))
         reads = getattr(HEADS[self.head], "stream", "")
         if (reads or "frame") != self.stream and "layers" in (reads, self.stream):
             raise DataError(
                 f"the head {self.head!r} reads the stream {reads or 'frame'!r}, but stream is {self.stream!r}"
             )
-        _require_among("text", self.text, tuple(TEXTS))
-        _require_options("text", self.text, TEXTS[self.text], self.text_options)
         if self.text != "fixed" and self.classifier != "text":
             raise DataError(
                 f"text = {self.text!r} learns class embeddings; the classifier {self.classifier!r} has none to learn"
@@ -212,17 +210,6 @@ def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str
 
 def _kind_of(each: "Field[Any]") -> type:
     return dict if each.default is MISSING else type(each.default)
-
-
-def _require_options(what: str, name: str, build: Callable[..., Any], options: dict[str, Any]) -> None:
-    known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            near = difflib.get_close_matches(option, known, n=1, cutoff=0)
-            raise DataError(
-                f"the {what} {name!r} has no option {option!r}; "
-                + (f"the nearest is {near[0]!r}" if near else "it has none")
-            )
 
 
 def _read_value(text: str) -> Any:
