@@ -174,7 +174,7 @@ def _train_lines(report: dict[str, Any]) -> list[str]:
     return [
         f"{report['recipe']['head']} + {report['recipe']['classifier']} on {report['train_videos']} videos of "
         f"{report['classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
-        f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else "nothing was left to train by steps",
+        f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else "no epoch: nothing was trained by steps",
         *mix,
         f"next: framebank evaluate {report['run']}",
     ]

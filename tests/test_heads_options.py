@@ -41,3 +41,20 @@ def test_an_option_of_another_kind_is_refused(fields, message):
 
 def test_none_stays_where_an_option_may_be_left():
     assert Recipe(head_options={"num_heads": None}).head_options == {"num_heads": None}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"head_options": {"num_heads": 7}}, "the head 'transformer' cannot be built with head.num_heads = 7: dim"),
+        ({"head": "shift", "head_options": {"fold": 0}}, "the head 'shift' cannot be built with head.fold = 0: "),
+        ({"classifier_options": {"scale": -1}}, "the classifier 'text' cannot be built with classifier.scale = -1.0: "),
+        ({"text": "adapter", "text_options": {"reduction": 0}}, "the text 'adapter' cannot be built with text.reduc"),
+        ({"classifier": "vcs", "classifier_options": {"temperature": 0}}, "temperature is 0.0; expected more than 0"),
+        ({"classifier": "descriptions", "classifier_options": {"temperature": 0}}, "temperature is 0.0; expected more"),
+        ({"classifier": "semantic-units", "classifier_options": {"temperature": -1}}, "temperature is -1.0; expected"),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_sentence(fields, message):
+    with pytest.raises(DataError, match=message):
+        build_model(Recipe(**fields), dim=8, num_classes=2, texts=ClassTexts.of_matrix(torch.eye(2, 8)))
