@@ -96,14 +96,14 @@ def train(
     from framebank.extract.encoder import resolve_device
     from framebank.heads.job import TrainingJob, require_free
     from framebank.heads.ranks import Ranks
-    from framebank.heads.recipe import Recipe, read_recipe
+    from framebank.heads.recipe import Recipe, read_recipe, with_choices
     from framebank.store import LabelSet
 
     if head_mix and head_mix != "auto":
         choices["head_mix"] = _read_share(head_mix)
     given = {name: value for name, value in choices.items() if value is not None}
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
-    recipe = Recipe.from_choices({**start, **given}, settings=pairs(settings))
+    recipe = Recipe.from_choices(with_choices(start, given), settings=pairs(settings))
     features, manifest = open_split(store, split)
     ranks = Ranks()
     if ranks.is_first:

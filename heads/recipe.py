@@ -112,6 +112,8 @@ class Recipe:
         for name in ("head_mix", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 to 1")
+        if self.seed >= 2**63:
+            raise DataError(f"seed is {self.seed}; expected less than 2**63")
         if self.frames < 0:
             raise DataError(f"frames is {self.frames}; expected 0, for all that are stored, or more")
         if self.jitter and not self.frames:
@@ -198,14 +200,22 @@ def recipe_names() -> list[str]:
 
 
 def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str, Any]:
-    found = dict(values)
+    found = with_choices(values, {key: _read_value(text) for key, text in settings.items() if "." not in key})
     for key, text in settings.items():
         name, dot, option = key.partition(".")
         if dot:
             found[f"{name}_options"] = {**found.get(f"{name}_options", {}), option: _read_value(text)}
-        else:
-            found[key] = _read_value(text)
     return found
+
+
+def with_choices(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a recipe with some chosen anew; another head, classifier or text starts without options."""
+    changed = [
+        part
+        for part in ("head", "classifier", "text")
+        if part in values and choices.get(part, values[part]) != values[part]
+    ]
+    return {**values, **{f"{part}_options": {} for part in changed}, **choices}
 
 
 def _kind_of(each: "Field[Any]") -> type:
