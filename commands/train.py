@@ -59,7 +59,7 @@ def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | Non
 @click.option("--batch-size", type=click.IntRange(1), help="Videos of a step.  [64]")
 @click.option("--lr", type=float, help="AdamW's, after a rise over a tenth of the steps, before a cosine fall.  [5e-4]")
 @click.option("--weight-decay", type=float, help="AdamW's, on matrices.  [0.2]")
-@click.option("--label-smoothing", type=float, help="With --loss ce.  [0]")
+@click.option("--label-smoothing", type=float, help="With --loss ce and its like.  [0]")
 @click.option("--frame-dropout", type=float, help="Leave a frame out of a step with this chance.  [0]")
 @click.option("--frame-norm/--no-frame-norm", default=None, help="Make each frame's embedding unit before the head.")
 @click.option("--seed", type=int, help="Draws the weights, the order, the shots and the validation videos.  [0]")
