@@ -59,7 +59,7 @@ def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | Non
 @click.option("--batch-size", type=click.IntRange(1), help="Videos of a step.  [64]")
 @click.option("--lr", type=float, help="AdamW's, after a rise over a tenth of the steps, before a cosine fall.  [5e-4]")
 @click.option("--weight-decay", type=float, help="AdamW's, on matrices.  [0.2]")
-@click.option("--label-smoothing", type=float, help="With --loss ce.  [0]")
+@click.option("--label-smoothing", type=float, help="With --loss ce and its like.  [0]")
 @click.option("--frame-dropout", type=float, help="Leave a frame out of a step with this chance.  [0]")
 @click.option("--frame-norm/--no-frame-norm", default=None, help="Make each frame's embedding unit before the head.")
 @click.option("--seed", type=int, help="Draws the weights, the order, the shots and the validation videos.  [0]")
@@ -96,14 +96,14 @@ def train(
     from framebank.extract.encoder import resolve_device
     from framebank.heads.job import TrainingJob, require_free
     from framebank.heads.ranks import Ranks
-    from framebank.heads.recipe import Recipe, read_recipe
+    from framebank.heads.recipe import Recipe, read_recipe, with_choices
     from framebank.store import LabelSet
 
     if head_mix and head_mix != "auto":
         choices["head_mix"] = _read_share(head_mix)
     given = {name: value for name, value in choices.items() if value is not None}
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
-    recipe = Recipe.from_choices({**start, **given}, settings=pairs(settings))
+    recipe = Recipe.from_choices(with_choices(start, given), settings=pairs(settings))
     features, manifest = open_split(store, split)
     ranks = Ranks()
     if ranks.is_first:
@@ -174,7 +174,7 @@ def _train_lines(report: dict[str, Any]) -> list[str]:
     return [
         f"{report['recipe']['head']} + {report['recipe']['classifier']} on {report['train_videos']} videos of "
         f"{report['classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
-        f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else "nothing was left to train by steps",
+        f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else "no epoch: nothing was trained by steps",
         *mix,
         f"next: framebank evaluate {report['run']}",
     ]

@@ -77,13 +77,12 @@ def evaluate_zero_shot(
     """
     if run:
         run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
-        model = run.with_prompts(prompts, where=folder, scoring=scoring, tower=tower).model
+        served = run.with_prompts(prompts, where=folder, scoring=scoring, tower=tower)
+        model, labels = served.model, LabelSet(served.labels)
     else:
-        model = zero_shot_model(prompts, scoring=scoring)
+        model, labels = zero_shot_model(prompts, scoring=scoring), prompts.labels
     recipe = run.recipe if run else None
-    predictions, bank = _score(
-        model, prompts.labels, store, manifest, where="the set of classes", device=device, recipe=recipe
-    )
+    predictions, bank = _score(model, labels, store, manifest, where="the set of classes", device=device, recipe=recipe)
     facts = made_by(
         spec=store.spec,
         bank=bank,

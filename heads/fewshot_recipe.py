@@ -56,6 +56,8 @@ class FewshotRecipe:
                 raise DataError(
                     f"{item.name} is {getattr(self, item.name)}; expected {least.get(item.name, 1)} or more"
                 )
+        if self.seed >= 2**63:
+            raise DataError(f"seed is {self.seed}; expected less than 2**63")
         if not 0 < self.lr < math.inf:
             raise DataError(f"lr is {self.lr}; expected more than 0")
         if not 0 <= self.weight_decay < math.inf:

@@ -13,6 +13,7 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.head_mix import HeadMix, choose_head_mix
 from framebank.heads.model import build_model
+from framebank.heads.objective import require_read
 from framebank.heads.predict import pool_bank
 from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
@@ -53,6 +54,8 @@ class TrainingJob:
         if recipe.reads_tower and tower is None:
             asked = f"init = {recipe.init!r}" if recipe.init else f"text = {recipe.text!r}"
             raise DataError(f"{store.path}: {asked} needs the text tower of the encoder, which was not handed in")
+        if recipe.epochs:
+            require_read(recipe.loss, label_smoothing=recipe.label_smoothing, logit_adjustment=recipe.logit_adjustment)
         self.store = store
         self.recipe = recipe
         self.prompts = prompts

@@ -31,6 +31,19 @@ def read_losses(text: str) -> dict[str, float]:
     return weights
 
 
+def require_read(text: str, *, label_smoothing: float, logit_adjustment: float) -> None:
+    """Refuse what none of the losses reads: DataError."""
+    for name, value, mark in (
+        ("label_smoothing", label_smoothing, "smooths_labels"),
+        ("logit_adjustment", logit_adjustment, "reads_logits"),
+    ):
+        able = [loss for loss, build in LOSSES.items() if hasattr(build, mark)]
+        if value and not set(able) & set(read_losses(text)):
+            raise DataError(
+                f"{name} is {value}, which the loss {text!r} does not read; expected 0, or {', '.join(able)}"
+            )
+
+
 def _weight(words: list[str], *, of: str) -> float:
     try:
         weight = float(words[0].removesuffix("*")) if words else 1.0

@@ -60,7 +60,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = first.partition(". ")[0]  # torch goes on to advise that the code be run
         raise DataError(f"{path}: is no checkpoint that loads without running code ({reason})") from error
     if not isinstance(found, Mapping) or not all(isinstance(found.get(part), Mapping) for part in PARTS):
         raise DataError(f"{path}: is no checkpoint of ActionCLIP; expected one that holds {' and '.join(PARTS)}")

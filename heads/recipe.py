@@ -1,17 +1,16 @@
 """Recipe: one training, reproducible; written beside what it made."""
 
 import difflib
-import inspect
 import json
 import math
 import tomllib
-from collections.abc import Callable
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from framebank.heads import CLASSIFIERS, HEADS, LOSSES, SCORERS, TEXTS
 from framebank.heads.objective import read_losses
+from framebank.heads.options import read_options
 from framebank.heads.text_tower import INITS
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
@@ -67,7 +66,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check each field, and the two pairs that must agree."""
+        """Check each field, and the pairs that must agree; options become what their constructors ask for."""
         for each in fields(self):
             _require_kind(each.name, getattr(self, each.name), _kind_of(each))
         _require_among("head", self.head, tuple(HEADS))
@@ -80,16 +79,15 @@ class Recipe:
         _require_among("scoring", self.scoring, SCORINGS)
         _require_among("views", self.views, VIEWS)
         _require_among("sampler", self.sampler, SAMPLERS)
-        _require_options("head", self.head, HEADS[self.head], self.head_options)
-        classifier = {**CLASSIFIERS, **SCORERS}[self.classifier]
-        _require_options("classifier", self.classifier, classifier, self.classifier_options)
+        _require_among("text", self.text, tuple(TEXTS))
+        for what, tables in (("head", HEADS), ("classifier", {**CLASSIFIERS, **SCORERS}), ("text", TEXTS)):
+            chosen, options = getattr(self, what), getattr(self, f"{what}_options")
+            object.__setattr__(self, f"{what}_options", read_options(what, chosen, tables[chosen], options))
         reads = getattr(HEADS[self.head], "stream", "")
         if (reads or "frame") != self.stream and "layers" in (reads, self.stream):
             raise DataError(
                 f"the head {self.head!r} reads the stream {reads or 'frame'!r}, but stream is {self.stream!r}"
             )
-        _require_among("text", self.text, tuple(TEXTS))
-        _require_options("text", self.text, TEXTS[self.text], self.text_options)
         if self.text != "fixed" and self.classifier != "text":
             raise DataError(
                 f"text = {self.text!r} learns class embeddings; the classifier {self.classifier!r} has none to learn"
@@ -114,6 +112,8 @@ class Recipe:
         for name in ("head_mix", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 to 1")
+        if self.seed >= 2**63:
+            raise DataError(f"seed is {self.seed}; expected less than 2**63")
         if self.frames < 0:
             raise DataError(f"frames is {self.frames}; expected 0, for all that are stored, or more")
         if self.jitter and not self.frames:
@@ -200,29 +200,26 @@ def recipe_names() -> list[str]:
 
 
 def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str, Any]:
-    found = dict(values)
+    found = with_choices(values, {key: _read_value(text) for key, text in settings.items() if "." not in key})
     for key, text in settings.items():
         name, dot, option = key.partition(".")
         if dot:
             found[f"{name}_options"] = {**found.get(f"{name}_options", {}), option: _read_value(text)}
-        else:
-            found[key] = _read_value(text)
     return found
+
+
+def with_choices(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a recipe with some chosen anew; another head, classifier or text starts without options."""
+    changed = [
+        part
+        for part in ("head", "classifier", "text")
+        if part in values and choices.get(part, values[part]) != values[part]
+    ]
+    return {**values, **{f"{part}_options": {} for part in changed}, **choices}
 
 
 def _kind_of(each: "Field[Any]") -> type:
     return dict if each.default is MISSING else type(each.default)
-
-
-def _require_options(what: str, name: str, build: Callable[..., Any], options: dict[str, Any]) -> None:
-    known = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            near = difflib.get_close_matches(option, known, n=1, cutoff=0)
-            raise DataError(
-                f"the {what} {name!r} has no option {option!r}; "
-                + (f"the nearest is {near[0]!r}" if near else "it has none")
-            )
 
 
 def _read_value(text: str) -> Any:

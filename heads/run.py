@@ -113,7 +113,8 @@ class Run:
     ) -> "Run":
         """Return the run scoring with other class embeddings; DataError where the classifier is bound to its own.
 
-        A learned context puts other classes into itself where the text tower that it was learned through is given.
+        The run's own classes stay in its order, which is that of whatever it learned of each. A learned context puts
+        other classes into itself where the text tower that it was learned through is given.
         """
         if not self.recipe.reads_texts:
             raise DataError(
@@ -122,6 +123,14 @@ class Run:
             )
         self.spec.require_same_encoder(prompts.encoder, mine="the run", theirs=where)
         model = copy.deepcopy(self.model)
+        bound = any(hasattr(part, "keeps_classes") for part in model.modules())
+        if set(map(class_text, prompts.labels.names)) == set(map(class_text, self.labels)):
+            prompts = prompts.select(self.labels)
+        elif bound and len(prompts.labels) == len(self.labels):  # of another number what is bound says more itself
+            raise DataError(
+                f"{where}: the run has learned something of each of its {len(self.labels)} classes and cannot serve "
+                "others; expected the run's own"
+            )
         try:
             if tower and isinstance(text := getattr(model.classifier, "text", None), Context):
                 text.serve(tower(), [class_text(name) for name in prompts.labels.names])

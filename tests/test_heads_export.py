@@ -45,6 +45,39 @@ def test_onnx_scores_as_the_run_does(tmp_path, head):
     assert json.loads(about["spec"])["dim"] == DIM
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("classifier", ["knn", "tip-adapter", "vcs", "x-clip"])
+def test_onnx_of_any_number_of_videos(tmp_path, classifier):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    run = run_of(head="mean", classifier=classifier, loss="ce")
+    if hasattr(run.model.classifier, "fit"):
+        videos = torch.randn(8, 1, DIM, generator=torch.Generator().manual_seed(0))
+        run.model.classifier.fit(videos, torch.arange(8) % len(CLASSES), val=None)
+    export_onnx(run, tmp_path / "head.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "head.onnx"))
+    for batch in (1, 70, 1100):  # more than are scored in one part
+        frames = torch.randn(batch, 4, DIM, generator=torch.Generator().manual_seed(batch))
+        mask = torch.ones(batch, 4, dtype=torch.bool)
+        (found,) = session.run(["scores"], {"frames": frames.numpy(), "mask": mask.numpy()})
+        with torch.inference_mode():
+            expected = run.model(frames, mask).softmax(-1)
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+
+
+def test_a_file_that_does_not_run_is_one_sentence(tmp_path, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+
+    def fails(*given):
+        raise onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument("no\nsuch shape")
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", fails)
+    with pytest.raises(DataError, match="what was exported does not run with 4 frames: no such shape"):
+        export_onnx(run_of(head="mean"), tmp_path / "head.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_that_scores_otherwise_is_not_kept(tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -234,6 +234,7 @@ def test_a_failed_write_leaves_no_run(world, tmp_path, monkeypatch):
         ({"options": {"heads": 3}}, "has no option 'heads'; it has classification, num_heads, dropout"),
         ({"way": 1}, "way is 1; expected 2 or more"),
         ({"steps": 0}, "steps is 0; expected 1 or more"),
+        ({"seed": 2**63}, "seed is 9223372036854775808; expected less than"),
         ({"lr": 0.0}, "lr is 0.0; expected more than 0"),
         ({"lr": math.nan}, "lr is nan; expected more than 0"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0; expected 0 or more"),

@@ -142,3 +142,9 @@ def test_require_free(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="is a file; expected a folder for the run"):
         require_free(tmp_path / "file", overwrite=False)
+
+
+def test_an_option_that_the_loss_does_not_read_is_refused(world):
+    with pytest.raises(DataError, match=r"label_smoothing is 0\.1, which the loss 'kl' does not read"):
+        job_of(world, replace(QUICK, loss="kl", label_smoothing=0.1))
+    assert job_of(world, replace(QUICK, loss="kl", label_smoothing=0.1, epochs=0)).recipe.epochs == 0

@@ -5,7 +5,7 @@ import torch
 
 from framebank.heads import LOSSES
 from framebank.heads.model import build_model
-from framebank.heads.objective import Objective
+from framebank.heads.objective import Objective, require_read
 from framebank.heads.recipe import Recipe
 from framebank.heads.step import Step
 from framebank.store import DataError
@@ -120,3 +120,23 @@ def test_an_objective_is_the_weighted_sum_and_owns_the_parameters():
     torch.testing.assert_close(objective(step), expected)
     assert losses["ce"].label_smoothing == losses["video-ce"].label_smoothing == 0.1
     assert {name.split(".")[1] for name, _ in objective.named_parameters()} == {"froster", "video-ce"}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_reads_what_it_says_it_reads(name):
+    target = [0, 1, 0, 3] if name in OF_ONE_LABEL else SEVERAL
+    plain, moved = step_of(target), step_of(target)
+    moved._log_prior = torch.tensor([3.0, 0.0, -1.0, 2.0])
+    loss, smooth = loss_of(name, label_smoothing=0.0), loss_of(name, label_smoothing=0.4)
+    value = loss(plain)
+    assert hasattr(loss, "reads_logits") == (not torch.allclose(loss(moved), value))
+    assert hasattr(loss, "smooths_labels") == (not torch.allclose(smooth(step_of(target)), value))
+
+
+def test_what_no_loss_reads_is_refused():
+    require_read("ce + froster", label_smoothing=0.1, logit_adjustment=1.0)
+    require_read("kl", label_smoothing=0.0, logit_adjustment=0.0)
+    with pytest.raises(DataError, match=r"label_smoothing is 0.1, which the loss 'kl' does not read; expected 0, or"):
+        require_read("kl", label_smoothing=0.1, logit_adjustment=0.0)
+    with pytest.raises(DataError, match=r"logit_adjustment is 1.0, which the loss 'kl [+] video-ce' does not read"):
+        require_read("kl + video-ce", label_smoothing=0.1, logit_adjustment=1.0)

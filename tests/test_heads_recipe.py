@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from framebank.heads.recipe import Recipe
+from framebank.heads.recipe import Recipe, with_choices
 from framebank.store import DataError
 
 ODD = Recipe(
@@ -61,6 +61,7 @@ def test_missing_fields_are_the_defaults(tmp_path):
         ("epochs = true", "epochs is True; expected int"),
         ('templates = "{}"', "templates is '{}'; expected a list"),
         ("frame_norm = 1", "frame_norm is 1; expected bool"),
+        ("seed = 9223372036854775808", "seed is 9223372036854775808; expected less than 2**63"),
         ("epochs =", "cannot be read as a recipe"),
     ],
 )
@@ -72,6 +73,16 @@ def test_refuses(tmp_path, text, message):
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_another_part_does_not_keep_the_options_of_the_one_before():
+    knn = Recipe(head="mean", classifier="knn", classifier_options={"k": 5}, loss="ce")
+    assert knn.with_settings({"classifier": "ridge"}).classifier_options == {}
+    assert knn.with_settings({"classifier.temperature": "1", "classifier": "vcs"}).classifier_options == {
+        "temperature": 1.0
+    }
+    assert knn.with_settings({"classifier": "knn", "head": "tcn"}).classifier_options == {"k": 5}
+    assert with_choices(knn.to_dict(), {"classifier": "text"})["classifier_options"] == {}
 
 
 def test_no_file(tmp_path):

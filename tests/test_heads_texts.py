@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +10,7 @@ from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.texts.adapter import Adapter
 from framebank.heads.texts.residual import Residual
-from framebank.store import DataError
+from framebank.store import DataError, LabelSet
 from framebank.tests.heads_world import CLASSES, DIM, SPEC, prompts_of, texts_of
 
 every_text = pytest.mark.parametrize("name", TEXTS)
@@ -79,6 +81,17 @@ def test_residual_refuses_another_number_of_classes():
 
 
 @torch.no_grad()
+def test_residual_keeps_each_offset_with_its_class():
+    run = run_of("residual")
+    turned = run.with_prompts(prompts_of().select(CLASSES[::-1]), where="there", scoring=run.recipe.scoring)
+    x, mask = draw(3, 6, DIM), torch.ones(3, 6, dtype=torch.bool)
+    assert turned.labels == CLASSES
+    torch.testing.assert_close(turned.model(x, mask), run.model(x, mask), rtol=1e-4, atol=1e-4)
+    others = replace(prompts_of(), labels=LabelSet(("a", "b", "c", "d")))
+    with pytest.raises(DataError, match="there: the run has learned something of each of its 4 classes and cannot"):
+        run.with_prompts(others, where="there")
+
+
 def test_residual_starts_at_the_texts_and_adds_alpha_times_its_offsets():
     matrix = draw(2, 3, 4)
     text = Residual(4, 3, alpha=0.5)

@@ -71,13 +71,13 @@ class KnnClassifier(nn.Module):
         cosines, owners = self._nearest(F.normalize(embeddings, dim=-1))
         # The nearest of all has a vote of one, so that no exponential overflows.
         votes = ((cosines - cosines[:, :1]) / self.temperature).exp()  # (B, K)
-        counted = votes.new_zeros(len(votes), self.num_classes).scatter_add(1, owners, votes)
+        counted = votes.new_zeros(votes.shape[0], self.num_classes).scatter_add(1, owners, votes)
         return (counted / counted.sum(1, keepdim=True).clamp(min=1e-12)).clamp(min=1e-12).log()
 
     def _nearest(self, unit: Tensor) -> tuple[Tensor, Tensor]:
         """Return the cosines (B, K) of the nearest rows, highest first, and their classes (B, K)."""
-        cosines = unit.new_zeros(len(unit), 0)
-        owners = self.owners.new_zeros(len(unit), 0)
+        cosines = unit.new_zeros(unit.shape[0], 0)  # not len(): an exported file would keep that number of videos
+        owners = self.owners.new_zeros(unit.shape[0], 0)
         for rows, own in zip(self.rows.split(PART), self.owners.split(PART), strict=True):
             found, place = (unit @ rows.T).topk(min(self.k, len(rows)), dim=1)
             cosines = torch.cat([cosines, found], dim=1)

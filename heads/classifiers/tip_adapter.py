@@ -28,6 +28,7 @@ class TipAdapter(nn.Module):
     """
 
     reads_texts = True
+    keeps_classes = True
     owners: Tensor
     alpha: Tensor
     beta: Tensor
@@ -93,12 +94,11 @@ class TipAdapter(nn.Module):
 
     def _ask(self, embeddings: Tensor, beta: Tensor) -> Tensor:
         """Return what the cache says of embeddings (B, D) -> (B, C)."""
-        num_classes = self.zero_shot.embeddings.shape[1]
-        said = []
-        for unit in F.normalize(embeddings, dim=-1).split(PART):
-            near = (-beta * (1 - unit @ self.keys.T)).exp()  # (B, N)
-            said.append(near.new_zeros(len(unit), num_classes).index_add(1, self.owners, near))
-        return torch.cat(said)
+        values = F.one_hot(self.owners, self.zero_shot.embeddings.shape[1]).to(self.keys)  # (N, C)
+        unit = F.normalize(embeddings, dim=-1)
+        # An exported model asks for all at once: its file would keep the number of parts of the example.
+        parts = (unit,) if torch.compiler.is_exporting() else unit.split(PART)
+        return torch.cat([(-beta * (1 - part @ self.keys.T)).exp() @ values for part in parts])
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""

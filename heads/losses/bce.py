@@ -16,6 +16,8 @@ class Bce(nn.Module):
     reads_texts = False
     reads_labels = True
     multi_label = True
+    smooths_labels = True
+    reads_logits = True
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -50,6 +50,8 @@ class Descriptions(nn.Module):
             raise DataError(f"together {together!r} is not known; expected one of {', '.join(TOGETHER)}")
         if k < 1:
             raise DataError(f"k is {k}; expected at least 1")
+        if not temperature > 0:
+            raise DataError(f"temperature is {temperature}; expected more than 0")
         self.together = together
         self.k = k
         self.temperature = temperature

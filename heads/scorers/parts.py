@@ -9,6 +9,11 @@ PART = 64  # videos
 
 
 def in_parts(score: Callable[..., Tensor], *of_videos: Tensor) -> Tensor:
-    """Return score(...) of tensors (B, ...), (B, C), computed 64 videos at a time: its memory does not grow with B."""
+    """Return score(...) of tensors (B, ...), (B, C), computed 64 videos at a time: its memory does not grow with B.
+
+    An exported model scores all at once: its file would keep the number of parts of the example, and no B above it.
+    """
+    if torch.compiler.is_exporting():
+        return score(*of_videos)
     parts = zip(*(each.split(PART) for each in of_videos), strict=True)
     return torch.cat([score(*part) for part in parts])

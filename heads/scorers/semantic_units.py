@@ -13,6 +13,7 @@ from framebank.heads.scorers.cross_block import CrossBlock
 from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix, distinct_rows
 from framebank.heads.temporal.attention import initialise
+from framebank.store.errors import DataError
 
 
 class SemanticUnits(nn.Module):
@@ -51,6 +52,8 @@ class SemanticUnits(nn.Module):
         unit_share: float = 0.2,
     ) -> None:
         super().__init__()
+        if not temperature > 0:
+            raise DataError(f"temperature is {temperature}; expected more than 0")
         self.temperature = temperature
         self.unit_share = unit_share
         self.norm = nn.LayerNorm(dim)

@@ -8,6 +8,7 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.logit_scale import LogitScale
 from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix, row_mask
+from framebank.store.errors import DataError
 
 
 class Vcs(nn.Module):
@@ -41,6 +42,8 @@ class Vcs(nn.Module):
         learn_scale: bool = True,
     ) -> None:
         super().__init__()
+        if not temperature > 0:
+            raise DataError(f"temperature is {temperature}; expected more than 0")
         self.temperature = temperature
         self.head_share = head_share
         self.scale = LogitScale(texts.logit_scale, learned=learn_scale)

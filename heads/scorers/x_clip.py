@@ -56,7 +56,7 @@ class XClip(nn.Module):
 
     def _match(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
         memory = self.norm(frames)
-        prompt = self.classes.expand(len(frames), -1, -1)  # (B, C, D)
+        prompt = self.classes.expand(frames.shape[0], -1, -1)  # (B, C, D)
         for block in self.blocks:
             prompt = block(prompt, memory, mask)
         texts = F.normalize(self.classes + self.alpha * prompt, dim=-1)  # (B, C, D)

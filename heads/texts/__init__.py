@@ -1,7 +1,8 @@
 """What may be learned of the class embeddings, ((..., D), classes (...)) -> (..., D): one file and one row each.
 
 Each is a module of `(dim, num_classes, **options)` that says in `require_classes` whether it serves other classes than
-those it was trained with. One with `reads_tower` must `meet` the encoder's text tower before it is trained.
+those it was trained with; `keeps_classes` says that it learned something of each of them. One with `reads_tower` must
+`meet` the encoder's text tower before it is trained.
 """
 
 from collections.abc import Callable

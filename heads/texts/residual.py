@@ -11,6 +11,8 @@ class Residual(nn.Module):
     The paper's alpha is 0.5 for most data sets; its "enhanced base", class embeddings tuned beforehand, is left out.
     """
 
+    keeps_classes = True
+
     def __init__(self, dim: int, num_classes: int, *, alpha: float = 0.5) -> None:
         super().__init__()
         self.alpha = alpha

@@ -1,0 +1,45 @@
+"""Options: what a recipe tells the constructor of a head, a classifier or a text, held to what it asks for."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from framebank.store.errors import DataError
+
+# What a constructor asks for -> what is said of it; anything else is given by the training and is no option.
+KINDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    int | None: "a whole number",
+    float: "a number",
+    str: "a word",
+    Sequence[int]: "a list of whole numbers",
+}
+
+
+def read_options(what: str, name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as the constructor `build` of the `what` called `name` asks for them: 3 as 3.0 for a float.
+
+    DataError for one that it does not know, with the nearest that it does, and for one of another kind.
+    """
+    asked = {p.name: p.annotation for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    known = [option for option, kind in asked.items() if kind in KINDS]
+    for option, value in options.items():
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1, cutoff=0)
+            raise DataError(
+                f"the {what} {name!r} has no option {option!r}; "
+                + (f"the nearest is {near[0]!r}" if near else "it has none")
+            )
+        if not _fits(value, asked[option]):
+            raise DataError(f"{what}.{option} is {value!r}; expected {KINDS[asked[option]]}")
+    return {option: float(value) if asked[option] is float else value for option, value in options.items()}
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if kind == Sequence[int]:
+        return isinstance(value, list | tuple) and all(_fits(one, int) for one in value)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
