@@ -59,11 +59,15 @@ def compare(
     recipes = {Path(name).stem: read_recipe(name).with_settings(pairs(settings)) for name in wanted}
     features, train = open_split(store, train_split)
     _, test = open_split(store, split)
+    bank, without = None, ""
     if any(recipe.reads_texts for recipe in recipes.values()):
         kind = texts["texts"] or (None if texts["prompts"] else "names")
-        bank = prompt_banks(features, train, device=device, **{**texts, "texts": kind})[0]
-    else:
-        bank = None
+        try:
+            bank = prompt_banks(features, train, device=device, **{**texts, "texts": kind})[0]
+        except DataError as error:
+            if texts["prompts"] or texts["labels"] or all(recipe.reads_texts for recipe in recipes.values()):
+                raise
+            without = str(error)  # the recipes that read no texts can be trained
     classes = LabelSet.read(texts["labels"]) if texts["labels"] else LabelSet(train.labelled().labels)
     if (out / "compare.json").exists():
         raise DataError(f"{out}: already holds a comparison; choose another folder")
@@ -88,6 +92,7 @@ def compare(
     facts = protocol_lines(told)[:-1] if told else []
     lines = table(COLUMNS, [_cells(standing) for standing in found])
     refused = [f"not run: {trial.recipe}: {trial.refused}" for trial in done if trial.refused]
+    refused += [without] * bool(without)
     write_text(out / "compare.csv", _csv(done))
     write_text(out / "compare.md", _markdown(found, refused, facts))
     write_text(out / "compare.json", json.dumps(to_json(done), indent=1))
@@ -100,7 +105,7 @@ def compare(
     print_report(
         to_json(done),
         as_json=as_json,
-        lines=[*lines, *facts, "", *refused, *undrawn, f"{len(done) - len(refused)} runs -> {out}"],
+        lines=[*lines, *facts, "", *refused, *undrawn, f"{sum(not trial.refused for trial in done)} runs -> {out}"],
     )
     if not found:
         raise DataError(f"{out}: no recipe could be trained on {store}; the reasons are above")

@@ -163,7 +163,8 @@ def _read_share(text: str) -> float:
 
 
 def _train_lines(report: dict[str, Any]) -> list[str]:
-    val = "no validation videos: the last epoch is kept"
+    kept = "the mean of the last epochs" if report["recipe"]["average"] else "the last epoch"
+    val = f"no validation videos: {kept} is kept"
     if report["val_score"] is not None:
         what = "mAP" if report["multi_label"] else "top-1"
         val = f"best {what} on {report['val_videos']} validation videos {percent(report['val_score'])}"

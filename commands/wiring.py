@@ -58,7 +58,7 @@ def prompt_banks(
     DataError where they do not cover the labels of `manifest`, or are of another encoder.
     """
     from framebank.extract.encoder import encoder_like
-    from framebank.store import LabelSet, PromptBank
+    from framebank.store import DataError, LabelSet, PromptBank
 
     if prompts and (labels or templates or texts):
         raise click.UsageError("--prompts holds its own classes, templates and texts; give it alone")
@@ -70,7 +70,13 @@ def prompt_banks(
         return [bank]
     chosen = LabelSet.read(labels) if labels else LabelSet(classes or named)
     chosen.require_covers(named, mine=labels, theirs=store.path)
-    encoder = encoder_like(store.spec, device=device)
+    try:
+        encoder = encoder_like(store.spec, device=device)
+    except DataError as error:
+        raise DataError(
+            f"{store.path}: no text tower is here for its features ({error}); expected --prompts with class embeddings, "
+            "or a classifier that reads no texts, such as linear"
+        ) from error
     kinds = [texts] if texts else ["names", *["descriptions"] * chosen.described]
     return [embed_texts(chosen, encoder, templates=templates, texts=kind) for kind in kinds]
 

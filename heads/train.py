@@ -115,7 +115,7 @@ def fit(
         if not math.isfinite(mean_loss):
             raise DataError(f"the loss became {mean_loss} in epoch {number}; a lower lr than {recipe.lr} may help")
         judged = model
-        if average and number > recipe.epochs * (1 - recipe.average):
+        if average and number > recipe.epochs - math.ceil(recipe.epochs * recipe.average - 1e-9):
             average.update_parameters(model)
             judged = average.module  # type: ignore[assignment] # it is a Model, as it was given
         score = _score(judged, val, device=device) if val else math.nan
