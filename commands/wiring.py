@@ -74,8 +74,8 @@ def prompt_banks(
         encoder = encoder_like(store.spec, device=device)
     except DataError as error:
         raise DataError(
-            f"{store.path}: no text tower is here for its features ({error}); expected --prompts with class embeddings, "
-            "or a classifier that reads no texts, such as linear"
+            f"{store.path}: no text tower is here for its features ({error}); expected --prompts with class embeddings,"
+            " or a classifier that reads no texts, such as linear"
         ) from error
     kinds = [texts] if texts else ["names", *["descriptions"] * chosen.described]
     return [embed_texts(chosen, encoder, templates=templates, texts=kind) for kind in kinds]
