@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from framebank.extract.frames import Clip
 from framebank.extract.worker import Descriptor, Job, Slots, Task, slots_size, work
+from framebank.store.errors import DataError
 from framebank.store.manifest import Video
 
 # A worker is replaced after so many videos: decoders keep memory.
@@ -77,7 +78,13 @@ class _Worker:
         self.channel, theirs = _context.Pipe()
         arguments = (theirs, Descriptor(descriptor), task, pixel_shape, self.scratch)
         self.process = _context.Process(target=work, args=arguments, name="decode", daemon=True)
-        self.process.start()
+        try:
+            self.process.start()
+        except OSError as error:
+            if "too long" not in str(error):
+                raise
+            where = tempfile.gettempdir()
+            raise DataError(f"TMPDIR is {where}, too long a path for a socket; expected a shorter one") from error
         os.close(descriptor)
         theirs.close()
 

@@ -152,25 +152,28 @@ def test_a_slice_that_no_worker_finishes_is_named(ray, made_up, tmp_path, monkey
     require_same(tmp_path / "s", made_up)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("kill", "code", "engine"), [("SIGKILL", -9, (*CLUSTER, 1)), ("SIGINT", 130, ())])
-def test_a_driver_that_is_killed_leaves_what_the_next_goes_on_from(
-    ray, framebank, listed, local, tmp_path, kill, code, engine
-):
-    folder = tmp_path / "s"
+def run_and_kill(ray, listed, folder, kill):
+    """Start a driver, send it a signal in its second slice, and return it and what it said."""
     command = [sys.executable, "-m", "framebank.cli", "extract", str(listed), str(folder), *map(str, OPTIONS)]
-    last = listed.parent / "text.mp4"
-    last.unlink()
-    os.mkfifo(last)  # reading it never ends: the driver cannot be done before it is killed
     environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address, "OMP_NUM_THREADS": "1"}
     driver = subprocess.Popen([*command, *CLUSTER, "1"], stderr=subprocess.PIPE, text=True, env=environment)
     while driver.poll() is None and not list(folder.glob("parts/slice-*-00001-1/manifest.csv")):
         time.sleep(0.02)
     driver.send_signal(getattr(signal, kill))
-    said = driver.communicate(timeout=300)[1]
-    os.close(os.open(last, os.O_RDWR))  # whoever waits for it reads its end
-    last.unlink()
-    last.write_text("no video")
+    return driver, driver.communicate(timeout=300)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kill", "code", "engine"), [("SIGKILL", -9, (*CLUSTER, 1)), ("SIGINT", 130, ())])
+def test_a_driver_that_is_killed_leaves_what_the_next_goes_on_from(
+    ray, framebank, listed, local, tmp_path, kill, code, engine
+):
+    # An interrupt that meets Ray in code of its own may be lost: a person presses again, here with another store.
+    for attempt in range(3):
+        folder = tmp_path / f"s{attempt}"
+        driver, said = run_and_kill(ray, listed, folder, kill)
+        if driver.returncode != 0:
+            break
     assert driver.returncode == code, said
     assert bool(list(folder.glob("parts/slice-*"))) == (kill == "SIGKILL")
     assert ("To go on: framebank extract" in said) == (kill == "SIGINT")

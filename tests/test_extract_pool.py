@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,8 +97,7 @@ def test_workers_whose_pipeline_is_killed_leave_nothing(tmp_path):
         "    assert list(Path(tempfile.gettempdir()).glob('framebank-*'))\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    place = tmp_path / "scratch"
-    place.mkdir()
+    place = Path(tempfile.mkdtemp(prefix="fb"))  # a short path: sockets lie there too
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(place)}, check=False)
     assert done.returncode == -9
     assert (tmp_path / "long.where").exists()
@@ -105,3 +105,19 @@ def test_workers_whose_pipeline_is_killed_leave_nothing(tmp_path):
     while list(place.glob("framebank-*")) and time.monotonic() < until:
         time.sleep(0.05)
     assert list(place.glob("framebank-*")) == []
+    shutil.rmtree(place)
+
+
+@pytest.mark.slow
+def test_a_temporary_folder_with_too_long_a_name_is_one_sentence(tmp_path):
+    code = (
+        "from pathlib import Path; from framebank.store import Video; from framebank.extract.pool import DecodePool; "
+        "from framebank.tests.test_extract_pool import fake_task\n"
+        "with DecodePool(fake_task(), num_workers=1) as pool:\n    next(pool.run([Video('a', Path('a.mp4'))]))\n"
+    )
+    place = tmp_path / ("long" * 30)
+    place.mkdir()
+    environment = {**os.environ, "TMPDIR": str(place)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=False, capture_output=True, text=True)
+    assert "DataError: TMPDIR is " in done.stderr
+    assert "too long a path for a socket" in done.stderr
