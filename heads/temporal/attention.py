@@ -1,6 +1,7 @@
 """The pre-norm residual attention block of CLIP's own transformers, with a mask over frames."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -37,8 +38,17 @@ class AttentionBlock(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # 3 x (B, H, T, D/H)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
         x = x + self.out(attended.transpose(1, 2).flatten(2))  # (B, T, D)
-        mixed: Tensor = x + self.mlp(self.mlp_norm(x))
+        mixed: Tensor = x + self._perceive(self.mlp_norm(x))
         return mixed
+
+    def _perceive(self, x: Tensor) -> Tensor:
+        """Apply the mlp to (B, T, D); the two factors of quick-GELU go to the weights, the smaller matrices."""
+        first, activation, last = cast(tuple[nn.Linear, nn.Module, nn.Linear], tuple(self.mlp))
+        if not isinstance(activation, QuickGelu):
+            hidden: Tensor = self.mlp(x)
+            return hidden
+        hidden = F.silu(F.linear(x, 1.702 * first.weight, 1.702 * first.bias))
+        return F.linear(hidden, last.weight / 1.702, last.bias)
 
 
 def heads_for(dim: int, *, width: int = 64) -> int:
