@@ -1,5 +1,6 @@
 """What the tests of the commands share."""
 
+import signal
 from pathlib import Path
 
 from click.testing import Result
@@ -14,3 +15,8 @@ def sentence(result: Result) -> str:
     assert len(errors) == 1, result.output
     assert "Traceback" not in result.output
     return errors[0]
+
+
+def hear_interrupts() -> None:
+    """Before a command starts: hear Ctrl-C, which a shell has its commands in the background ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from framebank.store import FeatureStore
-from framebank.tests.cli_world import LABELS, sentence
+from framebank.tests.cli_world import LABELS, hear_interrupts, sentence
 
 
 def test_extracting_again_does_nothing_and_more_videos_are_added(framebank: Any, clips: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_two_samplings_exclude_each_other(framebank: Any, clips: Path, tmp_path:
 def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "framebank.cli", "extract", str(clips / "manifest.csv"), str(tmp_path / "s")]
     command += ["--model", "demo", "--every-frame"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts)
     while not (tmp_path / "s" / "manifest.csv").exists():
         time.sleep(0.05)
     time.sleep(1.5)
