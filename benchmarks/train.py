@@ -1,12 +1,13 @@
 """Training from a bank in memory against a bare loop, and against a DataLoader over HDF5, in one run.
 
-python benchmarks/train.py [--device auto] [--videos 2000] [--full] [--json FILE]
+python benchmarks/train.py [--device auto] [--videos 2000] [--seconds 2] [--full] [--json FILE]
 
 Three ways train the same model on the same videos with the same batches, taking turns; steps a second are the median
 of the turns. "bare loop" is what is left when everything is taken away: a tensor on the device, rows by index, forward,
-cross-entropy, backward, AdamW. "framebank" is `fit`. "DataLoader" reads each video from the store's HDF5 with two
-workers, the usual way. Then seconds for an epoch at the size of Kinetics-400, 240,000 videos of 8 frames of 512 values,
-made up: the whole epoch with --full, else measured steps times their number.
+cross-entropy, backward, AdamW. "framebank" is `fit`. Both run for about --seconds a
+turn. "DataLoader" reads each video from the store's HDF5 with two workers, the usual way. Then seconds for an epoch at
+the size of Kinetics-400, 240,000 videos of 8 frames of 512 values, made up: the whole epoch with --full, else measured
+steps times their number.
 """
 
 import json
@@ -29,11 +30,21 @@ LOADED = ("mean", "transformer")
 @click.option("--device", default="auto")
 @click.option("--videos", default=2000, help="Videos that the three ways train on.")
 @click.option("--batch-size", default=256)
-@click.option("--turns", default=3)
+@click.option("--turns", default=5)
+@click.option("--seconds", default=2.0, help="Of each turn, about.")
 @click.option("--full", is_flag=True, help="Whole epochs at the size of Kinetics-400.")
 @click.option("--heads", default="mean,mit,transformer")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
-def main(device: str, videos: int, batch_size: int, turns: int, full: bool, heads: str, json_path: Path | None) -> None:
+def main(
+    device: str,
+    videos: int,
+    batch_size: int,
+    turns: int,
+    seconds: float,
+    full: bool,
+    heads: str,
+    json_path: Path | None,
+) -> None:
     """Time them and print the ratios."""
     import torch
 
@@ -43,7 +54,7 @@ def main(device: str, videos: int, batch_size: int, turns: int, full: bool, head
     name = torch.cuda.get_device_name(place) if place.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     rows = []
     for head in heads.split(","):
-        row = {"head": head, "device": name, **_steps(head, videos, batch_size, turns, place)}
+        row = {"head": head, "device": name, **_steps(head, videos, batch_size, turns, seconds, place)}
         row["kinetics_epoch_s"] = _epoch(head, batch_size, place, full=full, steps_per_second=row["framebank"])
         rows.append(row)
         click.echo(
@@ -87,18 +98,20 @@ def _model(recipe: Any, device: Any) -> Any:
     return build_model(recipe, dim=WIDTH, num_classes=CLASSES, texts=None).to(device)
 
 
-def _steps(head: str, num_videos: int, batch_size: int, turns: int, device: Any) -> dict[str, float]:
+def _steps(head: str, num_videos: int, batch_size: int, turns: int, seconds: float, device: Any) -> dict[str, float]:
     bank = _bank(num_videos, device)
     with tempfile.TemporaryDirectory() as scratch:
         _write_store(Path(scratch) / "store", bank)
+        steps_per_epoch = -(-num_videos // batch_size)
+        epochs = max(2, round(seconds * _bare(head, bank, batch_size, 2, device) / steps_per_epoch))
         ways: dict[str, Callable[[], float]] = {
-            "bare": lambda: _bare(head, bank, batch_size, device),
-            "framebank": lambda: _fit(head, bank, batch_size, device),
+            "bare": lambda: _bare(head, bank, batch_size, epochs, device),
+            "framebank": lambda: _fit(head, bank, batch_size, epochs, device),
             "loader": lambda: _loader(head, Path(scratch) / "store", batch_size, device),
         }
         found: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(turns):
-            for name, way in ways.items():
+        for turn in range(turns):
+            for name, way in list(ways.items())[:: -1 if turn % 2 else 1]:  # none is always after the same other
                 found[name].append(way())
     medians = {name: statistics.median(values) for name, values in found.items()}
     return {
@@ -107,21 +120,21 @@ def _steps(head: str, num_videos: int, batch_size: int, turns: int, device: Any)
     }
 
 
-def _fit(head: str, bank: Any, batch_size: int, device: Any) -> float:
+def _fit(head: str, bank: Any, batch_size: int, epochs: int, device: Any) -> float:
     from framebank.heads.train import fit
 
-    recipe = _recipe(head, batch_size, epochs=3)
+    recipe = _recipe(head, batch_size, epochs=epochs + 1)
     log = list(fit(_model(recipe, device), recipe, bank, val=None, texts=None, device=device))
-    return 2 * -(-len(bank) // batch_size) / sum(epoch.seconds for epoch in log[1:])  # the first warms up
+    return epochs * -(-len(bank) // batch_size) / sum(epoch.seconds for epoch in log[1:])  # the first warms up
 
 
-def _bare(head: str, bank: Any, batch_size: int, device: Any) -> float:
+def _bare(head: str, bank: Any, batch_size: int, epochs: int, device: Any) -> float:
     import torch
     import torch.nn.functional as F
 
     model = _model(_recipe(head, batch_size, epochs=1), device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, fused=True)
-    for epoch in range(3):
+    for epoch in range(epochs + 1):
         if epoch == 1:
             _wait(device)
             started = time.perf_counter()
@@ -131,7 +144,7 @@ def _bare(head: str, bank: Any, batch_size: int, device: Any) -> float:
             loss.backward()
             optimizer.step()
     _wait(device)
-    return 2 * -(-len(bank) // batch_size) / (time.perf_counter() - started)
+    return epochs * -(-len(bank) // batch_size) / (time.perf_counter() - started)
 
 
 def _loader(head: str, store: Path, batch_size: int, device: Any) -> float:

@@ -67,11 +67,11 @@ def import_checkpoint(
     framebank evaluate k400 --store STORE
     """
     from framebank.extract.encoder import Encoder
-    from framebank.heads.job import require_free
+    from framebank.heads.folder import require_free
     from framebank.heads.published import build_run, model_name, read_checkpoint, write_clip
     from framebank.store import LabelSet
 
-    require_free(run, overwrite=False)
+    require_free(run, what="run", overwrite=False)
     clip, fusion = read_checkpoint(checkpoint)
     name = model or model_name(clip, where=checkpoint)
     classes = LabelSet.read(labels)

@@ -94,7 +94,8 @@ def train(
     torchrun --nproc-per-node 4 -m framebank.cli train bank run      one process for each GPU
     """
     from framebank.extract.encoder import resolve_device
-    from framebank.heads.job import TrainingJob, require_free
+    from framebank.heads.folder import require_free
+    from framebank.heads.job import TrainingJob
     from framebank.heads.ranks import Ranks
     from framebank.heads.recipe import Recipe, read_recipe, with_choices
     from framebank.store import LabelSet
@@ -107,7 +108,7 @@ def train(
     features, manifest = open_split(store, split)
     ranks = Ranks()
     if ranks.is_first:
-        require_free(run, overwrite=overwrite)
+        require_free(run, what="run", overwrite=overwrite)
     own = ranks.start(resolve_device(device))
     bank = None
     if not prompts:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from framebank.heads.shares import class_shares
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
@@ -47,9 +47,14 @@ class Bank:
     @property
     def labels(self) -> Tensor:
         """How much each class holds of each video, (V, C) float32: 1 for its label, or for each of them."""
+        return class_shares(self.target, self.num_classes)
+
+    @property
+    def frequency(self) -> Tensor:
+        """The share of the videos that are of each class, (C,) float32."""
         if self.target.ndim == 2:
-            return self.target
-        return F.one_hot(self.target.clamp(min=0), self.num_classes).float() * (self.target >= 0).unsqueeze(1)
+            return self.target.mean(0)
+        return self.target[self.target >= 0].bincount(minlength=self.num_classes) / len(self)
 
     @property
     def num_bytes(self) -> int:

@@ -9,7 +9,7 @@ import torch
 from framebank.heads.bank import load_bank
 from framebank.heads.episodes import EpisodeSampler
 from framebank.heads.fewshot_recipe import FewshotRecipe, build_matcher
-from framebank.heads.fewshot_run import WEIGHTS, FewshotRun
+from framebank.heads.fewshot_run import FewshotRun
 from framebank.heads.fewshot_tasks import Tasks, class_texts
 from framebank.heads.fewshot_train import Stage, fit_episodes
 from framebank.heads.matchers import READS_TEXT
@@ -94,13 +94,3 @@ class FewshotJob:
             raise DataError(f"{self.store.path}, the {kind} videos: {error}") from error
         texts = class_texts(self.prompts, drawn.labels, device=self.device)
         return Tasks(bank, drawn, at_once, self.device, texts, seed=recipe.seed if training else None)
-
-
-def require_free(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds a trained matcher, or that cannot hold one: DataError."""
-    if (folder / WEIGHTS).exists() and not overwrite:
-        raise DataError(f"{folder}: already holds a matcher; choose another folder, or --overwrite")
-    there = folder.exists()
-    require_new_folder(folder, what="run")
-    if not there:
-        folder.rmdir()

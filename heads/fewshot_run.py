@@ -14,13 +14,13 @@ from torch import nn
 
 from framebank.heads.fewshot_recipe import FewshotRecipe, build_matcher
 from framebank.heads.fewshot_train import Stage
+from framebank.heads.folder import WEIGHTS
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import replacing, write_text
 from framebank.store.spec import FeatureSpec
 
-WEIGHTS = "matcher.safetensors"
-FILES = (WEIGHTS, "recipe.json", "log.csv")
+FILES = (WEIGHTS["matcher"], "recipe.json", "log.csv")
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ class FewshotRun:
             "trained_on": self.trained_on,
         }
         weights = {name: tensor.contiguous().cpu() for name, tensor in self.matcher.state_dict().items()}
-        with replacing(folder / WEIGHTS) as part:
+        with replacing(folder / WEIGHTS["matcher"]) as part:
             part.write_bytes(save(weights, metadata={"framebank": json.dumps(about)}))
 
     @classmethod
     def read(cls, folder: Path) -> "FewshotRun":
         """Read what `write` wrote; DataError when the folder holds no matcher."""
-        path = folder / WEIGHTS
+        path = folder / WEIGHTS["matcher"]
         if not path.is_file():
-            raise DataError(f"{folder}: holds no {WEIGHTS}; expected a folder made by `framebank fewshot-train`")
+            raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank fewshot-train`")
         try:
             with safe_open(path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})["framebank"])

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from framebank.heads.fewshot_recipe import FewshotRecipe
 from framebank.heads.matchers.truth import HasLosses, Truth, match_loss
+from framebank.heads.optimizer import build_optimizer, set_lr, warmup_cosine
 from framebank.heads.randomness import drawn_from
-from framebank.heads.train import warmup_cosine
 from framebank.store.errors import DataError
 
 
@@ -62,24 +62,20 @@ def fit_episodes(
         raise DataError(f"the matcher {recipe.matcher!r} has nothing to train; score with it as it is")
     matcher.to(device).train()
     generator = torch.Generator().manual_seed(recipe.seed)
-    groups = _parameter_groups(matcher, weight_decay=recipe.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: warmup_cosine(step, total=recipe.steps, warmup=recipe.warmup)
-    )
+    optimizer = build_optimizer(matcher, weight_decay=recipe.weight_decay)
     best_accuracy, best_state = -math.inf, None
     for begin in range(0, recipe.steps, recipe.val_every):
         started, losses = time.perf_counter(), []
         end = min(begin + recipe.val_every, recipe.steps)
         dropout_seed = int(torch.randint(2**31, (), generator=generator))
         with drawn_from(dropout_seed, device=device):  # a stage at a time: between them others may draw
-            for _ in range(begin, end):
+            for step in range(begin, end):
                 parts = losses_of(matcher, next(train))
                 loss = torch.stack(list(parts.values())).sum()
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
+                set_lr(optimizer, recipe.lr * warmup_cosine(step, total=recipe.steps, warmup=recipe.warmup))
                 optimizer.step()
-                schedule.step()
                 losses.append(torch.stack([loss.detach(), parts["match"].detach()]))
         mean_loss, mean_match = torch.stack(losses).mean(0).tolist()
         if not math.isfinite(mean_loss):
@@ -87,7 +83,7 @@ def fit_episodes(
         accuracy = accuracy_of(matcher, val)
         if accuracy >= best_accuracy:  # of equals, the later: its learning rate was lower
             best_accuracy, best_state = accuracy, copy.deepcopy(matcher.state_dict())
-        lr = float(schedule.get_last_lr()[0])
+        lr = recipe.lr * warmup_cosine(end, total=recipe.steps, warmup=recipe.warmup)
         yield Stage(end, mean_loss, mean_match, lr, accuracy, time.perf_counter() - started)
     if best_state is not None:
         matcher.load_state_dict(best_state)
@@ -109,12 +105,3 @@ def accuracy_of(matcher: nn.Module, tasks: Iterable[Task]) -> float:
         right = [matcher(*task.given).argmax(-1) == task.truth.target for task in tasks]
     matcher.train(training)
     return float(torch.cat([hits.flatten() for hits in right]).float().mean()) if right else math.nan
-
-
-def _parameter_groups(matcher: nn.Module, *, weight_decay: float) -> list[dict[str, object]]:
-    """Decay matrices only: not biases, norms or scales."""
-    trained = [parameter for parameter in matcher.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]

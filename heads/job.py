@@ -156,16 +156,6 @@ class TrainingJob:
         return run
 
 
-def require_free(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds a run, or that cannot hold one: DataError."""
-    if (folder / "checkpoint.safetensors").exists() and not overwrite:
-        raise DataError(f"{folder}: already holds a run; choose another folder, or --overwrite")
-    there = folder.exists()
-    require_new_folder(folder, what="run")
-    if not there:
-        folder.rmdir()
-
-
 def _require_videos(labels: LabelSet, train: Manifest) -> None:
     named = LabelSet(train.labels).positions
     without = [name for name in labels.names if class_text(name) not in named]

@@ -1,8 +1,10 @@
 """Objective: the weighted sum of losses that a training minimises, as it is written in a recipe."""
 
+import functools
 import math
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from framebank.heads.losses import LOSSES
@@ -66,5 +68,9 @@ class Objective(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """Return the weighted sum for a batch."""
-        total: Tensor = sum(weight * self.losses[name](step) for name, weight in self.weights.items())
-        return total
+        # A loss of weight 1 goes in as it is: with small heads the two operations around it can be measured.
+        parts: list[Tensor] = [self.losses[name](step) for name in self.weights]
+        weighted = [
+            part if weight == 1 else weight * part for part, weight in zip(parts, self.weights.values(), strict=True)
+        ]
+        return functools.reduce(torch.add, weighted)

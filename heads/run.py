@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.folder import WEIGHTS
 from framebank.heads.model import Model, build_model
 from framebank.heads.recipe import Recipe
 from framebank.heads.text_tower import TowerLoader
@@ -28,7 +29,7 @@ from framebank.store.labels import LabelSet, class_text
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
 
-FILES = ("checkpoint.safetensors", "recipe.toml", "log.csv", "metrics.json", "predictions.npz")
+FILES = (WEIGHTS["run"], "recipe.toml", "log.csv", "metrics.json", "predictions.npz")
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,15 @@ class Run:
         writer.writerows(asdict(epoch) for epoch in log)
         write_text(folder / "log.csv", text.getvalue())
         weights = {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}
-        with replacing(folder / "checkpoint.safetensors") as part:
+        with replacing(folder / WEIGHTS["run"]) as part:
             part.write_bytes(save(weights, metadata={"framebank": json.dumps(self.about())}))
 
     @classmethod
     def read(cls, folder: Path) -> "Run":
         """Read what `write` wrote; DataError when the folder is no run."""
-        path = folder / "checkpoint.safetensors"
+        path = folder / WEIGHTS["run"]
         if not path.is_file():
-            raise DataError(f"{folder}: holds no checkpoint.safetensors; expected a folder made by `framebank train`")
+            raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank train`")
         try:
             with safe_open(path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})["framebank"])

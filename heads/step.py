@@ -10,6 +10,7 @@ from torch import Tensor
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.masking import masked_mean
+from framebank.heads.shares import class_shares
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:  # the model is built from recipes, which know the losses, which are given steps
@@ -17,13 +18,13 @@ if TYPE_CHECKING:  # the model is built from recipes, which know the losses, whi
 
 
 class Step:
-    """Stored frames x (B, T, D), mask (B, T), and how much each class holds of each video, labels (B, C) float.
+    """Stored frames x (B, T, D), mask (B, T), labels (B,): the class of each video.
 
-    Of a video with one label `labels` is one-hot; of one with several each is 1; mixed videos share them. What a loss
-    draws it draws from `generator`, on the CPU. `frequency` (C,) is the share of the training videos, unmixed, that are
-    of each class; by default that of the batch. `log_prior` (C,), where given, is added to the logits in training, so
-    that rare classes need not be undervalued. `pool`, where given, does what Model.pool does, with the help of other
-    processes.
+    Where a video is of several classes, or mixed of several videos, labels is (B, C), how much each class holds of it.
+    Cross-entropy takes either. What a loss draws it draws from `generator`, on the CPU. `frequency` (C,) is the share
+    of the training videos, unmixed, that are of each class. `log_prior` (C,), where given, is added to the logits in
+    training, so that rare classes need not be undervalued. `pool`, where given, does what Model.pool does, with the
+    help of other processes.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Step:
         *,
         texts: ClassTexts | None,
         generator: torch.Generator,
-        frequency: Tensor | None = None,
+        frequency: Tensor,
         log_prior: Tensor | None = None,
         pool: "Callable[[Model, Tensor, Tensor], Tensor] | None" = None,
     ) -> None:
@@ -43,7 +44,7 @@ class Step:
         self.x = x
         self.mask = mask
         self.labels = labels
-        self.frequency = labels.mean(0) if frequency is None else frequency
+        self.frequency = frequency
         self._texts = texts
         self.generator = generator
         self._log_prior = log_prior
@@ -59,7 +60,12 @@ class Step:
     @cached_property
     def target(self) -> Tensor:
         """The class of each video (B,); of several, that which holds the most of it."""
-        return self.labels.argmax(1)
+        return self.labels if self.labels.ndim == 1 else self.labels.argmax(1)
+
+    @cached_property
+    def shares(self) -> Tensor:
+        """How much each class holds of each video, (B, C): one-hot where it is of one."""
+        return class_shares(self.labels, len(self.frequency))
 
     @cached_property
     def frames(self) -> Tensor:

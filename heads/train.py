@@ -1,13 +1,14 @@
 """Training: one loop, in the open, over a bank that lies in memory."""
 
 import copy
+import functools
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from framebank.heads.augment import mix_videos
@@ -18,10 +19,12 @@ from framebank.heads.masking import drop_frames
 from framebank.heads.metrics import score_targets
 from framebank.heads.model import Model
 from framebank.heads.objective import Objective
+from framebank.heads.optimizer import build_optimizer, set_lr, warmup_cosine
 from framebank.heads.predict import predict_logits
 from framebank.heads.randomness import drawn_from
 from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
+from framebank.heads.shares import class_shares
 from framebank.heads.step import Step
 from framebank.store.errors import DataError
 
@@ -64,18 +67,21 @@ def fit(
     with drawn_from(recipe.seed, device=device):
         objective = Objective(recipe.loss, dim, train.num_classes, label_smoothing=recipe.label_smoothing).to(device)
     generator = torch.Generator().manual_seed(recipe.seed)
-    labels = train.labels.to(device)  # (V, C)
-    frequency = labels.mean(0)  # (C,)
-    log_prior = recipe.logit_adjustment * frequency.clamp(min=1e-8).log() if recipe.logit_adjustment else None
-    texts = texts.to(device) if texts else None
-    bound_scale = getattr(model.classifier, "bound_scale", None)
-    groups = _parameter_groups(model, objective, weight_decay=recipe.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
-    examples = len(train.x) if recipe.views == "all" else len(train)
-    steps_per_epoch = math.ceil(examples / recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: warmup_cosine(step, total=recipe.epochs * steps_per_epoch, warmup=recipe.warmup)
+    frequency = train.frequency.to(device)  # (C,)
+    step = functools.partial(
+        Step,
+        model,
+        texts=texts.to(device) if texts else None,
+        generator=generator,
+        frequency=frequency,
+        log_prior=recipe.logit_adjustment * frequency.clamp(min=1e-8).log() if recipe.logit_adjustment else None,
+        pool=ranks.pool,
     )
+    bound_scale = getattr(model.classifier, "bound_scale", None)
+    optimizer = build_optimizer(model, objective, weight_decay=recipe.weight_decay)
+    examples = len(train.x) if recipe.views == "all" else len(train)
+    total = recipe.epochs * math.ceil(examples / recipe.batch_size)
+    taken = 0
     average = AveragedModel(model) if recipe.average else None
     best_score, best_state = -math.inf, None
     for number in range(1, recipe.epochs + 1):
@@ -84,33 +90,16 @@ def fit(
         with drawn_from(dropout_seed, device=device):  # an epoch at a time: between them others may draw
             order = draw_sequences(train, recipe.views, sampler=recipe.sampler, generator=generator)
             for rows in order.to(train.device).split(recipe.batch_size):
-                x, mask = _bring(train.x[rows], device), _bring(train.mask[rows], device)
-                if recipe.jitter:
-                    x, mask = draw_frames(x, mask, recipe.frames)
-                mask = drop_frames(mask, recipe.frame_dropout) if recipe.frame_dropout else mask
-                shares = labels[(rows // train.num_groups).to(device)]  # (B, C)
-                if recipe.mixup:
-                    x, mask, shares = mix_videos(x, mask, shares, alpha=recipe.mixup, generator=generator)
-                step = Step(
-                    model,
-                    x,
-                    mask,
-                    shares,
-                    texts=texts,
-                    generator=generator,
-                    frequency=frequency,
-                    log_prior=log_prior,
-                    pool=ranks.pool,
-                )
-                loss = objective(step)
+                loss = objective(step(*take_batch(train, rows, recipe, generator=generator, device=device)))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 ranks.average_gradients(model, objective)
+                set_lr(optimizer, recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup))
                 optimizer.step()
-                schedule.step()
                 if bound_scale:
                     bound_scale()
                 losses.append(loss.detach())
+                taken += 1
         mean_loss = float(torch.stack(losses).mean())
         if not math.isfinite(mean_loss):
             raise DataError(f"the loss became {mean_loss} in epoch {number}; a lower lr than {recipe.lr} may help")
@@ -121,18 +110,27 @@ def fit(
         score = _score(judged, val, device=device) if val else math.nan
         if score >= best_score or (average and judged is average.module and not val):
             best_score, best_state = score, copy.deepcopy(judged.state_dict())  # of equals the later: its lr was lower
-        yield Epoch(number, mean_loss, float(schedule.get_last_lr()[0]), score, time.perf_counter() - started)
+        lr = recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup)
+        yield Epoch(number, mean_loss, lr, score, time.perf_counter() - started)
     if best_state is not None:
         model.load_state_dict(best_state)
     model.eval()
 
 
-def warmup_cosine(step: int, *, total: int, warmup: float) -> float:
-    """Return the share of the learning rate at a step: a linear rise over `warmup` of the steps, then a half cosine."""
-    rise = max(1, round(warmup * total)) if warmup > 0 else 0
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+def take_batch(
+    bank: Bank, rows: Tensor, recipe: Recipe, *, generator: torch.Generator, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows (B,) of a bank as they are trained on: x (B, T, ...), mask (B, T), labels (B,), or shares (B, C)."""
+    x, mask = _bring(bank.x[rows], device), _bring(bank.mask[rows], device)
+    if recipe.jitter:
+        x, mask = draw_frames(x, mask, recipe.frames)
+    mask = drop_frames(mask, recipe.frame_dropout) if recipe.frame_dropout else mask
+    videos = rows if bank.num_groups == 1 else rows // bank.num_groups
+    labels = bank.target[videos].to(device)
+    if recipe.mixup:
+        shares = class_shares(labels, bank.num_classes)
+        x, mask, labels = mix_videos(x, mask, shares, alpha=recipe.mixup, generator=generator)
+    return x, mask, labels
 
 
 @torch.no_grad()
@@ -146,15 +144,6 @@ def _bring(batch: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and batch.device.type == "cpu":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
-
-
-def _parameter_groups(*modules: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Decay matrices only: not biases, norms or the logit scale."""
-    learned = [p for module in modules for p in module.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in learned if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
-    ]
 
 
 def _score(model: Model, bank: Bank, *, device: torch.device) -> float:

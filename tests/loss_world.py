@@ -7,6 +7,7 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.model import build_model
 from framebank.heads.randomness import drawn_from
 from framebank.heads.recipe import Recipe
+from framebank.heads.shares import class_shares
 from framebank.heads.step import Step
 from framebank.tests.heads_formulas import frames, shaken
 
@@ -29,12 +30,14 @@ def step_of(target, *, head="ted", classifier="text", loss="ce", num_frames=6, n
     recipe = Recipe(head=head, classifier=classifier, loss=loss, **options)
     texts = texts_of(num_templates)
     target = torch.as_tensor(target)
-    labels = target.float() if target.ndim == 2 else torch.eye(NUM_CLASSES)[target]
+    target = target.float() if target.ndim == 2 else target
+    frequency = class_shares(target, NUM_CLASSES).mean(0)
     x = frames(len(target), num_frames, DIM, seed=seed + 2)
     mask = torch.ones(x.shape[:2], dtype=torch.bool)
     mask[0, -1] = num_frames == 1
     model = build_model(recipe, dim=DIM, num_classes=NUM_CLASSES, texts=texts if recipe.reads_texts else None)
-    return Step(shaken(model), x, mask, labels, texts=texts, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return Step(shaken(model), x, mask, target, texts=texts, generator=generator, frequency=frequency)
 
 
 def loss_of(name, **options):

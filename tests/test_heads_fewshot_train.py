@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from framebank.heads import MATCHERS
-from framebank.heads.fewshot_job import FewshotJob, require_free
+from framebank.heads.fewshot_job import FewshotJob
 from framebank.heads.fewshot_recipe import FewshotRecipe, build_matcher, options_of
-from framebank.heads.fewshot_run import WEIGHTS, FewshotRun
+from framebank.heads.fewshot_run import FewshotRun
 from framebank.heads.fewshot_train import accuracy_of, losses_of
+from framebank.heads.folder import WEIGHTS
 from framebank.heads.matchers import READS_TEXT
 from framebank.store import DataError, Manifest
 from framebank.tests.heads_world import CLASSES, DIM, write_groups
@@ -207,14 +208,9 @@ def test_what_it_was_trained_on_is_told(world, tmp_path):
 def test_what_is_no_matcher_is_said(world, tmp_path):
     with pytest.raises(DataError, match=r"holds no matcher.safetensors; .* `framebank fewshot-train`"):
         FewshotRun.read(tmp_path)
-    (tmp_path / WEIGHTS).write_bytes(b"nothing of the kind")
+    (tmp_path / WEIGHTS["matcher"]).write_bytes(b"nothing of the kind")
     with pytest.raises(DataError, match="is not a matcher of framebank"):
         FewshotRun.read(tmp_path)
-    with pytest.raises(DataError, match="already holds a matcher; choose another folder, or --overwrite"):
-        require_free(tmp_path, overwrite=False)
-    require_free(tmp_path, overwrite=True)
-    require_free(tmp_path / "new", overwrite=False)
-    assert not (tmp_path / "new").exists()
 
 
 def test_a_failed_write_leaves_no_run(world, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framebank.heads.job import TrainingJob, require_free
+from framebank.heads.job import TrainingJob
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.store import DataError, FeatureStore, LabelSet, Manifest
@@ -129,19 +129,6 @@ def test_save(world, tmp_path, recipe):
     else:
         assert found["val_score"] == max(epoch.val_score for epoch in log)
     assert found["texts"] == ("names" if recipe.classifier == "text" else None)
-
-
-def test_require_free(tmp_path):
-    require_free(tmp_path / "new", overwrite=False)
-    assert not (tmp_path / "new").exists()
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "checkpoint.safetensors").touch()
-    with pytest.raises(DataError, match="already holds a run; choose another folder, or --overwrite"):
-        require_free(tmp_path / "new", overwrite=False)
-    require_free(tmp_path / "new", overwrite=True)
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="is a file; expected a folder for the run"):
-        require_free(tmp_path / "file", overwrite=False)
 
 
 def test_an_option_that_the_loss_does_not_read_is_refused(world):

@@ -105,8 +105,8 @@ def test_layers_have_no_mean_to_be_held_to(name):
         torch.randn(2, 6, 3, 12),
     )
     model = build_model(recipe, dim=DIM, num_classes=NUM_CLASSES, texts=None, in_shape=(3, 12))
-    mask, labels = torch.ones(2, 6, dtype=torch.bool), torch.eye(NUM_CLASSES)[:2]
-    step = Step(model, x, mask, labels, texts=None, generator=torch.Generator())
+    mask, frequency = torch.ones(2, 6, dtype=torch.bool), torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
+    step = Step(model, x, mask, torch.arange(2), texts=None, generator=torch.Generator(), frequency=frequency)
     assert loss_of("video-ce")(step).isfinite()
     with pytest.raises(DataError, match=r"a frame is \(3, 12\) in the recipe's stream"):
         loss_of(name)(step)

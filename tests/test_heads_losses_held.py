@@ -24,7 +24,9 @@ def untrained_step(head):
     """A head as it starts, on whole videos."""
     model = build_model(Recipe(head=head, classifier="linear", loss="ce"), dim=DIM, num_classes=NUM_CLASSES, texts=None)
     mask = torch.ones(3, 6, dtype=torch.bool)
-    return Step(model, frames(3, 6, DIM), mask, torch.eye(NUM_CLASSES)[:3], texts=None, generator=torch.Generator())
+    frequency = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
+    generator = torch.Generator()
+    return Step(model, frames(3, 6, DIM), mask, torch.arange(3), texts=None, generator=generator, frequency=frequency)
 
 
 def test_froster_by_hand():

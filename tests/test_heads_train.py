@@ -6,9 +6,10 @@ import torch
 
 from framebank.heads.bank import load_bank
 from framebank.heads.model import build_model
+from framebank.heads.optimizer import build_optimizer, warmup_cosine
 from framebank.heads.predict import predict_logits
 from framebank.heads.recipe import Recipe
-from framebank.heads.train import _parameter_groups, fit, warmup_cosine
+from framebank.heads.train import fit
 from framebank.store import DataError
 from framebank.tests.heads_world import DIM, FRAME_HEADS, texts_of
 
@@ -201,7 +202,7 @@ def test_text_embeddings_stay(world, train):
 @pytest.mark.parametrize("classifier", ["text", "linear"])
 def test_matrices_decay_and_vectors_do_not(world, head, classifier):
     model = build(world, Recipe(head=head, classifier=classifier, loss="ce"))
-    matrices, vectors = _parameter_groups(model, weight_decay=0.2)
+    matrices, vectors = build_optimizer(model, weight_decay=0.2).param_groups
     assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.2, 0.0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     found = [names[id(p)] for p in (*matrices["params"], *vectors["params"])]

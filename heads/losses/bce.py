@@ -25,5 +25,5 @@ class Bce(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """Return the loss of a batch."""
-        target = step.labels.lerp(step.labels.new_tensor(0.5), self.label_smoothing)  # (B, C)
+        target = step.shares.lerp(step.shares.new_tensor(0.5), self.label_smoothing)  # (B, C)
         return F.binary_cross_entropy_with_logits(step.logits, target)

@@ -27,6 +27,6 @@ class SoftKl(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """Return the loss of a batch."""
-        shares = step.labels / step.labels.sum(1, keepdim=True)  # (B, C)
+        shares = step.shares / step.shares.sum(1, keepdim=True)  # (B, C)
         target = shares.lerp(shares.new_tensor(1 / shares.shape[1]), self.label_smoothing)
         return F.kl_div(step.logits.log_softmax(1), target, reduction="batchmean")

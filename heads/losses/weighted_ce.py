@@ -26,4 +26,4 @@ class WeightedCe(nn.Module):
         """Return the loss of a batch."""
         occurs = step.frequency > 0  # (C,)
         weights = (1 / (occurs.sum() * step.frequency)).where(occurs, 0)
-        return F.cross_entropy(step.logits, step.labels, weights, label_smoothing=self.label_smoothing)
+        return F.cross_entropy(step.logits, step.shares, weights, label_smoothing=self.label_smoothing)

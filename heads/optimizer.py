@@ -1,0 +1,33 @@
+"""Optimizer: AdamW as every training here has it, and the learning rate of each step."""
+
+import math
+
+import torch
+from torch import nn
+
+
+def build_optimizer(*modules: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW over what the modules learn; matrices decay, and biases, norms and the logit scale do not.
+
+    Its learning rate is nothing until `set_lr` is called.
+    """
+    learned = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learned if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8, fused=True)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Have the next step go that far."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def warmup_cosine(step: int, *, total: int, warmup: float) -> float:
+    """Return the share of the learning rate at a step: a linear rise over `warmup` of the steps, then a half cosine."""
+    rise = max(1, round(warmup * total)) if warmup > 0 else 0
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))

@@ -1,0 +1,11 @@
+"""Shares: how much of a video is of each class."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def class_shares(target: Tensor, num_classes: int) -> Tensor:
+    """Return how much each class holds of each video (V, C) float32, of their classes (V,), -1 for none, or of that."""
+    if target.ndim == 2:
+        return target
+    return F.one_hot(target.clamp(min=0), num_classes).float() * (target >= 0).unsqueeze(1)
