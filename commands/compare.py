@@ -24,6 +24,7 @@ COLUMNS = ("recipe", "score", "over seeds", "95 %", "class mean", "train s", "pa
 @click.option("--recipes", "names", default="all", help="Names or .toml files, with commas between them.  [all]")
 @click.option("--seeds", default=3, type=click.IntRange(1), help="Train each so many times, from seed 0.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key in every recipe; epochs=20.")
+@click.option("--workers", default=1, type=click.IntRange(1), help="Train so many at once, in processes of their own.")
 @text_options
 @click.option("--train-split", default="train", help="The split to train on, or all.")
 @split_option
@@ -35,6 +36,7 @@ def compare(
     names: str,
     seeds: int,
     settings: tuple[str, ...],
+    workers: int,
     train_split: str,
     split: str,
     device: str,
@@ -49,7 +51,7 @@ def compare(
     framebank compare bank table --recipes actionclip,a5,linear-probe --seeds 3
     """
     from framebank.extract.encoder import resolve_device
-    from framebank.heads.compare import run_trials, standings, to_json
+    from framebank.heads.compare import Comparison, run_trials, standings, to_json
     from framebank.heads.plot import draw_standings
     from framebank.heads.recipe import read_recipe, recipe_names
     from framebank.store import DataError, LabelSet
@@ -72,19 +74,18 @@ def compare(
     if (out / "compare.json").exists():
         raise DataError(f"{out}: already holds a comparison; choose another folder")
     require_new_folder(out, what="comparison")
-    trials = run_trials(
+    comparison = Comparison(
         features,
-        recipes,
-        seeds=range(seeds),
-        train=train,
-        test=test,
-        split=split,
-        labels=bank.labels if bank else classes,
+        train,
+        test,
+        split,
+        bank.labels if bank else classes,
+        resolve_device(device),
+        out,
         prompts=bank,
-        device=resolve_device(device),
-        folder=out,
         tower=tower_of(features, device=device),
     )
+    trials = run_trials(comparison, recipes, seeds=range(seeds), workers=workers)
     done = list(progress(trials, total=len(recipes) * seeds, unit="run", show=lambda trial: {"last": trial.recipe}))
     found = standings(done)
     made_by = [trial.report["made_by"] for trial in done if not trial.refused]

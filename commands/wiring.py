@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from framebank.extract.encoder import Encoder
     from framebank.extract.worker import Task
     from framebank.heads.recipe import Recipe
-    from framebank.heads.text_tower import TowerLoader
+    from framebank.heads.text_tower import TextTower, TowerLoader
     from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
 
 
@@ -92,9 +92,14 @@ def context_templates(recipe: "Recipe | None", *, templates: str | None, texts: 
 
 def tower_of(store: "FeatureStore", *, device: str) -> "TowerLoader":
     """Return what reads the text tower of the store's encoder, once; DataError then, where it is not of CLIP's kind."""
+    return functools.partial(_read_tower, store.spec, device)  # which goes to another process as it is
+
+
+@functools.lru_cache(maxsize=1)
+def _read_tower(spec: "FeatureSpec", device: str) -> "TextTower":
     from framebank.extract.encoder import encoder_like
 
-    return functools.cache(lambda: encoder_like(store.spec, device=device).text_tower())
+    return encoder_like(spec, device=device).text_tower()
 
 
 def task_of(spec: "FeatureSpec", encoder: "Encoder") -> "Task":

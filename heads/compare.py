@@ -1,9 +1,13 @@
 """Comparison: several recipes on one store with the same texts, videos and seeds, and what each is worth."""
 
+import signal
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -54,70 +58,93 @@ class Standing:
     videos: int
 
 
-def run_trials(
-    store: FeatureStore,
-    recipes: Mapping[str, Recipe],
-    *,
-    seeds: Sequence[int],
-    train: Manifest,
-    test: Manifest,
-    split: str,
-    labels: LabelSet,
-    prompts: PromptBank | None,
-    device: torch.device,
-    folder: Path,
-    tower: TowerLoader | None = None,
-) -> Iterator[Trial]:
-    """Train each recipe with each seed, keep its run in `folder`/NAME/seed-N, and yield what it is worth.
+@dataclass(frozen=True)
+class Comparison:
+    """What every recipe is given alike: the videos of `train` and `test` (of `split`), classes, texts, text tower.
 
-    A recipe that this store cannot serve (another stream, no texts) is a trial with the reason, once.
+    A run is kept in `folder`/NAME/seed-N.
     """
-    for name, recipe in recipes.items():
-        for seed in seeds:
-            try:
-                yield _try(
-                    store,
-                    replace(recipe, seed=seed),
-                    name=name,
-                    train=train,
-                    test=test,
-                    split=split,
-                    labels=labels,
-                    prompts=prompts,
-                    device=device,
-                    folder=folder / name / f"seed-{seed}",
-                    tower=tower,
-                )
-            except DataError as error:
-                yield Trial(name, seed, refused=str(error))
-                break
+
+    store: FeatureStore
+    train: Manifest
+    test: Manifest
+    split: str
+    labels: LabelSet
+    device: torch.device
+    folder: Path
+    prompts: PromptBank | None = None
+    tower: TowerLoader | None = None
+
+    def try_recipe(self, name: str, recipe: Recipe, seed: int) -> Trial:
+        """Train a recipe, keep its run, and return what it is worth, or why this store cannot serve it."""
+        try:
+            return self._try(name, replace(recipe, seed=seed))
+        except DataError as error:
+            return Trial(name, seed, refused=str(error))
+
+    def _try(self, name: str, recipe: Recipe) -> Trial:
+        if recipe.reads_texts and self.prompts is None:
+            raise DataError(
+                f"the recipe {name!r} scores with the texts of the classes; expected --prompts or an encoder"
+            )
+        texts = self.prompts if recipe.reads_texts else None
+        folder = self.folder / name / f"seed-{recipe.seed}"
+        started = time.perf_counter()
+        job = TrainingJob(
+            self.store, self.train, recipe, labels=self.labels, prompts=texts, tower=self.tower, device=self.device
+        )
+        log = list(job.epochs())
+        seconds = time.perf_counter() - started
+        learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
+        run = job.save(folder, log=log)
+        report = evaluate_run(run, self.store, self.test, split=self.split, device=self.device, folder=folder)
+        return Trial(name, recipe.seed, seconds=seconds, parameters=learned if log else 0, report=report)
 
 
-def _try(
-    store: FeatureStore,
-    recipe: Recipe,
-    *,
-    name: str,
-    train: Manifest,
-    test: Manifest,
-    split: str,
-    labels: LabelSet,
-    prompts: PromptBank | None,
-    device: torch.device,
-    folder: Path,
-    tower: TowerLoader | None = None,
-) -> Trial:
-    if recipe.reads_texts and prompts is None:
-        raise DataError(f"the recipe {name!r} scores with the texts of the classes; expected --prompts or an encoder")
-    texts = prompts if recipe.reads_texts else None
-    started = time.perf_counter()
-    job = TrainingJob(store, train, recipe, labels=labels, prompts=texts, tower=tower, device=device)
-    log = list(job.epochs())
-    seconds = time.perf_counter() - started
-    learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
-    run = job.save(folder, log=log)
-    report = evaluate_run(run, store, test, split=split, device=device, folder=folder)
-    return Trial(name, recipe.seed, seconds=seconds, parameters=learned if log else 0, report=report)
+def run_trials(
+    comparison: Comparison, recipes: Mapping[str, Recipe], *, seeds: Sequence[int], workers: int = 1
+) -> Iterator[Trial]:
+    """Try each recipe with each seed, in that order, and yield what it is worth.
+
+    A recipe that this store cannot serve (another stream, no texts) is one trial, with the reason. With several
+    `workers` as many processes share the threads of this one: small heads leave most of what many threads cost unused.
+    """
+    jobs = [(name, recipe, seed) for name, recipe in recipes.items() for seed in seeds]
+    refused: set[str] = set()
+    for trial in _side_by_side(comparison, jobs, workers) if workers > 1 else _one_by_one(comparison, jobs, refused):
+        if trial.recipe not in refused:
+            yield trial
+        if trial.refused:
+            refused.add(trial.recipe)
+
+
+def _one_by_one(
+    comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]], refused: Collection[str]
+) -> Iterator[Trial]:
+    return (comparison.try_recipe(*job) for job in jobs if job[0] not in refused)
+
+
+def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]], workers: int) -> Iterator[Trial]:
+    threads = max(1, torch.get_num_threads() // workers)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(threads,))
+    try:
+        for done in [pool.submit(comparison.try_recipe, *job) for job in jobs]:
+            yield done.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"{comparison.folder}: one of the {workers} processes was ended from outside, as for want of memory; "
+            "expected fewer workers"
+        ) from error
+    finally:
+        for child in active_children():  # after the last trial they are idle; before it nobody waits for them
+            child.terminate()
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(threads: int) -> None:
+    """Have a worker use its share of the threads, and leave Ctrl-C to the process that waits for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
 
 
 def standings(trials: Sequence[Trial]) -> list[Standing]:

@@ -1,15 +1,18 @@
 import csv
 import json
+import multiprocessing
 import statistics
+import threading
+import time
 from dataclasses import replace
 
 import pytest
 import torch
 
-from framebank.heads.compare import Trial, run_trials, standings
+from framebank.heads.compare import Comparison, Trial, run_trials, standings
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
-from framebank.store import LabelSet
+from framebank.store import DataError, LabelSet
 from framebank.tests.heads_world import write_world
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -22,21 +25,18 @@ def world(tmp_path_factory):
     return write_world(tmp_path_factory.mktemp("compare"))
 
 
-def compare(world, recipes, folder, *, seeds=(0, 1), prompts=None):
-    return list(
-        run_trials(
-            world.store,
-            recipes,
-            seeds=seeds,
-            train=world.manifest.split("train"),
-            test=world.manifest.split("test"),
-            split="test",
-            labels=LabelSet(world.prompts.labels.names),
-            prompts=prompts,
-            device=torch.device("cpu"),
-            folder=folder,
-        )
+def compare(world, recipes, folder, *, seeds=(0, 1), prompts=None, workers=1):
+    comparison = Comparison(
+        world.store,
+        world.manifest.split("train"),
+        world.manifest.split("test"),
+        "test",
+        LabelSet(world.prompts.labels.names),
+        torch.device("cpu"),
+        folder,
+        prompts=prompts,
     )
+    return list(run_trials(comparison, recipes, seeds=seeds, workers=workers))
 
 
 def test_every_recipe_with_every_seed(world, tmp_path):
@@ -66,6 +66,41 @@ def test_a_recipe_that_cannot_run_says_why_and_the_others_run(world, tmp_path):
     assert "texts of the classes" in trials[0].refused
     assert "has no stream 'regions'" in trials[1].refused
     assert [one.recipe for one in standings(trials)] == ["probe"]
+
+
+@pytest.mark.slow
+def test_side_by_side_gives_the_same(world, tmp_path):
+    recipes = {"texts": Recipe(epochs=1), "probe": QUICK, "lstm": replace(QUICK, head="lstm")}
+    alone = compare(world, recipes, tmp_path / "alone")
+    together = compare(world, recipes, tmp_path / "together", workers=2)
+    assert [replace(trial, seconds=0, report={}) for trial in together] == [
+        replace(trial, seconds=0, report={}) for trial in alone
+    ]
+    for name in ("probe", "lstm"):
+        for seed in (0, 1):
+            ours, theirs = (Run.read(tmp_path / way / name / f"seed-{seed}") for way in ("alone", "together"))
+            assert ours.weights_hash == theirs.weights_hash
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed(world, tmp_path):
+    recipes = {"probe": replace(QUICK, epochs=100_000)}
+    told = []
+
+    def run():
+        with pytest.raises(DataError, match="one of the 2 processes was ended from outside"):
+            compare(world, recipes, tmp_path, workers=2)
+        told.append(True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not any(list(tmp_path.rglob("*")) or multiprocessing.active_children()):
+        time.sleep(0.1)
+    for child in multiprocessing.active_children():
+        child.kill()
+    thread.join(60)
+    assert told and not multiprocessing.active_children()
 
 
 def test_standings_of_several_labels():
