@@ -52,8 +52,9 @@ class TrainingJob:
         if prompts:
             recipe = replace(recipe, texts=prompts.kind, templates=prompts.templates)
         if recipe.reads_tower and tower is None:
-            asked = f"init = {recipe.init!r}" if recipe.init else f"text = {recipe.text!r}"
-            raise DataError(f"{store.path}: {asked} needs the text tower of the encoder, which was not handed in")
+            raise DataError(
+                f"{store.path}: {recipe.asks_tower} needs the text tower of the encoder, which was not handed in"
+            )
         if recipe.epochs:
             require_read(recipe.loss, label_smoothing=recipe.label_smoothing, logit_adjustment=recipe.logit_adjustment)
         self.store = store

@@ -84,8 +84,9 @@ def build_model(
 
     `dim` is the width of the embeddings, and `in_shape` the shape of one frame of the recipe's stream where it is not
     that: another width, which the head then gives, or several layers, which it brings to `dim`. A training that learns
-    through the text `tower` gives it, and the `names` of the classes; a checkpoint brings what was learned. ValueError
-    where the classifier reads texts and there are none; DataError where a part cannot be built of its options.
+    through the text `tower`, or reads tokens by it, gives it, and the `names` of the classes; a checkpoint brings what
+    came of that. ValueError where the classifier reads texts and there are none; DataError where a part cannot be built
+    of its options.
     """
     shape = {"in_shape": in_shape} if len(in_shape) > 1 else {}
     dim = in_shape[0] if len(in_shape) == 1 else dim
@@ -105,6 +106,8 @@ def build_model(
             classifier = build(dim, num_classes, texts, **options)
         if tower and isinstance(text := options.get("text"), Context):
             text.meet(tower, names)
+        if tower and recipe.reads_tokens:
+            classifier.set_texts(texts, tower=tower)  # type: ignore[operator]
     return Model(head, classifier, frame_norm=recipe.frame_norm, head_mix=recipe.head_mix)
 
 

@@ -115,7 +115,8 @@ class Run:
         """Return the run scoring with other class embeddings; DataError where the classifier is bound to its own.
 
         The run's own classes stay in its order, which is that of whatever it learned of each. A learned context puts
-        other classes into itself where the text tower that it was learned through is given.
+        other classes into itself where the text tower that it was learned through is given, and a scorer of tokens
+        reads theirs.
         """
         if not self.recipe.reads_texts:
             raise DataError(
@@ -135,7 +136,8 @@ class Run:
         try:
             if tower and isinstance(text := getattr(model.classifier, "text", None), Context):
                 text.serve(tower(), [class_text(name) for name in prompts.labels.names])
-            model.classifier.set_texts(ClassTexts.of(prompts, scoring=scoring or self.recipe.scoring))  # type: ignore[operator]
+            given = {"tower": tower()} if tower and self.recipe.reads_tokens else {}
+            model.classifier.set_texts(ClassTexts.of(prompts, scoring=scoring or self.recipe.scoring), **given)  # type: ignore[operator]
         except (ValueError, DataError) as error:
             raise DataError(f"{where}: {error}") from error
         return replace(self, labels=prompts.labels.names, model=model.eval())
