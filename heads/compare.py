@@ -11,6 +11,7 @@ import torch
 
 from framebank.heads.evaluate import evaluate_run
 from framebank.heads.job import TrainingJob
+from framebank.heads.lexicon import Lexicon
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.recipe import Recipe
 from framebank.heads.text_tower import TowerLoader
@@ -67,6 +68,7 @@ def run_trials(
     device: torch.device,
     folder: Path,
     tower: TowerLoader | None = None,
+    lexicon: Lexicon | None = None,
 ) -> Iterator[Trial]:
     """Train each recipe with each seed, keep its run in `folder`/NAME/seed-N, and yield what it is worth.
 
@@ -87,6 +89,7 @@ def run_trials(
                     device=device,
                     folder=folder / name / f"seed-{seed}",
                     tower=tower,
+                    lexicon=lexicon if recipe.reads_lexicon else None,
                 )
             except DataError as error:
                 yield Trial(name, seed, refused=str(error))
@@ -106,12 +109,13 @@ def _try(
     device: torch.device,
     folder: Path,
     tower: TowerLoader | None = None,
+    lexicon: Lexicon | None = None,
 ) -> Trial:
     if recipe.reads_texts and prompts is None:
         raise DataError(f"the recipe {name!r} scores with the texts of the classes; expected --prompts or an encoder")
     texts = prompts if recipe.reads_texts else None
     started = time.perf_counter()
-    job = TrainingJob(store, train, recipe, labels=labels, prompts=texts, tower=tower, device=device)
+    job = TrainingJob(store, train, recipe, labels=labels, prompts=texts, tower=tower, lexicon=lexicon, device=device)
     log = list(job.epochs())
     seconds = time.perf_counter() - started
     learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)

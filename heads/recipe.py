@@ -127,6 +127,11 @@ class Recipe:
         return bool({**CLASSIFIERS, **SCORERS}[self.classifier].reads_texts)  # type: ignore[attr-defined]
 
     @property
+    def reads_lexicon(self) -> bool:
+        """Whether the classifier takes a lexicon of phrases beside the texts of the classes."""
+        return hasattr({**CLASSIFIERS, **SCORERS}[self.classifier], "reads_lexicon")
+
+    @property
     def reads_tokens(self) -> bool:
         """Whether the classifier scores with the tokens of the texts, as the encoder's text tower gives them."""
         return self.classifier_options.get("words") == "tokens"

@@ -103,8 +103,10 @@ class Run:
             spec = FeatureSpec.from_dict(about["spec"], where=path)
             labels = tuple(about["labels"])
             in_shape = tuple(about.get("in_shape", ()))
-            model = _rebuild(recipe, weights, dim=spec.dim, num_classes=len(labels), in_shape=in_shape)
-            return cls(recipe, spec, labels, model, about["store"], about["trained_on"], in_shape)
+            trained_on = about["trained_on"]
+            lexicon = torch.zeros(1, spec.dim) if trained_on.get("lexicon") else None
+            model = _rebuild(recipe, weights, dim=spec.dim, num_classes=len(labels), in_shape=in_shape, lexicon=lexicon)
+            return cls(recipe, spec, labels, model, about["store"], trained_on, in_shape)
         except (SafetensorError, OSError, KeyError, AttributeError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: is not a checkpoint of framebank ({reason})") from error
@@ -173,10 +175,16 @@ class Run:
 
 
 def _rebuild(
-    recipe: Recipe, weights: dict[str, Tensor], *, dim: int, num_classes: int, in_shape: tuple[int, ...]
+    recipe: Recipe,
+    weights: dict[str, Tensor],
+    *,
+    dim: int,
+    num_classes: int,
+    in_shape: tuple[int, ...],
+    lexicon: Tensor | None,
 ) -> Model:
     texts = ClassTexts.blank(num_classes, dim) if recipe.reads_texts else None
-    model = build_model(recipe, dim=dim, num_classes=num_classes, texts=texts, in_shape=in_shape)
+    model = build_model(recipe, dim=dim, num_classes=num_classes, texts=texts, in_shape=in_shape, lexicon=lexicon)
     # What a classifier keeps of its texts or its training videos is as long as they were many.
     for name, value in weights.items():
         owner, _, leaf = name.rpartition(".")

@@ -62,6 +62,21 @@ def test_words_of_the_tower_from_end_to_end(framebank, store, tmp_path):
     assert "the tokens of the 16 classes were read by the text tower, which the run lacks; other classes or" in told
 
 
+def test_a_lexicon_of_phrases_from_end_to_end(framebank, store, tmp_path):
+    phrases, lexicon, run = tmp_path / "phrases.txt", tmp_path / "lexicon.h5", tmp_path / "run"
+    phrases.write_text("a person lying on the floor\na box\nboth arms up\nan empty room\n")
+    framebank("prompts", phrases, lexicon, "--like", store, "--templates", "bare")
+    options = ("--head", "mean", "--classifier", "attributes", "--epochs", 2, "--lexicon", lexicon, "--json")
+    report = json.loads(framebank("train", store, run, *options).stdout)
+    assert report["lexicon"]["phrases"] == 4
+    embeddings = torch.from_numpy(Encoder("demo", device="cpu").encode_texts(phrases.read_text().splitlines()))
+    expected = torch.nn.functional.normalize(embeddings, dim=-1)
+    torch.testing.assert_close(Run.read(run).model.classifier.lexicon, expected, atol=1e-4, rtol=1e-4)
+    lexicon.unlink()
+    assert json.loads(framebank("evaluate", run, "--json").stdout)["videos_evaluated"] == 16
+    framebank("zeroshot", store, "--run", run, "--templates", "bare")  # other texts of the same classes
+
+
 @pytest.mark.parametrize(
     ("options", "exit_code", "message"),
     [
