@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from framebank.commands.options import PATH, device_option, json_option, pairs, split_option, text_options
+from framebank.commands.options import (
+    PATH,
+    device_option,
+    json_option,
+    lexicon_option,
+    pairs,
+    split_option,
+    text_options,
+)
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import open_split, prompt_banks, tower_of
 
@@ -26,6 +34,7 @@ COLUMNS = ("recipe", "score", "over seeds", "95 %", "class mean", "train s", "pa
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key in every recipe; epochs=20.")
 @click.option("--workers", default=1, type=click.IntRange(1), help="Train so many at once, in processes of their own.")
 @text_options
+@lexicon_option
 @click.option("--train-split", default="train", help="The split to train on, or all.")
 @split_option
 @device_option
@@ -37,6 +46,7 @@ def compare(
     seeds: int,
     settings: tuple[str, ...],
     workers: int,
+    lexicon: Path | None,
     train_split: str,
     split: str,
     device: str,
@@ -52,6 +62,7 @@ def compare(
     """
     from framebank.extract.encoder import resolve_device
     from framebank.heads.compare import Comparison, run_trials, standings, to_json
+    from framebank.heads.lexicon import Lexicon
     from framebank.heads.plot import draw_standings
     from framebank.heads.recipe import read_recipe, recipe_names
     from framebank.store import DataError, LabelSet
@@ -59,7 +70,12 @@ def compare(
 
     wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     recipes = {Path(name).stem: read_recipe(name).with_settings(pairs(settings)) for name in wanted}
+    if len(recipes) < len(wanted):
+        raise DataError(f"--recipes {names}: two of them have the same name; expected each once, in files named apart")
+    if lexicon and not any(recipe.reads_lexicon for recipe in recipes.values()):
+        raise click.UsageError("none of the recipes reads a lexicon; --lexicon is for the classifier attributes")
     features, train = open_split(store, train_split)
+    phrases = Lexicon.read(lexicon, spec=features.spec, where=store) if lexicon else None
     _, test = open_split(store, split)
     bank, without = None, ""
     if any(recipe.reads_texts for recipe in recipes.values()):
@@ -84,6 +100,7 @@ def compare(
         out,
         prompts=bank,
         tower=tower_of(features, device=device),
+        lexicon=phrases,
     )
     trials = run_trials(comparison, recipes, seeds=range(seeds), workers=workers)
     done = list(progress(trials, total=len(recipes) * seeds, unit="run", show=lambda trial: {"last": trial.recipe}))

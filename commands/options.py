@@ -51,6 +51,9 @@ labels_option = click.option(
 prompts_option = click.option(
     "--prompts", type=PATH, help="Class embeddings made by `framebank prompts`, instead of --labels."
 )
+lexicon_option = click.option(
+    "--lexicon", type=PATH, help="Phrases for --classifier attributes: a file made by `framebank prompts`."
+)
 text_options = together(labels_option, prompts_option, template_option, texts_option)
 scoring_option = click.option(
     "--scoring",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from framebank.commands.options import PATH, device_option, json_option, pairs, text_options
+from framebank.commands.options import PATH, device_option, json_option, lexicon_option, pairs, text_options
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
 from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
@@ -41,6 +41,7 @@ def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | Non
 @click.option("--loss", help="One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [kl; without texts: ce]")
 @click.option("--shots", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
 @text_options
+@lexicon_option
 @click.option(
     "--scoring",
     type=click.Choice(["probabilities", "embeddings"]),
@@ -76,6 +77,7 @@ def train(
     prompts: Path | None,
     templates: str | None,
     texts: str | None,
+    lexicon: Path | None,
     split: str,
     val_split: str | None,
     head_mix: str | None,
@@ -96,6 +98,7 @@ def train(
     from framebank.extract.encoder import resolve_device
     from framebank.heads.folder import require_free
     from framebank.heads.job import TrainingJob
+    from framebank.heads.lexicon import Lexicon
     from framebank.heads.ranks import Ranks
     from framebank.heads.recipe import Recipe, read_recipe, with_choices
     from framebank.store import LabelSet
@@ -105,7 +108,10 @@ def train(
     given = {name: value for name, value in choices.items() if value is not None}
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
     recipe = Recipe.from_choices(with_choices(start, given), settings=pairs(settings))
+    if lexicon and not recipe.reads_lexicon:
+        raise click.UsageError(f"the classifier {recipe.classifier!r} reads no lexicon; --lexicon is for attributes")
     features, manifest = open_split(store, split)
+    phrases = Lexicon.read(lexicon, spec=features.spec, where=store) if lexicon else None
     ranks = Ranks()
     if ranks.is_first:
         require_free(run, what="run", overwrite=overwrite)
@@ -131,6 +137,7 @@ def train(
         labels=LabelSet.read(labels) if labels else None,
         prompts=bank,
         tower=tower_of(features, device=str(own)),
+        lexicon=phrases,
         device=own,
     )
     if head_mix == "auto":

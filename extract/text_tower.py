@@ -44,19 +44,34 @@ class TextTower:
 
     def encode(self, embeddings: Tensor, ends: Tensor) -> Tensor:
         """Encode token embeddings (N, L, W), ends (N,) the places of the end tokens -> (N, D), un-normalised."""
-        text, length = self._text, embeddings.shape[1]
-        x = embeddings.to(text.positional_embedding) + text.positional_embedding[:length]
-        x = text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))  # (N, L, W)
-        pooled = x[torch.arange(len(x), device=x.device), ends.to(x.device)]  # (N, W)
-        if text.text_projection is None:
-            return pooled  # type: ignore[no-any-return]
-        if isinstance(text.text_projection, nn.Linear):
-            return text.text_projection(pooled)  # type: ignore[no-any-return]
-        return pooled @ text.text_projection  # type: ignore[no-any-return]
+        x = self._read(embeddings)
+        return self._project(x[torch.arange(len(x), device=x.device), ends.to(x.device)])
+
+    def encode_tokens(self, embeddings: Tensor) -> Tensor:
+        """Encode each token of sentences given as token embeddings (N, L, W) -> (N, L, D), un-normalised.
+
+        What stands at the end token is what `encode` gives of the sentence.
+        """
+        return self._project(self._read(embeddings))
 
     def blocks(self) -> list[Mapping[str, Tensor]]:
         """Return the states of its residual attention blocks, first to last."""
         return [block.state_dict() for block in self._text.transformer.resblocks]
+
+    def _read(self, embeddings: Tensor) -> Tensor:
+        """Return the last states of the tower, normed, (N, L, W)."""
+        text, length = self._text, embeddings.shape[1]
+        x = embeddings.to(text.positional_embedding) + text.positional_embedding[:length]
+        return text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))  # type: ignore[no-any-return]
+
+    def _project(self, states: Tensor) -> Tensor:
+        """Bring states (..., W) into the joint space, (..., D)."""
+        projection = self._text.text_projection
+        if projection is None:
+            return states
+        if isinstance(projection, nn.Linear):
+            return projection(states)  # type: ignore[no-any-return]
+        return states @ projection  # type: ignore[no-any-return]
 
     def _find_ends(self, tokens: Tensor) -> Tensor:
         if _pooling(self._text) == "argmax":

@@ -1,6 +1,6 @@
 """ClassTexts: what a classifier, a scorer or a loss may know of the texts of its classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,12 +19,14 @@ class ClassTexts:
     rows         (C, R, D), every text of each class by itself, padded with zeros
     counts       (C,) int64, how many of a class's rows are texts
     logit_scale  what a cosine is multiplied with
+    sentences    (C,), the first text of each class in words, or none where only embeddings are known
     """
 
     matrix: Tensor
     rows: Tensor
     counts: Tensor
     logit_scale: float
+    sentences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the shapes: ValueError."""
@@ -35,6 +37,9 @@ class ClassTexts:
                 f"{tuple(self.rows.shape)} and {tuple(self.counts.shape)}"
             )
 
+        if len(self.sentences) not in (0, classes):
+            raise ValueError(f"expected a sentence for each of {classes} classes, or none, got {len(self.sentences)}")
+
     def __len__(self) -> int:
         return self.matrix.shape[1]
 
@@ -44,7 +49,11 @@ class ClassTexts:
         matrix = prompts.per_template() if scoring == "probabilities" else prompts.class_embeddings()[None]
         rows, counts = prompts.padded()
         return cls(
-            torch.from_numpy(matrix), torch.from_numpy(rows), torch.from_numpy(counts).long(), prompts.logit_scale
+            torch.from_numpy(matrix),
+            torch.from_numpy(rows),
+            torch.from_numpy(counts).long(),
+            prompts.logit_scale,
+            tuple(prompts.texts[start] for start in (0, *prompts.end[:-1])),
         )
 
     @classmethod
@@ -64,7 +73,7 @@ class ClassTexts:
 
     def to(self, device: torch.device) -> "ClassTexts":
         """Return the same on a device."""
-        return ClassTexts(self.matrix.to(device), self.rows.to(device), self.counts.to(device), self.logit_scale)
+        return replace(self, matrix=self.matrix.to(device), rows=self.rows.to(device), counts=self.counts.to(device))
 
     def draw(self, target: Tensor, *, generator: torch.Generator) -> Tensor:
         """Return one text of its class for each video, drawn anew: target (B,) -> (B, D)."""

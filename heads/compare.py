@@ -15,6 +15,7 @@ import torch
 
 from framebank.heads.evaluate import evaluate_run
 from framebank.heads.job import TrainingJob
+from framebank.heads.lexicon import Lexicon
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.recipe import Recipe
 from framebank.heads.text_tower import TowerLoader
@@ -60,9 +61,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What every recipe is given alike: the videos of `train` and `test` (of `split`), classes, texts, text tower.
+    """What every recipe is given alike: the videos of `train` and `test` (of `split`), classes, texts.
 
-    A run is kept in `folder`/NAME/seed-N.
+    Where a recipe asks for them, also the encoder's text `tower` and the `lexicon`. Runs are kept in
+    `folder`/NAME/seed-N.
     """
 
     store: FeatureStore
@@ -74,6 +76,7 @@ class Comparison:
     folder: Path
     prompts: PromptBank | None = None
     tower: TowerLoader | None = None
+    lexicon: Lexicon | None = None
 
     def try_recipe(self, name: str, recipe: Recipe, seed: int) -> Trial:
         """Train a recipe, keep its run, and return what it is worth, or why this store cannot serve it."""
@@ -91,7 +94,14 @@ class Comparison:
         folder = self.folder / name / f"seed-{recipe.seed}"
         started = time.perf_counter()
         job = TrainingJob(
-            self.store, self.train, recipe, labels=self.labels, prompts=texts, tower=self.tower, device=self.device
+            self.store,
+            self.train,
+            recipe,
+            labels=self.labels,
+            prompts=texts,
+            tower=self.tower,
+            lexicon=self.lexicon if recipe.reads_lexicon else None,
+            device=self.device,
         )
         log = list(job.epochs())
         seconds = time.perf_counter() - started

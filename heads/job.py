@@ -12,6 +12,7 @@ from framebank.heads.bank import Bank, load_bank
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.head_mix import HeadMix, choose_head_mix
+from framebank.heads.lexicon import Lexicon
 from framebank.heads.model import build_model
 from framebank.heads.objective import require_read
 from framebank.heads.predict import pool_bank
@@ -34,7 +35,7 @@ class TrainingJob:
     `manifest` holds the training videos; with `recipe.shots` that many of each class are drawn. The epoch is chosen on
     `val_split`, or the split "val" where there is one, or a part of the training videos; with shots, and with no such
     videos, the last epoch is kept. The classes are those of the prompts, of `labels`, or the labels that occur. `tower`
-    is called where the recipe reads the encoder's text tower.
+    is called where the recipe reads the encoder's text tower; a `lexicon` is for a recipe that reads one.
     """
 
     def __init__(
@@ -47,18 +48,21 @@ class TrainingJob:
         labels: LabelSet | None = None,
         prompts: PromptBank | None = None,
         tower: TowerLoader | None = None,
+        lexicon: Lexicon | None = None,
         device: torch.device,
     ) -> None:
         if prompts:
             recipe = replace(recipe, texts=prompts.kind, templates=prompts.templates)
         if recipe.reads_tower and tower is None:
-            asked = f"init = {recipe.init!r}" if recipe.init else f"text = {recipe.text!r}"
-            raise DataError(f"{store.path}: {asked} needs the text tower of the encoder, which was not handed in")
+            raise DataError(
+                f"{store.path}: {recipe.asks_tower} needs the text tower of the encoder, which was not handed in"
+            )
         if recipe.epochs:
             require_read(recipe.loss, label_smoothing=recipe.label_smoothing, logit_adjustment=recipe.logit_adjustment)
         self.store = store
         self.recipe = recipe
         self.prompts = prompts
+        self.lexicon = lexicon
         self.device = device
         several = recipe.is_multi_label
         train, val = _draw(store, manifest, recipe, val_split=val_split)
@@ -95,6 +99,7 @@ class TrainingJob:
             in_shape=self.in_shape,
             tower=text_tower,
             names=[class_text(name) for name in self.labels.names],
+            lexicon=lexicon.embeddings if lexicon else None,
         )
         if text_tower and recipe.init:
             fill_blocks(self.model.head, text_tower)
@@ -149,6 +154,7 @@ class TrainingJob:
             "classes": len(self.labels),
             "texts": self.prompts.kind if self.prompts else None,
             "templates": list(self.prompts.templates) if self.prompts else None,
+            **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
         }
         where = str(self.store.path.absolute())
         run = Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape)

@@ -79,13 +79,15 @@ def build_model(
     in_shape: tuple[int, ...] = (),
     tower: TextTower | None = None,
     names: Sequence[str] = (),
+    lexicon: Tensor | None = None,
 ) -> Model:
     """Build what a recipe describes, drawn from its seed.
 
     `dim` is the width of the embeddings, and `in_shape` the shape of one frame of the recipe's stream where it is not
     that: another width, which the head then gives, or several layers, which it brings to `dim`. A training that learns
-    through the text `tower` gives it, and the `names` of the classes; a checkpoint brings what was learned. ValueError
-    where the classifier reads texts and there are none; DataError where a part cannot be built of its options.
+    through the text `tower`, or reads tokens by it, gives it, and the `names` of the classes; a checkpoint brings what
+    came of that. A `lexicon` (M, D) is for a classifier that reads one. ValueError where the classifier reads texts and
+    there are none, or reads no lexicon and there is one; DataError where a part cannot be built of its options.
     """
     shape = {"in_shape": in_shape} if len(in_shape) > 1 else {}
     dim = in_shape[0] if len(in_shape) == 1 else dim
@@ -96,6 +98,10 @@ def build_model(
         if texts is None and recipe.reads_texts:
             raise ValueError(f"the classifier {recipe.classifier!r} needs the texts of the classes")
         options = dict(recipe.classifier_options)
+        if lexicon is not None:
+            if not recipe.reads_lexicon:
+                raise ValueError(f"the classifier {recipe.classifier!r} reads no lexicon")
+            options["lexicon"] = lexicon
         if recipe.is_multi_label and recipe.classifier == "text":
             options.setdefault("threshold", COSINE_THRESHOLD)
         if recipe.text != "fixed":
@@ -105,6 +111,8 @@ def build_model(
             classifier = build(dim, num_classes, texts, **options)
         if tower and isinstance(text := options.get("text"), Context):
             text.meet(tower, names)
+        if tower and recipe.reads_tokens:
+            classifier.set_texts(texts, tower=tower)  # type: ignore[operator]
     return Model(head, classifier, frame_norm=recipe.frame_norm, head_mix=recipe.head_mix)
 
 

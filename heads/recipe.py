@@ -127,9 +127,28 @@ class Recipe:
         return bool({**CLASSIFIERS, **SCORERS}[self.classifier].reads_texts)  # type: ignore[attr-defined]
 
     @property
+    def reads_lexicon(self) -> bool:
+        """Whether the classifier takes a lexicon of phrases beside the texts of the classes."""
+        return hasattr({**CLASSIFIERS, **SCORERS}[self.classifier], "reads_lexicon")
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the classifier scores with the tokens of the texts, as the encoder's text tower gives them."""
+        return self.classifier_options.get("words") == "tokens"
+
+    @property
+    def asks_tower(self) -> str:
+        """The setting that needs the encoder's text tower in training: for its blocks, or what it says; or nothing."""
+        if self.init:
+            return f"init = {self.init!r}"
+        if hasattr(TEXTS[self.text], "reads_tower"):
+            return f"text = {self.text!r}"
+        return "classifier.words = 'tokens'" if self.reads_tokens else ""
+
+    @property
     def reads_tower(self) -> bool:
-        """Whether training needs the encoder's text tower: to learn through it, or for its blocks."""
-        return bool(self.init) or hasattr(TEXTS[self.text], "reads_tower")
+        """Whether training needs the encoder's text tower."""
+        return bool(self.asks_tower)
 
     @property
     def is_multi_label(self) -> bool:

@@ -103,8 +103,10 @@ class Run:
             spec = FeatureSpec.from_dict(about["spec"], where=path)
             labels = tuple(about["labels"])
             in_shape = tuple(about.get("in_shape", ()))
-            model = _rebuild(recipe, weights, dim=spec.dim, num_classes=len(labels), in_shape=in_shape)
-            return cls(recipe, spec, labels, model, about["store"], about["trained_on"], in_shape)
+            trained_on = about["trained_on"]
+            lexicon = torch.zeros(1, spec.dim) if trained_on.get("lexicon") else None
+            model = _rebuild(recipe, weights, dim=spec.dim, num_classes=len(labels), in_shape=in_shape, lexicon=lexicon)
+            return cls(recipe, spec, labels, model, about["store"], trained_on, in_shape)
         except (SafetensorError, OSError, KeyError, AttributeError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: is not a checkpoint of framebank ({reason})") from error
@@ -115,7 +117,8 @@ class Run:
         """Return the run scoring with other class embeddings; DataError where the classifier is bound to its own.
 
         The run's own classes stay in its order, which is that of whatever it learned of each. A learned context puts
-        other classes into itself where the text tower that it was learned through is given.
+        other classes into itself where the text tower that it was learned through is given, and a scorer of tokens
+        reads theirs.
         """
         if not self.recipe.reads_texts:
             raise DataError(
@@ -135,7 +138,8 @@ class Run:
         try:
             if tower and isinstance(text := getattr(model.classifier, "text", None), Context):
                 text.serve(tower(), [class_text(name) for name in prompts.labels.names])
-            model.classifier.set_texts(ClassTexts.of(prompts, scoring=scoring or self.recipe.scoring))  # type: ignore[operator]
+            given = {"tower": tower()} if tower and self.recipe.reads_tokens else {}
+            model.classifier.set_texts(ClassTexts.of(prompts, scoring=scoring or self.recipe.scoring), **given)  # type: ignore[operator]
         except (ValueError, DataError) as error:
             raise DataError(f"{where}: {error}") from error
         return replace(self, labels=prompts.labels.names, model=model.eval())
@@ -171,10 +175,16 @@ class Run:
 
 
 def _rebuild(
-    recipe: Recipe, weights: dict[str, Tensor], *, dim: int, num_classes: int, in_shape: tuple[int, ...]
+    recipe: Recipe,
+    weights: dict[str, Tensor],
+    *,
+    dim: int,
+    num_classes: int,
+    in_shape: tuple[int, ...],
+    lexicon: Tensor | None,
 ) -> Model:
     texts = ClassTexts.blank(num_classes, dim) if recipe.reads_texts else None
-    model = build_model(recipe, dim=dim, num_classes=num_classes, texts=texts, in_shape=in_shape)
+    model = build_model(recipe, dim=dim, num_classes=num_classes, texts=texts, in_shape=in_shape, lexicon=lexicon)
     # What a classifier keeps of its texts or its training videos is as long as they were many.
     for name, value in weights.items():
         owner, _, leaf = name.rpartition(".")

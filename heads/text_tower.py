@@ -33,6 +33,13 @@ class TextTower(Protocol):
         """Encode sentences given as token embeddings (N, L, W), ends (N,) the places of their ends -> (N, D)."""
         ...
 
+    def encode_tokens(self, embeddings: Tensor) -> Tensor:
+        """Encode each token of sentences given as token embeddings (N, L, W) -> (N, L, D).
+
+        A token reads those before it and itself; what `encode` gives of a sentence stands at its end.
+        """
+        ...
+
     def blocks(self) -> list[Mapping[str, Tensor]]:
         """Return the states of its residual attention blocks, first to last."""
         ...

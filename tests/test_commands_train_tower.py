@@ -41,6 +41,42 @@ def test_context_that_starts_as_words_scores_as_the_sentences(framebank, store, 
     torch.testing.assert_close(trained.model.classifier.text.kept, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_words_of_the_tower_from_end_to_end(framebank, store, tmp_path):
+    run, words = tmp_path / "run", ("--recipe", "bike", "--set", "classifier.words=tokens", "--templates", "bare")
+    report = json.loads(framebank("train", store, run, *words, "--json").stdout)
+    assert report["recipe"]["classifier_options"] == {"words": "tokens"}
+    trained = Run.read(run)
+    spoken = trained.model.classifier.spoken.sum(1).tolist()
+    lengths = Encoder("demo", device="cpu").text_tower().embed(trained.labels)[1]
+    assert spoken == (lengths - 2).tolist()
+    scored = json.loads(framebank("evaluate", run, "--json").stdout)
+    assert scored["videos_evaluated"] == 16
+    zeroshot = ("zeroshot", store, "--run", run, "--templates", "bare", "--texts", "names", "--json")
+    assert json.loads(framebank(*zeroshot).stdout)["top1"] == scored["top1"]
+    others = tmp_path / "others.txt"
+    others.write_text("\n".join([*trained.labels, "playing a trombone on a horse"]))
+    assert json.loads(framebank(*zeroshot, "--labels", others).stdout)["videos_evaluated"] == 16
+    prompts = tmp_path / "prompts.h5"
+    framebank("prompts", Path(demo.__file__).parent / "labels.json", prompts, "--model", "demo")
+    told = framebank("evaluate", run, "--prompts", prompts, exit_code=1).stderr
+    assert "the tokens of the 16 classes were read by the text tower, which the run lacks; other classes or" in told
+
+
+def test_a_lexicon_of_phrases_from_end_to_end(framebank, store, tmp_path):
+    phrases, lexicon, run = tmp_path / "phrases.txt", tmp_path / "lexicon.h5", tmp_path / "run"
+    phrases.write_text("a person lying on the floor\na box\nboth arms up\nan empty room\n")
+    framebank("prompts", phrases, lexicon, "--like", store, "--templates", "bare")
+    options = ("--head", "mean", "--classifier", "attributes", "--epochs", 2, "--lexicon", lexicon, "--json")
+    report = json.loads(framebank("train", store, run, *options).stdout)
+    assert report["lexicon"]["phrases"] == 4
+    embeddings = torch.from_numpy(Encoder("demo", device="cpu").encode_texts(phrases.read_text().splitlines()))
+    expected = torch.nn.functional.normalize(embeddings, dim=-1)
+    torch.testing.assert_close(Run.read(run).model.classifier.lexicon, expected, atol=1e-4, rtol=1e-4)
+    lexicon.unlink()
+    assert json.loads(framebank("evaluate", run, "--json").stdout)["videos_evaluated"] == 16
+    framebank("zeroshot", store, "--run", run, "--templates", "bare")  # other texts of the same classes
+
+
 @pytest.mark.parametrize(
     ("options", "exit_code", "message"),
     [

@@ -44,6 +44,20 @@ def test_any_causal_tower_gives_what_encode_text_gives(kind, text):
     tokens, lengths = tower.embed(NAMES)
     expected = network.encode_text(tokenize(NAMES))
     torch.testing.assert_close(tower.encode(tokens[:, :14], lengths - 1), expected, atol=1e-5, rtol=1e-4)
+    each = tower.encode_tokens(tokens[:, :14])
+    assert each.shape == (3, 14, 48)
+    torch.testing.assert_close(each[torch.arange(3), lengths - 1], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_token_reads_what_stands_before_it():
+    network = network_of(48)
+    tower = TextTower(network, tokenize, model="small")
+    each = [tower.encode_tokens(tower.embed([name])[0])[0] for name in ("archery on a horse", "archery on a boat")]
+    torch.testing.assert_close(each[0][:4], each[1][:4], atol=1e-6, rtol=1e-5)
+    assert not torch.allclose(each[0][4], each[1][4], atol=1e-3)
+    with torch.no_grad():
+        network.text_projection.zero_()
+    assert not tower.encode_tokens(tower.embed(NAMES)[0]).any()
 
 
 def test_gradients_reach_the_sentence_and_not_the_weights(encoder):

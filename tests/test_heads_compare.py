@@ -138,6 +138,8 @@ def test_the_command_with_a_name_that_is_none(framebank, world, tmp_path):
     assert "no recipe is named 'resnet'; there are a5, actionclip" in told
     told = framebank("compare", world.store.path, tmp_path / "o", "--set", "epoch=3", exit_code=1).stderr
     assert "'epoch'; the nearest is 'epochs'" in told
+    told = framebank("compare", world.store.path, tmp_path / "o", "--recipes", "knn,knn", exit_code=1).stderr
+    assert "--recipes knn,knn: two of them have the same name" in told
     assert not (tmp_path / "o").exists()
 
 

@@ -20,19 +20,27 @@ class Attributes(nn.Module):
     logits, 0.3 as BIKE's fusion has it (Wu et al. 2023, arXiv 2301.00182); 1 leaves only them, as in knowledge
     prompting, and the head is not read then.
 
-    The paper's proposals are thousands of phrases from other sources. Here the lexicon is all texts of all classes,
-    each once; a lexicon of its own needs a second file of prompts, which a training is not given. What is learned
-    is learned of this lexicon and these classes: no others can be served.
+    The paper's proposals are thousands of phrases from other sources: a `lexicon` (M, D), unit, is such a list, which
+    `framebank train --lexicon` reads from a second file of prompts. Without one it is all texts of all classes, each
+    once. What is learned is learned of this lexicon and these classes: no others can be served. With a lexicon of its
+    own the classes may come by other texts, which then only the cosine reads.
     """
 
     reads_texts = True
+    reads_lexicon = True
     lexicon: Tensor
     classes: Tensor
 
-    def __init__(self, dim: int, num_classes: int, texts: ClassTexts, *, share: float = 0.3) -> None:
+    def __init__(
+        self, dim: int, num_classes: int, texts: ClassTexts, *, share: float = 0.3, lexicon: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.share = share
-        lexicon, _ = distinct_rows(texts)
+        self.has_own_lexicon = lexicon is not None
+        if lexicon is None:
+            lexicon, _ = distinct_rows(texts)
+        else:
+            self.keeps_classes = True  # without one, it is the lexicon that tells other classes
         self.register_buffer("lexicon", lexicon)  # (M, D)
         self.register_buffer("classes", class_matrix(texts))  # (C, D)
         self.scale = LogitScale(texts.logit_scale)
@@ -45,7 +53,12 @@ class Attributes(nn.Module):
         self.scale.bound()
 
     def set_texts(self, texts: ClassTexts) -> None:
-        """Take the lexicon it has; ValueError for another."""
+        """Score the same classes by other texts where the lexicon is not their texts; ValueError for others."""
+        if self.has_own_lexicon:
+            if len(texts) != len(self.bias):
+                raise ValueError(f"the attributes were learned of {len(self.bias)} classes and can serve no others")
+            self.classes = class_matrix(texts).to(self.classes.device)
+            return
         lexicon, _ = distinct_rows(texts)
         if lexicon.shape != self.lexicon.shape or not torch.allclose(lexicon.to(self.lexicon), self.lexicon, atol=1e-3):
             raise ValueError(

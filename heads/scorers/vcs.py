@@ -8,7 +8,11 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.logit_scale import LogitScale
 from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix, row_mask
+from framebank.heads.scorers.tokens import encode_words
+from framebank.heads.text_tower import TextTower
 from framebank.store.errors import DataError
+
+WORDS = ("texts", "tokens")
 
 
 class Vcs(nn.Module):
@@ -18,9 +22,15 @@ class Vcs(nn.Module):
     softmax over T of F S / temperature, averaged over the words, v is the frames' weighted sum, made unit, and the
     score the cosine of v and s times a learned scale, which starts at the encoder's. Nothing else is learned.
 
-    The paper's words are the text tower's outputs at each token. Word tokens are not stored: here a class's words are
-    its rows, each of its templates or descriptions as a whole; with one text for each class that is the text itself.
-    Its second branch, attributes that a lexicon gives the video, is not part of this.
+    With `words` "texts" a class's words are its rows, each of its templates or descriptions as a whole; with one text
+    for each class that is the text itself. With "tokens" they are the paper's: the text tower's outputs at each token,
+    projected and unit, of the class's first text, which is its name in the first template, or its first description.
+    Those between start and end count; the published code averages over all 77 places, start, end and padding among
+    them. CLIP learned to match pictures with its output at the end alone: the paper trains the tower, a frozen one has
+    never brought its other outputs near the frames. s is the mean of all templates either way. The tokens are kept in
+    the run, which scores its own classes without the tower; others need it.
+
+    The paper's second branch, attributes that a lexicon gives the video, is not part of this.
 
     `head_share` is the share of the head's own cosine to s in the score. At 0, the paper's, the head is not read: mean
     is the head to choose.
@@ -37,6 +47,7 @@ class Vcs(nn.Module):
         num_classes: int,
         texts: ClassTexts,
         *,
+        words: str = "texts",
         temperature: float = 0.01,
         head_share: float = 0.0,
         learn_scale: bool = True,
@@ -44,21 +55,43 @@ class Vcs(nn.Module):
         super().__init__()
         if not temperature > 0:
             raise DataError(f"temperature is {temperature}; expected more than 0")
+        if words not in WORDS:
+            raise DataError(f"words {words!r} are not known; expected one of {', '.join(WORDS)}")
+        self.reads_tokens = words == "tokens"
         self.temperature = temperature
         self.head_share = head_share
         self.scale = LogitScale(texts.logit_scale, learned=learn_scale)
-        self.register_buffer("words", texts.rows)  # (C, W, D)
-        self.register_buffer("spoken", row_mask(texts))  # (C, W), true where a word is
+        rows, spoken = texts.rows, row_mask(texts)
+        if self.reads_tokens:  # they come with the tower, or from a checkpoint
+            rows, spoken = rows.new_zeros(num_classes, 1, dim), spoken.new_zeros(num_classes, 1)
+        self.register_buffer("words", rows)  # (C, W, D)
+        self.register_buffer("spoken", spoken)  # (C, W), true where a word is
         self.register_buffer("classes", class_matrix(texts))  # (C, D)
 
     def bound_scale(self) -> None:
         """Bring the scale back to CLIP's 100."""
         self.scale.bound()
 
-    def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other texts."""
-        texts = texts.to(self.words.device)
-        self.words, self.spoken, self.classes = texts.rows, row_mask(texts), class_matrix(texts)
+    def set_texts(self, texts: ClassTexts, *, tower: TextTower | None = None) -> None:
+        """Score other classes, or the same by other texts, whose tokens the `tower` reads.
+
+        ValueError where words are tokens and there is no tower; DataError where a text has no token.
+        """
+        device = self.words.device
+        words, spoken = texts.rows, row_mask(texts)
+        if self.reads_tokens:
+            words, spoken = self._read(texts, tower)
+        self.words, self.spoken, self.classes = words.to(device), spoken.to(device), class_matrix(texts).to(device)
+
+    def _read(self, texts: ClassTexts, tower: TextTower | None) -> tuple[Tensor, Tensor]:
+        if tower is None:
+            raise ValueError(
+                f"the tokens of the {len(self.words)} classes were read by the text tower, which the run lacks; other "
+                "classes or texts need the tower, as `framebank zeroshot --run` has it"
+            )
+        if not texts.sentences:
+            raise ValueError("the classes have embeddings and no sentences, whose tokens could be read")
+        return encode_words(tower, texts.sentences)
 
     def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
         """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""
