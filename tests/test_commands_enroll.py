@@ -150,6 +150,9 @@ def test_too_few_videos_for_a_threshold(framebank: Any, store: Path, bars: list[
     framebank("store", "split", store, tmp_path / "few", "--videos", tmp_path / "ids.txt")
     framebank("index", tmp_path / "few", tmp_path / "i")
     shown = framebank("enroll", tmp_path / "i", "counting bars", bars[0]).stdout
-    assert "4 videos of other classes in the index: too few to set a threshold (19 are needed)" in shown
+    assert (
+        "4 videos of other classes, of the 5 videos of the index itself: too few to set a threshold (19 are needed)"
+        in shown
+    )
     (bar,) = told(framebank, "label", bars[1], "--index", tmp_path / "i", "-k", 4)["videos"]
     assert (bar["label"], bar["by"], bar["answers"][0]["threshold"]) == ("counting bars", "enrolled", None)
