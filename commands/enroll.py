@@ -121,7 +121,7 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     """
     from framebank.extract.encoder import resolve_device
     from framebank.heads.calibrating import calibrate as set_thresholds
-    from framebank.heads.calibrating import held_out, source_of
+    from framebank.heads.calibrating import fewest, held_out, source_of
     from framebank.heads.enrolling import describe
     from framebank.store.enrolment import Calibration
 
@@ -148,6 +148,10 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
         *table(("class", "examples", "others", "threshold"), shown),
         f"thresholds of {index} are set by {source}: {100 * share:g} % of the videos of other classes may pass each",
     ]
+    if any(made.threshold is None for made in classes):
+        lines.append(
+            f"a class with fewer than {fewest(share)} others has none: it passes when it is nearer than any video"
+        )
     if loaded.enrolment.is_empty:
         lines = [
             f"{index} has no thresholds now: no class is enrolled, and `label` always takes the votes of its videos"

@@ -46,9 +46,9 @@ class ThresholdSource:
         return f"{self.num_videos} held-out videos of {self.store}, split {self.split}"
 
 
-def source_of(index: Index) -> ThresholdSource:
-    """Return what set the thresholds of an index, or would set those of the classes that are enrolled."""
-    made = index.enrolment.calibration
+def source_of(index: Index, calibration: Calibration | None = None) -> ThresholdSource:
+    """Return what set the thresholds of an index, or what would by another `calibration`."""
+    made = calibration or index.enrolment.calibration
     if made.videos:
         return ThresholdSource(len(made.videos), made.share, made.store, made.split)
     return ThresholdSource(sum(bool(video.labels) for video in index.videos), made.share)
@@ -85,11 +85,21 @@ def held_out(
 
 
 def calibrate(folder: Path, calibration: Calibration) -> Index:
-    """Set the thresholds of the index of a folder by a calibration, which later enrolments keep; return the index."""
+    """Set the thresholds of the index of a folder by a calibration, which later enrolments keep; return the index.
+
+    DataError where it has too few videos to set any.
+    """
     with changing(folder):
         index = Index.load(folder)
-        enrolment = index.enrolment
-        calibrated(index, enrolment.videos, enrolment.vectors, calibration).write(folder)
+        old = index.enrolment
+        made = calibrated(index, old.videos, old.vectors, calibration)
+        if not calibration.is_default and made.nearest is None:
+            source, least = source_of(index, calibration), fewest(calibration.share)
+            raise DataError(
+                f"{folder}: {source} are too few to set a threshold that {100 * calibration.share:g} % of others pass; "
+                f"{least} with another class to be near to are needed"
+            )
+        made.write(folder)
         return Index.load(folder)
 
 

@@ -8,7 +8,7 @@ from framebank.heads import enrolling
 from framebank.heads.calibrating import calibrate, conformal_threshold, fewest, source_of
 from framebank.heads.enrolling import describe, unenroll
 from framebank.heads.labelling import answers_of_index, decide
-from framebank.store import Embeddings, Video
+from framebank.store import DataError, Embeddings, Video
 from framebank.store.enrolment import Calibration
 from framebank.store.index import Index
 from framebank.tests.store_world import SPEC
@@ -127,3 +127,15 @@ def test_a_share_of_its_own_without_held_out_videos(folder):
     assert index.enrolment.nearest == cosine(80)
     assert source_of(index) == source_of(Index.load(folder))
     assert (source_of(index).num_videos, source_of(index).share, source_of(index).store) == (3, 0.5, None)
+
+
+def test_too_few_videos_change_nothing(folder):
+    enroll(folder, "right", 0)
+    before = (folder / "enrolled.npz").read_bytes()
+    for calibration in (held_out(range(100, 118), ["left"] * 18), Calibration(0.1)):
+        with pytest.raises(DataError, match=r"are too few to set a threshold that \d+ % of others pass"):
+            calibrate(folder, calibration)
+    assert (folder / "enrolled.npz").read_bytes() == before
+    # enough for the votes, but not for a class that most of them are of
+    index = calibrate(folder, held_out(range(100, 120), ["right"] * 10 + ["left"] * 10))
+    assert (describe(index, "right").threshold, index.enrolment.nearest) == (None, cosine(10))
