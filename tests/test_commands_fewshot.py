@@ -35,6 +35,25 @@ def test_json_and_all(framebank, store):
     assert again["made_by"]["protocol_hash"] == report["made_by"]["protocol_hash"]
 
 
+def test_options_of_a_matcher(framebank, store, tmp_path):
+    arguments = ("fewshot", store, *EPISODES, "--shots", 2, "--json")
+    report = json.loads(framebank(*arguments, "--matcher", "otam", "--option", "smoothing=0.5").stdout)
+    assert report["matcher"] == "otam(smoothing=0.5)"
+    assert (report["made_by"]["matcher_options"], report["made_by"]["shot"]) == ({"smoothing": 0.5}, 2)
+    assert json.loads(framebank(*arguments, "--option", "smoothing=0.5").stdout)["matcher"] == report["matcher"]
+    both = json.loads(framebank(*arguments, "--matcher", "otam(smoothing=0.5)", "--matcher", "otam").stdout)["scores"]
+    assert [row["matcher"] for row in both][:2] == ["otam(smoothing=0.5)", "otam"]
+    assert both[0]["protocol_hash"] == report["made_by"]["protocol_hash"] != both[1]["protocol_hash"]
+    compared = ("--matchers", "otam(smoothing=0.5),combine:max(text_share=0.5,text_scale=2)", "--shot", "2")
+    framebank("fewshot-compare", store, tmp_path / "table", *EPISODES, *compared)
+    rows = list(csv.DictReader((tmp_path / "table" / "results.csv").open()))
+    assert [row["matcher"] for row in rows[:2]] == [
+        "otam(smoothing=0.5)",
+        "combine:max(text_scale=2.0, text_share=0.5)",
+    ]
+    assert rows[0]["protocol_hash"] == report["made_by"]["protocol_hash"]
+
+
 def test_class_split(framebank, store, tmp_path):
     labels = FeatureStore(store).manifest.labels
     file = tmp_path / "classes.json"
@@ -112,6 +131,13 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
     [
         (("--matcher", "linear"), 1, "the matcher 'linear' has weights to train"),
         (("--matcher", "median"), 1, "the matcher 'median' is not known"),
+        (("--option", "softness=1"), 1, "the matcher 'otam' has no option 'softness'; it has smoothing"),
+        (("--option", "smoothing=soft"), 1, "matcher.smoothing is 'soft'; expected a number"),
+        (("--option", "smoothing=0"), 1, "the matcher 'otam(smoothing=0.0)' gives scores that are no numbers"),
+        (("--option", "smoothing"), 2, "'smoothing' is not NAME=VALUE"),
+        (("--option", "smoothing=1", "--matcher", "all"), 2, "--option is for one --matcher"),
+        (("--option", "smoothing=1", "--matcher", "otam", "--matcher", "max"), 2, "--option is for one --matcher"),
+        (("--matcher", "otam(smoothing"), 1, "'otam(smoothing' is no matcher"),
         (("--shot", 3), 1, "3 support videos and 1 queries of each class wanted"),
         (("--way", 17, "--split", "all"), 1, "17 classes for each episode wanted, but the videos have 16"),
         (("--split", "nowhere"), 1, "no video is in the split 'nowhere'"),
