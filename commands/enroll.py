@@ -2,12 +2,17 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, progress, table, warn_if_random
 from framebank.commands.wiring import open_split, task_of
+
+if TYPE_CHECKING:
+    from framebank.extract.encoder import Encoder
+    from framebank.store.index import Index
 
 
 @click.command()
@@ -34,7 +39,6 @@ def enroll(
     """
     import numpy as np
 
-    from framebank.extract.encoder import encoder_like
     from framebank.extract.pipeline import embed_clip
     from framebank.extract.worker import Job
     from framebank.heads.calibrating import fewest, source_of
@@ -52,7 +56,7 @@ def enroll(
         (loaded.video(video_id), loaded.vector(video_id)) for video_id in video_ids
     ]
     if videos:
-        encoder = encoder_like(loaded.spec, device=device)
+        encoder = _encoder_of(loaded, index, device=device)
         warn_if_random(encoder)
         task = task_of(loaded.spec, encoder)
         for path in progress(videos, total=len(videos), unit="video"):
@@ -73,6 +77,18 @@ def enroll(
     ]
     report = {"index": str(index), "enrolled": len(examples), **asdict(made), "thresholds": asdict(source)}
     print_report(report, as_json=as_json, lines=lines)
+
+
+def _encoder_of(index: "Index", path: Path, *, device: str) -> "Encoder":
+    from framebank.extract.encoder import encoder_like
+    from framebank.store import DataError
+
+    try:
+        return encoder_like(index.spec, device=device)
+    except DataError as error:
+        raise DataError(
+            f"{path}: clips cannot be embedded as its own videos were ({error}); --id takes examples of the index"
+        ) from error
 
 
 @click.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framebank.commands.fewshot_options import matcher_option, shot_option
-from framebank.commands.fewshot_plan import plan_episodes
+from framebank.commands.fewshot_plan import plan_episodes, with_class_splits
 from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name
 from framebank.commands.options import PATH, device_option, json_option, text_options, together
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
@@ -23,7 +23,7 @@ episode_options = together(
     click.option("--way", default=5, type=click.IntRange(0), help="Classes of an episode; 0 is all of them."),
     click.option("--query", type=click.IntRange(1), help="Queries of each class.  [1; with --way 0: all videos]"),
     click.option("--episodes", type=click.IntRange(1), help="How many are drawn.  [10000; with --way 0: 3]"),
-    click.option("--seed", default=0, help="Draws the episodes."),
+    click.option("--seed", default=0, type=click.IntRange(0), help="Draws the episodes."),
     click.option("--split", default="test", help="The split to recognise, or all; of the classes with --class-split."),
     click.option(
         "--class-split",
@@ -165,19 +165,16 @@ def _evaluate(
     from framebank.heads.fewshot import evaluate_few_shot
     from framebank.heads.matcher_name import MatcherName, reads_text, untrained_matchers
     from framebank.store import DataError, FeatureStore
-    from framebank.store.class_splits import read_class_splits
 
     for name in matchers:
         if name != "all":
             MatcherName.parse(name).build(8)  # says what is wrong with a name before anything is read
     store = FeatureStore(path)
     run = _trained(run_path, store) if run_path else None
-    manifest, facts = store.manifest, {}
+    manifest = store.manifest
+    facts: dict[str, Any] = {}
     if class_splits:
-        splits = read_class_splits(class_splits)
-        manifest, notes = splits.over(manifest)
-        click.echo("\n".join(notes), err=True)
-        facts = {"class_split": splits.hash}
+        manifest, facts["class_split"] = with_class_splits(manifest, class_splits, where=path)
     try:
         plans = [plan_episodes(manifest, split, shot=shot, **options) for shot in shots]
     except DataError as error:

@@ -1,6 +1,7 @@
 """Which videos take part in a few-shot evaluation, and what draws its episodes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,23 @@ import click
 if TYPE_CHECKING:
     from framebank.heads.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import Manifest
+
+
+def with_class_splits(manifest: "Manifest", files: Sequence[Path], *, where: Path) -> "tuple[Manifest, str]":
+    """Return the videos of the store `where` in the splits that files give their classes, and the hash of those.
+
+    What the files said goes to stderr. DataError where they name no class of the store.
+    """
+    from framebank.store import DataError
+    from framebank.store.class_splits import read_class_splits
+
+    splits = read_class_splits(files)
+    try:
+        found, notes = splits.over(manifest)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    click.echo("\n".join(notes), err=True)
+    return found, splits.hash
 
 
 def plan_episodes(
@@ -31,6 +49,8 @@ def plan_episodes(
     from framebank.heads.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import DataError, Manifest
 
+    if way == 1:
+        raise click.UsageError("--way is 1, and one class is told from no other; expected 2 or more, or 0 for all")
     queries = manifest.split(split).labelled()
     if way:
         if support_split or support_list:

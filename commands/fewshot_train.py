@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framebank.commands.fewshot_options import matcher_option, shot_option
+from framebank.commands.fewshot_plan import with_class_splits
 from framebank.commands.options import PATH, device_option, json_option, text_options
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.wiring import prompt_banks
@@ -111,11 +112,9 @@ def _videos(
 ) -> "tuple[Manifest, Manifest]":
     """The videos to train on, and those to choose the step by; DataError where one video is both."""
     from framebank.store import DataError, Manifest
-    from framebank.store.class_splits import read_class_splits
 
     if class_splits:
-        manifest, notes = read_class_splits(class_splits).over(manifest)
-        click.echo("\n".join(notes), err=True)
+        manifest, _ = with_class_splits(manifest, class_splits, where=where)
     try:
         train = manifest.split(split).labelled()
         wanted = val_split or ("val" if "val" in manifest.split_sizes else None)

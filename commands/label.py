@@ -130,19 +130,17 @@ def label(
 
 
 def _index_source(path: Path, *, k: int, device: str) -> Source:
-    from framebank.extract.encoder import encoder_like
     from framebank.heads.calibrating import source_of
     from framebank.heads.labelling import answers_of_index
     from framebank.store.index import Index
 
     index = Index.load(path)
-    encoder = encoder_like(index.spec, device=device)
+    encoder = _encoder_of(path, index.spec, device=device)
     thresholds = None if index.enrolment.is_empty else source_of(index)
     return Source(index.spec, encoder, lambda rows: answers_of_index(index, rows, k=k), thresholds)
 
 
 def _run_source(path: Path, *, others: Sequence[Source], device: str) -> Source:
-    from framebank.extract.encoder import encoder_like
     from framebank.heads.labelling import Answer, label_by_model
     from framebank.heads.run import Run
 
@@ -155,7 +153,18 @@ def _run_source(path: Path, *, others: Sequence[Source], device: str) -> Source:
         return [Answer("run", tuple(ranked))]
 
     encoder = next((other.encoder for other in others if _pixels(other.spec) == _pixels(run.spec)), None)
-    return Source(run.spec, encoder or encoder_like(run.spec, device=device), answer)
+    return Source(run.spec, encoder or _encoder_of(path, run.spec, device=device), answer)
+
+
+def _encoder_of(path: Path, spec: "FeatureSpec", *, device: str) -> "Encoder":
+    """The encoder of an index or a run; DataError naming it where there is none for new videos."""
+    from framebank.extract.encoder import encoder_like
+    from framebank.store import DataError
+
+    try:
+        return encoder_like(spec, device=device)
+    except DataError as error:
+        raise DataError(f"{path}: new videos cannot be embedded as its own were ({error})") from error
 
 
 def _text_encoder(

@@ -108,11 +108,13 @@ def calibrated(
 ) -> Enrolment:
     """Return an index's enrolment of these videos, (E, D), with a threshold for each label and for its own videos.
 
-    Without a `calibration`, by that which the index has.
+    Without a `calibration`, by that which the index has. DataError where an embedding holds what is no number.
     """
     made = index.enrolment.calibration if calibration is None else calibration
     own, own_vectors = index.videos[: index.num_own], index.vectors[: index.num_own]
     known, known_vectors = (*own, *videos), np.vstack([own_vectors, vectors])  # (V, D)
+    if videos or not made.is_default:
+        _require_finite(known, known_vectors, where="the index")
     asked, asked_vectors = (made.videos, made.vectors) if made.videos else (known, known_vectors)
     thresholds = {}
     for label in sorted({video.label for video in videos}):

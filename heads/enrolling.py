@@ -79,6 +79,8 @@ def unenroll(folder: Path, label: str) -> int:
     with changing(folder):
         index = Index.load(folder)
         enrolment = index.enrolment
+        if not enrolment.labels:
+            raise DataError(f"{folder}: has no enrolled class, and so no {label!r}")
         if label not in enrolment.labels:
             near = difflib.get_close_matches(label, enrolment.labels, cutoff=0.5)
             there = f"; near names: {', '.join(map(repr, near))}" if near else ""

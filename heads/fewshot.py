@@ -132,6 +132,10 @@ def evaluate_few_shot(
         episodes = sampler.draw(bank.video_ids, [labels.names[target] for target in bank.target.tolist()])
     except DataError as error:
         raise DataError(f"{store.path}: {error}") from error
+    if len(episodes.labels) < 2:
+        raise DataError(
+            f"{store.path}: the videos to recognise have one class, {episodes.labels[0]!r}; expected two or more"
+        )
     of_run = _facts_of(run, episodes) if run else {}
     frames = frames_of(bank, episodes, prompts=prompts, frame_norm=frame_norm)
     rows = []

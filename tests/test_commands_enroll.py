@@ -144,6 +144,16 @@ def test_what_cannot_be_enrolled_changes_nothing(
     assert "holds enrolled classes" in sentence(framebank("index", store, index, exit_code=1))
 
 
+def test_an_index_of_an_encoder_that_is_not_here(framebank: Any, world: Any, bars: list[Path], tmp_path: Path) -> None:
+    framebank("index", world.store.path, tmp_path / "i")
+    told = sentence(framebank("enroll", tmp_path / "i", "bars", bars[0], exit_code=1))
+    assert f"{tmp_path / 'i'}: clips cannot be embedded as its own videos were (" in told
+    assert "--id takes examples of the index" in told
+    asked = sentence(framebank("label", bars[0], "--index", tmp_path / "i", exit_code=1))
+    assert f"{tmp_path / 'i'}: new videos cannot be embedded as its own were (" in asked
+    framebank("enroll", tmp_path / "i", "mine", "--id", "wave-train-0")
+
+
 def test_too_few_videos_for_a_threshold(framebank: Any, store: Path, bars: list[Path], tmp_path: Path) -> None:
     ids = [f"{name}_{part}" for name in ("waving", "bowing") for part in ("train_00", "train_01")]
     (tmp_path / "ids.txt").write_text("\n".join(ids))

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from framebank.store import FeatureStore
+from framebank.tests.cli_world import sentence
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -142,6 +143,8 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
         (("--way", 17, "--split", "all"), 1, "17 classes for each episode wanted, but the videos have 16"),
         (("--split", "nowhere"), 1, "no video is in the split 'nowhere'"),
         (("--way", 0, "--support-split", "test", "--split", "test"), 1, "is a support video and one to recognise"),
+        (("--way", 1), 2, "one class is told from no other"),
+        (("--seed", -1), 2, "-1 is not in the range"),
         (("--way", 0, "--query", 2), 2, "--query is for episodes"),
         (("--support-split", "train"), 2, "are for --way 0"),
         (("--class-split", "nothing.json"), 1, "nothing.json: cannot be read as text"),
@@ -152,6 +155,35 @@ def test_what_cannot_be_done(framebank, store, arguments, code, message):
     split = () if "--split" in arguments else ("--split", "train")
     result = framebank("fewshot", store, *split, "--episodes", 5, *arguments, exit_code=code)
     assert message in result.stderr
+
+
+def test_class_splits_that_do_not_fit(framebank, store, tmp_path):
+    file = tmp_path / "classes.json"
+    arguments = ("fewshot", store, "--class-split", file, "--episodes", 5)
+    file.write_text(json.dumps({"flying": "test", "melting": "test"}))
+    strangers = sentence(framebank(*arguments, exit_code=1))
+    assert f"Error: {store}: none of the 2 classes of the split ('flying', ...) has a video" in strangers
+    trained = sentence(framebank("fewshot-train", store, tmp_path / "run", "--class-split", file, exit_code=1))
+    assert trained == strangers
+    file.write_text(json.dumps({"waving": "test", "melting": "test"}))
+    lone = framebank(*arguments, "--way", 0, "--support-split", "train", exit_code=1)
+    assert "no video is in the split 'train'" in sentence(lone)
+    assert "2 classes for each episode wanted, but the videos have 1" in sentence(
+        framebank(*arguments, "--way", 2, exit_code=1)
+    )
+
+
+def test_places_that_are_no_store(framebank, tmp_path):
+    for command in (("fewshot",), ("fewshot-compare",), ("fewshot-train",)):
+        out = () if command == ("fewshot",) else (tmp_path / "out",)
+        assert "no such store" in sentence(framebank(*command, tmp_path / "gone", *out, exit_code=1))
+        assert "holds no shard" in sentence(framebank(*command, tmp_path, *out, exit_code=1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_list_of_matchers(framebank, store, tmp_path):
+    told = framebank("fewshot-compare", store, tmp_path / "table", "--matchers", " ", exit_code=2).stderr
+    assert "--matchers is empty; expected names such as mean,otam" in told
 
 
 def test_shots_that_are_no_numbers(framebank, store, tmp_path):

@@ -139,3 +139,11 @@ def test_too_few_videos_change_nothing(folder):
     # enough for the votes, but not for a class that most of them are of
     index = calibrate(folder, held_out(range(100, 120), ["right"] * 10 + ["left"] * 10))
     assert (describe(index, "right").threshold, index.enrolment.nearest) == (None, cosine(10))
+
+
+def test_embeddings_that_are_no_numbers(folder, tmp_path):
+    rows = [Video(name, Path(f"/{name}.mp4"), "left") for name in ("a", "b")]
+    Index(np.array([[1, 0], [np.nan, 1]]), rows, spec=FLAT, made_by=MEAN).save(tmp_path / "bad")
+    with pytest.raises(DataError, match="the index: the embedding of 'b' holds values that are no numbers"):
+        enroll(tmp_path / "bad", "right", 0)
+    assert Index.load(tmp_path / "bad").enrolment.is_empty

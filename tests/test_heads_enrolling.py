@@ -154,6 +154,11 @@ def test_labels_that_are_refused(folder):
     check_label(index, "left")
 
 
+def test_nothing_to_unenroll(folder):
+    with pytest.raises(DataError, match="has no enrolled class, and so no 'left'"):
+        unenroll(folder, "left")
+
+
 def test_an_index_that_was_made_again_meanwhile(folder):
     of = Index.load(folder).enrolment.of
     save_index(folder, range(5), ["other"] * 5)

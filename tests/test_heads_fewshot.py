@@ -17,7 +17,7 @@ from framebank.heads.fewshot import (
 )
 from framebank.heads.fewshot_tasks import require_finite
 from framebank.heads.matcher_name import MatcherName, parse_options, split_list, untrained_matchers
-from framebank.store import DataError, LabelSet
+from framebank.store import DataError, LabelSet, Manifest
 from framebank.tests.heads_world import CLASSES, prompts_of, write_groups
 
 CPU = torch.device("cpu")
@@ -261,6 +261,20 @@ def test_options_stand_in_the_report(world):
     assert report["scores"][1]["protocol_hash"] == plain["protocol_hash"] != report["made_by"]["protocol_hash"]
     by_text, text, _ = evaluate(world, "combine(text_share=1)")["scores"]
     assert by_text["classes"] == text["classes"] != report["classes"]
+
+
+def test_one_class_is_told_from_no_other(world):
+    videos = tuple(video for video in world.manifest.split("test").videos if video.label == "rise")
+    with pytest.raises(DataError, match="the videos to recognise have one class, 'rise'; expected two or more"):
+        evaluate_few_shot(
+            ["otam"],
+            world.store,
+            Manifest(videos),
+            AllWaySampler(frozenset([videos[0].video_id]), 1),
+            split="test",
+            prompts=None,
+            device=CPU,
+        )
 
 
 def test_scores_that_are_no_numbers(world):
