@@ -53,25 +53,32 @@ def main(
     features = FeatureStore(store)
     labels = features.manifest.labels
     counts: dict[tuple[str, float], Counter[tuple[str, str]]] = {}
+    strangers: dict[tuple[str, float], list[str]] = {}  # how many of the videos of each class are called unknown
     for number, stranger in enumerate(labels):
         enrolled, indexed = (labels[(number + step) % len(labels)] for step in (1, 2))
         part_of = dict(zip((stranger, enrolled, indexed), PARTS, strict=True))
         asked = [video for video in features.manifest.split("test").videos if video.label in part_of]
         for source, share, index in worlds(features, stranger, enrolled, shots=shots, shares=shares, seed=seed):
-            row = counts.setdefault((source, share), Counter())
+            row = Counter[tuple[str, str]]()
             for video in asked:
                 name, _ = decide(answers_of_index(index, features[video.video_id], k=neighbours))
                 called = name if name == "unknown" else part_of.get(name, "another")
                 row[part_of[video.label], called] += 1
+            total = sum(count for (part, _), count in row.items() if part == "unknown")
+            told = f"{stranger} {row['unknown', 'unknown']} of {total}"
+            strangers.setdefault((source, share), []).append(told)
+            counts.setdefault((source, share), Counter()).update(row)
     print(f"| thresholds by | share | {' | '.join(COLUMNS.values())} |")
     print(f"|---|---|{'---|' * len(COLUMNS)}")
     for (source, share), row in counts.items():
-        told = []
+        cells = []
         for part, called in COLUMNS:
             hits, total = row[part, called], sum(count for (own, _), count in row.items() if own == part)
             low, high = wilson_interval(hits, total)
-            told.append(f"{100 * hits / total:.1f} % ({100 * low:.1f}-{100 * high:.1f})")
-        print(f"| {source} | {100 * share:g} % | {' | '.join(told)} |")
+            cells.append(f"{100 * hits / total:.1f} % ({100 * low:.1f}-{100 * high:.1f})")
+        print(f"| {source} | {100 * share:g} % | {' | '.join(cells)} |")
+    for (source, share), told_of in strangers.items():
+        print(f"\ncalled unknown, by {source}, {100 * share:g} %: {', '.join(told_of)}")
     if json_path:
         rows = [
             {"source": source, "share": share, "part": part, "called": called, "videos": count}
