@@ -9,7 +9,7 @@ from framebank import __version__
 from framebank.commands.carry import export_head, import_checkpoint
 from framebank.commands.compare import compare
 from framebank.commands.demo import demo
-from framebank.commands.enroll import enroll, unenroll
+from framebank.commands.enroll import calibrate, enroll, unenroll
 from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract, prompts
 from framebank.commands.fewshot import fewshot, fewshot_compare
@@ -88,6 +88,7 @@ for command in (
     label,
     enroll,
     unenroll,
+    calibrate,
     store,
     export_head,
     import_checkpoint,

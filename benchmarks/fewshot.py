@@ -57,7 +57,8 @@ def main(
 
     from framebank.extract.encoder import resolve_device
     from framebank.heads.episodes import EpisodeSampler
-    from framebank.heads.fewshot import Frames, untrained_matchers
+    from framebank.heads.fewshot import Frames
+    from framebank.heads.matcher_name import untrained_matchers
 
     place = resolve_device(device)
     generator = torch.Generator().manual_seed(0)
@@ -97,9 +98,10 @@ def _ways(name: str, bank: Any, drawn: Any, some: Any, device: Any) -> dict[str,
     """Return what is timed: on all episodes that were drawn, and on some."""
     import torch
 
-    from framebank.heads.fewshot import build_matcher, score_episodes
+    from framebank.heads.fewshot import score_episodes
+    from framebank.heads.matcher_name import MatcherName
 
-    matcher = build_matcher(name, bank.x.shape[2]).to(device)
+    matcher = MatcherName.parse(name).build(bank.x.shape[2]).to(device)
 
     def framebank() -> Any:
         return score_episodes(matcher, bank, drawn, device=device)

@@ -1,13 +1,18 @@
-"""Commands that name a class by a few examples, and take the name back: enroll and unenroll."""
+"""Commands that name a class by a few examples, and say how near a video must be: enroll, unenroll and calibrate."""
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from framebank.commands.options import PATH, device_option, json_option
-from framebank.commands.printing import print_report, progress, warn_if_random
-from framebank.commands.wiring import task_of
+from framebank.commands.printing import print_report, progress, table, warn_if_random
+from framebank.commands.wiring import open_split, task_of
+
+if TYPE_CHECKING:
+    from framebank.extract.encoder import Encoder
+    from framebank.store.index import Index
 
 
 @click.command()
@@ -23,8 +28,9 @@ def enroll(
     """Make LABEL a class of INDEX by the example clips VIDEOS: `label` and `search` then know it, without training.
 
     The clips are embedded as the index's own videos were. `label` takes a video for this class when its cosine to the
-    mean of the examples is over a threshold that at most 5 % of videos of other classes pass, by those of the index;
-    below that and far from every other class it says "unknown". All clips are enrolled, or none.
+    mean of the examples is over a threshold that at most 5 % of videos of other classes pass, by those of the index
+    itself, or by held-out ones where `calibrate` was given some; below that and far from every other class it says
+    "unknown". All clips are enrolled, or none.
 
     \b
     framebank enroll index juggling one.mp4 two.mp4
@@ -33,9 +39,9 @@ def enroll(
     """
     import numpy as np
 
-    from framebank.extract.encoder import encoder_like
     from framebank.extract.pipeline import embed_clip
     from framebank.extract.worker import Job
+    from framebank.heads.calibrating import fewest, source_of
     from framebank.heads.enrolling import check_label
     from framebank.heads.enrolling import enroll as add
     from framebank.heads.neighbours import pool_query
@@ -50,23 +56,39 @@ def enroll(
         (loaded.video(video_id), loaded.vector(video_id)) for video_id in video_ids
     ]
     if videos:
-        encoder = encoder_like(loaded.spec, device=device)
+        encoder = _encoder_of(loaded, index, device=device)
         warn_if_random(encoder)
         task = task_of(loaded.spec, encoder)
         for path in progress(videos, total=len(videos), unit="video"):
             vector = pool_query(loaded, embed_clip(Job(path), task=task, encoder=encoder))[0]
             examples.append((Video(path.stem or path.absolute().name, path.absolute()), vector))
     made = add(index, label, examples, of=loaded.enrolment.of)
+    source = source_of(Index.load(index))
     passing = (
-        f"a video passes from a cosine of {made.threshold:.3f} on, which at most 5 % of videos of other classes do"
+        f"a video passes from a cosine of {made.threshold:.3f} on, which at most {100 * source.share:g} % of videos of "
+        "other classes do"
         if made.threshold is not None
-        else "too few to set a threshold (19 are needed): a video passes when the class is nearer than any other video"
+        else f"too few to set a threshold ({fewest(source.share)} are needed): a video passes when the class is nearer "
+        "than any other video"
     )
     lines = [
         f"{len(examples)} enrolled as {label!r}, which has {made.num_enrolled + made.num_own} examples now -> {index}",
-        f"{made.num_others} videos of other classes in the index: {passing}",
+        f"{made.num_others} videos of other classes, of {source}: {passing}",
     ]
-    print_report({"index": str(index), "enrolled": len(examples), **asdict(made)}, as_json=as_json, lines=lines)
+    report = {"index": str(index), "enrolled": len(examples), **asdict(made), "thresholds": asdict(source)}
+    print_report(report, as_json=as_json, lines=lines)
+
+
+def _encoder_of(index: "Index", path: Path, *, device: str) -> "Encoder":
+    from framebank.extract.encoder import encoder_like
+    from framebank.store import DataError
+
+    try:
+        return encoder_like(index.spec, device=device)
+    except DataError as error:
+        raise DataError(
+            f"{path}: clips cannot be embedded as its own videos were ({error}); --id takes examples of the index"
+        ) from error
 
 
 @click.command()
@@ -87,3 +109,73 @@ def unenroll(index: Path, label: str, as_json: bool) -> None:
         as_json=as_json,
         lines=[f"{removed} enrolled videos of {label!r} removed from {index}"],
     )
+
+
+@click.command()
+@click.argument("index", type=PATH)
+@click.argument("store", type=PATH, required=False)
+@click.option("--split", help="The split of STORE whose videos set the thresholds, or all.  [val]")
+@click.option(
+    "--share",
+    default=0.05,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="How many of the videos of other classes may pass each threshold.",
+)
+@device_option
+@json_option
+def calibrate(index: Path, store: Path | None, split: str | None, share: float, device: str, as_json: bool) -> None:
+    """Set the thresholds of INDEX by held-out videos of STORE, for the classes enrolled now and those to come.
+
+    STORE was embedded as the index's own videos were, its videos have labels, and none of them is in the index. Without
+    STORE, the videos of the index set the thresholds, as they do before a calibration. `label` says "unknown" of what
+    passes no threshold; a lower --share says so more often.
+
+    \b
+    framebank calibrate index bank --split val
+    framebank calibrate index bank --split val --share 0.01
+    framebank calibrate index
+    """
+    from framebank.extract.encoder import resolve_device
+    from framebank.heads.calibrating import calibrate as set_thresholds
+    from framebank.heads.calibrating import fewest, held_out, source_of
+    from framebank.heads.enrolling import describe
+    from framebank.store.enrolment import Calibration
+
+    if split and not store:
+        raise click.UsageError("--split is that of a STORE")
+    calibration = Calibration(share)
+    if store:
+        split = split or "val"
+        features, manifest = open_split(store, split)
+        calibration = held_out(index, features, manifest, split=split, share=share, device=resolve_device(device))
+    loaded = set_thresholds(index, calibration)
+    classes = [describe(loaded, label) for label in loaded.enrolment.labels]
+    source = source_of(loaded)
+    nearest = loaded.enrolment.nearest
+    rows = [
+        *(
+            (made.label, f"{made.num_enrolled + made.num_own}", f"{made.num_others}", made.threshold)
+            for made in classes
+        ),
+        ("nearest own video", "", "", nearest),
+    ]
+    shown = [(*cells, "none" if threshold is None else f"{threshold:.3f}") for *cells, threshold in rows]
+    lines = [
+        *table(("class", "examples", "others", "threshold"), shown),
+        f"thresholds of {index} are set by {source}: {100 * share:g} % of the videos of other classes may pass each",
+    ]
+    if any(made.threshold is None for made in classes):
+        lines.append(
+            f"a class with fewer than {fewest(share)} others has none: it passes when it is nearer than any video"
+        )
+    if loaded.enrolment.is_empty:
+        lines = [
+            f"{index} has no thresholds now: no class is enrolled, and `label` always takes the votes of its videos"
+        ]
+    report = {
+        "index": str(index),
+        "thresholds": None if loaded.enrolment.is_empty else asdict(source),
+        "classes": [asdict(made) for made in classes],
+        "nearest": nearest,
+    }
+    print_report(report, as_json=as_json, lines=lines)

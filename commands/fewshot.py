@@ -2,20 +2,20 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from framebank.commands.fewshot_options import matcher_option, shot_option
+from framebank.commands.fewshot_plan import plan_episodes, with_class_splits
 from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name
 from framebank.commands.options import PATH, device_option, json_option, text_options, together
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import prompt_banks
 
 if TYPE_CHECKING:
-    from framebank.heads.episodes import AllWaySampler, EpisodeSampler
     from framebank.heads.fewshot_run import FewshotRun
     from framebank.store import FeatureStore, Manifest, PromptBank
 
@@ -23,7 +23,7 @@ episode_options = together(
     click.option("--way", default=5, type=click.IntRange(0), help="Classes of an episode; 0 is all of them."),
     click.option("--query", type=click.IntRange(1), help="Queries of each class.  [1; with --way 0: all videos]"),
     click.option("--episodes", type=click.IntRange(1), help="How many are drawn.  [10000; with --way 0: 3]"),
-    click.option("--seed", default=0, help="Draws the episodes."),
+    click.option("--seed", default=0, type=click.IntRange(0), help="Draws the episodes."),
     click.option("--split", default="test", help="The split to recognise, or all; of the classes with --class-split."),
     click.option(
         "--class-split",
@@ -47,25 +47,36 @@ episode_options = together(
 @click.argument("store", type=PATH)
 @click.option("--matcher", "matchers", multiple=True, help="One or more, or all.  [otam; with --run: none]")
 @click.option("--run", "run_path", type=PATH, help="A matcher that `framebank fewshot-train` has trained.")
-@click.option("--shot", default=1, type=click.IntRange(1), help="Support videos of each class.")
+@matcher_option
+@shot_option
 @episode_options
 @json_option
 def fewshot(
-    store: Path, matchers: tuple[str, ...], run_path: Path | None, shot: int, as_json: bool, **options: Any
+    store: Path,
+    matchers: tuple[str, ...],
+    run_path: Path | None,
+    options: dict[str, Any],
+    shot: int,
+    as_json: bool,
+    **episodes: Any,
 ) -> None:
     """Recognise new classes of STORE by a few videos of each, in episodes, without training.
 
     The two baselines stand beside every matcher on the same episodes: the texts of the classes, and the mean of the
-    frames. combine:NAME multiplies the texts with the matcher NAME.
+    frames. combine:NAME multiplies the texts with the matcher NAME. A matcher with options of its own may be written
+    "otam(smoothing=0.5)"; of a single one, --option says the same.
 
     \b
     framebank fewshot bank --matcher otam --shot 5
+    framebank fewshot bank --matcher otam --option smoothing=0.5
     framebank fewshot bank --matcher all --class-split lists/ssv2_full
     framebank fewshot bank --way 0 --shot 4 --matcher mean
     framebank fewshot bank --run run --class-split lists/ssv2_full
     """
-    chosen = matchers or ([] if run_path else ["otam"])
-    report = _evaluate(store, chosen, [shot], run_path=run_path, **options)[0]
+    chosen = matchers or (() if run_path else ("otam",))
+    if options:
+        chosen = _with_options(chosen, options)
+    report = _evaluate(store, chosen, [shot], run_path=run_path, **episodes)[0]
     rows = [(row_name(row), *cells(row)) for row in report["scores"]]
     lines = table(("matcher", "accuracy", "95 %", "seconds"), rows)
     hardest = sorted((value, name) for name, value in report["classes"].items() if value is not None)[:3]
@@ -85,8 +96,8 @@ def fewshot(
 @click.command(name="fewshot-compare")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--matchers", default="all", help="Several: mean,otam,chamfer++.")
-@click.option("--shots", default="1,5", help="Several numbers of support videos.")
+@click.option("--matchers", default="all", help="Several: mean,otam(smoothing=0.5),chamfer++.")
+@click.option("--shots", "--shot", "shots", default="1,5", help="Several numbers of support videos.")
 @episode_options
 @json_option
 def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: bool, **options: Any) -> None:
@@ -94,7 +105,9 @@ def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: 
 
     \b
     framebank fewshot-compare bank table --matchers mean,otam,chamfer++ --shots 1,5
+    framebank fewshot-compare bank table --matchers "otam(smoothing=0.1),otam(smoothing=0.5)"
     """
+    from framebank.heads.matcher_name import split_list
     from framebank.store import DataError
     from framebank.store.files import require_new_folder, write_text
 
@@ -103,7 +116,9 @@ def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: 
         raise click.UsageError(f"--shots is {shots!r}; expected numbers such as 1,5")
     if out.is_dir() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty; expected a new folder for the comparison")
-    chosen = [name.strip() for name in matchers.split(",")]
+    chosen = split_list(matchers)
+    if not chosen:
+        raise click.UsageError("--matchers is empty; expected names such as mean,otam")
     reports = _evaluate(store, chosen, [int(text) for text in numbers], **options)
     rows = [
         {"shot": report["made_by"]["shot"], **{name: row[name] for name in row if name != "classes"}}
@@ -116,6 +131,15 @@ def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: 
     write_text(out / "results.csv", csv_text(rows))
     write_text(out / "results.md", "\n".join(lines) + "\n")
     print_report({"out": str(out), "scores": rows}, as_json=as_json, lines=[*lines, "", f"written to {out}"])
+
+
+def _with_options(matchers: Sequence[str], options: dict[str, Any]) -> tuple[str]:
+    """The one matcher that --option is for, written with its options."""
+    from framebank.heads.matcher_name import MatcherName
+
+    if len(matchers) != 1 or matchers[0] == "all" or "(" in matchers[0]:
+        raise click.UsageError('--option is for one --matcher; of several, write each as in "otam(smoothing=0.5)"')
+    return (str(MatcherName(matchers[0], tuple(options.items()))),)
 
 
 def _evaluate(
@@ -138,23 +162,21 @@ def _evaluate(
     """One report for each number of shots; "all" is every matcher that needs no training and has what it reads."""
     from framebank.extract.encoder import resolve_device
     from framebank.heads.episodes import EpisodeSampler
-    from framebank.heads.fewshot import build_matcher, evaluate_few_shot, reads_text, untrained_matchers
+    from framebank.heads.fewshot import evaluate_few_shot
+    from framebank.heads.matcher_name import MatcherName, reads_text, untrained_matchers
     from framebank.store import DataError, FeatureStore
-    from framebank.store.class_splits import read_class_splits
 
     for name in matchers:
         if name != "all":
-            build_matcher(name, 8)  # says what is wrong with a name before anything is read
+            MatcherName.parse(name).build(8)  # says what is wrong with a name before anything is read
     store = FeatureStore(path)
     run = _trained(run_path, store) if run_path else None
-    manifest, facts = store.manifest, {}
+    manifest = store.manifest
+    facts: dict[str, Any] = {}
     if class_splits:
-        splits = read_class_splits(class_splits)
-        manifest, notes = splits.over(manifest)
-        click.echo("\n".join(notes), err=True)
-        facts = {"class_split": splits.hash}
+        manifest, facts["class_split"] = with_class_splits(manifest, class_splits, where=path)
     try:
-        plans = [_plan(manifest, split, shot=shot, **options) for shot in shots]
+        plans = [plan_episodes(manifest, split, shot=shot, **options) for shot in shots]
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     bank, missing = _texts(
@@ -196,50 +218,6 @@ def _trained(path: Path, store: "FeatureStore") -> "FewshotRun":
     run = FewshotRun.read(path)
     run.spec.require_same_encoder(store.spec, mine=path, theirs=store.path)
     return run
-
-
-def _plan(
-    manifest: "Manifest",
-    split: str,
-    *,
-    way: int,
-    shot: int,
-    query: int | None,
-    episodes: int | None,
-    seed: int,
-    support_split: str | None,
-    support_list: Path | None,
-) -> "tuple[Manifest, EpisodeSampler | AllWaySampler]":
-    """The videos that take part, and what draws episodes of them."""
-    from framebank.heads.episodes import AllWaySampler, EpisodeSampler
-    from framebank.store import DataError, Manifest
-
-    queries = manifest.split(split).labelled()
-    if way:
-        if support_split or support_list:
-            raise click.UsageError("--support-split and --support-list are for --way 0; episodes draw both sides")
-        return queries, EpisodeSampler(way, shot, query or 1, episodes or 10_000, seed)
-    if query:
-        raise click.UsageError("--query is for episodes; with --way 0 every video of the split is recognised")
-    if support_list and support_split:
-        raise click.UsageError("--support-split and --support-list exclude each other")
-    if support_list:
-        listed, notes = manifest.with_splits([support_list])
-        click.echo("\n".join(notes), err=True)
-        support = Manifest(tuple(video for video in listed.videos if video.split)).labelled()
-        counts = Counter(video.label for video in support.videos)
-        odd = next((name for name in support.labels if counts[name] != shot), None)
-        if odd:
-            raise DataError(f"{support_list}: lists {counts[odd]} videos of {odd!r}; expected {shot}, as --shot says")
-        episodes = episodes or 1
-    else:
-        support = manifest.split(support_split or "train").labelled()
-    ids = frozenset(video.video_id for video in support.videos)
-    both = next((video.video_id for video in queries.videos if video.video_id in ids), None)
-    if both:
-        raise DataError(f"{both!r} is a support video and one to recognise; expected two splits that share no video")
-    both_sides = Manifest((*support.videos, *queries.videos))
-    return both_sides, AllWaySampler(ids, shot, episodes or 3, seed)
 
 
 def _texts(

@@ -1,12 +1,13 @@
 """The command that trains a matcher by episodes: fewshot-train."""
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from framebank.commands.fewshot_options import matcher_option, shot_option
+from framebank.commands.fewshot_plan import with_class_splits
 from framebank.commands.options import PATH, device_option, json_option, text_options
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.wiring import prompt_banks
@@ -15,29 +16,13 @@ if TYPE_CHECKING:
     from framebank.store import Manifest
 
 
-def _read_options(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
-    """Read NAME=VALUE; the value is JSON, or else a word."""
-    read: dict[str, Any] = {}
-    for text in given:
-        name, mark, value = text.partition("=")
-        if not (mark and name and value):
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as metric=bi-mhm")
-        try:
-            read[name] = json.loads(value)
-        except json.JSONDecodeError:
-            read[name] = value
-    return read
-
-
 @click.command(name="fewshot-train")
 @click.argument("store", type=PATH)
 @click.argument("run", type=PATH)
 @click.option("--matcher", default="trx", help="trx, hyrsm, hyrsm++, clip-fsar, ma-clip, gghm, sloshnet, linear.")
-@click.option(
-    "--option", "options", multiple=True, callback=_read_options, help="One of the matcher's own: metric=bi-mhm."
-)
+@matcher_option
 @click.option("--way", default=5, type=click.IntRange(2), help="Classes of an episode.")
-@click.option("--shot", default=1, type=click.IntRange(1), help="Support videos of each class.")
+@shot_option
 @click.option("--query", default=5, type=click.IntRange(1), help="Queries of each class.")
 @click.option("--split", default="train", help="The split to train on, or all; of the classes with --class-split.")
 @click.option("--val-split", help="Choose the step by this split.  [val; without one the last is kept]")
@@ -127,11 +112,9 @@ def _videos(
 ) -> "tuple[Manifest, Manifest]":
     """The videos to train on, and those to choose the step by; DataError where one video is both."""
     from framebank.store import DataError, Manifest
-    from framebank.store.class_splits import read_class_splits
 
     if class_splits:
-        manifest, notes = read_class_splits(class_splits).over(manifest)
-        click.echo("\n".join(notes), err=True)
+        manifest, _ = with_class_splits(manifest, class_splits, where=where)
     try:
         train = manifest.split(split).labelled()
         wanted = val_split or ("val" if "val" in manifest.split_sizes else None)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +22,22 @@ from framebank.commands.wiring import embed_texts, task_of
 
 if TYPE_CHECKING:
     from framebank.extract.encoder import Encoder
+    from framebank.heads.calibrating import ThresholdSource
     from framebank.heads.labelling import Answer
     from framebank.store import Embeddings, FeatureSpec
 
 
 @dataclass(frozen=True)
 class Source:
-    """Who is asked: how a video is embedded for it, by which encoder, and what it makes of the embeddings."""
+    """Who is asked: how a video is embedded for it, by which encoder, and what it makes of the embeddings.
+
+    `thresholds` tells what set them where it has any.
+    """
 
     spec: "FeatureSpec"
     encoder: "Encoder"
     answer: "Callable[[Embeddings], list[Answer]]"
+    thresholds: "ThresholdSource | None" = None
 
 
 @click.command()
@@ -71,8 +76,8 @@ def label(
 
     The first line of a video is the answer; the others tell what everyone who was asked says, and how sure they are. An
     enrolled class comes first where the video passes its threshold, then --run, then --labels, then the votes of the
-    index. Where classes are enrolled, votes pass only when the nearest video is near enough; where nothing passes, the
-    answer is "unknown".
+    index. Where classes are enrolled, or the index is calibrated, votes pass only when the nearest video is near
+    enough; where nothing passes, the answer is "unknown".
 
     \b
     framebank label clip.mp4 --run run
@@ -105,6 +110,7 @@ def label(
             told.append((path, *decide(_ask(path, sources))))
         except DataError as error:
             failures.append(str(error))
+    thresholds = next((source.thresholds for source in sources if source.thresholds), None)
     report = {
         "videos": [_report(path, name, answers, top=top) for path, name, answers in told],
         "failed": failures,
@@ -112,10 +118,11 @@ def label(
             "encoder": sources[0].encoder.spec.encoder,
             "sampling": sources[0].spec.sampling,
             "by": ", ".join(str(path) for path in (index_path, run_path, labels) if path),
+            "thresholds": asdict(thresholds) if thresholds else None,
         },
     }
     if told or as_json:
-        print_report(report, as_json=as_json, lines=_lines(told, top=top))
+        print_report(report, as_json=as_json, lines=[*_lines(told, top=top), *_threshold_lines(thresholds)])
     for failure in failures:
         click.echo(f"Error: {failure}", err=True)
     if failures:
@@ -123,16 +130,17 @@ def label(
 
 
 def _index_source(path: Path, *, k: int, device: str) -> Source:
-    from framebank.extract.encoder import encoder_like
+    from framebank.heads.calibrating import source_of
     from framebank.heads.labelling import answers_of_index
     from framebank.store.index import Index
 
     index = Index.load(path)
-    return Source(index.spec, encoder_like(index.spec, device=device), lambda rows: answers_of_index(index, rows, k=k))
+    encoder = _encoder_of(path, index.spec, device=device)
+    thresholds = None if index.enrolment.is_empty else source_of(index)
+    return Source(index.spec, encoder, lambda rows: answers_of_index(index, rows, k=k), thresholds)
 
 
 def _run_source(path: Path, *, others: Sequence[Source], device: str) -> Source:
-    from framebank.extract.encoder import encoder_like
     from framebank.heads.labelling import Answer, label_by_model
     from framebank.heads.run import Run
 
@@ -145,7 +153,18 @@ def _run_source(path: Path, *, others: Sequence[Source], device: str) -> Source:
         return [Answer("run", tuple(ranked))]
 
     encoder = next((other.encoder for other in others if _pixels(other.spec) == _pixels(run.spec)), None)
-    return Source(run.spec, encoder or encoder_like(run.spec, device=device), answer)
+    return Source(run.spec, encoder or _encoder_of(path, run.spec, device=device), answer)
+
+
+def _encoder_of(path: Path, spec: "FeatureSpec", *, device: str) -> "Encoder":
+    """The encoder of an index or a run; DataError naming it where there is none for new videos."""
+    from framebank.extract.encoder import encoder_like
+    from framebank.store import DataError
+
+    try:
+        return encoder_like(spec, device=device)
+    except DataError as error:
+        raise DataError(f"{path}: new videos cannot be embedded as its own were ({error})") from error
 
 
 def _text_encoder(
@@ -241,6 +260,14 @@ def _lines(told: "Sequence[tuple[Path, str, list[Answer]]]", *, top: int) -> lis
     header = ("video", "by", "label", "measure", "passes")
     judged = any(row[-1] for row in rows)
     return table(header if judged else header[:-1], rows if judged else [row[:-1] for row in rows])
+
+
+def _threshold_lines(thresholds: "ThresholdSource | None") -> list[str]:
+    if thresholds is None:
+        return []
+    return [
+        f"thresholds are set by {thresholds}: {100 * thresholds.share:g} % of the videos of other classes may pass each"
+    ]
 
 
 def _verdict(answer: "Answer") -> tuple[str, str]:

@@ -39,7 +39,7 @@ def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | Non
 @click.option("--head-mix", help="The share of the frames' plain mean in the pooled embedding, or auto.  [0]")
 @click.option("--classifier", callback=_row_of("CLASSIFIERS", "SCORERS"), help="text, linear ...  [text]")
 @click.option("--loss", help="One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [kl; without texts: ce]")
-@click.option("--shots", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
+@click.option("--shots", "--shot", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
 @text_options
 @lexicon_option
 @click.option(

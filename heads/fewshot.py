@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from framebank.heads.bank import Bank, load_bank
 from framebank.heads.episodes import AllWaySampler, Episodes, EpisodeSampler
 from framebank.heads.fewshot_run import FewshotRun
-from framebank.heads.matchers import MATCHERS, READS_TEXT
+from framebank.heads.fewshot_tasks import require_finite
+from framebank.heads.matcher_name import TRAINED, MatcherName, reads_text
 from framebank.heads.protocol import made_by
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -22,7 +23,6 @@ from framebank.store.manifest import Manifest
 from framebank.store.prompts import PromptBank
 
 BASELINES = ("text", "mean")
-TRAINED = "trained:"  # before the name of a matcher that comes from a run
 MANY_EPISODES = 30  # from here on, an interval by the normal distribution
 
 
@@ -33,31 +33,6 @@ class Frames:
     x: Tensor
     mask: Tensor
     text: Tensor | None = None
-
-
-def build_matcher(name: str, dim: int) -> nn.Module:
-    """Return an untrained matcher: a row of MATCHERS, or "combine:" and the row for it to combine the texts with.
-
-    DataError for another name, and for a matcher that has weights to train.
-    """
-    kind, _, metric = name.partition(":")
-    known = name in MATCHERS or (kind == "combine" and metric in MATCHERS and metric != "combine")
-    if not known:
-        raise DataError(f"the matcher {name!r} is not known; expected one of {', '.join(MATCHERS)}, or combine:<one>")
-    matcher = MATCHERS[kind](dim, metric=MATCHERS[metric]) if metric else MATCHERS[kind](dim)
-    if next(matcher.parameters(), None) is not None:
-        raise DataError(f"the matcher {name!r} has weights to train; expected one of {', '.join(untrained_matchers())}")
-    return matcher.eval()
-
-
-def untrained_matchers() -> tuple[str, ...]:
-    """Return the names of the matchers that have nothing to train."""
-    return tuple(name for name, build in MATCHERS.items() if next(build(8).parameters(), None) is None)
-
-
-def reads_text(name: str) -> bool:
-    """Whether a matcher scores by the texts of the classes."""
-    return name.removeprefix(TRAINED).partition(":")[0] in READS_TEXT
 
 
 @torch.inference_mode()
@@ -136,35 +111,43 @@ def evaluate_few_shot(
 ) -> dict[str, Any]:
     """Score the episodes that `sampler` draws from `manifest` by each matcher; the baselines always, where they can be.
 
-    Those are the texts of the classes ("text", with `prompts`) and the mean of the frames ("mean"). Returns the figures
-    of the first of `names`, all of them under "scores", and what made them, with the further `facts`. Of several views
-    or clips of a video the first is used. The matcher of a `run` comes before all others; it sees frames as they are
-    stored, as it did in training, whatever `frame_norm` is. DataError for a matcher that is not known, has weights to
-    train or lacks its texts, and for episodes that cannot be drawn.
+    `names` are written as MatcherName reads them. The baselines are the texts of the classes ("text", with `prompts`)
+    and the mean of the frames ("mean"). Returns the figures of the first of `names`, all of them under "scores", and
+    what made them, with the further `facts`. Of several views or clips of a video the first is used. The matcher of a
+    `run` comes before all others; it sees frames as they are stored, as it did in training, whatever `frame_norm` is.
+    DataError for a matcher that is not known, has weights to train or lacks its texts, for episodes that cannot be
+    drawn, and for features or scores that are no numbers.
     """
-    names = [*([f"{TRAINED}{run.recipe.matcher}"] if run else []), *names]
-    lacking = next((name for name in names if reads_text(name) and not prompts), None)
+    trained = {f"{TRAINED}{run.recipe.matcher}": run.matcher} if run else {}
+    own = {str(name): name for name in map(MatcherName.parse, names)}
+    lacking = next((name for name in [*trained, *own] if reads_text(name) and not prompts), None)
     if lacking:
         raise DataError(f"{store.path}: the matcher {lacking!r} scores by texts of the classes, and there are none")
-    asked = tuple(dict.fromkeys([*names, *(name for name in BASELINES if prompts or not reads_text(name))]))
-    matchers = {
-        name: run.matcher if run and name.startswith(TRAINED) else build_matcher(name, store.spec.dim) for name in asked
-    }
+    own |= {name: MatcherName(name) for name in BASELINES if prompts or not reads_text(name)}
+    matchers = {**trained, **{written: name.build(store.spec.dim) for written, name in own.items()}}
     labels = LabelSet(manifest.labelled().labels)
     bank = load_bank(store, manifest.labelled(), labels, device=device, num_frames=num_frames)
+    require_finite(bank, where=store.path)
     try:
         episodes = sampler.draw(bank.video_ids, [labels.names[target] for target in bank.target.tolist()])
     except DataError as error:
         raise DataError(f"{store.path}: {error}") from error
+    if len(episodes.labels) < 2:
+        raise DataError(
+            f"{store.path}: the videos to recognise have one class, {episodes.labels[0]!r}; expected two or more"
+        )
     of_run = _facts_of(run, episodes) if run else {}
     frames = frames_of(bank, episodes, prompts=prompts, frame_norm=frame_norm)
     rows = []
-    for name in watch(asked):
-        trained = name.startswith(TRAINED)
-        seen = frames_of(bank, episodes, prompts=prompts, frame_norm=False) if trained else frames
+    for name in watch(tuple(matchers)):
+        seen = frames_of(bank, episodes, prompts=prompts, frame_norm=False) if name in trained else frames
         started = time.perf_counter()
         scores = score_episodes(matchers[name], seen, episodes, device=device)
         seconds = round(time.perf_counter() - started, 3)
+        if scores.isnan().any():
+            raise DataError(
+                f"{store.path}: the matcher {name!r} gives scores that are no numbers; expected other options"
+            )
         told = made_by(
             spec=store.spec,
             bank=bank,
@@ -172,7 +155,7 @@ def evaluate_few_shot(
             prompts=prompts if reads_text(name) else None,
             matcher=name,
             frames=num_frames,
-            frame_norm=frame_norm and not trained,
+            frame_norm=frame_norm and name not in trained,
             groups=f"first of {bank.num_groups}",
             scoring="embeddings" if reads_text(name) else None,
             **sampler.facts,
@@ -180,7 +163,7 @@ def evaluate_few_shot(
             classes_hash=episodes.labels_hash,
             episodes_hash=episodes.hash,
             **facts,
-            **(of_run if trained else {}),
+            **(of_run if name in trained else _options_of(own[name])),
             store=str(store.path),
         )
         figures = measure_episodes(scores, episodes)
@@ -196,6 +179,10 @@ def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, fra
         chosen = [prompts.labels.index(name) for name in episodes.labels]
         text = torch.from_numpy(prompts.class_embeddings()[chosen])  # (C, D)
     return Frames(F.normalize(x, dim=-1) if frame_norm else x, bank.mask[:: bank.num_groups], text)
+
+
+def _options_of(name: MatcherName) -> dict[str, Any]:
+    return {"matcher_options": dict(name.options)} if name.options else {}
 
 
 def _facts_of(run: FewshotRun, episodes: Episodes) -> dict[str, Any]:

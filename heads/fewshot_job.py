@@ -10,7 +10,7 @@ from framebank.heads.bank import load_bank
 from framebank.heads.episodes import EpisodeSampler
 from framebank.heads.fewshot_recipe import FewshotRecipe, build_matcher
 from framebank.heads.fewshot_run import FewshotRun
-from framebank.heads.fewshot_tasks import Tasks, class_texts
+from framebank.heads.fewshot_tasks import Tasks, class_texts, require_finite
 from framebank.heads.fewshot_train import Stage, fit_episodes
 from framebank.heads.matchers import READS_TEXT
 from framebank.store.errors import DataError
@@ -82,6 +82,7 @@ class FewshotJob:
         recipe = self.recipe
         labels = LabelSet(manifest.labelled().labels)
         bank = load_bank(self.store, manifest.labelled(), labels, device=self.device, num_frames=recipe.frames)
+        require_finite(bank, where=self.store.path)
         names = [labels.names[target] for target in bank.target.tolist()]
         way = recipe.way if training else min(recipe.way, len(set(names)))
         sampler = EpisodeSampler(way, recipe.shot, recipe.query, episodes, recipe.seed)

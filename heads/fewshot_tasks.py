@@ -11,6 +11,7 @@ from framebank.heads.bank import Bank
 from framebank.heads.episodes import Episodes
 from framebank.heads.fewshot_train import Task
 from framebank.heads.matchers.truth import Truth
+from framebank.store.errors import DataError
 from framebank.store.prompts import PromptBank
 
 
@@ -59,3 +60,11 @@ class Tasks:
 def class_texts(prompts: PromptBank | None, labels: tuple[str, ...], *, device: torch.device) -> Tensor | None:
     """Return the unit embedding of each class (C, D), in the order of `labels`, or None without prompts."""
     return None if prompts is None else torch.from_numpy(prompts.select(labels).class_embeddings()).to(device)
+
+
+def require_finite(bank: Bank, *, where: object) -> None:
+    """Refuse a bank with a frame that is no number: DataError naming the video."""
+    bad = (~bank.x.isfinite()).flatten(1).any(1).nonzero()  # (B, 1), of V*G groups
+    if len(bad):
+        video_id = bank.video_ids[int(bad[0]) // bank.num_groups]
+        raise DataError(f"{where}: the embedding of {video_id!r} holds values that are no numbers")

@@ -71,18 +71,18 @@ def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[An
 
     An enrolled class passes by the cosine to the mean of its examples, the votes by that of the nearest video with a
     label. Without a threshold, for want of videos to set it, a class passes when it is nearer than that video, and
-    votes always do, as where nothing was enrolled. DataError where nobody has a label to give, or fewer than k videos
-    are there to vote.
+    votes always do, as where nothing was enrolled or calibrated. DataError where nobody has a label to give, or fewer
+    than k videos are there to vote.
     """
-    if not index.enrolment.labels:
+    if index.enrolment.is_empty:
         return [Answer("neighbours", tuple(label_by_index(index, embeddings, k=k)))]
     query = pool_query(index, embeddings)
     hits = index.search_own(query, k)
-    nearest = max((hit.score for hit in hits if hit.label), default=None)
-    answers = [_enrolled(index, query, nearest=nearest)]
-    if nearest is not None:
+    similarities = [hit.score for hit in hits if hit.label]  # nearest first
+    answers = [_enrolled(index, query, nearest=next(iter(similarities), None))] if index.enrolment.labels else []
+    if similarities or not answers:
         ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
-        threshold = index.enrolment.nearest
+        nearest, threshold = similarities[0], index.enrolment.nearest
         answers.append(Answer("neighbours", ranked, threshold is None or nearest > threshold, nearest, threshold))
     return answers
 

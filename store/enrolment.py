@@ -1,12 +1,13 @@
-"""Enrolment: the videos that were added to an index under names of their own, in one file beside it."""
+"""Enrolment: videos added to an index under names of their own, and what sets its thresholds; one file beside it."""
 
 import contextlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,35 @@ from framebank.store.lock import Lock
 from framebank.store.video import Video
 
 NAME = "enrolled.npz"
+SHARE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What sets the thresholds: the `share` of the videos of other classes that may pass, and which videos those are.
+
+    They are held-out videos (N,) of a split of a store, with their vectors (N, D) float32 of unit length; without any,
+    those of the index itself.
+    """
+
+    share: float = SHARE
+    store: str = ""
+    split: str = ""
+    videos: tuple[Video, ...] = ()
+    vectors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+
+    def __post_init__(self) -> None:
+        """Check that the parts agree."""
+        if len(self.vectors) != len(self.videos) or not 0 < self.share < 1:
+            raise ValueError(f"{len(self.videos)} videos, vectors {self.vectors.shape}, share {self.share}")
+
+    def __repr__(self) -> str:
+        return f"Calibration({len(self.videos)} videos of {self.store!r}, split {self.split!r}, share {self.share})"
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is the one of an index that was never calibrated."""
+        return not self.videos and self.share == SHARE
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +53,8 @@ class Enrolment:
     """videos (E,), vectors (E, D) float32 of unit length, and the cosines from which on a video passes.
 
     `thresholds` has each enrolled label, None where there were too few videos to set one; `nearest` is that of the
-    nearest of the index's own videos. `of` is the digest of the index that they belong to.
+    nearest of the index's own videos; `calibration` is what set them. `of` is the digest of the index that they belong
+    to.
     """
 
     videos: tuple[Video, ...] = ()
@@ -31,6 +62,7 @@ class Enrolment:
     thresholds: Mapping[str, float | None] = field(default_factory=dict)
     nearest: float | None = None
     of: str = ""
+    calibration: Calibration = field(default_factory=Calibration)
 
     def __post_init__(self) -> None:
         """Check that the parts agree."""
@@ -43,6 +75,11 @@ class Enrolment:
     def __repr__(self) -> str:
         return f"Enrolment({len(self)} videos of {len(self.labels)} labels, vectors {self.vectors.shape})"
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to keep: no video, and no calibration."""
+        return not self.videos and self.calibration.is_default
+
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The enrolled labels, sorted."""
@@ -51,25 +88,28 @@ class Enrolment:
     def write(self, folder: Path) -> None:
         """Put the enrolment in the place of the one in an index's folder, whole or not at all.
 
-        The same enrolment gives the same bytes; of one without a video, there is no file. DataError where the place
-        cannot be written to.
+        The same enrolment gives the same bytes; of an empty one, there is no file. DataError where the place cannot be
+        written to.
         """
         path = folder / NAME
-        if not self.videos:
+        if self.is_empty:
             try:
                 path.unlink(missing_ok=True)
                 sync(folder)
             except OSError as error:
                 raise DataError(f"{path}: cannot be removed: {error.strerror or error}") from error
             return
+        made = self.calibration
         about = {
             "of": self.of,
             "nearest": self.nearest,
             "thresholds": {label: self.thresholds[label] for label in self.labels},
-            "videos": [[v.video_id, str(v.path), v.label, v.split, v.start, v.end] for v in self.videos],
+            "videos": _rows_of(self.videos),
+            "calibration": [made.share, made.store, made.split, _rows_of(made.videos)],
         }
+        written = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
         with replacing(path) as part, part.open("wb") as file:
-            np.savez(file, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), vectors=self.vectors)
+            np.savez(file, about=written, vectors=self.vectors, held_out=made.vectors)
 
     @classmethod
     def read(cls, folder: Path, *, of: str, dim: int) -> "Enrolment":
@@ -81,17 +121,29 @@ class Enrolment:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 about, vectors = json.loads(arrays["about"].tobytes()), arrays["vectors"]
-            rows = [Video(one, Path(place), *rest) for one, place, *rest in about["videos"]]
-            made = cls(tuple(rows), vectors, dict(about["thresholds"]), about["nearest"], str(about["of"]))
+                calibration = Calibration()
+                if "calibration" in about:  # not in what was enrolled before there was one
+                    share, store, split, held_out = about["calibration"]
+                    calibration = Calibration(share, store, split, _videos_of(held_out), arrays["held_out"])
+            rows = _videos_of(about["videos"])
+            made = cls(rows, vectors, dict(about["thresholds"]), about["nearest"], str(about["of"]), calibration)
         except FileNotFoundError:
             return cls(vectors=np.zeros((0, dim), dtype=np.float32), of=of)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, DataError) as error:
             raise DataError(
                 f"{path}: cannot be read ({type(error).__name__}: {' '.join(str(error).split())})"
             ) from error
-        if made.of != of or vectors.shape != (len(rows), dim):
+        if made.of != of or vectors.shape != (len(rows), dim) or calibration.vectors.shape[1:] not in ((0,), (dim,)):
             raise DataError(f"{path}: was enrolled in another index; bring that index back, or remove the file")
         return made
+
+
+def _rows_of(videos: Sequence[Video]) -> list[list[object]]:
+    return [[v.video_id, str(v.path), v.label, v.split, v.start, v.end] for v in videos]
+
+
+def _videos_of(rows: Sequence[Sequence[Any]]) -> tuple[Video, ...]:
+    return tuple(Video(video_id, Path(place), *rest) for video_id, place, *rest in rows)
 
 
 @contextlib.contextmanager

@@ -111,14 +111,14 @@ class Index:
     def save(self, folder: Path) -> None:
         """Write index.faiss, ids.csv and spec.json into a folder, and what was enrolled.
 
-        ids.csv has the columns start and end when a video has one. DataError where the folder holds enrolled classes,
-        which nothing could bring back.
+        ids.csv has the columns start and end when a video has one. DataError where the folder holds enrolled classes or
+        a calibration, which nothing could bring back.
         """
         require_new_folder(folder, what="index")
         if (folder / NAME).exists():
             raise DataError(
-                f"{folder}: holds enrolled classes, which a new index there would lose; "
-                "`framebank unenroll` them first, or choose another folder"
+                f"{folder}: holds enrolled classes, or a calibration, which a new index there would lose; "
+                "take them back first (`framebank unenroll`, `framebank calibrate`), or choose another folder"
             )
         (folder / "spec.json").unlink(missing_ok=True)  # written last: without it, a folder is no index
         videos, own = self.videos[: self.num_own], self._flat
@@ -137,7 +137,7 @@ class Index:
         name = _digest(own, videos)
         about = {"spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
         write_text(folder / "spec.json", json.dumps(about, indent=2))
-        if self.enrolment.videos:
+        if not self.enrolment.is_empty:
             replace(self.enrolment, of=name).write(folder)
 
     @classmethod

@@ -144,12 +144,25 @@ def test_what_cannot_be_enrolled_changes_nothing(
     assert "holds enrolled classes" in sentence(framebank("index", store, index, exit_code=1))
 
 
+def test_an_index_of_an_encoder_that_is_not_here(framebank: Any, world: Any, bars: list[Path], tmp_path: Path) -> None:
+    framebank("index", world.store.path, tmp_path / "i")
+    told = sentence(framebank("enroll", tmp_path / "i", "bars", bars[0], exit_code=1))
+    assert f"{tmp_path / 'i'}: clips cannot be embedded as its own videos were (" in told
+    assert "--id takes examples of the index" in told
+    asked = sentence(framebank("label", bars[0], "--index", tmp_path / "i", exit_code=1))
+    assert f"{tmp_path / 'i'}: new videos cannot be embedded as its own were (" in asked
+    framebank("enroll", tmp_path / "i", "mine", "--id", "wave-train-0")
+
+
 def test_too_few_videos_for_a_threshold(framebank: Any, store: Path, bars: list[Path], tmp_path: Path) -> None:
     ids = [f"{name}_{part}" for name in ("waving", "bowing") for part in ("train_00", "train_01")]
     (tmp_path / "ids.txt").write_text("\n".join(ids))
     framebank("store", "split", store, tmp_path / "few", "--videos", tmp_path / "ids.txt")
     framebank("index", tmp_path / "few", tmp_path / "i")
     shown = framebank("enroll", tmp_path / "i", "counting bars", bars[0]).stdout
-    assert "4 videos of other classes in the index: too few to set a threshold (19 are needed)" in shown
+    assert (
+        "4 videos of other classes, of the 5 videos of the index itself: too few to set a threshold (19 are needed)"
+        in shown
+    )
     (bar,) = told(framebank, "label", bars[1], "--index", tmp_path / "i", "-k", 4)["videos"]
     assert (bar["label"], bar["by"], bar["answers"][0]["threshold"]) == ("counting bars", "enrolled", None)

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from framebank.store import FeatureStore
+from framebank.tests.cli_world import sentence
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -33,6 +34,25 @@ def test_json_and_all(framebank, store):
     again = json.loads(framebank("fewshot", store, *EPISODES, "--matcher", "mean", "--shot", 2, "--json").stdout)
     assert again["accuracy"] == report["accuracy"]
     assert again["made_by"]["protocol_hash"] == report["made_by"]["protocol_hash"]
+
+
+def test_options_of_a_matcher(framebank, store, tmp_path):
+    arguments = ("fewshot", store, *EPISODES, "--shots", 2, "--json")
+    report = json.loads(framebank(*arguments, "--matcher", "otam", "--option", "smoothing=0.5").stdout)
+    assert report["matcher"] == "otam(smoothing=0.5)"
+    assert (report["made_by"]["matcher_options"], report["made_by"]["shot"]) == ({"smoothing": 0.5}, 2)
+    assert json.loads(framebank(*arguments, "--option", "smoothing=0.5").stdout)["matcher"] == report["matcher"]
+    both = json.loads(framebank(*arguments, "--matcher", "otam(smoothing=0.5)", "--matcher", "otam").stdout)["scores"]
+    assert [row["matcher"] for row in both][:2] == ["otam(smoothing=0.5)", "otam"]
+    assert both[0]["protocol_hash"] == report["made_by"]["protocol_hash"] != both[1]["protocol_hash"]
+    compared = ("--matchers", "otam(smoothing=0.5),combine:max(text_share=0.5,text_scale=2)", "--shot", "2")
+    framebank("fewshot-compare", store, tmp_path / "table", *EPISODES, *compared)
+    rows = list(csv.DictReader((tmp_path / "table" / "results.csv").open()))
+    assert [row["matcher"] for row in rows[:2]] == [
+        "otam(smoothing=0.5)",
+        "combine:max(text_scale=2.0, text_share=0.5)",
+    ]
+    assert rows[0]["protocol_hash"] == report["made_by"]["protocol_hash"]
 
 
 def test_class_split(framebank, store, tmp_path):
@@ -112,10 +132,19 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
     [
         (("--matcher", "linear"), 1, "the matcher 'linear' has weights to train"),
         (("--matcher", "median"), 1, "the matcher 'median' is not known"),
+        (("--option", "softness=1"), 1, "the matcher 'otam' has no option 'softness'; it has smoothing"),
+        (("--option", "smoothing=soft"), 1, "matcher.smoothing is 'soft'; expected a number"),
+        (("--option", "smoothing=0"), 1, "the matcher 'otam(smoothing=0.0)' gives scores that are no numbers"),
+        (("--option", "smoothing"), 2, "'smoothing' is not NAME=VALUE"),
+        (("--option", "smoothing=1", "--matcher", "all"), 2, "--option is for one --matcher"),
+        (("--option", "smoothing=1", "--matcher", "otam", "--matcher", "max"), 2, "--option is for one --matcher"),
+        (("--matcher", "otam(smoothing"), 1, "'otam(smoothing' is no matcher"),
         (("--shot", 3), 1, "3 support videos and 1 queries of each class wanted"),
         (("--way", 17, "--split", "all"), 1, "17 classes for each episode wanted, but the videos have 16"),
         (("--split", "nowhere"), 1, "no video is in the split 'nowhere'"),
         (("--way", 0, "--support-split", "test", "--split", "test"), 1, "is a support video and one to recognise"),
+        (("--way", 1), 2, "one class is told from no other"),
+        (("--seed", -1), 2, "-1 is not in the range"),
         (("--way", 0, "--query", 2), 2, "--query is for episodes"),
         (("--support-split", "train"), 2, "are for --way 0"),
         (("--class-split", "nothing.json"), 1, "nothing.json: cannot be read as text"),
@@ -126,6 +155,35 @@ def test_what_cannot_be_done(framebank, store, arguments, code, message):
     split = () if "--split" in arguments else ("--split", "train")
     result = framebank("fewshot", store, *split, "--episodes", 5, *arguments, exit_code=code)
     assert message in result.stderr
+
+
+def test_class_splits_that_do_not_fit(framebank, store, tmp_path):
+    file = tmp_path / "classes.json"
+    arguments = ("fewshot", store, "--class-split", file, "--episodes", 5)
+    file.write_text(json.dumps({"flying": "test", "melting": "test"}))
+    strangers = sentence(framebank(*arguments, exit_code=1))
+    assert f"Error: {store}: none of the 2 classes of the split ('flying', ...) has a video" in strangers
+    trained = sentence(framebank("fewshot-train", store, tmp_path / "run", "--class-split", file, exit_code=1))
+    assert trained == strangers
+    file.write_text(json.dumps({"waving": "test", "melting": "test"}))
+    lone = framebank(*arguments, "--way", 0, "--support-split", "train", exit_code=1)
+    assert "no video is in the split 'train'" in sentence(lone)
+    assert "2 classes for each episode wanted, but the videos have 1" in sentence(
+        framebank(*arguments, "--way", 2, exit_code=1)
+    )
+
+
+def test_places_that_are_no_store(framebank, tmp_path):
+    for command in (("fewshot",), ("fewshot-compare",), ("fewshot-train",)):
+        out = () if command == ("fewshot",) else (tmp_path / "out",)
+        assert "no such store" in sentence(framebank(*command, tmp_path / "gone", *out, exit_code=1))
+        assert "holds no shard" in sentence(framebank(*command, tmp_path, *out, exit_code=1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_list_of_matchers(framebank, store, tmp_path):
+    told = framebank("fewshot-compare", store, tmp_path / "table", "--matchers", " ", exit_code=2).stderr
+    assert "--matchers is empty; expected names such as mean,otam" in told
 
 
 def test_shots_that_are_no_numbers(framebank, store, tmp_path):

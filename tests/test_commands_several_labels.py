@@ -99,3 +99,12 @@ def test_a_loss_of_one_label_is_one_sentence(framebank, several, tmp_path):
     options = ("--classifier", "linear", "--loss", "ce")
     result = framebank("train", several, tmp_path / "run", *options, exit_code=1)
     assert re.search(r"Error: .* has 2 labels, '.*;.*'; expected one for each video", result.stderr)
+
+
+def test_neighbours_vote_for_each_of_their_labels(framebank, clips, several, tmp_path):
+    framebank("index", several, tmp_path / "i")
+    clip = clips / "waving" / "waving_train_00.mp4"
+    report = json.loads(framebank("label", clip, "--index", tmp_path / "i", "-k", 4, "--json").stdout)
+    shares = {row["label"]: row["score"] for row in report["videos"][0]["labels"]}
+    assert shares["late"] >= shares["waving"] > 0.5
+    assert not any(";" in name for name in shares)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from framebank.heads import enrolling
-from framebank.heads.enrolling import check_label, conformal_threshold, describe, prototypes, unenroll
+from framebank.heads.enrolling import check_label, describe, prototypes, unenroll
 from framebank.heads.labelling import Answer, answers_of_index, decide
 from framebank.store import DataError, Embeddings, Video
 from framebank.store.index import Index
@@ -43,22 +43,6 @@ def rows_at(degrees):
 def folder(tmp_path):
     """Twenty videos "left" from 100 to 119 degrees, and twenty "down" from 200 to 219."""
     return save_index(tmp_path / "i", [*range(100, 120), *range(200, 220)], ["left"] * 20 + ["down"] * 20)
-
-
-def test_threshold_by_hand():
-    assert conformal_threshold(np.arange(18.0), share=0.05) is None
-    assert conformal_threshold(np.arange(19.0), share=0.05) == 18  # of 20 draws, the last exceeds the rest once
-    assert conformal_threshold(np.arange(39.0)[::-1], share=0.05) == 37
-    assert conformal_threshold(np.arange(9.0), share=0.1) == 8
-
-
-def test_threshold_keeps_its_promise():
-    generator = np.random.default_rng(0)
-    passing = []
-    for _ in range(2000):
-        scores = generator.normal(size=41)
-        passing.append(scores[0] > conformal_threshold(scores[1:], share=0.05))
-    assert 0.03 < np.mean(passing) < 0.06  # 2 of 41 is 4.9 %
 
 
 def test_enroll_by_hand(folder):
@@ -168,6 +152,11 @@ def test_labels_that_are_refused(folder):
         with pytest.raises(DataError):
             check_label(index, label)
     check_label(index, "left")
+
+
+def test_nothing_to_unenroll(folder):
+    with pytest.raises(DataError, match="has no enrolled class, and so no 'left'"):
+        unenroll(folder, "left")
 
 
 def test_an_index_that_was_made_again_meanwhile(folder):

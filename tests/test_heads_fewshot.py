@@ -10,14 +10,14 @@ from framebank.heads.bank import load_bank
 from framebank.heads.episodes import AllWaySampler, EpisodeSampler
 from framebank.heads.fewshot import (
     Frames,
-    build_matcher,
     evaluate_few_shot,
     frames_of,
     measure_episodes,
     score_episodes,
-    untrained_matchers,
 )
-from framebank.store import DataError, LabelSet
+from framebank.heads.fewshot_tasks import require_finite
+from framebank.heads.matcher_name import MatcherName, parse_options, split_list, untrained_matchers
+from framebank.store import DataError, LabelSet, Manifest
 from framebank.tests.heads_world import CLASSES, prompts_of, write_groups
 
 CPU = torch.device("cpu")
@@ -119,7 +119,7 @@ def test_accuracy_by_a_loop(world):
 @pytest.mark.parametrize("max_values", [1, 20_000, 1 << 30])
 def test_chunks_change_nothing(world, max_values):
     frames, episodes = drawn(world, replace(SAMPLER, episodes=7))
-    matcher = build_matcher("otam", frames.x.shape[2])
+    matcher = MatcherName.parse("otam").build(frames.x.shape[2])
     scores = score_episodes(matcher, frames, episodes, device=CPU, max_values=max_values)
     assert scores.shape == (7, 6, 3)
     torch.testing.assert_close(scores, score_episodes(matcher, frames, episodes, device=CPU))
@@ -186,13 +186,110 @@ def test_text_scores_are_those_of_the_classes_drawn(world):
 def test_matchers_by_name():
     assert "linear" not in untrained_matchers()
     assert {"mean", "otam", "text", "combine"} <= set(untrained_matchers())
-    assert type(build_matcher("combine:max", 8).metric) is MATCHERS["max"]
-    assert type(build_matcher("combine", 8).metric) is MATCHERS["otam"]
+    assert type(MatcherName.parse("combine:max").build(8).metric) is MATCHERS["max"]
+    assert type(MatcherName.parse("combine").build(8).metric) is MATCHERS["otam"]
     for wrong in ("median", "max:otam", "combine:combine", "combine:nothing"):
         with pytest.raises(DataError, match=f"the matcher '{wrong}' is not known; expected one of mean, max"):
-            build_matcher(wrong, 8)
+            MatcherName.parse(wrong).build(8)
     with pytest.raises(DataError, match="the matcher 'linear' has weights to train; expected one of mean, max"):
-        build_matcher("linear", 8)
+        MatcherName.parse("linear").build(8)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("otam", "otam"),
+        (" otam ( smoothing = 1 ) ", "otam(smoothing=1.0)"),
+        ("otam()", "otam"),
+        ("combine:max(text_scale=2, metric_scale=0.5)", "combine:max(metric_scale=0.5, text_scale=2.0)"),
+        ("chamfer++(length=2)", "chamfer++(length=2)"),
+    ],
+)
+def test_a_matcher_is_written_in_one_way(written, shown):
+    assert str(MatcherName.parse(written)) == shown
+    assert MatcherName.parse(shown) == MatcherName.parse(written)
+
+
+def test_options_reach_the_matcher():
+    assert MatcherName.parse("otam(smoothing=0.5)").build(8).smoothing == 0.5
+    combined = MatcherName.parse("combine:max(text_share=0.2)").build(8)
+    assert (type(combined.metric), combined.text_share) == (MATCHERS["max"], 0.2)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("otam(softness=1)", "the matcher 'otam' has no option 'softness'; it has smoothing$"),
+        ("mean(scale=1)", "the matcher 'mean' has no option 'scale'; it has none$"),
+        ("combine(metric=max)", "the matcher 'combine' has no option 'metric'; it has text_share, text_scale"),
+        ("otam(smoothing=soft)", "matcher.smoothing is 'soft'; expected a number"),
+        ("chamfer++(length=1.5)", "matcher.length is 1.5; expected a whole number"),
+        ("otam(smoothing)", "'smoothing' is not NAME=VALUE"),
+        ("otam(smoothing=1, smoothing=2)", "the option 'smoothing' is given twice"),
+        (
+            "ridge(penalty=-1)",
+            r"the matcher ridge\(penalty=-1.0\) cannot be built: penalty is -1.0; expected more than 0",
+        ),
+        ("otam(smoothing=1", r"'otam\(smoothing=1' is no matcher; expected a name such as otam"),
+        ("", "'' is no matcher"),
+    ],
+)
+def test_what_is_no_matcher(written, message):
+    with pytest.raises(DataError, match=message):
+        MatcherName.parse(written).build(8)
+
+
+def test_lists_of_matchers():
+    assert split_list("mean, otam(smoothing=0.5),chamfer++") == ["mean", "otam(smoothing=0.5)", "chamfer++"]
+    assert split_list("a(b=1,c=[2,3]),d") == ["a(b=1,c=[2,3])", "d"]
+    assert split_list(" ") == []
+    assert parse_options(["a=[1, 2]", "b=true", "c=word", "d=1e-3"]) == {
+        "a": [1, 2],
+        "b": True,
+        "c": "word",
+        "d": 0.001,
+    }
+
+
+def test_options_stand_in_the_report(world):
+    report = evaluate(world, "otam(smoothing=9)", "otam")
+    names = [row["matcher"] for row in report["scores"]]
+    assert names == ["otam(smoothing=9.0)", "otam", "text", "mean"]
+    assert report["made_by"]["matcher_options"] == {"smoothing": 9.0}
+    plain = evaluate(world, "otam")["made_by"]
+    assert "matcher_options" not in plain
+    assert report["scores"][1]["protocol_hash"] == plain["protocol_hash"] != report["made_by"]["protocol_hash"]
+    by_text, text, _ = evaluate(world, "combine(text_share=1)")["scores"]
+    assert by_text["classes"] == text["classes"] != report["classes"]
+
+
+def test_one_class_is_told_from_no_other(world):
+    videos = tuple(video for video in world.manifest.split("test").videos if video.label == "rise")
+    with pytest.raises(DataError, match="the videos to recognise have one class, 'rise'; expected two or more"):
+        evaluate_few_shot(
+            ["otam"],
+            world.store,
+            Manifest(videos),
+            AllWaySampler(frozenset([videos[0].video_id]), 1),
+            split="test",
+            prompts=None,
+            device=CPU,
+        )
+
+
+def test_scores_that_are_no_numbers(world):
+    with pytest.raises(DataError, match=r"the matcher 'otam\(smoothing=0.0\)' gives scores that are no numbers"):
+        evaluate(world, "otam(smoothing=0)")
+
+
+def test_features_that_are_no_numbers(tmp_path):
+    world = write_groups(tmp_path, num_views=2, num_clips=1)
+    manifest = world.manifest.split("test").labelled()
+    bank = load_bank(world.store, manifest, LabelSet(manifest.labels), device=CPU)
+    require_finite(bank, where="here")
+    bank.x[2 * 3 + 1, 0, 0] = torch.inf  # the second view of the fourth video
+    with pytest.raises(DataError, match=f"here: the embedding of '{bank.video_ids[3]}' holds values that are no"):
+        require_finite(bank, where="here")
 
 
 def test_too_few_videos_name_the_store(world):
@@ -221,7 +318,7 @@ def test_repeated_frames_are_not_read(world, name):
     episodes = sampler.draw(bank.video_ids, [manifest.labels[target] for target in bank.target.tolist()])
     frames = frames_of(bank, episodes, prompts=None, frame_norm=True)
     garbled = Frames(torch.where(bank.mask[..., None], frames.x, torch.tensor(7.0)), frames.mask)
-    matcher = build_matcher(name, 16)
+    matcher = MatcherName.parse(name).build(16)
     torch.testing.assert_close(
         score_episodes(matcher, garbled, episodes, device=CPU), score_episodes(matcher, frames, episodes, device=CPU)
     )

@@ -26,6 +26,12 @@ def test_neighbours_without_label_do_not_count():
     assert vote([("", 1.0), ("a", -1.0)], temperature=0.001) == [("a", 1.0)]
 
 
+def test_a_neighbour_with_several_labels_votes_for_each():
+    found = dict(vote([("a;b", 0.9), ("b ; c", 0.8)], temperature=0.1))
+    far = math.exp(-1) / (1 + math.exp(-1))
+    assert found == pytest.approx({"b": 1.0, "a": 1 - far, "c": far})
+
+
 @pytest.mark.parametrize("neighbours", [[], [("", 0.9), ("", 0.8)]])
 def test_no_label(neighbours):
     with pytest.raises(DataError, match=f"none of the {len(neighbours)} nearest videos has a label"):

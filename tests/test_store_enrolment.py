@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from framebank.store import DataError, Video
-from framebank.store.enrolment import NAME, Enrolment, changing
+from framebank.store.enrolment import NAME, Calibration, Enrolment, changing
 from framebank.store.index import Index
 from framebank.store.vectors import unit
 from framebank.tests.store_world import DIM, SPEC, videos
@@ -47,6 +48,43 @@ def test_round_trip_and_the_same_bytes(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def calibration(count=3, *, dim=DIM):
+    return Calibration(0.1, "/bank", "val", make(count).videos, np.eye(count, dim, dtype=np.float32))
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_calibration_comes_back(tmp_path, count):
+    made = replace(make(count), calibration=calibration())
+    made.write(tmp_path)
+    again = Enrolment.read(tmp_path, of="x", dim=DIM).calibration
+    assert (again.share, again.store, again.split, again.videos) == (0.1, "/bank", "val", make(3).videos)
+    np.testing.assert_array_equal(again.vectors, made.calibration.vectors)
+    replace(made, videos=(), vectors=made.vectors[:0], thresholds={}, calibration=Calibration()).write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_calibration_alone_goes_with_a_copy_of_its_index(folder, tmp_path):
+    replace(make(0, of=of_index(folder)), vectors=np.zeros((0, DIM)), calibration=calibration()).write(folder)
+    Index.load(folder).save(tmp_path / "copy")
+    assert len(Index.load(tmp_path / "copy").enrolment.calibration.videos) == 3
+
+
+def test_a_calibration_of_another_width(folder):
+    replace(make(of=of_index(folder)), calibration=calibration(dim=DIM + 1)).write(folder)
+    with pytest.raises(DataError, match="was enrolled in another index"):
+        Index.load(folder)
+
+
+def test_what_was_enrolled_before_there_were_calibrations(tmp_path):
+    make().write(tmp_path)
+    with np.load(tmp_path / NAME) as arrays:
+        about, vectors = json.loads(arrays["about"].tobytes()), arrays["vectors"]
+    del about["calibration"]
+    np.savez(tmp_path / NAME, about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8), vectors=vectors)
+    again = Enrolment.read(tmp_path, of="x", dim=DIM)
+    assert (again.videos, again.calibration.is_default) == (make().videos, True)
+
+
 def test_an_index_with_enrolled_videos(folder, tmp_path):
     made = make(of=of_index(folder))
     made.write(folder)
@@ -58,7 +96,7 @@ def test_an_index_with_enrolled_videos(folder, tmp_path):
     copy = Index.load(tmp_path / "copy")
     assert (copy.videos, copy.num_own, copy.enrolment.thresholds) == (index.videos, 3, made.thresholds)
     np.testing.assert_allclose(copy.vectors, index.vectors, atol=1e-6)
-    with pytest.raises(DataError, match="holds enrolled classes, which a new index there would lose"):
+    with pytest.raises(DataError, match="holds enrolled classes, or a calibration, which a new index there would lose"):
         index.save(folder)
     assert Index.load(folder).videos == index.videos
 
@@ -91,6 +129,10 @@ def test_damaged_files(folder, damage):
 def test_parts_that_do_not_agree():
     with pytest.raises(ValueError, match="2 videos of"):
         replace(make(), thresholds={})
+    with pytest.raises(ValueError, match="3 videos, vectors"):
+        replace(calibration(), vectors=np.zeros((2, DIM)))
+    with pytest.raises(ValueError, match="share 1"):
+        Calibration(1)
 
 
 def test_one_writer(folder):

@@ -1,0 +1,30 @@
+"""Options that the few-shot commands share: --shot, and --option of a matcher."""
+
+from typing import Any
+
+import click
+
+
+def read_options(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+    """Read NAME=VALUE; wrong usage where one is written otherwise."""
+    if not given:
+        return {}
+    from framebank.heads.matcher_name import parse_options
+    from framebank.store import DataError
+
+    try:
+        return parse_options(given)
+    except DataError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+shot_option = click.option(
+    "--shot", "--shots", "shot", default=1, type=click.IntRange(1), help="Support videos of each class."
+)
+matcher_option = click.option(
+    "--option",
+    "options",
+    multiple=True,
+    callback=read_options,
+    help="One of the matcher's own: NAME=VALUE.",
+)

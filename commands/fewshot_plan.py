@@ -1,0 +1,79 @@
+"""Which videos take part in a few-shot evaluation, and what draws its episodes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from framebank.heads.episodes import AllWaySampler, EpisodeSampler
+    from framebank.store import Manifest
+
+
+def with_class_splits(manifest: "Manifest", files: Sequence[Path], *, where: Path) -> "tuple[Manifest, str]":
+    """Return the videos of the store `where` in the splits that files give their classes, and the hash of those.
+
+    What the files said goes to stderr. DataError where they name no class of the store.
+    """
+    from framebank.store import DataError
+    from framebank.store.class_splits import read_class_splits
+
+    splits = read_class_splits(files)
+    try:
+        found, notes = splits.over(manifest)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    click.echo("\n".join(notes), err=True)
+    return found, splits.hash
+
+
+def plan_episodes(
+    manifest: "Manifest",
+    split: str,
+    *,
+    way: int,
+    shot: int,
+    query: int | None,
+    episodes: int | None,
+    seed: int,
+    support_split: str | None,
+    support_list: Path | None,
+) -> "tuple[Manifest, EpisodeSampler | AllWaySampler]":
+    """Return the videos that take part, and what draws episodes of them.
+
+    Wrong usage where options exclude each other; DataError where a support list is of another number of shots, or a
+    video would be on both sides.
+    """
+    from framebank.heads.episodes import AllWaySampler, EpisodeSampler
+    from framebank.store import DataError, Manifest
+
+    if way == 1:
+        raise click.UsageError("--way is 1, and one class is told from no other; expected 2 or more, or 0 for all")
+    queries = manifest.split(split).labelled()
+    if way:
+        if support_split or support_list:
+            raise click.UsageError("--support-split and --support-list are for --way 0; episodes draw both sides")
+        return queries, EpisodeSampler(way, shot, query or 1, episodes or 10_000, seed)
+    if query:
+        raise click.UsageError("--query is for episodes; with --way 0 every video of the split is recognised")
+    if support_list and support_split:
+        raise click.UsageError("--support-split and --support-list exclude each other")
+    if support_list:
+        listed, notes = manifest.with_splits([support_list])
+        click.echo("\n".join(notes), err=True)
+        support = Manifest(tuple(video for video in listed.videos if video.split)).labelled()
+        counts = Counter(video.label for video in support.videos)
+        odd = next((name for name in support.labels if counts[name] != shot), None)
+        if odd:
+            raise DataError(f"{support_list}: lists {counts[odd]} videos of {odd!r}; expected {shot}, as --shot says")
+        episodes = episodes or 1
+    else:
+        support = manifest.split(support_split or "train").labelled()
+    ids = frozenset(video.video_id for video in support.videos)
+    both = next((video.video_id for video in queries.videos if video.video_id in ids), None)
+    if both:
+        raise DataError(f"{both!r} is a support video and one to recognise; expected two splits that share no video")
+    both_sides = Manifest((*support.videos, *queries.videos))
+    return both_sides, AllWaySampler(ids, shot, episodes or 3, seed)
