@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from framebank.heads.neighbours import index_store
+from framebank.heads.neighbours import index_store, require_finite
 from framebank.heads.run import Run
 from framebank.store.enrolment import SHARE, Calibration, Enrolment, changing
 from framebank.store.errors import DataError
@@ -59,8 +59,8 @@ def held_out(
 ) -> Calibration:
     """Return a calibration by the videos of `manifest`, a split of `store`, pooled as the index of a folder is.
 
-    DataError where none has a label, where they were embedded in another way than the index's own, or where one of them
-    is in the index itself.
+    DataError where none has a label, where they were embedded in another way than the index's own or hold what is no
+    number, or where one of them is in the index itself.
     """
     index = Index.load(folder)
     alike = replace(store.spec, precision=index.spec.precision, decoder=index.spec.decoder, streams=index.spec.streams)
@@ -79,7 +79,6 @@ def held_out(
         raise DataError(f"{pooled_by}: was trained again since it pooled the videos of {folder}; make the index again")
     pooled = index_store(store, labelled, run=run, run_path=Path(pooled_by) if pooled_by else None, device=device)
     vectors = pooled.vectors
-    _require_finite(pooled.videos, vectors, where=store.path)
     _require_held_out(pooled.videos, vectors, index=index, folder=folder, where=f"{store.path}, split {split}")
     return Calibration(share, str(store.path.absolute()), split, pooled.videos, vectors)
 
@@ -114,7 +113,7 @@ def calibrated(
     own, own_vectors = index.videos[: index.num_own], index.vectors[: index.num_own]
     known, known_vectors = (*own, *videos), np.vstack([own_vectors, vectors])  # (V, D)
     if videos or not made.is_default:
-        _require_finite(known, known_vectors, where="the index")
+        require_finite(known, known_vectors, where="the index")
     asked, asked_vectors = (made.videos, made.vectors) if made.videos else (known, known_vectors)
     thresholds = {}
     for label in sorted({video.label for video in videos}):
@@ -203,12 +202,6 @@ def _others(
 
 def _texts(video: Video) -> frozenset[str]:
     return frozenset(map(class_text, video.labels))
-
-
-def _require_finite(videos: Sequence[Video], vectors: np.ndarray, *, where: object) -> None:
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        raise DataError(f"{where}: the embedding of {videos[bad[0]].video_id!r} holds values that are no numbers")
 
 
 def _require_held_out(

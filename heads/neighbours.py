@@ -1,5 +1,6 @@
 """Neighbours: pooled embeddings of a store in an index, and queries pooled the same way."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from framebank.store.features import FeatureStore
 from framebank.store.index import Hit, Index
 from framebank.store.manifest import Manifest
 from framebank.store.shard import Embeddings, distinct_mask
+from framebank.store.video import Video
 
 
 def index_store(
@@ -22,7 +24,7 @@ def index_store(
 ) -> Index:
     """Index the videos of `manifest` by the mean of their frames, or by the head of a run.
 
-    DataError where the run was trained on features of another encoder.
+    DataError where the run was trained on features of another encoder, and where an embedding holds what is no number.
     """
     if run:
         run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
@@ -39,7 +41,16 @@ def index_store(
         "store": str(store.path.absolute()),
     }
     vectors = embed_bank(model, bank, device=device)
-    return Index(vectors, [video_of[video_id] for video_id in bank.video_ids], spec=store.spec, made_by=made_by)
+    videos = [video_of[video_id] for video_id in bank.video_ids]
+    require_finite(videos, vectors, where=store.path)
+    return Index(vectors, videos, spec=store.spec, made_by=made_by)
+
+
+def require_finite(videos: Sequence[Video], vectors: np.ndarray, *, where: object) -> None:
+    """Refuse vectors (V, D) with a value that is no number: DataError naming the first such video."""
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise DataError(f"{where}: the embedding of {videos[bad[0]].video_id!r} holds values that are no numbers")
 
 
 def neighbours_of_id(index: Index, video_id: str, *, k: int) -> list[Hit]:

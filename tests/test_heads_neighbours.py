@@ -10,8 +10,9 @@ from framebank.heads.neighbours import as_batch, index_store, neighbours_of_id, 
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.zeroshot import zero_shot_model
-from framebank.store import DataError, Embeddings
+from framebank.store import DataError, Embeddings, FeatureStore, Manifest, Video
 from framebank.store.index import Index
+from framebank.store.shard import ShardWriter
 from framebank.tests.heads_world import CLASSES, SPEC, write_world
 
 CPU = torch.device("cpu")
@@ -38,6 +39,19 @@ def test_vectors_are_means_of_unit_frames(world, index):
         mean = (frames / np.linalg.norm(frames, axis=1, keepdims=True)).mean(0)
         np.testing.assert_allclose(index.vector(video_id), mean / np.linalg.norm(mean), rtol=1e-4, atol=1e-6)
     assert len(index) == len(world.store)
+
+
+def test_an_embedding_that_is_no_number_is_refused(tmp_path):
+    rows = {"good": np.ones((2, SPEC.dim)), "bad": np.full((2, SPEC.dim), np.nan)}
+    Manifest(tuple(Video(name, tmp_path / f"{name}.mp4", "wave", "test") for name in rows)).write(
+        tmp_path / "manifest.csv"
+    )
+    with ShardWriter(tmp_path, SPEC, max_videos=9) as writer:
+        for name, frames in rows.items():
+            writer.add(name, Embeddings(frames.astype(np.float16), np.zeros(2), np.arange(2)))
+    store = FeatureStore(tmp_path)
+    with pytest.raises(DataError, match="the embedding of 'bad' holds values that are no numbers"):
+        index_store(store, store.manifest, run=None, run_path=None, device=CPU)
 
 
 @pytest.mark.parametrize("video_id", ["wave-train-0", "short", "ragged", "unknown"])
