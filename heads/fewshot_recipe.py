@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from framebank.heads.matchers import MATCHERS
+from framebank.heads.options import KINDS, read_options
 from framebank.heads.randomness import drawn_from
 from framebank.store.errors import DataError
 
@@ -41,15 +43,10 @@ class FewshotRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check each field, and the options against the matcher's own."""
+        """Check each field; options become what the matcher's constructor asks for."""
         if self.matcher not in MATCHERS:
             raise DataError(f"matcher {self.matcher!r} is not known; expected one of {', '.join(MATCHERS)}")
-        known = options_of(self.matcher)
-        for name in self.options:
-            if name not in known:
-                raise DataError(
-                    f"the matcher {self.matcher!r} has no option {name!r}; it has {', '.join(known) or 'none'}"
-                )
+        object.__setattr__(self, "options", read_matcher_options(self.matcher, self.options))
         least = {"way": 2, "frames": 0, "seed": 0}
         for item in fields(self):
             if item.type is int and getattr(self, item.name) < least.get(item.name, 1):
@@ -71,8 +68,18 @@ class FewshotRecipe:
 
 
 def options_of(matcher: str) -> tuple[str, ...]:
-    """Return the names of the options that a matcher's constructor takes."""
-    return tuple(name for name in inspect.signature(MATCHERS[matcher]).parameters if name not in GIVEN)
+    """Return the names of the options that can be given to a matcher's constructor."""
+    asked = inspect.signature(MATCHERS[matcher]).parameters.values()
+    return tuple(p.name for p in asked if p.annotation in KINDS and p.name not in GIVEN)
+
+
+def read_matcher_options(matcher: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as a matcher's constructor asks for them; DataError for another one or one of another kind."""
+    has = options_of(matcher)
+    strange = next((name for name in options if name not in has), None)
+    if strange:
+        raise DataError(f"the matcher {matcher!r} has no option {strange!r}; it has {', '.join(has) or 'none'}")
+    return read_options("matcher", matcher, MATCHERS[matcher], options)
 
 
 def build_matcher(recipe: FewshotRecipe, *, dim: int, num_classes: int) -> nn.Module:

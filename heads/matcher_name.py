@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from framebank.heads.fewshot_recipe import options_of
+from framebank.heads.fewshot_recipe import read_matcher_options
 from framebank.heads.matchers import MATCHERS, READS_TEXT
-from framebank.heads.options import read_options
 from framebank.store.errors import DataError
 
 TRAINED = "trained:"  # before the name of a matcher that comes from a run
@@ -34,11 +33,7 @@ class MatcherName:
         if not known:
             expected = f"expected one of {', '.join(MATCHERS)}, or combine:<one>"
             raise DataError(f"the matcher {self.name!r} is not known; {expected}")
-        has = [option for option in options_of(kind) if (kind, option) != ("combine", "metric")]  # it is in the name
-        strange = next((option for option, _ in self.options if option not in has), None)
-        if strange:
-            raise DataError(f"the matcher {self.name!r} has no option {strange!r}; it has {', '.join(has) or 'none'}")
-        read = read_options("matcher", kind, MATCHERS[kind], dict(self.options))
+        read = read_matcher_options(kind, dict(self.options))
         object.__setattr__(self, "options", tuple(sorted(read.items())))
 
     def __str__(self) -> str:

@@ -278,8 +278,8 @@ def test_one_class_is_told_from_no_other(world):
 
 
 def test_scores_that_are_no_numbers(world):
-    with pytest.raises(DataError, match=r"the matcher 'otam\(smoothing=0.0\)' gives scores that are no numbers"):
-        evaluate(world, "otam(smoothing=0)")
+    with pytest.raises(DataError, match=r"the matcher 'otam\(smoothing=1e-300\)' gives scores that are no numbers"):
+        evaluate(world, "otam(smoothing=1e-300)")
 
 
 def test_features_that_are_no_numbers(tmp_path):

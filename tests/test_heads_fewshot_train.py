@@ -242,6 +242,25 @@ def test_a_wrong_recipe_is_said(changes, message):
         replace(QUICK, **changes)
 
 
+@pytest.mark.parametrize(
+    ("matcher", "option", "value", "message"),
+    [
+        ("hyrsm++", "window", "x", "matcher.window is 'x'; expected a whole number"),
+        ("hyrsm++", "softness", 0, "window is 1 and softness 0.0; expected"),
+        ("hyrsm", "classification", "much", "matcher.classification is 'much'; expected a number"),
+        ("trx", "cardinalities", 3, "matcher.cardinalities is 3; expected a list of whole numbers"),
+        ("trx", "cardinalities", [], "cardinalities is empty; expected one or more"),
+        ("trx", "width", 0, "cardinality is 2 and width 0; expected 1 or more"),
+        ("linear", "num_frames", 0, "num_frames is 0; expected 1 or more"),
+        ("clip-fsar", "smoothing", 0, "smoothing is 0.0; expected more than 0"),
+        *((name, "num_heads", 0, "num_heads is 0; expected 1 or more") for name in ("hyrsm", "gghm", "sloshnet")),
+    ],
+)
+def test_an_option_of_another_kind_or_size_is_said(matcher, option, value, message):
+    with pytest.raises(DataError, match=message):
+        build_matcher(FewshotRecipe(matcher=matcher, options={option: value}), dim=DIM, num_classes=4)
+
+
 def test_an_option_that_cannot_be_is_said():
     recipe = FewshotRecipe(matcher="ma-clip", options={"metric": "dtw"})
     with pytest.raises(DataError, match=r"'ma-clip' cannot be built of .*: the metric 'dtw' is none of otam"):

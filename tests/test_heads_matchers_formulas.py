@@ -300,3 +300,18 @@ def test_gradient_by_finite_differences(name):
 
     inputs = [part.clone().requires_grad_() for part in (query, support, text)]
     assert torch.autograd.gradcheck(scores, inputs, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("otam", "smoothing", 0.0),  # the quotient by it is no number
+        ("otam", "smoothing", -1.0),  # the soft minimum would be a maximum
+        ("otam", "smoothing", math.nan),
+        ("tuple", "length", 0),
+        ("chamfer++", "length", 0),
+    ],
+)
+def test_options_without_a_meaning_are_refused(name, option, value):
+    with pytest.raises(ValueError, match=f"{option} is {value}; expected"):
+        MATCHERS[name](DIM, **{option: value})

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 class Attention(nn.Module):
     """Multi-head attention without biases before it; dropout is on what comes out.
 
-    The number of heads is `num_heads`, or its largest common divisor with `dim`.
+    The number of heads is `fitting_heads`.
     """
 
     def __init__(self, dim: int, *, num_heads: int = 8, dropout: float = 0.0) -> None:
         super().__init__()
-        self.num_heads = math.gcd(dim, num_heads)
+        self.num_heads = fitting_heads(dim, num_heads)
         self.query = nn.Linear(dim, dim, bias=False)
         self.key_value = nn.Linear(dim, 2 * dim, bias=False)
         self.out = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(dropout))
@@ -49,3 +49,10 @@ class ContextBlock(nn.Module):
         x = x + self.attention(self.norm(x), self.norm(context), mask)
         mixed: Tensor = x + self.mlp(x)
         return mixed
+
+
+def fitting_heads(dim: int, num_heads: int) -> int:
+    """Return `num_heads`, or its largest common divisor with a width that it does not divide; ValueError below 1."""
+    if num_heads < 1:
+        raise ValueError(f"num_heads is {num_heads}; expected 1 or more")
+    return math.gcd(dim, num_heads)

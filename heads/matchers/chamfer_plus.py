@@ -20,6 +20,8 @@ class ChamferPlus(nn.Module):
 
     def __init__(self, dim: int, *, length: int = 3) -> None:
         super().__init__()
+        if length < 1:
+            raise ValueError(f"length is {length}; expected 1 or more")
         self.dim = dim
         self.length = length
 

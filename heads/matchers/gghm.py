@@ -1,11 +1,10 @@
 """GgHM: a graph of the episode, and matching by frames and by tuples at once."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.matchers.attention import fitting_heads
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.frames import mean_frame
 from framebank.heads.matchers.hyrsm import matched_alone
@@ -93,7 +92,7 @@ class DenseTemporal(nn.Module):
 
     def __init__(self, dim: int, *, num_layers: int, num_heads: int) -> None:
         super().__init__()
-        heads = math.gcd(dim, num_heads)
+        heads = fitting_heads(dim, num_heads)
         self.blocks = nn.ModuleList(AttentionBlock(dim, num_heads=heads) for _ in range(num_layers))
         self.mixtures = nn.ParameterList(nn.Parameter(torch.zeros(depth)) for depth in range(2, num_layers + 2))
 

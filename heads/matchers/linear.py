@@ -16,6 +16,8 @@ class Linear(nn.Module):
 
     def __init__(self, dim: int, *, num_frames: int = 8) -> None:
         super().__init__()
+        if num_frames < 1:
+            raise ValueError(f"num_frames is {num_frames}; expected 1 or more")
         self.dim = dim
         self.weight = nn.Parameter(torch.eye(num_frames) / num_frames)
 

@@ -22,6 +22,8 @@ class Otam(nn.Module):
 
     def __init__(self, dim: int, *, smoothing: float = 0.1) -> None:
         super().__init__()
+        if not 0 < smoothing < math.inf:
+            raise ValueError(f"smoothing is {smoothing}; expected more than 0")
         self.dim = dim
         self.smoothing = smoothing
 

@@ -1,10 +1,9 @@
 """SloshNet: attention and motion over time, side by side, before TRX of single frames."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
+from framebank.heads.matchers.attention import fitting_heads
 from framebank.heads.matchers.sequences import packed
 from framebank.heads.matchers.trx import TupleTransformer
 from framebank.heads.temporal.attention import AttentionBlock
@@ -21,7 +20,7 @@ class SloshNet(nn.Module):
 
     def __init__(self, dim: int, *, num_heads: int = 8, width: int = 1152, dropout: float = 0.1) -> None:
         super().__init__()
-        self.long_term = AttentionBlock(dim, num_heads=math.gcd(dim, num_heads), norm_eps=1e-12)
+        self.long_term = AttentionBlock(dim, num_heads=fitting_heads(dim, num_heads), norm_eps=1e-12)
         self.short_term = Motion(dim)
         self.mixture = nn.Parameter(torch.zeros(2))  # equal parts; doubled, so that each starts as it is
         self.matcher = TupleTransformer(dim, cardinality=1, width=width, dropout=dropout)

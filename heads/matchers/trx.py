@@ -25,6 +25,8 @@ class Trx(nn.Module):
         self, dim: int, *, cardinalities: Sequence[int] = (2, 3), width: int = 1152, dropout: float = 0.1
     ) -> None:
         super().__init__()
+        if not cardinalities:
+            raise ValueError("cardinalities is empty; expected one or more numbers of frames")
         self.transformers = nn.ModuleList(
             TupleTransformer(dim, cardinality=cardinality, width=width, dropout=dropout)
             for cardinality in cardinalities
@@ -43,8 +45,8 @@ class TupleTransformer(nn.Module):
 
     def __init__(self, dim: int, *, cardinality: int, width: int = 1152, dropout: float = 0.1) -> None:
         super().__init__()
-        if cardinality < 1:
-            raise ValueError(f"cardinality is {cardinality}; expected 1 or more")
+        if cardinality < 1 or width < 1:
+            raise ValueError(f"cardinality is {cardinality} and width {width}; expected 1 or more of both")
         self.cardinality = cardinality
         self.key = nn.Linear(cardinality * dim, width)
         self.value = nn.Linear(cardinality * dim, width)

@@ -22,6 +22,8 @@ class Tuple(nn.Module):
 
     def __init__(self, dim: int, *, length: int = 2, scale: float = math.sqrt(1152)) -> None:
         super().__init__()
+        if length < 1:
+            raise ValueError(f"length is {length}; expected 1 or more")
         self.dim = dim
         self.length = length
         self.scale = scale
