@@ -115,18 +115,19 @@ def calibrated(
     if videos or not made.is_default:
         require_finite(known, known_vectors, where="the index")
     asked, asked_vectors = (made.videos, made.vectors) if made.videos else (known, known_vectors)
-    thresholds = {}
+    others = {}
     for label in sorted({video.label for video in videos}):
         rest = _others(asked, asked_vectors, label, known, known_vectors)
-        cosines = asked_vectors[rest] @ prototype(known, known_vectors, label)
-        thresholds[label] = conformal_threshold(cosines, share=made.share)
-    enrolment = Enrolment(videos, vectors, thresholds, of=index.enrolment.of, calibration=made)
+        others[label] = np.sort(asked_vectors[rest] @ prototype(known, known_vectors, label))
+    thresholds = {label: conformal_threshold(cosines, share=made.share) for label, cosines in others.items()}
+    enrolment = Enrolment(videos, vectors, thresholds, of=index.enrolment.of, calibration=made, others=others)
     if enrolment.is_empty:
         return enrolment
     if not made.videos:
         asked, asked_vectors = own, own_vectors
-    nearest = _nearest_threshold(asked, asked_vectors, own, own_vectors, share=made.share)
-    return replace(enrolment, nearest=nearest)
+    nearest_others = np.sort(_nearest_of_others(asked, asked_vectors, own, own_vectors))
+    nearest = conformal_threshold(nearest_others, share=made.share)
+    return replace(enrolment, nearest=nearest, nearest_others=nearest_others)
 
 
 def num_others(index: Index, label: str) -> int:
@@ -146,6 +147,14 @@ def conformal_threshold(scores: np.ndarray, *, share: float) -> float | None:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else None
 
 
+def share_as_near(others: np.ndarray, cosine: float) -> float:
+    """Return which share of the cosines of others (N,), ascending, is no smaller than one; 0 where there are none.
+
+    Shares compare what cosines of different classes do not: how seldom a video of another class comes as near.
+    """
+    return float(np.mean(others >= cosine)) if len(others) else 0.0
+
+
 def fewest(share: float) -> int:
     """Return how few scores `conformal_threshold` can do with."""
     return math.ceil((1 - share) / share - 1e-9)
@@ -161,10 +170,10 @@ def place_of(video: Video) -> tuple[str, float, float | None]:
     return os.path.normpath(video.path), video.start or 0.0, video.end
 
 
-def _nearest_threshold(
-    asked: Sequence[Video], asked_vectors: np.ndarray, own: Sequence[Video], own_vectors: np.ndarray, *, share: float
-) -> float | None:
-    """What the nearest own video seldom exceeds for a class that is not there: each is asked as if its own were not."""
+def _nearest_of_others(
+    asked: Sequence[Video], asked_vectors: np.ndarray, own: Sequence[Video], own_vectors: np.ndarray
+) -> np.ndarray:
+    """The cosine (N,) of each asked video to the nearest own video of other classes, as if its own were not there."""
     rows = np.array([row for row, video in enumerate(own) if video.labels], dtype=np.int64)
     sets = list(dict.fromkeys(_texts(own[row]) for row in rows))  # few, however many videos there are
     number = {texts: position for position, texts in enumerate(sets)}
@@ -178,7 +187,7 @@ def _nearest_threshold(
         others = np.array([not texts & theirs for theirs in sets], dtype=np.bool_)[codes]  # (V,)
         if others.any():
             found.append((vectors @ asked_vectors[row])[others].max())
-    return conformal_threshold(np.array(found, dtype=np.float32), share=share)
+    return np.array(found, dtype=np.float32)
 
 
 def _others(

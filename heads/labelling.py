@@ -1,17 +1,19 @@
 """Labelling: the ranked labels of one video, by a model, by its neighbours or by enrolled classes, and the answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from framebank.heads.calibrating import share_as_near
 from framebank.heads.enrolling import UNKNOWN, prototypes
 from framebank.heads.model import Model
 from framebank.heads.neighbours import as_batch, pool_query
 from framebank.heads.predict import mean_over_groups
 from framebank.heads.vote import vote
-from framebank.store.index import Index
+from framebank.store.enrolment import Enrolment
+from framebank.store.index import Hit, Index
 from framebank.store.shard import Embeddings
 from framebank.store.vectors import unit
 
@@ -23,8 +25,9 @@ MEASURES = {"enrolled": "cosine", "run": "probability", "texts": "probability", 
 class Answer:
     """What one of MEASURES says of a video: labels with scores, most likely first.
 
-    It passes where `similarity`, the cosine that tells how well the video is known, is over `threshold`. A run and
-    texts have no such cosine, and always pass: they know the classes they were given and no others.
+    It passes where `similarity`, the cosine that tells how well the video is known, is over `threshold`; `share` of the
+    other classes' videos that set it come as near. A run and texts have no such cosine, and always pass: they know the
+    classes they were given and no others.
     """
 
     by: str
@@ -32,6 +35,7 @@ class Answer:
     passes: bool = True
     similarity: float | None = None
     threshold: float | None = None
+    share: float | None = None
 
 
 def decide(answers: Sequence[Answer]) -> tuple[str, list[Answer]]:
@@ -70,30 +74,55 @@ def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[An
     """Return what the enrolled classes of an index say of a video and what the votes of its own videos say.
 
     An enrolled class passes by the cosine to the mean of its examples, the votes by that of the nearest video with a
-    label. Without a threshold, for want of videos to set it, a class passes when it is nearer than that video, and
-    votes always do, as where nothing was enrolled or calibrated. DataError where nobody has a label to give, or fewer
-    than k videos are there to vote.
+    label. Where both are over their thresholds and that video is of another class, the class passes only if no larger a
+    share of others comes as near to it as to the videos of the index: the two cosines cannot be compared, the shares
+    can. Without a threshold, for want of videos to set it, a class passes when it is nearer than that video, and votes
+    always do, as where nothing was enrolled or calibrated. DataError where nobody has a label to give, or fewer than k
+    videos are there to vote.
     """
     if index.enrolment.is_empty:
         return [Answer("neighbours", tuple(label_by_index(index, embeddings, k=k)))]
     query = pool_query(index, embeddings)
     hits = index.search_own(query, k)
-    similarities = [hit.score for hit in hits if hit.label]  # nearest first
-    answers = [_enrolled(index, query, nearest=next(iter(similarities), None))] if index.enrolment.labels else []
-    if similarities or not answers:
-        ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
-        nearest, threshold = similarities[0], index.enrolment.nearest
-        answers.append(Answer("neighbours", ranked, threshold is None or nearest > threshold, nearest, threshold))
-    return answers
+    nearest = next((hit for hit in hits if hit.label), None)
+    if not index.enrolment.labels:
+        return [_voted(index.enrolment, hits)]
+    enrolled = _enrolled(index, query, nearest=nearest.score if nearest else None)
+    if nearest is None:
+        return [enrolled]
+    votes = _voted(index.enrolment, hits)
+    label = enrolled.ranked[0][0]
+    if _is_less_rare(enrolled, than=votes) and label not in index.video(nearest.video_id).labels:
+        enrolled = replace(enrolled, passes=False)
+    return [enrolled, votes]
+
+
+def _voted(enrolment: Enrolment, hits: Sequence[Hit]) -> Answer:
+    """What the nearest own videos say; DataError where none of them has a label."""
+    ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
+    nearest = next(hit.score for hit in hits if hit.label)
+    passes = enrolment.nearest is None or nearest > enrolment.nearest
+    share = share_as_near(enrolment.nearest_others, nearest)
+    return Answer("neighbours", ranked, passes, nearest, enrolment.nearest, share)
 
 
 def _enrolled(index: Index, query: np.ndarray, *, nearest: float | None) -> Answer:
-    """What the enrolled classes say of a query (1, D): those that pass first, the nearest of them before the others."""
-    thresholds = index.enrolment.thresholds
-    cosines = dict(zip(index.enrolment.labels, (prototypes(index) @ unit(query)[0]).tolist(), strict=True))
+    """What the enrolled classes say of a query (1, D): those that pass first, the rarest match of them foremost."""
+    enrolment = index.enrolment
+    thresholds = enrolment.thresholds
+    cosines = dict(zip(enrolment.labels, (prototypes(index) @ unit(query)[0]).tolist(), strict=True))
     floors = {label: nearest if thresholds[label] is None else thresholds[label] for label in cosines}
     passing = {label: floor is None or cosines[label] > floor for label, floor in floors.items()}
-    order = sorted(cosines, key=lambda label: (not passing[label], -cosines[label], label))
+    shares = {label: share_as_near(enrolment.others_of(label), cosines[label]) for label in cosines}
+    order = sorted(
+        cosines, key=lambda label: (not passing[label], shares[label] * passing[label], -cosines[label], label)
+    )
     first = order[0]
     ranked = tuple((label, cosines[label]) for label in order)
-    return Answer("enrolled", ranked, passing[first], cosines[first], thresholds[first])
+    return Answer("enrolled", ranked, passing[first], cosines[first], thresholds[first], shares[first])
+
+
+def _is_less_rare(one: Answer, *, than: Answer) -> bool:
+    """Whether two answers are both over a threshold, and a larger share of others comes as near to the one."""
+    judged = all(answer.passes and answer.threshold is not None for answer in (one, than))
+    return judged and (one.share or 0.0) > (than.share or 0.0)

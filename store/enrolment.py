@@ -53,8 +53,9 @@ class Enrolment:
     """videos (E,), vectors (E, D) float32 of unit length, and the cosines from which on a video passes.
 
     `thresholds` has each enrolled label, None where there were too few videos to set one; `nearest` is that of the
-    nearest of the index's own videos; `calibration` is what set them. `of` is the digest of the index that they belong
-    to.
+    nearest of the index's own videos; `calibration` is what set them: by the cosines (N,) float32, ascending, of other
+    classes' videos, which `others` has for each label and `nearest_others` for `nearest`. `of` is the digest of the
+    index that they belong to.
     """
 
     videos: tuple[Video, ...] = ()
@@ -63,6 +64,8 @@ class Enrolment:
     nearest: float | None = None
     of: str = ""
     calibration: Calibration = field(default_factory=Calibration)
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
+    nearest_others: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
     def __post_init__(self) -> None:
         """Check that the parts agree."""
@@ -84,6 +87,10 @@ class Enrolment:
     def labels(self) -> tuple[str, ...]:
         """The enrolled labels, sorted."""
         return tuple(sorted({video.label for video in self.videos}))
+
+    def others_of(self, label: str) -> np.ndarray:
+        """Return the cosines (N,) that set the threshold of a label; none where it was set before they were kept."""
+        return self.others.get(label, np.zeros(0, dtype=np.float32))
 
     def write(self, folder: Path) -> None:
         """Put the enrolment in the place of the one in an index's folder, whole or not at all.
@@ -109,7 +116,9 @@ class Enrolment:
         }
         written = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
         with replacing(path) as part, part.open("wb") as file:
-            np.savez(file, about=written, vectors=self.vectors, held_out=made.vectors)
+            arrays = {f"others{number}": self.others_of(label) for number, label in enumerate(self.labels)}
+            arrays |= {"vectors": self.vectors, "held_out": made.vectors, "nearest_others": self.nearest_others}
+            np.savez(file, about=written, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def read(cls, folder: Path, *, of: str, dim: int) -> "Enrolment":
@@ -125,8 +134,13 @@ class Enrolment:
                 if "calibration" in about:  # not in what was enrolled before there was one
                     share, store, split, held_out = about["calibration"]
                     calibration = Calibration(share, store, split, _videos_of(held_out), arrays["held_out"])
-            rows = _videos_of(about["videos"])
-            made = cls(rows, vectors, dict(about["thresholds"]), about["nearest"], str(about["of"]), calibration)
+                found = {}
+                if "nearest_others" in arrays:  # nor were they kept
+                    labels = enumerate(sorted(about["thresholds"]))
+                    others = {label: arrays[f"others{number}"] for number, label in labels}
+                    found = {"others": others, "nearest_others": arrays["nearest_others"]}
+            rows, thresholds = _videos_of(about["videos"]), dict(about["thresholds"])
+            made = cls(rows, vectors, thresholds, about["nearest"], str(about["of"]), calibration, **found)
         except FileNotFoundError:
             return cls(vectors=np.zeros((0, dim), dtype=np.float32), of=of)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, DataError) as error:

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from framebank.heads import enrolling
+from framebank.heads.calibrating import calibrate
 from framebank.heads.enrolling import check_label, describe, prototypes, unenroll
 from framebank.heads.labelling import Answer, answers_of_index, decide
 from framebank.store import DataError, Embeddings, Video
+from framebank.store.enrolment import Calibration
 from framebank.store.index import Index
 from framebank.store.vectors import unit
 from framebank.tests.store_world import SPEC
@@ -72,6 +74,36 @@ def test_answers(folder):
     assert (name, votes.by, enrolled.passes) == ("left", "neighbours", False)
     name, answers = label(310)
     assert (name, [answer.passes for answer in answers]) == ("unknown", [False, False])
+
+
+def rival(folder, degrees):
+    """The label of a video at an angle, and what the enrolled classes and the votes say."""
+    name, answers = decide(answers_of_index(Index.load(folder), rows_at(degrees), k=3))
+    by = {answer.by: answer for answer in answers}
+    return name, by["enrolled"], by["neighbours"]
+
+
+def test_the_rarer_match_counts_where_both_pass(tmp_path):
+    angles = [*range(60, 100), *range(200, 240)]
+    folder = save_index(tmp_path / "i", angles, ["wide"] * 40 + ["down"] * 40)
+    enroll(folder, "right", [example("a", 30), example("b", 50)])
+    calibrate(folder, Calibration(0.2))
+    name, right, votes = rival(folder, 64.5)  # 60 to 64 degrees are as near to 40; none is as near to another class
+    assert right.similarity > right.threshold == pytest.approx(np.cos(np.radians(35)), abs=1e-6)
+    assert (right.share, votes.share) == (5 / 80, 0)
+    assert (name, right.passes, votes.passes) == ("wide", False, True)
+    name, right, votes = rival(folder, 55)  # nothing is as near to either
+    assert (name, right.share, votes.share, votes.passes) == ("right", 0, 0, True)
+
+
+def test_an_own_video_of_the_class_is_no_rival_to_it(tmp_path):
+    angles = [0, 60, 40, *range(70, 110), *range(200, 220)]
+    folder = save_index(tmp_path / "i", angles, ["right"] * 2 + ["between"] + ["wide"] * 40 + ["down"] * 20)
+    enroll(folder, "right", [example("a", 30)])
+    calibrate(folder, Calibration(0.2))
+    name, right, votes = rival(folder, 60)
+    assert (name, right.passes, votes.share) == ("right", True, 0)
+    assert right.share == pytest.approx(1 / 61)
 
 
 def test_own_videos_of_the_label_are_examples_too(folder):

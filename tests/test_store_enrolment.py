@@ -52,6 +52,14 @@ def calibration(count=3, *, dim=DIM):
     return Calibration(0.1, "/bank", "val", make(count).videos, np.eye(count, dim, dtype=np.float32))
 
 
+def test_what_set_the_thresholds_comes_back(tmp_path):
+    others, nearest = np.float32([0.1, 0.2]), np.float32([0.3])
+    replace(make(), others={"k": others}, nearest_others=nearest).write(tmp_path)
+    again = Enrolment.read(tmp_path, of="x", dim=DIM)
+    np.testing.assert_array_equal(again.others_of("k"), others)
+    np.testing.assert_array_equal(again.nearest_others, nearest)
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_a_calibration_comes_back(tmp_path, count):
     made = replace(make(count), calibration=calibration())
