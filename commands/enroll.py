@@ -29,8 +29,8 @@ def enroll(
 
     The clips are embedded as the index's own videos were. `label` takes a video for this class when its cosine to the
     mean of the examples is over a threshold that at most 5 % of videos of other classes pass, by those of the index
-    itself, or by held-out ones where `calibrate` was given some; below that and far from every other class it says
-    "unknown". All clips are enrolled, or none.
+    itself, or by held-out ones where `calibrate` was given some, and no video of the index is a rarer match; below
+    that and far from every other class it says "unknown". All clips are enrolled, or none.
 
     \b
     framebank enroll index juggling one.mp4 two.mp4
@@ -64,16 +64,19 @@ def enroll(
             examples.append((Video(path.stem or path.absolute().name, path.absolute()), vector))
     made = add(index, label, examples, of=loaded.enrolment.of)
     source = source_of(Index.load(index))
-    passing = (
-        f"a video passes from a cosine of {made.threshold:.3f} on, which at most {100 * source.share:g} % of videos of "
-        "other classes do"
-        if made.threshold is not None
-        else f"too few to set a threshold ({fewest(source.share)} are needed): a video passes when the class is nearer "
-        "than any other video"
-    )
+    threshold = [
+        f"no threshold: {fewest(source.share)} videos of other classes are needed to set one",
+        "a video passes when the class is nearer than any other video",
+    ]
+    if made.threshold is not None:
+        threshold = [
+            f"threshold {made.threshold:.3f}: a video passes when its cosine to their mean is larger",
+            f"at most {100 * source.share:g} % of the videos of other classes should pass",
+        ]
     lines = [
         f"{len(examples)} enrolled as {label!r}, which has {made.num_enrolled + made.num_own} examples now -> {index}",
-        f"{made.num_others} videos of other classes, of {source}: {passing}",
+        *threshold,
+        f"asked were {made.num_others} videos of other classes, of {source}",
     ]
     report = {"index": str(index), "enrolled": len(examples), **asdict(made), "thresholds": asdict(source)}
     print_report(report, as_json=as_json, lines=lines)
@@ -157,7 +160,7 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
             (made.label, f"{made.num_enrolled + made.num_own}", f"{made.num_others}", made.threshold)
             for made in classes
         ),
-        ("nearest own video", "", "", nearest),
+        ("votes, by the nearest video", "", "", nearest),
     ]
     shown = [(*cells, "none" if threshold is None else f"{threshold:.3f}") for *cells, threshold in rows]
     lines = [

@@ -17,7 +17,7 @@ from framebank.commands.options import (
     template_option,
     texts_option,
 )
-from framebank.commands.printing import print_report, progress, table, warn_if_random
+from framebank.commands.printing import print_report, progress, warn_if_random
 from framebank.commands.wiring import embed_texts, task_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def label(
     The first line of a video is the answer; the others tell what everyone who was asked says, and how sure they are. An
     enrolled class comes first where the video passes its threshold, then --run, then --labels, then the votes of the
     index. Where classes are enrolled, or the index is calibrated, votes pass only when the nearest video is near
-    enough; where nothing passes, the answer is "unknown".
+    enough. Where both pass, the rarer match counts: an enrolled class yields if more videos of other classes are as
+    near to it as to the nearest video. Where nothing passes, the answer is "unknown".
 
     \b
     framebank label clip.mp4 --run run
@@ -242,6 +243,7 @@ def _report(path: Path, name: str, answers: "Sequence[Answer]", *, top: int) -> 
                 "passes": answer.passes,
                 "similarity": answer.similarity,
                 "threshold": answer.threshold,
+                "share": answer.share,
             }
             for answer in answers
         ],
@@ -249,17 +251,16 @@ def _report(path: Path, name: str, answers: "Sequence[Answer]", *, top: int) -> 
 
 
 def _lines(told: "Sequence[tuple[Path, str, list[Answer]]]", *, top: int) -> list[str]:
-    """A line for each who was asked, the one whose first label is the answer first; "unknown" where it is nobody's."""
-    rows: list[tuple[str, ...]] = []
+    """A line for each video and its label; below it what each who was asked says, the one who answers first."""
+    from framebank.heads.labelling import MEASURES
+
+    lines = []
     for path, name, answers in told:
-        if not answers[0].passes:
-            rows.append((str(path), "nobody", name, "", ""))
+        lines.append(f"{path}: {name}")
         for answer in answers:
             shown = ", ".join(f"{one} {score:.2f}" for one, score in answer.ranked[:top])
-            rows.append((str(path), answer.by, shown, *_verdict(answer)))
-    header = ("video", "by", "label", "measure", "passes")
-    judged = any(row[-1] for row in rows)
-    return table(header if judged else header[:-1], rows if judged else [row[:-1] for row in rows])
+            lines += [f"  {answer.by}: {shown} ({MEASURES[answer.by]})", *_verdict(answer)]
+    return lines
 
 
 def _threshold_lines(thresholds: "ThresholdSource | None") -> list[str]:
@@ -270,10 +271,13 @@ def _threshold_lines(thresholds: "ThresholdSource | None") -> list[str]:
     ]
 
 
-def _verdict(answer: "Answer") -> tuple[str, str]:
-    from framebank.heads.labelling import MEASURES
-
+def _verdict(answer: "Answer") -> list[str]:
+    """Whether an answer passes and why, where something can be told of it."""
     if answer.similarity is None:
-        return MEASURES[answer.by], ""
-    against = "no threshold" if answer.threshold is None else f"threshold {answer.threshold:.3f}"
-    return MEASURES[answer.by], f"{'yes' if answer.passes else 'no'}: cosine {answer.similarity:.3f}, {against}"
+        return []
+    verdict, against = "passes" if answer.passes else "does not pass", "no threshold"
+    if answer.threshold is not None:
+        against = f"threshold {answer.threshold:.3f}, {100 * (answer.share or 0.0):.2f} % of others come as near"
+        if not answer.passes and answer.similarity > answer.threshold:
+            verdict = "yields to the neighbours"
+    return [f"    {verdict}: cosine {answer.similarity:.3f}, {against}"]

@@ -1,6 +1,7 @@
 """The commands enroll, unenroll and label, on an index that lacks two classes of the demo."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,12 @@ def test_a_class_by_one_clip_is_known_by_another(framebank: Any, clips: Path, in
     assert not any(answer["passes"] for answer in unknown["answers"])
     assert (seen["label"], seen["by"]) == ("waving", "neighbours")  # it is in the index
     lines = framebank("label", bars[1], stranger, "--index", index).stdout.splitlines()
-    assert lines[0].split() == ["video", "by", "label", "measure", "passes"]
-    assert lines[1].startswith(f"{bars[1]}") and "  enrolled    counting bars 0." in lines[1]
-    assert "  nobody      unknown" in lines[3]
+    assert lines[0] == f"{bars[1]}: counting bars"
+    assert re.fullmatch(r"  enrolled: counting bars 0\.\d\d \(cosine\)", lines[1])
+    assert re.fullmatch(r"    passes: cosine 0\.\d{3}, threshold 0\.\d{3}, \d\.\d\d % of others come as near", lines[2])
+    assert lines[5] == f"{stranger}: unknown"
+    assert lines[7].startswith("    does not pass: cosine ")
+    assert all(len(line) <= 80 for line in lines if line.startswith("    "))
 
 
 def test_a_run_and_texts_answer_what_was_not_enrolled(
@@ -160,9 +164,7 @@ def test_too_few_videos_for_a_threshold(framebank: Any, store: Path, bars: list[
     framebank("store", "split", store, tmp_path / "few", "--videos", tmp_path / "ids.txt")
     framebank("index", tmp_path / "few", tmp_path / "i")
     shown = framebank("enroll", tmp_path / "i", "counting bars", bars[0]).stdout
-    assert (
-        "4 videos of other classes, of the 5 videos of the index itself: too few to set a threshold (19 are needed)"
-        in shown
-    )
+    assert "no threshold: 19 videos of other classes are needed to set one" in shown
+    assert "asked were 4 videos of other classes, of the 5 videos of the index itself" in shown
     (bar,) = told(framebank, "label", bars[1], "--index", tmp_path / "i", "-k", 4)["videos"]
     assert (bar["label"], bar["by"], bar["answers"][0]["threshold"]) == ("counting bars", "enrolled", None)
