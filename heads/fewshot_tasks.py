@@ -9,8 +9,7 @@ from torch import Tensor
 
 from framebank.heads.bank import Bank
 from framebank.heads.episodes import Episodes
-from framebank.heads.fewshot_train import Task
-from framebank.heads.matchers.truth import Truth
+from framebank.heads.matchers.task import Task, Truth
 from framebank.store.errors import DataError
 from framebank.store.prompts import PromptBank
 

@@ -10,27 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.fewshot_recipe import FewshotRecipe
-from framebank.heads.matchers.truth import HasLosses, Truth, match_loss
+from framebank.heads.matchers.task import HasLosses, Task, match_loss
 from framebank.heads.optimizer import build_optimizer, set_lr, warmup_cosine
 from framebank.heads.randomness import drawn_from
 from framebank.store.errors import DataError
-
-
-@dataclass(frozen=True)
-class Task:
-    """E episodes as a matcher takes them, shaped as framebank.heads.matchers says, and what is true of them."""
-
-    query: Tensor
-    support: Tensor
-    text: Tensor | None
-    query_mask: Tensor
-    support_mask: Tensor
-    truth: Truth
-
-    @property
-    def given(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
-        """What a matcher is called with."""
-        return self.query, self.support, self.text, self.query_mask, self.support_mask
 
 
 @dataclass(frozen=True)
@@ -93,7 +76,7 @@ def fit_episodes(
 def losses_of(matcher: nn.Module, task: Task) -> dict[str, Tensor]:
     """Return the parts of a task's loss by name: "match", of the scores, and what the matcher adds."""
     if isinstance(matcher, HasLosses):
-        return matcher.losses(*task.given, task.truth)
+        return matcher.losses(task)
     return {"match": match_loss(matcher(*task.given), task.truth.target)}
 
 

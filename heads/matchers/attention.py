@@ -20,13 +20,13 @@ class Attention(nn.Module):
         self.out = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(dropout))
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """Read context (B, S, D), mask (B, S) true where real, for each of x (B, T, D) -> (B, T, D)."""
-        query = self.query(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, D/H)
-        key_value = self.key_value(context).unflatten(-1, (2, self.num_heads, -1))  # (B, S, 2, H, D/H)
+        """Read context (..., S, D), mask (..., S) true where real, for each of x (..., T, D) -> (..., T, D)."""
+        query = self.query(x.flatten(0, -3)).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, D/H)
+        key_value = self.key_value(context.flatten(0, -3)).unflatten(-1, (2, self.num_heads, -1))  # (B, S, 2, H, D/H)
         key, value = key_value.permute(2, 0, 3, 1, 4)  # 2 x (B, H, S, D/H)
-        read = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        read = F.scaled_dot_product_attention(query, key, value, attn_mask=mask.flatten(0, -2)[:, None, None])
         out: Tensor = self.out(read.transpose(1, 2).flatten(2))  # (B, T, D)
-        return out
+        return out.view_as(x)
 
 
 class ContextBlock(nn.Module):
@@ -45,7 +45,7 @@ class ContextBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """Mix context (B, S, D), mask (B, S) true where real, into x (B, T, D) -> (B, T, D)."""
+        """Mix context (..., S, D), mask (..., S) true where real, into x (..., T, D) -> (..., T, D)."""
         x = x + self.attention(self.norm(x), self.norm(context), mask)
         mixed: Tensor = x + self.mlp(x)
         return mixed

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from framebank.heads.matchers.attention import ContextBlock
 from framebank.heads.matchers.frames import mean_frame
 from framebank.heads.matchers.otam import Otam
-from framebank.heads.matchers.sequences import packed
-from framebank.heads.matchers.truth import Truth, match_loss
+from framebank.heads.matchers.sequences import mean_video, packed
+from framebank.heads.matchers.task import Task, match_loss
 
 
 class ClipFsar(nn.Module):
@@ -59,27 +59,20 @@ class ClipFsar(nn.Module):
         of_frames = (1 + matched / lengths).log_softmax(-1)  # published for 8 frames: (8 - distance) / 8
         return self.combine * of_text.log_softmax(-1) + (1 - self.combine) * of_frames
 
-    def losses(
-        self,
-        query: Tensor,
-        support: Tensor,
-        text: Tensor | None,
-        query_mask: Tensor,
-        support_mask: Tensor,
-        truth: Truth,
-    ) -> dict[str, Tensor]:
+    def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the loss of the scores, and that of all videos among the texts of all classes."""
-        if text is None or truth.class_text is None:
+        truth = task.truth
+        if task.text is None or truth.class_text is None:
             raise ValueError("clip-fsar needs the texts of the classes")
-        text, class_text = text.to(self.text_scale.dtype), truth.class_text.to(self.text_scale.dtype)
-        matched = self._match(query, support, text, query_mask, support_mask)
+        text, class_text = task.text.to(self.text_scale.dtype), truth.class_text.to(self.text_scale.dtype)
+        matched = self._match(task.query, task.support, text, task.query_mask, task.support_mask)
         videos = torch.cat(
             [
-                mean_frame(support.to(text.dtype), support_mask).flatten(0, 2),  # (E*N*K, D)
-                mean_frame(query.to(text.dtype), query_mask).flatten(0, 1),  # (E*Q, D)
+                mean_frame(task.support.to(text.dtype), task.support_mask).flatten(0, 2),  # (E*N*K, D)
+                mean_frame(task.query.to(text.dtype), task.query_mask).flatten(0, 1),  # (E*Q, D)
             ]
         )
-        support_classes = truth.classes.unsqueeze(-1).expand(support.shape[:3])  # (E, N, K)
+        support_classes = truth.classes.unsqueeze(-1).expand(task.support.shape[:3])  # (E, N, K)
         classes = torch.cat([support_classes.flatten(), truth.query_classes.flatten()])
         loss = F.cross_entropy(self._text_scores(videos, class_text), classes)
         return {"match": match_loss(matched, truth.target), "classification": self.classification * loss}
@@ -92,22 +85,11 @@ class ClipFsar(nn.Module):
         queries, query_mask = packed(query.to(text.dtype), query_mask)
         supports, support_mask = packed(support.to(text.dtype), support_mask)
         if self.merge_before:
-            supports, support_mask = _merged(supports, support_mask)
-        queries = self._read(queries, queries, query_mask)
+            supports, support_mask = (part.unsqueeze(2) for part in mean_video(supports, support_mask))
+        queries = self.block(queries, queries, query_mask)
         tokens = text[:, :, None, None].expand(*supports.shape[:3], 1, -1)  # (E, N, K, 1, D)
         context = torch.cat([supports, tokens], dim=3)  # (E, N, K, S + 1, D)
-        supports = self._read(supports, context, F.pad(support_mask, (0, 1), value=True))
-        supports, support_mask = _merged(supports, support_mask)
+        supports = self.block(supports, context, F.pad(support_mask, (0, 1), value=True))
+        supports, support_mask = (part.unsqueeze(2) for part in mean_video(supports, support_mask))  # one shot
         scores: Tensor = self.metric(queries, supports, None, query_mask, support_mask)
         return scores
-
-    def _read(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """Let frames x (..., T, D) read context (..., S, D), mask (..., S) -> (..., T, D)."""
-        mixed: Tensor = self.block(x.flatten(0, -3), context.flatten(0, -3), mask.flatten(0, -2))  # (B, T, D)
-        return mixed.view_as(x)
-
-
-def _merged(support: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Average packed videos frame by frame: (E, N, K, S, D), (E, N, K, S) -> (E, N, 1, S, D), (E, N, 1, S)."""
-    merged = mean_frame(support.transpose(2, 3), mask.transpose(2, 3))  # (E, N, S, D)
-    return merged.unsqueeze(2), mask.any(2, keepdim=True)

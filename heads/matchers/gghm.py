@@ -8,8 +8,8 @@ from framebank.heads.matchers.attention import fitting_heads
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.frames import mean_frame
 from framebank.heads.matchers.hyrsm import matched_alone
-from framebank.heads.matchers.sequences import packed, sinusoid_like
-from framebank.heads.matchers.truth import Truth, match_loss
+from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
+from framebank.heads.matchers.task import Task, match_loss
 from framebank.heads.matchers.trx import Trx
 from framebank.heads.temporal.attention import AttentionBlock
 
@@ -52,27 +52,18 @@ class Gghm(nn.Module):
         """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
         return self._score(query, support, query_mask, support_mask)[0]
 
-    def losses(
-        self,
-        query: Tensor,
-        support: Tensor,
-        text: Tensor | None,
-        query_mask: Tensor,
-        support_mask: Tensor,
-        truth: Truth,
-    ) -> dict[str, Tensor]:
+    def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the loss of the scores, and that of the edges between each query and the classes."""
-        scores, edges = self._score(query, support, query_mask, support_mask)
-        like = F.one_hot(truth.target, scores.shape[-1]).to(scores.dtype)  # (E, Q, N)
+        scores, edges = self._score(task.query, task.support, task.query_mask, task.support_mask)
+        like = F.one_hot(task.truth.target, scores.shape[-1]).to(scores.dtype)  # (E, Q, N)
         edge_loss = F.binary_cross_entropy_with_logits(edges, like.unsqueeze(2).expand_as(edges))
-        return {"match": match_loss(scores, truth.target), "edges": self.edge_loss * edge_loss}
+        return {"match": match_loss(scores, task.truth.target), "edges": self.edge_loss * edge_loss}
 
     def _score(self, query: Tensor, support: Tensor, query_mask: Tensor, support_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores (E, Q, N), and the log-odds of each graph layer that a query is of a class (E, Q, L, N)."""
         queries, query_mask = self.temporal(query, query_mask)
         supports, support_mask = self.temporal(support, support_mask)
-        mask = support_mask.any(2)  # (E, N, S)
-        prototype = mean_frame(supports.transpose(2, 3), support_mask.transpose(2, 3))  # (E, N, S, D)
+        prototype, mask = mean_video(supports, support_mask)  # (E, N, S, D), (E, N, S)
         nodes, edges = self.graph(mean_frame(prototype, mask), mean_frame(queries, query_mask))
         class_part, query_part = self.join(nodes).split([support.shape[1], 1], dim=2)  # (E, Q, N | 1, D)
         queries = queries + query_part  # (E, Q, T, D)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from framebank.heads.matchers.attention import Attention
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.frames import mean_frame
-from framebank.heads.matchers.sequences import packed, sinusoid_like
-from framebank.heads.matchers.truth import Truth, match_loss
+from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
+from framebank.heads.matchers.task import Task, Truth, match_loss
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,9 @@ class Hyrsm(nn.Module):
         masks = related.query_mask, related.prototype_mask
         return matched_alone(self.metric, related.query, related.prototype, *masks)
 
-    def losses(
-        self,
-        query: Tensor,
-        support: Tensor,
-        text: Tensor | None,
-        query_mask: Tensor,
-        support_mask: Tensor,
-        truth: Truth,
-    ) -> dict[str, Tensor]:
+    def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the loss of the scores and, with `num_classes`, that of the classes of single frames."""
-        related = self.relate(query, support, query_mask, support_mask)
+        related, truth = self.relate(task.query, task.support, task.query_mask, task.support_mask), task.truth
         return {"match": match_loss(self.match(related), truth.target), **self.classification_loss(related, truth)}
 
     def classification_loss(self, related: Related, truth: Truth) -> dict[str, Tensor]:
@@ -106,8 +98,7 @@ class Hyrsm(nn.Module):
         """Relate the frames of each video, then the videos of each episode; shapes as in `forward`."""
         query_alone, query_mask = self._alone(query, query_mask)
         support_alone, support_mask = self._alone(support, support_mask)
-        prototype_mask = support_mask.any(2)  # (E, N, S)
-        prototype = mean_frame(support_alone.transpose(2, 3), support_mask.transpose(2, 3))  # (E, N, S, D)
+        prototype, prototype_mask = mean_video(support_alone, support_mask)  # (E, N, S, D), (E, N, S)
         videos = self._episode(mean_frame(prototype, prototype_mask), mean_frame(query_alone, query_mask))
         class_part, query_part = self.join_video(videos).split([support.shape[1], 1], dim=2)  # (E, Q, N | 1, D)
         return Related(
@@ -124,18 +115,16 @@ class Hyrsm(nn.Module):
         """Relate the frames of each video: x (..., T, D) -> the same, packed, and where it is real (..., T)."""
         x, mask = packed(x.to(self.norm.weight.dtype), mask)
         placed = self.position_dropout(x * math.sqrt(x.shape[-1] / 10) + sinusoid_like(x))
-        frames = self.norm(placed).flatten(0, -3)  # (B, T, D)
-        read: Tensor = self.within_video(frames, frames, mask.flatten(0, -2))  # (B, T, D)
-        return (placed + read.view_as(x)).relu(), mask
+        frames = self.norm(placed)
+        return (placed + self.within_video(frames, frames, mask)).relu(), mask
 
     def _episode(self, classes: Tensor, queries: Tensor) -> Tensor:
         """Relate each of the queries (E, Q, D) to the classes (E, N, D) -> (E, Q, N + 1, D), the query last."""
         num_queries = queries.shape[1]
         videos = torch.cat([classes.unsqueeze(1).expand(-1, num_queries, -1, -1), queries.unsqueeze(2)], dim=2)
-        nodes = videos.flatten(0, 1)  # (E*Q, N+1, D)
-        read = self.within_episode(nodes, nodes, torch.ones(nodes.shape[:2], dtype=torch.bool, device=nodes.device))
-        related: Tensor = self.episode_norm(nodes + read)
-        return related.relu().view_as(videos)
+        read = self.within_episode(videos, videos, torch.ones_like(videos[..., 0], dtype=torch.bool))
+        related: Tensor = self.episode_norm(videos + read)
+        return related.relu()
 
 
 def matched_alone(

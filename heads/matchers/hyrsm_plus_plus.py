@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.hyrsm import Hyrsm
-from framebank.heads.matchers.truth import Truth, match_loss
+from framebank.heads.matchers.task import Task, match_loss
 
 
 class HyrsmPlusPlus(nn.Module):
@@ -39,27 +39,20 @@ class HyrsmPlusPlus(nn.Module):
         self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
     ) -> Tensor:
         """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
-        return self.relation.match(self.relation.relate(query, support, query_mask, support_mask))
+        scores: Tensor = self.relation(query, support, text, query_mask, support_mask)
+        return scores
 
-    def losses(
-        self,
-        query: Tensor,
-        support: Tensor,
-        text: Tensor | None,
-        query_mask: Tensor,
-        support_mask: Tensor,
-        truth: Truth,
-    ) -> dict[str, Tensor]:
+    def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the loss of the scores, that of single frames with `num_classes`, and that of coherence."""
-        related = self.relation.relate(query, support, query_mask, support_mask)
+        related = self.relation.relate(task.query, task.support, task.query_mask, task.support_mask)
         prototype_mask = related.prototype_mask.unsqueeze(1).expand(related.prototype.shape[:-1])  # (E, Q, N, S)
         of_classes, of_queries = (
             temporal_coherence(x, mask, window=self.window, softness=self.softness, balance=self.balance)
             for x, mask in ((related.prototype, prototype_mask), (related.query, related.query_mask))
         )
         return {
-            "match": match_loss(self.relation.match(related), truth.target),
-            **self.relation.classification_loss(related, truth),
+            "match": match_loss(self.relation.match(related), task.truth.target),
+            **self.relation.classification_loss(related, task.truth),
             "coherence": self.coherence * (of_classes + of_queries),
         }
 

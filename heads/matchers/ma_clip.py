@@ -60,16 +60,11 @@ class MaClip(nn.Module):
         supports, support_mask = self._placed(support, support_mask)
         tokens = F.normalize(text.to(supports.dtype), dim=-1)[:, :, None, None].expand(*supports.shape[:3], 1, -1)
         context = torch.cat([supports, tokens], dim=3)  # (E, N, K, S + 1, D)
-        queries = self._read(queries, queries, query_mask)
-        supports = self._read(supports, context, F.pad(support_mask, (0, 1), value=True))
+        queries = self.block(queries, queries, query_mask)
+        supports = self.block(supports, context, F.pad(support_mask, (0, 1), value=True))
         scores: Tensor = self.metric(queries, supports, None, query_mask, support_mask)
         return scores
 
     def _placed(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         x, mask = packed(F.normalize(x.to(self.block.norm.weight.dtype), dim=-1), mask)
         return x + 0.1 * (2 / x.shape[-1]) ** 0.5 * sinusoid_like(x), mask
-
-    def _read(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """Let frames x (..., T, D) read context (..., S, D), mask (..., S) -> (..., T, D)."""
-        mixed: Tensor = self.block(x.flatten(0, -3), context.flatten(0, -3), mask.flatten(0, -2))  # (B, T, D)
-        return mixed.view_as(x)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads.matchers.frames import at_least_float, mean_frame
+from framebank.heads.matchers.frames import unit_mean_frame
 
 
 class Mean(nn.Module):
@@ -22,6 +22,6 @@ class Mean(nn.Module):
         self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
     ) -> Tensor:
         """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N)."""
-        queries = F.normalize(mean_frame(at_least_float(query), query_mask), dim=-1)  # (E, Q, D)
-        videos = F.normalize(mean_frame(at_least_float(support), support_mask), dim=-1)  # (E, N, K, D)
+        queries = unit_mean_frame(query, query_mask)  # (E, Q, D)
+        videos = unit_mean_frame(support, support_mask)  # (E, N, K, D)
         return torch.einsum("eqd,end->eqn", queries, F.normalize(videos.mean(2), dim=-1))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from framebank.heads.masking import pack
+from framebank.heads.matchers.frames import mean_frame
 
 
 def packed(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -13,6 +14,14 @@ def packed(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     lead = mask.shape[:-1]
     frames, real = pack(x.flatten(0, -3), mask.flatten(0, -2))  # (B, T, D), (B, T)
     return frames.unflatten(0, lead), real.unflatten(0, lead)
+
+
+def mean_video(videos: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Average packed videos of a class frame by frame: (E, N, K, S, D), mask (E, N, K, S) -> (E, N, S, D), (E, N, S).
+
+    A frame is the mean over the videos that are as long.
+    """
+    return mean_frame(videos.transpose(2, 3), mask.transpose(2, 3)), mask.any(2)
 
 
 def sinusoid_like(x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads.matchers.frames import at_least_float, mean_frame
+from framebank.heads.matchers.frames import at_least_float, unit_mean_frame
 
 
 class Text(nn.Module):
@@ -23,5 +23,5 @@ class Text(nn.Module):
         """Score query (E, Q, T, D) against text (E, N, D) -> (E, Q, N); ValueError without text."""
         if text is None:
             raise ValueError("the matcher 'text' scores by the texts of the classes; got none")
-        queries = F.normalize(mean_frame(at_least_float(query), query_mask), dim=-1)  # (E, Q, D)
+        queries = unit_mean_frame(query, query_mask)  # (E, Q, D)
         return torch.einsum("eqd,end->eqn", queries, F.normalize(at_least_float(text), dim=-1))

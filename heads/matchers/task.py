@@ -1,4 +1,4 @@
-"""Truth: what a training episode knows besides its frames, and the loss that every matcher shares."""
+"""Task: the episodes of a training step, what is true of them, and the loss that every matcher shares."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -24,19 +24,28 @@ class Truth:
         return self.classes.gather(1, self.target)
 
 
+@dataclass(frozen=True)
+class Task:
+    """E episodes as a matcher takes them, shaped as framebank.heads.matchers says, and what is true of them."""
+
+    query: Tensor
+    support: Tensor
+    text: Tensor | None
+    query_mask: Tensor
+    support_mask: Tensor
+    truth: Truth
+
+    @property
+    def given(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
+        """What a matcher is called with."""
+        return self.query, self.support, self.text, self.query_mask, self.support_mask
+
+
 @runtime_checkable
 class HasLosses(Protocol):
     """A matcher whose training adds something to the loss of its scores."""
 
-    def losses(
-        self,
-        query: Tensor,
-        support: Tensor,
-        text: Tensor | None,
-        query_mask: Tensor,
-        support_mask: Tensor,
-        truth: Truth,
-    ) -> dict[str, Tensor]:
+    def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the parts of the loss by name, each weighted: their sum is what is minimised."""
         ...
 
