@@ -10,7 +10,7 @@ import click
 
 from framebank.commands.fewshot_options import matcher_option, shot_option
 from framebank.commands.fewshot_plan import plan_episodes, with_class_splits
-from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name
+from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name, spread_name
 from framebank.commands.options import PATH, device_option, json_option, text_options, together
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import prompt_banks
@@ -45,7 +45,13 @@ episode_options = together(
 
 @click.command()
 @click.argument("store", type=PATH)
-@click.option("--matcher", "matchers", multiple=True, help="One or more, or all.  [otam; with --run: none]")
+@click.option(
+    "--matcher",
+    "matchers",
+    multiple=True,
+    help="mean, max, diagonal, otam, bi-mhm, chamfer, chamfer++, tuple, text, combine, combine:NAME, ridge, "
+    "linear-probe, tip-adapter, text-residual, or all; repeatable.  [otam; with --run: none]",
+)
 @click.option("--run", "run_path", type=PATH, help="A matcher that `framebank fewshot-train` has trained.")
 @matcher_option
 @shot_option
@@ -62,9 +68,11 @@ def fewshot(
 ) -> None:
     """Recognise new classes of STORE by a few videos of each, in episodes, without training.
 
-    The two baselines stand beside every matcher on the same episodes: the texts of the classes, and the mean of the
-    frames. combine:NAME multiplies the texts with the matcher NAME. A matcher with options of its own may be written
-    "otam(smoothing=0.5)"; of a single one, --option says the same.
+    An episode draws --way classes, --shot videos that stand for each, and --query others to tell apart by them. What
+    compares the videos is a matcher; docs/methods.md tells of each. The two baselines stand beside every matcher on the
+    same episodes: the texts of the classes, and the mean of the frames. combine:NAME multiplies the texts with the
+    matcher NAME. A matcher with options of its own may be written "otam(smoothing=0.5)"; of a single one, --option says
+    the same.
 
     \b
     framebank fewshot bank --matcher otam --shot 5
@@ -78,13 +86,13 @@ def fewshot(
         chosen = _with_options(chosen, options)
     report = _evaluate(store, chosen, [shot], run_path=run_path, **episodes)[0]
     rows = [(row_name(row), *cells(row)) for row in report["scores"]]
-    lines = table(("matcher", "accuracy", "95 %", "seconds"), rows)
+    lines = table(("matcher", "accuracy", spread_name(report), "seconds"), rows)
     hardest = sorted((value, name) for name, value in report["classes"].items() if value is not None)[:3]
     worst = ", ".join(f"{name} {percent(value)}" for value, name in hardest)
     facts = report["made_by"]
     told = [
         *lines,
-        f"lowest of {report['matcher']}: {worst}",
+        f"hardest classes of {report['matcher']}: {worst}",
         *([] if not report["texts_missing"] else [f"no texts   {report['texts_missing']}"]),
         *protocol_lines(facts),
         f"episodes   {episodes_line(facts)}, hash {facts['episodes_hash']}",

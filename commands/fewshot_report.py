@@ -12,20 +12,22 @@ def row_name(row: dict[str, Any]) -> str:
 
 
 def cells(row: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the cells of accuracy, its interval (or the lowest and highest of few episodes) and seconds."""
-    if row["interval"]:
-        low, high = row["interval"]
-        spread = f"{100 * low:.2f}-{100 * high:.2f}"
-    else:
-        low, high = min(row["accuracies"]), max(row["accuracies"])
-        spread = f"{len(row['accuracies'])} draws: {100 * low:.2f}-{100 * high:.2f}"
-    return f"{100 * row['accuracy']:.2f} %", spread, f"{row['seconds']:.1f}"
+    """Return the cells of accuracy, what `spread_name` says, and seconds."""
+    low, high = row["interval"] or (min(row["accuracies"]), max(row["accuracies"]))
+    return f"{100 * row['accuracy']:.2f} %", f"{100 * low:.2f}-{100 * high:.2f}", f"{row['seconds']:.1f}"
+
+
+def spread_name(row: dict[str, Any]) -> str:
+    """Return what stands beside an accuracy: its 95 % interval, or the lowest and highest of few episodes."""
+    return "95 % interval" if row["interval"] else "lowest-highest"
 
 
 def episodes_line(facts: dict[str, Any]) -> str:
     """Return what the episodes are, in words."""
     way = f"{facts['way']}-way" if facts["way"] else f"all {facts['classes']} classes,"
-    queries = f" with {facts['query']} queries of each class" if facts["way"] else ""
+    queries = ""
+    if facts["way"]:
+        queries = f" with {facts['query']} {'query' if facts['query'] == 1 else 'queries'} of each class"
     return f"{facts['episodes']} of {way} {facts['shot']}-shot{queries}, seed {facts['seed']}"
 
 
@@ -44,6 +46,8 @@ def markdown(reports: Sequence[dict[str, Any]]) -> list[str]:
     facts = [report["made_by"] for report in reports]
     lines += [
         "",
+        f"In brackets: {spread_name(reports[0])} over the episodes.",
+        f"Encoder: {facts[0]['model']}, weights {facts[0]['weights_hash'][:12]}. Frames: {facts[0]['sampling']}.",
         f"Classes: {facts[0]['classes']}. Videos: {facts[0]['videos_evaluated']}. Split: {facts[0]['split']}.",
     ]
     return [*lines, *(f"Episodes: {episodes_line(each)}, hash {each['episodes_hash']}." for each in facts)]

@@ -104,7 +104,7 @@ def fewshot_train(
         **trained.trained_on,
         "recipe": recipe.to_dict(),
     }
-    print_report(report, as_json=as_json, lines=_lines(report))
+    print_report(report, as_json=as_json, lines=_lines(report, store=store))
 
 
 def _videos(
@@ -128,7 +128,7 @@ def _videos(
     return train, val
 
 
-def _lines(report: dict[str, Any]) -> list[str]:
+def _lines(report: dict[str, Any], *, store: Path) -> list[str]:
     val = "no validation videos: the last step is kept"
     if report["val_accuracy"] is not None:
         also = report["val_classes_also_trained"]
@@ -141,5 +141,5 @@ def _lines(report: dict[str, Any]) -> list[str]:
         f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on {report['train_videos']} videos of "
         f"{report['train_classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}",
-        f"next: framebank fewshot STORE --run {report['run']}",
+        f"next: framebank fewshot {store} --run {report['run']}",
     ]

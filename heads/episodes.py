@@ -168,7 +168,7 @@ def draw_distinct(generator: np.random.Generator, sizes: np.ndarray, count: int)
 def _require(names: Sequence[str], members: Sequence[np.ndarray], need: int, *, wanted: str) -> None:
     short = [(name, len(own)) for name, own in zip(names, members, strict=True) if len(own) < need]
     if short:
-        others = f" (and so {len(short) - 1} other classes)" if len(short) > 1 else ""
+        others = f" and {len(short) - 1} other classes have too few as well" if len(short) > 1 else ""
         raise DataError(
             f"{wanted} of each class wanted, but {short[0][0]!r} has {short[0][1]} videos{others}; expected {need}"
         )

@@ -31,7 +31,7 @@ class MatcherName:
         kind, _, metric = self.name.partition(":")
         known = self.name in MATCHERS or (kind == "combine" and metric in MATCHERS and metric != "combine")
         if not known:
-            expected = f"expected one of {', '.join(MATCHERS)}, or combine:<one>"
+            expected = f"expected one of {', '.join(untrained_matchers())}, or combine:<one>"
             raise DataError(f"the matcher {self.name!r} is not known; {expected}")
         read = read_matcher_options(kind, dict(self.options))
         object.__setattr__(self, "options", tuple(sorted(read.items())))

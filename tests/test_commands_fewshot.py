@@ -6,6 +6,10 @@ import json
 import click
 import pytest
 
+from framebank.commands.fewshot import fewshot
+from framebank.commands.fewshot_train import fewshot_train
+from framebank.heads.matcher_name import untrained_matchers
+from framebank.heads.matchers import MATCHERS
 from framebank.store import FeatureStore
 from framebank.tests.cli_world import sentence
 
@@ -16,11 +20,28 @@ EPISODES = ("--split", "train", "--episodes", 60)
 
 def test_table(framebank, store):
     lines = framebank("fewshot", store, *EPISODES, "--matcher", "chamfer").stdout.splitlines()
-    assert lines[0].split() == ["matcher", "accuracy", "95", "%", "seconds"]
+    assert lines[0].split() == ["matcher", "accuracy", "95", "%", "interval", "seconds"]
     assert [line.split("  ")[0] for line in lines[1:4]] == ["chamfer", "text (baseline)", "mean (baseline)"]
-    assert lines[4].startswith("lowest of chamfer: ")
+    assert lines[4].startswith("hardest classes of chamfer: ")
     assert "48 of 48 listed in split train" in "\n".join(lines)
-    assert lines[-1].startswith("episodes   60 of 5-way 1-shot with 1 queries of each class, seed 0, hash ")
+    assert lines[-1].startswith("episodes   60 of 5-way 1-shot with 1 query of each class, seed 0, hash ")
+
+
+def test_few_episodes_have_no_interval(framebank, store, tmp_path):
+    arguments = (store, "--split", "test", "--way", 0, "--episodes", 2)
+    lines = framebank("fewshot", *arguments).stdout.splitlines()
+    assert lines[0].split() == ["matcher", "accuracy", "lowest-highest", "seconds"]
+    shown = framebank("fewshot-compare", store, tmp_path / "table", *arguments[1:], "--matchers", "mean", "--shots", 1)
+    assert "In brackets: lowest-highest over the episodes." in shown.stdout.splitlines()
+
+
+def test_help_names_every_matcher():
+    (said,) = (option.help for option in fewshot.params if option.name == "matchers")
+    assert said.split(", or all")[0].split(", ") == [
+        one for name in untrained_matchers() for one in ([name, "combine:NAME"] if name == "combine" else [name])
+    ]
+    (said,) = (option.help for option in fewshot_train.params if option.name == "matcher")
+    assert set(said.rstrip(".").split(", ")) == set(MATCHERS) - set(untrained_matchers())
 
 
 def test_json_and_all(framebank, store):

@@ -26,6 +26,7 @@ def test_a_matcher_is_trained_and_scores(own, framebank, tmp_path):
     result = framebank("fewshot-train", own, run, *NARROW)
     assert result.stdout.splitlines()[0].startswith("trx, 4-way 1-shot, on 48 videos of 4 classes in ")
     assert "best 4-way accuracy on 4 validation classes (4 of them trained on)" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"next: framebank fewshot {own} --run {run}"
     assert {path.name for path in run.iterdir()} == {"matcher.safetensors", "recipe.json", "log.csv"}
     scored = framebank("fewshot", own, "--run", run, "--way", 4, "--episodes", 20, "--device", "cpu", "--json")
     report = json.loads(scored.stdout)

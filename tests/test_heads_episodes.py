@@ -82,7 +82,7 @@ def test_too_few_classes_or_videos():
     with pytest.raises(
         DataError,
         match="7 support videos and 4 queries of each class wanted, but 'class 0' has 10 videos "
-        r"\(and so 5 other classes\); expected 11",
+        "and 5 other classes have too few as well; expected 11",
     ):
         draw(shot=7)
     with pytest.raises(DataError, match="but 'class 2' has 5 videos; expected 6"):
