@@ -52,7 +52,7 @@ class Source:
 @template_option
 @texts_option
 @click.option("--frames", default=16, type=click.IntRange(1), help="With --model: frames of each video.")
-@click.option("-k", "k", default=10, type=click.IntRange(1), help="With --index: how many neighbours vote.")
+@click.option("-k", type=click.IntRange(1), help="With --index: how many neighbours vote.  [10, or all there are]")
 @click.option("--top", default=3, type=click.IntRange(1), help="How many labels each gives a video.")
 @device_option
 @json_option
@@ -67,7 +67,7 @@ def label(
     templates: str | None,
     texts: str | None,
     frames: int,
-    k: int,
+    k: int | None,
     top: int,
     device: str,
     as_json: bool,
@@ -111,7 +111,8 @@ def label(
             told.append((path, *decide(_ask(path, sources))))
         except DataError as error:
             failures.append(str(error))
-    thresholds = next((source.thresholds for source in sources if source.thresholds), None)
+    judged = any(answer.threshold is not None for _, _, answers in told for answer in answers)
+    thresholds = next((source.thresholds for source in sources if source.thresholds and judged), None)
     report = {
         "videos": [_report(path, name, answers, top=top) for path, name, answers in told],
         "failed": failures,
@@ -130,15 +131,16 @@ def label(
         sys.exit(1)
 
 
-def _index_source(path: Path, *, k: int, device: str) -> Source:
+def _index_source(path: Path, *, k: int | None, device: str) -> Source:
     from framebank.heads.calibrating import source_of
     from framebank.heads.labelling import answers_of_index
     from framebank.store.index import Index
 
     index = Index.load(path)
+    voters = k or min(10, index.num_own)
     encoder = _encoder_of(path, index.spec, device=device)
     thresholds = None if index.enrolment.is_empty else source_of(index)
-    return Source(index.spec, encoder, lambda rows: answers_of_index(index, rows, k=k), thresholds)
+    return Source(index.spec, encoder, lambda rows: answers_of_index(index, rows, k=voters), thresholds)
 
 
 def _run_source(path: Path, *, others: Sequence[Source], device: str) -> Source:

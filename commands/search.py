@@ -50,11 +50,11 @@ def index(store: Path, index: Path, run_path: Path | None, split: str, device: s
 @click.option("--text", help="Find videos that a sentence describes.")
 @click.option("--video", type=PATH, help="Find videos like this file.")
 @click.option("--id", "video_id", help="Find videos like this one of the index.")
-@click.option("-k", "k", default=10, type=click.IntRange(1), help="How many.")
+@click.option("-k", type=click.IntRange(1), help="How many.  [10, or all there are]")
 @device_option
 @json_option
 def search(
-    index: Path, text: str | None, video: Path | None, video_id: str | None, k: int, device: str, as_json: bool
+    index: Path, text: str | None, video: Path | None, video_id: str | None, k: int | None, device: str, as_json: bool
 ) -> None:
     """Find the nearest videos of INDEX to a text, a video file or one of its own videos.
 
@@ -70,6 +70,7 @@ def search(
     if text is not None and not text.strip():
         raise click.UsageError("--text is empty; give a sentence")
     loaded = Index.load(index)
+    k = k or min(10, max(1, len(loaded) - (video_id is not None)))
     if video_id is not None:
         hits = neighbours_of_id(loaded, video_id, k=k)
     else:

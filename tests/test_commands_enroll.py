@@ -166,5 +166,11 @@ def test_too_few_videos_for_a_threshold(framebank: Any, store: Path, bars: list[
     shown = framebank("enroll", tmp_path / "i", "counting bars", bars[0]).stdout
     assert "no threshold: 19 videos of other classes are needed to set one" in shown
     assert "asked were 4 videos of other classes, of the 5 videos of the index itself" in shown
-    (bar,) = told(framebank, "label", bars[1], "--index", tmp_path / "i", "-k", 4)["videos"]
+    (bar,) = told(framebank, "label", bars[1], "--index", tmp_path / "i")["videos"]  # all four vote
     assert (bar["label"], bar["by"], bar["answers"][0]["threshold"]) == ("counting bars", "enrolled", None)
+    printed = framebank("label", bars[1], "--index", tmp_path / "i").stdout.splitlines()
+    assert printed[-1].startswith("    passes: cosine 0.") and printed[-1].endswith(", no threshold")  # nothing set one
+    assert len(told(framebank, "search", tmp_path / "i", "--id", "waving_train_00")["hits"]) == 4
+    assert len(told(framebank, "search", tmp_path / "i", "--video", bars[0])["hits"]) == 5
+    many = framebank("search", tmp_path / "i", "--video", bars[0], "-k", 6, exit_code=1)
+    assert sentence(many) == "Error: 6 neighbours wanted, but the index holds 5 videos"
