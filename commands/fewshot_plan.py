@@ -25,7 +25,8 @@ def with_class_splits(manifest: "Manifest", files: Sequence[Path], *, where: Pat
         found, notes = splits.over(manifest)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
-    click.echo("\n".join(notes), err=True)
+    for note in notes:
+        click.echo(note, err=True)
     return found, splits.hash
 
 

@@ -104,7 +104,10 @@ def fewshot_train(
         **trained.trained_on,
         "recipe": recipe.to_dict(),
     }
-    print_report(report, as_json=as_json, lines=_lines(report, store=store))
+    then = " ".join(
+        ["framebank fewshot", f"{store}", f"--run {run}", *(f"--class-split {path}" for path in class_splits)]
+    )
+    print_report(report, as_json=as_json, lines=_lines(report, then=then))
 
 
 def _videos(
@@ -128,7 +131,7 @@ def _videos(
     return train, val
 
 
-def _lines(report: dict[str, Any], *, store: Path) -> list[str]:
+def _lines(report: dict[str, Any], *, then: str) -> list[str]:
     val = "no validation videos: the last step is kept"
     if report["val_accuracy"] is not None:
         also = report["val_classes_also_trained"]
@@ -141,5 +144,5 @@ def _lines(report: dict[str, Any], *, store: Path) -> list[str]:
         f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on {report['train_videos']} videos of "
         f"{report['train_classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}",
-        f"next: framebank fewshot {store} --run {report['run']}",
+        f"next: {then}",
     ]

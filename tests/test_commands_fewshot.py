@@ -80,7 +80,9 @@ def test_class_split(framebank, store, tmp_path):
     labels = FeatureStore(store).manifest.labels
     file = tmp_path / "classes.json"
     file.write_text(json.dumps({name: "test" if number < 6 else "train" for number, name in enumerate(labels)}))
-    report = json.loads(framebank("fewshot", store, "--class-split", file, "--episodes", 40, "--json").stdout)
+    result = framebank("fewshot", store, "--class-split", file, "--episodes", 40, "--json")
+    report = json.loads(result.stdout)
+    assert not result.stderr.startswith("\n")  # nothing to tell of the split is no empty line
     assert set(report["classes"]) == set(labels[:6])
     assert report["made_by"]["videos_evaluated"] == 24  # of both splits of the store
     assert report["made_by"]["class_split"]

@@ -70,6 +70,8 @@ def test_classes_are_split_by_a_file(own, framebank, tmp_path):
     splits.write_text(json.dumps(dict(zip(CLASSES, ("train", "train", "val", "val"), strict=True))))
     report = json.loads(framebank("fewshot-train", own, tmp_path / "run", *options).stdout)
     assert (report["train_classes"], report["val_classes"], report["val_classes_also_trained"]) == (2, 2, 0)
+    lines = framebank("fewshot-train", own, tmp_path / "run", *options[:-1], "--overwrite").stdout.splitlines()
+    assert lines[-1] == f"next: framebank fewshot {own} --run {tmp_path / 'run'} --class-split {splits}"
 
 
 def test_without_a_validation_split_the_last_step_is_kept(own, framebank, tmp_path):
