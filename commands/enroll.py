@@ -154,22 +154,23 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     loaded = set_thresholds(index, calibration)
     classes = [describe(loaded, label) for label in loaded.enrolment.labels]
     source = source_of(loaded)
-    nearest = loaded.enrolment.nearest
+    nearest, num_nearest = loaded.enrolment.nearest, len(loaded.enrolment.nearest_others)
     rows = [
         *(
             (made.label, f"{made.num_enrolled + made.num_own}", f"{made.num_others}", made.threshold)
             for made in classes
         ),
-        ("votes, by the nearest video", "", "", nearest),
+        ("votes, by the nearest video", "", f"{num_nearest}", nearest),
     ]
     shown = [(*cells, "none" if threshold is None else f"{threshold:.3f}") for *cells, threshold in rows]
     lines = [
         *table(("class", "examples", "others", "threshold"), shown),
         f"thresholds of {index} are set by {source}: {100 * share:g} % of the videos of other classes may pass each",
     ]
-    if any(made.threshold is None for made in classes):
+    if any(threshold is None for *_, threshold in rows):
         lines.append(
-            f"a class with fewer than {fewest(share)} others has none: it passes when it is nearer than any video"
+            f"with fewer than {fewest(share)} others there is none: a class passes when it is nearer than any video, "
+            "and votes always do"
         )
     if loaded.enrolment.is_empty:
         lines = [

@@ -174,3 +174,6 @@ def test_too_few_videos_for_a_threshold(framebank: Any, store: Path, bars: list[
     assert len(told(framebank, "search", tmp_path / "i", "--video", bars[0])["hits"]) == 5
     many = framebank("search", tmp_path / "i", "--video", bars[0], "-k", 6, exit_code=1)
     assert sentence(many) == "Error: 6 neighbours wanted, but the index holds 5 videos"
+    votes, _, none = framebank("calibrate", tmp_path / "i").stdout.splitlines()[-3:]
+    assert votes.split()[-2:] == ["4", "none"]
+    assert none.startswith("with fewer than 19 others there is none: a class passes when it is nearer")
