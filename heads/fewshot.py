@@ -1,5 +1,6 @@
 """Few-shot recognition over a store: every matcher on the same episodes, beside the two baselines."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from framebank.heads.episodes import AllWaySampler, Episodes, EpisodeSampler
 from framebank.heads.fewshot_run import FewshotRun
 from framebank.heads.fewshot_tasks import require_finite
 from framebank.heads.matcher_name import TRAINED, MatcherName, reads_text
+from framebank.heads.matchers.trx import TupleTransformer
 from framebank.heads.protocol import made_by
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -50,7 +52,7 @@ def score_episodes(
     num_frames, dim = frames.x.shape[1:]
     per_video = num_frames * dim
     pairs = 1 if getattr(matcher, "fits_support", False) else 2 * num_frames**3  # of frames, and of tuples of them
-    per_query = per_video + num_ways * num_shots * pairs
+    per_query = per_video + num_ways * (num_shots * pairs + _tuple_values(matcher, num_frames))
     per_episode = num_ways * num_shots * per_video + episodes.query.shape[1] * per_query
     at_once = max(1, max_values // per_episode)
     queries_at_once = max(1, max_values // per_query)
@@ -68,6 +70,16 @@ def score_episodes(
             parts.append(matcher(query, support, text, query_mask, support_mask).cpu())
         chunks.append(torch.cat(parts, dim=1))
     return torch.cat(chunks)
+
+
+def _tuple_values(matcher: nn.Module, num_frames: int) -> int:
+    """How many numbers TRX makes of a query for each class: a prototype of each of its tuples.
+
+    A quarter of them counts: 5 queries of 16 frames then go at once, which is faster than making the tuples of their
+    support anew for each part of them.
+    """
+    parts = (part for part in matcher.modules() if isinstance(part, TupleTransformer))
+    return sum(part.value.out_features * math.comb(num_frames, part.cardinality) for part in parts) // 4
 
 
 def measure_episodes(scores: Tensor, episodes: Episodes) -> dict[str, Any]:

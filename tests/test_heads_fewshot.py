@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,8 @@ from framebank.heads.fewshot import (
 )
 from framebank.heads.fewshot_tasks import require_finite
 from framebank.heads.matcher_name import MatcherName, parse_options, split_list, untrained_matchers
+from framebank.heads.matchers.ma_clip import MaClip
+from framebank.heads.matchers.trx import Trx, TupleTransformer
 from framebank.store import DataError, LabelSet, Manifest
 from framebank.tests.heads_world import CLASSES, prompts_of, write_groups
 
@@ -114,6 +117,20 @@ def test_accuracy_by_a_loop(world):
     half = 1.96 * np.std(each, ddof=1) / np.sqrt(200)
     assert report["interval"] == pytest.approx((np.mean(each) - half, min(1, np.mean(each) + half)), abs=1e-4)
     assert list(report["classes"].values()) == pytest.approx(list(right / asked))
+
+
+@pytest.mark.parametrize("build", [lambda dim: Trx(dim, width=512), lambda dim: MaClip(dim, metric="trx")])
+def test_tuples_of_frames_make_chunks_smaller(world, build):
+    frames, episodes = drawn(world, replace(SAMPLER, episodes=40))
+    frames = replace(frames, text=torch.ones(len(episodes.labels), frames.x.shape[2]))
+    matcher, made = build(frames.x.shape[2]).eval(), []
+    for part in matcher.modules():
+        if isinstance(part, TupleTransformer):
+            part.register_forward_hook(lambda part, given, _: made.append((part, given[0].shape)))
+    score_episodes(matcher, frames, episodes, device=CPU, max_values=1 << 20)
+    for part, (num_episodes, num_queries, num_frames, _) in made:
+        tuples = math.comb(num_frames, part.cardinality)
+        assert num_episodes * num_queries * 3 * tuples * part.value.out_features <= 4 << 20
 
 
 @pytest.mark.parametrize("max_values", [1, 20_000, 1 << 30])
