@@ -13,7 +13,7 @@ import numpy as np
 
 from framebank.store.digest import digest
 from framebank.store.enrolment import NAME, Enrolment
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, near_names
 from framebank.store.files import replacing, require_new_folder, write_text
 from framebank.store.manifest import COLUMNS, TIMES, Video
 from framebank.store.spec import FeatureSpec
@@ -77,7 +77,9 @@ class Index:
 
     def _require(self, video_id: str) -> int:
         if video_id not in self._row:
-            raise DataError(f"the index has no video {video_id!r} among its {len(self)}")
+            raise DataError(
+                f"the index has no video {video_id!r} among its {len(self)}{near_names(video_id, self._row)}"
+            )
         return self._row[video_id]
 
     @property
