@@ -228,6 +228,11 @@ def test_a_failed_write_leaves_no_run(world, tmp_path, monkeypatch):
     [
         ({"matcher": "trex"}, "matcher 'trex' is not known; expected one of mean, "),
         ({"options": {"heads": 3}}, "has no option 'heads'; it has classification, num_heads, dropout"),
+        (
+            {"matcher": "trx", "options": {"cardinalities": "abc"}},
+            r"^matcher\.cardinalities is 'abc'; expected a list of whole numbers$",
+        ),
+        ({"options": {"dropout": "much"}}, r"^matcher\.dropout is 'much'; expected a number$"),
         ({"way": 1}, "way is 1; expected 2 or more"),
         ({"steps": 0}, "steps is 0; expected 1 or more"),
         ({"seed": 2**63}, "seed is 9223372036854775808; expected less than"),
