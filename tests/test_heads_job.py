@@ -86,6 +86,12 @@ def test_shots_are_of_videos_that_have_an_embedding(world):
         job_of(world, replace(QUICK, shots=7), split="test")
 
 
+def test_a_validation_split_that_is_none(world):
+    with pytest.raises(DataError) as caught:
+        job_of(world, val_split="bogus")
+    assert str(caught.value).startswith(f"{world.store.path}: no video is in the split 'bogus'; the splits are: test (")
+
+
 def test_nothing_is_left_to_train_on(world):
     with pytest.raises(DataError, match="every training video is one of the validation videos too"):
         job_of(world, split="val")
