@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from framebank.commands.options import PATH, device_option, json_option, pairs, text_options
+from framebank.commands.options import PATH, device_option, json_option, pairs, require_once, text_options
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
 from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
@@ -100,11 +100,13 @@ def train(
     from framebank.heads.recipe import Recipe, read_recipe, with_choices
     from framebank.store import LabelSet
 
+    keys = pairs(settings)
+    require_once(keys, {**choices, "head_mix": head_mix, "templates": templates, "texts": texts})
     if head_mix and head_mix != "auto":
         choices["head_mix"] = _read_share(head_mix)
     given = {name: value for name, value in choices.items() if value is not None}
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
-    recipe = Recipe.from_choices(with_choices(start, given), settings=pairs(settings))
+    recipe = Recipe.from_choices(with_choices(start, given), settings=keys)
     features, manifest = open_split(store, split)
     ranks = Ranks()
     if ranks.is_first:
