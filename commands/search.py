@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 @run_option
 @click.option("--split", default="all", help="The split to index, or all.")
 @device_option
+@click.option("--overwrite", is_flag=True, help="Replace an index that is already there.")
 @json_option
-def index(store: Path, index: Path, run_path: Path | None, split: str, device: str, as_json: bool) -> None:
+def index(
+    store: Path, index: Path, run_path: Path | None, split: str, device: str, overwrite: bool, as_json: bool
+) -> None:
     """Index the videos of STORE for search and labelling, in the folder INDEX.
 
     \b
@@ -33,10 +36,12 @@ def index(store: Path, index: Path, run_path: Path | None, split: str, device: s
     framebank index bank index --split train --run run
     """
     from framebank.extract.encoder import resolve_device
+    from framebank.heads.folder import require_free
     from framebank.heads.neighbours import index_store
     from framebank.heads.run import Run
 
     features, manifest = open_split(store, split)
+    require_free(index, what="index", overwrite=overwrite)
     run = Run.read(run_path) if run_path else None
     built = index_store(features, manifest, run=run, run_path=run_path, device=resolve_device(device))
     built.save(index)

@@ -1,5 +1,6 @@
 """Index: nearest neighbours among pooled, unit-norm embeddings, by exact inner product. The only door to faiss."""
 
+import contextlib
 import csv
 import io
 import json
@@ -12,9 +13,9 @@ import faiss
 import numpy as np
 
 from framebank.store.digest import digest
-from framebank.store.enrolment import NAME, Enrolment
+from framebank.store.enrolment import NAME, Enrolment, changing
 from framebank.store.errors import DataError, near_names
-from framebank.store.files import replacing, require_new_folder, write_text
+from framebank.store.files import current, replacing, replacing_together, require_new_folder, write_text
 from framebank.store.manifest import COLUMNS, TIMES, Video
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import unit
@@ -113,16 +114,20 @@ class Index:
     def save(self, folder: Path) -> None:
         """Write index.faiss, ids.csv and spec.json into a folder, and what was enrolled.
 
-        ids.csv has the columns start and end when a video has one. DataError where the folder holds enrolled classes,
-        which nothing could bring back.
+        ids.csv has the columns start and end when a video has one. Where there is an index already, a kill leaves it or
+        the new one. DataError where the folder holds enrolled classes, which nothing could bring back.
         """
         require_new_folder(folder, what="index")
-        if (folder / NAME).exists():
-            raise DataError(
-                f"{folder}: holds enrolled classes, which a new index there would lose; "
-                "`framebank unenroll` them first, or choose another folder"
-            )
-        (folder / "spec.json").unlink(missing_ok=True)  # written last: without it, a folder is no index
+        with changing(folder) if (folder / "spec.json").exists() else contextlib.nullcontext():
+            if current(folder, NAME).exists():
+                raise DataError(
+                    f"{folder}: holds enrolled classes, which a new index there would lose; "
+                    "`framebank unenroll` them first, or choose another folder"
+                )
+            with replacing_together(folder) as part:
+                self._write(part)
+
+    def _write(self, folder: Path) -> None:
         videos, own = self.videos[: self.num_own], self._flat
         if self.enrolment.videos:
             own = faiss.IndexFlatIP(self.spec.dim)
@@ -145,18 +150,19 @@ class Index:
     @classmethod
     def load(cls, folder: Path) -> "Index":
         """Read what `save` wrote; DataError when the folder is no index or its files are not of one another."""
-        if not (folder / "index.faiss").exists() or not (folder / "spec.json").exists():
+        vectors_path, about_path = current(folder, "index.faiss"), current(folder, "spec.json")
+        if not vectors_path.exists() or not about_path.exists():
             raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
         try:
-            flat = faiss.read_index(str(folder / "index.faiss"))
-            about = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+            flat = faiss.read_index(str(vectors_path))
+            about = json.loads(about_path.read_text(encoding="utf-8"))
             found, made_by, expected = dict(about["spec"]), dict(about["made_by"]), str(about["digest"])
-            with (folder / "ids.csv").open(newline="", encoding="utf-8") as file:
+            with current(folder, "ids.csv").open(newline="", encoding="utf-8") as file:
                 videos = [_video_of(row) for row in csv.DictReader(file)]
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, csv.Error, DataError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{folder}: the index cannot be read ({type(error).__name__}: {reason})") from error
-        spec = FeatureSpec.from_dict(found, where=folder / "spec.json")
+        spec = FeatureSpec.from_dict(found, where=about_path)
         if flat.ntotal != len(videos) or flat.d != spec.dim:
             raise DataError(
                 f"{folder}: index.faiss holds {flat.ntotal} vectors of width {flat.d}, "
