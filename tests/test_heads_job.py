@@ -137,6 +137,17 @@ def test_save(world, tmp_path, recipe):
     assert found["texts"] == ("names" if recipe.classifier == "text" else None)
 
 
+@pytest.mark.parametrize("classifier", ["knn", "ridge", "tip-adapter"])
+def test_with_jitter_a_classifier_is_fitted_to_the_frames_it_is_asked_with(world, classifier):
+    """A head of two frames sees other sums than one of all eight: only the centres are what is asked with."""
+    recipe = replace(LINEAR, head="lstm", classifier=classifier, frames=2, epochs=0)
+    prompts = world.prompts if recipe.reads_texts else None
+    still, drawn = (job_of(world, replace(recipe, jitter=jitter), prompts=prompts) for jitter in (False, True))
+    assert (still.train.x.shape[1], drawn.train.x.shape[1], drawn.val.x.shape[1]) == (2, 8, 2)
+    for name, value in still.model.state_dict().items():
+        assert torch.equal(drawn.model.state_dict()[name], value), name
+
+
 def test_an_option_that_the_loss_does_not_read_is_refused(world):
     with pytest.raises(DataError, match=r"label_smoothing is 0\.1, which the loss 'kl' does not read"):
         job_of(world, replace(QUICK, loss="kl", label_smoothing=0.1))
