@@ -13,7 +13,7 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.head_mix import HeadMix, choose_head_mix
 from framebank.heads.model import build_model
-from framebank.heads.objective import require_read
+from framebank.heads.objective import require_read, require_shares
 from framebank.heads.predict import pool_bank
 from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
@@ -56,6 +56,7 @@ class TrainingJob:
             raise DataError(f"{store.path}: {asked} needs the text tower of the encoder, which was not handed in")
         if recipe.epochs:
             require_read(recipe.loss, label_smoothing=recipe.label_smoothing, logit_adjustment=recipe.logit_adjustment)
+            require_shares(recipe.loss, mixup=recipe.mixup)
         self.store = store
         self.recipe = recipe
         self.prompts = prompts

@@ -152,3 +152,9 @@ def test_an_option_that_the_loss_does_not_read_is_refused(world):
     with pytest.raises(DataError, match=r"label_smoothing is 0\.1, which the loss 'kl' does not read"):
         job_of(world, replace(QUICK, loss="kl", label_smoothing=0.1))
     assert job_of(world, replace(QUICK, loss="kl", label_smoothing=0.1, epochs=0)).recipe.epochs == 0
+
+
+def test_mixup_is_refused_where_a_loss_learns_one_class_of_each_video(world):
+    with pytest.raises(DataError, match=r"mixup is 0\.8, and the loss 'kl' takes a mixed video for one of the class"):
+        job_of(world, replace(QUICK, loss="ce + 0.5 kl", mixup=0.8))
+    assert len(list(job_of(world, replace(QUICK, loss="ce + froster", mixup=0.8, epochs=1)).epochs())) == 1
