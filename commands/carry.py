@@ -7,6 +7,7 @@ import click
 from framebank.commands.options import PATH, device_option, json_option, template_option
 from framebank.commands.printing import print_report
 from framebank.commands.wiring import embed_texts
+from framebank.store.counts import counted
 
 
 @click.command("export-head")
@@ -33,7 +34,9 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
     if file.suffix == ".onnx":
         off = export_onnx(trained, file)
         report["largest_difference"] = off
-        lines = [f"{file}: {len(trained.labels)} classes; its scores are within {off:.1g} of the run's"]
+        lines = [
+            f"{file}: {counted(len(trained.labels), 'class', 'classes')}; its scores are within {off:.1g} of the run's"
+        ]
     else:
         about = export_weights(trained, file)
         lines = [f"{file}: the weights; {about}: labels, recipe and encoder"]
@@ -92,7 +95,7 @@ def import_checkpoint(
         "classes": len(classes),
     }
     lines = [
-        f"{made.recipe.head} of {len(classes)} classes -> {run}",
+        f"{made.recipe.head} of {counted(len(classes), 'class', 'classes')} -> {run}",
         f"next: framebank extract VIDEOS STORE --model {name} --pretrained {weights}",
         f"      framebank evaluate {run} --store STORE",
     ]

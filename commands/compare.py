@@ -11,6 +11,7 @@ import click
 from framebank.commands.options import PATH, device_option, json_option, pairs, split_option, text_options
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import open_split, prompt_banks, tower_of
+from framebank.store.counts import counted
 
 if TYPE_CHECKING:
     from framebank.heads.compare import Standing, Trial
@@ -105,7 +106,14 @@ def compare(
     print_report(
         to_json(done),
         as_json=as_json,
-        lines=[*lines, *facts, "", *refused, *undrawn, f"{sum(not trial.refused for trial in done)} runs -> {out}"],
+        lines=[
+            *lines,
+            *facts,
+            "",
+            *refused,
+            *undrawn,
+            f"{counted(sum(not trial.refused for trial in done), 'run')} -> {out}",
+        ],
     )
     if not found:
         raise DataError(f"{out}: no recipe could be trained on {store}; the reasons are above")

@@ -9,6 +9,7 @@ import click
 from framebank.commands.options import PATH, device_option, json_option, run_option
 from framebank.commands.printing import print_report, table
 from framebank.commands.wiring import open_split, task_of
+from framebank.store.counts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ def index(
     built = index_store(features, manifest, run=run, run_path=run_path, device=resolve_device(device))
     built.save(index)
     report = {"index": str(index), "videos": len(built), "listed": len(manifest), "made_by": built.made_by}
-    line = f"{len(built)} of {len(manifest)} videos, pooled by {built.made_by['head']} -> {index}"
+    line = f"{len(built)} of {counted(len(manifest), 'video')}, pooled by {built.made_by['head']} -> {index}"
     print_report(report, as_json=as_json, lines=[line])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import faiss
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.enrolment import NAME, Enrolment, changing
 from framebank.store.errors import DataError, near_names
@@ -91,7 +92,7 @@ class Index:
     def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
         """Return the k nearest videos of each query (Q, D), best first; DataError when there are fewer than k."""
         if k > len(self):
-            raise DataError(f"{k} neighbours wanted, but the index holds {len(self)} videos")
+            raise DataError(f"{counted(k, 'neighbour')} wanted, but the index holds {counted(len(self), 'video')}")
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
         scores, rows = self._flat.search(np.ascontiguousarray(unit(queries)), k)  # (Q, k)
@@ -103,7 +104,9 @@ class Index:
     def search_own(self, query: np.ndarray, k: int) -> list[Hit]:
         """Return the k nearest of the index's own videos to one query (1, D), best first; DataError as `search`."""
         if k > self.num_own:
-            raise DataError(f"{k} neighbours wanted, but the index holds {self.num_own} videos of its own")
+            raise DataError(
+                f"{counted(k, 'neighbour')} wanted, but the index holds {counted(self.num_own, 'video')} of its own"
+            )
         hits = self.search(query, k + len(self.enrolment))[0]
         return [hit for hit in hits if not hit.enrolled][:k]
 

@@ -112,7 +112,7 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
     [
         (("--matcher", "linear"), 1, "the matcher 'linear' has weights to train"),
         (("--matcher", "median"), 1, "the matcher 'median' is not known"),
-        (("--shot", 3), 1, "3 support videos and 1 queries of each class wanted"),
+        (("--shot", 3), 1, "3 support videos and 1 query of each class wanted"),
         (("--way", 17, "--split", "all"), 1, "17 classes for each episode wanted, but the videos have 16"),
         (("--split", "nowhere"), 1, "no video is in the split 'nowhere'"),
         (("--way", 0, "--support-split", "test", "--split", "test"), 1, "is a support video and one to recognise"),

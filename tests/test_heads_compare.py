@@ -112,6 +112,6 @@ def test_a_store_without_a_text_tower(framebank, world, tmp_path):
     told = framebank(*arguments, "--recipes", "knn,actionclip").stdout
     assert "not run: actionclip: the recipe 'actionclip' scores with the texts of the classes" in told
     assert "no text tower is here for its features (no model 'tiny' in open_clip" in told
-    assert "1 runs ->" in told
+    assert "1 run ->" in told
     alone = framebank(*arguments[:2], tmp_path / "other", *arguments[3:], "--recipes", "actionclip", exit_code=1).stderr
     assert "expected --prompts with class embeddings" in alone

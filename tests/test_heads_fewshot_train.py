@@ -258,7 +258,7 @@ def test_what_cannot_be_trained_is_said(world):
         next(job_of(world, replace(QUICK, matcher="otam")).stages())
     with pytest.raises(DataError, match="the training videos: 5 classes for each episode wanted"):
         job_of(world, replace(QUICK, way=5))
-    with pytest.raises(DataError, match="the validation videos: 1 support videos and 3 queries of each class wanted"):
+    with pytest.raises(DataError, match="the validation videos: 1 support video and 3 queries of each class wanted"):
         job_of(world, replace(QUICK, query=3))
     with pytest.raises(DataError, match="the loss became nan by step 2; a lower lr"):
         list(job_of(world, replace(QUICK, lr=1e30)).stages())
