@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from framebank.commands.options import PATH, device_option, json_option, pairs, split_option, text_options
+from framebank.commands.options import (
+    PATH,
+    device_option,
+    json_option,
+    pairs,
+    require_once,
+    split_option,
+    text_options,
+)
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import open_split, prompt_banks, tower_of
 from framebank.store.counts import counted
@@ -56,8 +64,12 @@ def compare(
     from framebank.store import DataError, LabelSet
     from framebank.store.files import require_new_folder, write_text
 
+    keys = pairs(settings)
+    require_once(keys, texts)
+    if "seed" in keys:
+        raise click.UsageError("--set seed has no part in a comparison, which trains with seeds from 0 on; say --seeds")
     wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
-    recipes = {Path(name).stem: read_recipe(name).with_settings(pairs(settings)) for name in wanted}
+    recipes = {Path(name).stem: read_recipe(name).with_settings(keys) for name in wanted}
     features, train = open_split(store, train_split)
     _, test = open_split(store, split)
     bank, without = None, ""
