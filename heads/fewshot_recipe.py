@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from framebank.heads.matchers import MATCHERS
+from framebank.heads.options import read_options
 from framebank.heads.randomness import drawn_from
 from framebank.store.errors import DataError
 
@@ -41,7 +42,7 @@ class FewshotRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check each field, and the options against the matcher's own."""
+        """Check each field, and the options against the matcher's own, as which they are kept."""
         if self.matcher not in MATCHERS:
             raise DataError(f"matcher {self.matcher!r} is not known; expected one of {', '.join(MATCHERS)}")
         known = options_of(self.matcher)
@@ -50,6 +51,7 @@ class FewshotRecipe:
                 raise DataError(
                     f"the matcher {self.matcher!r} has no option {name!r}; it has {', '.join(known) or 'none'}"
                 )
+        object.__setattr__(self, "options", read_options("matcher", self.matcher, MATCHERS[self.matcher], self.options))
         least = {"way": 2, "frames": 0, "seed": 0}
         for item in fields(self):
             if item.type is int and getattr(self, item.name) < least.get(item.name, 1):

@@ -18,6 +18,7 @@ from framebank.store.files import write_text
 SCORINGS = ("probabilities", "embeddings")
 VIEWS = ("random", "all", "first")
 SAMPLERS = ("shuffle", "balanced")
+OPTIONED = ("head", "classifier", "text")
 RECIPES = Path(__file__).parent / "recipes"
 KINDS: dict[type, str] = {tuple: "a list", dict: "a table"}
 
@@ -222,6 +223,10 @@ def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str
     found = with_choices(values, {key: _read_value(text) for key, text in settings.items() if "." not in key})
     for key, text in settings.items():
         name, dot, option = key.partition(".")
+        if dot and name not in OPTIONED:
+            raise DataError(
+                f"--set {key}: {name!r} has no options; expected one of {', '.join(OPTIONED)} before the dot"
+            )
         if dot:
             found[f"{name}_options"] = {**found.get(f"{name}_options", {}), option: _read_value(text)}
     return found
@@ -229,11 +234,7 @@ def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str
 
 def with_choices(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a recipe with some chosen anew; another head, classifier or text starts without options."""
-    changed = [
-        part
-        for part in ("head", "classifier", "text")
-        if part in values and choices.get(part, values[part]) != values[part]
-    ]
+    changed = [part for part in OPTIONED if part in values and choices.get(part, values[part]) != values[part]]
     return {**values, **{f"{part}_options": {} for part in changed}, **choices}
 
 

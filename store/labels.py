@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 ID_NAME = "id,name"
@@ -58,7 +59,7 @@ class LabelSet:
         strange = sorted({name for name in names if class_text(name) not in positions})
         if strange:
             shown = ", ".join(repr(name) for name in strange[:3]) + (", ..." if len(strange) > 3 else "")
-            raise DataError(f"{mine} has {len(self)} classes without {shown}, a label of {theirs}")
+            raise DataError(f"{mine} has {counted(len(self), 'class', 'classes')} without {shown}, a label of {theirs}")
 
     @classmethod
     def read(cls, path: Path) -> "LabelSet":
