@@ -128,12 +128,16 @@ def train(
         require_free(run, what="run", overwrite=overwrite)
     own = ranks.start(resolve_device(device))
     bank = None
-    if not prompts:
-        templates = context_templates(recipe, templates=templates, texts=texts)
+    chosen = templates if prompts else context_templates(recipe, templates=templates, texts=texts)
     if recipe.reads_texts:
-        kind = texts or (None if prompts else "names")
         bank = prompt_banks(
-            features, manifest, labels=labels, prompts=prompts, templates=templates, texts=kind, device=device
+            features,
+            manifest,
+            labels=labels,
+            prompts=prompts,
+            templates=chosen or (None if prompts else recipe.templates or None),
+            texts=texts or (None if prompts else recipe.texts),
+            device=device,
         )[0]
     elif prompts or templates or texts:
         raise click.UsageError(
@@ -159,7 +163,7 @@ def train(
     epochs = progress(job.epochs(ranks), total=recipe.epochs, unit="epoch", show=lambda e: {"loss": f"{e.loss:.3f}"})
     log = list(tensorboard_of(run, epochs) if tensorboard else epochs)
     ranks.stop()
-    chosen = job.choose_head_mix() if head_mix == "auto" else None
+    mixed = job.choose_head_mix() if head_mix == "auto" else None
     trained = job.save(run, log=log)
     seconds = round(time.perf_counter() - started, 2)
     report = {
@@ -168,7 +172,7 @@ def train(
         "loss": log[-1].loss if log else None,
         **trained.trained_on,
         "multi_label": recipe.is_multi_label,
-        "head_mix_score": chosen.score if chosen else None,
+        "head_mix_score": mixed.score if mixed else None,
         "recipe": trained.recipe.to_dict(),
     }
     print_report(report, as_json=as_json, lines=_train_lines(report))

@@ -14,6 +14,7 @@ from framebank.heads.options import read_options
 from framebank.heads.text_tower import INITS
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
+from framebank.store.labels import TEXT_KINDS
 
 SCORINGS = ("probabilities", "embeddings")
 VIEWS = ("random", "all", "first")
@@ -78,6 +79,7 @@ class Recipe:
                 f"init = {self.init!r} fills the blocks of a head, and {self.head!r} takes none; expected vivit"
             )
         _require_among("scoring", self.scoring, SCORINGS)
+        _require_among("texts", self.texts, TEXT_KINDS)
         _require_among("views", self.views, VIEWS)
         _require_among("sampler", self.sampler, SAMPLERS)
         _require_among("text", self.text, tuple(TEXTS))

@@ -15,6 +15,8 @@ from framebank.store.errors import DataError
 ID_NAME = "id,name"
 NUMBER = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
 
+TEXT_KINDS = ("names", "descriptions")  # what stands for a class
+
 
 @dataclass(frozen=True)
 class LabelSet:
