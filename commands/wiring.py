@@ -19,13 +19,10 @@ if TYPE_CHECKING:
 
 def open_split(path: Path, split: str) -> "tuple[FeatureStore, Manifest]":
     """Return a store and the videos of one of its splits; DataError naming the store."""
-    from framebank.store import DataError, FeatureStore
+    from framebank.store import FeatureStore
 
     store = FeatureStore(path)
-    try:
-        return store, store.manifest.split(split)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    return store, store.split(split)
 
 
 def embed_texts(

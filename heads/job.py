@@ -190,11 +190,7 @@ def _draw(
     several = recipe.is_multi_label
     train, val = _embedded(store, manifest, multi_label=several), Manifest(())
     if val_split or (not recipe.shots and "val" in store.manifest.split_sizes):
-        try:
-            named = store.manifest.split(val_split or "val")
-        except DataError as error:
-            raise DataError(f"{store.path}: {error}") from error
-        val = _embedded(store, named, multi_label=several)
+        val = _embedded(store, store.split(val_split or "val"), multi_label=several)
         seen = {video.video_id for video in val.videos}
         train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
         if not train.videos:
