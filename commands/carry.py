@@ -7,6 +7,7 @@ import click
 from framebank.commands.options import PATH, device_option, json_option, template_option
 from framebank.commands.printing import print_report
 from framebank.commands.wiring import embed_texts
+from framebank.store.counts import counted
 
 
 @click.command("export-head")
@@ -33,7 +34,9 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
     if file.suffix == ".onnx":
         off = export_onnx(trained, file)
         report["largest_difference"] = off
-        lines = [f"{file}: {len(trained.labels)} classes; its scores are within {off:.1g} of the run's"]
+        lines = [
+            f"{file}: {counted(len(trained.labels), 'class', 'classes')}; its scores are within {off:.1g} of the run's"
+        ]
     else:
         about = export_weights(trained, file)
         lines = [f"{file}: the weights; {about}: labels, recipe and encoder"]
@@ -43,7 +46,7 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
 @click.command("import-checkpoint")
 @click.argument("checkpoint", type=PATH)
 @click.argument("run", type=PATH)
-@click.option("--labels", type=PATH, required=True, help="The classes it was trained on, in their order.")
+@click.option("--labels", type=PATH, help="The classes it was trained on, in their order; needed.")
 @click.option("--model", help="Its open_clip name.  [told from the shapes of the weights]")
 @click.option("--legacy-axes", is_flag=True, help="Keep the axes that the published Conv_1D mistook.")
 @template_option
@@ -52,7 +55,7 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
 def import_checkpoint(
     checkpoint: Path,
     run: Path,
-    labels: Path,
+    labels: Path | None,
     model: str | None,
     legacy_axes: bool,
     templates: str | None,
@@ -69,8 +72,12 @@ def import_checkpoint(
     from framebank.extract.encoder import Encoder
     from framebank.heads.folder import require_free
     from framebank.heads.published import build_run, model_name, read_checkpoint, write_clip
-    from framebank.store import LabelSet
+    from framebank.store import DataError, LabelSet
 
+    if not checkpoint.is_file():
+        raise DataError(f"{checkpoint}: no such file; expected a checkpoint of ActionCLIP")
+    if not labels:
+        raise click.UsageError("--labels is needed: the classes that the checkpoint was trained on, in their order")
     require_free(run, what="run", overwrite=False)
     clip, fusion = read_checkpoint(checkpoint)
     name = model or model_name(clip, where=checkpoint)
@@ -88,7 +95,7 @@ def import_checkpoint(
         "classes": len(classes),
     }
     lines = [
-        f"{made.recipe.head} of {len(classes)} classes -> {run}",
+        f"{made.recipe.head} of {counted(len(classes), 'class', 'classes')} -> {run}",
         f"next: framebank extract VIDEOS STORE --model {name} --pretrained {weights}",
         f"      framebank evaluate {run} --store STORE",
     ]

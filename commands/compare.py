@@ -14,11 +14,13 @@ from framebank.commands.options import (
     json_option,
     lexicon_option,
     pairs,
+    require_once,
     split_option,
     text_options,
 )
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import open_split, prompt_banks, tower_of
+from framebank.store.counts import counted
 
 if TYPE_CHECKING:
     from framebank.heads.compare import Standing, Trial
@@ -68,8 +70,12 @@ def compare(
     from framebank.store import DataError, LabelSet
     from framebank.store.files import require_new_folder, write_text
 
+    keys = pairs(settings)
+    require_once(keys, texts)
+    if "seed" in keys:
+        raise click.UsageError("--set seed has no part in a comparison, which trains with seeds from 0 on; say --seeds")
     wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
-    recipes = {Path(name).stem: read_recipe(name).with_settings(pairs(settings)) for name in wanted}
+    recipes = {Path(name).stem: read_recipe(name).with_settings(keys) for name in wanted}
     if len(recipes) < len(wanted):
         raise DataError(f"--recipes {names}: two of them have the same name; expected each once, in files named apart")
     if lexicon and not any(recipe.reads_lexicon for recipe in recipes.values()):
@@ -123,7 +129,14 @@ def compare(
     print_report(
         to_json(done),
         as_json=as_json,
-        lines=[*lines, *facts, "", *refused, *undrawn, f"{sum(not trial.refused for trial in done)} runs -> {out}"],
+        lines=[
+            *lines,
+            *facts,
+            "",
+            *refused,
+            *undrawn,
+            f"{counted(sum(not trial.refused for trial in done), 'run')} -> {out}",
+        ],
     )
     if not found:
         raise DataError(f"{out}: no recipe could be trained on {store}; the reasons are above")

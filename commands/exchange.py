@@ -9,6 +9,7 @@ import click
 
 from framebank.commands.options import PATH, json_option, together
 from framebank.commands.printing import print_report, progress
+from framebank.store.counts import counted
 
 prompt_import_options = together(
     click.option("--import", "source", type=PATH, help="Class embeddings: npz, HDF5 or parquet; needs --like."),
@@ -86,7 +87,9 @@ def import_features(
     print_report(report, as_json=as_json, lines=_import_lines(report))
     shapes = [outcome.flattened for outcome in done if outcome.flattened]
     notes = (
-        [f"{len(shapes)} videos were flattened, such as {shapes[0]} to ({shapes[0][0]}, {spec.dim})"] if shapes else []
+        [f"flattened: {counted(len(shapes), 'video')}, such as {shapes[0]} to ({shapes[0][0]}, {spec.dim})"]
+        if shapes
+        else []
     )
     for note in (*source.notes, *notes, *(f"failed: {outcome.error}" for outcome in failed[:5])):
         click.echo(note, err=True)
@@ -140,7 +143,7 @@ def export_features(store: Path, out: Path, form: str, split: str, stream: str, 
         "without_embedding": len(manifest) - len(exported),
         "streams_left_out": left_out,
     }
-    print_report(report, as_json=as_json, lines=[f"{len(exported)} videos -> {out}"])
+    print_report(report, as_json=as_json, lines=[f"{counted(len(exported), 'video')} -> {out}"])
     if left_out:
         click.echo(f"the streams {', '.join(left_out)} are not exported, only {stream} is", err=True)
     if len(exported) < len(manifest):
@@ -185,15 +188,19 @@ def write_imported_prompts(
         "imported_from": str(source),
         "model": bank.encoder.encoder,
     }
-    lines = [f"{len(bank.labels)} classes, {len(bank.texts)} rows of {source} -> {out}", f"for {report['model']}"]
+    lines = [
+        f"{counted(len(bank.labels), 'class', 'classes')}, {counted(len(bank.texts), 'row')} of {source} -> {out}",
+        f"for {report['model']}",
+    ]
     print_report(report, as_json=as_json, lines=lines)
 
 
 def _import_lines(report: dict[str, Any]) -> list[str]:
     left_out = f", {report['left_out']} left out by --only-labels" if report["left_out"] else ""
     return [
-        f"{report['videos']} videos: {report['imported']} imported, {report['failed']} failed, "
+        f"{counted(report['videos'], 'video')}: {report['imported']} imported, {report['failed']} failed, "
         f"{report['already_there']} already there{left_out}",
-        f"{report['rows']} rows of {report['width']} values in {report['seconds']:.1f} s -> {report['store']}",
+        f"{counted(report['rows'], 'row')} of {counted(report['width'], 'value')} in {report['seconds']:.1f} s "
+        f"-> {report['store']}",
         f"by {report['model']}",
     ]

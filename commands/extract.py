@@ -28,6 +28,7 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
 from framebank.commands.wiring import embed_texts
+from framebank.store.counts import counted
 
 # Those of framebank.extract.decode, which loads PyAV; --help does not.
 DECODER_NAMES = ("auto", "pyav", "torchcodec", "decord")
@@ -269,7 +270,8 @@ def prompts(
         "model": bank.encoder.encoder,
     }
     lines = [
-        f"{len(bank.labels)} classes, {len(bank.texts)} prompts of their {bank.kind} -> {out}",
+        f"{counted(len(bank.labels), 'class', 'classes')}, {counted(len(bank.texts), 'prompt')} of their {bank.kind} "
+        f"-> {out}",
         f"by {report['model']}",
     ]
     print_report(report, as_json=as_json, lines=lines)
@@ -278,8 +280,8 @@ def prompts(
 def _extract_lines(report: dict[str, Any]) -> list[str]:
     rate = report["frames"] / max(report["seconds"], 1e-9)
     return [
-        f"{report['videos']} videos: {report['embedded']} embedded, {report['failed']} failed, "
+        f"{counted(report['videos'], 'video')}: {report['embedded']} embedded, {report['failed']} failed, "
         f"{report['already_there']} already there",
-        f"{report['frames']} frames in {report['seconds']:.1f} s ({rate:.0f} frames/s) -> {report['store']}",
+        f"{counted(report['frames'], 'frame')} in {report['seconds']:.1f} s ({rate:.0f} frames/s) -> {report['store']}",
         f"by {report['model']}",
     ]

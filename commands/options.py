@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,7 +92,20 @@ def pairs(texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         if not text.partition("=")[0] or "=" not in text:
             raise click.UsageError(f"--set is {text!r}; expected key=value, such as lr=1e-3")
-    return {text.partition("=")[0].strip(): text.partition("=")[2].strip() for text in texts}
+    found: dict[str, str] = {}
+    for key, _, value in (text.partition("=") for text in texts):
+        if key.strip() in found:
+            raise click.UsageError(f"--set gives {key.strip()} twice, {found[key.strip()]!r} and {value.strip()!r}")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def require_once(settings: Mapping[str, str], options: Mapping[str, object]) -> None:
+    """Refuse a key of --set that an option gives too; `options` holds what was given, or None: wrong usage."""
+    for key, value in settings.items():
+        if options.get(key) is not None:
+            flag = f"--{key.replace('_', '-')}"
+            raise click.UsageError(f"{flag} is {options[key]!r} and --set {key} is {value!r}; give one of them")
 
 
 def read_shard(text: str) -> tuple[int, int]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from framebank.store.counts import counted
+
 if TYPE_CHECKING:
     from framebank.extract.cluster import Cluster
     from framebank.extract.encoder import Encoder
@@ -75,7 +77,9 @@ def protocol_lines(facts: dict[str, Any]) -> list[str]:
     templates = facts.get("templates")
     if templates:
         shown = "; ".join(templates[:2]) + ("; ..." if len(templates) > 2 else "")
-        lines.append(f"texts      {facts['texts']}, {len(templates)} templates ({shown}), {facts['scoring']} averaged")
+        lines.append(
+            f"texts      {facts['texts']}, {counted(len(templates), 'template')} ({shown}), {facts['scoring']} averaged"
+        )
     return [*lines, f"protocol   {facts['protocol_hash']}"]
 
 

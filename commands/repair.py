@@ -7,6 +7,7 @@ import click
 
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
+from framebank.store.counts import counted
 
 SHOWN = 5  # of the videos to extract again; a large store may have a million
 
@@ -36,8 +37,8 @@ def verify(store: Path, as_json: bool) -> None:
         ],
     }
     lines = [
-        f"{verdict.num_shards} shards, {verdict.num_videos} videos, {verdict.num_failed} failed, "
-        f"{len(verdict.to_extract)} to extract, {len(verdict.faults)} faults",
+        f"{counted(verdict.num_shards, 'shard')}, {counted(verdict.num_videos, 'video')}, {verdict.num_failed} failed, "
+        f"{len(verdict.to_extract)} to extract, {counted(len(verdict.faults), 'fault')}",
         *[f"no checksum: {name}" for name in verdict.unchecked],
         *[f"fault: {fault.problem}" for fault in verdict.faults],
     ]
@@ -69,7 +70,8 @@ def repair(store: Path, as_json: bool) -> None:
         "left": [{"file": str(fault.path), "problem": fault.problem} for fault in done.left],
     }
     lines = [
-        f"{len(done.moved)} shards moved, {len(done.dropped)} videos dropped, {len(done.to_extract)} to extract",
+        f"{counted(len(done.moved), 'shard')} moved, {counted(len(done.dropped), 'video')} dropped, "
+        f"{len(done.to_extract)} to extract",
         *[f"moved to {store / 'broken'}: {path.name}" for path in done.moved],
         *[f"dropped: {video_id}" for video_id in done.dropped],
         *[f"to extract: {video_id}" for video_id in done.to_extract[:SHOWN]],

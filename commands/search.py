@@ -9,6 +9,7 @@ import click
 from framebank.commands.options import PATH, device_option, json_option, run_option
 from framebank.commands.printing import print_report, table
 from framebank.commands.wiring import open_split, task_of
+from framebank.store.counts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 @run_option
 @click.option("--split", default="all", help="The split to index, or all.")
 @device_option
+@click.option("--overwrite", is_flag=True, help="Replace an index that is already there.")
 @json_option
-def index(store: Path, index: Path, run_path: Path | None, split: str, device: str, as_json: bool) -> None:
+def index(
+    store: Path, index: Path, run_path: Path | None, split: str, device: str, overwrite: bool, as_json: bool
+) -> None:
     """Index the videos of STORE for search and labelling, in the folder INDEX.
 
     \b
@@ -33,15 +37,17 @@ def index(store: Path, index: Path, run_path: Path | None, split: str, device: s
     framebank index bank index --split train --run run
     """
     from framebank.extract.encoder import resolve_device
+    from framebank.heads.folder import require_free
     from framebank.heads.neighbours import index_store
     from framebank.heads.run import Run
 
     features, manifest = open_split(store, split)
+    require_free(index, what="index", overwrite=overwrite)
     run = Run.read(run_path) if run_path else None
     built = index_store(features, manifest, run=run, run_path=run_path, device=resolve_device(device))
     built.save(index)
     report = {"index": str(index), "videos": len(built), "listed": len(manifest), "made_by": built.made_by}
-    line = f"{len(built)} of {len(manifest)} videos, pooled by {built.made_by['head']} -> {index}"
+    line = f"{len(built)} of {counted(len(manifest), 'video')}, pooled by {built.made_by['head']} -> {index}"
     print_report(report, as_json=as_json, lines=[line])
 
 

@@ -7,6 +7,7 @@ import click
 
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report, table
+from framebank.store.counts import counted
 
 
 @click.command()
@@ -30,7 +31,8 @@ def merge(stores: tuple[Path, ...], out: Path, as_json: bool) -> None:
         "already_there": merged.already_there,
         "failed": merged.failed,
     }
-    line = f"{merged.copied} videos copied, {merged.already_there} already there, {merged.failed} failed -> {out}"
+    copied = counted(merged.copied, "video")
+    line = f"{copied} copied, {merged.already_there} already there, {merged.failed} failed -> {out}"
     print_report(report, as_json=as_json, lines=[line])
 
 
@@ -78,7 +80,7 @@ def rm(store: Path, video_ids: tuple[str, ...], as_json: bool) -> None:
 
     embedded = remove_videos(store, video_ids)
     report = {"store": str(store), "removed": sorted(set(video_ids)), "embedded": embedded}
-    line = f"{len(set(video_ids))} videos removed from {store}, {embedded} of them were embedded"
+    line = f"{counted(len(set(video_ids)), 'video')} removed from {store}, {embedded} of them embedded"
     print_report(report, as_json=as_json, lines=[line])
 
 

@@ -7,10 +7,19 @@ from typing import Any
 
 import click
 
-from framebank.commands.options import PATH, device_option, json_option, lexicon_option, pairs, text_options
+from framebank.commands.options import (
+    PATH,
+    device_option,
+    json_option,
+    lexicon_option,
+    pairs,
+    require_once,
+    text_options,
+)
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
 from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
+from framebank.store.counts import counted
 
 
 def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -103,11 +112,13 @@ def train(
     from framebank.heads.recipe import Recipe, read_recipe, with_choices
     from framebank.store import LabelSet
 
+    keys = pairs(settings)
+    require_once(keys, {**choices, "head_mix": head_mix, "templates": templates, "texts": texts})
     if head_mix and head_mix != "auto":
         choices["head_mix"] = _read_share(head_mix)
     given = {name: value for name, value in choices.items() if value is not None}
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
-    recipe = Recipe.from_choices(with_choices(start, given), settings=pairs(settings))
+    recipe = Recipe.from_choices(with_choices(start, given), settings=keys)
     if lexicon and not recipe.reads_lexicon:
         raise click.UsageError(f"the classifier {recipe.classifier!r} reads no lexicon; --lexicon is for attributes")
     features, manifest = open_split(store, split)
@@ -117,12 +128,16 @@ def train(
         require_free(run, what="run", overwrite=overwrite)
     own = ranks.start(resolve_device(device))
     bank = None
-    if not prompts:
-        templates = context_templates(recipe, templates=templates, texts=texts)
+    chosen = templates if prompts else context_templates(recipe, templates=templates, texts=texts)
     if recipe.reads_texts:
-        kind = texts or (None if prompts else "names")
         bank = prompt_banks(
-            features, manifest, labels=labels, prompts=prompts, templates=templates, texts=kind, device=device
+            features,
+            manifest,
+            labels=labels,
+            prompts=prompts,
+            templates=chosen or (None if prompts else recipe.templates or None),
+            texts=texts or (None if prompts else recipe.texts),
+            device=device,
         )[0]
     elif prompts or templates or texts:
         raise click.UsageError(
@@ -148,7 +163,7 @@ def train(
     epochs = progress(job.epochs(ranks), total=recipe.epochs, unit="epoch", show=lambda e: {"loss": f"{e.loss:.3f}"})
     log = list(tensorboard_of(run, epochs) if tensorboard else epochs)
     ranks.stop()
-    chosen = job.choose_head_mix() if head_mix == "auto" else None
+    mixed = job.choose_head_mix() if head_mix == "auto" else None
     trained = job.save(run, log=log)
     seconds = round(time.perf_counter() - started, 2)
     report = {
@@ -157,7 +172,7 @@ def train(
         "loss": log[-1].loss if log else None,
         **trained.trained_on,
         "multi_label": recipe.is_multi_label,
-        "head_mix_score": chosen.score if chosen else None,
+        "head_mix_score": mixed.score if mixed else None,
         "recipe": trained.recipe.to_dict(),
     }
     print_report(report, as_json=as_json, lines=_train_lines(report))
@@ -175,14 +190,15 @@ def _train_lines(report: dict[str, Any]) -> list[str]:
     val = f"no validation videos: {kept} is kept"
     if report["val_score"] is not None:
         what = "mAP" if report["multi_label"] else "top-1"
-        val = f"best {what} on {report['val_videos']} validation videos {percent(report['val_score'])}"
+        val = f"best {what} on {counted(report['val_videos'], 'validation video')} {percent(report['val_score'])}"
     mix = []
     if report["head_mix_score"] is not None:
         share = f"{100 * report['recipe']['head_mix']:.0f} % of the frames' mean (head_mix), chosen on those videos"
         mix = [f"{share}: {percent(report['head_mix_score'])}"]
     return [
-        f"{report['recipe']['head']} + {report['recipe']['classifier']} on {report['train_videos']} videos of "
-        f"{report['classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
+        f"{report['recipe']['head']} + {report['recipe']['classifier']} on "
+        f"{counted(report['train_videos'], 'video')} of "
+        f"{counted(report['classes'], 'class', 'classes')} in {report['seconds']:.1f} s -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else "no epoch: nothing was trained by steps",
         *mix,
         f"next: framebank evaluate {report['run']}",

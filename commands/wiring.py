@@ -19,20 +19,26 @@ if TYPE_CHECKING:
 
 def open_split(path: Path, split: str) -> "tuple[FeatureStore, Manifest]":
     """Return a store and the videos of one of its splits; DataError naming the store."""
-    from framebank.store import DataError, FeatureStore
+    from framebank.store import FeatureStore
 
     store = FeatureStore(path)
-    try:
-        return store, store.manifest.split(split)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    return store, store.split(split)
 
 
-def embed_texts(labels: "LabelSet", encoder: "Encoder", *, templates: str | None, texts: str) -> "PromptBank":
-    """Return the prompts of the classes; names go into ActionCLIP's templates, descriptions stand alone."""
-    from framebank.extract.prompts import embed_prompts, read_templates
+def embed_texts(
+    labels: "LabelSet", encoder: "Encoder", *, templates: str | tuple[str, ...] | None, texts: str
+) -> "PromptBank":
+    """Return the prompts of the classes; names go into ActionCLIP's templates, descriptions stand alone.
 
-    chosen = read_templates(templates or ("bare" if texts == "descriptions" else "actionclip"))
+    `templates` is a set's name or a file, or the templates themselves, as a recipe has them.
+    """
+    from framebank.extract.prompts import embed_prompts, read_templates, require_places
+
+    if isinstance(templates, tuple):
+        require_places(templates, where="the recipe")
+        chosen = templates
+    else:
+        chosen = read_templates(templates or ("bare" if texts == "descriptions" else "actionclip"))
 
     def watch(batches: Sequence[list[str]]) -> Iterable[list[str]]:
         return progress(batches, total=len(batches), unit="batch", title=f"texts of {texts}")
@@ -46,7 +52,7 @@ def prompt_banks(
     *,
     labels: Path | None,
     prompts: Path | None,
-    templates: str | None,
+    templates: str | tuple[str, ...] | None,
     texts: str | None,
     device: str,
     classes: "tuple[str, ...]" = (),

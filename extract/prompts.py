@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from framebank.store.errors import DataError
-from framebank.store.labels import LabelSet, class_text
+from framebank.store.labels import TEXT_KINDS, LabelSet, class_text
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
 
@@ -52,8 +52,6 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 BATCH_SIZE = 256  # sentences
 
-TEXT_KINDS = ("names", "descriptions")
-
 
 class TextEncoder(Protocol):
     """What this module asks of an encoder."""
@@ -79,10 +77,15 @@ def read_templates(name: str) -> tuple[str, ...]:
         raise DataError(f"{path}: cannot be read as a template file: {error}") from error
     if not lines:
         raise DataError(f"{path}: holds no template; expected one a line, with {{}} where the class goes")
-    for line in lines:
-        if line.count("{}") != 1:
-            raise DataError(f"{path}: the template {line!r} does not hold {{}} once, where the class goes")
+    require_places(lines, where=path)
     return lines
+
+
+def require_places(templates: Sequence[str], *, where: object) -> None:
+    """Refuse a template without a place for the class: DataError."""
+    for template in templates:
+        if template.count("{}") != 1:
+            raise DataError(f"{where}: the template {template!r} does not hold {{}} once, where the class goes")
 
 
 def embed_prompts(

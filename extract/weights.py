@@ -38,7 +38,7 @@ def build_network(model: str, pretrained: str | None) -> Any:
     if ":" not in name and name not in open_clip.list_models():
         near = difflib.get_close_matches(name, [*LOCAL_MODELS, *open_clip.list_models()], n=3, cutoff=0.5)
         raise DataError(f"no model {model!r} in open_clip; the nearest names: {', '.join(near) or 'none'}")
-    quick_gelu = _needs_quick_gelu(name, pretrained)
+    quick_gelu = _needs_quick_gelu(model, pretrained)
     with _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # random weights are the same in every process, so that they can be resumed and prompted
         try:
@@ -69,14 +69,15 @@ def hash_weights(network: Any) -> str:
     return digest({name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()})
 
 
-def _needs_quick_gelu(name: str, pretrained: str | None) -> bool:
-    """Whether the weights were trained with quick-GELU though the config of that name has none.
+def _needs_quick_gelu(model: str, pretrained: str | None) -> bool:
+    """Whether the weights were trained with quick-GELU though the config of that model has none.
 
     open_clip only warns there, and its embeddings are wrong. A tag says what it was trained with, so that it can be
     set right; a file does not, so that OpenAI's are refused.
     """
     if not pretrained:
         return False
+    name = _config_name(model)
     configured = bool((open_clip.get_model_config(name) or {}).get("quick_gelu", False))
     tag = open_clip.get_pretrained_cfg(name, pretrained)
     if tag:
@@ -85,9 +86,9 @@ def _needs_quick_gelu(name: str, pretrained: str | None) -> bool:
         return False
     if not Path(pretrained).is_file():
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
-        raise DataError(f"{pretrained!r} is neither a tag of {name} ({tags}) nor a checkpoint file")
+        raise DataError(f"{pretrained!r} is neither a tag of {model} ({tags}) nor a checkpoint file")
     if not configured and _is_from_openai(Path(pretrained)):
-        raise DataError(f"{pretrained}: OpenAI weights need quick-GELU, which {name} has not; use {name}-quickgelu")
+        raise DataError(f"{pretrained}: OpenAI weights need quick-GELU, which {model} has not; use {name}-quickgelu")
     return False
 
 

@@ -23,7 +23,7 @@ class FrameDataset(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, store: str | Path, *, split: str = "all", labels: LabelSet | None = None) -> None:
         self.store = FeatureStore(store)
-        listed = self.store.manifest.split(split)
+        listed = self.store.split(split)
         videos = [video for video in listed.videos if video.video_id in self.store]
         if not videos:
             raise DataError(f"{store}: none of the {len(listed)} videos asked for has an embedding")

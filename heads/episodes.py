@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.labels import class_text
@@ -74,7 +75,8 @@ class EpisodeSampler:
         if len(names) < self.way:
             raise DataError(f"{self.way} classes for each episode wanted, but the videos have {len(names)}")
         need = self.shot + self.query
-        _require(names, members, need, wanted=f"{self.shot} support videos and {self.query} queries")
+        queries = counted(self.query, "query", "queries")
+        _require(names, members, need, wanted=f"{counted(self.shot, 'support video')} and {queries}")
         generator = np.random.default_rng(self.seed)
         classes = draw_distinct(generator, np.full(self.episodes, len(names)), self.way)  # (E, N)
         sizes = np.array([len(own) for own in members])
@@ -122,7 +124,7 @@ class AllWaySampler:
         theirs = videos_by_class(video_ids, [label if support else "" for label, support in named])
         by_text = {class_text(name): own for name, own in zip(*theirs, strict=True)}
         members = [by_text.get(class_text(name), np.zeros(0, dtype=np.int64)) for name in names]
-        _require(names, members, self.shot, wanted=f"{self.shot} support videos")
+        _require(names, members, self.shot, wanted=counted(self.shot, "support video"))
         sizes = np.array([len(own) for own in members])
         generator = np.random.default_rng(self.seed)
         chosen = draw_distinct(generator, np.tile(sizes, (self.draws, 1)), self.shot)  # (draws, C, K)
@@ -168,9 +170,10 @@ def draw_distinct(generator: np.random.Generator, sizes: np.ndarray, count: int)
 def _require(names: Sequence[str], members: Sequence[np.ndarray], need: int, *, wanted: str) -> None:
     short = [(name, len(own)) for name, own in zip(names, members, strict=True) if len(own) < need]
     if short:
-        others = f" and {len(short) - 1} other classes have too few as well" if len(short) > 1 else ""
+        others = f" (also too few: {counted(len(short) - 1, 'other class', 'other classes')})" if len(short) > 1 else ""
         raise DataError(
-            f"{wanted} of each class wanted, but {short[0][0]!r} has {short[0][1]} videos{others}; expected {need}"
+            f"{wanted} of each class wanted, but {short[0][0]!r} has {counted(short[0][1], 'video')}{others}; "
+            f"expected {need}"
         )
 
 

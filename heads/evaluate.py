@@ -31,9 +31,10 @@ def evaluate_run(
     facts. DataError where its encoder is another, or it has classes that the run lacks.
     """
     run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
+    labels = LabelSet(run.labels)
     predictions, bank = _score(
         run.model,
-        LabelSet(run.labels),
+        labels,
         store,
         manifest,
         where=folder,
@@ -44,6 +45,7 @@ def evaluate_run(
         spec=store.spec,
         bank=bank,
         split=split,
+        labels=labels,
         recipe=run.recipe,
         texts=run.trained_on["texts"],
         templates=run.trained_on["templates"],
@@ -88,8 +90,11 @@ def evaluate_zero_shot(
         bank=bank,
         split=split,
         prompts=prompts,
+        labels=labels,
         scoring=scoring,
         frames=recipe.frames if recipe else 0,
+        frame_norm=recipe.frame_norm if recipe else True,
+        stream=recipe.stream if recipe else "frame",
         head_mix=recipe.head_mix if recipe else 0.0,
         head=run.recipe.head if run else "mean",
         run=str(folder) if folder else None,

@@ -14,7 +14,7 @@ from framebank.heads.classifiers import Fitted
 from framebank.heads.head_mix import HeadMix, choose_head_mix
 from framebank.heads.lexicon import Lexicon
 from framebank.heads.model import build_model
-from framebank.heads.objective import require_read
+from framebank.heads.objective import require_read, require_shares
 from framebank.heads.predict import pool_bank
 from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
@@ -59,6 +59,7 @@ class TrainingJob:
             )
         if recipe.epochs:
             require_read(recipe.loss, label_smoothing=recipe.label_smoothing, logit_adjustment=recipe.logit_adjustment)
+            require_shares(recipe.loss, mixup=recipe.mixup)
         self.store = store
         self.recipe = recipe
         self.prompts = prompts
@@ -103,15 +104,21 @@ class TrainingJob:
         )
         if text_tower and recipe.init:
             fill_blocks(self.model.head, text_tower)
-        self._fit_classifier()
+        self.chosen: HeadMix | None = None
+        self._fitted_on = self.train
+        if isinstance(self.model.classifier, Fitted):
+            if recipe.jitter:  # it is asked with the centres, and fitted to them
+                self._fitted_on = load(train, self.labels, num_frames=recipe.frames)
+            self._fit_classifier()
+        self._require_something_to_learn()
 
     def _fit_classifier(self) -> None:
         """Let a classifier that learns without steps see the training videos; it has all it needs without an epoch."""
-        classifier = self.model.classifier
-        if isinstance(classifier, Fitted):
-            pooled = pool_bank(self.model, self.train, device=self.device)
-            val = (pool_bank(self.model, self.val, device=self.device), self.val.target.cpu()) if self.val else None
-            classifier.fit(pooled, self.train.target.cpu(), val=val)
+        pooled = pool_bank(self.model, self._fitted_on, device=self.device)
+        val = (pool_bank(self.model, self.val, device=self.device), self.val.target.cpu()) if self.val else None
+        self.model.classifier.fit(pooled, self._fitted_on.target.cpu(), val=val)  # type: ignore[operator]
+
+    def _require_something_to_learn(self) -> None:
         if self.recipe.epochs and not any(parameter.requires_grad for parameter in self.model.parameters()):
             raise DataError(
                 f"{self.recipe.head} + {self.recipe.classifier} has nothing to learn; expected another head or "
@@ -136,17 +143,23 @@ class TrainingJob:
             )
 
     def choose_head_mix(self) -> HeadMix:
-        """Choose `recipe.head_mix` on the validation videos, to be called after the last epoch."""
+        """Choose `recipe.head_mix` on the validation videos, to be called after the last epoch.
+
+        A classifier that learns without steps is fitted anew to each share. After epochs it stays what the head was
+        trained under, as every other classifier does.
+        """
         if self.val is None:
             raise ValueError("there are no validation videos to choose head_mix on")
-        found = choose_head_mix(self.model, self.val, device=self.device)
-        self.recipe = replace(self.recipe, head_mix=found.share)
-        return found
+        fits = isinstance(self.model.classifier, Fitted) and not self.recipe.epochs
+        refit = self._fit_classifier if fits else None
+        self.chosen = choose_head_mix(self.model, self.val, device=self.device, refit=refit)
+        self.recipe = replace(self.recipe, head_mix=self.chosen.share)
+        return self.chosen
 
     def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
         """Write the run into `folder` and return it."""
         require_new_folder(folder, what="run")
-        best = max((epoch.val_score for epoch in log), default=math.nan)
+        best = self.chosen.score if self.chosen else max((epoch.val_score for epoch in log), default=math.nan)
         trained_on = {
             "train_videos": len(self.train),
             "val_videos": len(self.val) if self.val else 0,
@@ -177,7 +190,7 @@ def _draw(
     several = recipe.is_multi_label
     train, val = _embedded(store, manifest, multi_label=several), Manifest(())
     if val_split or (not recipe.shots and "val" in store.manifest.split_sizes):
-        val = _embedded(store, store.manifest.split(val_split or "val"), multi_label=several)
+        val = _embedded(store, store.split(val_split or "val"), multi_label=several)
         seen = {video.video_id for video in val.videos}
         train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
         if not train.videos:

@@ -68,11 +68,13 @@ def _measure_several(predictions: Predictions) -> dict[str, Any]:
 
 
 def _precisions(scores: Tensor, targets: Tensor) -> Tensor:
-    """The average precision of each class (C,), NaN of one that no video has."""
+    """The average precision of each class (C,), NaN of one that no video has; equal scores are one threshold."""
     occurs = targets.any(0)
     precisions = scores.new_full((targets.shape[1],), torch.nan)
     for place in occurs.nonzero().flatten().tolist():
-        precisions[place] = binary_average_precision(scores[:, place], targets[:, place].long())
+        # By rank: of scores beyond 0 and 1 torchmetrics takes the sigmoid, which makes the highest equal.
+        ranks = scores[:, place].unique(return_inverse=True)[1]
+        precisions[place] = binary_average_precision(ranks.double() / len(ranks), targets[:, place].long())
     return precisions
 
 

@@ -11,6 +11,7 @@ from framebank.heads.model import Model
 from framebank.heads.predict import embed_bank, pool_groups
 from framebank.heads.run import Run
 from framebank.heads.temporal.mean import Mean
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.index import Hit, Index
@@ -56,7 +57,9 @@ def require_finite(videos: Sequence[Video], vectors: np.ndarray, *, where: objec
 def neighbours_of_id(index: Index, video_id: str, *, k: int) -> list[Hit]:
     """Return the k nearest other videos of one in the index; DataError when there are fewer."""
     if k + 1 > len(index):
-        raise DataError(f"{k} neighbours wanted, but the index holds {len(index) - 1} other videos")
+        raise DataError(
+            f"{counted(k, 'neighbour')} wanted, but the index holds {counted(len(index) - 1, 'other video')}"
+        )
     hits = index.search(index.vector(video_id)[None], k + 1)[0]
     return [hit for hit in hits if hit.video_id != video_id][:k]
 

@@ -46,6 +46,17 @@ def require_read(text: str, *, label_smoothing: float, logit_adjustment: float) 
             )
 
 
+def require_shares(text: str, *, mixup: float) -> None:
+    """Refuse to mix videos for a loss that would take each for a video of one class: DataError."""
+    able = [loss for loss, build in LOSSES.items() if hasattr(build, "reads_shares")]
+    unable = [loss for loss in read_losses(text) if LOSSES[loss].reads_labels and loss not in able]
+    if mixup and unable:
+        raise DataError(
+            f"mixup is {mixup}, and the loss {unable[0]!r} takes a mixed video for one of the class it has most of; "
+            f"expected 0, or losses that read the shares of both: {', '.join(able)}"
+        )
+
+
 def _weight(words: list[str], *, of: str) -> float:
     try:
         weight = float(words[0].removesuffix("*")) if words else 1.0

@@ -18,7 +18,8 @@ from framebank.store.files import replacing
 class Predictions:
     """video_ids (V,), scores (V, C) that sum to one, targets (V,) or -1 where not labelled, labels (C,).
 
-    Where videos may have several labels, each score is the probability of one label, and targets is (V, C), 0 or 1.
+    Where videos may have several labels, each score is the probability of one label, in float64, and targets is (V, C),
+    0 or 1.
     """
 
     video_ids: tuple[str, ...]
@@ -61,7 +62,9 @@ def mean_over_groups(logits: Tensor, num_groups: int, *, multi_label: bool = Fal
     if num_groups == 1:
         return logits
     if multi_label:
-        return logits.reshape(-1, num_groups, logits.shape[-1]).sigmoid().mean(1).logit(eps=1e-7)
+        # log p - log (1 - p): probabilities that float32 cannot tell from 1 keep their order.
+        several = logits.reshape(-1, num_groups, logits.shape[-1])  # (V, G, C)
+        return F.logsigmoid(several).logsumexp(1) - F.logsigmoid(-several).logsumexp(1)
     each = logits.reshape(-1, num_groups, logits.shape[-1]).log_softmax(-1)  # (V, G, C)
     return each.logsumexp(1) - math.log(num_groups)
 
@@ -94,6 +97,7 @@ def predict(model: Model, bank: Bank, *, labels: tuple[str, ...], device: torch.
     """Score a whole bank with a model that is not being trained."""
     model.to(device).eval()
     logits = predict_logits(model, bank, device=device)
-    # Several labels are judged one by one, so that each has a probability of its own.
-    scores = logits.sigmoid() if bank.target.ndim == 2 else logits.softmax(1)
+    # Several labels are judged one by one, so that each has a probability of its own; they rank the videos, and from a
+    # logit of 17 on all would be 1 in float32.
+    scores = logits.double().sigmoid() if bank.target.ndim == 2 else logits.softmax(1)
     return Predictions(bank.video_ids, scores.numpy(), bank.target.cpu().numpy(), labels)

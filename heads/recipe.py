@@ -14,10 +14,12 @@ from framebank.heads.options import read_options
 from framebank.heads.text_tower import INITS
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
+from framebank.store.labels import TEXT_KINDS
 
 SCORINGS = ("probabilities", "embeddings")
 VIEWS = ("random", "all", "first")
 SAMPLERS = ("shuffle", "balanced")
+OPTIONED = ("head", "classifier", "text")
 RECIPES = Path(__file__).parent / "recipes"
 KINDS: dict[type, str] = {tuple: "a list", dict: "a table"}
 
@@ -77,6 +79,7 @@ class Recipe:
                 f"init = {self.init!r} fills the blocks of a head, and {self.head!r} takes none; expected vivit"
             )
         _require_among("scoring", self.scoring, SCORINGS)
+        _require_among("texts", self.texts, TEXT_KINDS)
         _require_among("views", self.views, VIEWS)
         _require_among("sampler", self.sampler, SAMPLERS)
         _require_among("text", self.text, tuple(TEXTS))
@@ -222,6 +225,10 @@ def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str
     found = with_choices(values, {key: _read_value(text) for key, text in settings.items() if "." not in key})
     for key, text in settings.items():
         name, dot, option = key.partition(".")
+        if dot and name not in OPTIONED:
+            raise DataError(
+                f"--set {key}: {name!r} has no options; expected one of {', '.join(OPTIONED)} before the dot"
+            )
         if dot:
             found[f"{name}_options"] = {**found.get(f"{name}_options", {}), option: _read_value(text)}
     return found
@@ -229,11 +236,7 @@ def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str
 
 def with_choices(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a recipe with some chosen anew; another head, classifier or text starts without options."""
-    changed = [
-        part
-        for part in ("head", "classifier", "text")
-        if part in values and choices.get(part, values[part]) != values[part]
-    ]
+    changed = [part for part in OPTIONED if part in values and choices.get(part, values[part]) != values[part]]
     return {**values, **{f"{part}_options": {} for part in changed}, **choices}
 
 

@@ -192,6 +192,7 @@ def _rebuild(
         if owner.startswith("classifier") and leaf in module._buffers:
             module._buffers[leaf] = torch.empty_like(value)
         elif owner.startswith("classifier") and leaf in module._parameters:
-            module._parameters[leaf] = nn.Parameter(torch.empty_like(value))
+            learned = module.get_parameter(leaf).requires_grad
+            module._parameters[leaf] = nn.Parameter(torch.empty_like(value), requires_grad=learned)
     model.load_state_dict(weights)
     return model.eval()

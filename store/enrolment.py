@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from framebank.store.errors import DataError
-from framebank.store.files import replacing, sync
+from framebank.store.files import current, replacing, sync
 from framebank.store.lock import Lock
 from framebank.store.video import Video
 
@@ -126,7 +126,7 @@ class Enrolment:
 
         DataError where the file is damaged or belongs to another index.
         """
-        path = folder / NAME
+        path = current(folder, NAME)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 about, vectors = json.loads(arrays["about"].tobytes()), arrays["vectors"]

@@ -125,6 +125,13 @@ class FeatureStore(Mapping[str, Embeddings]):
         """The videos that gave no embedding, with the reason."""
         return Ledger(self.path / "failed.csv").read()
 
+    def split(self, name: str) -> Manifest:
+        """Return the videos of one split, "all" for every video; DataError naming the store and its splits."""
+        try:
+            return self.manifest.split(name)
+        except DataError as error:
+            raise DataError(f"{self.path}: {error}") from error
+
     def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return everything in one read: data (R, ...) of a stream of rows, frame indices (R,), end rows (V,).
 

@@ -1,13 +1,15 @@
-"""Files that are whole or not there: written beside their place, synced, then renamed into it."""
+"""Files that are whole or not there, one or several together: written beside their place, then renamed into it."""
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from framebank.store.errors import DataError
 
 PART = ".part"
+NEXT = ".framebank-next"  # in a folder: files that are its own by now, and not yet moved to their places
 
 
 @contextlib.contextmanager
@@ -34,6 +36,46 @@ def replacing(path: Path) -> Iterator[Path]:
 def _remove(part: Path) -> None:
     with contextlib.suppress(OSError):  # where nothing can be written, there is nothing to remove
         part.unlink()
+
+
+@contextlib.contextmanager
+def replacing_together(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write files into; when the block ends well they are those of `folder`, all of them or none.
+
+    One renaming makes them so; they are moved to their places after it. Until then, or where a kill comes between,
+    `current` tells where they are. DataError where the place cannot be written to or is full.
+    """
+    part = folder / (NEXT + PART)
+    try:
+        _move_to_places(folder)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        sync(part)
+        part.rename(folder / NEXT)
+        sync(folder)
+        _move_to_places(folder)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def current(folder: Path, name: str) -> Path:
+    """Return where the file `name` of a folder is that `replacing_together` wrote."""
+    newer = folder / NEXT / name
+    return newer if newer.exists() else folder / name
+
+
+def _move_to_places(folder: Path) -> None:
+    ready = folder / NEXT
+    if ready.is_dir():
+        for path in sorted(ready.iterdir()):
+            path.replace(folder / path.name)
+        sync(folder)
+        ready.rmdir()
 
 
 def sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Index: nearest neighbours among pooled, unit-norm embeddings, by exact inner product. The only door to faiss."""
 
+import contextlib
 import csv
 import io
 import json
@@ -11,10 +12,11 @@ from typing import Any
 import faiss
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.digest import digest
-from framebank.store.enrolment import NAME, Enrolment
-from framebank.store.errors import DataError
-from framebank.store.files import replacing, require_new_folder, write_text
+from framebank.store.enrolment import NAME, Enrolment, changing
+from framebank.store.errors import DataError, near_names
+from framebank.store.files import current, replacing, replacing_together, require_new_folder, write_text
 from framebank.store.manifest import COLUMNS, TIMES, Video
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import unit
@@ -77,7 +79,9 @@ class Index:
 
     def _require(self, video_id: str) -> int:
         if video_id not in self._row:
-            raise DataError(f"the index has no video {video_id!r} among its {len(self)}")
+            raise DataError(
+                f"the index has no video {video_id!r} among its {len(self)}{near_names(video_id, self._row)}"
+            )
         return self._row[video_id]
 
     @property
@@ -88,7 +92,7 @@ class Index:
     def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
         """Return the k nearest videos of each query (Q, D), best first; DataError when there are fewer than k."""
         if k > len(self):
-            raise DataError(f"{k} neighbours wanted, but the index holds {len(self)} videos")
+            raise DataError(f"{counted(k, 'neighbour')} wanted, but the index holds {counted(len(self), 'video')}")
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
         scores, rows = self._flat.search(np.ascontiguousarray(unit(queries)), k)  # (Q, k)
@@ -100,7 +104,9 @@ class Index:
     def search_own(self, query: np.ndarray, k: int) -> list[Hit]:
         """Return the k nearest of the index's own videos to one query (1, D), best first; DataError as `search`."""
         if k > self.num_own:
-            raise DataError(f"{k} neighbours wanted, but the index holds {self.num_own} videos of its own")
+            raise DataError(
+                f"{counted(k, 'neighbour')} wanted, but the index holds {counted(self.num_own, 'video')} of its own"
+            )
         hits = self.search(query, k + len(self.enrolment))[0]
         return [hit for hit in hits if not hit.enrolled][:k]
 
@@ -111,16 +117,20 @@ class Index:
     def save(self, folder: Path) -> None:
         """Write index.faiss, ids.csv and spec.json into a folder, and what was enrolled.
 
-        ids.csv has the columns start and end when a video has one. DataError where the folder holds enrolled classes or
-        a calibration, which nothing could bring back.
+        ids.csv has the columns start and end when a video has one. Where there is an index already, a kill leaves it or
+        the new one. DataError where the folder holds enrolled classes or a calibration, which nothing could bring back.
         """
         require_new_folder(folder, what="index")
-        if (folder / NAME).exists():
-            raise DataError(
-                f"{folder}: holds enrolled classes, or a calibration, which a new index there would lose; "
-                "take them back first (`framebank unenroll`, `framebank calibrate`), or choose another folder"
-            )
-        (folder / "spec.json").unlink(missing_ok=True)  # written last: without it, a folder is no index
+        with changing(folder) if (folder / "spec.json").exists() else contextlib.nullcontext():
+            if current(folder, NAME).exists():
+                raise DataError(
+                    f"{folder}: holds enrolled classes, or a calibration, which a new index there would lose; "
+                    "take them back first (`framebank unenroll`, `framebank calibrate`), or choose another folder"
+                )
+            with replacing_together(folder) as part:
+                self._write(part)
+
+    def _write(self, folder: Path) -> None:
         videos, own = self.videos[: self.num_own], self._flat
         if self.enrolment.videos:
             own = faiss.IndexFlatIP(self.spec.dim)
@@ -143,18 +153,19 @@ class Index:
     @classmethod
     def load(cls, folder: Path) -> "Index":
         """Read what `save` wrote; DataError when the folder is no index or its files are not of one another."""
-        if not (folder / "index.faiss").exists() or not (folder / "spec.json").exists():
+        vectors_path, about_path = current(folder, "index.faiss"), current(folder, "spec.json")
+        if not vectors_path.exists() or not about_path.exists():
             raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
         try:
-            flat = faiss.read_index(str(folder / "index.faiss"))
-            about = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+            flat = faiss.read_index(str(vectors_path))
+            about = json.loads(about_path.read_text(encoding="utf-8"))
             found, made_by, expected = dict(about["spec"]), dict(about["made_by"]), str(about["digest"])
-            with (folder / "ids.csv").open(newline="", encoding="utf-8") as file:
+            with current(folder, "ids.csv").open(newline="", encoding="utf-8") as file:
                 videos = [_video_of(row) for row in csv.DictReader(file)]
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, csv.Error, DataError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{folder}: the index cannot be read ({type(error).__name__}: {reason})") from error
-        spec = FeatureSpec.from_dict(found, where=folder / "spec.json")
+        spec = FeatureSpec.from_dict(found, where=about_path)
         if flat.ntotal != len(videos) or flat.d != spec.dim:
             raise DataError(
                 f"{folder}: index.faiss holds {flat.ntotal} vectors of width {flat.d}, "

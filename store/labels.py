@@ -9,10 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 ID_NAME = "id,name"
 NUMBER = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
+
+TEXT_KINDS = ("names", "descriptions")  # what stands for a class
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class LabelSet:
         strange = sorted({name for name in names if class_text(name) not in positions})
         if strange:
             shown = ", ".join(repr(name) for name in strange[:3]) + (", ..." if len(strange) > 3 else "")
-            raise DataError(f"{mine} has {len(self)} classes without {shown}, a label of {theirs}")
+            raise DataError(f"{mine} has {counted(len(self), 'class', 'classes')} without {shown}, a label of {theirs}")
 
     @classmethod
     def read(cls, path: Path) -> "LabelSet":

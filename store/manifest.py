@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
 from framebank.store.folders import videos_in_folder
@@ -98,7 +99,10 @@ class Manifest:
         for label in self.labels:
             members = [video for video in self.videos if video.labels == (label,)]
             if len(members) < shots:
-                raise DataError(f"{shots} shots of each class wanted, but {label!r} has {len(members)} training videos")
+                raise DataError(
+                    f"{counted(shots, 'shot')} of each class wanted, but {label!r} has "
+                    f"{counted(len(members), 'training video')}"
+                )
             chosen += [members[i] for i in sorted(generator.choice(len(members), shots, replace=False))]
         return Manifest(tuple(chosen))
 
@@ -167,7 +171,7 @@ class Manifest:
             found = charades_segments(
                 self.videos, file, classes=given[0] if given else file.with_name(CHARADES_CLASSES)
             )
-            notes.append(f"{file.name}: {len(found)} actions")
+            notes.append(f"{file.name}: {counted(len(found), 'action')}")
             videos += found
         return Manifest(tuple(videos)), notes
 

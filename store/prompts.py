@@ -28,7 +28,7 @@ class PromptBank:
     template: np.ndarray
     end: np.ndarray
     templates: tuple[str, ...]
-    kind: str  # "names" or "descriptions"
+    kind: str  # one of TEXT_KINDS
     encoder: FeatureSpec
     logit_scale: float
 

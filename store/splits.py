@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.labels import class_text, read_class_numbers
 from framebank.store.lists import ListedVideo, is_class_list, list_files, read_charades_segments, read_list
@@ -35,7 +36,7 @@ def with_lists(videos: Sequence[Video], files: Sequence[Path]) -> tuple[tuple[Vi
     for file in files:
         if file in class_files:
             classes = read_class_numbers(file)
-            notes.append(f"{file.name}: {len(classes)} classes")
+            notes.append(f"{file.name}: {counted(len(classes), 'class', 'classes')}")
             continue
         listed = read_list(file)
         known = classes if class_files else _classes_beside(file, listed)
@@ -202,7 +203,9 @@ def _notes(
     for split in dict.fromkeys(row.split for row in rows):
         listed = [row for row in rows if row.split == split]
         there = sum(row in present for row in listed)
-        notes.append(f"{file.name}: {len(listed)} videos listed for {split or 'no split'}, {there} of them given")
+        notes.append(
+            f"{file.name}: {counted(len(listed), 'video')} listed for {split or 'no split'}, {there} of them given"
+        )
     named = sum(bool(given[video.video_id].label) and not video.label for _, video in found)
     if named:
         notes.append(f"{file.name}: {named} of them have their label from it")

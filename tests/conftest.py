@@ -88,3 +88,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from framebank.tests.heads_world import write_world
 
     return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A store of two views and three clips of each video; new for each module."""
+    from framebank.tests.heads_world import CLIPS, VIEWS, write_groups
+
+    return write_groups(tmp_path_factory.mktemp("groups"), num_views=VIEWS, num_clips=CLIPS)
+
+
+@pytest.fixture(scope="module")
+def bank(groups: Any) -> Any:
+    """All of its videos."""
+    import torch
+
+    from framebank.heads.bank import load_bank
+    from framebank.tests.heads_world import LABELS
+
+    return load_bank(groups.store, groups.manifest, LABELS, device=torch.device("cpu"))

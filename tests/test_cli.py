@@ -45,6 +45,20 @@ def test_wrong_usage_exits_with_2(framebank: Any, store: Path, clips: Path, inde
     )
 
 
+def test_an_option_that_is_given_twice(framebank: Any, store: Path, tmp_path: Path) -> None:
+    for options, told in (
+        (("--head-mix", 0.5, "--set", "head_mix=0.2"), "--head-mix is '0.5' and --set head_mix is '0.2'; give one"),
+        (("--head-mix", "auto", "--set", "head_mix=0.2"), "--head-mix is 'auto' and --set head_mix is '0.2'"),
+        (("--set", "batch_size=3", "--batch-size", 2), "--batch-size is 2 and --set batch_size is '3'"),
+        (("--no-frame-norm", "--set", "frame_norm=true"), "--frame-norm is False and --set frame_norm is 'true'"),
+        (("--texts", "names", "--set", "texts=descriptions"), "--texts is 'names' and --set texts is 'descriptions'"),
+        (("--set", "lr=1", "--set", "lr = 2"), "--set gives lr twice, '1' and '2'"),
+    ):
+        result = framebank("train", store, tmp_path / "run", *options, exit_code=2)
+        assert told in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_outputs_that_cannot_be_written(framebank: Any, clips: Path, store: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     video = next(clips.glob("*/*.mp4"))

@@ -112,7 +112,7 @@ def test_a_calibrated_index_says_unknown_without_an_enrolled_class(
     assert votes["similarity"] <= votes["threshold"]
     assert (known["label"], known["by"]) == ("waving", "neighbours")
     assert "holds enrolled classes, or a calibration" in sentence(
-        framebank("index", world / "store", index, exit_code=1)
+        framebank("index", world / "store", index, "--overwrite", exit_code=1)
     )
     assert "has no thresholds now" in framebank("calibrate", index).stdout
     assert sorted(path.name for path in index.iterdir()) == files

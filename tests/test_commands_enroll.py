@@ -145,7 +145,7 @@ def test_what_cannot_be_enrolled_changes_nothing(
     framebank("enroll", index, "bars", exit_code=2)
     assert contents(index) == before
     framebank("enroll", index, "bars", bars[0])
-    assert "holds enrolled classes" in sentence(framebank("index", store, index, exit_code=1))
+    assert "holds enrolled classes" in sentence(framebank("index", store, index, "--overwrite", exit_code=1))
 
 
 def test_an_index_of_an_encoder_that_is_not_here(framebank: Any, world: Any, bars: list[Path], tmp_path: Path) -> None:

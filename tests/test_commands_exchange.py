@@ -30,7 +30,7 @@ def test_import_says_what_became_of_each(features: Path, tmp_path: Path, frameba
     assert {name: report[name] for name in ("videos", "imported", "failed", "already_there", "rows", "width")} == {
         "videos": 4, "imported": 2, "failed": 2, "already_there": 0, "rows": 4, "width": 10,
     }  # fmt: skip
-    assert "2 videos were flattened, such as (2, 5, 2) to (2, 10)" in result.stderr
+    assert "flattened: 2 videos, such as (2, 5, 2) to (2, 10)" in result.stderr
     assert "failed: run/a2: " in result.stderr and "2 of 4 videos were not imported" in result.stderr
     again = framebank(
         "store", "import", features, tmp_path / "bank", "--describe", "model=pose", "--strict", exit_code=1

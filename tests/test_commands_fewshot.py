@@ -163,7 +163,7 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
         (("--option", "smoothing=1", "--matcher", "all"), 2, "--option is for one --matcher"),
         (("--option", "smoothing=1", "--matcher", "otam", "--matcher", "max"), 2, "--option is for one --matcher"),
         (("--matcher", "otam(smoothing"), 1, "'otam(smoothing' is no matcher"),
-        (("--shot", 3), 1, "3 support videos and 1 queries of each class wanted"),
+        (("--shot", 3), 1, "3 support videos and 1 query of each class wanted"),
         (("--way", 17, "--split", "all"), 1, "17 classes for each episode wanted, but the videos have 16"),
         (("--split", "nowhere"), 1, "no video is in the split 'nowhere'"),
         (("--way", 0, "--support-split", "test", "--split", "test"), 1, "is a support video and one to recognise"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from framebank.heads.run import Run
 from framebank.tests.cli_world import LABELS, ROOT, sentence
 
 
@@ -154,3 +155,21 @@ def test_the_protocol_does_not_depend_on_where_things_lie(
     here = json.loads(framebank("evaluate", run, "--json").stdout)["made_by"]
     there = framebank("evaluate", tmp_path / "moved", "--store", tmp_path / "store", "--json")
     assert json.loads(there.stdout)["made_by"]["protocol_hash"] == here["protocol_hash"]
+
+
+def test_the_recipe_of_a_run_trains_it_again(framebank: Any, store: Path, tmp_path: Path) -> None:
+    """Its texts and templates too, which no option repeats."""
+    (tmp_path / "t.txt").write_text("someone: {}\n")
+    options = ("--labels", LABELS, "--texts", "descriptions", "--templates", tmp_path / "t.txt", "--epochs", 1)
+    framebank("train", store, tmp_path / "first", "--head", "mean", *options)
+    again = ("--recipe", tmp_path / "first" / "recipe.toml", "--labels", LABELS)
+    told = json.loads(framebank("train", store, tmp_path / "second", *again, "--json").stdout)
+    assert (told["texts"], told["templates"]) == ("descriptions", ["someone: {}"])
+    assert Run.read(tmp_path / "first").weights_hash == Run.read(tmp_path / "second").weights_hash
+    named = json.loads(framebank("train", store, tmp_path / "third", *again, "--texts", "names", "--json").stdout)
+    assert named["texts"] == "names"
+    refused = framebank("train", store, tmp_path / "o", *again, "--set", 'templates=["no place"]', exit_code=1)
+    assert "the recipe: the template 'no place' does not hold {} once" in refused.stderr
+    refused = framebank("train", store, tmp_path / "o", *again, "--set", "texts=poems", exit_code=1)
+    assert "texts 'poems' is not known; expected one of names, descriptions" in refused.stderr
+    assert not (tmp_path / "o").exists()

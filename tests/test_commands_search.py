@@ -18,6 +18,8 @@ def test_search_by_text_by_id_and_by_video_agree(framebank: Any, clips: Path, in
     assert len(hits) == 5
     assert set(hits[0]) == {"video_id", "score", "label", "start", "end", "enrolled"}
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
+    near = sentence(framebank("search", index, "--id", "falling_down_train_0", exit_code=1))
+    assert "among its 64; near names: 'falling_down_train_0" in near
     of_id = json.loads(framebank("search", index, "--id", "falling_down_train_00", "-k", 4, "--json").stdout)["hits"]
     assert "falling_down_train_00" not in {hit["video_id"] for hit in of_id}
     video = clips / "falling_down" / "falling_down_train_00.mp4"
@@ -55,6 +57,16 @@ def test_an_index_of_other_files(framebank: Any, store: Path, index: Path, tmp_p
     shutil.copy(index / "index.faiss", tmp_path / "test" / "index.faiss")
     told = sentence(framebank("search", tmp_path / "test", "--text", "a person", exit_code=1))
     assert "different indexes" in told
+
+
+def test_an_index_is_replaced_only_when_told(framebank: Any, store: Path, tmp_path: Path) -> None:
+    framebank("index", store, tmp_path / "i", "--split", "test")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "i").iterdir()}
+    told = sentence(framebank("index", store, tmp_path / "i", exit_code=1))
+    assert told == f"Error: {tmp_path / 'i'}: already holds an index; choose another folder, or --overwrite"
+    assert {path.name: path.read_bytes() for path in (tmp_path / "i").iterdir()} == before
+    report = json.loads(framebank("index", store, tmp_path / "i", "--overwrite", "--json").stdout)
+    assert report["videos"] == 64
 
 
 def test_label_says_which_video_could_not_be_read(framebank: Any, clips: Path, run: Path, tmp_path: Path) -> None:

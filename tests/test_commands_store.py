@@ -23,13 +23,13 @@ def test_verify_and_repair(framebank, folder):
     assert framebank("store", "verify", folder).stdout == "3 shards, 5 videos, 0 failed, 0 to extract, 0 faults\n"
     (folder / "shard-00001.h5").write_text("no")
     told = framebank("store", "verify", folder, exit_code=1).stdout.splitlines()
-    assert told[0] == "3 shards, 3 videos, 0 failed, 2 to extract, 1 faults"
+    assert told[0] == "3 shards, 3 videos, 0 failed, 2 to extract, 1 fault"
     assert told[1].startswith(f"fault: {folder}/shard-00001.h5: is not a readable HDF5 file")
     report = json.loads(framebank("store", "verify", folder, "--json", exit_code=1).stdout)
     assert report["to_extract"] == ["c", "d"]
     assert report["faults"][0]["file"] == f"{folder}/shard-00001.h5"
     assert framebank("store", "repair", folder).stdout.splitlines() == [
-        "1 shards moved, 0 videos dropped, 2 to extract",
+        "1 shard moved, 0 videos dropped, 2 to extract",
         f"moved to {folder}/broken: shard-00001.h5",
         "to extract: c",
         "to extract: d",

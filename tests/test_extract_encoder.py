@@ -176,6 +176,7 @@ def test_openai_files_are_refused_under_a_config_without_quick_gelu(tmp_path: Pa
         ("ViT-B-61", None, "no model 'ViT-B-61' in open_clip; the nearest names: .*ViT-B-16"),
         ("demmo", None, "demo"),
         ("ViT-B-16", "opneai", "neither a tag of ViT-B-16 .*openai.* nor a checkpoint file"),
+        ("demo", "nope", r"'nope' is neither a tag of demo \(none\) nor a checkpoint file"),
     ],
 )
 def test_what_is_not_known_is_said(model: str, pretrained: str | None, told: str) -> None:

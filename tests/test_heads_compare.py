@@ -143,12 +143,21 @@ def test_the_command_with_a_name_that_is_none(framebank, world, tmp_path):
     assert not (tmp_path / "o").exists()
 
 
+def test_what_is_set_in_every_recipe_has_no_other_option(framebank, world, tmp_path):
+    for options, told in (
+        (("--set", "seed=3"), "--set seed has no part in a comparison"),
+        (("--texts", "names", "--set", "texts=descriptions"), "--texts is 'names' and --set texts is 'descriptions'"),
+    ):
+        assert told in framebank("compare", world.store.path, tmp_path / "o", *options, exit_code=2).stderr
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_store_without_a_text_tower(framebank, world, tmp_path):
     """The recipes that read no texts run; the others are listed with the reason."""
     arguments = ("compare", world.store.path, tmp_path / "out", "--seeds", 1)
     told = framebank(*arguments, "--recipes", "knn,actionclip").stdout
     assert "not run: actionclip: the recipe 'actionclip' scores with the texts of the classes" in told
     assert "no text tower is here for its features (no model 'tiny' in open_clip" in told
-    assert "1 runs ->" in told
+    assert "1 run ->" in told
     alone = framebank(*arguments[:2], tmp_path / "other", *arguments[3:], "--recipes", "actionclip", exit_code=1).stderr
     assert "expected --prompts with class embeddings" in alone

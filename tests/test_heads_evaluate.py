@@ -117,6 +117,20 @@ def test_zero_shot_by_the_head_of_a_run(world, folder):
     )
     assert report["top1"] == pytest.approx(evaluate(world, folder)["top1"])
     assert report["made_by"]["head"] == "lstm"
+    assert (report["made_by"]["frame_norm"], report["made_by"]["stream"]) == (True, "frame")
+
+
+def test_what_a_run_sees_of_the_frames_decides_its_zero_shot(world, tmp_path):
+    """A run of the mean of frames as they are, and one of unit frames: the same weights, other figures."""
+    facts = []
+    for frame_norm in (True, False):
+        run = trained(world, tmp_path / str(frame_norm), head="mean", frame_norm=frame_norm, epochs=0)
+        test = world.manifest.split("test")
+        options = {"scoring": "embeddings", "device": CPU, "run": run, "folder": tmp_path / str(frame_norm)}
+        facts.append(evaluate_zero_shot(world.prompts, world.store, test, split="test", **options)["made_by"])
+    assert facts[0]["run_hash"] == facts[1]["run_hash"]
+    assert [told["frame_norm"] for told in facts] == [True, False]
+    assert facts[0]["protocol_hash"] != facts[1]["protocol_hash"]
 
 
 def test_zero_shot_by_a_linear_run(world, tmp_path):

@@ -228,6 +228,11 @@ def test_a_failed_write_leaves_no_run(world, tmp_path, monkeypatch):
     [
         ({"matcher": "trex"}, "matcher 'trex' is not known; expected one of mean, "),
         ({"options": {"heads": 3}}, "has no option 'heads'; it has classification, num_heads, dropout"),
+        (
+            {"matcher": "trx", "options": {"cardinalities": "abc"}},
+            r"^matcher\.cardinalities is 'abc'; expected a list of whole numbers$",
+        ),
+        ({"options": {"dropout": "much"}}, r"^matcher\.dropout is 'much'; expected a number$"),
         ({"way": 1}, "way is 1; expected 2 or more"),
         ({"steps": 0}, "steps is 0; expected 1 or more"),
         ({"seed": 2**63}, "seed is 9223372036854775808; expected less than"),
@@ -272,7 +277,7 @@ def test_what_cannot_be_trained_is_said(world):
         next(job_of(world, replace(QUICK, matcher="otam")).stages())
     with pytest.raises(DataError, match="the training videos: 5 classes for each episode wanted"):
         job_of(world, replace(QUICK, way=5))
-    with pytest.raises(DataError, match="the validation videos: 1 support videos and 3 queries of each class wanted"):
+    with pytest.raises(DataError, match="the validation videos: 1 support video and 3 queries of each class wanted"):
         job_of(world, replace(QUICK, query=3))
     with pytest.raises(DataError, match="the loss became nan by step 2; a lower lr"):
         list(job_of(world, replace(QUICK, lr=1e30)).stages())

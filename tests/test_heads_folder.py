@@ -1,8 +1,8 @@
-"""Where what was trained is kept: a folder holds one run or one matcher."""
+"""Where what was made of a store is kept: a folder holds one run, one matcher or one index."""
 
 import pytest
 
-from framebank.heads.folder import WEIGHTS, require_free
+from framebank.heads.folder import KINDS, require_free
 from framebank.store import DataError
 
 
@@ -11,15 +11,17 @@ def test_a_new_folder_is_free_and_is_not_made(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("what", WEIGHTS)
-def test_only_its_own_kind_is_overwritten(tmp_path, what):
-    (other,) = set(WEIGHTS) - {what}
-    (tmp_path / WEIGHTS[what]).touch()
-    with pytest.raises(DataError, match=f"already holds a {what}; choose another folder, or --overwrite$"):
+@pytest.mark.parametrize("what", KINDS)
+@pytest.mark.parametrize("further", [1, 2])
+def test_only_its_own_kind_is_overwritten(tmp_path, what, further):
+    kinds = list(KINDS)
+    other = kinds[(kinds.index(what) + further) % 3]
+    (tmp_path / KINDS[what]).touch()
+    with pytest.raises(DataError, match=f"already holds an? {what}; choose another folder, or --overwrite$"):
         require_free(tmp_path, what=what, overwrite=False)
     require_free(tmp_path, what=what, overwrite=True)
     for overwrite in (False, True):
-        with pytest.raises(DataError, match=f"already holds a {what}; choose another folder$"):
+        with pytest.raises(DataError, match=f"already holds an? {what}; choose another folder$"):
             require_free(tmp_path, what=other, overwrite=overwrite)
 
 

@@ -14,24 +14,11 @@ from framebank.heads.neighbours import index_store, pool_query
 from framebank.heads.predict import embed_bank, predict
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
-from framebank.store import LabelSet
-from framebank.tests.heads_world import CLASSES, write_groups
+from framebank.tests.heads_world import CLASSES, LABELS
 
 CPU = torch.device("cpu")
-LABELS = LabelSet(CLASSES)
-VIEWS, CLIPS = 2, 3
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def groups(tmp_path_factory):
-    return write_groups(tmp_path_factory.mktemp("groups"), num_views=VIEWS, num_clips=CLIPS)
-
-
-@pytest.fixture(scope="module")
-def bank(groups):
-    return load_bank(groups.store, groups.manifest, LABELS, device=CPU)
 
 
 def test_bank_of_some_frames(groups, bank):

@@ -15,24 +15,12 @@ from framebank.heads.predict import embed_bank, predict
 from framebank.heads.recipe import VIEWS as WAYS
 from framebank.heads.recipe import Recipe
 from framebank.heads.train import fit
-from framebank.store import DataError, Embeddings, FeatureStore, LabelSet, Manifest, ShardWriter
-from framebank.tests.heads_world import CLASSES, DIM, SPEC, World, texts_of, write_groups
+from framebank.store import DataError, Embeddings, FeatureStore, Manifest, ShardWriter
+from framebank.tests.heads_world import CLASSES, CLIPS, DIM, LABELS, SPEC, VIEWS, World, texts_of
 
 CPU = torch.device("cpu")
-LABELS = LabelSet(CLASSES)
-VIEWS, CLIPS = 2, 3
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def groups(tmp_path_factory):
-    return write_groups(tmp_path_factory.mktemp("groups"), num_views=VIEWS, num_clips=CLIPS)
-
-
-@pytest.fixture(scope="module")
-def bank(groups):
-    return load_bank(groups.store, groups.manifest, LABELS, device=CPU)
 
 
 @pytest.fixture(scope="module")

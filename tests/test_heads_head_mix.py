@@ -19,6 +19,7 @@ from framebank.store import DataError
 
 CPU = torch.device("cpu")
 QUICK = Recipe(head="transformer", loss="ce", epochs=2, batch_size=16, head_options={"num_layers": 1})
+LSTM = replace(QUICK, head="lstm", head_options={})
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,8 +42,9 @@ class Turned(nn.Module):
         return -x.mean(1)
 
 
-def job_of(world, recipe, **options):
-    return TrainingJob(world.store, world.manifest.split("train"), recipe, prompts=world.prompts, device=CPU, **options)
+def job_of(world, recipe):
+    prompts = world.prompts if recipe.reads_texts else None
+    return TrainingJob(world.store, world.manifest.split("train"), recipe, prompts=prompts, device=CPU)
 
 
 def model_of(world, head):
@@ -91,12 +93,52 @@ def test_the_run_has_the_share(world, tmp_path):
     assert again.recipe.head_mix == again.model.head_mix == found.share
 
 
+def val_score(model, val):
+    return score_targets(predict_logits(model, val, device=CPU), val.target)
+
+
+def test_the_score_of_the_run_is_that_of_its_share(world, tmp_path):
+    recipe = replace(LSTM, epochs=1, lr=0.2)  # too much of it: the plain mean knows more
+    job = job_of(world, recipe)
+    log = list(job.epochs())
+    found = job.choose_head_mix()
+    run = job.save(tmp_path / "run", log=log)
+    assert found.score > log[0].val_score
+    assert run.trained_on["val_score"] == found.score == val_score(Run.read(tmp_path / "run").model, job.val)
+
+
+FITTED = {"knn": {"k": 3}, "ridge": {}, "lda": {}, "tip-adapter": {}}
+
+
+@pytest.mark.parametrize(("classifier", "options"), FITTED.items())
+def test_a_fitted_classifier_is_fitted_to_the_share(world, tmp_path, classifier, options):
+    recipe = replace(LSTM, classifier=classifier, classifier_options=options, epochs=0)
+    job = job_of(world, recipe)
+    found = job.choose_head_mix()
+    run = job.save(tmp_path / "run", log=[])
+    given = job_of(world, replace(recipe, head_mix=found.share))
+    for name, value in given.model.state_dict().items():
+        torch.testing.assert_close(run.model.state_dict()[name], value, msg=name)
+    assert run.trained_on["val_score"] == found.score == val_score(given.model, given.val)
+    tried = [val_score(job_of(world, replace(recipe, head_mix=share)).model, job.val) for share in SHARES]
+    assert found.score == max(tried)
+
+
+def test_after_epochs_a_fitted_classifier_stays_what_the_head_was_trained_under(world, tmp_path):
+    job = job_of(world, replace(LSTM, classifier="ridge", epochs=1))
+    log = list(job.epochs())
+    before = {name: value.clone() for name, value in job.model.classifier.state_dict().items()}
+    found = job.choose_head_mix()
+    assert all(torch.equal(value, before[name]) for name, value in job.model.classifier.state_dict().items())
+    assert job.save(tmp_path / "run", log=log).trained_on["val_score"] == val_score(job.model, job.val) == found.score
+
+
 def test_the_test_videos_are_never_looked_at(world, monkeypatch):
     job = job_of(world, QUICK)
     seen = []
     monkeypatch.setattr(
         "framebank.heads.job.choose_head_mix",
-        lambda model, val, *, device: seen.extend(val.video_ids) or choose_head_mix(model, val, device=device),
+        lambda model, val, **options: seen.extend(val.video_ids) or choose_head_mix(model, val, **options),
     )
     list(job.epochs())
     job.choose_head_mix()

@@ -86,6 +86,12 @@ def test_shots_are_of_videos_that_have_an_embedding(world):
         job_of(world, replace(QUICK, shots=7), split="test")
 
 
+def test_a_validation_split_that_is_none(world):
+    with pytest.raises(DataError) as caught:
+        job_of(world, val_split="bogus")
+    assert str(caught.value).startswith(f"{world.store.path}: no video is in the split 'bogus'; the splits are: test (")
+
+
 def test_nothing_is_left_to_train_on(world):
     with pytest.raises(DataError, match="every training video is one of the validation videos too"):
         job_of(world, split="val")
@@ -131,7 +137,24 @@ def test_save(world, tmp_path, recipe):
     assert found["texts"] == ("names" if recipe.classifier == "text" else None)
 
 
+@pytest.mark.parametrize("classifier", ["knn", "ridge", "tip-adapter"])
+def test_with_jitter_a_classifier_is_fitted_to_the_frames_it_is_asked_with(world, classifier):
+    """A head of two frames sees other sums than one of all eight: only the centres are what is asked with."""
+    recipe = replace(LINEAR, head="lstm", classifier=classifier, frames=2, epochs=0)
+    prompts = world.prompts if recipe.reads_texts else None
+    still, drawn = (job_of(world, replace(recipe, jitter=jitter), prompts=prompts) for jitter in (False, True))
+    assert (still.train.x.shape[1], drawn.train.x.shape[1], drawn.val.x.shape[1]) == (2, 8, 2)
+    for name, value in still.model.state_dict().items():
+        assert torch.equal(drawn.model.state_dict()[name], value), name
+
+
 def test_an_option_that_the_loss_does_not_read_is_refused(world):
     with pytest.raises(DataError, match=r"label_smoothing is 0\.1, which the loss 'kl' does not read"):
         job_of(world, replace(QUICK, loss="kl", label_smoothing=0.1))
     assert job_of(world, replace(QUICK, loss="kl", label_smoothing=0.1, epochs=0)).recipe.epochs == 0
+
+
+def test_mixup_is_refused_where_a_loss_learns_one_class_of_each_video(world):
+    with pytest.raises(DataError, match=r"mixup is 0\.8, and the loss 'kl' takes a mixed video for one of the class"):
+        job_of(world, replace(QUICK, loss="ce + 0.5 kl", mixup=0.8))
+    assert len(list(job_of(world, replace(QUICK, loss="ce + froster", mixup=0.8, epochs=1)).epochs())) == 1

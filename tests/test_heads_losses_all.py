@@ -5,7 +5,7 @@ import torch
 
 from framebank.heads import LOSSES
 from framebank.heads.model import build_model
-from framebank.heads.objective import Objective, require_read
+from framebank.heads.objective import Objective, require_read, require_shares
 from framebank.heads.recipe import Recipe
 from framebank.heads.step import Step
 from framebank.store import DataError
@@ -131,6 +131,29 @@ def test_each_reads_what_it_says_it_reads(name):
     value = loss(plain)
     assert hasattr(loss, "reads_logits") == (not torch.allclose(loss(moved), value))
     assert hasattr(loss, "smooths_labels") == (not torch.allclose(smooth(step_of(target)), value))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_that_learns_shares_says_so(name):
+    """A mixed video is of two classes, more of the first."""
+    sets = torch.eye(NUM_CLASSES)[:3] if name in OF_ONE_LABEL else SEVERAL.float()
+    loss, values = loss_of(name), []
+    for share in (0.9, 0.6):
+        values.append(loss(step_of(share * sets + (1 - share) * sets.roll(1, 0))))
+    assert hasattr(loss, "reads_shares") == (not torch.allclose(*values))
+
+
+@pytest.mark.parametrize("text", ["kl", "contrastive", "ce + 0.5 kl", "ce + 0.1 supcon", "ce + masked-text"])
+def test_mixed_videos_are_refused_where_a_loss_takes_them_for_one_class(text):
+    name = text.split()[-1]
+    with pytest.raises(DataError, match=rf"mixup is 0\.4, and the loss '{name}' takes a mixed .* shares of both: ce, "):
+        require_shares(text, mixup=0.4)
+    require_shares(text, mixup=0.0)
+
+
+@pytest.mark.parametrize("text", ["ce", "weighted-ce + video-ce", "ce + froster + consistency", "bce + 0.1 soft-kl"])
+def test_mixed_videos_go_to_losses_of_shares_and_of_none(text):
+    require_shares(text, mixup=0.4)
 
 
 def test_what_no_loss_reads_is_refused():

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import torch
 
-from framebank.heads.metrics import measure, wilson_interval
+from framebank.heads.metrics import measure, score_targets, wilson_interval
 from framebank.heads.predict import Predictions
 from framebank.store import DataError
 
@@ -81,6 +82,37 @@ def test_wilson_interval_of_the_literature(hits, total, low, high):
 
 def test_wilson_interval_of_nothing():
     assert wilson_interval(0, 0) == (0, 1)
+
+
+def slow_average_precision(scores, hits):
+    """The sum over the thresholds, highest first, of the precision there times the gain in recall."""
+    total, before = 0.0, 0
+    for threshold in sorted(set(scores), reverse=True):
+        found = [hit for score, hit in zip(scores, hits, strict=True) if score >= threshold]
+        total += sum(found) / len(found) * (sum(found) - before) / sum(hits)
+        before = sum(found)
+    return total
+
+
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_average_precision_with_ties(levels):
+    rng = np.random.default_rng(levels)
+    scores = rng.integers(levels, size=(40, 3)) / levels
+    targets = rng.integers(2, size=(40, 3))
+    targets[np.arange(40), rng.integers(3, size=40)] = 1  # a video without a label is not measured
+    expected = [slow_average_precision(scores[:, c], targets[:, c]) for c in range(3)]
+    found = measure(Predictions(tuple(map(str, range(40))), scores, targets, ("a", "b", "c")))
+    assert found["average_precision"] == pytest.approx(expected, abs=1e-6)
+    order = rng.permutation(40)
+    turned = measure(Predictions(tuple(map(str, range(40))), scores[order], targets[order], ("a", "b", "c")))
+    assert turned["average_precision"] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("start", [-90, 0, 90])
+def test_logits_far_from_zero_are_ranked(start):
+    logits = torch.tensor([30.0, 20, 25, 40])[:, None] + start  # the sigmoid of each is 0 or 1 in float32
+    target = torch.tensor([0.0, 0, 1, 1])[:, None]
+    assert score_targets(logits, target) == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_predictions_must_agree():

@@ -5,13 +5,24 @@ import torch
 from framebank.heads.bank import load_bank
 from framebank.heads.protocol import made_by
 from framebank.heads.recipe import Recipe
-from framebank.store import Manifest
-from framebank.tests.heads_world import SPEC, prompts_of
+from framebank.store import LabelSet, Manifest
+from framebank.tests.heads_world import CLASSES, SPEC, prompts_of
+
+HASHES = ("prompts_hash", "videos_hash", "protocol_hash")
 
 
 def facts_of(world, manifest=None, **changes):
-    bank = load_bank(world.store, manifest or world.manifest, world.prompts.labels, device=torch.device("cpu"))
-    given = {"spec": SPEC, "split": "all", "recipe": Recipe(), "prompts": world.prompts, "run": "a", **changes}
+    labels = changes.get("prompts", world.prompts).labels
+    bank = load_bank(world.store, manifest or world.manifest, labels, device=torch.device("cpu"))
+    given = {
+        "labels": labels,
+        "spec": SPEC,
+        "split": "all",
+        "recipe": Recipe(),
+        "prompts": world.prompts,
+        "run": "a",
+        **changes,
+    }
     return made_by(bank=bank, **given)
 
 
@@ -43,3 +54,25 @@ def test_the_hash_is_of_everything_that_decides(world):
 def test_the_order_of_the_videos_decides_nothing(world):
     turned = Manifest(world.manifest.videos[::-1])
     assert facts_of(world, turned)["protocol_hash"] == facts_of(world)["protocol_hash"]
+
+
+def test_the_order_of_the_classes_decides_nothing(world):
+    turned = world.prompts.select(CLASSES[::-1])
+    assert turned.texts != world.prompts.texts
+    found, known = facts_of(world, prompts=turned), facts_of(world)
+    assert [found[name] for name in HASHES] == [known[name] for name in HASHES]
+
+
+def test_the_text_of_another_class_is_another_text(world):
+    """The same texts in the same order, and the names of two classes changed over."""
+    names = ("clap", "wave", *CLASSES[2:])
+    other, known = facts_of(world, prompts=replace(world.prompts, labels=LabelSet(names))), facts_of(world)
+    assert other["prompts_hash"] != known["prompts_hash"]
+    assert other["videos_hash"] == known["videos_hash"]
+
+
+def test_the_label_of_a_video_is_among_the_facts(world):
+    first, *rest = world.manifest.videos
+    other = Manifest((replace(first, label="clap"), *rest))
+    assert first.label == "wave"
+    assert facts_of(world, other)["videos_hash"] != facts_of(world)["videos_hash"]

@@ -85,6 +85,15 @@ def test_another_part_does_not_keep_the_options_of_the_one_before():
     assert with_choices(knn.to_dict(), {"classifier": "text"})["classifier_options"] == {}
 
 
+def test_only_parts_have_options():
+    with pytest.raises(
+        DataError, match=r"^--set foo\.bar: 'foo' has no options; expected one of head, classifier, text"
+    ):
+        Recipe.from_choices({}, settings={"foo.bar": "1"})
+    with pytest.raises(DataError, match=r"^--set loss\.weight: 'loss' has no options"):
+        Recipe().with_settings({"loss.weight": "1"})
+
+
 def test_no_file(tmp_path):
     with pytest.raises(DataError, match="cannot be read as a recipe"):
         Recipe.read(tmp_path / "recipe.toml")

@@ -44,6 +44,24 @@ def test_round_trip(tmp_path, head, classifier, scoring):
     assert replace(found, model=run.model) == run
 
 
+@pytest.mark.parametrize(
+    ("classifier", "options", "frozen"),
+    [
+        ("text", {"learn_scale": False}, {"log_scale"}),
+        ("text", {}, set()),
+        ("text-linear", {}, {"weight"}),
+        ("lda", {"learn_weights": True}, set()),
+        ("lda", {}, {"weight", "bias"}),
+        ("tip-adapter", {}, {"zero_shot.log_scale", "keys"}),
+        ("tip-adapter-f", {}, {"cache.zero_shot.log_scale"}),
+    ],
+)
+def test_what_was_frozen_stays_frozen(tmp_path, classifier, options, frozen):
+    run_of(Recipe(classifier=classifier, classifier_options=options, loss="ce")).write(tmp_path, log=LOG)
+    found = Run.read(tmp_path).model.classifier
+    assert {name for name, parameter in found.named_parameters() if not parameter.requires_grad} == frozen
+
+
 def test_files(tmp_path):
     run = run_of(Recipe(head="mean"))
     run.write(tmp_path, log=LOG)

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from framebank.heads.bank import load_bank
+from framebank.heads.bank import Bank, load_bank
 from framebank.heads.evaluate import evaluate_run
 from framebank.heads.job import TrainingJob
 from framebank.heads.labelling import label_by_model
-from framebank.heads.predict import predict_logits
+from framebank.heads.model import Model
+from framebank.heads.predict import predict, predict_logits
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
+from framebank.heads.temporal.mean import Mean
 from framebank.store import DataError, LabelSet
 from framebank.store.shard import Embeddings
 from framebank.tests.heads_world import CLASSES
@@ -91,6 +93,28 @@ def test_a_read_run_scores_as_the_trained_one(several, tmp_path):
     first = (tmp_path / "predictions.npz").read_bytes()
     evaluate(read, several, tmp_path)
     assert (tmp_path / "predictions.npz").read_bytes() == first
+
+
+@pytest.mark.parametrize("num_groups", [1, 2])
+def test_videos_of_which_the_model_is_certain_keep_their_order(num_groups):
+    """The model's logits are the frames themselves."""
+    sure = torch.tensor([[30.0, -30], [20, -25], [25, -22], [18, -40]])
+    bank = Bank(
+        video_ids=("a", "b", "c", "d"),
+        x=sure.repeat_interleave(num_groups, dim=0)[:, None],  # (V*G, 1, 2)
+        mask=torch.ones(4 * num_groups, 1, dtype=torch.bool),
+        target=torch.eye(2).repeat(2, 1),
+        num_listed=4,
+        num_groups=num_groups,
+        num_classes=2,
+    )
+    model = Model(Mean(2), torch.nn.Identity(), frame_norm=False)
+    logits = predict_logits(model, bank, device=CPU)
+    torch.testing.assert_close(logits, sure)
+    found = predict(model, bank, labels=("one", "two"), device=CPU)
+    assert found.scores[:, 0].argsort().tolist() == [3, 1, 2, 0]
+    assert found.scores[:, 1].argsort().tolist() == [3, 0, 1, 2]
+    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp(-sure.double().numpy())), rtol=1e-6)
 
 
 def test_the_epoch_is_chosen_by_map(several, tmp_path):

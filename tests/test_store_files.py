@@ -1,7 +1,7 @@
 import pytest
 
 from framebank.store import DataError
-from framebank.store.files import replacing, require_new_folder, write_text
+from framebank.store.files import current, replacing, replacing_together, require_new_folder, write_text
 
 
 def test_write_text_replaces(tmp_path):
@@ -21,6 +21,25 @@ def test_an_error_leaves_what_was_there(tmp_path, error):
         raise error
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_several_are_replaced_together(tmp_path):
+    for name in ("first", "second"):
+        with replacing_together(tmp_path / "new") as part:
+            (part / "a.txt").write_text(name)
+            (part / f"{name}.txt").write_text(name)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.txt", "first.txt", "second.txt"]
+    assert current(tmp_path / "new", "a.txt").read_text() == "second"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, DataError, OSError])
+def test_an_error_leaves_all_that_was_there(tmp_path, error):
+    write_text(tmp_path / "a.txt", "first")
+    with pytest.raises(DataError if error is OSError else error), replacing_together(tmp_path) as part:
+        (part / "a.txt").write_text("second")
+        raise error
+    assert current(tmp_path, "a.txt").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_no_place(tmp_path):

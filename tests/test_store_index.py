@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from framebank.store import DataError
+from framebank.store.enrolment import changing
 from framebank.store.index import Index
 from framebank.tests.store_world import DIM, SPEC, videos
 
@@ -86,8 +88,10 @@ def test_what_cannot_be_searched():
         index.search(np.zeros((1, DIM)), 6)
     with pytest.raises(DataError, match=r"a query of shape \(1, 4\) for an index of width 8"):
         index.search(np.zeros((1, 4)), 1)
-    with pytest.raises(DataError, match="no video 'z' among its 5"):
+    with pytest.raises(DataError, match=r"no video 'z' among its 5$"):
         index.vector("z")
+    with pytest.raises(DataError, match="no video 'c,e' among its 5; near names: 'c,é'"):
+        index.video("c,e")
     with pytest.raises(ValueError, match="5 videos with vectors"):
         Index(np.zeros((4, DIM)), videos(*NAMES), spec=SPEC, made_by={})
 
@@ -101,16 +105,74 @@ def test_files_of_two_indexes(tmp_path):
 
 
 def test_a_half_written_index_is_none(tmp_path, monkeypatch):
-    make()[1].save(tmp_path / "a")
-
     def fail(path, text):
         raise DataError("full")
 
     monkeypatch.setattr("framebank.store.index.write_text", fail)
     with pytest.raises(DataError, match="full"):
-        make(seed=1)[1].save(tmp_path / "a")
+        make()[1].save(tmp_path / "a")
+    assert not list((tmp_path / "a").iterdir())
     with pytest.raises(DataError, match="is no index; expected a folder made by `framebank index`"):
         Index.load(tmp_path / "a")
+
+
+class Killed(BaseException):
+    """From the first time on, nothing of the process reaches the disk."""
+
+
+def killed_after(steps, monkeypatch):
+    """Let so many changes of the file system happen, and none after them."""
+    done = []
+
+    def count(change):
+        def counted(*arguments, **options):
+            done.append(change)
+            if len(done) > steps:
+                raise Killed
+            return change(*arguments, **options)
+
+        return counted
+
+    for name in ("mkdir", "rename", "replace", "unlink", "rmdir", "fsync"):
+        monkeypatch.setattr(os, name, count(getattr(os, name)))
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_a_kill_leaves_the_old_index_or_the_new(tmp_path, over):
+    old, new = make()[1], make(NAMES[:3], seed=1)[1]
+    found = []
+    for steps in range(100):
+        folder = tmp_path / str(steps)
+        if over:
+            old.save(folder)
+        killed = True
+        with pytest.MonkeyPatch.context() as patched:
+            killed_after(steps, patched)
+            try:
+                new.save(folder)
+                killed = False
+            except Killed:
+                pass
+        try:
+            found.append(len(Index.load(folder)))
+        except DataError as error:
+            assert "is no index" in str(error)
+            found.append(0)
+        new.save(folder)  # whatever was left
+        np.testing.assert_array_equal(Index.load(folder).vectors, new.vectors)
+        assert sorted(path.name for path in folder.iterdir()) == ["ids.csv", "index.faiss", "spec.json"]
+        if not killed:
+            break
+    assert not killed
+    assert found == sorted(found, reverse=over)  # one way: never back to the other
+    assert set(found) == {5 if over else 0, 3}
+    assert found.count(3) > 3  # the moves to their places come after the new one counts
+
+
+def test_an_index_is_not_replaced_while_classes_are_enrolled(tmp_path):
+    make()[1].save(tmp_path)
+    with changing(tmp_path), pytest.raises(DataError, match="another process is writing here"):
+        make(seed=1)[1].save(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 `reads_texts` says that a loss needs the texts of the classes and a classifier that scores with them; `reads_labels`
 that it learns the classes, rather than holds back another loss that does; `multi_label` that videos may have several
-labels, or must not, or, with None, that it is all the same. One that reads a recipe's `label_smoothing` has
-`smooths_labels`, and one of the logits, which `logit_adjustment` moves, `reads_logits`.
+labels, or must not, or, with None, that it is all the same. One that learns how much of a video each class is, which
+`mixup` makes a part, has `reads_shares`; one that reads a recipe's `label_smoothing` has `smooths_labels`, and one of
+the logits, which `logit_adjustment` moves, `reads_logits`.
 """
 
 from typing import Any

@@ -16,6 +16,7 @@ class Bce(nn.Module):
     reads_texts = False
     reads_labels = True
     multi_label = True
+    reads_shares = True
     smooths_labels = True
     reads_logits = True
 

@@ -12,6 +12,7 @@ class CrossEntropy(nn.Module):
     reads_texts = False
     reads_labels = True
     multi_label = False
+    reads_shares = True
     smooths_labels = True
     reads_logits = True
 

@@ -18,6 +18,7 @@ class SoftKl(nn.Module):
     reads_texts = False
     reads_labels = True
     multi_label = True
+    reads_shares = True
     smooths_labels = True
     reads_logits = True
 

@@ -16,6 +16,7 @@ class VideoCe(nn.Module):
     reads_texts = False
     reads_labels = True
     multi_label = False
+    reads_shares = True
     smooths_labels = True
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:

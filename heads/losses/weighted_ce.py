@@ -15,6 +15,7 @@ class WeightedCe(nn.Module):
     reads_texts = False
     reads_labels = True
     multi_label = False
+    reads_shares = True
     smooths_labels = True
     reads_logits = True
 
