@@ -71,7 +71,10 @@ def plan_episodes(
             raise DataError(f"{support_list}: lists {counts[odd]} videos of {odd!r}; expected {shot}, as --shot says")
         episodes = episodes or 1
     else:
-        support = manifest.split(support_split or "train").labelled()
+        try:
+            support = manifest.split(support_split or "train").labelled()
+        except DataError as error:
+            raise DataError(f"the support videos: {error}; expected --support-split or --support-list") from error
     ids = frozenset(video.video_id for video in support.videos)
     both = next((video.video_id for video in queries.videos if video.video_id in ids), None)
     if both:

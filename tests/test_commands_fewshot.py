@@ -171,6 +171,11 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
         (("--seed", -1), 2, "-1 is not in the range"),
         (("--way", 0, "--query", 2), 2, "--query is for episodes"),
         (("--support-split", "train"), 2, "are for --way 0"),
+        (
+            ("--way", 0, "--support-split", "elsewhere"),
+            1,
+            "and 'all'; expected --support-split or --support-list",
+        ),
         (("--class-split", "nothing.json"), 1, "nothing.json: cannot be read as text"),
         (("--labels", "nothing.txt"), 1, "nothing.txt: no such labels file"),
     ],
