@@ -16,7 +16,7 @@ import numpy as np
 
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.files import PART, sync
+from framebank.store.files import PART, sync, undoing
 from framebank.store.manifest import Manifest, Video
 from framebank.store.parquet import ReadRows, write_parquet
 from framebank.store.shard import FRAME_STREAM, Embeddings
@@ -111,7 +111,7 @@ def _read(store: FeatureStore, stream: str, video_id: str) -> tuple[np.ndarray, 
 def _new_folder(out: Path) -> Iterator[Path]:
     """Yield a folder to write into that becomes `out` when the block ends well; otherwise it is removed."""
     part = out.with_name(out.name + PART)
-    try:
+    with undoing(part, of=out):
         if part.exists():
             shutil.rmtree(part)  # of an export that was killed
         part.mkdir(parents=True)
@@ -121,12 +121,6 @@ def _new_folder(out: Path) -> Iterator[Path]:
                 sync(Path(root, name))
         part.rename(out)
         sync(out.parent)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise DataError(f"{out}: cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def _write_spec(folder: Path, spec: FeatureSpec, videos: list[Video]) -> list[str]:

@@ -19,21 +19,29 @@ def replacing(path: Path) -> Iterator[Path]:
     DataError where the place cannot be written to or is full.
     """
     part = path.with_name(path.name + PART)
-    try:
+    with undoing(part, of=path):
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         sync(part)
         part.replace(path)
         sync(path.parent)
+
+
+@contextlib.contextmanager
+def undoing(part: Path, *, of: Path) -> Iterator[None]:
+    """Remove a file or folder where the block that makes it fails; DataError naming `of` where the disk is at fault."""
+    try:
+        yield
     except OSError as error:
         _remove(part)
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise DataError(f"{of}: cannot be written: {error.strerror or error}") from error
     except BaseException:
         _remove(part)
         raise
 
 
 def _remove(part: Path) -> None:
+    shutil.rmtree(part, ignore_errors=True)
     with contextlib.suppress(OSError):  # where nothing can be written, there is nothing to remove
         part.unlink()
 
@@ -46,7 +54,7 @@ def replacing_together(folder: Path) -> Iterator[Path]:
     `current` tells where they are. DataError where the place cannot be written to or is full.
     """
     part = folder / (NEXT + PART)
-    try:
+    with undoing(part, of=folder):
         _move_to_places(folder)
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -55,12 +63,6 @@ def replacing_together(folder: Path) -> Iterator[Path]:
         part.rename(folder / NEXT)
         sync(folder)
         _move_to_places(folder)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def current(folder: Path, name: str) -> Path:

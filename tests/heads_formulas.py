@@ -64,3 +64,29 @@ def attention_block(block, h, *, eps=1e-5, activation=quick_gelu):
         frame + linear(block.mlp[2], activation(linear(block.mlp[0], norm(frame, block.mlp_norm, eps=eps))))
         for frame in h
     ]
+
+
+def attributes_by_a_loop(scorer, frames, mask, pooled, lexicon, texts, share):
+    """The logits of each video for each class, in that order, of unit phrases (M, D) and class texts (C, D)."""
+    logits = []
+    for b in range(len(frames)):
+        rows = []
+        for t in range(frames.shape[1]):
+            if mask[b, t]:
+                row = [float(frames[b, t] @ phrase) for phrase in lexicon]
+                mean = sum(row) / len(row)
+                spread = math.sqrt(sum((score - mean) ** 2 for score in row) / len(row) + 1e-5)
+                rows.append([(score - mean) / spread for score in row])
+        features = [0.0] * len(lexicon)
+        for t in range(len(rows)):
+            for m in range(len(lexicon)):
+                around = [rows[t + shift][m] if 0 <= t + shift < len(rows) else 0.0 for shift in (-1, 0, 1)]
+                moved = sum(float(scorer.taps[m, 0, i]) * around[i] for i in range(3))
+                features[m] += (rows[t][m] + moved) / len(rows)
+        for c in range(len(texts)):
+            own = float(scorer.bias[c]) + sum(
+                float(scorer.weight[c, m] * feature) for m, feature in enumerate(features)
+            )
+            text = float(scorer.scale(torch.nn.functional.cosine_similarity(pooled[b], texts[c], dim=0)))
+            logits.append((1 - share) * text + share * own)
+    return logits

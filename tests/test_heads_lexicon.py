@@ -1,6 +1,5 @@
 import hashlib
 import json
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +18,7 @@ from framebank.heads.run import Run
 from framebank.heads.scorers.attributes import Attributes
 from framebank.store import DataError, LabelSet, PromptBank
 from framebank.tests.cli_world import sentence
+from framebank.tests.heads_formulas import attributes_by_a_loop
 from framebank.tests.heads_world import CLASSES, DIM, SPEC, prompts_of, texts_of
 
 CPU = torch.device("cpu")
@@ -93,23 +93,8 @@ def test_attributes_by_the_formula(share):
     scorer = shaken(Attributes(8, 4, texts, share=share, lexicon=lexicon))
     frames, mask, pooled = batch()
     found = scorer(frames, mask, pooled)
-    for b in range(3):
-        rows = []
-        for t in range(int(mask[b].sum())):
-            row = [float(frames[b, t] @ phrase) for phrase in lexicon]
-            mean = sum(row) / 5
-            spread = math.sqrt(sum((score - mean) ** 2 for score in row) / 5 + 1e-5)
-            rows.append([(score - mean) / spread for score in row])
-        features = [0.0] * 5
-        for t in range(len(rows)):
-            for m in range(5):
-                around = [rows[t + shift][m] if 0 <= t + shift < len(rows) else 0.0 for shift in (-1, 0, 1)]
-                moved = sum(float(scorer.taps[m, 0, i]) * around[i] for i in range(3))
-                features[m] += (rows[t][m] + moved) / len(rows)
-        for c in range(4):
-            own = float(scorer.bias[c]) + sum(float(scorer.weight[c, m]) * features[m] for m in range(5))
-            text = float(scorer.scale(F.cosine_similarity(pooled[b], texts.matrix[0, c], dim=0)))
-            assert found[b, c].item() == pytest.approx((1 - share) * text + share * own, rel=1e-3, abs=1e-3)
+    expected = attributes_by_a_loop(scorer, frames, mask, pooled, lexicon, texts.matrix[0], share)
+    assert found.flatten().tolist() == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
 def test_padding_changes_nothing():

@@ -19,6 +19,7 @@ from framebank.heads.scorers.semantic_units import SemanticUnits
 from framebank.heads.scorers.vcs import Vcs
 from framebank.heads.scorers.x_clip import XClip
 from framebank.store import DataError
+from framebank.tests.heads_formulas import attributes_by_a_loop
 from framebank.tests.heads_world import CLASSES, DIM, SPEC, prompts_of, texts_of
 
 CPU = torch.device("cpu")
@@ -341,21 +342,5 @@ def test_attributes_by_the_formula(share):
     scorer = shaken(Attributes(8, 4, texts, share=share))
     frames, mask, pooled = batch()
     found = scorer(frames, mask, pooled)
-    lexicon = distinct_rows(texts)[0]
-    for b in range(3):
-        scores = [[float(frames[b, t] @ text) for text in lexicon] for t in range(6) if mask[b, t]]
-        rows = []
-        for row in scores:
-            mean = sum(row) / 8
-            spread = math.sqrt(sum((score - mean) ** 2 for score in row) / 8 + 1e-5)
-            rows.append([(score - mean) / spread for score in row])
-        features = [0.0] * 8
-        for t in range(len(rows)):
-            for m in range(8):
-                around = [rows[t + shift][m] if 0 <= t + shift < len(rows) else 0.0 for shift in (-1, 0, 1)]
-                moved = sum(float(scorer.taps[m, 0, i]) * around[i] for i in range(3))
-                features[m] += (rows[t][m] + moved) / len(rows)
-        for c in range(4):
-            own = float(scorer.bias[c]) + sum(float(scorer.weight[c, m]) * features[m] for m in range(8))
-            text = float(scorer.scale(F.cosine_similarity(pooled[b], texts.matrix[0, c], dim=0)))
-            assert found[b, c].item() == pytest.approx((1 - share) * text + share * own, rel=1e-3, abs=1e-3)
+    expected = attributes_by_a_loop(scorer, frames, mask, pooled, distinct_rows(texts)[0], texts.matrix[0], share)
+    assert found.flatten().tolist() == pytest.approx(expected, rel=1e-3, abs=1e-3)
