@@ -4,7 +4,7 @@ import signal
 import statistics
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import active_children, get_context
@@ -138,7 +138,7 @@ def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]
     threads = max(1, torch.get_num_threads() // workers)
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(threads,))
     try:
-        for done in [pool.submit(comparison.try_recipe, *job) for job in jobs]:
+        for done in _submit(pool, comparison, jobs):
             yield done.result()
     except BrokenProcessPool as error:
         raise DataError(
@@ -149,6 +149,15 @@ def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]
         for child in active_children():  # after the last trial they are idle; before it nobody waits for them
             child.terminate()
         pool.shutdown(cancel_futures=True)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]]
+) -> list[Future[Trial]]:
+    try:
+        return [pool.submit(comparison.try_recipe, *job) for job in jobs]
+    except OSError as error:  # a process ended while the next was starting: the pool has closed its pipes by then
+        raise BrokenProcessPool(str(error)) from error
 
 
 def _begin(threads: int) -> None:

@@ -84,7 +84,8 @@ def test_side_by_side_gives_the_same(world, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed(world, tmp_path):
+@pytest.mark.parametrize("running", [1, 2])  # 1: the other one is being started while the first one dies
+def test_a_worker_that_is_killed(running, world, tmp_path):
     recipes = {"probe": replace(QUICK, epochs=100_000)}
     told = []
 
@@ -95,8 +96,8 @@ def test_a_worker_that_is_killed(world, tmp_path):
 
     thread = threading.Thread(target=run)
     thread.start()
-    while not any(list(tmp_path.rglob("*")) or multiprocessing.active_children()):
-        time.sleep(0.1)
+    while thread.is_alive() and len(multiprocessing.active_children()) < running:
+        time.sleep(0.001)
     for child in multiprocessing.active_children():
         child.kill()
     thread.join(60)
