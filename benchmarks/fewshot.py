@@ -57,7 +57,7 @@ def main(
 
     from framebank.extract.encoder import resolve_device
     from framebank.heads.episodes import EpisodeSampler
-    from framebank.heads.fewshot import Frames
+    from framebank.heads.fewshot_scores import Frames
     from framebank.heads.matcher_name import untrained_matchers
 
     place = resolve_device(device)
@@ -98,7 +98,7 @@ def _ways(name: str, bank: Any, drawn: Any, some: Any, device: Any) -> dict[str,
     """Return what is timed: on all episodes that were drawn, and on some."""
     import torch
 
-    from framebank.heads.fewshot import score_episodes
+    from framebank.heads.fewshot_scores import score_episodes
     from framebank.heads.matcher_name import MatcherName
 
     matcher = MatcherName.parse(name).build(bank.x.shape[2]).to(device)

@@ -1,22 +1,20 @@
 """Few-shot recognition over a store: every matcher on the same episodes, beside the two baselines."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from framebank.heads.bank import Bank, load_bank
 from framebank.heads.episodes import AllWaySampler, Episodes, EpisodeSampler
 from framebank.heads.fewshot_run import FewshotRun
+from framebank.heads.fewshot_scores import Frames, score_episodes
 from framebank.heads.fewshot_tasks import require_finite
 from framebank.heads.matcher_name import TRAINED, MatcherName, reads_text
-from framebank.heads.matchers.trx import TupleTransformer
 from framebank.heads.protocol import made_by
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -26,60 +24,6 @@ from framebank.store.prompts import PromptBank
 
 BASELINES = ("text", "mean")
 MANY_EPISODES = 30  # from here on, an interval by the normal distribution
-
-
-@dataclass(frozen=True)
-class Frames:
-    """What episodes point into: x (V, T, D) float32, mask (V, T) true where real, text (C, D) or None."""
-
-    x: Tensor
-    mask: Tensor
-    text: Tensor | None = None
-
-
-@torch.inference_mode()
-def score_episodes(
-    matcher: nn.Module, frames: Frames, episodes: Episodes, *, device: torch.device, max_values: int | None = None
-) -> Tensor:
-    """Return the scores of every query of every episode, (E, Q, N) on the CPU.
-
-    Episodes go in chunks of about `max_values` numbers, by default few enough for the caches of a CPU and many more on
-    CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself. One that fits
-    the support compares no pairs of frames, and so its parts are larger.
-    """
-    max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 23)
-    num_ways, num_shots = episodes.support.shape[1:]
-    num_frames, dim = frames.x.shape[1:]
-    per_video = num_frames * dim
-    pairs = 1 if getattr(matcher, "fits_support", False) else 2 * num_frames**3  # of frames, and of tuples of them
-    per_query = per_video + num_ways * (num_shots * pairs + _tuple_values(matcher, num_frames))
-    per_episode = num_ways * num_shots * per_video + episodes.query.shape[1] * per_query
-    at_once = max(1, max_values // per_episode)
-    queries_at_once = max(1, max_values // per_query)
-    matcher = matcher.to(device)
-    chunks = []
-    for start in range(0, len(episodes), at_once):
-        rows = slice(start, start + at_once)
-        support, support_mask = _of(frames, episodes.support[rows], device)
-        text = None
-        if frames.text is not None:
-            text = frames.text[torch.from_numpy(episodes.classes[rows])].to(device)  # (E, N, D)
-        parts = []
-        for first in range(0, episodes.query.shape[1], queries_at_once):
-            query, query_mask = _of(frames, episodes.query[rows, first : first + queries_at_once], device)
-            parts.append(matcher(query, support, text, query_mask, support_mask).cpu())
-        chunks.append(torch.cat(parts, dim=1))
-    return torch.cat(chunks)
-
-
-def _tuple_values(matcher: nn.Module, num_frames: int) -> int:
-    """How many numbers TRX makes of a query for each class: a prototype of each of its tuples.
-
-    A quarter of them counts: 5 queries of 16 frames then go at once, which is faster than making the tuples of their
-    support anew for each part of them.
-    """
-    parts = (part for part in matcher.modules() if isinstance(part, TupleTransformer))
-    return sum(part.value.out_features * math.comb(num_frames, part.cardinality) for part in parts) // 4
 
 
 def measure_episodes(scores: Tensor, episodes: Episodes) -> dict[str, Any]:
@@ -205,12 +149,6 @@ def _facts_of(run: FewshotRun, episodes: Episodes) -> dict[str, Any]:
         "fewshot_recipe": run.recipe.to_dict(),
         "classes_trained_on": sum(class_text(name) in known for name in episodes.labels),
     }
-
-
-def _of(frames: Frames, videos: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The frames of videos (...) -> x (..., T, D), mask (..., T)."""
-    places = torch.from_numpy(videos).to(frames.x.device)
-    return frames.x[places].to(device), frames.mask[places].to(device)
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:

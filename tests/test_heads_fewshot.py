@@ -1,5 +1,4 @@
 import json
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,21 +8,18 @@ import torch
 from framebank.heads import MATCHERS
 from framebank.heads.bank import load_bank
 from framebank.heads.episodes import AllWaySampler, EpisodeSampler
-from framebank.heads.fewshot import (
-    Frames,
-    evaluate_few_shot,
-    frames_of,
-    measure_episodes,
-    score_episodes,
-)
+from framebank.heads.fewshot import evaluate_few_shot, frames_of, measure_episodes
+from framebank.heads.fewshot_scores import Frames, score_episodes
 from framebank.heads.fewshot_tasks import require_finite
 from framebank.heads.matcher_name import MatcherName
 from framebank.heads.matchers.ma_clip import MaClip
+from framebank.heads.matchers.stages import InStages
 from framebank.heads.matchers.trx import Trx, TupleTransformer
 from framebank.store import DataError, LabelSet, Manifest
 from framebank.tests.heads_world import CLASSES, prompts_of, write_groups
 
 CPU = torch.device("cpu")
+STAGED = [name for name in MATCHERS if isinstance(MATCHERS[name](16), InStages)]
 SAMPLER = EpisodeSampler(way=3, shot=2, query=2, episodes=200, seed=0)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -120,17 +116,37 @@ def test_accuracy_by_a_loop(world):
 
 
 @pytest.mark.parametrize("build", [lambda dim: Trx(dim, width=512), lambda dim: MaClip(dim, metric="trx")])
-def test_tuples_of_frames_make_chunks_smaller(world, build):
+def test_tuples_of_frames_make_chunks_smaller(world, build, monkeypatch):
     frames, episodes = drawn(world, replace(SAMPLER, episodes=40))
     frames = replace(frames, text=torch.ones(len(episodes.labels), frames.x.shape[2]))
-    matcher, made = build(frames.x.shape[2]).eval(), []
-    for part in matcher.modules():
-        if isinstance(part, TupleTransformer):
-            part.register_forward_hook(lambda part, given, _: made.append((part, given[0].shape)))
-    score_episodes(matcher, frames, episodes, device=CPU, max_values=1 << 20)
-    for part, (num_episodes, num_queries, num_frames, _) in made:
-        tuples = math.comb(num_frames, part.cardinality)
-        assert num_episodes * num_queries * 3 * tuples * part.value.out_features <= 4 << 20
+    whole, made = TupleTransformer.match, []
+
+    def match(transformer, query, support, text):
+        made.append(sum(part.numel() for part in (*query, *support)))
+        return whole(transformer, query, support, text)
+
+    monkeypatch.setattr(TupleTransformer, "match", match)
+    score_episodes(build(frames.x.shape[2]).eval(), frames, episodes, device=CPU, max_values=1 << 23)
+    assert 4 < len(made) < 80  # two cardinalities of 40 episodes, several at a time
+    assert max(made) <= 1 << 23
+
+
+@pytest.mark.parametrize("name", STAGED)
+@pytest.mark.parametrize("max_values", [1, 1 << 23])
+def test_videos_are_prepared_once(world, name, max_values, monkeypatch):
+    frames, episodes = drawn(world, replace(SAMPLER, episodes=20))
+    matcher = MATCHERS[name](frames.x.shape[2]).eval()
+    whole, seen = matcher.prepare, []
+    monkeypatch.setattr(matcher, "prepare", lambda x, mask: seen.append(mask[..., 0].numel()) or whole(x, mask))
+    scores = score_episodes(matcher, frames, episodes, device=CPU, max_values=max_values)
+    assert sum(seen) == len(frames.x) + 1  # one shows how large they get
+    seen.clear()
+    each = score_episodes(matcher, frames, episodes, device=CPU, max_values=max_values, max_prepared=0)
+    assert sum(seen) == episodes.support.size + episodes.query.size + 1
+    torch.testing.assert_close(scores, each)
+    support, query = (torch.from_numpy(part) for part in (episodes.support, episodes.query))
+    expected = matcher(frames.x[query], frames.x[support], None, frames.mask[query], frames.mask[support])
+    torch.testing.assert_close(scores, expected)
 
 
 @pytest.mark.parametrize("max_values", [1, 20_000, 1 << 30])

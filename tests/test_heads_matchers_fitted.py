@@ -9,7 +9,7 @@ from torch import nn
 
 from framebank.heads import CLASSIFIERS, MATCHERS
 from framebank.heads.episodes import Episodes
-from framebank.heads.fewshot import Frames, score_episodes
+from framebank.heads.fewshot_scores import Frames, score_episodes
 from framebank.tests.test_heads_matchers_formulas import DIM, QUERIES, SHOTS, WAYS, episodes
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -47,6 +47,10 @@ def score_of(transformer, query, videos):
     return -sum(distances) / len(distances)
 
 
+def scored(transformer, query, support, query_mask, support_mask):
+    return transformer.match(transformer.prepare(query, query_mask), transformer.prepare(support, support_mask), None)
+
+
 def double(batch):
     query, support, text, *masks = batch
     return query.double(), support.double(), text.double(), *masks
@@ -60,7 +64,7 @@ def test_a_cardinality_against_its_formula(cardinality, frames):
     torch.nn.init.normal_(transformer.norm.weight)
     query, support, _, query_mask, support_mask = double(episodes(1, frames=frames, ragged=True))
     assert frames == 6 or query_mask.sum(-1).min() < 3  # some are shorter than a triple
-    scores = transformer(query, support, query_mask, support_mask)
+    scores = scored(transformer, query, support, query_mask, support_mask)
     for asked, known in itertools.product(range(query.shape[1]), range(support.shape[1])):
         videos = [support[0, known, shot][support_mask[0, known, shot]] for shot in range(support.shape[2])]
         expected = score_of(transformer, query[0, asked][query_mask[0, asked]], videos)
@@ -70,7 +74,7 @@ def test_a_cardinality_against_its_formula(cardinality, frames):
 def test_trx_is_the_mean_over_cardinalities():
     torch.manual_seed(0)
     matcher, batch = Trx(12, cardinalities=(2, 3), width=16).eval(), episodes()
-    pairs, triples = (part(batch[0], batch[1], *batch[3:]) for part in matcher.transformers)
+    pairs, triples = (scored(part, batch[0], batch[1], *batch[3:]) for part in matcher.transformers)
     torch.testing.assert_close(matcher(*batch), (pairs + triples) / 2)
 
 
@@ -117,5 +121,5 @@ def test_sloshnet_mixes_both_modules_before_trx_of_single_frames():
         real = torch.ones(frames.shape[:2], dtype=torch.bool)
         return (share[0] * matcher.long_term(frames, real) + share[1] * matcher.short_term(frames, real)).view_as(x)
 
-    expected = matcher.matcher(mixed(query), mixed(support), *masks)
+    expected = scored(matcher.matcher, mixed(query), mixed(support), *masks)
     torch.testing.assert_close(matcher(query, support, text, *masks), expected)

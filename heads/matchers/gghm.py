@@ -9,6 +9,7 @@ from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.frames import mean_frame
 from framebank.heads.matchers.hyrsm import matched_alone
 from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
+from framebank.heads.matchers.stages import Prepared
 from framebank.heads.matchers.task import Task, match_loss
 from framebank.heads.matchers.trx import Trx
 from framebank.heads.temporal.attention import AttentionBlock
@@ -50,22 +51,31 @@ class Gghm(nn.Module):
         self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
     ) -> Tensor:
         """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
-        return self._score(query, support, query_mask, support_mask)[0]
+        return self.match(self.prepare(query, query_mask), self.prepare(support, support_mask), text)
+
+    def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
+        """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
+        return self.temporal(x, mask)  # type: ignore[no-any-return]
+
+    def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
+        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        return self._score(query, support)[0]
 
     def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the loss of the scores, and that of the edges between each query and the classes."""
-        scores, edges = self._score(task.query, task.support, task.query_mask, task.support_mask)
+        prepared = self.prepare(task.query, task.query_mask), self.prepare(task.support, task.support_mask)
+        scores, edges = self._score(*prepared)
         like = F.one_hot(task.truth.target, scores.shape[-1]).to(scores.dtype)  # (E, Q, N)
         edge_loss = F.binary_cross_entropy_with_logits(edges, like.unsqueeze(2).expand_as(edges))
         return {"match": match_loss(scores, task.truth.target), "edges": self.edge_loss * edge_loss}
 
-    def _score(self, query: Tensor, support: Tensor, query_mask: Tensor, support_mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _score(self, query: Prepared, support: Prepared) -> tuple[Tensor, Tensor]:
         """Return the scores (E, Q, N), and the log-odds of each graph layer that a query is of a class (E, Q, L, N)."""
-        queries, query_mask = self.temporal(query, query_mask)
-        supports, support_mask = self.temporal(support, support_mask)
+        queries, query_mask = query  # (E, Q, T, D), (E, Q, T)
+        supports, support_mask = support  # (E, N, K, T, D), (E, N, K, T)
         prototype, mask = mean_video(supports, support_mask)  # (E, N, S, D), (E, N, S)
         nodes, edges = self.graph(mean_frame(prototype, mask), mean_frame(queries, query_mask))
-        class_part, query_part = self.join(nodes).split([support.shape[1], 1], dim=2)  # (E, Q, N | 1, D)
+        class_part, query_part = self.join(nodes).split([supports.shape[1], 1], dim=2)  # (E, Q, N | 1, D)
         queries = queries + query_part  # (E, Q, T, D)
         prototypes = prototype.unsqueeze(1) + class_part.unsqueeze(3)  # (E, Q, N, S, D)
         by_frames, by_tuples = (

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from framebank.heads.matchers.attention import fitting_heads
 from framebank.heads.matchers.sequences import packed
+from framebank.heads.matchers.stages import Prepared
 from framebank.heads.matchers.trx import TupleTransformer
 from framebank.heads.temporal.attention import AttentionBlock
 
@@ -29,18 +30,19 @@ class SloshNet(nn.Module):
         self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
     ) -> Tensor:
         """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
-        queries, query_mask = self._mixed(query, query_mask)
-        supports, support_mask = self._mixed(support, support_mask)
-        scores: Tensor = self.matcher(queries, supports, query_mask, support_mask)
-        return scores
+        return self.match(self.prepare(query, query_mask), self.prepare(support, support_mask), text)
 
-    def _mixed(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return frames (..., T, D) that know of each other, packed, and where they are real (..., T)."""
+    def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
+        """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
         x, mask = packed(x.to(self.mixture.dtype), mask)
         frames, real = x.flatten(0, -3), mask.flatten(0, -2)  # (B, T, D), (B, T)
         share = 2 * self.mixture.softmax(0)
         mixed = share[0] * self.long_term(frames, real) + share[1] * self.short_term(frames, real)
-        return mixed.view_as(x), mask
+        return self.matcher.prepare(mixed.view_as(x), mask)
+
+    def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
+        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        return self.matcher.match(query, support, text)
 
 
 class Motion(nn.Module):

@@ -1,6 +1,7 @@
 """TRX: every ordered tuple of query frames against those of all the videos of a class."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import packed_places
 from framebank.heads.matchers.sequences import sinusoid_like
+from framebank.heads.matchers.stages import Prepared
 
 
 class Trx(nn.Module):
@@ -36,8 +38,22 @@ class Trx(nn.Module):
         self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
     ) -> Tensor:
         """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
-        scores = [transformer(query, support, query_mask, support_mask) for transformer in self.transformers]
+        return self.match(self.prepare(query, query_mask), self.prepare(support, support_mask), text)
+
+    def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
+        """Return what `match` reads of videos x (..., T, D), mask (..., T): their tuples, of each cardinality."""
+        return tuple(part for transformer in self._each() for part in transformer.prepare(x, mask))
+
+    def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
+        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        scores = [
+            transformer.match(query[3 * place : 3 * place + 3], support[3 * place : 3 * place + 3], text)
+            for place, transformer in enumerate(self._each())
+        ]
         return torch.stack(scores).mean(0)
+
+    def _each(self) -> Iterator["TupleTransformer"]:
+        return (part for part in self.transformers if isinstance(part, TupleTransformer))  # as the type checker asks
 
 
 class TupleTransformer(nn.Module):
@@ -53,21 +69,7 @@ class TupleTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, query: Tensor, support: Tensor, query_mask: Tensor, support_mask: Tensor) -> Tensor:
-        """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N)."""
-        num_classes, num_queries = support.shape[1], query.shape[1]
-        query_key, query_value, query_real = self._tuples(query, query_mask)  # (E, Q, M, W) twice, (E, Q, M)
-        key, value, real = (part.flatten(2, 3) for part in self._tuples(support, support_mask))  # (E, N, K*M, W)
-        asking = query_key.flatten(1, 2).unsqueeze(1).expand(-1, num_classes, -1, -1)  # (E, N, Q*M, W)
-        prototype = F.scaled_dot_product_attention(asking, key, value, attn_mask=real.unsqueeze(2))  # (E, N, Q*M, W)
-        prototype = prototype.unflatten(2, (num_queries, -1))  # (E, N, Q, M, W)
-        distance = (query_value.unsqueeze(1) - prototype).square().sum(-1)  # (E, N, Q, M)
-        query_real = query_real.unsqueeze(1)  # (E, 1, Q, M)
-        mean = (distance * query_real).sum(-1) / query_real.sum(-1)  # (E, N, Q)
-        scores: Tensor = -mean.transpose(1, 2)
-        return scores
-
-    def _tuples(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
         """Return keys and values of the tuples of x (..., T, D), (..., M, W), and which of them are real (..., M)."""
         # A video of fewer frames than a tuple has repeats them up to that many.
         places, mask = packed_places(mask, at_least=self.cardinality)  # (..., S)
@@ -78,11 +80,30 @@ class TupleTransformer(nn.Module):
         real = mask[..., chosen[:, -1]]  # (..., M)
         return self.norm(self._mapped(x, self.key, chosen)), self._mapped(x, self.value, chosen), real
 
+    def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
+        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        query_key, query_value, query_real = query  # (E, Q, M, W) twice, (E, Q, M)
+        key, value, real = (part.flatten(2, 3) for part in support)  # (E, N, K*M, W) twice, (E, N, K*M)
+        scale = query_key.shape[-1] ** -0.5
+        keys = key.flatten(1, 2).transpose(1, 2) * scale  # (E, W, N*K*M)
+        likeness = (query_key.flatten(1, 2) @ keys).unflatten(1, query_real.shape[1:])  # (E, Q, M, N*K*M)
+        likeness = likeness.unflatten(-1, real.shape[1:]).transpose(2, 3)  # (E, Q, N, M, K*M)
+        weight = likeness.masked_fill(~real[:, None, :, None], -math.inf).softmax(-1)
+        scores = []
+        # The prototypes of all queries at once do not fit the caches of a CPU.
+        for weights, values, reals in zip(weight.unbind(1), query_value.unbind(1), query_real.unbind(1), strict=True):
+            distance = (values.unsqueeze(1) - weights @ value).square().sum(-1)  # (E, N, M)
+            reals = reals.unsqueeze(1)  # (E, 1, M)
+            scores.append(-(distance * reals).sum(-1) / reals.sum(-1))  # (E, N)
+        return torch.stack(scores, dim=1)
+
     def _mapped(self, x: Tensor, linear: nn.Linear, chosen: Tensor) -> Tensor:
         """Map tuples of x (..., S, D), chosen (M, n) -> (..., M, W).
 
         A linear map of frames side by side is a sum of maps of each: frames are mapped once, not in every tuple.
         """
-        parts = linear.weight.unflatten(1, (self.cardinality, -1))  # (W, n, D)
-        each = [F.linear(x, parts[:, place])[..., chosen[:, place], :] for place in range(self.cardinality)]
-        return torch.stack(each).sum(0) + linear.bias
+        parts = linear.weight.unflatten(1, (self.cardinality, -1)).unbind(1)  # n of (W, D)
+        mapped = F.linear(x, parts[0], linear.bias).index_select(-2, chosen[:, 0])
+        for place in range(1, self.cardinality):
+            mapped = mapped + F.linear(x, parts[place]).index_select(-2, chosen[:, place])
+        return mapped
