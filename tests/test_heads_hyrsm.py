@@ -142,7 +142,8 @@ def test_plus_plus_scores_as_hyrsm_and_adds_the_coherence_of_queries_and_prototy
     assert losses.keys() - base.keys() == {"coherence"}
     for name in base:
         torch.testing.assert_close(losses[name], base[name])
-    related = matcher.relation.relate(query, support, *masks)
+    prepared = matcher.prepare(query, masks[0]), matcher.prepare(support, masks[1])
+    related = matcher.relation.relate(*prepared)
     masks_of = related.prototype_mask[:, None].expand(-1, 3, -1, -1)
     expected = sum(
         temporal_coherence(x, mask, window=1, softness=51, balance=20)

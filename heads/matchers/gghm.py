@@ -63,8 +63,7 @@ class Gghm(nn.Module):
 
     def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the loss of the scores, and that of the edges between each query and the classes."""
-        prepared = self.prepare(task.query, task.query_mask), self.prepare(task.support, task.support_mask)
-        scores, edges = self._score(*prepared)
+        scores, edges = self._score(*task.prepared(self.prepare))
         like = F.one_hot(task.truth.target, scores.shape[-1]).to(scores.dtype)  # (E, Q, N)
         edge_loss = F.binary_cross_entropy_with_logits(edges, like.unsqueeze(2).expand_as(edges))
         return {"match": match_loss(scores, task.truth.target), "edges": self.edge_loss * edge_loss}

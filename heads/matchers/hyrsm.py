@@ -12,6 +12,7 @@ from framebank.heads.matchers.attention import Attention
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.frames import mean_frame
 from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
+from framebank.heads.matchers.stages import Prepared
 from framebank.heads.matchers.task import Task, Truth, match_loss
 
 
@@ -72,17 +73,28 @@ class Hyrsm(nn.Module):
         self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
     ) -> Tensor:
         """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
-        return self.match(self.relate(query, support, query_mask, support_mask))
+        return self.match(self.prepare(query, query_mask), self.prepare(support, support_mask), text)
 
-    def match(self, related: Related) -> Tensor:
+    def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
+        """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
+        x, mask = packed(x.to(self.norm.weight.dtype), mask)
+        placed = self.position_dropout(x * math.sqrt(x.shape[-1] / 10) + sinusoid_like(x))
+        frames = self.norm(placed)
+        return (placed + self.within_video(frames, frames, mask)).relu(), mask
+
+    def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
+        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        return self.score(self.relate(query, support))
+
+    def score(self, related: Related) -> Tensor:
         """Return the scores (E, Q, N)."""
         masks = related.query_mask, related.prototype_mask
         return matched_alone(self.metric, related.query, related.prototype, *masks)
 
     def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the loss of the scores and, with `num_classes`, that of the classes of single frames."""
-        related, truth = self.relate(task.query, task.support, task.query_mask, task.support_mask), task.truth
-        return {"match": match_loss(self.match(related), truth.target), **self.classification_loss(related, truth)}
+        related, truth = self.relate(*task.prepared(self.prepare)), task.truth
+        return {"match": match_loss(self.score(related), truth.target), **self.classification_loss(related, truth)}
 
     def classification_loss(self, related: Related, truth: Truth) -> dict[str, Tensor]:
         """Return the weighted cross-entropy of every real frame's class, or nothing without a classifier."""
@@ -94,13 +106,13 @@ class Hyrsm(nn.Module):
         loss = F.cross_entropy(self.classifier(frames), torch.cat([support_class, query_class]))
         return {"classification": self.classification * loss}
 
-    def relate(self, query: Tensor, support: Tensor, query_mask: Tensor, support_mask: Tensor) -> Related:
-        """Relate the frames of each video, then the videos of each episode; shapes as in `forward`."""
-        query_alone, query_mask = self._alone(query, query_mask)
-        support_alone, support_mask = self._alone(support, support_mask)
+    def relate(self, query: Prepared, support: Prepared) -> Related:
+        """Relate the prepared videos of each episode, shapes as in `match`."""
+        query_alone, query_mask = query  # (E, Q, T, D), (E, Q, T)
+        support_alone, support_mask = support  # (E, N, K, S, D), (E, N, K, S)
         prototype, prototype_mask = mean_video(support_alone, support_mask)  # (E, N, S, D), (E, N, S)
         videos = self._episode(mean_frame(prototype, prototype_mask), mean_frame(query_alone, query_mask))
-        class_part, query_part = self.join_video(videos).split([support.shape[1], 1], dim=2)  # (E, Q, N | 1, D)
+        class_part, query_part = self.join_video(videos).split([prototype.shape[1], 1], dim=2)  # (E, Q, N | 1, D)
         return Related(
             query=self.join_frame(query_alone) + query_part,  # (E, Q, T, D)
             query_mask=query_mask,
@@ -110,13 +122,6 @@ class Hyrsm(nn.Module):
             support_alone=support_alone,
             support_mask=support_mask,
         )
-
-    def _alone(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Relate the frames of each video: x (..., T, D) -> the same, packed, and where it is real (..., T)."""
-        x, mask = packed(x.to(self.norm.weight.dtype), mask)
-        placed = self.position_dropout(x * math.sqrt(x.shape[-1] / 10) + sinusoid_like(x))
-        frames = self.norm(placed)
-        return (placed + self.within_video(frames, frames, mask)).relu(), mask
 
     def _episode(self, classes: Tensor, queries: Tensor) -> Tensor:
         """Relate each of the queries (E, Q, D) to the classes (E, N, D) -> (E, Q, N + 1, D), the query last."""

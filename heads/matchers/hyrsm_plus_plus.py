@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.hyrsm import Hyrsm
+from framebank.heads.matchers.stages import Prepared
 from framebank.heads.matchers.task import Task, match_loss
 
 
@@ -39,19 +40,26 @@ class HyrsmPlusPlus(nn.Module):
         self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
     ) -> Tensor:
         """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N); the texts are not read."""
-        scores: Tensor = self.relation(query, support, text, query_mask, support_mask)
-        return scores
+        return self.match(self.prepare(query, query_mask), self.prepare(support, support_mask), text)
+
+    def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
+        """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
+        return self.relation.prepare(x, mask)
+
+    def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
+        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        return self.relation.match(query, support, text)
 
     def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the loss of the scores, that of single frames with `num_classes`, and that of coherence."""
-        related = self.relation.relate(task.query, task.support, task.query_mask, task.support_mask)
+        related = self.relation.relate(*task.prepared(self.prepare))
         prototype_mask = related.prototype_mask.unsqueeze(1).expand(related.prototype.shape[:-1])  # (E, Q, N, S)
         of_classes, of_queries = (
             temporal_coherence(x, mask, window=self.window, softness=self.softness, balance=self.balance)
             for x, mask in ((related.prototype, prototype_mask), (related.query, related.query_mask))
         )
         return {
-            "match": match_loss(self.relation.match(related), task.truth.target),
+            "match": match_loss(self.relation.score(related), task.truth.target),
             **self.relation.classification_loss(related, task.truth),
             "coherence": self.coherence * (of_classes + of_queries),
         }

@@ -1,10 +1,13 @@
 """Task: the episodes of a training step, what is true of them, and the loss that every matcher shares."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 from torch import Tensor
+
+from framebank.heads.matchers.stages import Prepared
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Task:
     def given(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
         """What a matcher is called with."""
         return self.query, self.support, self.text, self.query_mask, self.support_mask
+
+    def prepared(self, prepare: Callable[[Tensor, Tensor], Prepared]) -> tuple[Prepared, Prepared]:
+        """What the first stage of a matcher makes of the queries and of the supports."""
+        return prepare(self.query, self.query_mask), prepare(self.support, self.support_mask)
 
 
 @runtime_checkable
