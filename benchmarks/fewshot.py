@@ -7,8 +7,9 @@ one_by_one    the same matcher, one episode at a time
 cell_by_cell  OTAM alone: one episode at a time, and a step for each cell of the alignment, as the public code of the
               few-shot papers walks it (written here, not taken from there)
 
-Features are random, and so are the episodes. The two slower ways run on `--few` episodes and are scaled to all of them;
-`few` says how many they were. Repeats take turns, and medians are told, in seconds.
+Features are random, and so are the episodes and the weights of matchers that have some. The two slower ways run on
+`--few` episodes and are scaled to all of them; `few` says how many they were. Repeats take turns, and medians are told,
+in seconds.
 """
 
 import json
@@ -34,7 +35,7 @@ VIDEOS, CLASSES = 2400, 24  # as many as a test split of the few-shot lists has
 @click.option("--query", default=1, help="Queries of each class.")
 @click.option("--frames", default=8)
 @click.option("--dim", default=512)
-@click.option("--matcher", "names", multiple=True, help="One or more.  [all that need no training]")
+@click.option("--matcher", "names", multiple=True, help="One or more.  [all]")
 @click.option("--few", default=100, help="Episodes of the two slower ways.")
 @click.option("--device", default="auto")
 @click.option("--repeats", default=3)
@@ -58,7 +59,7 @@ def main(
     from framebank.extract.encoder import resolve_device
     from framebank.heads.episodes import EpisodeSampler
     from framebank.heads.fewshot_scores import Frames
-    from framebank.heads.matcher_name import untrained_matchers
+    from framebank.heads.matchers import MATCHERS
 
     place = resolve_device(device)
     generator = torch.Generator().manual_seed(0)
@@ -83,7 +84,7 @@ def main(
     }
     print("\n".join(f"{name:28}{value}" for name, value in facts.items()), end="\n\n", flush=True)
     rows = []
-    for name in names or untrained_matchers():
+    for name in names or MATCHERS:
         ways = _ways(name, bank, drawn, replace(sampler, episodes=few).draw(ids, labels), place)
         seconds = _measure(ways, repeats=repeats)
         row = {way: taken if way == "framebank" else taken * episodes / few for way, taken in seconds.items()}
@@ -100,8 +101,11 @@ def _ways(name: str, bank: Any, drawn: Any, some: Any, device: Any) -> dict[str,
 
     from framebank.heads.fewshot_scores import score_episodes
     from framebank.heads.matcher_name import MatcherName
+    from framebank.heads.matchers import MATCHERS
 
-    matcher = MatcherName.parse(name).build(bank.x.shape[2]).to(device)
+    dim = bank.x.shape[2]
+    matcher = MATCHERS[name](dim).eval() if name in MATCHERS else MatcherName.parse(name).build(dim)
+    matcher = matcher.to(device)
 
     def framebank() -> Any:
         return score_episodes(matcher, bank, drawn, device=device)

@@ -40,10 +40,10 @@ def score_episodes(
     Episodes go in chunks of about `max_values` numbers, by default few enough for the caches of a CPU and many more on
     CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself. One that fits
     the support compares no pairs of frames, and so its parts are larger. What a matcher in stages prepares of a video
-    is made once for all episodes where that of all videos is no more than `max_prepared` numbers, else for each chunk.
+    is made once for all episodes, or for each chunk where that of all videos drawn is over `max_prepared` numbers.
     """
     matcher = matcher.to(device)
-    videos = _Videos.of(matcher, frames, device=device, max_prepared=max_prepared)
+    videos = _Videos.of(matcher, frames, episodes, device=device, max_prepared=max_prepared)
     num_ways, num_shots = episodes.support.shape[1:]
     num_frames = frames.x.shape[1]
     pairs = 1 if getattr(matcher, "fits_support", False) else 2 * num_frames**3  # of frames, and of tuples of them
@@ -58,13 +58,13 @@ def score_episodes(
     chunks = []
     for start in range(0, len(episodes), at_once):
         rows = slice(start, start + at_once)
-        support = videos.prepared(episodes.support[rows])
+        support = videos.of_videos(episodes.support[rows])
         text = None
         if frames.text is not None:
             text = frames.text[torch.from_numpy(episodes.classes[rows])].to(device)  # (E, N, D)
         parts = []
         for first in range(0, episodes.query.shape[1], queries_at_once):
-            query = videos.prepared(episodes.query[rows, first : first + queries_at_once])
+            query = videos.of_videos(episodes.query[rows, first : first + queries_at_once])
             parts.append(_match(matcher, query, support, text).cpu())
         chunks.append(torch.cat(parts, dim=1))
     return torch.cat(chunks)
@@ -79,33 +79,42 @@ def _match(matcher: nn.Module, query: Prepared, support: Prepared, text: Tensor 
 
 @dataclass(frozen=True)
 class _Videos:
-    """parts (V, ...) of V videos, `prepare` what is yet to be done with them, and `values`, how many a video then has.
+    """parts (V, ...) of videos, `prepare` what is yet to be done with them, and `values`, how many a video then has.
 
-    Of a matcher that is not in stages the parts are the frames and their mask.
+    Of a matcher that is not in stages the parts are the frames and their mask. Once prepared they are of those `drawn`,
+    their places among all videos.
     """
 
     parts: Prepared
     prepare: Callable[[Tensor, Tensor], Prepared] | None
     values: int
     device: torch.device
+    drawn: np.ndarray | None = None
 
     @classmethod
-    def of(cls, matcher: nn.Module, frames: Frames, *, device: torch.device, max_prepared: int) -> "_Videos":
-        unprepared = cls((frames.x, frames.mask), None, frames.x[0].numel(), device)
+    def of(
+        cls, matcher: nn.Module, frames: Frames, episodes: Episodes, *, device: torch.device, max_prepared: int
+    ) -> "_Videos":
+        whole = cls((frames.x, frames.mask), None, frames.x[0].numel(), device)
         if not isinstance(matcher, InStages):
-            return unprepared
-        unprepared = replace(unprepared, prepare=matcher.prepare)
-        values = sum(part[0].numel() for part in unprepared.prepared(np.arange(1)))
-        if len(frames.x) * values > max_prepared:
-            return replace(unprepared, values=values)
+            return whole
+        whole = replace(whole, prepare=matcher.prepare)
+        drawn = np.unique(np.concatenate([episodes.support.ravel(), episodes.query.ravel()]))
+        first = whole.of_videos(drawn[:1])
+        values = sum(part.numel() for part in first)
+        if len(drawn) * values > max_prepared:
+            return replace(whole, values=values)
+        parts = tuple(part.new_empty(len(drawn), *part.shape[1:]) for part in first)
         step = max(1, CHUNK // values)
-        rows = np.arange(len(frames.x))
-        each = [unprepared.prepared(rows[start : start + step]) for start in range(0, len(rows), step)]
-        return cls(tuple(map(torch.cat, zip(*each, strict=True))), None, values, device)
+        for start in range(0, len(drawn), step):
+            rows = slice(start, start + step)
+            for part, made in zip(parts, whole.of_videos(drawn[rows]), strict=True):
+                part[rows] = made
+        return cls(parts, None, values, device, drawn)
 
-    def prepared(self, videos: np.ndarray) -> Prepared:
+    def of_videos(self, videos: np.ndarray) -> Prepared:
         """What a matcher compares, of videos (...), each part (..., and axes of its own)."""
-        chosen = torch.from_numpy(videos)
+        chosen = torch.from_numpy(videos if self.drawn is None else np.searchsorted(self.drawn, videos))
         parts = tuple(part[chosen.to(part.device)].to(self.device) for part in self.parts)
         return self.prepare(*parts) if self.prepare else parts
 
