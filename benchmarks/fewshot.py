@@ -35,7 +35,7 @@ VIDEOS, CLASSES = 2400, 24  # as many as a test split of the few-shot lists has
 @click.option("--query", default=1, help="Queries of each class.")
 @click.option("--frames", default=8)
 @click.option("--dim", default=512)
-@click.option("--matcher", "names", multiple=True, help="One or more.  [all]")
+@click.option("--matcher", "names", multiple=True, help="One or more.  [all that need no training]")
 @click.option("--few", default=100, help="Episodes of the two slower ways.")
 @click.option("--device", default="auto")
 @click.option("--repeats", default=3)
@@ -59,7 +59,7 @@ def main(
     from framebank.extract.encoder import resolve_device
     from framebank.heads.episodes import EpisodeSampler
     from framebank.heads.fewshot_scores import Frames
-    from framebank.heads.matchers import MATCHERS
+    from framebank.heads.matcher_name import untrained_matchers
 
     place = resolve_device(device)
     generator = torch.Generator().manual_seed(0)
@@ -84,7 +84,7 @@ def main(
     }
     print("\n".join(f"{name:28}{value}" for name, value in facts.items()), end="\n\n", flush=True)
     rows = []
-    for name in names or MATCHERS:
+    for name in names or untrained_matchers():
         ways = _ways(name, bank, drawn, replace(sampler, episodes=few).draw(ids, labels), place)
         seconds = _measure(ways, repeats=repeats)
         row = {way: taken if way == "framebank" else taken * episodes / few for way, taken in seconds.items()}

@@ -142,8 +142,8 @@ def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]
             yield done.result()
     except BrokenProcessPool as error:
         raise DataError(
-            f"{comparison.folder}: one of the {workers} processes was ended from outside, as for want of memory; "
-            "expected fewer workers"
+            f"{comparison.folder}: one of the {workers} processes was ended from outside or could not start, as for "
+            "want of memory; expected fewer workers"
         ) from error
     finally:
         for child in active_children():  # after the last trial they are idle; before it nobody waits for them

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.episodes import Episodes
-from framebank.heads.matchers.stages import InStages, Prepared
+from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.trx import TupleTransformer
 
 MAX_PREPARED = 1 << 29  # numbers, 2 GB: what is prepared of all videos is kept up to here
@@ -39,7 +39,7 @@ def score_episodes(
 
     Episodes go in chunks of about `max_values` numbers, by default few enough for the caches of a CPU and many more on
     CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself. One that fits
-    the support compares no pairs of frames, and so its parts are larger. What a matcher in stages prepares of a video
+    the support compares no pairs of frames, and so its parts are larger. What a matcher prepares of a video
     is made once for all episodes, or for each chunk where that of all videos drawn is over `max_prepared` numbers.
     """
     matcher = matcher.to(device)
@@ -47,11 +47,9 @@ def score_episodes(
     num_ways, num_shots = episodes.support.shape[1:]
     num_frames = frames.x.shape[1]
     pairs = 1 if getattr(matcher, "fits_support", False) else 2 * num_frames**3  # of frames, and of tuples of them
-    tuples = _tuple_values(matcher, num_frames)
-    per_video = max(videos.values, tuples)
-    # Each query has prototypes of its own. An eighth of them counts: parts of five queries of 16 frames are faster.
-    per_query = per_video + num_ways * (num_shots * pairs + tuples // 8)
-    per_episode = num_ways * num_shots * per_video + episodes.query.shape[1] * per_query
+    # Prototypes that each query has of its own are tuples too.
+    per_query = videos.values + num_ways * (num_shots * pairs + _tuple_values(matcher, num_frames))
+    per_episode = num_ways * num_shots * videos.values + episodes.query.shape[1] * per_query
     max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 23)
     at_once = max(1, max_values // per_episode)
     queries_at_once = max(1, max_values // per_query)
@@ -71,7 +69,7 @@ def score_episodes(
 
 
 def _match(matcher: nn.Module, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
-    if isinstance(matcher, InStages):
+    if isinstance(matcher, PreparesVideos):
         return matcher.match(query, support, text)
     scores: Tensor = matcher(query[0], support[0], text, query[1], support[1])
     return scores
@@ -81,8 +79,8 @@ def _match(matcher: nn.Module, query: Prepared, support: Prepared, text: Tensor 
 class _Videos:
     """parts (V, ...) of videos, `prepare` what is yet to be done with them, and `values`, how many a video then has.
 
-    Of a matcher that is not in stages the parts are the frames and their mask. Once prepared they are of those `drawn`,
-    their places among all videos.
+    The parts are the frames and their mask, or once prepared what the matcher made of the videos `drawn`, which are
+    told by their places among all.
     """
 
     parts: Prepared
@@ -96,8 +94,8 @@ class _Videos:
         cls, matcher: nn.Module, frames: Frames, episodes: Episodes, *, device: torch.device, max_prepared: int
     ) -> "_Videos":
         whole = cls((frames.x, frames.mask), None, frames.x[0].numel(), device)
-        if not isinstance(matcher, InStages):
-            return whole
+        if not isinstance(matcher, PreparesVideos):
+            return replace(whole, values=whole.values + _tuple_values(matcher, frames.x.shape[1]))
         whole = replace(whole, prepare=matcher.prepare)
         drawn = np.unique(np.concatenate([episodes.support.ravel(), episodes.query.ravel()]))
         first = whole.of_videos(drawn[:1])

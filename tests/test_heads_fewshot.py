@@ -12,14 +12,16 @@ from framebank.heads.fewshot import evaluate_few_shot, frames_of, measure_episod
 from framebank.heads.fewshot_scores import Frames, score_episodes
 from framebank.heads.fewshot_tasks import require_finite
 from framebank.heads.matcher_name import MatcherName
+from framebank.heads.matchers.gghm import Gghm
 from framebank.heads.matchers.ma_clip import MaClip
-from framebank.heads.matchers.stages import InStages
-from framebank.heads.matchers.trx import Trx, TupleTransformer
+from framebank.heads.matchers.prepared import PreparesVideos
+from framebank.heads.matchers.trx import Trx
 from framebank.store import DataError, LabelSet, Manifest
 from framebank.tests.heads_world import CLASSES, prompts_of, write_groups
+from framebank.tests.largest import LargestTensor
 
 CPU = torch.device("cpu")
-STAGED = [name for name in MATCHERS if isinstance(MATCHERS[name](16), InStages)]
+PREPARING = [name for name in MATCHERS if isinstance(MATCHERS[name](16), PreparesVideos)]
 SAMPLER = EpisodeSampler(way=3, shot=2, query=2, episodes=200, seed=0)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -115,25 +117,30 @@ def test_accuracy_by_a_loop(world):
     assert list(report["classes"].values()) == pytest.approx(list(right / asked))
 
 
-@pytest.mark.parametrize("build", [lambda dim: Trx(dim, width=512), lambda dim: MaClip(dim, metric="trx")])
-def test_tuples_of_frames_make_chunks_smaller(world, build, monkeypatch):
-    frames, episodes = drawn(world, replace(SAMPLER, episodes=40))
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda dim: Trx(dim, width=512),
+        lambda dim: MaClip(dim, metric="trx"),
+        lambda dim: Gghm(dim, width=512),
+        lambda dim: MATCHERS["otam"](dim),
+    ],
+)
+@pytest.mark.parametrize("max_values", [1 << 22, 1 << 23])
+def test_no_tensor_is_larger_than_a_chunk(world, build, max_values):
+    frames, episodes = drawn(world, replace(SAMPLER, episodes=60))
     frames = replace(frames, text=torch.ones(len(episodes.labels), frames.x.shape[2]))
-    whole, made = TupleTransformer.match, []
-
-    def match(transformer, query, support, text):
-        made.append(sum(part.numel() for part in (*query, *support)))
-        return whole(transformer, query, support, text)
-
-    monkeypatch.setattr(TupleTransformer, "match", match)
-    score_episodes(build(frames.x.shape[2]).eval(), frames, episodes, device=CPU, max_values=1 << 23)
-    assert 4 < len(made) < 80  # two cardinalities of 40 episodes, several at a time
-    assert max(made) <= 1 << 23
+    with LargestTensor() as largest:
+        score_episodes(
+            build(frames.x.shape[2]).eval(), frames, episodes, device=CPU, max_values=max_values, max_prepared=0
+        )
+    assert max_values / 100 < largest.numel <= max_values
 
 
-@pytest.mark.parametrize("name", STAGED)
+@pytest.mark.parametrize("name", PREPARING)
 @pytest.mark.parametrize("max_values", [1, 1 << 23])
 def test_videos_are_prepared_once(world, name, max_values, monkeypatch):
+    monkeypatch.setattr("framebank.heads.fewshot_scores.CHUNK", 1000)  # one video or a few
     frames, episodes = drawn(world, replace(SAMPLER, episodes=3))
     matcher = MATCHERS[name](frames.x.shape[2]).eval()
     whole, seen = matcher.prepare, []
@@ -142,6 +149,7 @@ def test_videos_are_prepared_once(world, name, max_values, monkeypatch):
     of_episodes = np.union1d(episodes.support, episodes.query)
     assert len(of_episodes) < len(frames.x)
     assert sum(seen) == len(of_episodes) + 1  # one shows how large they get
+    assert len(seen) > 2
     seen.clear()
     each = score_episodes(matcher, frames, episodes, device=CPU, max_values=max_values, max_prepared=0)
     assert sum(seen) == episodes.support.size + episodes.query.size + 1

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from framebank.heads.matchers.sloshnet import Motion, SloshNet
 from framebank.heads.matchers.trx import Trx, TupleTransformer
+from framebank.tests.largest import LargestTensor
 from framebank.tests.test_heads_matchers import episodes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -48,7 +49,7 @@ def score_of(transformer, query, videos):
 
 
 def scored(transformer, query, support, query_mask, support_mask):
-    return transformer.match(transformer.prepare(query, query_mask), transformer.prepare(support, support_mask), None)
+    return transformer(transformer.prepare(query, query_mask), transformer.prepare(support, support_mask))
 
 
 def double(batch):
@@ -69,6 +70,17 @@ def test_a_cardinality_against_its_formula(cardinality, frames):
         videos = [support[0, known, shot][support_mask[0, known, shot]] for shot in range(support.shape[2])]
         expected = score_of(transformer, query[0, asked][query_mask[0, asked]], videos)
         torch.testing.assert_close(scores[0, asked, known], expected)
+
+
+def test_likenesses_are_made_in_parts(monkeypatch):
+    torch.manual_seed(0)
+    transformer = TupleTransformer(12, cardinality=2, width=4).double().eval()
+    query, support, _, *masks = double(episodes(1, frames=8, ragged=True))
+    whole = scored(transformer, query, support, *masks)
+    monkeypatch.setattr("framebank.heads.matchers.trx.MAX_CPU", 4000)
+    with LargestTensor() as largest:
+        torch.testing.assert_close(scored(transformer, query, support, *masks), whole)
+    assert largest.numel <= 4000
 
 
 def test_trx_is_the_mean_over_cardinalities():

@@ -12,8 +12,8 @@ A matcher scores the queries of E episodes against the N classes of each, all at
 A matcher whose `fits_support` is true averages the frames and learns from the support; it is asked for many queries at
 once, so that it learns once for them.
 
-A matcher that first sees each video by itself may be in stages (`framebank.heads.matchers.stages`): scoring many
-episodes then does the first stage once for each video.
+A matcher that first sees each video by itself may prepare videos (`framebank.heads.matchers.prepared`): in scoring
+many episodes that is done once for each.
 
 Frames come in any floating type and of any length. Frames that are masked out change nothing, wherever they lie.
 """

@@ -8,8 +8,8 @@ from framebank.heads.matchers.attention import fitting_heads
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.frames import mean_frame
 from framebank.heads.matchers.hyrsm import matched_alone
+from framebank.heads.matchers.prepared import Prepared
 from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
-from framebank.heads.matchers.stages import Prepared
 from framebank.heads.matchers.task import Task, match_loss
 from framebank.heads.matchers.trx import Trx
 from framebank.heads.temporal.attention import AttentionBlock

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from framebank.heads.matchers.attention import Attention
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.frames import mean_frame
+from framebank.heads.matchers.prepared import Prepared
 from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
-from framebank.heads.matchers.stages import Prepared
 from framebank.heads.matchers.task import Task, Truth, match_loss
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.hyrsm import Hyrsm
-from framebank.heads.matchers.stages import Prepared
+from framebank.heads.matchers.prepared import Prepared
 from framebank.heads.matchers.task import Task, match_loss
 
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.matchers.attention import fitting_heads
+from framebank.heads.matchers.prepared import Prepared
 from framebank.heads.matchers.sequences import packed
-from framebank.heads.matchers.stages import Prepared
 from framebank.heads.matchers.trx import TupleTransformer
 from framebank.heads.temporal.attention import AttentionBlock
 
@@ -42,7 +42,8 @@ class SloshNet(nn.Module):
 
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
         """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
-        return self.matcher.match(query, support, text)
+        scores: Tensor = self.matcher(query, support)
+        return scores
 
 
 class Motion(nn.Module):

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch.nn.functional as F
 from torch import Tensor
 
-from framebank.heads.matchers.stages import Prepared
+from framebank.heads.matchers.prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Task:
         return self.query, self.support, self.text, self.query_mask, self.support_mask
 
     def prepared(self, prepare: Callable[[Tensor, Tensor], Prepared]) -> tuple[Prepared, Prepared]:
-        """What the first stage of a matcher makes of the queries and of the supports."""
+        """What a matcher that prepares videos makes of the queries and of the supports."""
         return prepare(self.query, self.query_mask), prepare(self.support, self.support_mask)
 
 

@@ -1,7 +1,7 @@
 """TRX: every ordered tuple of query frames against those of all the videos of a class."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import torch
@@ -9,8 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import packed_places
+from framebank.heads.matchers.prepared import Prepared
 from framebank.heads.matchers.sequences import sinusoid_like
-from framebank.heads.matchers.stages import Prepared
+
+# Prepared of a video at each cardinality: keys and values of M tuples (..., M, W), and which are real (..., M).
+PARTS = 3
+
+# The largest tensor made of the tuples of queries: the prototypes of all at once do not fit the caches of a CPU.
+MAX_CPU = 1 << 21
+MAX_CUDA = 1 << 27
 
 
 class Trx(nn.Module):
@@ -29,7 +36,7 @@ class Trx(nn.Module):
         super().__init__()
         if not cardinalities:
             raise ValueError("cardinalities is empty; expected one or more numbers of frames")
-        self.transformers = nn.ModuleList(
+        self.transformers: Sequence[TupleTransformer] = nn.ModuleList(  # type: ignore[assignment]
             TupleTransformer(dim, cardinality=cardinality, width=width, dropout=dropout)
             for cardinality in cardinalities
         )
@@ -42,22 +49,20 @@ class Trx(nn.Module):
 
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
         """Return what `match` reads of videos x (..., T, D), mask (..., T): their tuples, of each cardinality."""
-        return tuple(part for transformer in self._each() for part in transformer.prepare(x, mask))
+        return tuple(part for transformer in self.transformers for part in transformer.prepare(x, mask))
 
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
         """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
-        scores = [
-            transformer.match(query[3 * place : 3 * place + 3], support[3 * place : 3 * place + 3], text)
-            for place, transformer in enumerate(self._each())
-        ]
-        return torch.stack(scores).mean(0)
+        each = zip(self.transformers, _by_cardinality(query), _by_cardinality(support), strict=True)
+        return torch.stack([transformer(*parts) for transformer, *parts in each]).mean(0)
 
-    def _each(self) -> Iterator["TupleTransformer"]:
-        return (part for part in self.transformers if isinstance(part, TupleTransformer))  # as the type checker asks
+
+def _by_cardinality(prepared: Prepared) -> list[Prepared]:
+    return [prepared[start : start + PARTS] for start in range(0, len(prepared), PARTS)]
 
 
 class TupleTransformer(nn.Module):
-    """TRX of one cardinality."""
+    """TRX of one cardinality, of what `prepare` makes of videos."""
 
     def __init__(self, dim: int, *, cardinality: int, width: int = 1152, dropout: float = 0.1) -> None:
         super().__init__()
@@ -69,6 +74,24 @@ class TupleTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
+    def forward(self, query: Prepared, support: Prepared) -> Tensor:
+        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        query_key, query_value, query_real = query  # (E, Q, M, W) twice, (E, Q, M)
+        key, value, real = (part.flatten(2, 3) for part in support)  # (E, N, K*M, W) twice, (E, N, K*M)
+        asking = query_key.flatten(1, 2) * query_key.shape[-1] ** -0.5  # (E, Q*M, W)
+        keys = key.flatten(1, 2).transpose(1, 2)  # (E, W, N*K*M)
+        of_tuple = real.numel() // real.shape[-1] * max(real.shape[-1], value.shape[-1])
+        step = max(1, (MAX_CUDA if key.is_cuda else MAX_CPU) // of_tuple)
+        distances = []
+        for some, values in zip(asking.split(step, 1), query_value.flatten(1, 2).split(step, 1), strict=True):
+            likeness = (some @ keys).unflatten(-1, real.shape[1:]).transpose(1, 2)  # (E, N, R, K*M)
+            prototype = likeness.masked_fill(~real.unsqueeze(2), -math.inf).softmax(-1) @ value  # (E, N, R, W)
+            distances.append((values.unsqueeze(1) - prototype).square().sum(-1))  # (E, N, R)
+        distance = torch.cat(distances, dim=2).unflatten(2, query_real.shape[1:])  # (E, N, Q, M)
+        query_real = query_real.unsqueeze(1)  # (E, 1, Q, M)
+        mean: Tensor = (distance * query_real).sum(-1) / query_real.sum(-1)  # (E, N, Q)
+        return -mean.transpose(1, 2)
+
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
         """Return keys and values of the tuples of x (..., T, D), (..., M, W), and which of them are real (..., M)."""
         # A video of fewer frames than a tuple has repeats them up to that many.
@@ -79,23 +102,6 @@ class TupleTransformer(nn.Module):
         chosen = torch.tensor(list(combinations(range(x.shape[-2]), self.cardinality)), device=x.device)  # (M, n)
         real = mask[..., chosen[:, -1]]  # (..., M)
         return self.norm(self._mapped(x, self.key, chosen)), self._mapped(x, self.value, chosen), real
-
-    def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
-        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
-        query_key, query_value, query_real = query  # (E, Q, M, W) twice, (E, Q, M)
-        key, value, real = (part.flatten(2, 3) for part in support)  # (E, N, K*M, W) twice, (E, N, K*M)
-        scale = query_key.shape[-1] ** -0.5
-        keys = key.flatten(1, 2).transpose(1, 2) * scale  # (E, W, N*K*M)
-        likeness = (query_key.flatten(1, 2) @ keys).unflatten(1, query_real.shape[1:])  # (E, Q, M, N*K*M)
-        likeness = likeness.unflatten(-1, real.shape[1:]).transpose(2, 3)  # (E, Q, N, M, K*M)
-        weight = likeness.masked_fill(~real[:, None, :, None], -math.inf).softmax(-1)
-        scores = []
-        # The prototypes of all queries at once do not fit the caches of a CPU.
-        for weights, values, reals in zip(weight.unbind(1), query_value.unbind(1), query_real.unbind(1), strict=True):
-            distance = (values.unsqueeze(1) - weights @ value).square().sum(-1)  # (E, N, M)
-            reals = reals.unsqueeze(1)  # (E, 1, M)
-            scores.append(-(distance * reals).sum(-1) / reals.sum(-1))  # (E, N)
-        return torch.stack(scores, dim=1)
 
     def _mapped(self, x: Tensor, linear: nn.Linear, chosen: Tensor) -> Tensor:
         """Map tuples of x (..., S, D), chosen (M, n) -> (..., M, W).

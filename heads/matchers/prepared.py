@@ -1,4 +1,4 @@
-"""Stages: a matcher that first sees each video by itself, and then compares."""
+"""Prepared: what a matcher that first sees each video by itself makes of it, before it compares."""
 
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -9,8 +9,8 @@ Prepared: TypeAlias = tuple[Tensor, ...]
 
 
 @runtime_checkable
-class InStages(Protocol):
-    """A matcher whose first stage is done once for each video, however many episodes the video is in.
+class PreparesVideos(Protocol):
+    """A matcher that does its first part once for each video, however many episodes the video is in.
 
     Called as a whole it gives the same: match(prepare(query, query_mask), prepare(support, support_mask), text).
     """
