@@ -39,8 +39,8 @@ def score_episodes(
 
     Episodes go in chunks of about `max_values` numbers, by default few enough for the caches of a CPU and many more on
     CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself. One that fits
-    the support compares no pairs of frames, and so its parts are larger. What a matcher prepares of a video
-    is made once for all episodes, or for each chunk where that of all videos drawn is over `max_prepared` numbers.
+    the support compares no pairs of frames, and so its parts are larger. What a matcher prepares of a video is made
+    once for all episodes, or for each chunk where that of all videos drawn is over `max_prepared` numbers.
     """
     matcher = matcher.to(device)
     videos = _Videos.of(matcher, frames, episodes, device=device, max_prepared=max_prepared)
