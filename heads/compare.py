@@ -136,6 +136,7 @@ def _one_by_one(
 
 def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]], workers: int) -> Iterator[Trial]:
     threads = max(1, torch.get_num_threads() // workers)
+    others = active_children()
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(threads,))
     try:
         for done in _submit(pool, comparison, jobs):
@@ -146,9 +147,12 @@ def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]
             "want of memory; expected fewer workers"
         ) from error
     finally:
-        for child in active_children():  # after the last trial they are idle; before it nobody waits for them
+        ours = [child for child in active_children() if child not in others]
+        for child in ours:  # after the last trial they are idle; before it nobody waits for them
             child.terminate()
         pool.shutdown(cancel_futures=True)
+        for child in ours:  # one that started while the pool broke is not known to it
+            child.join()
 
 
 def _submit(

@@ -84,6 +84,17 @@ def test_side_by_side_gives_the_same(world, tmp_path):
 
 
 @pytest.mark.slow
+def test_processes_of_others_go_on(world, tmp_path):
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,), daemon=True)
+    other.start()
+    compare(world, {"probe": QUICK}, tmp_path, workers=2)
+    assert multiprocessing.active_children() == [other]
+    assert other.is_alive()
+    other.kill()
+    other.join()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("running", [1, 2])  # 1: the other one is being started while the first one dies
 def test_a_worker_that_is_killed(running, world, tmp_path):
     recipes = {"probe": replace(QUICK, epochs=100_000)}
