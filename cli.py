@@ -11,10 +11,11 @@ from framebank.commands.compare import compare
 from framebank.commands.demo import demo
 from framebank.commands.enroll import calibrate, enroll, unenroll
 from framebank.commands.exchange import export_features, import_features
-from framebank.commands.extract import extract, prompts
+from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.label import label
+from framebank.commands.prompts import prompts
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, zeroshot
 from framebank.commands.search import index, search

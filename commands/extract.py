@@ -1,4 +1,4 @@
-"""Commands that embed: extract and prompts."""
+"""The command that embeds videos: extract."""
 
 import contextlib
 import functools
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from framebank.commands.exchange import prompt_import_options, write_imported_prompts
 from framebank.commands.options import (
     PATH,
     device_names,
@@ -23,11 +22,8 @@ from framebank.commands.options import (
     required,
     sampling_options,
     sampling_spec,
-    template_option,
-    texts_option,
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
-from framebank.commands.wiring import embed_texts
 from framebank.store.counts import counted
 
 # Those of framebank.extract.decode, which loads PyAV; --help does not.
@@ -210,71 +206,6 @@ def extract(
         raise DataError(f"{store}: none of the {len(manifest)} videos could be embedded")
     if without and strict:
         sys.exit(1)
-
-
-@click.command()
-@click.argument("labels", type=PATH)
-@click.argument("out", type=PATH)
-@click.option("--like", type=PATH, help="A store: its encoder is used.")
-@model_options
-@template_option
-@texts_option
-@encoder_options
-@prompt_import_options
-@json_option
-def prompts(
-    labels: Path,
-    out: Path,
-    like: Path | None,
-    model: str | None,
-    pretrained: str | None,
-    templates: str | None,
-    texts: str | None,
-    device: str,
-    precision: str,
-    as_json: bool,
-    **imported: Any,
-) -> None:
-    """Embed the texts of the classes in LABELS into the file OUT.
-
-    With --import no text is embedded: the rows of a file that bear the names of the classes are taken.
-
-    \b
-    framebank prompts labels.txt classes.h5 --like bank --templates actionclip
-    framebank prompts labels.txt classes.h5 --like bank --import lvis-names.npz --map automobile="car_(automobile)"
-    """
-    if any(imported.values()):
-        if model or pretrained or templates or texts or precision != "auto" or device != "auto":
-            raise click.UsageError("--import embeds nothing: of the other options only --like goes with it")
-        write_imported_prompts(labels, out, like=like, as_json=as_json, **imported)
-        return
-    from framebank.extract.encoder import Encoder, encoder_like
-    from framebank.store import FeatureStore, LabelSet
-
-    if like and (model or pretrained or precision != "auto"):
-        raise click.UsageError("--like brings its own --model, --pretrained and --precision")
-    classes = LabelSet.read(labels)
-    if like:
-        encoder = encoder_like(FeatureStore(like).spec, device=device)
-    else:
-        encoder = Encoder(required(model, "--like or --model"), pretrained, device=device, precision=precision)
-    warn_if_random(encoder)
-    bank = embed_texts(classes, encoder, templates=templates, texts=texts or "names")
-    bank.write(out)
-    report = {
-        "prompts": str(out),
-        "classes": len(bank.labels),
-        "rows": len(bank.texts),
-        "texts": bank.kind,
-        "templates": list(bank.templates),
-        "model": bank.encoder.encoder,
-    }
-    lines = [
-        f"{counted(len(bank.labels), 'class', 'classes')}, {counted(len(bank.texts), 'prompt')} of their {bank.kind} "
-        f"-> {out}",
-        f"by {report['model']}",
-    ]
-    print_report(report, as_json=as_json, lines=lines)
 
 
 def _extract_lines(report: dict[str, Any]) -> list[str]:
