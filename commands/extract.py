@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 @click.option("--devices", help="Several, one encoder on each: 0,1.  [--device alone]")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the image tower with torch.compile.")
 @click.option("--decoder", default="auto", type=click.Choice(DECODER_NAMES), help="auto asks them in this order.")
+@click.option("--deinterlace", is_flag=True, help="Make one picture of the two fields of interlaced frames.")
+@click.option("--use-damaged", is_flag=True, help="Use those frames of damaged videos that are whole.")
 @click.option("--batch-size", default=64, type=click.IntRange(1), help="Pictures encoded at once, across videos.")
 @click.option(
     "--workers",
@@ -85,6 +87,8 @@ def extract(
     precision: str,
     compiled: bool,
     decoder: str,
+    deinterlace: bool,
+    use_damaged: bool,
     batch_size: int,
     workers: int | None,
     time_limit: float,
@@ -111,11 +115,12 @@ def extract(
     from framebank.extract.decode import decode_clip, decoder_versions
     from framebank.extract.encoder import Encoder
     from framebank.extract.fill import fill_store, store_spec
+    from framebank.extract.pixels import reading_for
     from framebank.extract.sampling import read_sampling
     from framebank.extract.worker import Task
     from framebank.store import DataError, Manifest
     from framebank.store.adoption import adopt_leftovers
-    from framebank.store.plan import plan_store
+    from framebank.store.plan import plan_store, store_pixels
 
     if engine == "ray" and devices:
         raise click.UsageError("--devices is for one machine; with --engine ray each worker has a device of its own")
@@ -141,14 +146,23 @@ def extract(
         streams=streams,
         compile=compiled,
     )
-    decode = functools.partial(decode_clip, decoder=decoder)
+    reading = reading_for(store_pixels(store), deinterlace=deinterlace, use_damaged=use_damaged)
+    decode = functools.partial(decode_clip, decoder=decoder, reading=reading)
     versions = functools.partial(decoder_versions, decoder=decoder)
     outcomes: Generator[Outcome, None, None]
     if engine == "ray":
         from framebank.extract.cluster import Cluster
         from framebank.extract.remote import Work
 
-        work = Work(make_encoder, chosen, decode, versions, batch_size=batch_size, time_limit=time_limit)
+        work = Work(
+            make_encoder,
+            chosen,
+            decode,
+            versions,
+            batch_size=batch_size,
+            time_limit=time_limit,
+            pixels=reading.pixels,
+        )
         cluster = Cluster(work, address=address, num_workers=workers, device=device)
         click.get_current_context().with_resource(cluster)
         warn_if_random(cluster)
@@ -158,7 +172,7 @@ def extract(
         encoders = [make_encoder(device=name) for name in device_names(device, devices)]
         encoder = encoders[0]
         warn_if_random(encoder)
-        spec = store_spec(encoder.spec, sampling=chosen.spec, decoder=versions())
+        spec = store_spec(encoder.spec, sampling=chosen.spec, decoder=versions(), pixels=reading.pixels)
         outcomes = fill_store(
             store,
             manifest,
@@ -183,11 +197,13 @@ def extract(
         click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
         sys.exit(130)
     failed = [outcome for outcome in done.values() if outcome.error]
+    damaged = _left_out(store, done) if use_damaged else {}
     report = {
         "store": str(store),
         "videos": len(manifest),
         "embedded": len(done) - len(failed),
         "failed": len(failed),
+        "damaged": len(damaged),
         "failed_before": len(plan.failed_before),
         "already_there": len(manifest) - len(plan.missing) - len(plan.failed_before),
         "frames": sum(outcome.num_frames for outcome in done.values()),
@@ -195,6 +211,11 @@ def extract(
         "model": spec.encoder,
     }
     print_report(report, as_json=as_json, lines=_extract_lines(report))
+    for video_id, what in list(damaged.items())[:5]:
+        click.echo(f"damaged: {video_id}: {what}", err=True)
+    if damaged:
+        told = f"of {counted(len(damaged), 'damaged video')} the frames that are whole were used"
+        click.echo(f"{told}; what was left out stands beside each in {store}", err=True)
     for outcome in failed[:5]:
         click.echo(f"failed: {outcome.error}", err=True)
     without = len(failed) + len(plan.failed_before)
@@ -206,6 +227,16 @@ def extract(
         raise DataError(f"{store}: none of the {len(manifest)} videos could be embedded")
     if without and strict:
         sys.exit(1)
+
+
+def _left_out(store: Path, done: "dict[str, Outcome]") -> dict[str, str]:
+    """What was left out of each damaged video that was embedded now, by id, as the store tells it."""
+    from framebank.store import FeatureStore
+    from framebank.store.shard import shard_paths
+
+    decoders = FeatureStore(store).decoders if shard_paths(store) else {}
+    notes = {video_id: decoders.get(video_id, "").partition(", ")[2] for video_id in done}
+    return {video_id: note for video_id, note in notes.items() if note}
 
 
 def _extract_lines(report: dict[str, Any]) -> list[str]:

@@ -109,9 +109,11 @@ def _read_tower(spec: "FeatureSpec", device: str) -> "TextTower":
 
 
 def task_of(spec: "FeatureSpec", encoder: "Encoder") -> "Task":
-    """Return what turns a video into rows as `spec` says: its sampling, and the encoder's pixels."""
+    """Return what turns a video into rows as `spec` says: its sampling, its pixels, and those of the encoder."""
     from framebank.extract.decode import decode_clip
+    from framebank.extract.pixels import read_pixels
     from framebank.extract.sampling import read_sampling
     from framebank.extract.worker import Task
 
-    return Task(read_sampling(spec.sampling), encoder.preprocessing, decode_clip)
+    decode = functools.partial(decode_clip, reading=read_pixels(spec.pixels))
+    return Task(read_sampling(spec.sampling), encoder.preprocessing, decode)

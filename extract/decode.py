@@ -1,22 +1,32 @@
 """Frames of a video, exact to the index, by whichever decoder is right on it."""
 
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from framebank.extract.animation import count_animation, is_animation, read_animation
 from framebank.extract.decord import read_decord
 from framebank.extract.folder import list_images, read_folder
-from framebank.extract.frames import Clip, EvenSink, Frames, ImageSink, Indices, Sample, Sink, UnsupportedError
+from framebank.extract.frames import Clip, Frames, ImageSink, Indices, Sample, Sink, UnsupportedError
+from framebank.extract.pixels import READ, Reading, resized
 from framebank.extract.pyav import count_video, read_pyav
 from framebank.extract.source import local_file
 from framebank.extract.torchcodec import read_torchcodec, require_torchcodec
 from framebank.store.errors import DataError
 
 
-def read_auto(path: Path, sample: Sample, sink: Sink) -> Clip:
+class Decoder(Protocol):
+    """What reads video files."""
+
+    def __call__(self, path: Path, sample: Sample, sink: Sink, *, reading: Reading) -> Clip:
+        """Put the sampled frames, read as `reading` says, into `sink`; DataError where that cannot be done."""
+        ...
+
+
+def read_auto(path: Path, sample: Sample, sink: Sink, *, reading: Reading) -> Clip:
     """Put the sampled frames into `sink` by the first installed decoder of FALLBACKS that knows the file's codec.
 
     The next is asked only where one lacks the codec, never where one finds the file damaged: another
@@ -25,7 +35,7 @@ def read_auto(path: Path, sample: Sample, sink: Sink) -> Clip:
     reasons = []
     for name in (name for name in FALLBACKS if find_spec(LIBRARIES[name])):
         try:
-            return DECODERS[name](path, sample, sink)
+            return DECODERS[name](path, sample, sink, reading=reading)
         except UnsupportedError as error:
             reasons.append(str(error).removeprefix(f"{path}: "))
             sink.clear()
@@ -33,7 +43,7 @@ def read_auto(path: Path, sample: Sample, sink: Sink) -> Clip:
 
 
 # PyAV comes first: where the others are right they are no faster beyond the noise of measuring (docs/decoding.md).
-DECODERS: dict[str, Callable[[Path, Sample, Sink], Clip]] = {
+DECODERS: dict[str, Decoder] = {
     "auto": read_auto,
     "pyav": read_pyav,
     "torchcodec": read_torchcodec,
@@ -43,36 +53,44 @@ FALLBACKS = ("pyav", "torchcodec", "decord")
 LIBRARIES = {"auto": "av", "pyav": "av", "torchcodec": "torchcodec", "decord": "decord"}
 
 
-def decode_clip(path: Path, sample: Sample, sink: Sink, *, decoder: str = "auto") -> Clip:
+def decode_clip(path: Path, sample: Sample, sink: Sink, *, decoder: str = "auto", reading: Reading = READ) -> Clip:
     """Put the frames at `sample(times)` into `sink`, each once, ascending, where `times` are those of all frames.
 
     They are the frames that decoding `path` from its start gives at these indices. `path` is a video file, a member of
-    a tar file, as `shard.tar/key.mp4`, or a folder of images, which are read by PIL whatever `decoder` says. No frame
-    is kept here, so that the memory needed does not grow with the video. `sample` is called again where the first
-    times, which the packets tell, prove wrong. Raises DataError where the file cannot be read, is cut short or damaged,
-    where it has fewer frames than asked for, and where the named decoder is not proven right on this file. See
-    docs/decoding.md.
+    a tar file, as `shard.tar/key.mp4`, or a folder of images or an animated WebP picture, which are read by PIL
+    whatever `decoder` says. `reading` says what pixels they get. Frames may differ in size. No frame is kept here, so
+    that the memory needed does not grow with the video. `sample` is called again where the first times, which the
+    packets tell, prove wrong. Raises DataError where the file cannot be read, is cut short or damaged, where it has
+    fewer frames than asked for, where a frame is larger than LARGEST_FRAME, and where the named decoder is not proven
+    right on this file. See docs/decoding.md.
     """
     if decoder not in DECODERS:
         raise DataError(f"no decoder is named {decoder!r}; there are {', '.join(DECODERS)}")
     path = Path(path)
     if path.is_dir():
-        return read_folder(path, sample, EvenSink(sink, path=path))
+        return read_folder(path, sample, sink)
     with local_file(path) as local:
-        return DECODERS[decoder](local, sample, EvenSink(sink, path=local))
+        if is_animation(local):
+            return read_animation(local, sample, sink)
+        return DECODERS[decoder](local, sample, sink, reading=reading)
 
 
-def read_clip(path: Path, sample: Sample, *, decoder: str = "auto") -> Frames:
-    """Return the frames at `sample(times)`, in that order, repeats allowed. Errors as `decode_clip`."""
+def read_clip(path: Path, sample: Sample, *, decoder: str = "auto", reading: Reading = READ) -> Frames:
+    """Return the frames at `sample(times)`, in that order, repeats allowed. Errors as `decode_clip`.
+
+    Where their size changes within the video, all are resized to that of the earliest of them.
+    """
     sink = ImageSink()
-    clip = decode_clip(path, sample, sink, decoder=decoder)
-    data = np.stack([sink.images[index] for index in clip.indices.tolist()])  # (R, H, W, 3)
+    clip = decode_clip(path, sample, sink, decoder=decoder, reading=reading)
+    height, width = sink.images[min(sink.images)].shape[:2]
+    images = [resized(sink.images[index], width=width, height=height) for index in clip.indices.tolist()]
+    data = np.stack(images)  # (R, H, W, 3)
     return Frames(data=data, timestamps=clip.timestamps, indices=clip.indices, decoder=clip.decoder)
 
 
-def read_frames(path: Path, indices: Indices, *, decoder: str = "auto") -> Frames:
-    """Return the frames at `indices` (R,), in that order, repeats allowed. Errors as `decode_clip`."""
-    return read_clip(path, lambda _: indices, decoder=decoder)
+def read_frames(path: Path, indices: Indices, *, decoder: str = "auto", reading: Reading = READ) -> Frames:
+    """Return the frames at `indices` (R,), in that order, repeats allowed. Sizes and errors as `read_clip`."""
+    return read_clip(path, lambda _: indices, decoder=decoder, reading=reading)
 
 
 def count_frames(path: Path) -> int:
@@ -81,7 +99,7 @@ def count_frames(path: Path) -> int:
     if path.is_dir():
         return len(list_images(path))
     with local_file(path) as local:
-        return count_video(local)
+        return count_animation(local) if is_animation(local) else count_video(local)
 
 
 def decoder_versions(*, decoder: str = "auto") -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from framebank.extract.frames import Clip, Image, Indices, Sample, Sink, UnsupportedError, refuse_beyond
 from framebank.extract.packets import Packets, packet_times
-from framebank.extract.pyav import scan_packets
+from framebank.extract.pixels import READ, Reading, require_plain, to_square
+from framebank.extract.pyav import first_frame, scan_packets
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
 
@@ -20,12 +22,12 @@ CLOCK_SECONDS = 2e-3
 CHUNK = 32
 
 
-def read_decord(path: Path, sample: Sample, sink: Sink) -> Clip:
+def read_decord(path: Path, sample: Sample, sink: Sink, *, reading: Reading = READ) -> Clip:
     """Put the sampled frames into `sink`; DataError where decord is not proven right on this file.
 
     decord seeks by packet numbers: right where packets are frames one to one and groups of pictures are closed. Where
     PyAV lacks the codec that cannot be known, and decord reads without seeking. UnsupportedError where decord is not
-    installed, or lacks the container or the codec itself, or where PyAV lacks the container.
+    installed, or lacks the container or the codec itself or what `reading` asks, or where PyAV lacks the container.
     """
     try:
         import decord
@@ -33,8 +35,11 @@ def read_decord(path: Path, sample: Sample, sink: Sink) -> Clip:
         raise UnsupportedError(
             f"{path}: decord is not installed; decoder 'pyav' reads every file that decord reads"
         ) from error
+    require_plain(path, reading, decoder="decord")
     packets = scan_packets(path, tick=sink.tick)
     doubt = packets.doubt if packets.codec else _walk_doubt(packets)
+    if packets.rivals:
+        doubt = "it holds other video streams, and decord may take one of them"
     if doubt:
         raise DataError(f"{path}: decord is not proven right on this file: {doubt}")
     times = packet_times(packets)
@@ -53,9 +58,11 @@ def read_decord(path: Path, sample: Sample, sink: Sink) -> Clip:
         if np.abs(seen[:-1] - seen[-1] - times[wanted]).max() > CLOCK_SECONDS:
             raise DataError(f"{path}: decord tells other frame times than the file")
         images = _seek(reader, wanted) if packets.codec else _walk(reader, wanted)
+        turned = packets.aspect != 1 and bool(packets.codec) and bool(first_frame(path).turns % 2)
+        aspect = packets.aspect if reading.square else Fraction(1)
         for index, image in zip(wanted.tolist(), images, strict=True):
             sink.tick()
-            sink.add(index, image)
+            sink.add(index, to_square(image, aspect, path=path, turned=turned))
     except decord.DECORDError as error:
         raise DataError(f"{path}: decord fails: {_reason(error)}") from error
     return Clip(indices=indices, timestamps=times[indices], decoder="decord")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from framebank.extract.pixels import SQUARE
 from framebank.extract.preprocess import Preprocessing, read_preprocessing
 from framebank.extract.streams import Streams, read_streams
 from framebank.extract.text_tower import TextTower
@@ -74,6 +75,7 @@ class Encoder:
             decoder="",
             view=view,
             streams=streams,
+            pixels=SQUARE,
         )
         self.logit_scale = float(network.logit_scale.detach().exp())
         self._network = network.to(self.device).eval().requires_grad_(False)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from framebank.extract.pipeline import FrameEncoder, Outcome, extract_videos
+from framebank.extract.pixels import SQUARE
 from framebank.extract.worker import Task
 from framebank.store.files import require_new_folder
 from framebank.store.ledger import Failure, Ledger
@@ -14,9 +15,9 @@ from framebank.store.shard import ShardWriter
 from framebank.store.spec import FeatureSpec
 
 
-def store_spec(encoder: FeatureSpec, *, sampling: str, decoder: str) -> FeatureSpec:
-    """Return what a store made with this encoder, sampling and decoder says of itself."""
-    return replace(encoder, sampling=sampling, decoder=decoder)
+def store_spec(encoder: FeatureSpec, *, sampling: str, decoder: str, pixels: str = SQUARE) -> FeatureSpec:
+    """Return what a store made with this encoder, sampling, decoder and shape of pixels says of itself."""
+    return replace(encoder, sampling=sampling, decoder=decoder, pixels=pixels)
 
 
 def fill_store(

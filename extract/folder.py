@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from framebank.extract.frames import Clip, Sample, Sink, refuse_beyond
+from framebank.extract.images import read_image
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
 
@@ -16,9 +16,6 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 # Holds the frames per second of its folder; without it they are DEFAULT_RATE.
 RATE_NAME = "fps.txt"
 DEFAULT_RATE = 25.0
-
-# The others hold palettes, greys or colours of 8 bits a channel; more bits would be cut off in silence.
-DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def read_folder(path: Path, sample: Sample, sink: Sink) -> Clip:
@@ -33,7 +30,7 @@ def read_folder(path: Path, sample: Sample, sink: Sink) -> Clip:
     refuse_beyond(path, indices=indices, total=len(images))
     for index in np.unique(indices).tolist():
         sink.tick()
-        sink.add(index, _open_image(images[index]))
+        sink.add(index, read_image(images[index]))
     return Clip(indices=indices, timestamps=times[indices], decoder="images")
 
 
@@ -69,14 +66,3 @@ def read_rate(folder: Path) -> float:
 
 def _numbers(path: Path) -> list[int]:
     return [int(number) for number in re.findall(r"[0-9]+", path.stem)]
-
-
-def _open_image(path: Path) -> np.ndarray:
-    """Return an image upright in RGB: (H, W, 3) uint8."""
-    try:
-        with Image.open(path) as image:
-            if image.mode in DEEP_MODES:
-                raise DataError(f"{path}: holds more than 8 bits a channel ({image.mode})")
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: the image is damaged or of another kind than its name says: {error}") from error

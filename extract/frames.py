@@ -23,6 +23,16 @@ class UnsupportedError(DataError):
     """A decoder lacks what a file needs, its library, the container or the codec; of the file that says nothing."""
 
 
+class DamageError(DataError):
+    """A video file is damaged or cut short; what is left of it may be read on request."""
+
+    def __init__(self, path: Path, damage: str) -> None:
+        super().__init__(f"{path}: {damage}; extract --use-damaged takes the frames that are whole")
+
+    def __reduce__(self) -> tuple[type[DataError], tuple[str]]:
+        return DataError, (str(self),)
+
+
 class Sink(Protocol):
     """Where a decoder puts the frames of one video as it comes to them, so that none need be kept."""
 
@@ -45,7 +55,7 @@ class Clip:
 
     indices     (R,) int64, position in presentation order, 0 the first frame, as sampled
     timestamps  (R,) float64, seconds after the first frame of the video
-    decoder     name of the decoder that gave them
+    decoder     name of the decoder that gave them; of a damaged video followed by what was left out
     """
 
     indices: Indices
@@ -97,29 +107,6 @@ class Frames:
             f"Frames(data={self.data.shape}, timestamps={self.timestamps.shape}, "
             f"indices={self.indices.shape}, decoder={self.decoder!r})"
         )
-
-
-class EvenSink:
-    """A sink before a sink, which refuses a video whose frame size changes."""
-
-    def __init__(self, sink: Sink, *, path: Path) -> None:
-        self._sink, self._path = sink, path
-        self._shape: tuple[int, ...] = ()
-        self.tick = sink.tick
-
-    def add(self, index: int, image: Image) -> None:
-        """Hand a frame (H, W, 3) on; DataError where it has another size than the frames before it."""
-        shape = image.shape[:2]
-        if shape != (self._shape or shape):
-            sizes = f"{self._shape[1]}x{self._shape[0]} and {shape[1]}x{shape[0]}"
-            raise DataError(f"{self._path}: the frame size changes within the video: {sizes}")
-        self._shape = shape
-        self._sink.add(index, image)
-
-    def clear(self) -> None:
-        """Forget the frames, and their size."""
-        self._shape = ()
-        self._sink.clear()
 
 
 class ImageSink:

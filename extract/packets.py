@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from framebank.extract.container import is_idr
 from framebank.store.errors import DataError
 
 Indices = npt.NDArray[np.int64]
@@ -25,6 +27,9 @@ class Packets:
     time_base  seconds per unit
     rate       frames per second, 0 where unknown
     doubt      why packets are not known to be frames one to one; empty where they are
+    aspect     width of a pixel by its height, as the container or the codec tells before the first frame
+    damage     what of the stream is gone, in words; empty where it is whole
+    rivals     how many other video streams the file has, cover pictures among them
     """
 
     pts: Indices
@@ -36,6 +41,66 @@ class Packets:
     time_base: Fraction
     rate: Fraction
     doubt: str
+    aspect: Fraction = Fraction(1)
+    damage: str = ""
+    rivals: int = 0
+
+
+class Packet(Protocol):
+    """What is looked at in a packet of a video stream."""
+
+    pts: int | None
+    pos: int | None
+    is_corrupt: bool
+    is_discard: bool
+    is_keyframe: bool
+
+    def __bytes__(self) -> bytes: ...
+
+
+class Scan:
+    """What the packets of a stream tell, taken one by one.
+
+    `whole` of them are whole, `shown` are the presentation times of those that are to be shown, and the last of all
+    begins at `last_byte`.
+    """
+
+    def __init__(self, *, container: str, codec: str, extradata: bytes) -> None:
+        self.container, self.codec, self._extradata = container, codec, extradata
+        self.exact = container in ("mov", "matroska") and codec in ("h264", "hevc")
+        self.shown: list[int | None] = []
+        self.key_pts: list[int] = []
+        self.whole = self.last_byte = self._hidden = self._open_keys = 0
+
+    def take(self, packet: Packet) -> None:
+        """Count one more packet."""
+        self.whole += not packet.is_corrupt
+        self.last_byte = max(self.last_byte, packet.pos or 0)
+        self._hidden += packet.is_discard
+        if packet.is_discard:
+            return
+        self.shown.append(packet.pts)
+        if self.exact and packet.is_keyframe and packet.pts is not None:
+            self.key_pts.append(packet.pts)
+            self._open_keys += not is_idr(bytes(packet), codec=self.codec, extradata=self._extradata)
+
+    @property
+    def pts(self) -> Indices:
+        """The presentation times that are known, in ascending order."""
+        return np.array(sorted(p for p in self.shown if p is not None), dtype=np.int64)
+
+    def doubt(self) -> str:
+        """Return why these packets are not known to be frames one to one; nothing where they are."""
+        pts = self.pts
+        codec = self.codec or "a codec not known here"
+        doubts = {
+            f"packets of {codec} in {self.container} are not known to be frames one to one": not self.exact,
+            "an edit list hides some of its packets": self._hidden,
+            "its presentation times are missing or repeated": len(np.unique(pts)) < len(self.shown),
+            "some of its key frames may refer to earlier frames": self._open_keys,
+            "it does not start with a key frame": (not self.key_pts or not self.shown[0] == self.key_pts[0] == pts[0]),
+        }
+        return next((doubt for doubt, holds in doubts.items() if holds), "")
 
 
 def plan_visits(packets: Packets, *, indices: Indices) -> list[tuple[int, int]]:

@@ -21,6 +21,10 @@ FILTERS = {
     "random": Image.Resampling.BICUBIC,
 }
 
+# A resized frame of more pixels is not made: what is cut out of it is resized alone, which gives the same picture but
+# for rounding. It takes a frame more than eighty times as long as wide, at the 224 pixels of most models.
+LARGEST_RESIZED = 1 << 22
+
 RESIZE_MODES = ("shortest", "longest", "squash")
 
 
@@ -54,23 +58,24 @@ class Preprocessing:
         resized: dict[str, np.ndarray] = {}
         pictures = np.empty((len(self.views), *self.size, 3), dtype=np.uint8)
         for picture, view in zip(pictures, (VIEWS[name] for name in self.views), strict=True):
-            if view.resize not in resized:
-                resized[view.resize] = self._resize(image, view.resize)
-            cut = _cut(resized[view.resize], self.size, at=view.at, fill=self._fill(view.resize))
+            whole, resample = self._plan((image.shape[0], image.shape[1]), view.resize)
+            if _is_wasteful(whole, self.size):
+                cut = _resize_part(image, whole, self.size, at=view.at, resample=resample)
+            else:
+                if view.resize not in resized:
+                    resized[view.resize] = _resize(image, whole, resample)
+                cut = _cut(resized[view.resize], self.size, at=view.at, fill=self._fill(view.resize))
             picture[:] = cut[:, ::-1] if view.mirrored else cut
         return pictures
 
-    def _resize(self, image: np.ndarray, way: str) -> np.ndarray:
-        """Resize a frame (H, W, 3) in one of the ways of a View."""
+    def _plan(self, size: tuple[int, int], way: str) -> tuple[tuple[int, int], Image.Resampling]:
+        """The height and width to which one of the ways of a View resizes a frame of `size`, and by which filter."""
         mode = self.resize_mode if way == "model" else "longest" if way == "letterbox" else "shortest"
         target = (-(-self.size[0] * 8 // 7), -(-self.size[1] * 8 // 7)) if way == "larger" else self.size
-        height, width = _resized_size((image.shape[0], image.shape[1]), target, mode=mode)
-        if (height, width) == image.shape[:2]:
-            return image
         # open_clip forgets the interpolation in this one case
         forgotten = mode == "shortest" and target[0] != target[1]
         resample = Image.Resampling.BICUBIC if forgotten else FILTERS[self.interpolation]
-        return np.asarray(Image.fromarray(image).resize((width, height), resample))
+        return _resized_size(size, target, mode=mode), resample
 
     def _fill(self, way: str) -> tuple[int, ...]:
         """The colour of padding: that which the model knows, or else the mean, which is zero once normalised."""
@@ -117,6 +122,44 @@ def _resized_size(size: tuple[int, int], target: tuple[int, int], *, mode: str) 
     return max(1, round(height / ratio)), max(1, round(width / ratio))
 
 
+def _is_wasteful(whole: tuple[int, int], part: tuple[int, int]) -> bool:
+    """Say whether a resized frame is too large to be made for a part of it."""
+    return whole[0] * whole[1] > LARGEST_RESIZED and whole[0] >= part[0] and whole[1] >= part[1]
+
+
+def _resize(image: np.ndarray, size: tuple[int, int], resample: Image.Resampling) -> np.ndarray:
+    """Resize a frame (H, W, 3) to a height and a width."""
+    if size == image.shape[:2]:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size[::-1], resample))
+
+
+def _resize_part(
+    image: np.ndarray,
+    resized: tuple[int, int],
+    size: tuple[int, int],
+    *,
+    at: tuple[float, float],
+    resample: Image.Resampling,
+) -> np.ndarray:
+    """Return the part (S_h, S_w, 3) that `_cut` would cut out of the frame resized to `resized`, and no more.
+
+    That is no smaller than the part on either side.
+    """
+    height, width = image.shape[:2]
+    top, left = _corner(resized, size, at=at)
+    rows = (top * height / resized[0], (top + size[0]) * height / resized[0])
+    columns = (left * width / resized[1], (left + size[1]) * width / resized[1])
+    box = (columns[0], rows[0], min(width, columns[1]), min(height, rows[1]))
+    return np.asarray(Image.fromarray(image).resize(size[::-1], resample, box))
+
+
+def _corner(have: tuple[int, int], want: tuple[int, int], *, at: tuple[float, float]) -> tuple[int, int]:
+    """Where a part is cut, down and across."""
+    top, left = (round((has - wants) * part) for has, wants, part in zip(have, want, at, strict=True))
+    return top, left
+
+
 def _cut(image: np.ndarray, size: tuple[int, int], *, at: tuple[float, float], fill: tuple[int, ...]) -> np.ndarray:
     """Cut (S_h, S_w, 3) out of an image (H, W, 3), which is first padded on both sides where it is too small."""
     missing = [max(0, want - have) for want, have in zip(size, image.shape[:2], strict=True)]
@@ -127,5 +170,5 @@ def _cut(image: np.ndarray, size: tuple[int, int], *, at: tuple[float, float], f
         padded[:] = fill
         padded[top : top + height, left : left + width] = image
         image = padded
-    top, left = (round((have - want) * part) for have, want, part in zip(image.shape[:2], size, at, strict=True))
+    top, left = _corner((image.shape[0], image.shape[1]), size, at=at)
     return image[top : top + size[0], left : left + size[1]]

@@ -1,5 +1,6 @@
 """PyAV: the frames of a video file, exact to the index, and what its packets tell; the door to the library."""
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,14 +12,15 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from framebank.extract.container import is_idr, missing_bytes, refuse_cut, refuse_loss, tagged_seconds
-from framebank.extract.frames import Clip, Image, Indices, Sample, Sink, Times, UnsupportedError, refuse_beyond
-from framebank.extract.packets import Packets, frame_times, guessed_times, packet_times, plan_visits
-from framebank.extract.sampling import checked_indices
+from framebank.extract.container import find_loss, format_of, why_unreadable
+from framebank.extract.damaged import read_undamaged
+from framebank.extract.frames import Clip, DamageError, Image, Sample, Sink, UnsupportedError, refuse_beyond
+from framebank.extract.packets import Packets, Scan, frame_times, guessed_times, packet_times, plan_visits
+from framebank.extract.picture import Aspect, Picture, Shown, deinterlaced, pour, upright_picture
+from framebank.extract.pixels import READ, Reading, refuse_large
+from framebank.extract.sampling import checked_indices, sample_guess
 from framebank.store.errors import DataError
 
 # Below this share of packets to decode, seeking pays; above it, decoding from the start also checks the whole file.
@@ -27,39 +29,46 @@ SEEK_SHARE = 0.75
 # Videos are decoded beside each other: many threads for one of them take the time of the others.
 DECODE_THREADS = 2
 
-# What of a frame goes into the sink.
-Picture = Callable[[VideoFrame], Image]
 
-
-def read_pyav(path: Path, sample: Sample, sink: Sink) -> Clip:
+def read_pyav(path: Path, sample: Sample, sink: Sink, *, reading: Reading = READ) -> Clip:
     """Put the sampled frames into `sink`: from key frames where that is proven exact and shorter, else from the start.
 
-    Colours are converted for the wanted frames only, which is most of the saving on short clips. UnsupportedError where
-    this build of PyAV has no decoder for the file.
+    Colours are converted for the wanted frames only, which is most of the saving on short clips. DamageError where a
+    part of the file is gone or a wanted frame is damaged; with `reading.use_damaged` the sampling then falls on the
+    frames that are not. UnsupportedError where this build of PyAV has no decoder for the file.
     """
-    packets = scan_packets(path, tick=sink.tick)
-    return _read(path, sample, sink, packets=packets, picture=_upright_picture())
+    packets = scan_packets(path, tick=sink.tick, refuse=not reading.use_damaged)
+    picture = upright_picture(path, square=reading.square)
+    if not packets.damage:
+        try:
+            return _read(path, sample, sink, packets=packets, picture=picture, reading=reading)
+        except DamageError:
+            if not reading.use_damaged:
+                raise
+        sink.clear()
+    decode = functools.partial(_decode_all, path, reading)
+    return read_undamaged(path, sample, sink, packets=packets, picture=picture, decode=decode)
 
 
-def check_video(path: Path, sample: Sample, sink: Sink) -> tuple[Packets, Clip, Times]:
+def check_video(path: Path, sample: Sample, sink: Sink) -> tuple[Packets, Clip, list[Shown]]:
     """Decode as `read_pyav` does and refuse what it refuses, but convert no colours.
 
-    `sink` gets pictures without a channel, (H, W, 0): their size is right, and each is of an undamaged frame. Third
-    come the seconds of these frames as the file tells them (ascending indices, each once), NaN where it tells none.
+    `sink` gets pictures without a channel, (H, W, 0): their size is right, of pixels as they are coded, and each is of
+    an undamaged frame. Third come these frames (ascending indices, each once).
     """
-    told: list[float] = []
+    told: list[Shown] = []
 
-    def picture(frame: VideoFrame) -> Image:
-        told.append(np.nan if frame.pts is None or not frame.time_base else float(frame.pts * frame.time_base))
-        return np.rot90(np.empty((frame.height, frame.width, 0), np.uint8), round(frame.rotation / 90))
+    def picture(shown: Shown) -> Image:
+        told.append(shown)
+        return np.rot90(np.empty((shown.frame.height, shown.frame.width, 0), np.uint8), shown.turns)
 
     packets = scan_packets(path, tick=sink.tick)
-    clip = _read(path, sample, sink, packets=packets, picture=picture)
-    return packets, clip, np.array(told[-len(np.unique(clip.indices)) :])  # what was told before a `clear` is dropped
+    clip = _read(path, sample, sink, packets=packets, picture=picture, reading=READ)
+    return packets, clip, told[-len(np.unique(clip.indices)) :]  # what was told before a `clear` is dropped
 
 
-def _read(path: Path, sample: Sample, sink: Sink, *, packets: Packets, picture: Picture) -> Clip:
-    if not packets.doubt:
+def _read(path: Path, sample: Sample, sink: Sink, *, packets: Packets, picture: Picture, reading: Reading) -> Clip:
+    if not packets.doubt and not reading.deinterlace:  # which takes the frames beside each one
         times = packet_times(packets)
         indices = checked_indices(sample(times))
         visits = plan_visits(packets, indices=indices)
@@ -67,12 +76,12 @@ def _read(path: Path, sample: Sample, sink: Sink, *, packets: Packets, picture: 
             refuse_beyond(path, indices=indices, total=packets.count)
             try:
                 frames = _decode_visits(path, packets=packets, visits=visits)
-                _pour(frames, sink, indices=indices, path=path, picture=picture)
+                pour(frames, sink, indices=indices, path=path, picture=picture)
             except _UnexpectedFrameError:
                 sink.clear()
             else:
                 return Clip(indices=indices, timestamps=times[indices], decoder="pyav")
-    return _read_from_start(path, sample, sink, packets=packets, picture=picture)
+    return _read_from_start(path, sample, sink, packets=packets, picture=picture, reading=reading)
 
 
 def count_video(path: Path) -> int:
@@ -81,65 +90,70 @@ def count_video(path: Path) -> int:
     return sum(1 for _ in _decode_all(path))
 
 
-def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None) -> Packets:
-    """Return what demuxing tells about the video stream of `path`. Raises DataError where a part of it is gone.
+def first_frame(path: Path) -> Shown:
+    """Return the first frame of a video; DataError where none decodes, and as `read_pyav`."""
+    for shown in _decode_all(path):
+        return shown
+    raise DataError(f"{path}: no frame of its video stream decodes")
+
+
+def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None, refuse: bool = True) -> Packets:
+    """Return what demuxing tells about the video stream of `path`. DamageError where a part is gone and `refuse` is on.
 
     `tick` is called for each packet.
     """
     with _open_video(path) as (container, stream):
-        family, codec, extradata = container.format.name.split(",")[0], "", b""
-        if context := _codec_context(stream):
-            codec, extradata = context.name, bytes(context.extradata or b"")
-        exact = family in ("mov", "matroska") and codec in ("h264", "hevc")
-        shown: list[int | None] = []
-        key_pts: list[int] = []
-        whole = hidden = open_keys = 0
-        for packet in _demux(container, stream, path=path):
-            tick()
-            whole += not packet.is_corrupt
-            hidden += packet.is_discard
-            if packet.is_discard:
-                continue
-            shown.append(packet.pts)
-            if exact and packet.is_keyframe and packet.pts is not None:
-                key_pts.append(packet.pts)
-                open_keys += not is_idr(bytes(packet), codec=codec, extradata=extradata)
-        pts = np.array(sorted(p for p in shown if p is not None), dtype=np.int64)
-        refuse_cut(path, promised=stream.frames, found=whole)
-        if family == "avi":
-            refuse_loss(path, promised=stream.frames, found=whole, unit="frames")
-        if family == "matroska" and len(pts):
-            last_seconds = float(pts[-1] * (stream.time_base or 0))
-            refuse_loss(path, promised=tagged_seconds(stream.metadata), found=last_seconds, unit="seconds")
-        if not shown:
-            raise DataError(f"{path}: its video stream holds no frame")
-        doubts = {
-            f"packets of {codec or 'a codec not known here'} in {family} are not known to be frames one to one": (
-                not exact
-            ),
-            "an edit list hides some of its packets": hidden,
-            "its presentation times are missing or repeated": len(np.unique(pts)) < len(shown),
-            "some of its key frames may refer to earlier frames": open_keys,
-            "it does not start with a key frame": not key_pts or not shown[0] == key_pts[0] == pts[0],
-        }
-        return Packets(
-            pts=pts if len(pts) == len(shown) else pts[:0],
-            key_pts=np.array(sorted(key_pts), dtype=np.int64),
-            count=len(shown),
+        context = _codec_context(stream)
+        scan = Scan(
+            container=container.format.name.split(",")[0],
+            codec=context.name if context else "",
+            extradata=bytes(context.extradata or b"") if context else b"",
+        )
+        damage = ""
+        try:
+            for packet in _demux(container, stream):
+                tick()
+                scan.take(packet)
+        except av.FFmpegError as error:
+            damage = f"the file cannot be read to its end: {error.strerror}"
+        last_byte = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
+        damage = damage or find_loss(
+            path,
+            family=scan.container,
             stream=stream.index,
-            container=family,
-            codec=codec,
+            promised=stream.frames,
+            found=scan.whole,
+            last_byte=last_byte,
+            last_packet=scan.last_byte,
+        )
+        if damage and refuse:
+            raise DamageError(path, damage)
+        if not scan.shown:
+            raise DataError(f"{path}: its video stream holds no frame")
+        pts = scan.pts
+        return Packets(
+            pts=pts if len(pts) == len(scan.shown) else pts[:0],
+            key_pts=np.array(sorted(scan.key_pts), dtype=np.int64),
+            count=len(scan.shown),
+            stream=stream.index,
+            container=scan.container,
+            codec=scan.codec,
             time_base=stream.time_base or Fraction(1),
             rate=stream.average_rate or stream.base_rate or Fraction(0),
-            doubt=next((doubt for doubt, holds in doubts.items() if holds), ""),
+            doubt=scan.doubt(),
+            aspect=stream.sample_aspect_ratio or Fraction(1),
+            damage=damage,
+            rivals=len(container.streams.video) - 1,
         )
 
 
-def _read_from_start(path: Path, sample: Sample, sink: Sink, *, packets: Packets, picture: Picture) -> Clip:
+def _read_from_start(
+    path: Path, sample: Sample, sink: Sink, *, packets: Packets, picture: Picture, reading: Reading
+) -> Clip:
     """Read the sampled frames in one decode of the whole file, or in two where other frames came than were promised."""
     guess = guessed_times(packets)
-    indices = _sample_guess(sample, guess)
-    pts = _pour(enumerate(_decode_all(path)), sink, indices=indices, path=path, picture=picture)
+    indices = sample_guess(sample, guess)
+    pts = pour(enumerate(_decode_all(path, reading)), sink, indices=indices, path=path, picture=picture)
     if not pts:
         raise DataError(f"{path}: no frame of its video stream decodes")
     times = frame_times(path, pts=pts, packets=packets)
@@ -148,24 +162,16 @@ def _read_from_start(path: Path, sample: Sample, sink: Sink, *, packets: Packets
         if not np.array_equal(again, indices):
             indices = again
             sink.clear()
-            _pour(enumerate(_decode_all(path)), sink, indices=indices, path=path, picture=picture)
+            pour(enumerate(_decode_all(path, reading)), sink, indices=indices, path=path, picture=picture)
     refuse_beyond(path, indices=indices, total=len(times))
     return Clip(indices=indices, timestamps=times[indices], decoder="pyav")
-
-
-def _sample_guess(sample: Sample, guess: Times) -> Indices:
-    """Return the rows that a guess of the times gives; none where it has none, since the true times may have some."""
-    try:
-        return checked_indices(sample(guess))
-    except DataError:
-        return np.zeros(0, dtype=np.int64)
 
 
 class _UnexpectedFrameError(Exception):
     """Decoding from a key frame gave another frame than the packets announce."""
 
 
-def _decode_visits(path: Path, *, packets: Packets, visits: list[tuple[int, int]]) -> Iterator[tuple[int, VideoFrame]]:
+def _decode_visits(path: Path, *, packets: Packets, visits: list[tuple[int, int]]) -> Iterator[tuple[int, Shown]]:
     """Yield (index, frame) of each visit, every frame checked against the time that the packets announce for it."""
     with _open_decoder(path) as (container, stream):
         for start, stop in visits:
@@ -175,36 +181,51 @@ def _decode_visits(path: Path, *, packets: Packets, visits: list[tuple[int, int]
                 raise _UnexpectedFrameError from error
             frames = _decode(container, stream, path=path, first=start)
             index = start - 1
-            for index, frame in zip(range(start, stop), frames, strict=False):
-                if frame.pts != packets.pts[index] or (index == start and not frame.key_frame):
+            for index, shown in zip(range(start, stop), frames, strict=False):
+                if shown.frame.pts != packets.pts[index] or (index == start and not shown.frame.key_frame):
                     raise _UnexpectedFrameError
-                yield index, frame
+                yield index, shown
             if index + 1 < stop:
                 raise _UnexpectedFrameError
 
 
-def _decode_all(path: Path) -> Iterator[VideoFrame]:
+def _decode_all(path: Path, reading: Reading = READ) -> Iterator[Shown]:
     """Yield every frame of a file from its start, in presentation order."""
     with _open_decoder(path) as (container, stream):
-        yield from _decode(container, stream, path=path, first=0)
+        frames = _decode(container, stream, path=path, first=0, go_on=reading.use_damaged)
+        yield from deinterlaced(frames) if reading.deinterlace else frames
 
 
-def _decode(container: InputContainer, stream: VideoStream, *, path: Path, first: int) -> Iterator[VideoFrame]:
+def _decode(
+    container: InputContainer, stream: VideoStream, *, path: Path, first: int, go_on: bool = False
+) -> Iterator[Shown]:
+    """Yield the frames from here on; with `go_on` also those behind a packet that does not decode, as damaged."""
     index = first
+    aspect = Aspect(container, stream)
     try:
-        for frame in container.decode(stream):
-            yield frame
-            index += 1
+        broken = False
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                if not go_on:
+                    raise
+                broken = True
+                continue
+            for frame in frames:
+                broken = broken and not frame.key_frame
+                yield Shown(frame, aspect.of(frame), frame, damaged=broken)
+                index += 1
     except av.FFmpegError as error:
-        raise DataError(f"{path}: decoding fails after frame {index - 1}: {error.strerror}") from error
+        if go_on:
+            return  # the file cannot be read to its end
+        where = f"after frame {index - 1}" if index else "at the first frame"
+        raise DamageError(path, f"decoding fails {where}: {error.strerror}") from error
 
 
-def _demux(container: InputContainer, stream: VideoStream, *, path: Path) -> Iterator["Packet[VideoStream]"]:
+def _demux(container: InputContainer, stream: VideoStream) -> Iterator["Packet[VideoStream]"]:
     """Yield the packets of the video stream, without those that hold nothing."""
-    try:
-        yield from (packet for packet in container.demux(stream) if packet.size)
-    except av.FFmpegError as error:
-        raise DataError(f"{path}: the file cannot be read to its end: {error.strerror}") from error
+    yield from (packet for packet in container.demux(stream) if packet.size)
 
 
 @contextmanager
@@ -214,6 +235,7 @@ def _open_decoder(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         context = _codec_context(stream)
         if not context:
             raise UnsupportedError(f"{path}: the codec of its video stream is not known here")
+        refuse_large(path, width=context.width, height=context.height)
         stream.thread_type, context.thread_count = "AUTO", DECODE_THREADS
         yield container, stream
 
@@ -225,7 +247,7 @@ def _codec_context(stream: VideoStream) -> VideoCodecContext | None:
 
 @contextmanager
 def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the first video stream that is not a cover picture, and close the file behind it.
+    """Open the default video stream, as FFmpeg chooses it, but never a cover picture; close the file behind it.
 
     Its codec may be one that PyAV lacks. A file that no container is recognised in is no video: the other decoders read
     with the same demuxers, or fewer.
@@ -234,49 +256,29 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise DataError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty, 0 bytes")
+    with _open_container(path) as container:
+        yield container, _video_stream(container, path=path)
+
+
+def _open_container(path: Path) -> InputContainer:
     try:
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        return av.open(f"file:{path}", metadata_errors="replace")
     except av.FFmpegError as error:
-        missing = missing_bytes(path)
-        cut = f"the file is cut short, {missing} bytes are missing" if missing else "not a video"
-        raise DataError(f"{path}: {cut} ({error.strerror})") from error
-    with container:
-        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
-            kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-            raise DataError(f"{path}: no video stream, it holds {kinds}")
-        yield container, streams[0]
+        reason = error.strerror
+    try:
+        if name := format_of(path):
+            return av.open(f"file:{path}", format=name, metadata_errors="replace")
+    except av.FFmpegError as error:
+        reason = error.strerror
+    raise DataError(f"{path}: {why_unreadable(path)} ({reason})")
 
 
-def _pour(
-    frames: Iterator[tuple[int, VideoFrame]], sink: Sink, *, indices: Indices, path: Path, picture: Picture
-) -> list[int | None]:
-    """Put the pictures of the wanted frames into `sink`; return the presentation times of all that passed through.
-
-    A decoder conceals damage in one frame and says so; what refers to that frame is damaged too, up to a key frame.
-    """
-    wanted = set(indices.tolist())
-    times: list[int | None] = []
-    damaged = False
-    for index, frame in frames:
-        sink.tick()
-        times.append(frame.pts)
-        damaged = frame.is_corrupt or (damaged and not frame.key_frame)
-        if index not in wanted:
-            continue
-        if damaged:
-            raise DataError(f"{path}: frame {index} is damaged")
-        sink.add(index, picture(frame))
-    return times
-
-
-def _upright_picture() -> Picture:
-    """Return what gives a frame upright in RGB: (H, W, 3)."""
-    convert = VideoReformatter().reformat
-
-    def picture(frame: VideoFrame) -> Image:
-        # By default every frame starts a thread per core, which takes ten times as long on small frames.
-        image = convert(frame, format="rgb24", threads=1).to_ndarray()
-        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
-
-    return picture
+def _video_stream(container: InputContainer, *, path: Path) -> VideoStream:
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = " and ".join(sorted({s.type for s in container.streams} - {"video"})) or "nothing"
+        cover = " and a cover picture" * bool(container.streams.video)
+        raise DataError(f"{path}: no video stream, it holds {kinds}{cover}")
+    best = container.streams.best("video")
+    marked = [s for s in streams if s == best] or [s for s in streams if s.disposition & Disposition.default]
+    return [*marked, *streams][0]

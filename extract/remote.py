@@ -9,6 +9,7 @@ import torch
 
 from framebank.extract.fill import fill_store, store_spec
 from framebank.extract.pipeline import FrameEncoder, Outcome
+from framebank.extract.pixels import SQUARE
 from framebank.extract.sampling import Sampling
 from framebank.extract.slices import Slice
 from framebank.extract.worker import Decode, Task
@@ -27,8 +28,9 @@ SIGHT_SECONDS = 10.0
 class Work:
     """What is done to every slice, wherever. Travels by pickle: its functions are those of modules.
 
-    `make_encoder` is called with `device=`, and `decoder_versions` names what `decode` reads with. A part store gets a
-    shard every `min_seconds` at most: what a worker that is lost has to do again.
+    `make_encoder` is called with `device=`, `decoder_versions` names what `decode` reads with, and `pixels` is how it
+    reads, as in the spec. A part store gets a shard every `min_seconds` at most: what a worker that is lost has to do
+    again.
     """
 
     make_encoder: Callable[..., FrameEncoder]
@@ -38,6 +40,7 @@ class Work:
     batch_size: int = 64
     time_limit: float = 300.0
     min_seconds: float = 60.0
+    pixels: str = SQUARE
 
 
 class RemoteWorker:
@@ -93,7 +96,12 @@ class RemoteWorker:
         if self._made is None:
             torch.set_num_threads(self.num_threads)
             encoder = self.work.make_encoder(device=self.device)
-            spec = store_spec(encoder.spec, sampling=self.work.sampling.spec, decoder=self.work.decoder_versions())
+            spec = store_spec(
+                encoder.spec,
+                sampling=self.work.sampling.spec,
+                decoder=self.work.decoder_versions(),
+                pixels=self.work.pixels,
+            )
             self._made = encoder, spec
         return self._made
 

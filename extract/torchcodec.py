@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from framebank.extract.frames import Clip, Image, Indices, Sample, Sink, Times, UnsupportedError, refuse_beyond
+from framebank.extract.pixels import READ, Reading, require_plain, to_square
 from framebank.extract.pyav import check_video
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
@@ -16,31 +18,35 @@ from framebank.store.errors import DataError
 CLOCK_SECONDS = 1e-6
 
 
-def read_torchcodec(path: Path, sample: Sample, sink: Sink) -> Clip:
+def read_torchcodec(path: Path, sample: Sample, sink: Sink, *, reading: Reading = READ) -> Clip:
     """Put the sampled frames into `sink`: from key frames where that is proven exact, else one after the other.
 
     torchcodec does not tell that a frame is damaged, so PyAV decodes the same frames before, without their colours; the
     two must agree on times and sizes. Only where PyAV lacks the container or the codec, torchcodec is alone: it then
     decodes the whole file in order, twice. DataError where the two differ, where the file is damaged or cut short;
-    UnsupportedError where torchcodec cannot be loaded or lacks the container or the codec itself.
+    UnsupportedError where torchcodec cannot be loaded, lacks the container or the codec itself, or what `reading` asks.
     """
     require_torchcodec(path)
+    require_plain(path, reading, decoder="torchcodec")
     sizes = _SizeSink(sink)
     try:
-        packets, clip, seconds = check_video(path, sample, sizes)
+        packets, clip, told = check_video(path, sample, sizes)
     except UnsupportedError:
-        return _read_alone(path, sample, sink)
+        return _read_alone(path, sample, sink, reading=reading)
     wanted = np.unique(clip.indices)
-    expected = dict(zip(wanted.tolist(), seconds.tolist(), strict=True))
+    expected = dict(zip(wanted.tolist(), told, strict=True))
     visited = np.arange(wanted.max() + 1) if packets.doubt else wanted
     for index, (image, moment) in _walk(path, _open(path, stream=packets.stream), visited):
         sink.tick()
         if index not in expected:
             continue
-        if not abs(moment - expected[index]) <= CLOCK_SECONDS:  # which NaN is not
-            raise DataError(f"{path}: torchcodec has frame {index} at {moment:g} s, PyAV at {expected[index]:g} s")
+        shown = expected[index]
+        if not abs(moment - shown.seconds) <= CLOCK_SECONDS:  # which NaN is not
+            raise DataError(f"{path}: torchcodec has frame {index} at {moment:g} s, PyAV at {shown.seconds:g} s")
         if image.shape[:2] != sizes.sizes[index]:
             raise DataError(f"{path}: torchcodec gives frame {index} another size than PyAV: {image.shape[:2]}")
+        if reading.square:
+            image = to_square(image, shown.aspect, path=path, turned=bool(shown.turns % 2))
         sink.add(index, image)
     return Clip(indices=clip.indices, timestamps=clip.timestamps, decoder="torchcodec")
 
@@ -65,7 +71,7 @@ def _missing(error: Exception | None) -> str:
     )
 
 
-def _read_alone(path: Path, sample: Sample, sink: Sink) -> Clip:
+def _read_alone(path: Path, sample: Sample, sink: Sink, *, reading: Reading) -> Clip:
     """Read a file that PyAV cannot: the times of all frames come from a first pass, the pictures from a second."""
     moments = []
     for _, (_, moment) in _walk(path, reader := _open(path, stream=None), np.arange(len(reader))):
@@ -80,10 +86,13 @@ def _read_alone(path: Path, sample: Sample, sink: Sink) -> Clip:
     indices: Indices = checked_indices(sample(times))
     refuse_beyond(path, indices=indices, total=len(times))
     wanted = set(indices.tolist())
+    told = reader.metadata.pixel_aspect_ratio if reading.square else None
+    aspect = Fraction(told) if told and told > 0 else Fraction(1)
+    turned = bool(round((reader.metadata.rotation or 0) / 90) % 2)
     for index, (image, _) in _walk(path, _open(path, stream=None), np.arange(max(wanted) + 1)):
         sink.tick()
         if index in wanted:
-            sink.add(index, image)
+            sink.add(index, to_square(image, aspect, path=path, turned=turned))
     return Clip(indices=indices, timestamps=times[indices], decoder="torchcodec")
 
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from framebank.store.adoption import shards_of_parts
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.ledger import Ledger
 from framebank.store.manifest import Manifest, Video
+from framebank.store.reader import ShardReader
 from framebank.store.shard import shard_paths
 from framebank.store.spec import FeatureSpec
 
@@ -43,6 +45,17 @@ def plan_store(
         missing=tuple(video for video in missing if video.video_id not in failed),
         failed_before=tuple(video for video in missing if video.video_id in failed),
     )
+
+
+def store_pixels(folder: Path) -> str:
+    """Return the shape of the pixels that a store was made with, empty where `folder` holds no embeddings yet.
+
+    What workers of a cluster left in its part stores counts too.
+    """
+    for path in (*shard_paths(folder), *shards_of_parts(folder)):
+        with ShardReader(path) as reader:
+            return reader.contents.spec.pixels
+    return ""
 
 
 def refuse_foreign(folder: Path) -> None:

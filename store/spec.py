@@ -25,6 +25,7 @@ class FeatureSpec:
     decoder: str
     view: str = "centre"
     streams: str = "frame"
+    pixels: str = "coded"  # "square" where frames were brought to square pixels; "+deinterlaced" may follow
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:

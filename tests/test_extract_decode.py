@@ -214,11 +214,14 @@ def test_a_failed_visit_clears_the_sink(mp4, monkeypatch):
     assert sink.seen == [2, 50]
 
 
-def test_the_frame_size_must_not_change(mp4, tmp_path):
+def test_the_frame_size_may_change(mp4, tmp_path):
     raw = join_sizes(mp4, tmp_path)
-    assert len(read_frames(raw, np.arange(TOTAL))) == TOTAL
-    with pytest.raises(DataError, match=r"joined.h264: the frame size changes within the video: 160x64 and 192x96"):
-        read_frames(raw, np.array([0, TOTAL + 2]))
+    sink = ImageSink()
+    decode_clip(raw, lambda times: np.array([TOTAL + 2, 0]), sink)
+    assert {index: image.shape for index, image in sink.images.items()} == {0: (64, 160, 3), TOTAL + 2: (96, 192, 3)}
+    # one array takes the size of the earliest frame
+    assert read_frames(raw, np.array([TOTAL + 2, 0])).data.shape == (2, 64, 160, 3)
+    assert read_frames(raw, np.array([TOTAL + 2])).data.shape == (1, 96, 192, 3)
 
 
 def test_an_unknown_codec_is_refused(mp4, tmp_path):

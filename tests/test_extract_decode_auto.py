@@ -29,7 +29,7 @@ def asked(monkeypatch):
         names = []
 
         def decoder(name, answer):
-            def read(path, sample, sink):
+            def read(path, sample, sink, *, reading):
                 names.append(name)
                 indices = sample(np.arange(4) / 25)
                 sink.add(0, draw_index(1000))

@@ -15,6 +15,7 @@ import pytest
 
 from framebank.extract.decode import read_frames
 from framebank.extract.frames import UnsupportedError
+from framebank.extract.pixels import Reading
 from framebank.extract.torchcodec import require_torchcodec
 from framebank.store.errors import DataError
 from framebank.tests.decode_world import SAMPLES, TURNS, needs_data
@@ -57,7 +58,7 @@ def by_framebank(path, decoder):
     """Say what comes of asking framebank for all these frames."""
     indices, expected = decode_from_the_start(path)
     try:
-        images = read_frames(path, indices, decoder=decoder).data
+        images = read_frames(path, indices, decoder=decoder, reading=Reading(square=False)).data
     except DataError as error:
         reason = str(error).removeprefix(f"{path}: ")
         unproven = reason.removeprefix(f"{decoder} is not proven right on this file: ")

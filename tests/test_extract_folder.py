@@ -1,9 +1,13 @@
 """Folders of images, read as the videos they were taken from."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from framebank.extract import pixels
 from framebank.extract.decode import count_frames, read_clip, read_frames
 from framebank.extract.sampling import read_sampling, segment_indices
 from framebank.store.errors import DataError
@@ -110,7 +114,35 @@ def test_more_than_eight_bits_are_not_cut_off(tmp_path):
         read_frames(tmp_path, np.array([0]))
 
 
-def test_one_size(images):
+def test_sizes_may_differ(images):
     Image.new("RGB", (32, 32)).save(images / "f7.png")
-    with pytest.raises(DataError, match="the frame size changes within the video"):
-        read_frames(images, np.arange(12))
+    frames = read_frames(images, np.arange(12))
+    assert frames.data.shape == (12, *draw_index(0).shape)
+    assert not frames.data[6].any()
+
+
+def test_an_image_that_is_too_large(images, monkeypatch):
+    monkeypatch.setattr(pixels, "LARGEST_FRAME", 160 * 64)
+    assert len(read_frames(images, np.arange(12))) == 12
+    Image.new("RGB", (161, 64)).save(images / "f7.png")
+    assert len(read_frames(images, np.array([0, 11]))) == 2
+    with pytest.raises(DataError, match=r"f7\.png: its frames are 161x64, 10304 pixels; at most 10240 are read"):
+        read_frames(images, np.array([6]))
+
+
+def test_a_very_large_image_is_refused_before_it_is_read(images, recwarn):
+    write_png_head(images / "f7.png", width=20_000, height=20_000)
+    with pytest.raises(DataError, match=r"f7\.png: its frames have more than 134217728 pixels"):
+        read_frames(images, np.array([6]))
+    write_png_head(images / "f7.png", width=10_000, height=10_000)  # of which PIL warns
+    with pytest.raises(DataError, match=r"f7\.png: the image is damaged"):
+        read_frames(images, np.array([6]))
+    assert not recwarn.list
+
+
+def write_png_head(path, *, width, height):
+    """Write a PNG file that has its size and no picture."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + head
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(head)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(content + struct.pack(">I", 8) + b"IDAT" + bytes(12))
