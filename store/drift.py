@@ -134,7 +134,7 @@ class _Search:
             return False
         if known is None:
             return video.video_id in self.store and not self._is_newer(video.video_id, glance)
-        return known.size == glance.size and known.stamp != glance.stamp
+        return known.size == glance.size and (known.stamp != glance.stamp or self._lies_elsewhere(video))
 
     def _sort(self, video: Video, glance: Glance | OSError | None) -> None:
         name, known = video.video_id, self._of(video.video_id)
@@ -148,11 +148,16 @@ class _Search:
                 self.unsure.append(name)
             elif found:
                 self.learned[name] = found
-        elif known and known.glance != glance:
-            if found and found.digest == known.digest:
+        elif known and found and found.digest == known.digest:
+            if found.glance != known.glance:
                 self.learned[name] = found
-            else:
-                self.changed.append(name)
+        elif known and (found or known.glance != glance):
+            self.changed.append(name)
+
+    def _lies_elsewhere(self, video: Video) -> bool:
+        """Whether a video has another path than before: then size and time alone say too little."""
+        old = self.old.get(video.video_id)
+        return old is not None and old.path.absolute() != video.path.absolute()
 
     def _of(self, name: str) -> Identity | None:
         return self.known.get(name) or self.failed.get(name)

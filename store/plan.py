@@ -147,12 +147,16 @@ def _merged(
         return given, {}
     listed = {video.video_id: video for video in held.manifest.videos}
     taken = set(drift.moved.values()) - drift.moved.keys()  # by a video that moves there: a failed one had that name
-    before = [replace(v, video_id=drift.moved.get(name, name)) for name, v in listed.items() if name not in taken]
+    newer = {video.video_id: video for video in given.videos}
+    before = [
+        replace(v, video_id=drift.moved[name], path=newer[drift.moved[name]].path) if name in drift.moved else v
+        for name, v in listed.items()
+        if name not in taken
+    ]
     rows = {video.video_id: video for video in Manifest(tuple(before)).merged(given).videos}
     for name in () if refresh else (*drift.changed, *drift.unsure):
         if name in listed and name in held and listed[name].path.absolute() != rows[name].path.absolute():
             rows[name] = listed[name]
-    newer = {video.video_id: video for video in given.videos}
     against: dict[Setting, str] = {}
     for (name, column), value in History.read(held.path).with_moved(drift.moved).by_hand.items():
         if name not in rows:
