@@ -16,6 +16,7 @@ from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.label import label
 from framebank.commands.prompts import prompts
+from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, zeroshot
 from framebank.commands.search import index, search
@@ -95,7 +96,7 @@ for command in (
     import_checkpoint,
 ):
     main.add_command(command)
-for part in (show, verify, repair, merge, split, rm, import_features, export_features):
+for part in (show, status, verify, repair, relabel, merge, split, rm, import_features, export_features):
     store.add_command(part)
 
 if __name__ == "__main__":

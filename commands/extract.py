@@ -1,17 +1,16 @@
 """The command that embeds videos: extract."""
 
-import contextlib
-import functools
 import os
 import shlex
 import sys
-import time
-from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from framebank.commands.drift import drift_lines
 from framebank.commands.options import (
     PATH,
     device_names,
@@ -29,7 +28,7 @@ from framebank.store.counts import counted
 # Those of framebank.extract.decode, which loads PyAV; --help does not.
 DECODER_NAMES = ("auto", "pyav", "torchcodec", "decord")
 if TYPE_CHECKING:
-    from framebank.extract.pipeline import Outcome
+    from framebank.extract.extraction import Engine
 
 
 @click.command()
@@ -71,6 +70,8 @@ if TYPE_CHECKING:
 @click.option("--address", help="HOST:PORT of the Ray cluster.  [one is started here]")
 @click.option("--shard", help="i/n: every n-th video from the i-th on, for n machines with a store each.")
 @click.option("--retry-failed", is_flag=True, help="Try those again that failed before.")
+@click.option("--refresh", is_flag=True, help="Embed those again whose file has changed; their rows are replaced.")
+@click.option("--prune", is_flag=True, help="Remove those from STORE whose file is gone from the folder.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when any video failed.")
 @json_option
 def extract(
@@ -96,6 +97,8 @@ def extract(
     address: str | None,
     shard: str | None,
     retry_failed: bool,
+    refresh: bool,
+    prune: bool,
     strict: bool,
     as_json: bool,
     **sampling: Any,
@@ -105,144 +108,119 @@ def extract(
     Killed and started again, it does what is left. A video that cannot be read, or on which the decoder hangs or
     crashes, gets a line in STORE/failed.csv.
 
+    Given a folder again, it embeds what is new and tells what has changed, moved or gone. A store that is there says
+    itself how it was made: --model, --frames and the like can then be left out.
+
     \b
     framebank extract videos/ bank --model ViT-B-16 --pretrained openai
     framebank extract videos/ bank --model ViT-B-16 --pretrained openai --fps 2
+    framebank extract videos/ bank --refresh --prune
     framebank extract videos/ bank-2 --model ViT-B-16 --pretrained openai --shard 2/4
     framebank extract videos.csv bank --model ViT-B-16 --pretrained openai --engine ray --address 10.0.0.1:6379
     framebank extract UCF-101/ bank --model demo --split-file trainlist01.txt --split-file testlist01.txt
     """
-    from framebank.extract.decode import decode_clip, decoder_versions
-    from framebank.extract.encoder import Encoder
-    from framebank.extract.fill import fill_store, store_spec
-    from framebank.extract.pixels import reading_for
-    from framebank.extract.sampling import read_sampling
-    from framebank.extract.worker import Task
+    from framebank.extract.extraction import LocalMachine, Setup, Tally, left_out
+    from framebank.extract.fill import filling
     from framebank.store import DataError, Manifest
-    from framebank.store.adoption import adopt_leftovers
-    from framebank.store.plan import plan_store, store_pixels
+    from framebank.store.files import refuse_inside
+    from framebank.store.plan import Choices
+    from framebank.store.tars import is_tar
 
     if engine == "ray" and devices:
         raise click.UsageError("--devices is for one machine; with --engine ray each worker has a device of its own")
     if engine != "ray" and address:
         raise click.UsageError("--address is that of a Ray cluster; it goes with --engine ray")
-    chosen = read_sampling(sampling_spec(**sampling))
     if actions and not split_files:
         raise click.UsageError("--actions cuts the videos of Charades' lists; name them with --split-file")
-    if "patch_mean" in streams and not chosen.is_fixed:
-        raise DataError("the stream patch_mean is a mean over a fixed number of frames; expected --frames or --clips")
+    asked = Setup(
+        model=model,
+        pretrained=pretrained,
+        sampling=sampling_spec(**sampling) if any(sampling.values()) else None,
+        view=_given("view"),
+        streams=_given("streams"),
+        precision=_given("precision"),
+        device=_given("device"),
+        decoder=_given("decoder"),
+        compiled=compiled,
+        batch_size=batch_size,
+        time_limit=time_limit,
+        deinterlace=deinterlace,
+        use_damaged=use_damaged,
+    )
+    refuse_inside(store, videos, what="store")
+    setup, taken = asked.like(store)
+    if taken:
+        click.echo(f"as in {store}: {', '.join(f'{name} {value}' for name, value in taken.items())}", err=True)
+    setup = replace(setup, model=required(setup.model, "--model"))
+    work = setup.work()
     manifest = Manifest.read(videos)
     if split_files:
         manifest, notes = manifest.with_actions(split_files) if actions else manifest.with_splits(split_files)
         click.echo("\n".join(notes), err=True)
     if shard:
         manifest = manifest.shard(*read_shard(shard))
-    make_encoder = functools.partial(
-        Encoder,
-        required(model, "--model"),
-        pretrained,
-        precision=precision,
-        view=view,
-        streams=streams,
-        compile=compiled,
-    )
-    reading = reading_for(store_pixels(store), deinterlace=deinterlace, use_damaged=use_damaged)
-    decode = functools.partial(decode_clip, decoder=decoder, reading=reading)
-    versions = functools.partial(decoder_versions, decoder=decoder)
-    outcomes: Generator[Outcome, None, None]
+    machine: Engine
     if engine == "ray":
         from framebank.extract.cluster import Cluster
-        from framebank.extract.remote import Work
 
-        work = Work(
-            make_encoder,
-            chosen,
-            decode,
-            versions,
-            batch_size=batch_size,
-            time_limit=time_limit,
-            pixels=reading.pixels,
-        )
-        cluster = Cluster(work, address=address, num_workers=workers, device=device)
-        click.get_current_context().with_resource(cluster)
-        warn_if_random(cluster)
-        spec = cluster.spec
-        outcomes = cluster.fill(store, manifest, retry_failed=retry_failed)
+        machine = Cluster(work, address=address, num_workers=workers, device=setup.device or device)
+        click.get_current_context().with_resource(machine)
     else:
-        encoders = [make_encoder(device=name) for name in device_names(device, devices)]
-        encoder = encoders[0]
-        warn_if_random(encoder)
-        spec = store_spec(encoder.spec, sampling=chosen.spec, decoder=versions(), pixels=reading.pixels)
-        outcomes = fill_store(
-            store,
-            manifest,
-            spec=spec,
-            task=Task(chosen, encoder.preprocessing, decode),
-            encoders=encoders,
-            retry_failed=retry_failed,
-            batch_size=batch_size,
-            num_workers=workers or os.cpu_count() or 1,
-            time_limit=time_limit,
-        )
-    adopt_leftovers(store)
-    plan = plan_store(store, manifest, spec, retry_failed=retry_failed)
-    started = time.perf_counter()
-    done: dict[str, Outcome] = {}
+        names = device_names(setup.device or device, devices)
+        machine = LocalMachine(work, devices=names, num_workers=workers or os.cpu_count() or 1)
+    warn_if_random(machine)
+    roots = tuple(path for path in videos if path.is_dir() or is_tar(path))
+    choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
     try:
-        with contextlib.closing(outcomes):
-            for outcome in progress(outcomes, total=len(plan.missing), unit="video"):
-                done[outcome.video.video_id] = outcome
+        with filling(store, manifest, spec=machine.spec, embed=machine.embed, choices=choices) as found:
+            tally = Tally(found.plan, manifest)
+            for outcome in progress(found.outcomes, total=len(found.plan.todo), unit="video"):
+                tally.add(outcome)
     except KeyboardInterrupt:
         command = shlex.join(["framebank", *sys.argv[1:]])
         click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
         sys.exit(130)
-    failed = [outcome for outcome in done.values() if outcome.error]
-    damaged = _left_out(store, done) if use_damaged else {}
+    not_taken: dict[str, int] = {}
+    damaged = left_out(store, tally.embedded) if use_damaged else {}
     report = {
         "store": str(store),
-        "videos": len(manifest),
-        "embedded": len(done) - len(failed),
-        "failed": len(failed),
+        **tally.report(),
         "damaged": len(damaged),
-        "failed_before": len(plan.failed_before),
-        "already_there": len(manifest) - len(plan.missing) - len(plan.failed_before),
-        "frames": sum(outcome.num_frames for outcome in done.values()),
-        "seconds": round(time.perf_counter() - started, 2),
-        "model": spec.encoder,
+        "not_taken": not_taken,
+        "model": machine.spec.encoder,
     }
-    print_report(report, as_json=as_json, lines=_extract_lines(report))
+    lines = [*_extract_lines(report), *drift_lines(report["drift"], refreshed=refresh, pruned=prune)]
+    print_report(report, as_json=as_json, lines=lines)
     for video_id, what in list(damaged.items())[:5]:
         click.echo(f"damaged: {video_id}: {what}", err=True)
     if damaged:
         told = f"of {counted(len(damaged), 'damaged video')} the frames that are whole were used"
         click.echo(f"{told}; what was left out stands beside each in {store}", err=True)
-    for outcome in failed[:5]:
+    for outcome in tally.failed[:5]:
         click.echo(f"failed: {outcome.error}", err=True)
-    without = len(failed) + len(plan.failed_before)
+    without = tally.without_embedding
     if without:
-        before = len(plan.failed_before)
+        before = len(tally.plan.failed_before)
         again = f"; {before} failed before, --retry-failed tries them again" if before else ""
         click.echo(f"{without} of {len(manifest)} videos have no embedding: {store / 'failed.csv'}{again}", err=True)
     if without == len(manifest):
         raise DataError(f"{store}: none of the {len(manifest)} videos could be embedded")
-    if without and strict:
+    if (without or tally.failed) and strict:
         sys.exit(1)
 
 
-def _left_out(store: Path, done: "dict[str, Outcome]") -> dict[str, str]:
-    """What was left out of each damaged video that was embedded now, by id, as the store tells it."""
-    from framebank.store import FeatureStore
-    from framebank.store.shard import shard_paths
-
-    decoders = FeatureStore(store).decoders if shard_paths(store) else {}
-    notes = {video_id: decoders.get(video_id, "").partition(", ")[2] for video_id in done}
-    return {video_id: note for video_id, note in notes.items() if note}
+def _given(name: str) -> str | None:
+    """Return the value of an option where the user gave it; None where it has its default."""
+    context = click.get_current_context()
+    default = context.get_parameter_source(name) is ParameterSource.DEFAULT
+    return None if default else context.params[name]
 
 
 def _extract_lines(report: dict[str, Any]) -> list[str]:
     rate = report["frames"] / max(report["seconds"], 1e-9)
+    again = f" ({report['refreshed']} again)" if report["refreshed"] else ""
     return [
-        f"{counted(report['videos'], 'video')}: {report['embedded']} embedded, {report['failed']} failed, "
+        f"{counted(report['videos'], 'video')}: {report['embedded']} embedded{again}, {report['failed']} failed, "
         f"{report['already_there']} already there",
         f"{counted(report['frames'], 'frame')} in {report['seconds']:.1f} s ({rate:.0f} frames/s) -> {report['store']}",
         f"by {report['model']}",

@@ -11,6 +11,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 
+# Of options that take key=value.
+EXAMPLES = {"--set": "lr=1e-3", "--where": "label=run"}
+
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Return one decorator for several options, in the order of the help."""
@@ -87,15 +90,15 @@ def sampling_spec(
     return f"clips:{clips}x{frames or 16}" if clips else f"segments:{frames or 16}"
 
 
-def pairs(texts: tuple[str, ...]) -> dict[str, str]:
+def pairs(texts: tuple[str, ...], *, option: str = "--set") -> dict[str, str]:
     """Return the keys and values of "key=value" texts; wrong usage where one is none."""
     for text in texts:
         if not text.partition("=")[0] or "=" not in text:
-            raise click.UsageError(f"--set is {text!r}; expected key=value, such as lr=1e-3")
+            raise click.UsageError(f"{option} is {text!r}; expected key=value, such as {EXAMPLES[option]}")
     found: dict[str, str] = {}
     for key, _, value in (text.partition("=") for text in texts):
         if key.strip() in found:
-            raise click.UsageError(f"--set gives {key.strip()} twice, {found[key.strip()]!r} and {value.strip()!r}")
+            raise click.UsageError(f"{option} gives {key.strip()} twice, {found[key.strip()]!r} and {value.strip()!r}")
         found[key.strip()] = value.strip()
     return found
 

@@ -10,8 +10,8 @@ import click
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
-    from framebank.extract.cluster import Cluster
     from framebank.extract.encoder import Encoder
+    from framebank.extract.extraction import Engine
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def protocol_lines(facts: dict[str, Any]) -> list[str]:
     return [*lines, f"protocol   {facts['protocol_hash']}"]
 
 
-def warn_if_random(encoder: "Encoder | Cluster") -> None:
+def warn_if_random(encoder: "Encoder | Engine") -> None:
     """Say loudly that an encoder has no trained weights."""
     if encoder.random_weights:
         warning = (

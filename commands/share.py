@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from framebank.commands.options import PATH, json_option
+from framebank.commands.options import PATH, json_option, pairs
 from framebank.commands.printing import print_report, table
 from framebank.store.counts import counted
 
@@ -68,20 +68,40 @@ def split(store: Path, out: Path, by: str | None, videos: Path | None, as_json: 
 
 @click.command()
 @click.argument("store", type=PATH)
-@click.argument("video_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("patterns", metavar="[ID]...", nargs=-1)
+@click.option(
+    "--where", "conditions", multiple=True, metavar="COLUMN=VALUE", help="label=run, split=val; several: all."
+)
 @json_option
-def rm(store: Path, video_ids: tuple[str, ...], as_json: bool) -> None:
+def rm(store: Path, patterns: tuple[str, ...], conditions: tuple[str, ...], as_json: bool) -> None:
     """Remove videos from STORE: their rows, and their lines in the manifest and in failed.csv.
+
+    An ID may be a pattern in quotes, as a shell has them. With --where those are removed that meet all conditions; IDs
+    beside it narrow them down. Nothing is removed where one of them meets no video.
 
     \b
     framebank store rm bank juggling/a juggling/b
+    framebank store rm bank 'juggling/*'
+    framebank store rm bank --where label=juggling --where split=val
     """
-    from framebank.store.merge import remove_videos
+    from framebank.store.merge import find_videos, remove_videos
 
-    embedded = remove_videos(store, video_ids)
-    report = {"store": str(store), "removed": sorted(set(video_ids)), "embedded": embedded}
-    line = f"{counted(len(set(video_ids)), 'video')} removed from {store}, {embedded} of them embedded"
-    print_report(report, as_json=as_json, lines=[line])
+    if not patterns and not conditions:
+        raise click.UsageError("name the videos to remove: ids, patterns, or --where")
+    chosen = find_videos(store, patterns, pairs(conditions, option="--where"))
+    embedded = remove_videos(store, chosen)
+    report = {"store": str(store), "removed": sorted(chosen), "embedded": embedded}
+    line = f"{counted(len(chosen), 'video')} removed from {store}, {embedded} of them embedded"
+    print_report(
+        report, as_json=as_json, lines=[line, *(f"removed: {name}" for name in chosen[:SHOWN]), *_more(chosen)]
+    )
+
+
+SHOWN = 10  # of the videos that were removed
+
+
+def _more(names: list[str]) -> list[str]:
+    return [f"and {len(names) - SHOWN} more, which --json names"] if len(names) > SHOWN else []
 
 
 @click.command()

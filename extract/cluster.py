@@ -1,6 +1,7 @@
 """Cluster: a store filled by the workers of a Ray cluster, each on its own device. The only door to ray."""
 
 import contextlib
+import functools
 import itertools
 import os
 import socket
@@ -14,15 +15,15 @@ from typing import Any
 
 import torch
 
+from framebank.extract.fill import filling
 from framebank.extract.pipeline import Outcome
 from framebank.extract.remote import RemoteWorker, Work
 from framebank.extract.slices import Piece, cut, slice_length
-from framebank.store.adoption import PARTS, SIGN, Adopter, remove_parts_folder, take_parts
+from framebank.store.adoption import PARTS, SIGN, Adopter, remove_parts_folder
 from framebank.store.errors import DataError
-from framebank.store.files import require_new_folder
-from framebank.store.ledger import Ledger
+from framebank.store.features import FeatureStore
 from framebank.store.manifest import Manifest
-from framebank.store.plan import plan_store, refuse_foreign
+from framebank.store.plan import Choices, Plan
 from framebank.store.shard import ShardWriter
 from framebank.store.spec import FeatureSpec
 
@@ -43,10 +44,9 @@ class Cluster:
     """The workers of a Ray cluster, each with its own encoder; a context manager.
 
     `address` is HOST:PORT of a cluster that this machine belongs to; without it and RAY_ADDRESS one is started here
-    for as long as this lasts. There are `num_workers`, or one for each GPU, or where
-    there is none one for each machine; all have the same number of CPUs, as many as there are for them. With "auto" a
-    worker has a GPU where the cluster has any. DataError where ray is not installed, the cluster cannot be reached or
-    has no such room, or the encoder cannot be made.
+    for as long as this lasts. There are `num_workers`, or one for each GPU or, without any, each machine; all have the
+    same number of CPUs, as many as there are. With "auto" a worker has a GPU where the cluster has any. DataError where
+    ray is not installed, the cluster cannot be reached or has no such room, or the encoder cannot be made.
     """
 
     def __init__(
@@ -101,28 +101,27 @@ class Cluster:
         Closed or killed at any moment, what complete shards hold stays, and the next extraction does the rest.
         DataError where a slice lost three workers, and as a worker finds (`RemoteWorker.fill`).
         """
-        folder = folder.absolute()
-        refuse_foreign(folder)
-        require_new_folder(folder, what="store")
-        with ShardWriter(folder, self.spec):  # owns the store; its shards come from the parts alone
-            take_parts(folder)
-            plan = plan_store(folder, manifest, self.spec, retry_failed=retry_failed)
-            plan.manifest.write(folder / "manifest.csv")
-            Ledger(folder / "failed.csv").forget({video.video_id for video in plan.missing})
-            run = uuid.uuid4().hex[:8]
-            sign = folder / PARTS / f"{SIGN}{run}"
-            sign.parent.mkdir(exist_ok=True)
-            sign.touch()
-            adopter = Adopter(folder)
-            for _ in range(self._num_workers - len(self._idle) - len(self._starting)):  # those an earlier fill lost
-                self._hire()
-            try:
-                pieces = cut(plan.missing, slice_size or slice_length(len(plan.missing), self._num_workers))
-                yield from self._go_through(pieces, adopter, sign=sign)
-            finally:
-                sign.unlink(missing_ok=True)
-                self._put_down(adopter)
-                remove_parts_folder(folder)
+        embed, choices = functools.partial(self.embed, slice_size=slice_size), Choices(retry_failed=retry_failed)
+        with filling(folder, manifest, spec=self.spec, embed=embed, choices=choices) as found:
+            yield from found.outcomes
+
+    def embed(self, plan: Plan, writer: ShardWriter, slice_size: int | None = None) -> Generator[Outcome, None, None]:
+        """Embed the videos of a plan into the store that `writer` owns, for `filling`; errors as `fill`."""
+        folder = writer.folder.absolute()  # its shards come from the parts alone
+        sign = folder / PARTS / f"{SIGN}{uuid.uuid4().hex[:8]}"
+        sign.parent.mkdir(exist_ok=True)
+        sign.touch()
+        again = {video.video_id for video in plan.refreshed}
+        adopter = Adopter(folder, held=FeatureStore(folder) if again else None, refreshed=again)
+        for _ in range(self._num_workers - len(self._idle) - len(self._starting)):  # those an earlier fill lost
+            self._hire()
+        try:
+            pieces = cut(plan.todo, slice_size or slice_length(len(plan.todo), self._num_workers))
+            yield from self._go_through(pieces, adopter, sign=sign)
+        finally:
+            sign.unlink(missing_ok=True)
+            self._put_down(adopter)
+            remove_parts_folder(folder)
 
     def _go_through(self, fresh: Iterator[Piece], adopter: Adopter, *, sign: Path) -> Iterator[Outcome]:
         """Have every slice done, those of lost workers by others."""

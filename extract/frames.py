@@ -56,11 +56,13 @@ class Clip:
     indices     (R,) int64, position in presentation order, 0 the first frame, as sampled
     timestamps  (R,) float64, seconds after the first frame of the video
     decoder     name of the decoder that gave them; of a damaged video followed by what was left out
+    source      the identity of the file in words, as it was before and after the reading; "" where it is not known
     """
 
     indices: Indices
     timestamps: Times
     decoder: str
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.indices.ndim != 1 or self.indices.dtype != np.int64:

@@ -43,11 +43,15 @@ class FrameEncoder(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video: the number of its embedded rows, or the reason there are none."""
+    """What became of one video: the number of its embedded rows, or the reason there are none.
+
+    `source` is the identity of a file that failed, in words, where it is known.
+    """
 
     video: Video
     num_frames: int = 0
     error: str = ""
+    source: str = ""
 
 
 @dataclass(eq=False)
@@ -153,7 +157,7 @@ def extract_videos(
                 touched = [pending]
             elif isinstance(event, Failed):
                 waiting.pop(video.video_id, None)
-                yield Outcome(video, error=event.reason)
+                yield Outcome(video, error=event.reason, source=event.source)
             yield from _finish(touched, waiting, task=task, writer=writer)
     for lane in lanes:
         if lane.filled:
@@ -221,7 +225,7 @@ def _finish(
             num_clips=task.sampling.num_clips,
         )
         if writer:
-            writer.add(video.video_id, embeddings, decoder=clip.decoder)
+            writer.add(video.video_id, embeddings, decoder=clip.decoder, source=clip.source)
         yield Outcome(video, num_frames=len(embeddings.data))
 
 

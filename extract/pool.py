@@ -60,6 +60,7 @@ class Failed:
 
     video: Video
     reason: str
+    source: str = ""  # the identity of its file in words, where a worker could still tell it
 
 
 Event = Chunk | Cleared | Decoded | Failed
@@ -184,7 +185,7 @@ class DecodePool:
             worker.video = None
             worker.done += 1
             self._go_on(worker, source)
-            yield Decoded(video, rest[0]) if kind == "done" else Failed(video, rest[0])
+            yield Decoded(video, rest[0]) if kind == "done" else Failed(video, *rest)
 
     def _go_on(self, worker: _Worker, source: Iterator[Video]) -> None:
         if worker.done >= self.videos_per_worker:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from framebank.extract.pipeline import Outcome
-from framebank.store.adoption import SIGN, Adopted
+from framebank.store.adoption import SIGN, Adopted, part_name
 from framebank.store.errors import DataError
 from framebank.store.manifest import Video
 from framebank.store.tars import tar_and_member
@@ -44,7 +44,7 @@ class Piece:
     def start(self, sign: Path) -> Slice:
         """Return what the next worker is given: a new part, should one that was given up live on and write."""
         self.attempt += 1
-        self.part = sign.parent / f"slice-{sign.name.removeprefix(SIGN)}-{self.number:05d}-{self.attempt}"
+        self.part = sign.parent / part_name(sign.name.removeprefix(SIGN), self.number, self.attempt)
         files = (tar_and_member(video.path)[0] for video in self.videos)
         return Slice(self.part, self.videos, sign, witness=next((file for file in files if file.exists()), None))
 

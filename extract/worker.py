@@ -12,7 +12,7 @@ import struct
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -25,6 +25,7 @@ from framebank.extract.frames import Clip, Sink
 from framebank.extract.preprocess import Preprocessing
 from framebank.extract.sampling import Sampling
 from framebank.store.errors import DataError
+from framebank.store.identity import Identity, glance_at, identify_quietly
 
 Decode = Callable[[Path, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.int64]], Sink], Clip]
 
@@ -158,7 +159,7 @@ def work(
     and removes it when it ends; when it is killed, the other end does.
 
     A number is a slot that is free again. Answers ("chunk", slot, frames), ("clear",), and in the end ("done", clip) or
-    ("failed", reason).
+    ("failed", reason, identity of the file).
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pipeline, which then ends its workers
     _offer_to_oom_killer()
@@ -183,19 +184,32 @@ def work(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _answer(task: Task, job: Job, sink: _SlotSink) -> tuple[str, Any]:
+def _answer(task: Task, job: Job, sink: _SlotSink) -> tuple[str, Any] | tuple[str, Any, str]:
+    found = identify_quietly(job.path)
+    source = str(found) if found else ""
     try:
         clip = task.run(job, sink)
         sink.flush()
+        _require_unchanged(job.path, found)
     except DataError as error:
-        return "failed", str(error)
+        return "failed", str(error), source
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except MemoryError:
-        return "failed", f"{job.path}: decoding it takes more memory than there is"
+        return "failed", f"{job.path}: decoding it takes more memory than there is", source
     except Exception as error:  # a decoder's own failure costs this video alone
-        return "failed", f"{job.path}: {type(error).__name__}: {error}"
-    return "done", clip
+        return "failed", f"{job.path}: {type(error).__name__}: {error}", source
+    return "done", replace(clip, source=source)
+
+
+def _require_unchanged(path: Path, found: Identity | None) -> None:
+    """Refuse a file that is not what it was before it was read, as one that is still being copied: DataError."""
+    try:
+        now = glance_at(path) if found else None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be looked at any more: {error.strerror}") from error
+    if found and now != found.glance:
+        raise DataError(f"{path}: was changed while it was read; expected a file that nothing writes to")
 
 
 def _offer_to_oom_killer() -> None:

@@ -2,20 +2,25 @@
 
 import contextlib
 import shutil
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from framebank.store.features import FeatureStore
-from framebank.store.files import sync
+from framebank.store.files import finish_moves, sync
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.lock import Lock
 from framebank.store.reader import Contents, ShardReader
-from framebank.store.rewrite import drop_videos
+from framebank.store.rewrite import change_store, drop_videos
 from framebank.store.shard import shard_paths
 
 PARTS = "parts"  # the folder in a store that part stores lie in
 SIGN = "run-"  # a file there that is gone when its run is over; its workers then stop
+
+
+def part_name(run: str, number: int, attempt: int) -> str:
+    """Return the name of the part store that a worker of a run fills."""
+    return f"slice-{run}-{number:05d}-{attempt}"
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,16 @@ class Adopter:
     """Take part stores into a store, whose writer's lock the caller holds.
 
     Only what is whole is taken: shards of that name are complete, whoever died over the part. A video that is there
-    already is not taken again. Killed at any moment, the next adopter goes on.
+    already is not taken again, but where the part read another file: then its rows take the place of those that are
+    there. A failure is not listed where a video is there, but for those that are `refreshed`. Killed at any moment, the
+    next adopter goes on.
     """
 
-    def __init__(self, folder: Path, *, held: Container[str] = ()) -> None:
+    def __init__(self, folder: Path, *, held: FeatureStore | None = None, refreshed: Container[str] = ()) -> None:
         self.folder = folder
-        self._held = held
+        self._refreshed = refreshed
+        self._held: Container[str] = held if held is not None else ()
+        self._sources: Mapping[str, str] = held.sources if held is not None else {}
         self._ledger = Ledger(folder / "failed.csv")
         self._failed = {failure.video_id for failure in self._ledger.read()}
         self._taken: set[str] = set()  # by this adopter
@@ -55,7 +64,8 @@ class Adopter:
             rows |= self._move(path)
         failures = {}
         for failure in Ledger(part / "failed.csv").read():
-            if not self._has(failure.video_id) and failure.video_id not in self._failed:
+            there = self._has(failure.video_id) and failure.video_id not in self._refreshed
+            if not there and failure.video_id not in rows and failure.video_id not in self._failed:
                 self._ledger.add(failure)
                 self._failed.add(failure.video_id)
             failures[failure.video_id] = failure
@@ -64,18 +74,23 @@ class Adopter:
 
     def _move(self, path: Path) -> dict[str, int]:
         with ShardReader(path) as reader:
-            contents = reader.contents
+            contents, sources = reader.contents, reader.sources
         self._require_alike(contents, path)
         rows = {
             video_id: end - start
             for video_id, start, end in zip(contents.ids, (0, *contents.ends[:-1]), contents.ends, strict=True)
         }
-        double = [position for position, video_id in enumerate(contents.ids) if self._has(video_id)]
+        newer = {name for name in contents.ids if self._is_newer(name, sources[name])}
+        double = [n for n, name in enumerate(contents.ids) if self._has(name) and name not in newer]
         if double:
             drop_videos(path, double)
         if len(double) < len(rows):
-            path.rename(self.folder / f"shard-{self._number:05d}.h5")
-            sync(self.folder)
+            name = f"shard-{self._number:05d}.h5"
+            if newer:
+                change_store(self.folder, dropped=newer, shards={name: path})
+            else:
+                path.rename(self.folder / name)
+                sync(self.folder)
             self._number += 1
         if self._failed & rows.keys():
             self._ledger.forget(rows.keys())
@@ -88,6 +103,11 @@ class Adopter:
         if first:  # one look is enough: a run makes all its parts alike
             with ShardReader(first) as reader:
                 reader.contents.spec.require_equal(contents.spec, mine=self.folder, theirs=path)
+
+    def _is_newer(self, video_id: str, source: str) -> bool:
+        """Whether a part read another file of a video than the store did: it was told to, as the file had changed."""
+        known = self._sources.get(video_id, "")
+        return bool(source) and video_id in self._held and video_id not in self._taken and source != known
 
     def _has(self, video_id: str) -> bool:
         return video_id in self._held or video_id in self._taken
@@ -103,6 +123,7 @@ def adopt_leftovers(folder: Path) -> None:
     lock = Lock(folder / "writer.lock")
     lock.acquire()
     try:
+        finish_moves(folder)
         take_parts(folder)
     finally:
         lock.release()
@@ -119,7 +140,7 @@ def take_parts(folder: Path) -> None:
     for sign in (folder / PARTS).glob(f"{SIGN}*"):  # a worker that outlived its run sees that, and stops
         sign.unlink(missing_ok=True)
     if parts:
-        adopter = Adopter(folder, held=FeatureStore(folder) if shard_paths(folder) else ())
+        adopter = Adopter(folder, held=FeatureStore(folder) if shard_paths(folder) else None)
         for part in parts:
             adopter.adopt(part)
     remove_parts_folder(folder)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from framebank.store.errors import DataError
+from framebank.store.files import current
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.manifest import Manifest
 from framebank.store.reader import DAMAGE, Layout, ShardReader
@@ -17,6 +18,13 @@ from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings, shard_pa
 from framebank.store.spec import FeatureSpec
 
 MAX_OPEN_FILES = 128  # a slow extraction leaves a shard a minute, and a process may open about a thousand files
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the list of videos of a store, also of one that holds no embedding yet; DataError where it is no store."""
+    if not shard_paths(folder) and not (folder / "writer.lock").exists():
+        raise DataError(f"{folder}: no such store; expected a folder made by `framebank extract`")
+    return Manifest.read_csv(current(folder, "manifest.csv"))
 
 
 class FeatureStore(Mapping[str, Embeddings]):
@@ -118,7 +126,20 @@ class FeatureStore(Mapping[str, Embeddings]):
     @cached_property
     def manifest(self) -> Manifest:
         """The list of videos the store was made from, those that failed included."""
-        return Manifest.read_csv(self.path / "manifest.csv")
+        return Manifest.read_csv(current(self.path, "manifest.csv"))
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """The identity of the file that each video was read from, in words, where the shards hold one."""
+        found: dict[str, str] = {}
+        for number in range(len(self._paths)):
+            with self._open(number) as reader:
+                found |= {key: words for key, words in reader.sources.items() if words}
+        return found
+
+    def written_ns(self, video_id: str) -> int:
+        """When the shard was written that holds a video, in nanoseconds as the clock of its file system has them."""
+        return self._stamps[self._place[video_id][0]][1]
 
     @property
     def failures(self) -> list[Failure]:

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from framebank.store.errors import DataError
 
 PART = ".part"
 NEXT = ".framebank-next"  # in a folder: files that are its own by now, and not yet moved to their places
+REMOVED = ".removed"  # in NEXT: behind the name of a file that is the folder's no longer
 
 
 @contextlib.contextmanager
@@ -55,14 +56,14 @@ def replacing_together(folder: Path) -> Iterator[Path]:
     """
     part = folder / (NEXT + PART)
     with undoing(part, of=folder):
-        _move_to_places(folder)
+        finish_moves(folder)
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         yield part
         sync(part)
         part.rename(folder / NEXT)
         sync(folder)
-        _move_to_places(folder)
+        finish_moves(folder)
 
 
 def current(folder: Path, name: str) -> Path:
@@ -71,13 +72,43 @@ def current(folder: Path, name: str) -> Path:
     return newer if newer.exists() else folder / name
 
 
-def _move_to_places(folder: Path) -> None:
+def current_paths(folder: Path, pattern: str) -> list[Path]:
+    """Return where the files of a folder are whose names match, sorted by name, as `current` does for one."""
+    found = {path.name: path for path in folder.glob(pattern)}
+    ready = folder / NEXT
+    if ready.is_dir():
+        found |= {path.name: path for path in ready.glob(pattern)}
+        for path in ready.glob(pattern + REMOVED):
+            found.pop(path.name.removesuffix(REMOVED), None)
+    return [found[name] for name in sorted(found)]
+
+
+def remove_together(part: Path, name: str) -> None:
+    """Have the file `name` removed where the files in `part`, a folder of `replacing_together`, take their places."""
+    (part / (name + REMOVED)).touch()
+
+
+def finish_moves(folder: Path) -> None:
+    """Move what a killed `replacing_together` left to its place, where all of it had been written."""
     ready = folder / NEXT
     if ready.is_dir():
         for path in sorted(ready.iterdir()):
-            path.replace(folder / path.name)
+            if path.name.endswith(REMOVED):
+                (folder / path.name.removesuffix(REMOVED)).unlink(missing_ok=True)
+                path.unlink()
+            else:
+                path.replace(folder / path.name)
         sync(folder)
         ready.rmdir()
+
+
+def refuse_inside(out: Path, sources: Iterable[Path], *, what: str) -> None:
+    """Refuse to write a `what` into one of the folders that are read, where it would be read again: DataError."""
+    place = out.resolve()
+    for source in sources:
+        inside = source.resolve()
+        if source.is_dir() and (place == inside or inside in place.parents):
+            raise DataError(f"{out}: lies in {source}, which is read; expected another place for the {what}")
 
 
 def sync(path: Path) -> None:

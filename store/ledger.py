@@ -4,7 +4,7 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,17 @@ from framebank.store.errors import DataError
 from framebank.store.files import write_text
 
 COLUMNS = ("video_id", "path", "reason")
+SOURCE = "source"  # a further column, where the identity of a file that failed is known
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One video that gave no embedding."""
+    """One video that gave no embedding; `source` is the identity of its file in words, "" where it is not known."""
 
     video_id: str
     path: str
     reason: str
+    source: str = ""
 
 
 class Ledger:
@@ -35,7 +37,8 @@ class Ledger:
             return []
         try:
             with self.path.open(newline="", encoding="utf-8") as file:
-                return [Failure(*(row.get(column) or "" for column in COLUMNS)) for row in csv.DictReader(file)]
+                rows = list(csv.DictReader(file))
+            return [Failure(*(row.get(column) or "" for column in (*COLUMNS, SOURCE))) for row in rows]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{self.path}: cannot be read as a list of failures: {error}") from error
 
@@ -46,15 +49,17 @@ class Ledger:
         if not kept:
             self.path.unlink(missing_ok=True)
         elif len(kept) < len(failures):
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows([COLUMNS, *(_row(failure) for failure in kept)])
-            write_text(self.path, text.getvalue())
+            write_text(self.path, ledger_text(kept))
 
     def add(self, failure: Failure) -> None:
         """Append one failure; DataError where the file cannot be written."""
         size = self.path.stat().st_size if self.path.exists() else 0
+        wide = self._is_wide() if size else bool(failure.source)
+        if failure.source and not wide:  # begun by an earlier version, or by a failure whose file is not known
+            write_text(self.path, ledger_text([*self.read(), failure]))
+            return
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([COLUMNS] * (size == 0) + [_row(failure)])
+        csv.writer(text, lineterminator="\n").writerows([_header(wide)] * (size == 0) + [_row(failure, wide)])
         try:
             with self.path.open("ab") as file:
                 file.write(text.getvalue().encode("utf-8", "backslashreplace"))
@@ -65,6 +70,23 @@ class Ledger:
                 os.truncate(self.path, size)  # no half line, that the next one would be glued to
             raise DataError(f"{self.path}: cannot be written: {error.strerror}") from error
 
+    def _is_wide(self) -> bool:
+        with self.path.open(encoding="utf-8", errors="replace") as file:
+            return file.readline().rstrip("\r\n").endswith(f",{SOURCE}")
 
-def _row(failure: Failure) -> tuple[str, str, str]:
-    return failure.video_id, failure.path, " ".join(failure.reason.split())
+
+def ledger_text(failures: Sequence[Failure]) -> str:
+    """Return the CSV of some failures."""
+    wide = any(failure.source for failure in failures)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_header(wide), *(_row(failure, wide) for failure in failures)])
+    return text.getvalue()
+
+
+def _header(wide: bool) -> tuple[str, ...]:
+    return (*COLUMNS, SOURCE) if wide else COLUMNS
+
+
+def _row(failure: Failure, wide: bool) -> tuple[str, ...]:
+    told = failure.video_id, failure.path, " ".join(failure.reason.split())
+    return (*told, failure.source) if wide else told

@@ -228,7 +228,11 @@ class Manifest:
             raise DataError(f"{path}: {error}") from error
 
     def write(self, path: Path) -> None:
-        """Write the CSV that `read_csv` reads, whole or not at all; paths are absolute.
+        """Write the CSV that `read_csv` reads, whole or not at all."""
+        write_text(path, self.text())
+
+    def text(self) -> str:
+        """Return the CSV that `read_csv` reads; paths are absolute.
 
         The columns start and end are there when a video has one.
         """
@@ -238,7 +242,7 @@ class Manifest:
         writer.writerow((*COLUMNS, *TIMES) if timed else COLUMNS)
         for v in self.videos:
             writer.writerow((v.video_id, v.path.absolute(), v.label, v.split, *([v.start, v.end] if timed else [])))
-        write_text(path, text.getvalue())
+        return text.getvalue()
 
 
 def _video_of(row: dict[str, str | None], *, where: str, folder: Path) -> Video:

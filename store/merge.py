@@ -1,17 +1,21 @@
 """Stores joined and divided: videos copied bit for bit, a shard in memory at a time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from framebank.store.errors import DataError, near_names
-from framebank.store.features import FeatureStore
-from framebank.store.files import require_new_folder
+from framebank.store.features import FeatureStore, read_manifest
+from framebank.store.files import require_new_folder, write_text
+from framebank.store.history import NAME as HISTORY_NAME
+from framebank.store.history import History, Setting
+from framebank.store.identity import Identity
+from framebank.store.known import known_identities
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.manifest import Manifest, Video
-from framebank.store.reader import ShardReader
 from framebank.store.repair import same_rows, writing
-from framebank.store.rewrite import drop_videos
+from framebank.store.rewrite import change_store
+from framebank.store.selection import matching, where
 from framebank.store.shard import ShardWriter, shard_paths
 
 
@@ -41,6 +45,9 @@ def merge_stores(sources: Sequence[Path], out: Path, *, max_videos: int = 512) -
     require_new_folder(out, what="store")
     with ShardWriter(out, stores[0].spec, max_videos=max_videos, min_seconds=float("inf")) as writer:
         place, manifest, failures = _plan(out, stores)  # again, now that nobody else writes to it
+        by_hand = _set_by_hand(out, sources)  # before the list says so: what is by hand is never taken for the folder's
+        if by_hand.changes:
+            write_text(out / HISTORY_NAME, by_hand.text())
         manifest.write(out / "manifest.csv")
         todo = [(video_id, store) for video_id, store in place.items() if store.path != out]
         _copy(todo, writer)
@@ -62,6 +69,9 @@ def split_store(store: FeatureStore, parts: Mapping[Path, Manifest], *, max_vide
         require_new_folder(folder, what="store")
         with ShardWriter(folder, store.spec, max_videos=max_videos, min_seconds=float("inf")) as writer:
             own = {video.video_id for video in manifest.videos}
+            by_hand = _set_by_hand(folder, [store.path], only=own)
+            if by_hand.changes:
+                write_text(folder / HISTORY_NAME, by_hand.text())
             manifest.write(folder / "manifest.csv")
             _write_failures(folder, [failure for failure in store.failures if failure.video_id in own], ())
             todo = [(video_id, store) for video_id in store.ids if video_id in own]
@@ -70,23 +80,27 @@ def split_store(store: FeatureStore, parts: Mapping[Path, Manifest], *, max_vide
     return counts
 
 
+def find_videos(folder: Path, patterns: Sequence[str], conditions: Mapping[str, str]) -> list[str]:
+    """Return the ids in a store that patterns mean, and of those that meet all conditions on the columns of its list.
+
+    DataError where a pattern or the conditions meet no video.
+    """
+    manifest = read_manifest(folder)
+    try:
+        met = where(manifest, conditions) if conditions else list(_known(folder, manifest))
+        return list(matching(patterns, met)) if patterns else met
+    except DataError as error:
+        raise DataError(f"{folder}: {error}; nothing was removed") from error
+
+
 def remove_videos(folder: Path, video_ids: Sequence[str]) -> int:
     """Take videos out of a store: their rows, failures and lines of the manifest; return how many had rows.
 
     DataError, before anything is touched, for ids that the store does not know, or where none would be left.
     """
     with writing(folder):
-        manifest, ledger = Manifest.read_csv(folder / "manifest.csv"), Ledger(folder / "failed.csv")
-        gone = set(video_ids)
-        hits: dict[Path, list[int]] = {}
-        known = {video.video_id for video in manifest.videos} | {failure.video_id for failure in ledger.read()}
-        for path in shard_paths(folder):
-            with ShardReader(path) as reader:
-                ids = reader.contents.ids
-            known.update(ids)
-            positions = [position for position, video_id in enumerate(ids) if video_id in gone]
-            if positions:
-                hits[path] = positions
+        manifest, gone = Manifest.read_csv(folder / "manifest.csv"), set(video_ids)
+        known = _known(folder, manifest)
         unknown = [video_id for video_id in video_ids if video_id not in known]
         if unknown:
             shown = ", ".join(repr(video_id) for video_id in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
@@ -94,11 +108,19 @@ def remove_videos(folder: Path, video_ids: Sequence[str]) -> int:
         kept = tuple(video for video in manifest.videos if video.video_id not in gone)
         if not kept:
             raise DataError(f"{folder}: would have no video left; remove the folder instead")
-        for path, positions in hits.items():
-            drop_videos(path, positions)
-        ledger.forget(gone)
-        Manifest(kept).write(folder / "manifest.csv")  # last: until then, the same command can be given again
-    return sum(map(len, hits.values()))
+        history = History.read(folder)
+        newer = history.with_removed(sorted(gone))
+        texts = {"manifest.csv": Manifest(kept).text()} | ({HISTORY_NAME: newer.text()} if newer != history else {})
+        change_store(folder, dropped=gone, texts=texts)
+        Ledger(folder / "failed.csv").forget(gone)
+    return len([video_id for video_id in gone if known[video_id]])
+
+
+def _known(folder: Path, manifest: Manifest) -> dict[str, bool]:
+    """Return all videos that a store has heard of, and whether each has rows."""
+    names = [video.video_id for video in manifest.videos]
+    names += [failure.video_id for failure in Ledger(folder / "failed.csv").read()]
+    return dict.fromkeys(names, False) | dict.fromkeys(FeatureStore(folder) if shard_paths(folder) else (), True)
 
 
 def _require_free(out: Path) -> None:
@@ -164,5 +186,23 @@ def _write_failures(folder: Path, failures: Iterable[Failure], embedded: Iterabl
 
 
 def _copy(todo: Iterable[tuple[str, FeatureStore]], writer: ShardWriter) -> None:
+    known: dict[Path, Mapping[str, Identity]] = {}
     for video_id, store in todo:
-        writer.add(video_id, store.read_video(video_id), decoder=store.decoders[video_id])
+        if store.path not in known:
+            known[store.path] = known_identities(store)
+        source = known[store.path].get(video_id)
+        writer.add(
+            video_id, store.read_video(video_id), decoder=store.decoders[video_id], source=str(source) if source else ""
+        )
+
+
+def _set_by_hand(out: Path, sources: Sequence[Path], *, only: Container[str] | None = None) -> History:
+    """Return the history of `out` with what was set by hand in the sources, and not there yet."""
+    history = History.read(out)
+    there = history.by_hand
+    found: dict[Setting, str] = {}
+    for source in sources:
+        for key, value in History.read(source).by_hand.items():
+            if key not in there and (only is None or key[0] in only):
+                found.setdefault(key, value)
+    return history.with_set(found, old=dict.fromkeys(found, "")) if found else history

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from framebank.store.errors import DataError
-from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings, open_datasets, read_strings
+from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, SOURCE, Embeddings, open_datasets, read_strings
 from framebank.store.spec import FeatureSpec
 
 # What h5py raises for a file that is damaged, or holds other things than a shard does.
@@ -98,6 +98,16 @@ class ShardReader:
         if not whole or lengths.sum() != rows or not (lengths > 0).all() or not fits:
             raise DataError(f"{path}: is damaged: its rows do not add up; {_MEND}")
         return Contents(spec, tuple(ids), tuple(ends.tolist()), tuple(decoders))
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """What file each video was read from, in words, "" where that is not known; DataError where it is damaged."""
+        ids = self.contents.ids
+        try:
+            words = read_strings(self.file[SOURCE]) if SOURCE in self.file else [""] * len(ids)
+            return dict(zip(ids, words, strict=True))
+        except DAMAGE as error:
+            raise DataError(f"{self.path}: {SOURCE} cannot be read ({error}); {_MEND}") from error
 
     @property
     def stamp(self) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from framebank.store.adoption import shards_of_parts
 from framebank.store.errors import DataError
-from framebank.store.files import require_new_folder, sync
+from framebank.store.files import finish_moves, require_new_folder, sync
 from framebank.store.lock import Lock
 from framebank.store.reader import Contents, ShardReader
 from framebank.store.rewrite import drop_videos
@@ -42,6 +42,7 @@ def writing(folder: Path) -> Iterator[None]:
     lock = Lock(folder / "writer.lock")
     lock.acquire()
     try:
+        finish_moves(folder)
         yield
     finally:
         lock.release()

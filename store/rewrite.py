@@ -1,14 +1,16 @@
-"""Shards without some of their videos: written again whole, under the same name, or not at all."""
+"""Shards written again, whole: without some of their videos, or with other video_ids for them."""
 
-from collections.abc import Collection
+import shutil
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from framebank.store.errors import DataError
+from framebank.store.files import remove_together, replacing_together, sync, write_text
 from framebank.store.reader import DAMAGE, ShardReader
-from framebank.store.shard import write_datasets
+from framebank.store.shard import shard_paths, write_datasets
 
 
 def drop_videos(path: Path, positions: Collection[int]) -> None:
@@ -18,6 +20,50 @@ def drop_videos(path: Path, positions: Collection[int]) -> None:
     lock of the store may call it; readers that have it open keep the file they have. DataError where the shard cannot
     be read, or its place not written to.
     """
+    if not _write_without(path, path, positions, {}):
+        path.unlink()
+
+
+def change_store(
+    folder: Path,
+    *,
+    dropped: Collection[str] = (),
+    renamed: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
+    shards: Mapping[str, Path] | None = None,
+) -> None:
+    """Change the shards of a store and the files beside them together: all of it is done, or nothing.
+
+    Videos in `dropped` lose their rows, those in `renamed` get new video_ids, `texts` are files by their name, and
+    `shards` are files to copy as new ones, by their name there. Whoever holds the lock of the store may call it.
+    DataError as `drop_videos`.
+    """
+    touched = positions_in(folder, {*dropped, *(renamed or {})})
+    with replacing_together(folder) as part:
+        for path, ids in touched.items():
+            gone = [position for position, video_id in ids.items() if video_id in dropped]
+            if not _write_without(path, part / path.name, gone, renamed or {}):
+                remove_together(part, path.name)
+        for name, source in (shards or {}).items():
+            sync(Path(shutil.copyfile(source, part / name)))
+        for name, text in (texts or {}).items():
+            write_text(part / name, text)
+
+
+def positions_in(folder: Path, video_ids: Collection[str]) -> dict[Path, dict[int, str]]:
+    """Return the shards that hold any of these videos: their places in each, and which video each is."""
+    found: dict[Path, dict[int, str]] = {}
+    for path in shard_paths(folder) if video_ids else ():
+        with ShardReader(path) as reader:
+            ids = reader.contents.ids
+        hits = {position: video_id for position, video_id in enumerate(ids) if video_id in video_ids}
+        if hits:
+            found[path] = hits
+    return found
+
+
+def _write_without(path: Path, out: Path, positions: Collection[int], renamed: Mapping[str, str]) -> bool:
+    """Write a shard to `out` without some videos, others renamed; write nothing and return False if none is left."""
     with ShardReader(path) as reader:
         contents = reader.contents
         keep = np.ones(len(contents.ids), dtype=np.bool_)
@@ -37,7 +83,8 @@ def drop_videos(path: Path, positions: Collection[int]) -> None:
             attributes = dict(reader.file.attrs)
         except (*DAMAGE, IndexError) as error:
             raise DataError(f"{path}: is damaged ({error}); `framebank store repair` sets it aside") from error
-    if keep.any():
-        write_datasets(path, datasets, attributes)
-    else:
-        path.unlink()
+    if not keep.any():
+        return False
+    datasets["video_id"] = [renamed.get(video_id, video_id) for video_id in datasets["video_id"]]
+    write_datasets(out, datasets, attributes)
+    return True

@@ -14,12 +14,13 @@ import numpy as np
 
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
-from framebank.store.files import PART, replacing
+from framebank.store.files import PART, current_paths, finish_moves, replacing
 from framebank.store.lock import Lock
 from framebank.store.spec import FeatureSpec
 
 FRAME_STREAM = "frame"
 PATCH_MEAN = "patch_mean"
+SOURCE = "source"  # the dataset of what files the videos were read from
 
 # The attribute of a dataset that holds its checksum.
 DIGEST = "blake2b"
@@ -122,7 +123,7 @@ def read_strings(dataset: h5py.Dataset) -> list[str]:
 
 def shard_paths(folder: Path) -> list[Path]:
     """Return the complete shards of a store, in their order."""
-    return sorted(path for path in folder.glob("shard-*.h5") if re.fullmatch(r"shard-\d{5,}\.h5", path.name))
+    return [path for path in current_paths(folder, "shard-*.h5") if re.fullmatch(r"shard-\d{5,}\.h5", path.name)]
 
 
 def _further_streams(rows: Sequence[Embeddings]) -> dict[str, np.ndarray]:
@@ -151,13 +152,14 @@ class ShardWriter:
         self.spec = spec
         self.max_videos = max_videos
         self.min_seconds = min_seconds
-        self._waiting: dict[str, tuple[Embeddings, str]] = {}
+        self._waiting: dict[str, tuple[Embeddings, str, str]] = {}
         self._failed = False  # a write that failed is not tried again
         self._started = self._since = time.monotonic()
         self._lock = Lock(folder / "writer.lock")
 
     def __enter__(self) -> "ShardWriter":
         self._lock.acquire()
+        finish_moves(self.folder)
         for name in ("shard-*.h5", "manifest.csv", "failed.csv"):  # our own alone: the folder may hold other files
             for leftover in self.folder.glob(name + PART):
                 leftover.unlink(missing_ok=True)
@@ -172,8 +174,11 @@ class ShardWriter:
         finally:
             self._lock.release()
 
-    def add(self, video_id: str, embeddings: Embeddings, *, decoder: str = "") -> None:
-        """Take one video's embeddings, (T, D) with D the spec's; they are on disk after the next flush."""
+    def add(self, video_id: str, embeddings: Embeddings, *, decoder: str = "", source: str = "") -> None:
+        """Take one video's embeddings, (T, D) with D the spec's; they are on disk after the next flush.
+
+        `source` is the identity of the file that they come from, in words (`identity.py`), where it is known.
+        """
         if embeddings.data.shape[1] != self.spec.dim:
             raise ValueError(
                 f"{video_id}: embeddings of width {embeddings.data.shape[1]}, the spec says {self.spec.dim}"
@@ -183,7 +188,7 @@ class ShardWriter:
         given = {FRAME_STREAM, *embeddings.streams, *[PATCH_MEAN] * (embeddings.patch_mean is not None)}
         if given != self.spec.stream_names:
             raise ValueError(f"{video_id}: streams {sorted(given)}, the spec says {sorted(self.spec.stream_names)}")
-        self._waiting[video_id] = (embeddings, decoder)
+        self._waiting[video_id] = (embeddings, decoder, source)
         if len(self._waiting) >= self.max_videos or self._is_due():
             self.flush()
 
@@ -196,7 +201,8 @@ class ShardWriter:
         self._since = time.monotonic()
         if not self._waiting:
             return
-        rows = [embeddings for embeddings, _ in self._waiting.values()]
+        rows = [embeddings for embeddings, _, _ in self._waiting.values()]
+        sources = [source for _, _, source in self._waiting.values()]
         datasets = {
             f"streams/{FRAME_STREAM}": np.concatenate([row.data.astype(np.float16) for row in rows]),  # (R, D)
             **_further_streams(rows),
@@ -206,7 +212,8 @@ class ShardWriter:
             "timestamp": np.concatenate([row.timestamps for row in rows]).astype(np.float64),
             "end": np.cumsum([len(row.data) for row in rows]).astype(np.int64),
             "video_id": list(self._waiting),
-            "decoder": [decoder for _, decoder in self._waiting.values()],
+            "decoder": [decoder for _, decoder, _ in self._waiting.values()],
+            **({SOURCE: sources} if any(sources) else {}),
         }
         try:
             write_datasets(self._next_path(), datasets, self.spec.to_dict())

@@ -57,3 +57,15 @@ def slow_decode(path: Path, sample: Any, sink: Any) -> Clip:
     """Decode as `fake_decode`, in two milliseconds."""
     time.sleep(0.002)
     return fake_decode(path, sample, sink)
+
+
+def content_decode(path: Path, sample: Any, sink: Any) -> Clip:
+    """Decode as `fake_decode` what a file says its name is, so that another content gives other frames."""
+    return fake_decode(path.with_name(f"{path.read_text()}.mp4"), sample, sink)
+
+
+def growing_decode(path: Path, sample: Any, sink: Any) -> Clip:
+    """Decode as `fake_decode` a file that somebody still writes to."""
+    with path.open("a") as file:
+        file.write("more")
+    return fake_decode(path, sample, sink)

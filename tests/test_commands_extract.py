@@ -144,8 +144,8 @@ def test_folders_of_frames_and_tars_give_what_the_videos_give(framebank: Any, cl
         tar.add(tmp_path / "one.cls", "one.cls")
     sources = {"file": video, "frames": tmp_path / "frames", "tar": tmp_path / "data.tar"}
     for name, source in sources.items():
-        framebank("extract", source, tmp_path / name, "--model", "demo", "--frames", 4)
-    stores = {name: FeatureStore(tmp_path / name) for name in sources}
+        framebank("extract", source, tmp_path / "stores" / name, "--model", "demo", "--frames", 4)
+    stores = {name: FeatureStore(tmp_path / "stores" / name) for name in sources}
     data = {name: next(iter(store.values())).data for name, store in stores.items()}
     np.testing.assert_array_equal(data["file"], data["frames"])
     np.testing.assert_array_equal(data["file"], data["tar"])

@@ -123,11 +123,11 @@ def test_an_interrupted_merge_is_finished_by_another(folder, other, tmp_path, mo
     out, written = tmp_path / "out", []
     add = ShardWriter.add
 
-    def killed(self, video_id, one, *, decoder=""):
+    def killed(self, video_id, one, **options):
         if len(written) == 3:
             raise KeyboardInterrupt
         written.append(video_id)
-        add(self, video_id, one, decoder=decoder)
+        add(self, video_id, one, **options)
 
     monkeypatch.setattr(ShardWriter, "add", killed)
     with pytest.raises(KeyboardInterrupt):
