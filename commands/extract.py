@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     type=PATH,
     help="Official lists, such as trainlist01.txt; '*.txt' for many.",
 )
+@click.option("--any-suffix", is_flag=True, help="Also take files of unknown suffix that are videos by content.")
 @click.option("--actions", is_flag=True, help="Charades: each action in the lists is a video of its own.")
 @encoder_options
 @click.option("--devices", help="Several, one encoder on each: 0,1.  [--device alone]")
@@ -75,6 +76,7 @@ def extract(
     videos: tuple[Path, ...],
     store: Path,
     split_files: tuple[Path, ...],
+    any_suffix: bool,
     actions: bool,
     model: str | None,
     pretrained: str | None,
@@ -98,6 +100,7 @@ def extract(
 ) -> None:
     """Embed the frames of VIDEOS into STORE: a folder of class folders, a manifest CSV, or video files.
 
+    Files that are not taken as videos are counted by reason; docs/videos.md tells which those are.
     Killed and started again, it does what is left. A video that cannot be read, or on which the decoder hangs or
     crashes, gets a line in STORE/failed.csv.
 
@@ -111,10 +114,12 @@ def extract(
     from framebank.extract.decode import decode_clip, decoder_versions
     from framebank.extract.encoder import Encoder
     from framebank.extract.fill import fill_store, store_spec
+    from framebank.extract.probe import is_video
     from framebank.extract.sampling import read_sampling
     from framebank.extract.worker import Task
     from framebank.store import DataError, Manifest
     from framebank.store.adoption import adopt_leftovers
+    from framebank.store.inputs import read_videos
     from framebank.store.plan import plan_store
 
     if engine == "ray" and devices:
@@ -126,7 +131,10 @@ def extract(
         raise click.UsageError("--actions cuts the videos of Charades' lists; name them with --split-file")
     if "patch_mean" in streams and not chosen.is_fixed:
         raise DataError("the stream patch_mean is a mean over a fixed number of frames; expected --frames or --clips")
-    manifest = Manifest.read(videos)
+    intake = read_videos(videos, is_video=is_video if any_suffix else None)
+    manifest = Manifest(intake.videos)
+    if left := intake.told():
+        click.echo(left, err=True)
     if split_files:
         manifest, notes = manifest.with_actions(split_files) if actions else manifest.with_splits(split_files)
         click.echo("\n".join(notes), err=True)
@@ -193,7 +201,10 @@ def extract(
         "frames": sum(outcome.num_frames for outcome in done.values()),
         "seconds": round(time.perf_counter() - started, 2),
         "model": spec.encoder,
+        "not_taken": intake.counts,
     }
+    if as_json:
+        report["not_taken_files"] = intake.files
     print_report(report, as_json=as_json, lines=_extract_lines(report))
     for outcome in failed[:5]:
         click.echo(f"failed: {outcome.error}", err=True)

@@ -10,12 +10,10 @@ from PIL import Image, ImageOps
 from framebank.extract.frames import Clip, Sample, Sink, refuse_beyond
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
+from framebank.store.video import IMAGE_SUFFIXES, RATE_NAME
+from framebank.store.walk import is_litter
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-
-# Holds the frames per second of its folder; without it they are DEFAULT_RATE.
-RATE_NAME = "fps.txt"
-DEFAULT_RATE = 25.0
+DEFAULT_RATE = 25.0  # where no file RATE_NAME tells the frames per second of its folder
 
 # The others hold palettes, greys or colours of 8 bits a channel; more bits would be cut off in silence.
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -42,9 +40,10 @@ def list_images(folder: Path) -> list[Path]:
 
     DataError where there is none, and where their names differ in more than numbers: flow beside frames, a cover.
     """
-    images = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    there = (path for path in folder.iterdir() if not is_litter(path.name))
+    images = [path for path in there if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
-        raise DataError(f"{folder}: holds no image; expected frames as {', '.join(SUFFIXES)}")
+        raise DataError(f"{folder}: holds no image; expected frames as {', '.join(IMAGE_SUFFIXES)}")
     images.sort(key=_numbers)
     patterns = {re.sub(r"[0-9]+", "#", path.stem): path.name for path in images}
     if len(patterns) > 1:
@@ -73,8 +72,13 @@ def _numbers(path: Path) -> list[int]:
 
 def _open_image(path: Path) -> np.ndarray:
     """Return an image upright in RGB: (H, W, 3) uint8."""
+    if not path.is_file():  # a FIFO would be waited for without end
+        raise DataError(f"{path}: is no file that can be opened; expected an image")
     try:
         with Image.open(path) as image:
+            pages = getattr(image, "n_frames", 1)
+            if image.format == "TIFF" and pages > 1:
+                raise DataError(f"{path}: holds {pages} pages; expected one image in each file")
             if image.mode in DEEP_MODES:
                 raise DataError(f"{path}: holds more than 8 bits a channel ({image.mode})")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
+from framebank.store.spelling import nfc
 
 COLUMNS = ("video_id", "path", "reason")
 
@@ -35,7 +36,8 @@ class Ledger:
             return []
         try:
             with self.path.open(newline="", encoding="utf-8") as file:
-                return [Failure(*(row.get(column) or "" for column in COLUMNS)) for row in csv.DictReader(file)]
+                rows = [[row.get(column) or "" for column in COLUMNS] for row in csv.DictReader(file)]
+            return [Failure(nfc(video_id), path, reason) for video_id, path, reason in rows]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{self.path}: cannot be read as a list of failures: {error}") from error
 

@@ -13,6 +13,7 @@ from framebank.store.reader import ShardReader
 from framebank.store.repair import same_rows, writing
 from framebank.store.rewrite import drop_videos
 from framebank.store.shard import ShardWriter, shard_paths
+from framebank.store.spelling import nfc
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,21 @@ def remove_videos(folder: Path, video_ids: Sequence[str]) -> int:
     """
     with writing(folder):
         manifest, ledger = Manifest.read_csv(folder / "manifest.csv"), Ledger(folder / "failed.csv")
-        gone = set(video_ids)
+        gone = set(map(nfc, video_ids))
         hits: dict[Path, list[int]] = {}
         known = {video.video_id for video in manifest.videos} | {failure.video_id for failure in ledger.read()}
         for path in shard_paths(folder):
             with ShardReader(path) as reader:
                 ids = reader.contents.ids
-            known.update(ids)
-            positions = [position for position, video_id in enumerate(ids) if video_id in gone]
+            known.update(map(nfc, ids))
+            positions = [position for position, video_id in enumerate(ids) if nfc(video_id) in gone]
             if positions:
                 hits[path] = positions
-        unknown = [video_id for video_id in video_ids if video_id not in known]
+        unknown = [video_id for video_id in video_ids if nfc(video_id) not in known]
         if unknown:
             shown = ", ".join(repr(video_id) for video_id in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
             raise DataError(f"{folder}: has no video {shown}{near_names(unknown[0], known)}; nothing was removed")
-        kept = tuple(video for video in manifest.videos if video.video_id not in gone)
+        kept = tuple(video for video in manifest.videos if nfc(video.video_id) not in gone)
         if not kept:
             raise DataError(f"{folder}: would have no video left; remove the folder instead")
         for path, positions in hits.items():

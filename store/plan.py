@@ -33,6 +33,7 @@ def plan_store(
     if shard_paths(folder):
         held = FeatureStore(folder)
         held.spec.require_equal(spec, mine=folder, theirs=f"this {what}")
+        manifest = manifest.with_ids_of(held.manifest)
         merged = held.manifest.merged(manifest)
     else:
         refuse_foreign(folder)
