@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.spelling import nfc
 from framebank.store.video import Video
 
@@ -43,6 +44,29 @@ def undivided_classes(videos: Sequence[Video], *, least: int = 2) -> tuple[str, 
             of_class.setdefault(label, set()).add(group)
             counts[label] += 1
     return tuple(sorted(label for label, own in of_class.items() if counts[label] >= least and len(own) == 1))
+
+
+def shared_note(train: Sequence[Video], val: Sequence[Video]) -> str:
+    """Return one sentence on training videos that are of a group of validation videos; "" where there are none."""
+    groups = groups_of([*train, *val])
+    shared = int(np.isin(groups[: len(train)], groups[len(train) :]).sum())
+    if not shared:
+        return ""
+    return (
+        f"{counted(shared, 'training video')} {'is' if shared == 1 else 'are'} of one source with validation videos, "
+        "so the score that chooses the epoch is too high; give both the same split, or other values in the column group"
+    )
+
+
+def undivided_note(classes: Sequence[str], *, what: str) -> str:
+    """Return one sentence on classes whose videos are of too few groups for `what`; "" where there are none."""
+    if not classes:
+        return ""
+    shown = ", ".join(map(repr, classes[:3])) + (", ..." if len(classes) > 3 else "")
+    return (
+        f"{counted(len(classes), 'class', 'classes')} ({shown}) {'has' if len(classes) == 1 else 'have'} videos of too "
+        f"few sources for {what}; the column group of the manifest says which videos are of one source"
+    )
 
 
 def _key(video: Video, *, cut: Collection[str], several: bool) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from framebank.store.counts import counted
 from framebank.store.draws import draw_held_out, draw_shots
 from framebank.store.errors import DataError
+from framebank.store.files import write_text
 from framebank.store.inputs import read_videos
 from framebank.store.splits import CHARADES_CLASSES, charades_segments, with_lists
 from framebank.store.tars import tar_and_member
@@ -15,7 +16,7 @@ from framebank.store.video import Video as Video
 from framebank.store.video import require_own_ids
 from framebank.store.videos_csv import COLUMNS as COLUMNS
 from framebank.store.videos_csv import TIMES as TIMES
-from framebank.store.videos_csv import read_videos_csv, write_videos_csv
+from framebank.store.videos_csv import read_videos_csv, videos_csv_text
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Manifest:
         if number > len(self):
             raise DataError(f"shard {number} of {count} holds none of the {len(self)} videos; expected fewer shards")
         return Manifest(self.videos[number - 1 :: count])
+
+    def of_ids(self, video_ids: Sequence[str]) -> tuple[Video, ...]:
+        """Return the videos of these ids, in their order; KeyError for one that is not there."""
+        by_id = {video.video_id: video for video in self.videos}
+        return tuple(by_id[video_id] for video_id in video_ids)
 
     def labelled(self) -> "Manifest":
         """Return the videos that have a label; DataError when there is none."""
@@ -158,8 +164,12 @@ class Manifest:
         return cls(read_videos_csv(path))
 
     def write(self, path: Path) -> None:
-        """Write the CSV that `read_csv` reads, whole or not at all; paths are absolute."""
-        write_videos_csv(path, self.videos)
+        """Write the CSV that `read_csv` reads, whole or not at all."""
+        write_text(path, self.text())
+
+    def text(self) -> str:
+        """Return the CSV that `read_csv` reads; paths are absolute."""
+        return videos_csv_text(self.videos)
 
 
 def _place(video: Video) -> tuple[str, float, float | None]:

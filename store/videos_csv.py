@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from framebank.store.errors import DataError
-from framebank.store.files import write_text
 from framebank.store.spelling import file_in_any_form, nfc, nfc_ids
 from framebank.store.table import Row, Table, read_table
 from framebank.store.video import Video, require_own_ids
@@ -43,8 +42,8 @@ def videos_of(table: Table) -> tuple[Video, ...]:
     return videos
 
 
-def write_videos_csv(path: Path, videos: Sequence[Video]) -> None:
-    """Write the CSV that `read_videos_csv` reads, whole or not at all; paths are absolute.
+def videos_csv_text(videos: Sequence[Video]) -> str:
+    """Return the CSV that `read_videos_csv` reads; paths are absolute.
 
     The columns start and end, and the column group, are there when a video has one.
     """
@@ -57,7 +56,7 @@ def write_videos_csv(path: Path, videos: Sequence[Video]) -> None:
         times = (video.start, video.end) if timed else ()
         group = (video.group,) if grouped else ()
         writer.writerow((video.video_id, video.path.absolute(), video.label, video.split, *times, *group))
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def _video(table: Table, row: Row, video_id: str) -> Video:
