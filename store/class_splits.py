@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from framebank.store.counts import listed
 from framebank.store.errors import DataError
 from framebank.store.labels import class_text
 from framebank.store.lists import read_list
@@ -98,7 +99,7 @@ def read_class_splits(paths: Sequence[Path]) -> ClassSplits:
     """
     files = [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
     if not files:
-        where = ", ".join(map(str, paths)) or "no file"
+        where = listed(paths) if paths else "no file"
         raise DataError(f"{where}: holds no list of a class split; {EXPECTED}")
     tables = [file for file in files if file.suffix.lower() in (".json", ".csv")]
     if not tables:
@@ -133,7 +134,7 @@ def _json_pairs(path: Path) -> list[tuple[str, str]]:
 def _csv_pairs(path: Path) -> list[tuple[str, str]]:
     table = read_table(path, wanted=("class", "split"))
     if not {"class", "split"} <= set(table.columns):
-        got = ", ".join(table.columns) or "none"
+        got = listed(table.columns, most=10)
         raise DataError(f"{path}: no columns class and split (its columns: {got}); {EXPECTED}")
     return [(row.cells["class"], row.cells["split"]) for row in table.rows]
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 from framebank.store.spelling import nfc
 from framebank.store.video import Video
 
@@ -62,7 +62,7 @@ def undivided_note(classes: Sequence[str], *, what: str) -> str:
     """Return one sentence on classes whose videos are of too few groups for `what`; "" where there are none."""
     if not classes:
         return ""
-    shown = ", ".join(map(repr, classes[:3])) + (", ..." if len(classes) > 3 else "")
+    shown = listed(map(repr, classes), most=3)
     return (
         f"{counted(len(classes), 'class', 'classes')} ({shown}) {'has' if len(classes) == 1 else 'have'} videos of too "
         f"few sources for {what}; the column group of the manifest says which videos are of one source"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 from framebank.store.video import Video
 
 BESIDE = "picture beside videos"
@@ -43,7 +43,7 @@ def told(not_taken: Mapping[str, tuple[Path, ...]]) -> str:
     counts = sorted_counts(not_taken)
     if not counts:
         return ""
-    shown = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    shown = listed((f"{count} {reason}" for reason, count in counts.items()), most=15)
     unknown = any(is_suffix(reason) for reason in counts)
     hint = "; --any-suffix takes those that are videos by content" if unknown else ""
     return f"not taken: {counted(sum(counts.values()), 'file')}: {shown}{hint}"

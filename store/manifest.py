@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 from framebank.store.draws import draw_held_out, draw_shots
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
@@ -51,7 +51,8 @@ class Manifest:
             return self
         found = Manifest(tuple(video for video in self.videos if video.split == name))
         if not found.videos:
-            there = ", ".join(f"{split or 'none'} ({count})" for split, count in sorted(self.split_sizes.items()))
+            sizes = sorted(self.split_sizes.items())
+            there = listed((f"{split or 'none'} ({count})" for split, count in sizes), most=10)
             raise DataError(f"no video is in the split {name!r}; the splits are: {there}, and 'all'")
         return found
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from framebank.store.counts import listed
 from framebank.store.errors import DataError
 from framebank.store.spelling import file_in_any_form, nfc, nfc_ids
 from framebank.store.table import Row, Table, read_table
@@ -28,7 +29,7 @@ def videos_of(table: Table) -> tuple[Video, ...]:
     """Return the videos of a table that `read_videos_csv` would read; DataError with the line."""
     for column in COLUMNS[:2]:
         if column not in table.columns:
-            got = ", ".join(table.columns) or "none"
+            got = listed(table.columns, most=10)
             expected = ", ".join((*COLUMNS, *TIMES, GROUP))
             raise DataError(f"{table.path}: no column {column!r} (its columns: {got}); expected {expected}")
     if not table.rows:

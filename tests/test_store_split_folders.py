@@ -1,10 +1,13 @@
 """A folder named train is a split or a class: what lies in it and beside it decides."""
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from framebank.store import DataError, Manifest
+from framebank.store.sources import Names, open_source
 from framebank.tests.test_store_walk import touch
 
 
@@ -47,3 +50,18 @@ def test_splits_beside_classes_are_asked_about(tmp_path, names):
     touch(tmp_path, *names)
     with pytest.raises(DataError, match=r"holds the folder 't.*', which is named for a split, beside '(wave|bus)'"):
         told(tmp_path)
+
+
+def test_folders_of_features_follow_the_same_rule(tmp_path):
+    def save(*names: str) -> dict[str, tuple[str, str]]:
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            np.save(tmp_path / name, np.ones((2, 4), np.float32))
+        found = open_source(tmp_path, Names()).manifest.videos
+        return {video.video_id: (video.split, video.label) for video in found}
+
+    assert save("bus/1.npy", "train/1.npy") == {"bus/1": ("", "bus"), "train/1": ("", "train")}
+    with pytest.raises(DataError, match="'train', which is named for a split, beside 'bus'"):
+        save("train/run/1.npy")
+    shutil.rmtree(tmp_path / "bus")
+    assert save("test/run/2.npy")["train/run/1"] == ("train", "run")
