@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     type=PATH,
     help="Official lists, such as trainlist01.txt; '*.txt' for many.",
 )
+@click.option("--any-suffix", is_flag=True, help="Also take files of unknown suffix that are videos by content.")
 @click.option("--actions", is_flag=True, help="Charades: each action in the lists is a video of its own.")
 @encoder_options
 @click.option("--devices", help="Several, one encoder on each: 0,1.  [--device alone]")
@@ -78,6 +79,7 @@ def extract(
     videos: tuple[Path, ...],
     store: Path,
     split_files: tuple[Path, ...],
+    any_suffix: bool,
     actions: bool,
     model: str | None,
     pretrained: str | None,
@@ -105,6 +107,7 @@ def extract(
 ) -> None:
     """Embed the frames of VIDEOS into STORE: a folder of class folders, a manifest CSV, or video files.
 
+    Files that are not taken as videos are counted by reason; docs/videos.md tells which those are.
     Killed and started again, it does what is left. A video that cannot be read, or on which the decoder hangs or
     crashes, gets a line in STORE/failed.csv.
 
@@ -121,8 +124,10 @@ def extract(
     """
     from framebank.extract.extraction import LocalMachine, Setup, Tally, left_out
     from framebank.extract.fill import filling
+    from framebank.extract.probe import is_video
     from framebank.store import DataError, Manifest
     from framebank.store.files import refuse_inside
+    from framebank.store.inputs import read_videos
     from framebank.store.plan import Choices
     from framebank.store.tars import is_tar
 
@@ -153,7 +158,10 @@ def extract(
         click.echo(f"as in {store}: {', '.join(f'{name} {value}' for name, value in taken.items())}", err=True)
     setup = replace(setup, model=required(setup.model, "--model"))
     work = setup.work()
-    manifest = Manifest.read(videos)
+    intake = read_videos(videos, is_video=is_video if any_suffix else None)
+    manifest = Manifest(intake.videos)
+    if left := intake.told():
+        click.echo(left, err=True)
     if split_files:
         manifest, notes = manifest.with_actions(split_files) if actions else manifest.with_splits(split_files)
         click.echo("\n".join(notes), err=True)
@@ -173,22 +181,23 @@ def extract(
     choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
     try:
         with filling(store, manifest, spec=machine.spec, embed=machine.embed, choices=choices) as found:
-            tally = Tally(found.plan, manifest)
+            tally = Tally(found.plan)
             for outcome in progress(found.outcomes, total=len(found.plan.todo), unit="video"):
                 tally.add(outcome)
     except KeyboardInterrupt:
         command = shlex.join(["framebank", *sys.argv[1:]])
         click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
         sys.exit(130)
-    not_taken: dict[str, int] = {}
     damaged = left_out(store, tally.embedded) if use_damaged else {}
     report = {
         "store": str(store),
         **tally.report(),
         "damaged": len(damaged),
-        "not_taken": not_taken,
+        "not_taken": intake.counts,
         "model": machine.spec.encoder,
     }
+    if as_json:
+        report["not_taken_files"] = intake.files
     lines = [*_extract_lines(report), *drift_lines(report["drift"], refreshed=refresh, pruned=prune)]
     print_report(report, as_json=as_json, lines=lines)
     for video_id, what in list(damaged.items())[:5]:

@@ -94,6 +94,7 @@ def fewshot(
         *lines,
         f"hardest classes of {report['matcher']}: {worst}",
         *([] if not report["texts_missing"] else [f"no texts   {report['texts_missing']}"]),
+        *(f"note       {note}" for note in report["notes"]),
         *protocol_lines(facts),
         f"episodes   {episodes_line(facts)}, hash {facts['episodes_hash']}",
         *([f"run        trained on {facts['classes_trained_on']} of these classes"] if run_path else []),

@@ -94,6 +94,8 @@ def fewshot_train(
         )
     started = time.perf_counter()
     job = FewshotJob(features, train, recipe, val=val, prompts=bank, device=resolve_device(device))
+    for note in job.notes:
+        click.echo(note, err=True)
     total = -(-recipe.steps // recipe.val_every)
     log = list(progress(job.stages(), total=total, unit="stage", show=lambda stage: {"loss": f"{stage.loss:.3f}"}))
     trained = job.save(run, log=log)

@@ -160,6 +160,8 @@ def train(
     if not ranks.is_first:
         list(job.epochs(ranks))
         return
+    for note in job.notes:
+        click.echo(note, err=True)
     epochs = progress(job.epochs(ranks), total=recipe.epochs, unit="epoch", show=lambda e: {"loss": f"{e.loss:.3f}"})
     log = list(tensorboard_of(run, epochs) if tensorboard else epochs)
     ranks.stop()

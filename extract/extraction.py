@@ -19,7 +19,6 @@ from framebank.extract.worker import Task
 from framebank.store.adoption import shards_of_parts
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.manifest import Manifest
 from framebank.store.plan import Plan
 from framebank.store.reader import ShardReader
 from framebank.store.shard import shard_paths
@@ -185,9 +184,8 @@ class LocalMachine:
 class Tally:
     """What became of the videos of one extraction."""
 
-    def __init__(self, plan: Plan, given: Manifest) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.given = given
         self._started = time.perf_counter()
         self._outcomes: dict[str, Outcome] = {}
 
@@ -214,9 +212,9 @@ class Tally:
     def report(self) -> dict[str, Any]:
         """Return the counts, and by name what became of the files: the contract for scripts."""
         plan = self.plan
-        given = {video.video_id for video in self.given.videos} - set(plan.pruned)
+        given = {video.video_id for video in plan.given.videos} - set(plan.pruned)
         return {
-            "videos": len(self.given),
+            "videos": len(plan.given),
             "embedded": len(self._outcomes) - len(self.failed),
             "failed": len(self.failed),
             "failed_before": len(plan.failed_before),

@@ -10,12 +10,10 @@ from framebank.extract.frames import Clip, Sample, Sink, refuse_beyond
 from framebank.extract.images import read_image
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
+from framebank.store.video import IMAGE_SUFFIXES, RATE_NAME
+from framebank.store.walk import is_litter
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-
-# Holds the frames per second of its folder; without it they are DEFAULT_RATE.
-RATE_NAME = "fps.txt"
-DEFAULT_RATE = 25.0
+DEFAULT_RATE = 25.0  # where no file RATE_NAME tells the frames per second of its folder
 
 
 def read_folder(path: Path, sample: Sample, sink: Sink) -> Clip:
@@ -39,9 +37,10 @@ def list_images(folder: Path) -> list[Path]:
 
     DataError where there is none, and where their names differ in more than numbers: flow beside frames, a cover.
     """
-    images = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    there = (path for path in folder.iterdir() if not is_litter(path.name))
+    images = [path for path in there if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
-        raise DataError(f"{folder}: holds no image; expected frames as {', '.join(SUFFIXES)}")
+        raise DataError(f"{folder}: holds no image; expected frames as {', '.join(IMAGE_SUFFIXES)}")
     images.sort(key=_numbers)
     patterns = {re.sub(r"[0-9]+", "#", path.stem): path.name for path in images}
     if len(patterns) > 1:

@@ -22,12 +22,17 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
     DataError where it is larger, has more than 8 bits a channel, or is damaged, also while it is read in the block.
     """
+    if not path.is_file():  # a FIFO would be waited for without end
+        raise DataError(f"{path}: is no file that can be opened; expected an image")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refuse_large has a limit of its own
             opened = Image.open(path)
         with opened as image:
             refuse_large(path, width=image.width, height=image.height)
+            pages = getattr(image, "n_frames", 1)
+            if image.format == "TIFF" and pages > 1:
+                raise DataError(f"{path}: holds {pages} pages; expected one image in each file")
             if image.mode in DEEP_MODES:
                 raise DataError(f"{path}: holds more than 8 bits a channel ({image.mode})")
             yield image

@@ -12,6 +12,7 @@ import torch
 
 from framebank.heads.neighbours import index_store, require_finite
 from framebank.heads.run import Run
+from framebank.store.counts import listed
 from framebank.store.enrolment import SHARE, Calibration, Enrolment, changing
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -68,7 +69,7 @@ def held_out(
     labelled = Manifest(tuple(video for video in manifest.videos if video.label))
     if not labelled.videos:
         counts = Counter(video.split or "none" for video in store.manifest.videos if video.label)
-        there = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())) or "none"
+        there = listed((f"{name} ({count})" for name, count in sorted(counts.items())), most=10)
         raise DataError(
             f"{store.path}: none of the {len(manifest)} videos of the split {split!r} has a label; the splits with "
             f"labelled videos are: {there}"

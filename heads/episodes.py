@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from framebank.heads.episode_groups import GroupedPool, draw_distinct, without_groups
 from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
+from framebank.store.groups import are_grouped
 from framebank.store.labels import class_text
 
 
@@ -23,6 +25,7 @@ class Episodes:
     query    (E, Q), positions of the videos to recognise, none of which is in the support
     target   (E, Q), the column of `classes` that a query belongs to
     hash     changes with the videos, with their classes and with any episode, whatever order the videos came in
+    undivided  the classes whose groups are too few to keep those of the support from the queries
     """
 
     labels: tuple[str, ...]
@@ -31,6 +34,7 @@ class Episodes:
     query: np.ndarray
     target: np.ndarray
     hash: str
+    undivided: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -66,10 +70,14 @@ class EpisodeSampler:
         """What decides the episodes, beside the videos."""
         return asdict(self)
 
-    def draw(self, video_ids: Sequence[str], labels: Sequence[str]) -> Episodes:
+    def draw(
+        self, video_ids: Sequence[str], labels: Sequence[str], groups: Sequence[int] | np.ndarray | None = None
+    ) -> Episodes:
         """Draw from videos and the label of each, "" for one without, which is left out.
 
-        DataError where there are fewer classes than `way`, or a class has too few videos for both sides.
+        No query of an episode is of a group that its support has: `groups` has the number of each video's group, None
+        where every video is one of its own. DataError where there are fewer classes than `way`, or a class has too few
+        videos for both sides.
         """
         names, members = videos_by_class(video_ids, labels)
         if len(names) < self.way:
@@ -83,9 +91,15 @@ class EpisodeSampler:
         ends = sizes.cumsum()
         chosen = draw_distinct(generator, sizes[classes], need)  # (E, N, K + query)
         videos = np.concatenate(members)[chosen + (ends - sizes)[classes][..., None]]
+        undivided: tuple[str, ...] = ()
+        if groups is not None and are_grouped(np.asarray(groups)):
+            pool = GroupedPool(members, np.asarray(groups), shot=self.shot, query=self.query)
+            undivided = tuple(names[number] for number in pool.undivided)
+            videos = pool.part(classes, videos, generator)
         return _episodes(
             names,
             video_ids,
+            undivided=undivided,
             classes=classes,
             support=videos[..., : self.shot],
             query=videos[..., self.shot :].reshape(self.episodes, -1),  # (E, N, query) -> (E, Q)
@@ -111,10 +125,13 @@ class AllWaySampler:
         drawn = {"shot": self.shot, "episodes": self.draws, "seed": self.seed}
         return {"way": 0, **drawn, "support_videos": len(self.support)}
 
-    def draw(self, video_ids: Sequence[str], labels: Sequence[str]) -> Episodes:
+    def draw(
+        self, video_ids: Sequence[str], labels: Sequence[str], groups: Sequence[int] | np.ndarray | None = None
+    ) -> Episodes:
         """Draw from videos and the label of each, "" for one without, which is left out.
 
-        DataError where there is no query, or one of a class that has too few support videos.
+        Support videos of the group of a query are left out too, unless a class has too few others; `groups` is as for
+        EpisodeSampler. DataError where there is no query, or one of a class that has too few support videos.
         """
         is_support = [video_id in self.support for video_id in video_ids]
         named = list(zip(labels, is_support, strict=True))
@@ -125,6 +142,10 @@ class AllWaySampler:
         by_text = {class_text(name): own for name, own in zip(*theirs, strict=True)}
         members = [by_text.get(class_text(name), np.zeros(0, dtype=np.int64)) for name in names]
         _require(names, members, self.shot, wanted=counted(self.shot, "support video"))
+        undivided: tuple[str, ...] = ()
+        if groups is not None:
+            members, places = without_groups(members, np.asarray(groups), of=np.concatenate(queries), least=self.shot)
+            undivided = tuple(names[place] for place in places)
         sizes = np.array([len(own) for own in members])
         generator = np.random.default_rng(self.seed)
         chosen = draw_distinct(generator, np.tile(sizes, (self.draws, 1)), self.shot)  # (draws, C, K)
@@ -132,6 +153,7 @@ class AllWaySampler:
         return _episodes(
             names,
             video_ids,
+            undivided=undivided,
             classes=np.tile(np.arange(len(names)), (self.draws, 1)),
             support=np.concatenate(members)[chosen + (sizes.cumsum() - sizes)[:, None]],
             query=np.tile(np.concatenate(queries), (self.draws, 1)),
@@ -152,21 +174,6 @@ def videos_by_class(video_ids: Sequence[str], labels: Sequence[str]) -> tuple[tu
     return tuple(names[text] for text in order), [np.array(members[text]) for text in order]
 
 
-def draw_distinct(generator: np.random.Generator, sizes: np.ndarray, count: int) -> np.ndarray:
-    """Draw `count` different numbers below each size, in random order: sizes (...) -> (..., count).
-
-    Each is drawn among those that are left and then moved past the ones taken, so that no permutation of all is made.
-    """
-    drawn = np.empty((*sizes.shape, count), dtype=np.int64)
-    for number in range(count):
-        taken = np.sort(drawn[..., :number], axis=-1)
-        value = generator.integers(0, sizes - number)
-        for place in range(number):
-            value += value >= taken[..., place]
-        drawn[..., number] = value
-    return drawn
-
-
 def _require(names: Sequence[str], members: Sequence[np.ndarray], need: int, *, wanted: str) -> None:
     short = [(name, len(own)) for name, own in zip(names, members, strict=True) if len(own) < need]
     if short:
@@ -177,14 +184,16 @@ def _require(names: Sequence[str], members: Sequence[np.ndarray], need: int, *, 
         )
 
 
-def _episodes(names: tuple[str, ...], video_ids: Sequence[str], **arrays: np.ndarray) -> Episodes:
+def _episodes(
+    names: tuple[str, ...], video_ids: Sequence[str], *, undivided: tuple[str, ...], **arrays: np.ndarray
+) -> Episodes:
     """The episodes with their hash, which counts videos in the order of their names and not in that of a store."""
     order = np.argsort(np.array(video_ids))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     numbers = {"support": rank[arrays["support"]], "query": rank[arrays["query"]]}
     whole = _hash([*sorted(video_ids), *names, digest({name: own.astype("<i8") for name, own in numbers.items()})])
-    return Episodes(names, **arrays, hash=whole)
+    return Episodes(names, **arrays, hash=whole, undivided=undivided)
 
 
 def _hash(texts: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from framebank.heads.matcher_name import TRAINED, MatcherName, reads_text
 from framebank.heads.protocol import made_by
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
+from framebank.store.groups import groups_of, undivided_note
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.manifest import Manifest
 from framebank.store.prompts import PromptBank
@@ -85,7 +86,8 @@ def evaluate_few_shot(
     bank = load_bank(store, manifest.labelled(), labels, device=device, num_frames=num_frames)
     require_finite(bank, where=store.path)
     try:
-        episodes = sampler.draw(bank.video_ids, [labels.names[target] for target in bank.target.tolist()])
+        names_of_videos = [labels.names[target] for target in bank.target.tolist()]
+        episodes = sampler.draw(bank.video_ids, names_of_videos, groups_of(manifest.of_ids(bank.video_ids)))
     except DataError as error:
         raise DataError(f"{store.path}: {error}") from error
     if len(episodes.labels) < 2:
@@ -124,7 +126,8 @@ def evaluate_few_shot(
         )
         figures = measure_episodes(scores, episodes)
         rows.append({"matcher": name, "baseline": name in BASELINES, "seconds": seconds, **figures, "made_by": told})
-    return {**rows[0], "scores": [_short(row) for row in rows]}
+    note = undivided_note(episodes.undivided, what="queries of other sources than the support's")
+    return {**rows[0], "scores": [_short(row) for row in rows], "notes": [note] if note else []}
 
 
 def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, frame_norm: bool) -> Frames:

@@ -16,6 +16,7 @@ from framebank.heads.matchers import READS_TEXT
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import require_new_folder
+from framebank.store.groups import groups_of, undivided_note
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.manifest import Manifest
 from framebank.store.prompts import PromptBank
@@ -43,6 +44,7 @@ class FewshotJob:
         if recipe.matcher in READS_TEXT and not prompts:
             raise DataError(f"the matcher {recipe.matcher!r} reads the texts of the classes, and there are none")
         self.store, self.recipe, self.prompts, self.device = store, recipe, prompts, device
+        self.notes: list[str] = []
         self.val: Tasks | None = None
         self.train = self._tasks(train, recipe.steps * recipe.episodes, at_once=recipe.episodes, training=True)
         if val and val.videos:
@@ -89,9 +91,12 @@ class FewshotJob:
         try:
             if way < 2:
                 raise DataError(f"have one class, {names[0]!r}; expected two or more")
-            drawn = sampler.draw(bank.video_ids, names)
+            drawn = sampler.draw(bank.video_ids, names, groups_of(manifest.of_ids(bank.video_ids)))
         except DataError as error:
             kind = "training" if training else "validation"
             raise DataError(f"{self.store.path}, the {kind} videos: {error}") from error
+        kind = "training" if training else "validation"
+        note = undivided_note(drawn.undivided, what=f"{kind} queries of other sources than the support's")
+        self.notes += [note] if note else []
         texts = class_texts(self.prompts, drawn.labels, device=self.device)
         return Tasks(bank, drawn, at_once, self.device, texts, seed=recipe.seed if training else None)

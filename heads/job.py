@@ -21,9 +21,11 @@ from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks
 from framebank.heads.train import Epoch, fit
+from framebank.store.draws import FEWEST_TO_HOLD_OUT
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import require_new_folder
+from framebank.store.groups import shared_note, undivided_classes, undivided_note
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.manifest import Manifest
 from framebank.store.prompts import PromptBank
@@ -66,7 +68,7 @@ class TrainingJob:
         self.lexicon = lexicon
         self.device = device
         several = recipe.is_multi_label
-        train, val = _draw(store, manifest, recipe, val_split=val_split)
+        train, val, self.notes = _draw(store, manifest, recipe, val_split=val_split)
         self.labels = prompts.labels if prompts else labels or LabelSet(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
         _require_videos(self.labels, train)
@@ -186,22 +188,27 @@ def _require_videos(labels: LabelSet, train: Manifest) -> None:
 
 def _draw(
     store: FeatureStore, manifest: Manifest, recipe: Recipe, *, val_split: str | None
-) -> tuple[Manifest, Manifest | None]:
+) -> tuple[Manifest, Manifest | None, tuple[str, ...]]:
     several = recipe.is_multi_label
     train, val = _embedded(store, manifest, multi_label=several), Manifest(())
+    note = ""
     if val_split or (not recipe.shots and "val" in store.manifest.split_sizes):
         val = _embedded(store, store.split(val_split or "val"), multi_label=several)
         seen = {video.video_id for video in val.videos}
         train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
+        note = shared_note(train.videos, val.videos)
         if not train.videos:
             raise DataError(
                 f"{store.path}: every training video is one of the validation videos too; name other splits"
             )
     elif not recipe.shots:
+        if recipe.val_fraction:
+            alone = undivided_classes(train.videos, least=FEWEST_TO_HOLD_OUT)
+            note = undivided_note(alone, what="validation videos of other sources than the training videos")
         train, val = train.held_out(recipe.val_fraction, seed=recipe.seed)
     if recipe.shots:
         train = train.few_shot(recipe.shots, seed=recipe.seed)
-    return train, val if val.videos else None
+    return train, val if val.videos else None, (note,) if note else ()
 
 
 def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:

@@ -1,8 +1,6 @@
 """Splits of the classes: which are trained on and which are new, as few-shot recognition needs them."""
 
-import csv
 import hashlib
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -10,11 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from framebank.store.counts import listed
 from framebank.store.errors import DataError
 from framebank.store.labels import class_text
-from framebank.store.lists import read_list, read_text
+from framebank.store.lists import read_list
 from framebank.store.manifest import Manifest
 from framebank.store.splits import name_classes
+from framebank.store.table import read_table, read_text
 from framebank.store.video import SPLIT_NAMES
 
 EXPECTED = (
@@ -99,7 +99,7 @@ def read_class_splits(paths: Sequence[Path]) -> ClassSplits:
     """
     files = [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
     if not files:
-        where = ", ".join(map(str, paths)) or "no file"
+        where = listed(paths) if paths else "no file"
         raise DataError(f"{where}: holds no list of a class split; {EXPECTED}")
     tables = [file for file in files if file.suffix.lower() in (".json", ".csv")]
     if not tables:
@@ -132,11 +132,11 @@ def _json_pairs(path: Path) -> list[tuple[str, str]]:
 
 
 def _csv_pairs(path: Path) -> list[tuple[str, str]]:
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    if not {"class", "split"} <= set(reader.fieldnames or ()):
-        got = ", ".join(reader.fieldnames or ()) or "none"
+    table = read_table(path, wanted=("class", "split"))
+    if not {"class", "split"} <= set(table.columns):
+        got = listed(table.columns, most=10)
         raise DataError(f"{path}: no columns class and split (its columns: {got}); {EXPECTED}")
-    return [(row["class"] or "", row["split"] or "") for row in reader]
+    return [(row.cells["class"], row.cells["split"]) for row in table.rows]
 
 
 def _whole(pairs: Sequence[tuple[str, str]], *, where: Path) -> ClassSplits:

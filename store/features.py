@@ -16,6 +16,7 @@ from framebank.store.manifest import Manifest
 from framebank.store.reader import DAMAGE, Layout, ShardReader
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings, shard_paths
 from framebank.store.spec import FeatureSpec
+from framebank.store.spelling import nfc, nfc_ids
 
 MAX_OPEN_FILES = 128  # a slow extraction leaves a shard a minute, and a process may open about a thousand files
 
@@ -58,6 +59,7 @@ class FeatureStore(Mapping[str, Embeddings]):
 
     def _scan(self) -> FeatureSpec:
         spec: FeatureSpec | None = None
+        rows: list[tuple[str, tuple[int, int, int], str]] = []
         for number, path in enumerate(self._paths):
             with ShardReader(path) as reader:
                 found = reader.contents
@@ -66,23 +68,27 @@ class FeatureStore(Mapping[str, Embeddings]):
             spec = spec or found.spec
             spec.require_equal(found.spec, mine=self._paths[0], theirs=path)
             starts = [0, *found.ends[:-1]]
-            for video_id, start, end, decoder in zip(found.ids, starts, found.ends, found.decoders, strict=True):
-                if video_id in self._place:
-                    raise DataError(f"{path}: holds {video_id!r}, which another shard of this store holds too")
-                self._place[video_id] = (number, start, end)
-                self.decoders[video_id] = decoder
+            places = zip([number] * len(starts), starts, found.ends, strict=True)
+            rows += zip(found.ids, places, found.decoders, strict=True)
             self._ends.append(list(found.ends))
+        ids = nfc_ids([video_id for video_id, _, _ in rows])  # a store of before may have names in another form
+        for video_id, (_, place, decoder) in zip(ids, rows, strict=True):
+            if video_id in self._place:
+                path = self._paths[place[0]]
+                raise DataError(f"{path}: holds {video_id!r}, which another shard of this store holds too")
+            self._place[video_id] = place
+            self.decoders[video_id] = decoder
         if spec is None:  # there is at least one shard
             raise DataError(f"{self.path}: holds no shard")
         return spec
 
     def __getitem__(self, video_id: str) -> Embeddings:
-        number, start, end = self._place[video_id]
+        number, start, end = self._find(video_id)
         return self._reader(number).rows(start, end)
 
     def read_video(self, video_id: str) -> Embeddings:
         """Return one video with every further stream it has; KeyError where the store has no such video."""
-        number, _, end = self._place[video_id]
+        number, _, end = self._find(video_id)
         return self._reader(number).video(bisect_left(self._ends[number], end))
 
     def read_stream(self, video_id: str, name: str) -> np.ndarray:
@@ -90,7 +96,7 @@ class FeatureStore(Mapping[str, Embeddings]):
 
         KeyError where the store has no such video; DataError naming the streams it has where it has no such stream.
         """
-        number, start, end = self._place[video_id]
+        number, start, end = self._find(video_id)
         if name not in self.spec.stream_names:
             raise DataError(f"{self.path}: has no stream {name!r}; it has {', '.join(sorted(self.spec.stream_names))}")
         if name == PATCH_MEAN:
@@ -106,7 +112,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         return iter(self._place)
 
     def __contains__(self, video_id: object) -> bool:
-        return video_id in self._place
+        return video_id in self._place or (isinstance(video_id, str) and nfc(video_id) in self._place)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -174,6 +180,10 @@ class FeatureStore(Mapping[str, Embeddings]):
             at += size
         lengths = [end - start for _, start, end in self._place.values()]
         return data, indices, np.cumsum(lengths, dtype=np.int64)
+
+    def _find(self, video_id: str) -> tuple[int, int, int]:
+        """Where a video is, whatever Unicode form its id has; KeyError where the store has no such video."""
+        return self._place.get(video_id) or self._place[nfc(video_id)]
 
     def _reader(self, number: int) -> ShardReader:
         if os.getpid() != self._process:

@@ -183,8 +183,8 @@ def _is_timed(video: Video) -> bool:
 
 
 def _video_of(row: Mapping[str, str]) -> Video:
-    times = (float(row[name]) if row.get(name) else None for name in TIMES)
-    return Video(row["video_id"], Path(row["path"]), row["label"], row["split"], *times)
+    start, end = (float(row[name]) if row.get(name) else None for name in TIMES)
+    return Video(row["video_id"], Path(row["path"]), row["label"], row["split"], start, end)
 
 
 def _digest(flat: Any, videos: Sequence[Video]) -> str:

@@ -1,8 +1,8 @@
 """LabelSet: the classes in their order, and what each looks like in words."""
 
-import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,8 +11,10 @@ from typing import Any
 
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
+from framebank.store.spelling import nfc
+from framebank.store.table import Table, parse_table, read_text
 
-ID_NAME = "id,name"
+ID_NAME = ("id", "name")
 NUMBER = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
 
 TEXT_KINDS = ("names", "descriptions")  # what stands for a class
@@ -66,14 +68,15 @@ class LabelSet:
     @classmethod
     def read(cls, path: Path) -> "LabelSet":
         """Read a text file of names, one a line, or JSON: a list of names, or names with their descriptions."""
+        if not path.exists():
+            raise DataError(f"{path}: no such labels file")
         try:
-            text = path.read_text(encoding="utf-8-sig")
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no such labels file") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read as a labels file: {error}") from error
+            text = nfc(read_text(path))
+        except DataError as error:
+            reason = str(error).removeprefix(f"{path}: cannot be read as text: ")
+            raise DataError(f"{path}: cannot be read as a labels file: {reason}") from error
         try:
-            labels = _from_json(text, path) if path.suffix == ".json" else cls(_from_lines(text))
+            labels = _from_json(text, path) if path.suffix == ".json" else cls(_from_lines(text, path))
         except DataError as error:
             raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from error
         return labels
@@ -88,31 +91,43 @@ def read_class_numbers(path: Path) -> dict[int, str]:
     names = LabelSet.read(path).names
     numbers: list[int] = list(range(len(names)))
     if path.suffix != ".json":
-        lines = _lines(path.read_text(encoding="utf-8-sig"))
-        if lines[0] == ID_NAME:
-            given = [row["id"] or "" for row in csv.DictReader(lines)]
+        text = nfc(read_text(path))
+        lines = _lines(text)
+        if table := id_name_table(path, text):
+            given = [row.cells["id"] for row in table.rows]
             strange = next((number for number in given if not number.strip().isdecimal()), None)
             if strange is not None:
                 raise DataError(f"{path}: the id {strange!r} is not a number")
             numbers = [int(number) for number in given]
         elif all(NUMBER.match(line) for line in lines):
             numbers = [int(re.sub(r"\D.*", "", line.removeprefix("c"))) for line in lines]
-    twice = next((number for number in numbers if numbers.count(number) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path}: the number {twice} stands for two classes")
+    twice = [number for number, count in Counter(numbers).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}: the number {twice[0]} stands for two classes")
     return dict(zip(numbers, names, strict=True))
 
 
 def class_text(name: str) -> str:
-    """Return a class name as words: "PlayingPiano", "playing_piano" and "Playing piano" are "playing piano"."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name.strip())
+    """Return a class name as words: "PlayingPiano", "playing_piano" and "Playing piano" are "playing piano".
+
+    Names that differ in their Unicode form are one class.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", nfc(name).strip())
     return " ".join(words.replace("_", " ").lower().split())
 
 
-def _from_lines(text: str) -> tuple[str, ...]:
+def id_name_table(path: Path, text: str) -> Table | None:
+    """Return a class list with the columns id and name as its table, as Kinetics' and ViFi-CLIP's; None for another."""
+    first = next(iter(_lines(text)), "")
+    if sorted(parse_table(path, first).columns) != sorted(ID_NAME):
+        return None
+    return parse_table(path, text)
+
+
+def _from_lines(text: str, path: Path) -> tuple[str, ...]:
     lines = _lines(text)
-    if lines[:1] == [ID_NAME]:  # Kinetics' and ViFi-CLIP's class lists; a name with a comma is quoted
-        return tuple(row["name"] or "" for row in csv.DictReader(lines))
+    if table := id_name_table(path, text):
+        return tuple(row.cells["name"] for row in table.rows)
     numbered = all(NUMBER.match(line) for line in lines)
     return tuple(NUMBER.sub("", line, count=1) if numbered else line for line in lines)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
+from framebank.store.spelling import nfc
 
 COLUMNS = ("video_id", "path", "reason")
 SOURCE = "source"  # a further column, where the identity of a file that failed is known
@@ -37,8 +38,8 @@ class Ledger:
             return []
         try:
             with self.path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            return [Failure(*(row.get(column) or "" for column in (*COLUMNS, SOURCE))) for row in rows]
+                rows = [[row.get(column) or "" for column in (*COLUMNS, SOURCE)] for row in csv.DictReader(file)]
+            return [Failure(nfc(video_id), *rest) for video_id, *rest in rows]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{self.path}: cannot be read as a list of failures: {error}") from error
 

@@ -1,16 +1,16 @@
 """Official lists of videos: which there are, what they are called, their class, their split, their times."""
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from framebank.store.errors import DataError
-from framebank.store.labels import ID_NAME, NUMBER
+from framebank.store.labels import NUMBER, id_name_table
+from framebank.store.spelling import nfc
+from framebank.store.table import Row, Table, parse_table, read_text
 from framebank.store.video import LABEL_SEPARATOR, SPLIT_NAMES
 
 
@@ -20,7 +20,8 @@ class ListedVideo:
 
     `key` is the video's path or name as the list writes it, `other_key` a second name it may have. `label` is the name
     of its class. `codes` are its classes as the list numbers them: "12", Charades' "c092", a few-shot list's "train8".
-    `start` and `end` are seconds of the video that the row was cut from.
+    `start` and `end` are seconds of the video that the row was cut from. `line` is a row of a plain list as it stands:
+    numbers at its end may be part of the name (`framebank.store.row_names`).
     """
 
     key: str
@@ -30,6 +31,7 @@ class ListedVideo:
     start: float | None = None
     end: float | None = None
     other_key: str = ""
+    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,19 @@ class ListFile:
         return [line.strip() for line in self.text.splitlines() if line.strip()]
 
     @cached_property
-    def columns(self) -> list[str]:
-        """The first line as the columns of a CSV."""
-        return next(csv.reader(self.lines[:1]), [])
+    def table(self) -> Table:
+        """The list as a CSV, whatever divides its cells."""
+        return parse_table(self.path, self.text)
 
-    def rows(self) -> list[tuple[str, dict[str, str]]]:
-        """The rows of a CSV with its columns, each with where it stands; DataError where one is cut short."""
-        reader = csv.DictReader(io.StringIO(self.text, newline=""))
-        rows = []
-        try:
-            for row in reader:
-                where = f"{self.path}, line {reader.line_num}"
-                if None in row or None in row.values():
-                    raise DataError(f"{where}: has not the {len(self.columns)} columns of the first line")
-                rows.append((where, row))
-        except csv.Error as error:
-            raise DataError(f"{self.path}, line {reader.line_num}: is not CSV ({error})") from error
-        return rows
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The first line as the columns of a CSV."""
+        return parse_table(self.path, "".join(self.lines[:1])).columns
+
+    def rows(self) -> list[Row]:
+        """The rows of a CSV with its columns; DataError where one is cut short."""
+        self.table.require_full_rows()
+        return list(self.table.rows)
 
 
 @dataclass(frozen=True)
@@ -123,17 +121,6 @@ def split_in_name(path: Path) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8, line ends as they are; DataError where it cannot be read."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return file.read()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read as text: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read as text: {error}") from error
-
-
 def _open(path: Path) -> ListFile:
     if not path.exists():
         raise DataError(f"{path}: no such split file")
@@ -141,13 +128,13 @@ def _open(path: Path) -> ListFile:
         raise DataError(
             f"{path}: is a folder; expected a list, or a pattern of some in quotes: '{path.name}/*split1.txt'"
         )
-    return ListFile(path, read_text(path))
+    return ListFile(path, nfc(read_text(path)))
 
 
 def _is_class_list(file: ListFile) -> bool:
     if split_in_name(file.path):
         return False
-    if re.search("label|class|categor", file.path.stem.lower()) or file.lines[:1] == [ID_NAME]:
+    if re.search("label|class|categor", file.path.stem.lower()) or id_name_table(file.path, file.text):
         return True
     # A numbered video ("78687 12") is not a numbered class ("1 ApplyEyeMakeup").
     return bool(file.lines) and all(NUMBER.match(line) and re.search("[^\\W\\d]", line[1:]) for line in file.lines)
@@ -156,8 +143,9 @@ def _is_class_list(file: ListFile) -> bool:
 def _kinetics(file: ListFile) -> list[ListedVideo]:
     """label, youtube_id, time_start, time_end, split: the trimmed file is <id>_<start>_<end>.mp4, or <id>.mp4."""
     rows = []
-    for where, row in file.rows():
-        start, end = (_seconds(row[column], where=where) for column in ("time_start", "time_end"))
+    for line in file.rows():
+        where, row = file.table.where(line), line.cells
+        start, end = (_seconds_in(file.table, line, column) for column in ("time_start", "time_end"))
         split = row.get("split", "").strip().lower()
         if split and split not in SPLIT_NAMES:
             raise DataError(f"{where}: the split {split!r} is neither train, val nor test")
@@ -195,14 +183,15 @@ def read_charades_segments(path: Path) -> list[ListedVideo]:
 def _charades_rows(file: ListFile) -> list[tuple[dict[str, str], list[tuple[str, float, float]]]]:
     """The rows, each with its actions (code, start, end) of "c092 11.90 21.20;c147 0.00 12.60"."""
     rows = []
-    for where, row in file.rows():
+    for line in file.rows():
+        where, row = file.table.where(line), line.cells
         actions = []
         for action in filter(None, row["actions"].split(";")):
             parts = action.split()
             if len(parts) != 3 or not re.fullmatch(r"c\d+", parts[0]):
                 raise DataError(f"{where}: the action {action!r} is not a class, a start and an end")
             actions.append((parts[0], _seconds(parts[1], where=where), _seconds(parts[2], where=where)))
-        _seconds(row["length"], where=where)
+        _seconds_in(file.table, line, "length")
         rows.append((row, actions))
     return rows
 
@@ -243,13 +232,26 @@ def _few_shot(file: ListFile) -> list[ListedVideo]:
 def _plain(file: ListFile) -> list[ListedVideo]:
     """Paths ("Class/v.avi 1", "Class/v 408 0"), perhaps with the number of frames, perhaps with that of the class."""
     split = split_in_name(file.path)
-    rows = [(line, re.search(r"(\s+\d+)+$", line)) for line in file.lines]
-    return [
-        ListedVideo(line[: numbers.start()], "", (numbers[0].split()[-1],), split)
-        if numbers
-        else ListedVideo(line, split=split)
-        for line, numbers in rows
-    ]
+    return [replace(without_numbers(line, count=None), split=split, line=line) for line in file.lines]
+
+
+def without_numbers(line: str, *, count: int | None) -> ListedVideo:
+    """Return a row of a plain list whose last `count` numbers are not part of the name; None for all numbers.
+
+    The last of them is the class. Blanks, commas, semicolons or tabs stand before each.
+    """
+    numbers = list(re.finditer(r"(?:\s*[,;]\s*|\s+)(\d+)(?=(?:(?:\s*[,;]\s*|\s+)\d+)*$)", line))
+    taken = numbers if count is None else numbers[len(numbers) - count :]
+    if not taken or taken[0].start() == 0:
+        return ListedVideo(line.strip('"'))
+    return ListedVideo(line[: taken[0].start()].strip('"'), "", (taken[-1][1],))
+
+
+def _seconds_in(table: Table, row: Row, column: str) -> float:
+    found = table.seconds(row, column)
+    if found is None or found < 0:
+        raise DataError(f"{table.where(row)}: {row.cells[column]!r} is not a number of seconds")
+    return found
 
 
 def _seconds(text: str, *, where: str) -> float:

@@ -1,26 +1,22 @@
 """Manifest: the only list of videos; everything else is keyed by their video_id."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
+from framebank.store.draws import draw_held_out, draw_shots
 from framebank.store.errors import DataError
 from framebank.store.files import write_text
-from framebank.store.folders import videos_in_folder
-from framebank.store.lists import read_text
+from framebank.store.inputs import read_videos
 from framebank.store.splits import CHARADES_CLASSES, charades_segments, with_lists
-from framebank.store.tars import is_tar, tar_and_member, videos_in_tar
+from framebank.store.tars import tar_and_member
 from framebank.store.video import Video as Video
-
-COLUMNS = ("video_id", "path", "label", "split")
-TIMES = ("start", "end")
-LIST_SUFFIXES = (".txt", ".json")
+from framebank.store.video import require_own_ids
+from framebank.store.videos_csv import COLUMNS as COLUMNS
+from framebank.store.videos_csv import TIMES as TIMES
+from framebank.store.videos_csv import read_videos_csv, videos_csv_text
 
 
 @dataclass(frozen=True)
@@ -31,16 +27,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         """Check that no video_id stands for two videos."""
-        by_id: dict[str, Video] = {}
-        for video in self.videos:
-            if not _is_utf8(f"{video.video_id}{video.path}"):
-                raise DataError(f"{str(video.path)!r}: its name is not UTF-8; rename it")
-            other = by_id.setdefault(video.video_id, video)
-            if other is not video:
-                raise DataError(
-                    f"the video_id {video.video_id!r} stands for two videos, {other.path} and {video.path}; "
-                    "each needs its own (a manifest CSV can give it)"
-                )
+        require_own_ids(self.videos)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -64,7 +51,8 @@ class Manifest:
             return self
         found = Manifest(tuple(video for video in self.videos if video.split == name))
         if not found.videos:
-            there = ", ".join(f"{split or 'none'} ({count})" for split, count in sorted(self.split_sizes.items()))
+            sizes = sorted(self.split_sizes.items())
+            there = listed((f"{split or 'none'} ({count})" for split, count in sizes), most=10)
             raise DataError(f"no video is in the split {name!r}; the splits are: {there}, and 'all'")
         return found
 
@@ -79,6 +67,11 @@ class Manifest:
             raise DataError(f"shard {number} of {count} holds none of the {len(self)} videos; expected fewer shards")
         return Manifest(self.videos[number - 1 :: count])
 
+    def of_ids(self, video_ids: Sequence[str]) -> tuple[Video, ...]:
+        """Return the videos of these ids, in their order; KeyError for one that is not there."""
+        by_id = {video.video_id: video for video in self.videos}
+        return tuple(by_id[video_id] for video_id in video_ids)
+
     def labelled(self) -> "Manifest":
         """Return the videos that have a label; DataError when there is none."""
         found = Manifest(tuple(video for video in self.videos if video.label))
@@ -89,62 +82,45 @@ class Manifest:
         return found
 
     def few_shot(self, shots: int, *, seed: int) -> "Manifest":
-        """Return `shots` videos of each class, drawn by seed; DataError naming a class that has fewer.
+        """Return `shots` videos of each class, drawn by seed, of different groups as far as a class has them.
 
-        DataError too where a video has several labels.
+        DataError naming a class that has fewer, and where a video has several labels.
         """
         self.require_single_labels()
-        generator = np.random.default_rng(seed)
-        chosen: list[Video] = []
-        for label in self.labels:
-            members = [video for video in self.videos if video.labels == (label,)]
-            if len(members) < shots:
-                raise DataError(
-                    f"{counted(shots, 'shot')} of each class wanted, but {label!r} has "
-                    f"{counted(len(members), 'training video')}"
-                )
-            chosen += [members[i] for i in sorted(generator.choice(len(members), shots, replace=False))]
-        return Manifest(tuple(chosen))
+        return Manifest(draw_shots(self.videos, shots, seed=seed))
 
     def held_out(self, fraction: float, *, seed: int) -> tuple["Manifest", "Manifest"]:
-        """Split off about `fraction` of each class, at least one of each class with five or more: (rest, held out).
+        """Split off about `fraction` of each class: (rest, held out); no group is divided (`draw_held_out`)."""
+        held = draw_held_out(self.videos, fraction, seed=seed)
+        pairs = list(zip(self.videos, held, strict=True))
+        return Manifest(tuple(v for v, out in pairs if not out)), Manifest(tuple(v for v, out in pairs if out))
 
-        Where videos have several labels, `fraction` of the videos, but never the last one of a class.
+    def with_ids_of(self, known: "Manifest") -> "Manifest":
+        """Return the videos, each file under the id that it has in `known`, where the two differ by its suffix alone.
+
+        "run/a.mp4" is called "run/a" until "run/a.mov" lies beside it, and then "run/a.mp4".
         """
-        generator = np.random.default_rng(seed)
-        if any(len(video.labels) > 1 for video in self.videos):
-            return self._held_out_of_several(round(fraction * len(self)), generator)
-        held: set[str] = set()
-        for label in self.labels:
-            members = [video.video_id for video in self.videos if video.labels == (label,)]
-            share = min(max(1, round(fraction * len(members))), len(members) - 1)
-            count = share if len(members) >= 5 and fraction > 0 else 0
-            held.update(generator.choice(members, count, replace=False))
-        return self._without(held)
-
-    def _held_out_of_several(self, count: int, generator: np.random.Generator) -> tuple["Manifest", "Manifest"]:
-        left = Counter(label for video in self.videos for label in video.labels)
-        held: set[str] = set()
-        for place in generator.permutation(len(self)).tolist():
-            video = self.videos[place]
-            if len(held) < count and all(left[label] > 1 for label in video.labels):
-                held.add(video.video_id)
-                left.subtract(video.labels)
-        return self._without(held)
-
-    def _without(self, held: set[str]) -> tuple["Manifest", "Manifest"]:
-        rest = tuple(video for video in self.videos if video.video_id not in held)
-        return Manifest(rest), Manifest(tuple(video for video in self.videos if video.video_id in held))
+        ids = {_place(video): video.video_id for video in known.videos}
+        own = {video.video_id for video in self.videos}
+        videos = []
+        for video in self.videos:
+            before = ids.get(_place(video), video.video_id)
+            suffix = video.path.suffix
+            alike = (suffix and before + suffix == video.video_id) or video.video_id + suffix == before
+            videos.append(replace(video, video_id=before) if alike and before not in own else video)
+        return Manifest(tuple(videos))
 
     def merged(self, newer: "Manifest") -> "Manifest":
         """Return these videos with those of `newer` added, rows of the same video_id replaced.
 
-        Where `newer` gives no video a label, or none a split, those that are there stay: a folder given again without
-        its lists loses nothing. DataError when a video_id would stand for two files that both exist, or for two parts
-        of a video.
+        Where `newer` gives no video a label, or none a split or group, those that are there stay: a folder given again
+        without its lists loses nothing. DataError when a video_id would stand for two files that both exist, or for two
+        parts of a video.
         """
         rows = {video.video_id: video for video in self.videos}
-        silent = [name for name in ("label", "split") if not any(getattr(video, name) for video in newer.videos)]
+        silent = [
+            name for name in ("label", "split", "group") if not any(getattr(video, name) for video in newer.videos)
+        ]
         for video in newer.videos:
             old = rows.get(video.video_id)
             if old and old.path.absolute() != video.path.absolute() and _are_two_files(old.path, video.path):
@@ -177,97 +153,28 @@ class Manifest:
 
     @classmethod
     def read(cls, sources: Sequence[Path]) -> "Manifest":
-        """Read one folder (of videos, of folders of frames, or of tars), one manifest CSV, video files, or tars.
+        """Read one folder, one CSV, video files, or tars (`read_videos`, which tells what is not taken too).
 
         DataError saying what was expected.
         """
-        if not sources:
-            raise DataError("no videos given; expected a folder, a manifest CSV, video files or tars")
-        stray = next((source for source in sources if source.suffix.lower() in LIST_SUFFIXES), None)
-        if stray:  # also what a shell makes of a pattern behind --split-file
-            raise DataError(f"{stray}: is no video; a list goes to --split-file, several as a pattern in quotes")
-        for source in sources:
-            if not source.exists():
-                raise DataError(f"{source}: no such file or folder; expected a folder, a manifest CSV or video files")
-        if len(sources) == 1 and sources[0].is_dir():
-            return cls(videos_in_folder(sources[0]))
-        if len(sources) == 1 and sources[0].suffix.lower() == ".csv":
-            return cls.read_csv(sources[0])
-        tars = [source for source in sources if is_tar(source) and source.is_file()]
-        for source in sources:
-            if source.is_dir() or source.suffix.lower() == ".csv" or (source not in tars and tars):
-                raise DataError(
-                    f"{source}: given with other sources; expected one folder, one CSV, only video files or only tars"
-                )
-        if tars:
-            return cls(tuple(video for tar in tars for video in videos_in_tar(tar)))
-        return cls(tuple(Video(source.stem, source) for source in sources))
+        return cls(read_videos(sources).videos)
 
     @classmethod
     def read_csv(cls, path: Path) -> "Manifest":
-        """Read a CSV with the columns video_id and path, and optionally label, split, start and end (seconds).
-
-        Paths are relative to it; a row without start and end is the whole video. DataError with the line.
-        """
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-        try:
-            for column in COLUMNS[:2]:
-                if column not in (reader.fieldnames or ()):
-                    got = ", ".join(reader.fieldnames or ()) or "none"
-                    raise DataError(
-                        f"{path}: no column {column!r} (its columns: {got}); expected {', '.join(COLUMNS + TIMES)}"
-                    )
-            videos = [_video_of(row, where=f"{path}, line {reader.line_num}", folder=path.parent) for row in reader]
-        except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: is not CSV ({error})") from error
-        if not videos:
-            raise DataError(f"{path}: lists no video")
-        try:
-            return cls(tuple(videos))
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
+        """Read a CSV of videos (`read_videos_csv`); DataError with the line."""
+        return cls(read_videos_csv(path))
 
     def write(self, path: Path) -> None:
         """Write the CSV that `read_csv` reads, whole or not at all."""
         write_text(path, self.text())
 
     def text(self) -> str:
-        """Return the CSV that `read_csv` reads; paths are absolute.
-
-        The columns start and end are there when a video has one.
-        """
-        timed = any(video.start is not None or video.end is not None for video in self.videos)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow((*COLUMNS, *TIMES) if timed else COLUMNS)
-        for v in self.videos:
-            writer.writerow((v.video_id, v.path.absolute(), v.label, v.split, *([v.start, v.end] if timed else [])))
-        return text.getvalue()
+        """Return the CSV that `read_csv` reads; paths are absolute."""
+        return videos_csv_text(self.videos)
 
 
-def _video_of(row: dict[str, str | None], *, where: str, folder: Path) -> Video:
-    if not row["video_id"] or not row["path"]:
-        raise DataError(f"{where}: the video_id or the path is empty")
-    times = []
-    for column in TIMES:
-        text = (row.get(column) or "").strip()
-        try:
-            times.append(float(text) if text else None)
-        except ValueError as error:
-            raise DataError(f"{where}: the {column} {text!r} is not a number of seconds") from error
-    location = (folder / row["path"]).absolute()
-    try:
-        return Video(row["video_id"], location, row.get("label") or "", row.get("split") or "", *times)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from error
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _place(video: Video) -> tuple[str, float, float | None]:
+    return str(video.path.absolute()), video.start or 0.0, video.end
 
 
 def _are_two_files(a: Path, b: Path) -> bool:

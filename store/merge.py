@@ -17,6 +17,7 @@ from framebank.store.repair import same_rows, writing
 from framebank.store.rewrite import change_store
 from framebank.store.selection import matching, where
 from framebank.store.shard import ShardWriter, shard_paths
+from framebank.store.spelling import nfc
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,13 @@ def remove_videos(folder: Path, video_ids: Sequence[str]) -> int:
     DataError, before anything is touched, for ids that the store does not know, or where none would be left.
     """
     with writing(folder):
-        manifest, gone = Manifest.read_csv(folder / "manifest.csv"), set(video_ids)
+        manifest, gone = Manifest.read_csv(folder / "manifest.csv"), set(map(nfc, video_ids))
         known = _known(folder, manifest)
-        unknown = [video_id for video_id in video_ids if video_id not in known]
+        unknown = [video_id for video_id in video_ids if nfc(video_id) not in known]
         if unknown:
             shown = ", ".join(repr(video_id) for video_id in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
             raise DataError(f"{folder}: has no video {shown}{near_names(unknown[0], known)}; nothing was removed")
-        kept = tuple(video for video in manifest.videos if video.video_id not in gone)
+        kept = tuple(video for video in manifest.videos if nfc(video.video_id) not in gone)
         if not kept:
             raise DataError(f"{folder}: would have no video left; remove the folder instead")
         history = History.read(folder)

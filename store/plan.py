@@ -34,12 +34,14 @@ class Choices:
 class Plan:
     """What filling a store would do.
 
-    `manifest` is the list that the store will have, `missing` are the videos to embed, `failed_before` those left
-    alone. `refreshed` are embedded again: their rows stay until the new ones are there. `drift` tells what became of
+    `given` are the videos to fill it with, each under the video_id that it has in the store. `manifest` is the list
+    that the store will have, `missing` are the videos to embed, `failed_before` those left alone. `refreshed` are
+    embedded again: their rows stay until the new ones are there. `drift` tells what became of
     the files, `pruned` which videos leave the store, and `by_hand` the values of the folder that a value set by hand
     stands against.
     """
 
+    given: Manifest
     manifest: Manifest
     missing: tuple[Video, ...]
     failed_before: tuple[Video, ...]
@@ -63,9 +65,11 @@ def plan_store(
     than `spec` says, or holds another file under the same video_id; or as `refuse_foreign`.
     """
     held = _held(folder, spec, what=what)
+    manifest = manifest.with_ids_of(held.manifest) if held else manifest
     failed = set() if retry_failed else {failure.video_id for failure in Ledger(folder / "failed.csv").read()}
     missing = [video for video in manifest.videos if held is None or video.video_id not in held]
     return Plan(
+        manifest,
         _merged(held, manifest, Drift(), refresh=False)[0],
         missing=tuple(video for video in missing if video.video_id not in failed),
         failed_before=tuple(video for video in missing if video.video_id in failed),
@@ -75,6 +79,7 @@ def plan_store(
 def plan_extraction(folder: Path, manifest: Manifest, spec: FeatureSpec, choices: Choices) -> Plan:
     """Return what is left to do as `plan_store`, where each file is held against the one that the store knows."""
     held = _held(folder, spec, what="extraction")
+    manifest = manifest.with_ids_of(held.manifest) if held else manifest
     failures = Ledger(folder / "failed.csv").read()
     drift = find_drift(held, manifest, failures=failures, roots=choices.roots) if held else Drift()
     pruned = set(drift.gone) if choices.prune else set()
@@ -88,6 +93,7 @@ def plan_extraction(folder: Path, manifest: Manifest, spec: FeatureSpec, choices
     wanted = [video for video in manifest.videos if video.video_id not in pruned]
     missing = [video for video in wanted if video.video_id not in rows]
     return Plan(
+        manifest,
         Manifest(kept),
         missing=tuple(video for video in missing if video.video_id not in failed),
         failed_before=tuple(video for video in missing if video.video_id in failed),

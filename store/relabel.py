@@ -1,18 +1,18 @@
 """Relabelling: labels, splits and groups set by hand, which no extraction changes, and which can be undone."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from framebank.store.counts import listed
 from framebank.store.errors import DataError, near_names
 from framebank.store.history import BY_HAND, NAME, History, Setting, with_value
-from framebank.store.lists import read_text
 from framebank.store.manifest import Manifest
 from framebank.store.repair import writing
 from framebank.store.rewrite import change_store
 from framebank.store.selection import matching
+from framebank.store.spelling import nfc
+from framebank.store.table import read_table
 
 ID = "video_id"
 
@@ -70,7 +70,7 @@ def read_settings(texts: Sequence[str], manifest: Manifest, *, column: str = "la
             raise DataError(f"{text!r} sets nothing; expected ID=VALUE, such as 'run/*=jogging'")
         exact = next((place for place in marks if text[:place] in set(known)), marks[0])  # an id may have a "=" itself
         for name in matching([text[:exact]], known):
-            found[name, column] = text[exact + 1 :].strip()
+            found[name, column] = nfc(text[exact + 1 :]).strip()
     return found
 
 
@@ -79,29 +79,24 @@ def read_values(path: Path, manifest: Manifest) -> tuple[dict[Setting, str], lis
 
     An empty cell leaves a value as it is. DataError for a file without these columns, or an unknown video.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    columns = list(reader.fieldnames or ())
-    used = [name for name in columns if name in BY_HAND]
-    if ID not in columns or not used:
-        got = ", ".join(columns) or "none"
+    table = read_table(path, wanted=(ID,))
+    used = [name for name in table.columns if name in BY_HAND]
+    if ID not in table.columns or not used:
+        got = listed(table.columns, most=10) or "none"
         raise DataError(f"{path}: its columns are {got}; expected {ID} and any of {', '.join(BY_HAND)}")
     known = {video.video_id for video in manifest.videos}
     found: dict[Setting, str] = {}
-    try:
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            name = row[ID] or ""
-            if name not in known:
-                raise DataError(f"{where}: there is no video {name!r}{near_names(name, known)}")
-            if None in row:
-                raise DataError(f"{where}: has more than the {len(columns)} fields of the first line")
-            for column in used:
-                value = (row[column] or "").strip()
-                if value and found.setdefault((name, column), value) != value:
-                    raise DataError(f"{where}: the {column} of {name!r} is {value!r}, and another in a line before")
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: is not CSV ({error})") from error
-    return found, [name for name in columns if name not in (ID, *used)]
+    for row in table.rows:
+        name = nfc(row.cells[ID])
+        if name not in known:
+            raise DataError(f"{table.where(row)}: there is no video {name!r}{near_names(name, known)}")
+        for column in used:
+            value = nfc(row.cells[column]).strip()
+            if value and found.setdefault((name, column), value) != value:
+                raise DataError(
+                    f"{table.where(row)}: the {column} of {name!r} is {value!r}, and another in a line before"
+                )
+    return found, [name for name in table.columns if name not in (ID, *used)]
 
 
 def require_column(column: str) -> None:

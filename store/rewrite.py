@@ -11,6 +11,7 @@ from framebank.store.errors import DataError
 from framebank.store.files import remove_together, replacing_together, sync, write_text
 from framebank.store.reader import DAMAGE, ShardReader
 from framebank.store.shard import shard_paths, write_datasets
+from framebank.store.spelling import nfc
 
 
 def drop_videos(path: Path, positions: Collection[int]) -> None:
@@ -38,11 +39,12 @@ def change_store(
     `shards` are files to copy as new ones, by their name there. Whoever holds the lock of the store may call it.
     DataError as `drop_videos`.
     """
-    touched = positions_in(folder, {*dropped, *(renamed or {})})
+    dropped, renamed = set(map(nfc, dropped)), {nfc(old): new for old, new in (renamed or {}).items()}
+    touched = positions_in(folder, {*dropped, *renamed})
     with replacing_together(folder) as part:
         for path, ids in touched.items():
             gone = [position for position, video_id in ids.items() if video_id in dropped]
-            if not _write_without(path, part / path.name, gone, renamed or {}):
+            if not _write_without(path, part / path.name, gone, renamed):
                 remove_together(part, path.name)
         for name, source in (shards or {}).items():
             sync(Path(shutil.copyfile(source, part / name)))
@@ -55,7 +57,9 @@ def positions_in(folder: Path, video_ids: Collection[str]) -> dict[Path, dict[in
     found: dict[Path, dict[int, str]] = {}
     for path in shard_paths(folder) if video_ids else ():
         with ShardReader(path) as reader:
-            ids = reader.contents.ids
+            ids = [
+                nfc(video_id) for video_id in reader.contents.ids
+            ]  # an earlier version may have written another form
         hits = {position: video_id for position, video_id in enumerate(ids) if video_id in video_ids}
         if hits:
             found[path] = hits
@@ -85,6 +89,6 @@ def _write_without(path: Path, out: Path, positions: Collection[int], renamed: M
             raise DataError(f"{path}: is damaged ({error}); `framebank store repair` sets it aside") from error
     if not keep.any():
         return False
-    datasets["video_id"] = [renamed.get(video_id, video_id) for video_id in datasets["video_id"]]
+    datasets["video_id"] = [renamed.get(nfc(video_id), video_id) for video_id in datasets["video_id"]]
     write_datasets(out, datasets, attributes)
     return True

@@ -13,6 +13,8 @@ from framebank.store.arrays import CLASS_NAMES, EMBEDDING_NAMES, END_NAMES, ID_N
 from framebank.store.errors import DataError
 from framebank.store.manifest import Manifest
 from framebank.store.spec import FeatureSpec
+from framebank.store.spelling import nfc
+from framebank.store.split_folders import splits_and_labels
 from framebank.store.tarred import arrays_in_tars, parse_about, read_tarred
 from framebank.store.tars import is_tar
 from framebank.store.video import SPLIT_NAMES, Video
@@ -138,7 +140,10 @@ def _folder(folder: Path, names: Names) -> Source:
     if not features:
         expected = f"one of {', '.join(FILE_SUFFIXES)} for each video, or tars of .npy"
         raise DataError(f"{folder}: holds no feature file; expected {expected}")
-    videos = [_video_of(folder, path) for path in features]
+    untold = [path for path in features if _read_about(path) is None]
+    places = splits_and_labels([path.relative_to(folder).parts[:-1] for path in untold], where=folder)
+    by_folder = dict(zip(untold, places, strict=True))
+    videos = [_video_of(folder, path, *by_folder.get(path, ("", ""))) for path in features]
     stems = {path.with_suffix("") for path in features}
     captions = sum(path.suffix == ".txt" and path.with_suffix("") in stems for path in paths)
     notes = (f"{captions} captions (.txt) beside the features are not kept: a store has labels",) if captions else ()
@@ -149,8 +154,8 @@ def _is_side(path: Path) -> bool:
     return path.name.endswith((TIMES, RATE)) and _read_about(path) is None
 
 
-def _video_of(folder: Path, path: Path) -> Video:
-    """As videos in folders: the label is the folder a file lies in, a first folder named train, val or test its split.
+def _video_of(folder: Path, path: Path, split: str, label: str) -> Video:
+    """The video of a feature file, with the split and label that its folders say (`splits_and_labels`).
 
     What an export wrote beside the file is taken from there.
     """
@@ -160,9 +165,7 @@ def _video_of(folder: Path, path: Path) -> Video:
     side = _side_name(path)
     *folders, _ = path.relative_to(folder).parts
     name = side.name if side else path.stem
-    split = SPLIT_NAMES.get(folders[0].lower(), "") if folders else ""
-    label = folders[-1] if len(folders) > bool(split) else ""
-    return Video("/".join((*folders, name)), path.absolute(), label, split)
+    return Video(nfc("/".join((*folders, name))), path.absolute(), label, split)
 
 
 def _read_spec(path: Path) -> FeatureSpec | None:

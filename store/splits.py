@@ -8,7 +8,9 @@ from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.labels import class_text, read_class_numbers
 from framebank.store.lists import ListedVideo, is_class_list, list_files, read_charades_segments, read_list
-from framebank.store.video import LABEL_SEPARATOR, VIDEO_SUFFIXES, Video
+from framebank.store.matching import match, name_parts
+from framebank.store.row_names import settle_names
+from framebank.store.video import LABEL_SEPARATOR, Video
 
 CHARADES_CLASSES = "Charades_v1_classes.txt"
 CLASS_FILES = ("classInd.txt", CHARADES_CLASSES)  # UCF101's and Charades', beside their lists
@@ -38,7 +40,7 @@ def with_lists(videos: Sequence[Video], files: Sequence[Path]) -> tuple[tuple[Vi
             classes = read_class_numbers(file)
             notes.append(f"{file.name}: {counted(len(classes), 'class', 'classes')}")
             continue
-        listed = read_list(file)
+        listed = settle_names(read_list(file), videos, where=file)
         known = classes if class_files else _classes_beside(file, listed)
         rows = name_classes(listed, _counted_alike(listed, known), where=file)
         if not any(row.split or row.label for row in rows):
@@ -88,21 +90,6 @@ def name_classes(rows: Sequence[ListedVideo], classes: Mapping[int, str] | None,
     return named
 
 
-def match(rows: Sequence[ListedVideo], videos: Sequence[Video], *, where: Path) -> list[tuple[ListedVideo, Video]]:
-    """Return each row with each video it means, by the longest end of their paths that is any video's.
-
-    Parts of one file are all meant by its row. DataError when a row may mean either of two files, or none means any.
-    """
-    keys = {row: name_parts(row.key) for row in rows}
-    found = _match(keys, videos, where=where)
-    matched = {row for row, _ in found}
-    others = {row: name_parts(row.other_key) for row in rows if row.other_key and row not in matched}
-    found += _match(others, videos, where=where)
-    if not found:
-        raise DataError(f"{where}: none of its {len(rows)} videos is among the {len(videos)} given")
-    return found
-
-
 def charades_segments(videos: Sequence[Video], file: Path, *, classes: Path) -> tuple[Video, ...]:
     """Return one video for each action in a list of Charades, with its label, start and end (seconds).
 
@@ -116,34 +103,6 @@ def charades_segments(videos: Sequence[Video], file: Path, *, classes: Path) -> 
         name = f"{video.video_id}#{number}"
         segments[name] = Video(name, video.path, row.label, row.split or video.split, row.start, row.end)
     return tuple(segments.values())
-
-
-def name_parts(path: str) -> tuple[str, ...]:
-    """Return the folders and the name of a path, the name without the suffix of a video file."""
-    *folders, name = [part for part in path.strip().split("/") if part] or [""]
-    stem, dot, suffix = name.rpartition(".")
-    return (*folders, stem if stem and f"{dot}{suffix}".lower() in VIDEO_SUFFIXES else name)
-
-
-def _match(
-    keys: Mapping[ListedVideo, tuple[str, ...]], videos: Sequence[Video], *, where: Path
-) -> list[tuple[ListedVideo, Video]]:
-    own = [(name_parts(video.path.as_posix()), video) for video in videos]
-    for depth in range(max(map(len, keys.values()), default=0), 0, -1):
-        by_end: dict[tuple[str, ...], list[Video]] = {}
-        for parts, video in own:
-            by_end.setdefault(parts[-depth:], []).append(video)
-        found = [(row, by_end[parts[-depth:]]) for row, parts in keys.items() if parts[-depth:] in by_end]
-        for row, meant in found:
-            other = next((video for video in meant if video.path != meant[0].path), None)
-            if other:
-                raise DataError(
-                    f"{where}: {'/'.join(keys[row])!r} may be {meant[0].path} or {other.path}; "
-                    "expected lists with the folders before the names, or a manifest with a split column"
-                )
-        if found:
-            return [(row, video) for row, meant in found for video in meant]
-    return []
 
 
 def _classes_beside(file: Path, rows: Sequence[ListedVideo]) -> dict[int, str] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from framebank.store.tars import find_member, members_of, tar_and_member, videos_in_tar
+from framebank.store.tars import find_member, members_of, read_tars, tar_and_member
 from framebank.store.video import Video
 
 ARRAY_SUFFIX = ".npy"
@@ -18,9 +18,9 @@ def arrays_in_tars(paths: Sequence[Path]) -> tuple[Video, ...]:
     """Return the .npy members of tars as videos, whose path is the tar's joined with the member's name.
 
     What an export wrote beside a member, KEY.json, tells its id, label and split; where there is none they are as
-    `videos_in_tar` has them. DataError as there.
+    `read_tars` has them. DataError as there.
     """
-    return tuple(_told(video) for path in paths for video in videos_in_tar(path, suffixes=(ARRAY_SUFFIX,)))
+    return tuple(_told(video) for video in read_tars(paths, suffixes=(ARRAY_SUFFIX,)).videos)
 
 
 def read_tarred(path: Path) -> tuple[np.ndarray, dict[str, Any] | None]:

@@ -3,11 +3,16 @@
 import functools
 import json
 import tarfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from framebank.store.errors import DataError
-from framebank.store.video import LABEL_SEPARATOR, SPLIT_NAMES, VIDEO_SUFFIXES, Video
+from framebank.store.intake import BESIDE, Intake, by_reason, joined, suffix_reason
+from framebank.store.spelling import ids_of_files, nfc
+from framebank.store.split_folders import splits_of_tars
+from framebank.store.video import IMAGE_SUFFIXES, LABEL_SEPARATOR, VIDEO_SUFFIXES, Video
+from framebank.store.walk import HIDDEN, NO_FILE, is_litter
 
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -60,20 +65,48 @@ def _members(tar: Path, size: int, changed_ns: int) -> dict[str, tuple[int, int]
         raise DataError(f"{tar}: is no whole uncompressed tar file ({error})") from error
 
 
-def videos_in_tar(path: Path, *, suffixes: Collection[str] = VIDEO_SUFFIXES) -> tuple[Video, ...]:
-    """Return the members that are videos, reading the headers and the labels only; `suffixes` says what is a video.
+def read_tars(
+    paths: Sequence[Path],
+    *,
+    suffixes: Collection[str] = VIDEO_SUFFIXES,
+    is_video: Callable[[Path], bool] | None = None,
+) -> Intake:
+    """Return the members of tars that are videos, and those that are not; only headers and labels are read.
 
-    A video's path is the tar's joined with the member's name, its video_id `<stem of the tar>/<name without suffix>`,
-    its label that of the member `key.cls`, `key.json` ("label", "cls" or "class") or `key.txt` beside it, the first
-    there is; its split the name of the tar's folder where that is train, val or test. DataError for a tar that is
-    compressed, damaged or without videos.
+    `suffixes` says what is a video, and `is_video`, where it is given, which members of other suffixes are. A video's
+    path is the tar's joined with the member's name, its video_id `<stem of the tar>/<name without suffix>`, its label
+    that of the member `key.cls`, `key.json` ("label", "cls" or "class") or `key.txt` beside it, the first there is; its
+    split the name of the tar's folder where that is a split (`splits_of_tars`). DataError for a tar that is compressed,
+    damaged or without videos.
     """
+    splits = splits_of_tars(paths)
+    kind = Kind(suffixes, is_video)
+    intakes = [_read_tar(path, kind, split) for path, split in zip(paths, splits, strict=True)]
+    videos = tuple(video for intake in intakes for video in intake.videos)
+    return Intake(videos, joined(intake.not_taken for intake in intakes))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Which members are videos: those of some suffixes, and others whose content `is_video` says is one."""
+
+    suffixes: Collection[str]
+    is_video: Callable[[Path], bool] | None
+
+    def fits(self, path: Path) -> bool:
+        """Whether a member, by the path that leads to it, is a video."""
+        suffix = path.suffix.lower()
+        known = suffix in self.suffixes or suffix in IMAGE_SUFFIXES or suffix in LABEL_SUFFIXES
+        return suffix in self.suffixes or (not known and self.is_video is not None and self.is_video(path))
+
+
+def _read_tar(path: Path, kind: Kind, split: str) -> Intake:
     _require_plain(path)
     try:
         with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
             _require_end(path, tar.offset, len(members))
-            return _videos(path, tar, members, suffixes)
+            return _videos(path, tar, members, kind, split)
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: is a damaged tar ({error or type(error).__name__})") from error
 
@@ -98,26 +131,34 @@ def _require_end(path: Path, end: int, count: int) -> None:
         raise DataError(f"{path}: is a damaged tar (after {count} members it is cut off or cannot be read)")
 
 
-def _videos(
-    path: Path, tar: tarfile.TarFile, members: list[tarfile.TarInfo], suffixes: Collection[str]
-) -> tuple[Video, ...]:
-    by_name = {_inside(path, member.name): member for member in members}
-    split = SPLIT_NAMES.get(path.absolute().parent.name.lower(), "")
-    videos: dict[str, Video] = {}
-    for member in members:
-        name = _inside(path, member.name)
-        if member.isdir() or name.suffix.lower() not in suffixes:
-            continue
-        if not member.isreg():
-            raise DataError(f"{path}: its member {member.name!r} is a link; expected the video itself")
-        video_id = f"{path.stem}/{name.with_suffix('')}"
-        if video_id in videos:
-            raise DataError(f"{path}: has two videos of the key {str(name.with_suffix(''))!r}; expected one of each")
-        videos[video_id] = Video(video_id, path.absolute() / name, _label(path, tar, by_name, name), split)
-    if not videos:
-        wanted = "a video file" if suffixes is VIDEO_SUFFIXES else " or ".join(suffixes)
+def _videos(path: Path, tar: tarfile.TarFile, members: list[tarfile.TarInfo], kind: Kind, split: str) -> Intake:
+    where = path.absolute()
+    files = [(_inside(path, member.name), member) for member in members if not member.isdir()]
+    left = [(HIDDEN, where / name) for name, _ in files if any(map(is_litter, name.parts))]
+    files = [(name, member) for name, member in files if not any(map(is_litter, name.parts))]
+    left += [(NO_FILE, where / name) for name, member in files if member.isdev()]
+    by_name = {name: member for name, member in files if not member.isdev()}
+    taken = [name for name, member in files if not member.isdev() and kind.fits(where / name)]
+    linked = next((by_name[name] for name in taken if not by_name[name].isreg()), None)
+    if linked:
+        raise DataError(f"{path}: its member {linked.name!r} is a link; expected the video itself")
+    if len(set(taken)) < len(taken):
+        twice = next(name for place, name in enumerate(taken) if name in taken[:place])
+        key = str(twice.with_suffix(""))
+        raise DataError(f"{path}: has two videos of the key {key!r}; expected one of each")
+    if not taken:
+        wanted = "a video file" if kind.suffixes is VIDEO_SUFFIXES else " or ".join(kind.suffixes)
         raise DataError(f"{path}: none of its {len(members)} members is {wanted}")
-    return tuple(videos.values())
+    videos, used = [], set(taken)
+    for name, key in zip(taken, ids_of_files(taken), strict=True):
+        label, beside = _label(path, tar, by_name, name)
+        used |= beside
+        videos.append(Video(f"{nfc(path.stem)}/{key}", where / name, label, split))
+    others = [name for name in by_name if name not in used]
+    left += [
+        (BESIDE if name.suffix.lower() in IMAGE_SUFFIXES else suffix_reason(name.name), where / name) for name in others
+    ]
+    return Intake(tuple(videos), by_reason(left))
 
 
 def _inside(path: Path, name: str) -> PurePosixPath:
@@ -130,27 +171,27 @@ def _inside(path: Path, name: str) -> PurePosixPath:
 
 def _label(
     path: Path, tar: tarfile.TarFile, by_name: Mapping[PurePosixPath, tarfile.TarInfo], video: PurePosixPath
-) -> str:
+) -> tuple[str, set[PurePosixPath]]:
+    """The label that the members beside a video give it, and all the members that could."""
     # Webdataset ends a key at the first dot of the name, so "key.rgb.mp4" may have its label in "key.cls".
     stems = dict.fromkeys((video.stem, video.name.split(".")[0]))
-    for stem in filter(None, stems):
-        for suffix in LABEL_SUFFIXES:
-            member = by_name.get(video.with_name(stem + suffix))
-            if member is None or not member.isreg():
-                continue
-            if member.size > MAX_LABEL_BYTES:
-                raise DataError(f"{path}: its member {member.name!r} has {member.size} bytes; expected a label")
-            file = tar.extractfile(member)
-            assert file is not None  # it is a regular file
-            label = _label_in(file.read(), suffix, where=f"{path}: its member {member.name!r}")
-            if label:
-                return label
-    return ""
+    names = [video.with_name(stem + suffix) for stem in filter(None, stems) for suffix in LABEL_SUFFIXES]
+    found = ""
+    for name in names:
+        member = by_name.get(name)
+        if found or member is None or not member.isreg():
+            continue
+        if member.size > MAX_LABEL_BYTES:
+            raise DataError(f"{path}: its member {member.name!r} has {member.size} bytes; expected a label")
+        file = tar.extractfile(member)
+        assert file is not None  # it is a regular file
+        found = _label_in(file.read(), name.suffix, where=f"{path}: its member {member.name!r}")
+    return found, set(names)
 
 
 def _label_in(data: bytes, suffix: str, *, where: str) -> str:
     try:
-        text = data.decode("utf-8-sig").strip()
+        text = nfc(data.decode("utf-8-sig").strip())
         if suffix != ".json":
             return text
         found = json.loads(text)

@@ -15,6 +15,7 @@ from framebank.store.manifest import Manifest
 from framebank.store.reader import DAMAGE, Contents, ShardReader
 from framebank.store.shard import DIGEST, dataset_digest, shard_paths
 from framebank.store.spec import FeatureSpec
+from framebank.store.spelling import nfc
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,14 @@ def verify_store(folder: Path) -> Verdict:
     listed = _read(folder / "manifest.csv", lambda path: [v.video_id for v in Manifest.read_csv(path).videos], faults)
     failed = _read(folder / "failed.csv", lambda path: [f.video_id for f in Ledger(path).read()], faults) or []
     if listed is not None:
-        strange = held.keys() - set(listed)
+        names = set(listed)
+        strange = {video_id for video_id in held if video_id not in names and nfc(video_id) not in names}
         faults += [
             Fault(path, f"{path}: holds {video_id!r}, which manifest.csv does not list", "store", (video_id,))
             for video_id, path in held.items()
             if video_id in strange
         ]
-    known = {*held, *failed}
+    known = {*held, *map(nfc, held), *failed}
     to_extract = tuple(video_id for video_id in listed or () if video_id not in known)
     return Verdict(len(paths), len(held), len(set(failed)), tuple(faults), tuple(unchecked), to_extract)
 

@@ -1,6 +1,7 @@
 """Video: one row of the manifest, a whole video or the part of it between two times."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ VIDEO_SUFFIXES = frozenset((
     ".m2ts", ".mts", ".ogv", ".asf", ".vob", ".y4m",
 ))
 # fmt: on
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp"))
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+RATE_NAME = "fps.txt"  # beside the frames of a video: how many of them a second has
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validate", "validation"), "val"),
@@ -27,7 +29,9 @@ class Video:
     """One row of the manifest. An empty label or split is one that is not known.
 
     `path` is a video file, a folder of frames, or a tar joined with the name of its member. `label` may hold several
-    names with ";" between them. `start` and `end` are seconds; None is the video's own beginning or end.
+    names with ";" between them. `start` and `end` are seconds; None is the video's own beginning or end. Videos of one
+    `group` come from one source, such as one recording: they are never on both sides of a draw. An empty one says
+    nothing (`framebank.store.groups`).
     """
 
     video_id: str
@@ -36,6 +40,7 @@ class Video:
     split: str = ""
     start: float | None = None
     end: float | None = None
+    group: str = ""
 
     def __post_init__(self) -> None:
         """Check the times and the label; DataError naming the video."""
@@ -64,11 +69,23 @@ class Video:
         return f"seconds {self.start or 0.0} to {'the end' if self.end is None else self.end}"
 
 
-def split_and_label(folders: tuple[str, ...]) -> tuple[str, str]:
-    """Return the split and the label of a video in these folders: a first one named train, val or test is its split.
+def require_own_ids(videos: Iterable[Video]) -> None:
+    """Refuse videos of which two have one video_id, and names that are not UTF-8: DataError naming them."""
+    by_id: dict[str, Video] = {}
+    for video in videos:
+        if not _is_utf8(f"{video.video_id}{video.path}"):
+            raise DataError(f"{str(video.path)!r}: its name is not UTF-8; rename it")
+        other = by_id.setdefault(video.video_id, video)
+        if other is not video:
+            raise DataError(
+                f"the video_id {video.video_id!r} stands for two videos, {other.path} and {video.path}; "
+                "each needs its own (a manifest CSV can give it)"
+            )
 
-    The label is the last of the other folders, "" where there is none.
-    """
-    split = SPLIT_NAMES.get(folders[0].lower(), "") if folders else ""
-    others = folders[1:] if split else folders
-    return split, others[-1] if others else ""
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -23,7 +23,7 @@ MAY_IMPORT = {
 DOORS = {
     "decord": {"extract/decord.py"},
     "torchcodec": {"extract/torchcodec.py"},
-    "av": {"extract/pyav.py", "extract/picture.py", "demo/clips.py"},
+    "av": {"extract/pyav.py", "extract/picture.py", "extract/probe.py", "demo/clips.py"},
     "open_clip": {"extract/weights.py", "extract/streams.py", "demo/train_clip.py", "demo/gates.py", "demo/weights.py"},
     "h5py": {"store/shard.py"},
     "faiss": {"store/index.py"},

@@ -1,5 +1,6 @@
 """Folders of images, read as the videos they were taken from."""
 
+import os
 import struct
 import zlib
 
@@ -146,3 +147,18 @@ def write_png_head(path, *, width, height):
     chunk = b"IHDR" + head
     content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(head)) + chunk + struct.pack(">I", zlib.crc32(chunk))
     path.write_bytes(content + struct.pack(">I", 8) + b"IDAT" + bytes(12))
+
+
+def test_frames_as_tif(tmp_path):
+    folder = write_images(tmp_path / "frames", [f"img_{number:05d}.tif" for number in range(4)])
+    assert [read_index(image) for image in read_frames(folder, np.arange(4)).data] == [0, 1, 2, 3]
+    pages = [Image.fromarray(draw_index(index)) for index in range(3)]
+    pages[0].save(folder / "img_00002.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match=r"img_00002\.tif: holds 3 pages; expected one image in each file"):
+        read_frames(folder, np.arange(4))
+
+
+def test_a_frame_that_is_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "1.jpg")
+    with pytest.raises(DataError, match=r"1\.jpg: is no file that can be opened"):
+        read_frames(tmp_path, np.arange(1))

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from framebank.heads.episodes import AllWaySampler, EpisodeSampler, draw_distinct
+from framebank.heads.episode_groups import draw_distinct
+from framebank.heads.episodes import AllWaySampler, EpisodeSampler
 from framebank.store import DataError
 
 IDS = tuple(f"video {number:03}" for number in range(60))

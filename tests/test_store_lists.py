@@ -127,7 +127,7 @@ def test_kinetics(tmp_path):
     manifest, notes = given("abc_000012_000022.mp4", "sub/d_e_000000_000010.mp4").with_splits([path])
     assert told(manifest) == [("air drumming", "train"), ("a, b", "val")]
     assert notes[:1] == ["k.csv: 1 video listed for train, 1 of them given"]
-    with pytest.raises(DataError, match=r"k\.csv, line 2: 'x' is not a number of seconds"):
+    with pytest.raises(DataError, match=r"k\.csv, line 2: the time_start 'x' is not a number of seconds"):
         given("a").with_splits([write(path, f"{header}l,a,x,2,train\n")])
 
 

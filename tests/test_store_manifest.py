@@ -63,7 +63,8 @@ def test_paths_are_relative_to_the_csv(tmp_path):
         (b"video_id,path,start,end\na,b,,0\n", "line 2: the end of 'a' is 0.0; expected seconds after its start, 0.0"),
         (b"video_id,path,start,end\na,b,nan,\n", "line 2: the start of 'a' is nan;"),
         (b"video_id,path,start,end\na,b,1,inf\n", "line 2: the end of 'a' is inf;"),
-        (b"video_id,path,start,end\na,b,0:12,\n", "line 2: the start '0:12' is not a number of seconds"),
+        (b"video_id,path,start,end\na,b,0:72,\n", "line 2: the start '0:72' is not a number of seconds, nor a time as"),
+        (b"video_id,path,start,end\na,b,0:0:0:1,\n", "line 2: the start '0:0:0:1' is not a number of seconds"),
         (b"video_id,path\na,\xff.mp4\n", "cannot be read as text"),
         (b'video_id,path\na,"' + b"x" * 200_000, "is not CSV (field larger than field limit"),
     ],
@@ -130,10 +131,12 @@ def test_folders_behind_links_are_read_once(tmp_path):
     assert [v.video_id for v in Manifest.read([tmp_path / "videos"]).videos] == ["run/w", "walk/v"]
 
 
-def test_two_files_of_one_id(tmp_path):
-    touch(tmp_path, "walk/v.avi", "walk/v.mp4")
-    with pytest.raises(DataError, match=r"'walk/v' stands for two videos, .*v\.avi and .*v\.mp4; each needs its own"):
-        Manifest.read([tmp_path])
+def test_two_files_of_one_stem_have_ids_that_tell_them_apart(tmp_path):
+    avi, mp4, other = touch(tmp_path, "walk/v.avi", "walk/v.mp4", "walk/w.mp4")
+    found = {video.video_id: video.path for video in Manifest.read([tmp_path]).videos}
+    assert found == {"walk/v.avi": avi, "walk/v.mp4": mp4, "walk/w": other}
+    named = Manifest.read([avi, mp4, other])
+    assert [video.video_id for video in named.videos] == ["v.avi", "v.mp4", "w"]
 
 
 def test_a_name_that_is_not_utf8():

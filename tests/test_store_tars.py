@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from framebank.store import DataError, Manifest, Video
+from framebank.store.inputs import read_videos
 from framebank.store.tars import tar_and_member
 
 
@@ -77,3 +78,57 @@ def test_tars_that_cannot_be_read(tmp_path):
     for member, message in [("notes.txt", "none of its 1 members is a video"), ("../a.mp4", "leads out of it")]:
         with pytest.raises(DataError, match=message):
             Manifest.read([tar(tmp_path / "u.tar", {member: b"v"})])
+
+
+def test_members_that_are_not_taken_are_counted(tmp_path):
+    members = {
+        "a.mp4": b"v",
+        "a.cls": b"run",
+        "._a.mp4": b"x",
+        "__MACOSX/a.mp4": b"x",
+        "b.f4v": b"v",
+        "c.jpg": b"x",
+        "notes.txt": b"x",
+        "README": b"x",
+    }
+    path = tar(tmp_path / "s.tar", members)
+    with tarfile.open(path, "a") as file:
+        fifo = tarfile.TarInfo("d.mp4")
+        fifo.type = tarfile.FIFOTYPE
+        file.addfile(fifo)
+    (tmp_path / "index.json").touch()
+    intake = read_videos([tmp_path])
+    assert [(video.video_id, video.label) for video in intake.videos] == [("s/a", "run")]
+    one = dict.fromkeys((".f4v", ".json", ".txt", "no suffix", "not a regular file", "picture beside videos"), 1)
+    assert intake.counts == {"hidden": 2, **one}
+    assert intake.not_taken[".f4v"] == (path / "b.f4v",)
+    by_content = read_videos([path], is_video=lambda found: found.name in ("b.f4v", "README"))
+    assert [video.video_id for video in by_content.videos] == ["s/a", "s/b", "s/README"]
+
+
+def test_two_members_of_one_stem(tmp_path):
+    path = tar(tmp_path / "s.tar", {"a.mp4": b"v", "a.avi": b"w", "a.cls": b"run", "b.mp4": b"v"})
+    assert [(video.video_id, video.label) for video in Manifest.read([path]).videos] == [
+        ("s/a.mp4", "run"),
+        ("s/a.avi", "run"),
+        ("s/b", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("train/0.tar", "val/0x.tar"), ["train", "val"]),
+        (("train/0.tar",), ["train"]),
+        (("bus/0.tar", "train/1.tar"), ["", ""]),
+        (("0.tar", "train/1.tar"), ["", "train"]),
+    ],
+)
+def test_the_folder_of_a_tar_may_be_its_split(tmp_path, names, splits):
+    paths = [tar(tmp_path / "set" / name, {"a.mp4": b"v"}) for name in names]
+    for sources in ([tmp_path / "set"], paths):
+        assert [video.split for video in Manifest.read(sources).videos] == splits
+    tar(tmp_path / "set" / "extra" / "9.tar", {"a.mp4": b"v"})
+    if len(set(splits) - {""}) > 1:
+        with pytest.raises(DataError, match="'train', which is named for a split, beside 'extra'"):
+            Manifest.read([tmp_path / "set"])

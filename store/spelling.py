@@ -1,0 +1,42 @@
+"""Spelling: names in one Unicode form, and the ids that file names give."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+
+def nfc(text: str) -> str:
+    """Return a name in Unicode's composed form (NFC): a Mac writes "é" as two characters, most others as one."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def nfc_ids(ids: Sequence[str]) -> list[str]:
+    """Return ids in NFC; one that would then be another id stays as it is, for a store may hold both."""
+    found = [nfc(one) for one in ids]
+    if found == list(ids):
+        return found
+    counts = Counter(found)
+    return [new if counts[new] == 1 else old for new, old in zip(found, ids, strict=True)]
+
+
+def file_in_any_form(path: Path) -> Path:
+    """Return a path that is there, be it spelt in the other Unicode form; the path as it is where none is."""
+    text = str(path)
+    if text.isascii() or path.exists():
+        return path
+    others = (Path(unicodedata.normalize(form, text)) for form in ("NFC", "NFD"))
+    return next((other for other in others if other.exists()), path)
+
+
+def ids_of_files(paths: Sequence[PurePath]) -> list[str]:
+    """Return the id of each file: its path without the suffix, or with it where two would have the same id."""
+    whole = [nfc(path.as_posix()) for path in paths]
+    ids = [nfc(path.with_suffix("").as_posix()) for path in paths]
+    while True:
+        counts = Counter(ids)
+        clashing = [place for place, one in enumerate(ids) if counts[one] > 1 and one != whole[place]]
+        if not clashing:
+            return ids
+        for place in clashing:
+            ids[place] = whole[place]

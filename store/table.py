@@ -1,0 +1,158 @@
+"""Tables: CSV files as people and programs write them, with commas, semicolons or tabs, in UTF-8 or UTF-16."""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from framebank.store.errors import DataError
+from framebank.store.spelling import nfc
+
+DELIMITERS = (",", ";", "\t", "|")
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its cells by column, "" where the row ends before it, and the line of the file that it ends on."""
+
+    line: int
+    cells: dict[str, str]
+    num_cells: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a file, in small letters with "_" for blanks, and its rows.
+
+    `decimal_comma` tells that commas do not divide the cells, so that "1,5" may be a number.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    decimal_comma: bool = False
+
+    def where(self, row: Row) -> str:
+        """Return "FILE, line N", for a message."""
+        return f"{self.path}, line {row.line}"
+
+    def seconds(self, row: Row, column: str) -> float | None:
+        """Return a time in seconds, None where the cell is empty: "12.5", "1:02" or "00:01:02.5".
+
+        DataError with the line for anything else.
+        """
+        text = row.cells.get(column, "").strip()
+        try:
+            return parse_seconds(text.replace(",", ".") if self.decimal_comma else text) if text else None
+        except ValueError as error:
+            raise DataError(
+                f"{self.where(row)}: the {column} {text!r} is not a number of seconds, nor a time as hh:mm:ss"
+            ) from error
+
+    def require_full_rows(self) -> None:
+        """Refuse rows that end before the last column: DataError with the line."""
+        short = next((row for row in self.rows if row.num_cells < len(self.columns)), None)
+        if short:
+            raise DataError(f"{self.where(short)}: has not the {len(self.columns)} columns of the first line")
+
+
+def read_table(path: Path, *, wanted: Collection[str] = ()) -> Table:
+    """Read a CSV; `wanted` are columns that help to tell what divides the cells.
+
+    DataError where it is no CSV, or has a row with more cells than there are columns.
+    """
+    return parse_table(path, read_text(path), wanted=wanted)
+
+
+def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table:
+    """Return the table in the text of a file; as `read_table`."""
+    text, delimiter = _without_mark(text)
+    above = int(bool(delimiter))
+    delimiter = delimiter or find_delimiter(text, wanted=wanted)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[Row] = []
+    try:
+        given = next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
+        columns = tuple(map(column_name, given))
+        padded = any(cell != cell.strip() for cell in given)  # then the cells of the rows are padded too
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            cells = [cell.strip() if padded else cell for cell in cells]
+            while len(cells) > len(columns) and not cells[-1].strip():
+                cells.pop()  # a delimiter too many at the end of a line
+            if len(cells) > len(columns):
+                raise DataError(
+                    f"{path}, line {reader.line_num + above}: has {len(cells)} values, but the first line names "
+                    f"{len(columns)} columns; a value that holds {delimiter!r} stands in double quotes"
+                )
+            padding = [""] * (len(columns) - len(cells))
+            rows.append(Row(reader.line_num + above, dict(zip(columns, cells + padding, strict=True)), len(cells)))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: is not CSV ({error})") from error
+    twice = next((name for place, name in enumerate(columns) if name in columns[:place] and name), None)
+    if twice:
+        raise DataError(f"{path}: its first line names the column {twice!r} twice")
+    return Table(path, columns, tuple(rows), decimal_comma=delimiter != ",")
+
+
+def find_delimiter(text: str, *, wanted: Collection[str] = ()) -> str:
+    """Return what divides the cells of the first line: what gives the wanted columns, or else the most columns."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    found = {one: [column_name(cell) for cell in next(csv.reader([first], delimiter=one), [])] for one in DELIMITERS}
+    whole = next((one for one in DELIMITERS if wanted and set(wanted) <= set(found[one])), None)
+    return whole or max(DELIMITERS, key=lambda one: len(found[one]))  # of equals the first, the comma
+
+
+def column_name(cell: str) -> str:
+    """Return the name of a column in small letters, with "_" for blanks and hyphens: " Video ID" is "video_id"."""
+    return re.sub(r"[\s\-]+", "_", nfc(cell).strip().lower())
+
+
+def parse_seconds(text: str) -> float:
+    """Return the seconds of "12.5", "1:02" (minutes and seconds) or "00:01:02.5"; ValueError for anything else."""
+    parts = text.strip().split(":")
+    if len(parts) == 1:
+        return float(text)
+    if len(parts) > 3 or not all(re.fullmatch(r"\d+", part) for part in parts[:-1]):
+        raise ValueError(f"{text!r} is no time")
+    if not re.fullmatch(r"\d{1,2}(\.\d*)?", parts[-1]) or any(float(part) >= 60 for part in parts[1:]):
+        raise ValueError(f"{text!r} is no time")
+    seconds = 0.0
+    for part in parts:
+        seconds = 60 * seconds + float(part)
+    return seconds
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8 or UTF-16, line ends as they are; DataError where it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as text: {error.strerror}") from error
+    encoding = _encoding(content)
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: cannot be read as text: {error}; expected UTF-8 or UTF-16 (a spreadsheet saves it as 'CSV UTF-8')"
+        ) from error
+
+
+def _encoding(content: bytes) -> str:
+    if content.startswith(UTF16_MARKS):
+        return "utf-16"
+    start = content[:1000]
+    if len(start) >= 4 and start.count(0) * 3 > len(start):  # UTF-16 without its mark
+        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
+    return "utf-8-sig"
+
+
+def _without_mark(text: str) -> tuple[str, str]:
+    """The text without the first line "sep=;" that spreadsheets write, and the delimiter that it names."""
+    found = re.match(r"sep=(.)\r?\n", text)
+    return (text[found.end() :], found[1]) if found else (text, "")
