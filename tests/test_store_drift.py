@@ -144,7 +144,7 @@ def test_a_new_folder_that_reuses_a_name_does_not_get_the_rows_as_its_own(folder
     assert [video.path for video in again.refreshed] == [tmp_path / "other/run/a.mp4"]
 
 
-def test_a_second_suffix_of_one_stem_renames_without_moving(folder, videos):
+def test_a_second_suffix_of_one_stem_leaves_the_first_its_id(folder, videos):
     from framebank.store import Manifest, Video
     from framebank.store.plan import Choices, carry_out, plan_extraction
     from framebank.tests.store_world import SPEC
@@ -152,9 +152,9 @@ def test_a_second_suffix_of_one_stem_renames_without_moving(folder, videos):
     put(videos / "run/a.avi", "EEE")
     given = [Video("run/a.mp4", videos / "run/a.mp4", "run"), Video("run/a.avi", videos / "run/a.avi", "run")]
     plan = plan_extraction(folder, Manifest(tuple(given)), SPEC, Choices(roots=(videos,)))
-    assert (plan.drift.moved, [v.video_id for v in plan.missing]) == ({"run/a": "run/a.mp4"}, ["run/a.avi"])
+    assert (plan.drift.moved, [v.video_id for v in plan.missing]) == ({}, ["run/a.avi"])
     carry_out(folder, plan)
-    assert contents(folder, ALL)["run/a.mp4"] == "A"
+    assert contents(folder, ALL)["run/a"] == "A"
 
 
 def test_a_store_of_an_earlier_version_learns_and_claims_nothing(tmp_path, videos):
