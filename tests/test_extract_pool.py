@@ -80,7 +80,7 @@ def test_a_worker_killed_between_two_videos_costs_none(scratch):
                 (worker,) = pool._workers
                 assert worker.channel.poll(30)  # "done" has come
                 os.kill(worker.process.pid, signal.SIGKILL)
-                worker.process.join()
+                worker.process.wait()
     assert [event.video.video_id for event in events if isinstance(event, Decoded)] == ["a", "b", "c"]
     assert not [event for event in events if isinstance(event, Failed)]
     assert list(scratch.glob("framebank-*")) == []
@@ -109,15 +109,17 @@ def test_workers_whose_pipeline_is_killed_leave_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_temporary_folder_with_too_long_a_name_is_one_sentence(tmp_path):
+def test_a_temporary_folder_may_have_a_long_name(tmp_path):
+    """No socket lies in it, whose path could be too long."""
     code = (
         "from pathlib import Path; from framebank.store import Video; from framebank.extract.pool import DecodePool; "
         "from framebank.tests.test_extract_pool import fake_task\n"
-        "with DecodePool(fake_task(), num_workers=1) as pool:\n    next(pool.run([Video('a', Path('a.mp4'))]))\n"
+        "with DecodePool(fake_task(), num_workers=1) as pool:\n"
+        "    print(*[type(event).__name__ for event in pool.run([Video('a', Path('a.mp4'))])])\n"
     )
     place = tmp_path / ("long" * 30)
     place.mkdir()
     environment = {**os.environ, "TMPDIR": str(place)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, check=False, capture_output=True, text=True)
-    assert "DataError: TMPDIR is " in done.stderr
-    assert "too long a path for a socket" in done.stderr
+    assert (done.stdout, done.stderr) == ("Chunk Decoded\n", "")
+    assert list(place.iterdir()) == []
