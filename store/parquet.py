@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from framebank.store.arrays import EMBEDDING_NAMES, ID_NAMES, LABEL_NAMES
+from framebank.store.counts import listed
 from framebank.store.errors import DataError
 from framebank.store.files import replacing
 from framebank.store.shard import Embeddings
-from framebank.store.sources import Columns, Names, RawFrames, Source
+from framebank.store.source import Columns, Names, RawFrames, Source
 from framebank.store.spec import FeatureSpec
 from framebank.store.video import SPLIT_NAMES, Video
 
@@ -40,7 +41,7 @@ def parquet_source(path: Path, names: Names) -> Source:
     there = file.schema_arrow.names
     column = _find(path, there, names.array, EMBEDDING_NAMES)
     if column is None:
-        raise DataError(f"{path}: has the columns {', '.join(there)}; choose the embeddings with --array")
+        raise DataError(f"{path}: has the columns {listed(there)}; choose the embeddings with --array")
     lists = {ours: name for ours, name in OF_ROWS.items() if name in there}
     said = Columns(
         ids=_strings(file, _find(path, there, names.ids, ID_NAMES)),
@@ -74,7 +75,7 @@ def read_parquet_rows(
     there = file.schema_arrow.names
     embedding, column = _find(path, there, array, EMBEDDING_NAMES), _find(path, there, names, usual)
     if embedding is None or column is None:
-        raise DataError(f"{path}: has the columns {', '.join(there)}; choose with --array and --names")
+        raise DataError(f"{path}: has the columns {listed(there)}; choose with --array and --names")
     cells = file.read(columns=[embedding])[embedding]
     return [_frames(cell).reshape(-1) for cell in cells], _strings(file, column)
 
@@ -89,7 +90,7 @@ def _open(path: Path) -> Any:
 
 def _find(path: Path, there: list[str], wanted: str | None, usual: tuple[str, ...]) -> str | None:
     if wanted is not None and wanted not in there:
-        raise DataError(f"{path}: has no column {wanted!r}; it has {', '.join(there)}")
+        raise DataError(f"{path}: has no column {wanted!r}; it has {listed(there)}")
     return wanted if wanted is not None else next((name for name in usual if name in there), None)
 
 

@@ -1,61 +1,31 @@
-"""Sources: features that another program wrote, as a list of videos and a way to read each."""
+"""Sources: where features of another program lie, opened as a list of videos and a way to read each."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from framebank.store.arrays import CLASS_NAMES, EMBEDDING_NAMES, END_NAMES, ID_NAMES, LABEL_NAMES, SPLIT_COLUMNS, Arrays
+from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError
+from framebank.store.export_names import NAMES_FILE
+from framebank.store.keyed import Keyed, keyed_arrays
 from framebank.store.manifest import Manifest
+from framebank.store.shard import shard_paths
+from framebank.store.source import Columns, Names, RawFrames, Source
 from framebank.store.spec import FeatureSpec
 from framebank.store.tarred import arrays_in_tars, parse_about, read_tarred
 from framebank.store.tars import is_tar
-from framebank.store.video import SPLIT_NAMES, Video
+from framebank.store.video import SPLIT_NAMES, Video, split_and_label
+from framebank.store.walk import walk_folder
 
-FILE_SUFFIXES = (".npy", ".npz", ".pt", ".pth")
+FILE_SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5")
 TIMES, RATE = "_timestamps_ms.npy", "_fps.npy"  # beside NAME_clip.npy, as video_features writes them
 
 # An export keeps here what made the store: a name that no file of a video has.
 SPEC_FILE = "store.spec"
-
-
-@dataclass(frozen=True)
-class RawFrames:
-    """One video as found: values (T, D), (D,) or (T, ...); what its layout does not say is None."""
-
-    values: np.ndarray
-    timestamps: np.ndarray | None = None  # (T,) seconds
-    indices: np.ndarray | None = None  # (T,)
-    views: np.ndarray | None = None
-    clips: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """The videos, what reads one (an exception where it cannot be read), and what made them where that is known."""
-
-    manifest: Manifest
-    read: Callable[[Video], RawFrames]
-    spec: FeatureSpec | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Names:
-    """What the arrays of a file are called; None looks for the usual names."""
-
-    array: str | None = None
-    ids: str | None = None
-    label: str | None = None
-    classes: str | None = None
-    split: str | None = None
-    split_values: tuple[str, ...] = ()
-    end: str | None = None
 
 
 def open_source(path: Path, names: Names) -> Source:
@@ -85,7 +55,7 @@ def _file_reader(names: Names) -> Callable[[Video], RawFrames]:
 
 def _read_file(path: Path, array: str | None) -> RawFrames:
     if path.suffix.lower() not in FILE_SUFFIXES:
-        raise DataError(f"{path}: is no feature file; expected one of {', '.join(FILE_SUFFIXES)}")
+        raise DataError(f"{path}: is not a feature file; expected one of {', '.join(FILE_SUFFIXES)}")
     arrays = Arrays(path)
     wanted = array if path.suffix.lower() != ".npy" else None  # an npy has one array, without a name
     values = np.array(arrays[arrays.require(wanted, EMBEDDING_NAMES, option="--array")])
@@ -128,7 +98,10 @@ def _read_about(path: Path) -> dict[str, Any] | None:
 
 
 def _folder(folder: Path, names: Names) -> Source:
-    paths = sorted(Path(root, name) for root, _, files in os.walk(folder, followlinks=True) for name in files)
+    found = walk_folder(folder)
+    paths = found.files
+    if any(path.name == "manifest.csv" for path in paths) and shard_paths(folder):
+        raise DataError(f"{folder}: is a store already; expected features that another program wrote")
     features = [path for path in paths if path.suffix.lower() in FILE_SUFFIXES and not _is_side(path)]
     tars = [path for path in paths if is_tar(path)]
     if tars and features:
@@ -140,9 +113,22 @@ def _folder(folder: Path, names: Names) -> Source:
         raise DataError(f"{folder}: holds no feature file; expected {expected}")
     videos = [_video_of(folder, path) for path in features]
     stems = {path.with_suffix("") for path in features}
-    captions = sum(path.suffix == ".txt" and path.with_suffix("") in stems for path in paths)
-    notes = (f"{captions} captions (.txt) beside the features are not kept: a store has labels",) if captions else ()
-    return Source(Manifest(tuple(videos)), _file_reader(names), _read_spec(folder / SPEC_FILE), notes)
+    captions = [path for path in paths if path.suffix == ".txt" and path.with_suffix("") in stems]
+    told = f"not kept: {counted(len(captions), 'caption')} (.txt) beside the features; a store has labels"
+    not_taken = {reason: len(left) for reason, left in found.not_taken.items()}
+    known = {*features, *captions, folder / SPEC_FILE, folder / NAMES_FILE}
+    for path in paths:
+        beside = path.suffix == ".json" and path.with_suffix("") in stems
+        if path not in known and not beside and not _is_side(path):
+            reason = f"{path.suffix} file" if path.suffix else "file without a suffix"
+            not_taken[reason] = not_taken.get(reason, 0) + 1
+    return Source(
+        Manifest(tuple(videos)),
+        _file_reader(names),
+        _read_spec(folder / SPEC_FILE),
+        (told,) if captions else (),
+        not_taken,
+    )
 
 
 def _is_side(path: Path) -> bool:
@@ -174,28 +160,10 @@ def _read_spec(path: Path) -> FeatureSpec | None:
         raise DataError(f"{path}: is no spec of an exported store ({error})") from error
 
 
-@dataclass(frozen=True)
-class Columns:
-    """What a file says of its V videos, each (V,) strings; an empty list says nothing."""
-
-    ids: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)
-
-    def manifest(self, path: Path, count: int) -> Manifest:
-        """Return the videos, numbered where they have no id; DataError where a column is not one value a video."""
-        for name, values in (("ids", self.ids), ("labels", self.labels), ("splits", self.splits)):
-            if values and len(values) != count:
-                raise DataError(f"{path}: holds {count} videos, but {len(values)} {name}")
-        width = len(str(count - 1))
-        ids = self.ids or [f"{number:0{width}d}" for number in range(count)]
-        labels, splits = self.labels or [""] * count, self.splits or [""] * count
-        where = path.absolute()
-        videos = (Video(i, where, label, split) for i, label, split in zip(ids, labels, splits, strict=True))
-        return Manifest(tuple(videos))
-
-
 def _one_file(arrays: Arrays, names: Names) -> Source:
+    keyed = _keyed(arrays, names)
+    if keyed:
+        return _keyed_source(arrays, keyed)
     embeddings = arrays[arrays.require(names.array, EMBEDDING_NAMES, option="--array")]
     end_name = arrays.find(names.end, END_NAMES)
     ends = _ends(arrays, end_name, len(embeddings)) if end_name else None
@@ -216,6 +184,36 @@ def _one_file(arrays: Arrays, names: Names) -> Source:
         return RawFrames(np.array(embeddings[row] if ends is None else embeddings[ends[row] : ends[row + 1]]))
 
     return Source(manifest, read)
+
+
+def _keyed(arrays: Arrays, names: Names) -> Keyed | None:
+    """Which array is which video, where no array holds all of them, and none was named that tells of all."""
+    if names.ids or names.label or names.classes or names.split or names.end or names.array in arrays:
+        return None
+    only = next(iter(arrays)) if len(arrays) == 1 and not arrays.empty_groups else ""
+    of_all = only and ("/" not in only or only.rpartition("/")[2] in EMBEDDING_NAMES)
+    if of_all or (not names.array and any(name in arrays for name in EMBEDDING_NAMES)):
+        return None
+    return keyed_arrays(arrays, names.array)
+
+
+def _keyed_source(arrays: Arrays, keyed: Keyed) -> Source:
+    where = arrays.path.absolute()
+    videos = []
+    for name in keyed.array_of:
+        split, label = split_and_label(tuple(name.split("/")[:-1]))
+        videos.append(Video(name, where, label, split))
+
+    def read(video: Video) -> RawFrames:
+        name = keyed.array_of[video.video_id]
+        if not name:
+            raise DataError("its group holds no such array")
+        return RawFrames(np.array(arrays[name]))
+
+    taken = [name for name in keyed.array_of.values() if name]
+    note = f"{counted(len(taken), 'array')}, each one video: {listed(taken, most=3)}"
+    others = f"{counted(keyed.num_others, 'array')} outside the groups not read" if keyed.num_others else ""
+    return Source(Manifest(tuple(videos)), read, notes=(note, *filter(None, [others])))
 
 
 def _split_names(arrays: Arrays) -> Sequence[str]:

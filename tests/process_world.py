@@ -42,6 +42,11 @@ def square(number: int) -> int:
     return number**2
 
 
+def lacking_decode(path: Path, sample: Any, sink: Any) -> Any:
+    """Decode as where the decoder's library is broken."""
+    raise ImportError("libx264.so.164: cannot open shared object file")
+
+
 def tell(connection: Any, name: str) -> None:
     """Send what a module of the process is, and its main."""
     module = sys.modules.get(name)

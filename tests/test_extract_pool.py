@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from framebank.extract.fill import fill_store
 from framebank.extract.pool import Chunk, Decoded, DecodePool, Failed
 from framebank.extract.worker import Task
-from framebank.store import Video
+from framebank.store import DataError, Manifest, Video
 from framebank.tests.fake_decoder import copied_decode
-from framebank.tests.store_world import fake_task
+from framebank.tests.process_world import lacking_decode
+from framebank.tests.store_world import SPEC, FakeEncoder, fake_task, videos
 
 
 @pytest.fixture
@@ -84,6 +86,31 @@ def test_a_worker_killed_between_two_videos_costs_none(scratch):
     assert [event.video.video_id for event in events if isinstance(event, Decoded)] == ["a", "b", "c"]
     assert not [event for event in events if isinstance(event, Failed)]
     assert list(scratch.glob("framebank-*")) == []
+
+
+def test_a_library_that_is_missing_is_no_videos_fault(scratch):
+    task = Task(fake_task().sampling, fake_task().preprocessing, lacking_decode)
+    with (
+        pytest.raises(DataError, match=r"the decoding processes cannot work \(ImportError: libx264\.so\.164: cannot"),
+        DecodePool(task, num_workers=2) as pool,
+    ):
+        list(pool.run([Video(name, Path(f"{name}.mp4")) for name in "abc"]))
+
+
+def test_a_worker_that_cannot_begin_fails_no_video(tmp_path, monkeypatch):
+    """The store keeps what was there and has no failed.csv."""
+    monkeypatch.setattr("framebank.store.process.BOOT", "import sys; sys.exit('no room today')")
+    with pytest.raises(DataError, match=r"process ended before it could begin \(exit code 1\): no room today"):
+        list(
+            fill_store(
+                tmp_path / "bank",
+                Manifest(videos("a", "b")),
+                spec=SPEC,
+                task=fake_task(),
+                encoders=[FakeEncoder()],
+            )
+        )
+    assert not (tmp_path / "bank" / "failed.csv").exists()
 
 
 @pytest.mark.slow
