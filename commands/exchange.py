@@ -202,8 +202,10 @@ def write_imported_prompts(
 
 def _import_notes(done: Sequence["Outcome"], not_taken: Mapping[str, int], *, width: int) -> Iterator[str]:
     """Yield what is worth knowing of an import beside its counts."""
+    from framebank.store.sources import told
+
     if not_taken:
-        yield f"not taken: {', '.join(f'{count} {reason}' for reason, count in sorted(not_taken.items()))}"
+        yield told(not_taken)
     shapes = [outcome.flattened for outcome in done if outcome.flattened]
     if shapes:
         yield f"flattened: {counted(len(shapes), 'video')}, such as {shapes[0]} to ({shapes[0][0]}, {width})"

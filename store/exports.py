@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.export_names import key_of, name_bytes, path_of, write_names
 from framebank.store.features import FeatureStore
@@ -38,7 +39,7 @@ def export_store(
     """
     videos = [video for video in manifest.videos if video.video_id in store]
     if not videos:
-        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding")
+        raise DataError(f"{store.path}: holds no embedding of the {counted(len(manifest), 'video')} asked for")
     spec = _spec_of(store.spec, stream, store.read_stream(videos[0].video_id, stream))
     with _alone(out):
         yield from EXPORTS[form](partial(_read, store, stream), videos, out, spec=spec)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import require_new_folder
@@ -73,7 +74,7 @@ def only_labels(source: Source, labels: LabelSet, *, where: object) -> Source:
     """Return the source with the videos of these classes alone; DataError when there is none."""
     videos = tuple(video for video in source.manifest.videos if class_text(video.label) in labels.positions)
     if not videos:
-        raise DataError(f"{where}: none of the {len(source.manifest)} videos has a label of its {len(labels)} classes")
+        raise DataError(f"{where}: names no class of the {counted(len(source.manifest), 'video')} to import")
     return replace(source, manifest=Manifest(videos))
 
 
@@ -158,7 +159,7 @@ def _embeddings(raw: RawFrames, *, fps: float) -> Embeddings:
     for name in rows:
         values = getattr(raw, name)
         if values is not None and values.shape != frames.shape:
-            raise DataError(f"has {len(data)} frames but {name} of shape {values.shape}")
+            raise DataError(f"has {counted(len(data), 'frame')} but {name} of shape {values.shape}")
         if values is not None:
             rows[name] = values
     return Embeddings(

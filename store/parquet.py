@@ -49,7 +49,7 @@ def parquet_source(path: Path, names: Names) -> Source:
         splits=[SPLIT_NAMES.get(s.lower(), s) for s in _strings(file, _find(path, there, names.split, ("split",)))],
     )
     if not file.metadata.num_rows:
-        raise DataError(f"{path}: has no row")
+        raise DataError(f"{path}: holds no rows; expected one for each video")
     manifest = said.manifest(path, file.metadata.num_rows)
     place = {
         video.video_id: where for video, where in zip(manifest.videos, _places(file.metadata), strict=True)
@@ -85,7 +85,7 @@ def _open(path: Path) -> Any:
     try:
         return files.ParquetFile(path)
     except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path}: is no readable parquet file ({error})") from error
+        raise DataError(f"{path}: cannot be read as a parquet file ({error})") from error
 
 
 def _find(path: Path, there: list[str], wanted: str | None, usual: tuple[str, ...]) -> str | None:
@@ -114,7 +114,7 @@ def _frames(cell: Any) -> np.ndarray:
         return np.asarray(values.to_numpy(zero_copy_only=False))
     lengths = {len(frame) for frame in values} if len(values) else set()
     if len(lengths) != 1:
-        raise DataError(f"has frames of {len(lengths)} different widths")
+        raise DataError(f"has frames of {len(lengths)} different widths" if lengths else "has no frames in its row")
     return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(len(values), -1)  # (T, D)
 
 
@@ -124,7 +124,7 @@ def _spec_of(metadata: dict[bytes, bytes], path: Path) -> FeatureSpec | None:
     try:
         return FeatureSpec.from_dict(json.loads(metadata[SPEC_KEY]), where=path)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: its {SPEC_KEY.decode()} is no spec ({error})") from error
+        raise DataError(f"{path}: its {SPEC_KEY.decode()} cannot be read as a spec ({error})") from error
 
 
 def write_parquet(read: ReadRows, videos: list[Video], path: Path, *, spec: FeatureSpec) -> Iterator[Video]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.manifest import Manifest
 from framebank.store.spec import FeatureSpec
@@ -62,7 +63,7 @@ class Columns:
         """Return the videos, numbered where they have no id; DataError where a column is not one value a video."""
         for name, values in (("ids", self.ids), ("labels", self.labels), ("splits", self.splits)):
             if values and len(values) != count:
-                raise DataError(f"{path}: holds {count} videos, but {len(values)} {name}")
+                raise DataError(f"{path}: holds {counted(count, 'video')}, but {counted(len(values), name[:-1])}")
         width = len(str(count - 1))
         ids = self.ids or [f"{number:0{width}d}" for number in range(count)]
         labels, splits = self.labels or [""] * count, self.splits or [""] * count

@@ -1,6 +1,7 @@
 """Sources: where features of another program lie, opened as a list of videos and a way to read each."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,29 +107,45 @@ def _folder(folder: Path, names: Names) -> Source:
     tars = [path for path in paths if is_tar(path)]
     if tars and features:
         raise DataError(f"{folder}: holds the feature file {features[0]} and the tar {tars[0]}; expected one kind")
+    not_taken = Counter({reason: len(left) for reason, left in found.not_taken.items()})
     if tars:
-        return Source(Manifest(arrays_in_tars(tars)), _read_member, _read_spec(folder / SPEC_FILE))
+        known = {*tars, folder / SPEC_FILE, folder / NAMES_FILE}
+        not_taken.update(_reason(path) for path in paths if path not in known)
+        spec = _read_spec(folder / SPEC_FILE)
+        return Source(Manifest(arrays_in_tars(tars)), _read_member, spec, not_taken=not_taken)
     if not features:
+        not_taken.update(_reason(path) for path in paths)
+        there = f"; {told(not_taken)}" if not_taken else ""
         expected = f"one of {', '.join(FILE_SUFFIXES)} for each video, or tars of .npy"
-        raise DataError(f"{folder}: holds no feature file; expected {expected}")
+        raise DataError(f"{folder}: holds no feature file; expected {expected}{there}")
     videos = [_video_of(folder, path) for path in features]
     stems = {path.with_suffix("") for path in features}
     captions = [path for path in paths if path.suffix == ".txt" and path.with_suffix("") in stems]
-    told = f"not kept: {counted(len(captions), 'caption')} (.txt) beside the features; a store has labels"
-    not_taken = {reason: len(left) for reason, left in found.not_taken.items()}
+    note = f"not kept: {counted(len(captions), 'caption')} (.txt) beside the features; a store has labels"
     known = {*features, *captions, folder / SPEC_FILE, folder / NAMES_FILE}
     for path in paths:
         beside = path.suffix == ".json" and path.with_suffix("") in stems
         if path not in known and not beside and not _is_side(path):
-            reason = f"{path.suffix} file" if path.suffix else "file without a suffix"
-            not_taken[reason] = not_taken.get(reason, 0) + 1
+            not_taken[_reason(path)] += 1
     return Source(
         Manifest(tuple(videos)),
         _file_reader(names),
         _read_spec(folder / SPEC_FILE),
-        (told,) if captions else (),
+        (note,) if captions else (),
         not_taken,
     )
+
+
+def _reason(path: Path) -> str:
+    return path.suffix.lower() or "no suffix"
+
+
+def told(not_taken: Mapping[str, int]) -> str:
+    """Return one line on the files of a folder that are not taken, "" where there are none."""
+    shown = ", ".join(
+        f"{count} {reason}" for reason, count in sorted(not_taken.items(), key=lambda one: (-one[1], one[0]))
+    )
+    return f"not taken: {counted(sum(not_taken.values()), 'file')}: {shown}" if not_taken else ""
 
 
 def _is_side(path: Path) -> bool:
@@ -157,7 +174,7 @@ def _read_spec(path: Path) -> FeatureSpec | None:
     try:
         return FeatureSpec.from_dict(json.loads(path.read_text(encoding="utf-8"))["spec"], where=path)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: is no spec of an exported store ({error})") from error
+        raise DataError(f"{path}: cannot be read as the spec of an exported store ({error})") from error
 
 
 def _one_file(arrays: Arrays, names: Names) -> Source:
@@ -229,7 +246,9 @@ def _ends(arrays: Arrays, name: str, rows: int) -> np.ndarray:
         ends = ends if ends[0] == 0 else np.concatenate([[0], ends])
         if ends[-1] == rows and (np.diff(ends) > 0).all():
             return ends
-    raise DataError(f"{arrays.path}: its array {name!r} does not rise from video to video to the {rows} rows there are")
+    raise DataError(
+        f"{arrays.path}: its array {name!r} does not rise from video to video up to the {rows} rows there are"
+    )
 
 
 def _labels(arrays: Arrays, names: Names) -> list[str]:
@@ -243,7 +262,10 @@ def _labels(arrays: Arrays, names: Names) -> list[str]:
     classes = arrays.strings(class_name)
     strange = next((label for label in labels if not 0 <= int(label) < len(classes)), None)
     if strange is not None:
-        raise DataError(f"{arrays.path}: holds the label {strange}, but {class_name!r} has {len(classes)} classes")
+        raise DataError(
+            f"{arrays.path}: holds the label {strange}, but {class_name!r} has "
+            f"{counted(len(classes), 'class', 'classes')}"
+        )
     return [classes[int(label)] for label in labels]
 
 
