@@ -44,6 +44,24 @@ def test_import_says_what_became_of_each(features: Path, tmp_path: Path, frameba
     assert "pose/imported" in info and "RANDOM" not in info
 
 
+def test_what_is_not_taken_is_counted(features: Path, tmp_path: Path, framebank: Any) -> None:
+    for name in ("._a.npy", "run/._b.npy", "notes.md", "run/clip.mp4", "run/other.mp4", "README"):
+        (features / name).write_bytes(b"")
+    (features / "loop").symlink_to(features)
+    for path in features.rglob("?2.npy"):
+        path.unlink()
+    result = framebank("store", "import", features, tmp_path / "bank", "--json")
+    assert json.loads(result.stdout)["not_taken"] == {
+        ".md": 1, ".mp4": 2, "hidden": 2, "link to a folder that is read already": 1, "no suffix": 1,
+    }  # fmt: skip
+    line = "not taken: 7 files: 2 .mp4, 2 hidden, 1 .md, 1 link to a folder that is read already, 1 no suffix"
+    assert line in result.stderr.splitlines()
+    for path in features.rglob("?.npy"):
+        path.unlink()
+    told = framebank("store", "import", features, tmp_path / "bank2", exit_code=1).stderr
+    assert "holds no feature file; expected one of" in told and "; not taken: 7 files: 2 .mp4" in told
+
+
 def test_an_import_of_nothing_that_can_be_read_is_an_error(features: Path, tmp_path: Path, framebank: Any) -> None:
     for path in features.rglob("?.npy"):
         path.unlink()
