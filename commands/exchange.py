@@ -2,14 +2,18 @@
 
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from framebank.commands.options import PATH, json_option, together
 from framebank.commands.printing import print_report, progress
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
+
+if TYPE_CHECKING:
+    from framebank.store.imports import Outcome
 
 prompt_import_options = together(
     click.option("--import", "source", type=PATH, help="Class embeddings: npz, HDF5 or parquet; needs --like."),
@@ -24,7 +28,7 @@ prompt_import_options = together(
 @click.argument("src", type=PATH)
 @click.argument("store", type=PATH)
 @click.option("--describe", multiple=True, help="What made them: model=VGG16,pretrained=imagenet,...")
-@click.option("--array", help="The embeddings in a file.  [features, embeddings, x]")
+@click.option("--array", help="The embeddings in a file, or in each group of it.  [features, embeddings, x]")
 @click.option("--ids", help="The video_ids in a file.  [video_id, video, ids]")
 @click.option("--label", help="The labels in a file: strings, or numbers into --classes.  [label, labels]")
 @click.option("--classes", help="The class names in a file.  [classes, class_names, names]")
@@ -48,9 +52,10 @@ def import_features(
 ) -> None:
     """Make STORE of the features in SRC, or add to it: a folder, a tar, a CSV of feature files, or one file of arrays.
 
-    A folder holds an .npy, .npz or .pt (T, D) for each video, as video_features, clip-video-encode and `store export`
-    write them, or WebDataset tars of .npy. A file of arrays is an .npz, .h5, .npy or .parquet of (V, T, D), (V, D), or
-    (R, D) with --end. A video that cannot be read gets a line in STORE/failed.csv; started again, it does what is left.
+    A folder holds an .npy, .npz, .h5 or .pt (T, D) for each video, as video_features, clip-video-encode and `store
+    export` write them, or WebDataset tars of .npy. A file of arrays is an .npz, .h5, .npy or .parquet of (V, T, D),
+    (V, D), or (R, D) with --end; or it holds an array (T, D) for each video, as v_x/c3d_features. A video that cannot
+    be read or holds only zeros gets a line in STORE/failed.csv; started again, it does what is left.
 
     \b
     framebank store import features/ bank --describe model=CLIP-ViT-B/32,pretrained=openai
@@ -61,7 +66,8 @@ def import_features(
     from framebank.store.imports import import_features as imported
     from framebank.store.imports import only_labels as with_labels
     from framebank.store.plan import plan_store
-    from framebank.store.sources import Names, open_source
+    from framebank.store.source import Names
+    from framebank.store.sources import open_source
 
     values = tuple(value.strip() for value in split_values.split(",")) if split_values else ()
     found = source = open_source(src, Names(split_values=values, **names))
@@ -79,26 +85,24 @@ def import_features(
         "failed": len(failed),
         "already_there": len(source.manifest) - len(todo),
         "left_out": len(found.manifest) - len(source.manifest),
+        "not_taken": dict(sorted(found.not_taken.items())),
         "rows": sum(outcome.num_rows for outcome in done),
+        "zero_rows": sum(outcome.zero_rows for outcome in done),
         "width": spec.dim,
         "seconds": round(time.perf_counter() - started, 2),
         "model": spec.encoder,
     }
     print_report(report, as_json=as_json, lines=_import_lines(report))
-    shapes = [outcome.flattened for outcome in done if outcome.flattened]
-    notes = (
-        [f"flattened: {counted(len(shapes), 'video')}, such as {shapes[0]} to ({shapes[0][0]}, {spec.dim})"]
-        if shapes
-        else []
-    )
-    for note in (*source.notes, *notes, *(f"failed: {outcome.error}" for outcome in failed[:5])):
+    for note in (*source.notes, *_import_notes(done, found.not_taken, width=spec.dim)):
         click.echo(note, err=True)
     if failed:
         click.echo(
-            f"{len(failed)} of {len(source.manifest)} videos were not imported: {store / 'failed.csv'}", err=True
+            f"not imported: {len(failed)} of {counted(len(source.manifest), 'video')}, each with its reason in "
+            f"{store / 'failed.csv'}",
+            err=True,
         )
     if len(failed) == len(source.manifest):
-        raise DataError(f"{store}: none of the {len(source.manifest)} videos could be imported")
+        raise DataError(f"{src}: no video was imported of {len(source.manifest)}; {store / 'failed.csv'} says why")
     if failed and strict:
         sys.exit(1)
 
@@ -145,9 +149,10 @@ def export_features(store: Path, out: Path, form: str, split: str, stream: str, 
     }
     print_report(report, as_json=as_json, lines=[f"{counted(len(exported), 'video')} -> {out}"])
     if left_out:
-        click.echo(f"the streams {', '.join(left_out)} are not exported, only {stream} is", err=True)
+        click.echo(f"only the stream {stream} is exported; not exported: {listed(left_out)}", err=True)
     if len(exported) < len(manifest):
-        click.echo(f"{len(manifest) - len(exported)} of {len(manifest)} videos have no embedding", err=True)
+        missing = len(manifest) - len(exported)
+        click.echo(f"not exported: {missing} of {counted(len(manifest), 'video')}, without an embedding", err=True)
 
 
 def write_imported_prompts(
@@ -193,6 +198,23 @@ def write_imported_prompts(
         f"for {report['model']}",
     ]
     print_report(report, as_json=as_json, lines=lines)
+
+
+def _import_notes(done: Sequence["Outcome"], not_taken: Mapping[str, int], *, width: int) -> Iterator[str]:
+    """Yield what is worth knowing of an import beside its counts."""
+    from framebank.store.intake import told
+
+    if not_taken:
+        yield told(not_taken)
+    shapes = [outcome.flattened for outcome in done if outcome.flattened]
+    if shapes:
+        yield f"flattened: {counted(len(shapes), 'video')}, such as {shapes[0]} to ({shapes[0][0]}, {width})"
+    zeros = [outcome for outcome in done if outcome.zero_rows]
+    if zeros:
+        rows = counted(sum(outcome.zero_rows for outcome in zeros), "row")
+        ids = listed((outcome.video.video_id for outcome in zeros), most=3)
+        yield f"kept: {rows} of zeros in {counted(len(zeros), 'video')} ({ids})"
+    yield from [f"failed: {outcome.error}" for outcome in done if outcome.error][:5]
 
 
 def _import_lines(report: dict[str, Any]) -> list[str]:

@@ -1,9 +1,7 @@
 """Rendering the demo's clips: real H.264 files in a folder of class folders, and their manifest."""
 
 import csv
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +14,7 @@ from framebank.demo.motion import FPS, TAKES, draw_motion
 from framebank.demo.scene import SIZE, Scene
 from framebank.demo.stage import set_stage
 from framebank.store.errors import DataError
+from framebank.store.parallel import call_in_processes
 
 COLUMNS = ("video_id", "path", "label", "split", "take")
 # The first number of every seed keeps the clips apart from the frames that the encoder is trained and tested on.
@@ -67,16 +66,13 @@ def render_clips(
         parent.mkdir(parents=True, exist_ok=True)
     jobs = [(clip, folder, seed) for clip in clips]
     if processes <= 1:
-        yield from map(_write_clip, jobs)
+        yield from (_write_clip(*job) for job in jobs)
     else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            yield from pool.map(_write_clip, jobs, chunksize=4)
+        yield from call_in_processes(_write_clip, jobs, processes=processes, name="rendering process")
     _write_manifest(folder / "manifest.csv", clips)
 
 
-def _write_clip(job: tuple[Clip, Path, int]) -> Clip:
-    clip, folder, seed = job
+def _write_clip(clip: Clip, folder: Path, seed: int) -> Clip:
     write_video(draw_clip(clip, seed=seed), folder / clip.path)
     return clip
 

@@ -2,11 +2,10 @@
 
 import argparse
 import math
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from framebank.demo.frames import CAPTIONS_PER_FRAME, FRAMES_PER_SCENE, Frames, 
 from framebank.demo.gates import measure
 from framebank.demo.pose import JOINTS
 from framebank.demo.weights import CONFIG, MODEL, UNKNOWN, Vocabulary, new_model, save_weights
+from framebank.store.parallel import call_in_processes
 
 NUM_SCENES, NUM_HELD_OUT = 14000, 400
 SCENES_PER_BATCH, CAPTIONS_PER_IMAGE = 32, 2
@@ -160,8 +160,7 @@ def _train(frames: TrainingSet, *, minutes: float, seed: int) -> open_clip.CLIP:
 
 def _render(count: int, *, space: int, seed: int, image_size: int) -> Iterator[Frames]:
     draw = partial(draw_frames, space=space, seed=seed, image_size=image_size)
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(draw, range(count), chunksize=50)
+    yield from call_in_processes(draw, [(number,) for number in range(count)], processes=2, name="rendering process")
 
 
 def text_encoder(model: open_clip.CLIP) -> Callable[[Sequence[str]], Tensor]:

@@ -4,13 +4,11 @@ import contextlib
 import os
 import secrets
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection as channels
-from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,16 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from framebank.extract.frames import Clip
-from framebank.extract.worker import Descriptor, Job, Slots, Task, slots_size, work
+from framebank.extract.worker import Job, Slots, Task, slots_size, work
 from framebank.store.errors import DataError
 from framebank.store.manifest import Video
+from framebank.store.process import Process, died_of, shared_memory
 
 # A worker is replaced after so many videos: decoders keep memory.
 VIDEOS_PER_WORKER = 500
 
-# A child of a fork server is small and safe beside torch's threads; a fork of this process would be neither.
-_context = get_context("forkserver")
-_context.set_forkserver_preload(["framebank.extract.worker", "framebank.extract.decode"])
+# What a worker imports before anything of the caller's.
+PRELOAD = ("framebank.extract.worker", "framebank.extract.decode")
 
 
 @dataclass(frozen=True)
@@ -72,22 +70,25 @@ class _Worker:
     def __init__(self, task: Task, pixel_shape: tuple[int, ...]) -> None:
         self.video: Video | None = None
         self.done = 0
-        descriptor = _memory(slots_size(pixel_shape))
-        self.slots = Slots(descriptor, pixel_shape)
         # The worker makes it: where this process is killed before that, nothing is left.
         self.scratch = str(Path(tempfile.gettempdir(), f"framebank-{secrets.token_hex(8)}"))
-        self.channel, theirs = _context.Pipe()
-        arguments = (theirs, Descriptor(descriptor), task, pixel_shape, self.scratch)
-        self.process = _context.Process(target=work, args=arguments, name="decode", daemon=True)
+        descriptor = shared_memory(slots_size(pixel_shape))
         try:
-            self.process.start()
-        except OSError as error:
-            if "too long" not in str(error):
-                raise
-            where = tempfile.gettempdir()
-            raise DataError(f"TMPDIR is {where}, too long a path for a socket; expected a shorter one") from error
-        os.close(descriptor)
-        theirs.close()
+            self.slots = Slots(descriptor, pixel_shape)
+            self.process = Process(
+                work,
+                descriptor,
+                task,
+                pixel_shape,
+                self.scratch,
+                name="decoding process",
+                descriptors=[descriptor],
+                preload=PRELOAD,
+                scratch=self.scratch,
+            )
+        finally:
+            os.close(descriptor)
+        self.channel = self.process.channel
 
     def give(self, video: Video) -> None:
         self.video = video
@@ -95,23 +96,19 @@ class _Worker:
 
     def end(self) -> str:
         """Kill the process, remove what it left, and return what it died of, where it died by itself."""
-        if self.video:
-            self.process.join(0.2)  # one that crashes closes its channel a little before it is gone
-        code = self.process.exitcode
-        self.process.kill()
-        self.process.join()
+        # One that crashes closes its channel a little before it is gone.
+        code = self.process.wait(0.2 if self.video else 0)
+        self.process.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
-        self.channel.close()
-        if code is None:
-            return ""
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return "" if code is None else died_of(code)
 
 
 class DecodePool:
-    """Decode videos in `num_workers` processes; a context manager.
+    """Decode videos in `num_workers` processes, none of which runs the caller's main; a context manager.
 
     A video that takes more than `time_limit` seconds of work, waiting for the encoder not counted, is given up and its
-    worker killed. A worker that dies takes the video it was at with it, and is replaced.
+    worker killed. A worker that dies takes the video it was at with it, and is replaced. DataError, which blames no
+    video, where one dies before it has begun, or lacks a library.
     """
 
     def __init__(
@@ -152,6 +149,8 @@ class DecodePool:
             for worker in busy:
                 if worker.channel in ready:
                     yield from self._hear(worker, source)
+                elif not worker.process.is_ready:
+                    worker.process.require_begun()
                 elif self._is_late(worker):
                     reason = f"decoding took longer than {self.time_limit:g} seconds and was given up"
                     yield from self._replace(worker, source, reason=reason)
@@ -164,16 +163,20 @@ class DecodePool:
     def _start(self, video: Video) -> None:
         worker = _Worker(self.task, self._pixel_shape)
         self._workers.append(worker)
-        worker.give(video)
+        with contextlib.suppress(OSError):  # it has died already, which is heard where it is listened to
+            worker.give(video)
 
     def _hear(self, worker: _Worker, source: Iterator[Video]) -> Iterator[Event]:
         """Take one message of a worker, and give it the next video when it is done with one."""
         assert worker.video
         try:
-            kind, *rest = worker.channel.recv()
+            message = worker.process.hear()
         except (EOFError, OSError):
             yield from self._replace(worker, source, reason="")
             return
+        if message is None:  # it has begun
+            return
+        kind, *rest = message
         video = worker.video
         if kind == "chunk":
             slot, count = rest
@@ -181,6 +184,8 @@ class DecodePool:
             self._send(worker, slot)
         elif kind == "clear":
             yield Cleared(video)
+        elif kind == "unable":
+            raise DataError(rest[0])
         else:
             worker.video = None
             worker.done += 1
@@ -191,7 +196,7 @@ class DecodePool:
         if worker.done >= self.videos_per_worker:
             self._workers.remove(worker)
             self._send(worker, None)
-            worker.process.join(1.0)
+            worker.process.wait(1.0)
             worker.end()
             self._start_one(source)
             return
@@ -222,14 +227,3 @@ class DecodePool:
     def _send(self, worker: _Worker, message: Any) -> None:
         with contextlib.suppress(OSError):  # it has died; the next wait finds its channel closed
             worker.channel.send(message)
-
-
-def _memory(size: int) -> int:
-    """Return a descriptor of so much shared memory; it is gone with the last process that holds it."""
-    if hasattr(os, "memfd_create"):  # not in /dev/shm, which is small in containers
-        descriptor = os.memfd_create("framebank")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, size)
-    return descriptor

@@ -7,14 +7,12 @@ import contextlib
 import mmap
 import os
 import shutil
-import signal
 import struct
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +61,6 @@ class Task:
                 raise DataError(f"{job.path}: {error}") from error
 
         return self.decode(job.path, sample, sink)
-
-
-class Descriptor:
-    """A file descriptor that travels to a process while it is started, and is that process's own there."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (DupFd(self.number),)
-
-
-def _received(duplicate: Any) -> Descriptor:
-    return Descriptor(duplicate.detach())
 
 
 class Slots:
@@ -151,22 +135,22 @@ class _SlotSink:
 
 
 def work(
-    connection: "Connection[Any, Any]", memory: Descriptor, task: Task, pixel_shape: tuple[int, ...], scratch: str
+    connection: "Connection[Any, Any]", memory: int, task: Task, pixel_shape: tuple[int, ...], scratch: str
 ) -> None:
     """Do the jobs that come through the connection, until None comes or the other end is gone.
 
     Whatever it keeps in files for a while, as the member of a tar, lies in the folder `scratch`. It makes that folder
     and removes it when it ends; when it is killed, the other end does.
 
-    A number is a slot that is free again. Answers ("chunk", slot, frames), ("clear",), and in the end ("done", clip) or
-    ("failed", reason, identity of the file).
+    `memory` is the descriptor of the slots. A number is a slot that is free again. Answers ("chunk", slot, frames),
+    ("clear",), and in the end ("done", clip), ("failed", reason, identity of the file), or ("unable", reason) where no
+    video is at fault.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pipeline, which then ends its workers
     _offer_to_oom_killer()
     Path(scratch).mkdir(mode=0o700)
     tempfile.tempdir = scratch
-    slots = Slots(memory.number, pixel_shape)
-    os.close(memory.number)
+    slots = Slots(memory, pixel_shape)
+    os.close(memory)
     sink = _SlotSink(slots, connection, task.preprocessing)
     try:
         while (message := connection.recv()) is not None:
@@ -195,6 +179,8 @@ def _answer(task: Task, job: Job, sink: _SlotSink) -> tuple[str, Any] | tuple[st
         return "failed", str(error), source
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
+    except ImportError as error:  # of a library: every other video would fail alike
+        return "unable", f"the decoding processes cannot work ({type(error).__name__}: {error})"
     except MemoryError:
         return "failed", f"{job.path}: decoding it takes more memory than there is", source
     except Exception as error:  # a decoder's own failure costs this video alone

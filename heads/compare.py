@@ -1,13 +1,10 @@
 """Comparison: several recipes on one store with the same texts, videos and seeds, and what each is worth."""
 
-import signal
 import statistics
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing import active_children, get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
+from framebank.store.parallel import call_in_processes
 from framebank.store.prompts import PromptBank
 
 
@@ -118,6 +116,7 @@ def run_trials(
 
     A recipe that this store cannot serve (another stream, no texts) is one trial, with the reason. With several
     `workers` as many processes share the threads of this one: small heads leave most of what many threads cost unused.
+    They do not run the caller's main. DataError where one of them dies.
     """
     jobs = [(name, recipe, seed) for name, recipe in recipes.items() for seed in seeds]
     refused: set[str] = set()
@@ -136,38 +135,13 @@ def _one_by_one(
 
 def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]], workers: int) -> Iterator[Trial]:
     threads = max(1, torch.get_num_threads() // workers)
-    others = active_children()
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(threads,))
-    try:
-        for done in _submit(pool, comparison, jobs):
-            yield done.result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{comparison.folder}: one of the {workers} processes was ended from outside or could not start, as for "
-            "want of memory; expected fewer workers"
-        ) from error
-    finally:
-        ours = [child for child in active_children() if child not in others]
-        for child in ours:  # after the last trial they are idle; before it nobody waits for them
-            child.terminate()
-        pool.shutdown(cancel_futures=True)
-        for child in ours:  # one that started while the pool broke is not known to it
-            child.join()
+    return call_in_processes(partial(_try_with, comparison, threads), jobs, processes=workers, name="training process")
 
 
-def _submit(
-    pool: ProcessPoolExecutor, comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]]
-) -> list[Future[Trial]]:
-    try:
-        return [pool.submit(comparison.try_recipe, *job) for job in jobs]
-    except OSError as error:  # a process ended while the next was starting: the pool has closed its pipes by then
-        raise BrokenProcessPool(str(error)) from error
-
-
-def _begin(threads: int) -> None:
-    """Have a worker use its share of the threads, and leave Ctrl-C to the process that waits for it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _try_with(comparison: Comparison, threads: int, *job: Any) -> Trial:
+    """Try a recipe with this worker's share of the threads."""
     torch.set_num_threads(threads)
+    return comparison.try_recipe(*job)
 
 
 def standings(trials: Sequence[Trial]) -> list[Standing]:

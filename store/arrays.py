@@ -2,13 +2,16 @@
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
+from framebank.store.counts import listed
 from framebank.store.errors import DataError
-from framebank.store.shard import open_datasets, read_strings
+from framebank.store.shard import find_datasets, open_datasets, read_strings
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -22,15 +25,36 @@ SPLIT_COLUMNS = ("split", "splits")
 END_NAMES = ("end", "ends")
 
 
+@dataclass(frozen=True)
+class Form:
+    """The shape of an array and the kind of its values, as numpy's `dtype.kind`."""
+
+    shape: tuple[int, ...]
+    kind: str
+
+    @property
+    def size(self) -> int:
+        """How many values it holds."""
+        return int(np.prod(self.shape))
+
+
 class Arrays(Mapping[str, Any]):
     """The arrays of one file by name; those of an HDF5 file and of an npy stay on the disk until they are indexed.
 
-    An npz or pt gives each of its arrays whole. DataError where the file cannot be read, or holds Python objects.
+    An npz or pt gives each of its arrays whole. `empty_groups` are the groups of an HDF5 file that hold nothing.
+    DataError where the file cannot be read, or holds Python objects.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._found = _open(path)
+        self.empty_groups: tuple[str, ...] = ()
+        self._found: Mapping[str, Any]
+        if path.suffix.lower() in HDF5_SUFFIXES:
+            _require_file(path)
+            self._found, empty = find_datasets(open_datasets(path))
+            self.empty_groups = tuple(empty)
+        else:
+            self._found = _open(path)
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -44,6 +68,16 @@ class Arrays(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._found)
 
+    def describe(self, name: str) -> Form:
+        """Return the form of an array; of an npz its values are not read."""
+        if isinstance(self._found, NpzFile):
+            try:
+                return _form_in_npz(self._found, name)
+            except (ValueError, OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
+                raise DataError(f"{self.path}: its array {name!r} cannot be read ({error})") from error
+        array = self[name]
+        return Form(tuple(array.shape or ()), array.dtype.kind)
+
     def find(self, wanted: str | None, names: Sequence[str]) -> str | None:
         """Return the name that was asked for, or the first of the usual `names` that is there; None where none is.
 
@@ -51,7 +85,7 @@ class Arrays(Mapping[str, Any]):
         """
         if wanted is not None:
             if wanted not in self._found:
-                raise DataError(f"{self.path}: holds no array {wanted!r}; it has {', '.join(self) or 'none'}")
+                raise DataError(f"{self.path}: holds no array {wanted!r}; it has {listed(self)}")
             return wanted
         return next((name for name in names if name in self._found), None)
 
@@ -59,7 +93,7 @@ class Arrays(Mapping[str, Any]):
         """Return what `find` finds, or the only array there is; DataError naming the option that chooses one."""
         name = self.find(wanted, names) or (next(iter(self)) if len(self) == 1 else None)
         if name is None:
-            raise DataError(f"{self.path}: holds the arrays {', '.join(self) or 'none'}; choose one with {option}")
+            raise DataError(f"{self.path}: holds the arrays {listed(self)}; choose one with {option}")
         return name
 
     def strings(self, name: str) -> list[str]:
@@ -80,10 +114,7 @@ class Arrays(Mapping[str, Any]):
 
 def _open(path: Path) -> Mapping[str, Any]:
     suffix = path.suffix.lower()
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    if suffix in HDF5_SUFFIXES:
-        return _hdf5(path)
+    _require_file(path)
     try:
         if suffix in TORCH_SUFFIXES:
             return _torch(path)
@@ -95,11 +126,19 @@ def _open(path: Path) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {path.stem: found}
 
 
-def _hdf5(path: Path) -> Mapping[str, Any]:
-    file = open_datasets(path)
-    found: dict[str, Any] = {}
-    file.visititems(lambda name, item: found.update({name: item} if hasattr(item, "shape") else {}))
-    return found
+def _require_file(path: Path) -> None:
+    """Raise DataError where there is no plain file: a FIFO or a device would be waited for without end."""
+    if not path.is_file():
+        raise DataError(f"{path}: {'is no regular file' if path.exists() else 'no such file'}")
+
+
+def _form_in_npz(found: Any, name: str) -> Form:
+    members = found.zip.namelist()
+    with found.zip.open(name if name in members else f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return Form(shape, dtype.kind)
 
 
 def _torch(path: Path) -> Mapping[str, Any]:
@@ -107,8 +146,17 @@ def _torch(path: Path) -> Mapping[str, Any]:
 
     found = torch.load(path, map_location="cpu", weights_only=True)
     named = found if isinstance(found, dict) else {path.stem: found}
-    tensors = {str(name): value for name, value in named.items() if isinstance(value, torch.Tensor)}
+    tensors = {name: value for name, value in _flatten(named) if isinstance(value, torch.Tensor)}
     if not tensors:
         raise DataError(f"{path}: holds a {type(found).__name__} without a tensor; expected a tensor (T, D)")
     wide = {n: t.float() if t.is_floating_point() and t.dtype != torch.float64 else t for n, t in tensors.items()}
     return {name: tensor.detach().numpy() for name, tensor in wide.items()}  # numpy knows no bfloat16
+
+
+def _flatten(named: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what dicts in dicts hold, by the names on the way joined with slashes."""
+    for name, value in named.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{above}{name}/")
+        else:
+            yield f"{above}{name}", value

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
+from framebank.store.export_names import key_of, name_bytes, path_of, write_names
 from framebank.store.features import FeatureStore
 from framebank.store.files import PART, sync, undoing
+from framebank.store.lock import Lock
 from framebank.store.manifest import Manifest, Video
 from framebank.store.parquet import ReadRows, write_parquet
 from framebank.store.shard import FRAME_STREAM, Embeddings
@@ -32,25 +34,49 @@ def export_store(
     """Write one stream of the videos of `manifest` to `out`, whole or not at all, yielding each video.
 
     What is imported from another stream than `frame` is in no joint space, and its spec says so: the model is
-    "ViT-B-32 pre_proj". DataError where `out` is there already or cannot be written, or where the store holds none of
-    the videos or no such stream.
+    "ViT-B-32 pre_proj". DataError where `out` is there already, another process is writing it or it cannot be written,
+    or where the store holds none of the videos or no such stream.
     """
     videos = [video for video in manifest.videos if video.video_id in store]
     if not videos:
-        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding")
-    if out.exists():
-        raise DataError(f"{out}: is there already; choose another place for the export")
+        raise DataError(f"{store.path}: holds no embedding of the {counted(len(manifest), 'video')} asked for")
     spec = _spec_of(store.spec, stream, store.read_stream(videos[0].video_id, stream))
-    yield from EXPORTS[form](partial(_read, store, stream), videos, out, spec=spec)
+    with _alone(out):
+        yield from EXPORTS[form](partial(_read, store, stream), videos, out, spec=spec)
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Let nobody else write `out` meanwhile; DataError where somebody does, or has done so."""
+    _require_free(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written: {error.strerror}") from error
+    lock = Lock(out.with_name(f".{out.name}.lock"), guards=out, passing=True)
+    lock.acquire()
+    try:
+        _require_free(out)  # another process may have written it since
+        yield
+    finally:
+        lock.release()
+
+
+def _require_free(out: Path) -> None:
+    if out.exists() or out.is_symlink():
+        raise DataError(f"{out}: is there already; choose another place for the export")
 
 
 def write_npy(read: ReadRows, videos: list[Video], out: Path, *, spec: FeatureSpec) -> Iterator[Video]:
-    """Write ID.npy, (T, D) or (T, ...) float16, with ID.json for each video into the folder `out`."""
+    """Write ID.npy, (T, D) or (T, ...) float16, with ID.json for each video into the folder `out`, and names.csv."""
     with _new_folder(out) as part:
         _write_spec(part, spec, videos)
+        most = name_bytes(part)
+        path_in = {video.video_id: f"{path_of(video.video_id, most=most)}.npy" for video in videos}
+        write_names(part, ((path, video_id) for video_id, path in path_in.items()))
         for video in videos:
             values, embeddings = read(video.video_id)
-            path = part / f"{_file_name(video.video_id)}.npy"
+            path = part / path_in[video.video_id]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(_npy(values))
             path.with_name(path.name.removesuffix(".npy") + ".json").write_bytes(_about(video, embeddings))
@@ -61,20 +87,29 @@ def write_webdataset(read: ReadRows, videos: list[Video], out: Path, *, spec: Fe
     """Write KEY.npy, KEY.json and, for a video with a label, KEY.cls into tar files of 1000 videos in the folder `out`.
 
     KEY is the video_id with all but letters, figures, "-" and "_" percent-encoded: WebDataset ends a key at the first
-    dot, and takes a slash for a folder. The number in KEY.cls counts in the `labels` of store.spec.
+    dot, and takes a slash for a folder. One too long for a file's name is cut, with a digest behind it; names.csv says
+    which tar and key is which video. The number in KEY.cls counts in the `labels` of store.spec.
     """
     with _new_folder(out) as part:
         number_of = {label: number for number, label in enumerate(_write_spec(part, spec, videos))}
+        most = name_bytes(part)
+        key_of_video = {video.video_id: key_of(video.video_id, most=most) for video in videos}
+        tar_of = {video.video_id: _tar_name(number) for number, video in enumerate(videos)}
+        write_names(part, ((f"{tar_of[v]}/{key}.npy", v) for v, key in key_of_video.items()))
         for start in range(0, len(videos), VIDEOS_OF_A_TAR):
-            with tarfile.open(part / f"shard-{start // VIDEOS_OF_A_TAR:06d}.tar", "w") as tar:
+            with tarfile.open(part / _tar_name(start), "w") as tar:
                 for video in videos[start : start + VIDEOS_OF_A_TAR]:
                     values, embeddings = read(video.video_id)
-                    key = quote(video.video_id, safe="").replace(".", "%2E").replace("~", "%7E")
+                    key = key_of_video[video.video_id]
                     _add(tar, f"{key}.npy", _npy(values))
                     _add(tar, f"{key}.json", _about(video, embeddings))
                     if video.label:
                         _add(tar, f"{key}.cls", str(number_of[video.label]).encode())
                     yield video
+
+
+def _tar_name(number: int) -> str:
+    return f"shard-{number // VIDEOS_OF_A_TAR:06d}.tar"
 
 
 EXPORTS: dict[str, Callable[..., Iterator[Video]]] = {
@@ -127,13 +162,6 @@ def _write_spec(folder: Path, spec: FeatureSpec, videos: list[Video]) -> list[st
     labels = sorted({video.label for video in videos if video.label})
     (folder / SPEC_FILE).write_text(json.dumps({"spec": spec.to_dict(), "labels": labels}, indent=1), encoding="utf-8")
     return labels
-
-
-def _file_name(video_id: str) -> str:
-    """A video_id as a path inside the folder: its slashes make folders, nothing in it leads out of them."""
-    *folders, name = [quote(part, safe=" ()[]+,&'=@~", encoding="utf-8") for part in video_id.split("/")]
-    # a dot in a folder's name could make it ID.npy, the name of a file
-    return "/".join([*(folder.replace(".", "%2E") or "%" for folder in folders), name or "%"])
 
 
 def _npy(data: np.ndarray) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from framebank.store.errors import DataError
-from framebank.store.intake import BESIDE, Intake, by_reason, joined, suffix_reason, told
+from framebank.store.intake import BESIDE, Intake, by_reason, joined, suffix_reason, told_of_videos
 from framebank.store.spelling import ids_of_files, nfc
 from framebank.store.split_folders import splits_and_labels
 from framebank.store.tars import is_tar, read_tars
@@ -56,7 +56,7 @@ def _require_one_kind(
 ) -> None:
     there = [(kind, paths[0]) for kind, paths in kinds.items() if paths]
     if not there:
-        left = told(joined([not_taken, by_reason((suffix_reason(path.name), path) for path in others)]))
+        left = told_of_videos(joined([not_taken, by_reason((suffix_reason(path.name), path) for path in others)]))
         raise DataError(
             f"{folder}: holds no video file; expected a folder of class folders of videos or of folders of frames, "
             f"or a folder of tars{f' ({left})' if left else ''}"

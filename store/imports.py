@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import require_new_folder
@@ -14,7 +15,7 @@ from framebank.store.ledger import Failure, Ledger
 from framebank.store.manifest import Manifest, Video
 from framebank.store.plan import plan_store, refuse_foreign
 from framebank.store.shard import Embeddings, ShardWriter
-from framebank.store.sources import RawFrames, Source
+from framebank.store.source import RawFrames, Source
 from framebank.store.spec import FeatureSpec
 
 IMPORTED = "imported"
@@ -23,10 +24,13 @@ DESCRIBED = ("model", "pretrained", "weights_hash", "preprocessing", "precision"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a video: its rows, the shape they were flattened from where they were, or why there are none."""
+    """What became of a video: its rows, how many of them are all zeros, the shape they were flattened from where they
+    were, or why there are none.
+    """
 
     video: Video
     num_rows: int = 0
+    zero_rows: int = 0
     flattened: tuple[int, ...] = ()
     error: str = ""
 
@@ -70,7 +74,7 @@ def only_labels(source: Source, labels: LabelSet, *, where: object) -> Source:
     """Return the source with the videos of these classes alone; DataError when there is none."""
     videos = tuple(video for video in source.manifest.videos if class_text(video.label) in labels.positions)
     if not videos:
-        raise DataError(f"{where}: none of the {len(source.manifest)} videos has a label of its {len(labels)} classes")
+        raise DataError(f"{where}: names no class of the {counted(len(source.manifest), 'video')} to import")
     return replace(source, manifest=Manifest(videos))
 
 
@@ -88,7 +92,8 @@ def import_features(folder: Path, source: Source, *, spec: FeatureSpec, fps: flo
     """Write the videos of `source` that the store in `folder` does not hold yet, yielding what became of each.
 
     A video is in memory from its reading to its shard. Rows are the frames 0 to T-1 at i/fps seconds, where the layout
-    says nothing else. A video that cannot be read, or whose values 16 bits cannot hold, gets a line in failed.csv.
+    says nothing else. A video that cannot be read, or whose values are all zeros, not finite or too large for 16 bits,
+    gets a line in failed.csv.
     """
     refuse_foreign(folder)
     require_new_folder(folder, what="store")
@@ -110,7 +115,12 @@ def import_features(folder: Path, source: Source, *, spec: FeatureSpec, fps: flo
                 yield outcome
                 continue
             writer.add(video.video_id, embeddings, decoder=IMPORTED)
-            yield Outcome(video, len(embeddings.data), raw.values.shape if raw.values.ndim > 2 else ())
+            yield Outcome(
+                video,
+                num_rows=len(embeddings.data),
+                zero_rows=int((~embeddings.data.any(axis=1)).sum()),
+                flattened=raw.values.shape if raw.values.ndim > 2 else (),
+            )
 
 
 def _rows(values: np.ndarray) -> np.ndarray:
@@ -126,10 +136,14 @@ def _half(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise DataError("holds values that are not finite (NaN or infinite)")
     largest = float(np.abs(values.astype(np.float64)).max())
+    if not largest:
+        raise DataError("holds only zeros, as where a feature is missing")
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
     if not np.isfinite(half).all():
         raise DataError(f"holds the value {largest:g}, too large for 16 bits (65504 at most); scale it first")
+    if not half.any():
+        raise DataError(f"holds no value above {largest:g}, too small for 16 bits; scale it first")
     return half
 
 
@@ -145,7 +159,7 @@ def _embeddings(raw: RawFrames, *, fps: float) -> Embeddings:
     for name in rows:
         values = getattr(raw, name)
         if values is not None and values.shape != frames.shape:
-            raise DataError(f"has {len(data)} frames but {name} of shape {values.shape}")
+            raise DataError(f"has {counted(len(data), 'frame')} but {name} of shape {values.shape}")
         if values is not None:
             rows[name] = values
     return Embeddings(

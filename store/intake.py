@@ -35,18 +35,23 @@ class Intake:
 
     def told(self) -> str:
         """Return one line on what is not taken: "not taken: 3 files: 2 .gif, 1 hidden"; "" where there is nothing."""
-        return told(self.not_taken)
+        return told_of_videos(self.not_taken)
 
 
-def told(not_taken: Mapping[str, tuple[Path, ...]]) -> str:
-    """Return one line on the files that are not taken, "" where there are none."""
+def told_of_videos(not_taken: Mapping[str, tuple[Path, ...]]) -> str:
+    """Return one line on the files that are not taken as videos, "" where there are none."""
     counts = sorted_counts(not_taken)
+    unknown = any(is_suffix(reason) for reason in counts)
+    return told(counts) + ("; --any-suffix takes those that are videos by content" if unknown else "")
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """Return "not taken: 3 files: 2 .gif, 1 hidden" for the number of files of each reason; "" for none."""
     if not counts:
         return ""
-    shown = listed((f"{count} {reason}" for reason, count in counts.items()), most=15)
-    unknown = any(is_suffix(reason) for reason in counts)
-    hint = "; --any-suffix takes those that are videos by content" if unknown else ""
-    return f"not taken: {counted(sum(counts.values()), 'file')}: {shown}{hint}"
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    shown = listed((f"{count} {reason}" for reason, count in ordered), most=15)
+    return f"not taken: {counted(sum(counts.values()), 'file')}: {shown}"
 
 
 def sorted_counts(not_taken: Mapping[str, tuple[Path, ...]]) -> dict[str, int]:

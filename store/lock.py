@@ -19,10 +19,15 @@ class Lock:
     the lock and removes it on release. No kernel removes it after a killed process: the next writer is then refused
     and told what to remove. Readers take no lock anywhere: shards are renamed into place whole, and are opened with
     HDF5's own locking off, which would fail on such a file system.
+
+    `guards` is what the lock is for, in messages; the folder that its file lies in, unless given. A `passing` lock
+    removes its file on release.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, guards: Path | None = None, passing: bool = False) -> None:
         self.path = path
+        self.guards = guards or path.parent
+        self.passing = passing
         self._handle: int | None = None
         self._holder_path: Path | None = None  # the file that stands for the lock where the kernel has none
 
@@ -31,22 +36,28 @@ class Lock:
         try:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise DataError(f"{self.path.parent}: cannot be written to: {error.strerror}") from error
+            raise DataError(f"{self.guards}: cannot be written to: {error.strerror}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(handle)
-            raise DataError(f"{self.path.parent}: another process is writing here") from error
+            raise DataError(f"{self.guards}: another process is writing here") from error
         except OSError as error:
             os.close(handle)
             if error.errno not in NO_LOCKS:
                 raise DataError(f"{self.path}: cannot be locked: {error.strerror}") from error
-            self._holder_path = _make_holder(self.path.with_suffix(".pid"))
+            self._holder_path = _make_holder(self.path.with_suffix(".pid"), guards=self.guards)
             return
         self._handle = handle
+        if self.passing and not _is_at(handle, self.path):  # whoever had it has removed the file since it was opened
+            self.release()
+            self.acquire()
 
     def release(self) -> None:
         """Give the lock back."""
+        held = self._handle is not None or self._holder_path is not None
+        if self.passing and held and (self._handle is None or _is_at(self._handle, self.path)):
+            self.path.unlink(missing_ok=True)  # still locked: who opens it from now on makes a new one
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -55,16 +66,22 @@ class Lock:
             self._holder_path = None
 
 
-def _make_holder(path: Path) -> Path:
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether an open file is the one that lies at `path`."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _make_holder(path: Path, *, guards: Path) -> Path:
     """Make the file that names this process as the holder; DataError naming the holder where there is one."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError as error:
-        raise DataError(
-            f"{path.parent}: {_holder(path)} is writing here; if it no longer runs, remove {path}"
-        ) from error
+        raise DataError(f"{guards}: {_holder(path)} is writing here; if it no longer runs, remove {path}") from error
     except OSError as error:
-        raise DataError(f"{path.parent}: cannot be written to: {error.strerror}") from error
+        raise DataError(f"{guards}: cannot be written to: {error.strerror}") from error
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(f"{socket.gethostname()} {os.getpid()}\n")
     return path

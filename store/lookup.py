@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from framebank.store.arrays import EMBEDDING_NAMES, Arrays
+from framebank.store.counts import counted, listed
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.labels import LabelSet, class_text
@@ -42,12 +43,16 @@ def look_up_prompts(
         rows_of.setdefault(class_text(name), []).append(row)
     strange = sorted(set(renamed) - {class_text(name) for name in labels.names})
     if strange:
-        raise DataError(f"{strange[0]!r} is mapped to another name, but is none of the {len(labels)} classes")
+        raise DataError(
+            f"--map names {strange[0]!r}, which is not one of the {counted(len(labels), 'class', 'classes')}"
+        )
     chosen = [_rows_of(name, rows_of, renamed, path=path, count=len(found)) for name in labels.names]
     order = np.concatenate(chosen)
     embeddings = rows[order].astype(np.float32)
     if not np.isfinite(embeddings).all() or not np.abs(embeddings).max(axis=1).all():
-        raise DataError(f"{path}: some class embeddings are zero or not finite")
+        whole = np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1)  # (R,)
+        wrong = [found[row] for row in order[~whole]]
+        raise DataError(f"{path}: the embeddings of these names are only zeros or not finite: {listed(wrong)}")
     return PromptBank(
         labels=labels,
         texts=tuple(found[row] for row in order),
@@ -79,8 +84,8 @@ def _rows_of(
     wanted = renamed.get(class_text(name), name)
     if class_text(wanted) not in rows_of:
         raise DataError(
-            f"{path}: has no {wanted!r} among its {count} names; give the name that it has with --map '{name}=NAME', "
-            "or leave the class out of the labels"
+            f"{path}: has no {wanted!r} among its {counted(count, 'name')}; give the name that it has with --map "
+            f"'{name}=NAME', or leave the class out of the labels"
         )
     return rows_of[class_text(wanted)]
 

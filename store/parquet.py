@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from framebank.store.arrays import EMBEDDING_NAMES, ID_NAMES, LABEL_NAMES
+from framebank.store.counts import listed
 from framebank.store.errors import DataError
 from framebank.store.files import replacing
 from framebank.store.shard import Embeddings
-from framebank.store.sources import Columns, Names, RawFrames, Source
+from framebank.store.source import Columns, Names, RawFrames, Source
 from framebank.store.spec import FeatureSpec
 from framebank.store.video import SPLIT_NAMES, Video
 
@@ -40,7 +41,7 @@ def parquet_source(path: Path, names: Names) -> Source:
     there = file.schema_arrow.names
     column = _find(path, there, names.array, EMBEDDING_NAMES)
     if column is None:
-        raise DataError(f"{path}: has the columns {', '.join(there)}; choose the embeddings with --array")
+        raise DataError(f"{path}: has the columns {listed(there)}; choose the embeddings with --array")
     lists = {ours: name for ours, name in OF_ROWS.items() if name in there}
     said = Columns(
         ids=_strings(file, _find(path, there, names.ids, ID_NAMES)),
@@ -48,7 +49,7 @@ def parquet_source(path: Path, names: Names) -> Source:
         splits=[SPLIT_NAMES.get(s.lower(), s) for s in _strings(file, _find(path, there, names.split, ("split",)))],
     )
     if not file.metadata.num_rows:
-        raise DataError(f"{path}: has no row")
+        raise DataError(f"{path}: holds no rows; expected one for each video")
     manifest = said.manifest(path, file.metadata.num_rows)
     place = {
         video.video_id: where for video, where in zip(manifest.videos, _places(file.metadata), strict=True)
@@ -74,7 +75,7 @@ def read_parquet_rows(
     there = file.schema_arrow.names
     embedding, column = _find(path, there, array, EMBEDDING_NAMES), _find(path, there, names, usual)
     if embedding is None or column is None:
-        raise DataError(f"{path}: has the columns {', '.join(there)}; choose with --array and --names")
+        raise DataError(f"{path}: has the columns {listed(there)}; choose with --array and --names")
     cells = file.read(columns=[embedding])[embedding]
     return [_frames(cell).reshape(-1) for cell in cells], _strings(file, column)
 
@@ -84,12 +85,12 @@ def _open(path: Path) -> Any:
     try:
         return files.ParquetFile(path)
     except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path}: is no readable parquet file ({error})") from error
+        raise DataError(f"{path}: cannot be read as a parquet file ({error})") from error
 
 
 def _find(path: Path, there: list[str], wanted: str | None, usual: tuple[str, ...]) -> str | None:
     if wanted is not None and wanted not in there:
-        raise DataError(f"{path}: has no column {wanted!r}; it has {', '.join(there)}")
+        raise DataError(f"{path}: has no column {wanted!r}; it has {listed(there)}")
     return wanted if wanted is not None else next((name for name in usual if name in there), None)
 
 
@@ -113,7 +114,7 @@ def _frames(cell: Any) -> np.ndarray:
         return np.asarray(values.to_numpy(zero_copy_only=False))
     lengths = {len(frame) for frame in values} if len(values) else set()
     if len(lengths) != 1:
-        raise DataError(f"has frames of {len(lengths)} different widths")
+        raise DataError(f"has frames of {len(lengths)} different widths" if lengths else "has no frames in its row")
     return np.asarray(values.flatten().to_numpy(zero_copy_only=False)).reshape(len(values), -1)  # (T, D)
 
 
@@ -123,7 +124,7 @@ def _spec_of(metadata: dict[bytes, bytes], path: Path) -> FeatureSpec | None:
     try:
         return FeatureSpec.from_dict(json.loads(metadata[SPEC_KEY]), where=path)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: its {SPEC_KEY.decode()} is no spec ({error})") from error
+        raise DataError(f"{path}: its {SPEC_KEY.decode()} cannot be read as a spec ({error})") from error
 
 
 def write_parquet(read: ReadRows, videos: list[Video], path: Path, *, spec: FeatureSpec) -> Iterator[Video]:

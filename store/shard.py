@@ -116,6 +116,37 @@ def open_datasets(path: Path) -> h5py.File:
         raise DataError(f"{path}: is not a readable HDF5 file ({error})") from error
 
 
+def find_datasets(file: h5py.File) -> tuple[dict[str, h5py.Dataset], list[str]]:
+    """Return the datasets of a file by name, through its links too, and the names of the groups that hold nothing.
+
+    A group that several links lead to is entered once. A link that leads nowhere stands among the latter.
+    """
+    datasets: dict[str, h5py.Dataset] = {}
+    empty: list[str] = []
+    groups: list[tuple[str, h5py.Group]] = [("", file)]
+    seen = {_identity(file)}
+    while groups:
+        name, group = groups.pop(0)
+        if name and not len(group):
+            empty.append(name)
+        for key in group:
+            path = f"{name}/{key}" if name else key
+            item = group.get(key)
+            if isinstance(item, h5py.Dataset):
+                datasets[path] = item
+            elif item is None:
+                empty.append(path)
+            elif _identity(item) not in seen:
+                seen.add(_identity(item))
+                groups.append((path, item))
+    return datasets, empty
+
+
+def _identity(group: h5py.Group) -> tuple[int, int]:
+    found = h5py.h5o.get_info(group.id)
+    return found.fileno, found.addr
+
+
 def read_strings(dataset: h5py.Dataset) -> list[str]:
     """Return a dataset of strings as a list."""
     return [str(value) for value in dataset.asstr()[:]]

@@ -1,63 +1,35 @@
-"""Sources: features that another program wrote, as a list of videos and a way to read each."""
+"""Sources: where features of another program lie, opened as a list of videos and a way to read each."""
 
 import json
-import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from framebank.store.arrays import CLASS_NAMES, EMBEDDING_NAMES, END_NAMES, ID_NAMES, LABEL_NAMES, SPLIT_COLUMNS, Arrays
+from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError
+from framebank.store.export_names import NAMES_FILE
+from framebank.store.intake import suffix_reason, told
+from framebank.store.keyed import Keyed, keyed_arrays
 from framebank.store.manifest import Manifest
+from framebank.store.shard import shard_paths
+from framebank.store.source import Columns, Names, RawFrames, Source
 from framebank.store.spec import FeatureSpec
 from framebank.store.spelling import nfc
 from framebank.store.split_folders import splits_and_labels
 from framebank.store.tarred import arrays_in_tars, parse_about, read_tarred
 from framebank.store.tars import is_tar
 from framebank.store.video import SPLIT_NAMES, Video
+from framebank.store.walk import walk_folder
 
-FILE_SUFFIXES = (".npy", ".npz", ".pt", ".pth")
+FILE_SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5")
 TIMES, RATE = "_timestamps_ms.npy", "_fps.npy"  # beside NAME_clip.npy, as video_features writes them
 
 # An export keeps here what made the store: a name that no file of a video has.
 SPEC_FILE = "store.spec"
-
-
-@dataclass(frozen=True)
-class RawFrames:
-    """One video as found: values (T, D), (D,) or (T, ...); what its layout does not say is None."""
-
-    values: np.ndarray
-    timestamps: np.ndarray | None = None  # (T,) seconds
-    indices: np.ndarray | None = None  # (T,)
-    views: np.ndarray | None = None
-    clips: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """The videos, what reads one (an exception where it cannot be read), and what made them where that is known."""
-
-    manifest: Manifest
-    read: Callable[[Video], RawFrames]
-    spec: FeatureSpec | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Names:
-    """What the arrays of a file are called; None looks for the usual names."""
-
-    array: str | None = None
-    ids: str | None = None
-    label: str | None = None
-    classes: str | None = None
-    split: str | None = None
-    split_values: tuple[str, ...] = ()
-    end: str | None = None
 
 
 def open_source(path: Path, names: Names) -> Source:
@@ -87,7 +59,7 @@ def _file_reader(names: Names) -> Callable[[Video], RawFrames]:
 
 def _read_file(path: Path, array: str | None) -> RawFrames:
     if path.suffix.lower() not in FILE_SUFFIXES:
-        raise DataError(f"{path}: is no feature file; expected one of {', '.join(FILE_SUFFIXES)}")
+        raise DataError(f"{path}: is not a feature file; expected one of {', '.join(FILE_SUFFIXES)}")
     arrays = Arrays(path)
     wanted = array if path.suffix.lower() != ".npy" else None  # an npy has one array, without a name
     values = np.array(arrays[arrays.require(wanted, EMBEDDING_NAMES, option="--array")])
@@ -130,24 +102,44 @@ def _read_about(path: Path) -> dict[str, Any] | None:
 
 
 def _folder(folder: Path, names: Names) -> Source:
-    paths = sorted(Path(root, name) for root, _, files in os.walk(folder, followlinks=True) for name in files)
+    found = walk_folder(folder)
+    paths = found.files
+    if any(path.name == "manifest.csv" for path in paths) and shard_paths(folder):
+        raise DataError(f"{folder}: is a store already; expected features that another program wrote")
     features = [path for path in paths if path.suffix.lower() in FILE_SUFFIXES and not _is_side(path)]
     tars = [path for path in paths if is_tar(path)]
     if tars and features:
         raise DataError(f"{folder}: holds the feature file {features[0]} and the tar {tars[0]}; expected one kind")
+    not_taken = Counter({reason: len(left) for reason, left in found.not_taken.items()})
     if tars:
-        return Source(Manifest(arrays_in_tars(tars)), _read_member, _read_spec(folder / SPEC_FILE))
+        known = {*tars, folder / SPEC_FILE, folder / NAMES_FILE}
+        not_taken.update(suffix_reason(path.name) for path in paths if path not in known)
+        spec = _read_spec(folder / SPEC_FILE)
+        return Source(Manifest(arrays_in_tars(tars)), _read_member, spec, not_taken=not_taken)
     if not features:
+        not_taken.update(suffix_reason(path.name) for path in paths)
+        there = f"; {told(not_taken)}" if not_taken else ""
         expected = f"one of {', '.join(FILE_SUFFIXES)} for each video, or tars of .npy"
-        raise DataError(f"{folder}: holds no feature file; expected {expected}")
+        raise DataError(f"{folder}: holds no feature file; expected {expected}{there}")
     untold = [path for path in features if _read_about(path) is None]
     places = splits_and_labels([path.relative_to(folder).parts[:-1] for path in untold], where=folder)
     by_folder = dict(zip(untold, places, strict=True))
     videos = [_video_of(folder, path, *by_folder.get(path, ("", ""))) for path in features]
     stems = {path.with_suffix("") for path in features}
-    captions = sum(path.suffix == ".txt" and path.with_suffix("") in stems for path in paths)
-    notes = (f"{captions} captions (.txt) beside the features are not kept: a store has labels",) if captions else ()
-    return Source(Manifest(tuple(videos)), _file_reader(names), _read_spec(folder / SPEC_FILE), notes)
+    captions = [path for path in paths if path.suffix == ".txt" and path.with_suffix("") in stems]
+    note = f"not kept: {counted(len(captions), 'caption')} (.txt) beside the features; a store has labels"
+    known = {*features, *captions, folder / SPEC_FILE, folder / NAMES_FILE}
+    for path in paths:
+        beside = path.suffix == ".json" and path.with_suffix("") in stems
+        if path not in known and not beside and not _is_side(path):
+            not_taken[suffix_reason(path.name)] += 1
+    return Source(
+        Manifest(tuple(videos)),
+        _file_reader(names),
+        _read_spec(folder / SPEC_FILE),
+        (note,) if captions else (),
+        not_taken,
+    )
 
 
 def _is_side(path: Path) -> bool:
@@ -174,31 +166,13 @@ def _read_spec(path: Path) -> FeatureSpec | None:
     try:
         return FeatureSpec.from_dict(json.loads(path.read_text(encoding="utf-8"))["spec"], where=path)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: is no spec of an exported store ({error})") from error
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What a file says of its V videos, each (V,) strings; an empty list says nothing."""
-
-    ids: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)
-
-    def manifest(self, path: Path, count: int) -> Manifest:
-        """Return the videos, numbered where they have no id; DataError where a column is not one value a video."""
-        for name, values in (("ids", self.ids), ("labels", self.labels), ("splits", self.splits)):
-            if values and len(values) != count:
-                raise DataError(f"{path}: holds {count} videos, but {len(values)} {name}")
-        width = len(str(count - 1))
-        ids = self.ids or [f"{number:0{width}d}" for number in range(count)]
-        labels, splits = self.labels or [""] * count, self.splits or [""] * count
-        where = path.absolute()
-        videos = (Video(i, where, label, split) for i, label, split in zip(ids, labels, splits, strict=True))
-        return Manifest(tuple(videos))
+        raise DataError(f"{path}: cannot be read as the spec of an exported store ({error})") from error
 
 
 def _one_file(arrays: Arrays, names: Names) -> Source:
+    keyed = _keyed(arrays, names)
+    if keyed:
+        return _keyed_source(arrays, keyed)
     embeddings = arrays[arrays.require(names.array, EMBEDDING_NAMES, option="--array")]
     end_name = arrays.find(names.end, END_NAMES)
     ends = _ends(arrays, end_name, len(embeddings)) if end_name else None
@@ -221,6 +195,35 @@ def _one_file(arrays: Arrays, names: Names) -> Source:
     return Source(manifest, read)
 
 
+def _keyed(arrays: Arrays, names: Names) -> Keyed | None:
+    """Which array is which video, where no array holds all of them, and none was named that tells of all."""
+    if names.ids or names.label or names.classes or names.split or names.end or names.array in arrays:
+        return None
+    only = next(iter(arrays)) if len(arrays) == 1 and not arrays.empty_groups else ""
+    of_all = only and ("/" not in only or only.rpartition("/")[2] in EMBEDDING_NAMES)
+    if of_all or (not names.array and any(name in arrays for name in EMBEDDING_NAMES)):
+        return None
+    return keyed_arrays(arrays, names.array)
+
+
+def _keyed_source(arrays: Arrays, keyed: Keyed) -> Source:
+    where = arrays.path.absolute()
+    ids = list(keyed.array_of)
+    places = splits_and_labels([tuple(name.split("/")[:-1]) for name in ids], where=where)
+    videos = [Video(name, where, label, split) for name, (split, label) in zip(ids, places, strict=True)]
+
+    def read(video: Video) -> RawFrames:
+        name = keyed.array_of[video.video_id]
+        if not name:
+            raise DataError("its group holds no such array")
+        return RawFrames(np.array(arrays[name]))
+
+    taken = [name for name in keyed.array_of.values() if name]
+    note = f"{counted(len(taken), 'array')}, each one video: {listed(taken, most=3)}"
+    others = f"{counted(keyed.num_others, 'array')} outside the groups not read" if keyed.num_others else ""
+    return Source(Manifest(tuple(videos)), read, notes=(note, *filter(None, [others])))
+
+
 def _split_names(arrays: Arrays) -> Sequence[str]:
     others = [name for name in arrays if name.startswith("split")]
     return (*SPLIT_COLUMNS, *(others if len(others) == 1 else ()))  # one of several is for the user to choose
@@ -234,7 +237,9 @@ def _ends(arrays: Arrays, name: str, rows: int) -> np.ndarray:
         ends = ends if ends[0] == 0 else np.concatenate([[0], ends])
         if ends[-1] == rows and (np.diff(ends) > 0).all():
             return ends
-    raise DataError(f"{arrays.path}: its array {name!r} does not rise from video to video to the {rows} rows there are")
+    raise DataError(
+        f"{arrays.path}: its array {name!r} does not rise from video to video up to the {rows} rows there are"
+    )
 
 
 def _labels(arrays: Arrays, names: Names) -> list[str]:
@@ -248,7 +253,10 @@ def _labels(arrays: Arrays, names: Names) -> list[str]:
     classes = arrays.strings(class_name)
     strange = next((label for label in labels if not 0 <= int(label) < len(classes)), None)
     if strange is not None:
-        raise DataError(f"{arrays.path}: holds the label {strange}, but {class_name!r} has {len(classes)} classes")
+        raise DataError(
+            f"{arrays.path}: holds the label {strange}, but {class_name!r} has "
+            f"{counted(len(classes), 'class', 'classes')}"
+        )
     return [classes[int(label)] for label in labels]
 
 

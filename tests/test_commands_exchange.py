@@ -31,7 +31,9 @@ def test_import_says_what_became_of_each(features: Path, tmp_path: Path, frameba
         "videos": 4, "imported": 2, "failed": 2, "already_there": 0, "rows": 4, "width": 10,
     }  # fmt: skip
     assert "flattened: 2 videos, such as (2, 5, 2) to (2, 10)" in result.stderr
-    assert "failed: run/a2: " in result.stderr and "2 of 4 videos were not imported" in result.stderr
+    assert (
+        "failed: run/a2: " in result.stderr and "not imported: 2 of 4 videos, each with its reason in" in result.stderr
+    )
     again = framebank(
         "store", "import", features, tmp_path / "bank", "--describe", "model=pose", "--strict", exit_code=1
     )
@@ -42,11 +44,29 @@ def test_import_says_what_became_of_each(features: Path, tmp_path: Path, frameba
     assert "pose/imported" in info and "RANDOM" not in info
 
 
+def test_what_is_not_taken_is_counted(features: Path, tmp_path: Path, framebank: Any) -> None:
+    for name in ("._a.npy", "run/._b.npy", "notes.md", "run/clip.mp4", "run/other.mp4", "README"):
+        (features / name).write_bytes(b"")
+    (features / "loop").symlink_to(features)
+    for path in features.rglob("?2.npy"):
+        path.unlink()
+    result = framebank("store", "import", features, tmp_path / "bank", "--json")
+    assert json.loads(result.stdout)["not_taken"] == {
+        ".md": 1, ".mp4": 2, "hidden": 2, "link to a folder that is read already": 1, "no suffix": 1,
+    }  # fmt: skip
+    line = "not taken: 7 files: 2 .mp4, 2 hidden, 1 .md, 1 link to a folder that is read already, 1 no suffix"
+    assert line in result.stderr.splitlines()
+    for path in features.rglob("?.npy"):
+        path.unlink()
+    told = framebank("store", "import", features, tmp_path / "bank2", exit_code=1).stderr
+    assert "holds no feature file; expected one of" in told and "; not taken: 7 files: 2 .mp4" in told
+
+
 def test_an_import_of_nothing_that_can_be_read_is_an_error(features: Path, tmp_path: Path, framebank: Any) -> None:
     for path in features.rglob("?.npy"):
         path.unlink()
     result = framebank("store", "import", features, tmp_path / "bank", exit_code=1)
-    assert "none of the 2 videos could be imported" in result.stderr
+    assert f"no video was imported of 2; {tmp_path / 'bank' / 'failed.csv'} says why" in result.stderr
     assert len((tmp_path / "bank" / "failed.csv").read_text().splitlines()) == 3
 
 
@@ -78,7 +98,7 @@ def test_a_stream_is_exported_by_name(clips: Path, store: Path, tmp_path: Path, 
     report = json.loads(result.stdout)
     assert (report["stream"], report["streams_left_out"]) == ("regions", ["frame"])
     assert np.load(tmp_path / "out" / f"{video.stem}.npy").shape[:2] == (4, 4)
-    assert "the streams frame are not exported, only regions is" in result.stderr
+    assert "only the stream regions is exported; not exported: frame" in result.stderr
     framebank("store", "import", tmp_path / "out", tmp_path / "back")
     assert "ViT-S-32-alt regions 2/" in framebank("store", "info", tmp_path / "back").stdout
     (tmp_path / "l.txt").write_text("waving\n")

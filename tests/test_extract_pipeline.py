@@ -1,5 +1,4 @@
 import functools
-import multiprocessing
 import time
 import warnings
 from pathlib import Path
@@ -12,6 +11,7 @@ from framebank.extract.pool import DecodePool
 from framebank.extract.worker import Job
 from framebank.store import DataError, FeatureStore, ShardWriter
 from framebank.tests.fake_decoder import fake_frames
+from framebank.tests.process_world import children
 from framebank.tests.store_world import SPEC, FakeEncoder, fake_task, videos
 
 NAMES = ("a", "b", "short", "c", "recount", "e", "f")
@@ -129,9 +129,9 @@ def test_closed_in_the_middle_it_leaves_no_process():
     many = videos(*(f"v{i}" for i in range(50)))
     outcomes = extract_videos(many, task=fake_task(), encoders=[FakeEncoder()], batch_size=4, num_workers=2)
     next(outcomes)
-    assert len(multiprocessing.active_children()) == 2
+    assert len(children()) == 2
     outcomes.close()
-    assert multiprocessing.active_children() == []
+    assert children() == []
 
 
 class BrokenEncoder(FakeEncoder):

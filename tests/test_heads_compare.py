@@ -1,7 +1,10 @@
 import csv
 import json
-import multiprocessing
+import os
+import signal
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -14,6 +17,7 @@ from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.store import DataError, LabelSet
 from framebank.tests.heads_world import write_world
+from framebank.tests.process_world import children
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -80,18 +84,16 @@ def test_side_by_side_gives_the_same(world, tmp_path):
         for seed in (0, 1):
             ours, theirs = (Run.read(tmp_path / way / name / f"seed-{seed}") for way in ("alone", "together"))
             assert ours.weights_hash == theirs.weights_hash
-    assert not multiprocessing.active_children()
+    assert not children()
 
 
 @pytest.mark.slow
 def test_processes_of_others_go_on(world, tmp_path):
-    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,), daemon=True)
-    other.start()
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     compare(world, {"probe": QUICK}, tmp_path, workers=2)
-    assert multiprocessing.active_children() == [other]
-    assert other.is_alive()
+    assert children() == [] and other.poll() is None
     other.kill()
-    other.join()
+    other.wait()
 
 
 @pytest.mark.slow
@@ -101,18 +103,18 @@ def test_a_worker_that_is_killed(running, world, tmp_path):
     told = []
 
     def run():
-        with pytest.raises(DataError, match="one of the 2 processes was ended from outside or could not"):
+        with pytest.raises(DataError, match=r"a training process ended before .* \(signal SIGKILL\)"):
             compare(world, recipes, tmp_path, workers=2)
         told.append(True)
 
     thread = threading.Thread(target=run)
     thread.start()
-    while thread.is_alive() and len(multiprocessing.active_children()) < running:
+    while thread.is_alive() and len(children()) < running:
         time.sleep(0.001)
-    for child in multiprocessing.active_children():
-        child.kill()
+    for child in children():
+        os.kill(child, signal.SIGKILL)
     thread.join(60)
-    assert told and not multiprocessing.active_children()
+    assert told and not children()
 
 
 def test_standings_of_several_labels():

@@ -1,6 +1,6 @@
 import pytest
 
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,9 @@ from framebank.store.counts import counted
 )
 def test_one_is_not_many(number, nouns, told):
     assert counted(number, *nouns) == told
+
+
+def test_a_list_ends() -> None:
+    assert listed([]) == "none" and listed(["a"]) == "a" and listed("abcde") == "a, b, c, d, e"
+    assert listed(range(5000)) == "0, 1, 2, 3, 4 and 4995 more"
+    assert listed(range(7), most=3) == "0, 1, 2 and 4 more"

@@ -1,7 +1,10 @@
 """Exports: what comes out is what was in, goes back in unchanged, and is whole or not there."""
 
+import csv
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +15,11 @@ import pytest
 
 from framebank.store import DataError, Embeddings, FeatureStore, Manifest, ShardWriter, Video
 from framebank.store import exports as module
+from framebank.store.export_names import key_of, path_of
 from framebank.store.exports import EXPORTS, export_store
 from framebank.store.imports import find_width, import_features, imported_spec
-from framebank.store.sources import Names, open_source
+from framebank.store.source import Names
+from framebank.store.sources import open_source
 from framebank.tests.store_world import DIM, SPEC
 
 IDS = ("a", "a.npy/b", "../out", "x_fps", "/root//é 100%.avi", "Run/v_1", "C:\\con", "a.json")
@@ -196,3 +201,106 @@ def test_further_streams_are_not_claimed(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path / "bank")
     list(export_store(store, store.manifest, tmp_path / "out", form="npy"))
     assert _import(tmp_path / "out", tmp_path / "back").spec == SPEC
+
+
+LONG = ("日本語の動画" * 13, "run/" + "日本語の動画" * 13, "日本語の動画" * 13 + "b", "%-" * 60, "x" * 250, "x" * 251)
+DEEP = "/".join(["a folder"] * 700)
+
+
+def _store_of(folder: Path, ids: tuple[str, ...]) -> FeatureStore:
+    with ShardWriter(_made(folder), SPEC) as writer:
+        for number, name in enumerate(ids):
+            data = np.full((2, DIM), number + 1, dtype=np.float16)
+            writer.add(name, Embeddings(data, timestamps=np.arange(2.0), indices=np.arange(2)))
+    Manifest(tuple(Video(name, folder / "v.mp4", "run", "test") for name in ids)).write(folder / "manifest.csv")
+    return FeatureStore(folder)
+
+
+@pytest.mark.parametrize(("form", "out"), [("npy", "out"), ("parquet", "out.parquet"), ("webdataset", "out")])
+def test_names_too_long_for_a_file_system_go_out_and_come_back(tmp_path: Path, form: str, out: str) -> None:
+    store = _store_of(tmp_path / "bank", (*IDS, *LONG, DEEP))
+    assert len(list(export_store(store, store.manifest, tmp_path / out, form=form))) == len(store)
+    _require_equal(store, _import(tmp_path / out, tmp_path / "back"))
+    if form == "webdataset":
+        for tar in sorted((tmp_path / out).glob("*.tar")):
+            with tarfile.open(tar) as file:
+                file.extractall(tmp_path / "unpacked", filter="data")
+        (tmp_path / out / "store.spec").rename(tmp_path / "unpacked" / "store.spec")
+        _require_equal(store, _import(tmp_path / "unpacked", tmp_path / "back2"))
+    if form != "parquet":
+        rows = list(csv.DictReader((tmp_path / out / "names.csv").open(encoding="utf-8")))
+        assert [row["video_id"] for row in rows] == [*IDS, *LONG, DEEP]
+        assert len({row["file"] for row in rows}) == len(rows)
+        assert max(len(part) for row in rows for part in row["file"].split("/")) == 254
+        if form == "npy":
+            for number, row in enumerate(rows):
+                assert (np.load(tmp_path / out / row["file"]) == number + 1).all()
+
+
+def test_a_name_is_cut_between_two_letters_and_keeps_its_beginning() -> None:
+    assert path_of("a/b c.d") == "a/b c.d" and key_of("a/b c.d") == "a%2Fb%20c%2Ed"
+    for name in LONG[:4]:
+        for most in range(60, 90):
+            for cut in (path_of(name, most=most).rpartition("/")[2], key_of(name, most=most)):
+                head, found, figures = cut.rpartition("%-")
+                assert found and len(figures) == 16 and most - 2 <= len(cut) <= most
+                assert all(len(escape) >= 2 and escape[:2].isalnum() for escape in head.split("%")[1:])
+    assert path_of(LONG[0]) != path_of(LONG[2]) and len(path_of("x" * 250)) == 250 == len(path_of("x" * 251))
+
+
+@pytest.mark.parametrize("first", EXPORTS)
+@pytest.mark.parametrize("second", EXPORTS)
+def test_a_second_export_to_one_place_is_refused(tmp_path: Path, store: FeatureStore, first: str, second: str) -> None:
+    running = export_store(store, store.manifest, tmp_path / "out", form=first)
+    next(running)
+    with pytest.raises(DataError, match="out: another process is writing here"):
+        next(export_store(store, store.manifest, tmp_path / "out", form=second))
+    assert len(list(running)) == len(IDS) - 1
+    _require_equal(store, _import(_named(tmp_path / "out", first), tmp_path / "back"))
+    with pytest.raises(DataError, match="is there already"):
+        next(export_store(store, store.manifest, _named(tmp_path / "out", first), form=second))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["back", "bank", _named(Path("out"), first).name])
+
+
+def _named(out: Path, form: str) -> Path:
+    """The export under a name that says its form, as the import needs it for parquet."""
+    named = out.with_suffix(".parquet") if form == "parquet" else out
+    if out.exists() and named != out:
+        out.rename(named)
+    return named
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", EXPORTS)
+def test_a_killed_export_is_run_again(tmp_path: Path, store: FeatureStore, form: str) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from framebank.store import FeatureStore\n"
+        "from framebank.store.exports import export_store\n"
+        f"store = FeatureStore({str(store.path)!r})\n"
+        f"running = export_store(store, store.manifest, Path({str(tmp_path / 'out')!r}), form={form!r})\n"
+        "next(running); next(running)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert (tmp_path / "out.part").exists() and not (tmp_path / "out").exists()
+    _export(store, tmp_path / "out", form)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bank", "out"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", EXPORTS)
+def test_a_full_disk_is_one_sentence(tmp_path: Path, form: str) -> None:
+    """A limit on the size of files stands for it."""
+    store = _store_of(tmp_path / "bank", tuple(f"v{number}" for number in range(300)))
+    code = (
+        "import resource; from pathlib import Path; from framebank.store import FeatureStore\n"
+        "from framebank.store.exports import export_store\n"
+        f"store = FeatureStore({str(store.path)!r})\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        f"list(export_store(store, store.manifest, Path({str(tmp_path / 'out')!r}), form={form!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].startswith(
+        f"framebank.store.errors.DataError: {tmp_path / 'out'}: cannot be written: "
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["bank"]

@@ -1,6 +1,9 @@
 """Imports: every layout that others write, what is refused, and that a second run does what is left."""
 
 import json
+import os
+import socket
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ import torch
 
 from framebank.store import DataError, FeatureStore, LabelSet
 from framebank.store.imports import find_width, import_features, imported_spec, only_labels, read_description
-from framebank.store.sources import Names, open_source
+from framebank.store.source import Names
+from framebank.store.sources import open_source
 
 RNG = np.random.default_rng(0)
 
@@ -81,7 +85,7 @@ def test_clip_video_encode_and_its_captions(tmp_path: Path) -> None:
     (tmp_path / "00001.txt").write_text("a dog")
     source = open_source(tmp_path, Names())
     assert source.manifest.videos[0].label == ""
-    assert source.notes == ("1 captions (.txt) beside the features are not kept: a store has labels",)
+    assert source.notes == ("not kept: 1 caption (.txt) beside the features; a store has labels",)
     assert np.array_equal(source.read(source.manifest.videos[0]).values.astype(np.float16), rows)
 
 
@@ -189,7 +193,7 @@ def test_only_labels_takes_classes_by_their_words(tmp_path: Path) -> None:
     source = open_source(tmp_path / "all.npz", Names())
     kept = only_labels(source, LabelSet(("playing piano",)), where="names.txt")
     assert [video.video_id for video in kept.manifest.videos] == ["0", "2"]
-    with pytest.raises(DataError, match=r"names.txt: none of the 3 videos has a label of its 1 classes"):
+    with pytest.raises(DataError, match=r"names.txt: names no class of the 3 videos to import"):
         only_labels(source, LabelSet(("dive",)), where="names.txt")
 
 
@@ -228,3 +232,117 @@ def test_places_that_hold_no_features_are_refused(tmp_path: Path) -> None:
     for name, message in (("empty", "no feature file"), ("notes.npz", "cannot be read"), ("gone", "no such file")):
         with pytest.raises(DataError, match=message):
             open_source(tmp_path / name, Names())
+
+
+def test_zeros_are_a_failure_where_there_is_nothing_else_and_counted_where_there_is(tmp_path: Path) -> None:
+    values = np.ones((4, 3, 2), dtype=np.float32)
+    values[1] = 0
+    values[2, 1] = 0
+    values[3] = 1e-12
+    np.savez(tmp_path / "all.npz", x=values, ids=np.array(list("abcd")))
+    source = open_source(tmp_path / "all.npz", Names())
+    outcomes = {o.video.video_id: o for o in import_features(tmp_path / "bank", source, spec=imported_spec({}, dim=2))}
+    assert {name: (o.num_rows, o.zero_rows) for name, o in outcomes.items()} == {
+        "a": (3, 0), "b": (0, 0), "c": (3, 1), "d": (0, 0),
+    }  # fmt: skip
+    assert outcomes["b"].error == "b: holds only zeros, as where a feature is missing"
+    assert outcomes["d"].error == "d: holds no value above 1e-12, too small for 16 bits; scale it first"
+    store = FeatureStore(tmp_path / "bank")
+    assert store.ids == ("a", "c") and [failure.video_id for failure in store.failures] == ["b", "d"]
+
+
+@pytest.mark.parametrize("form", ["npy", "csv", "parquet", "tar", "h5"])
+def test_a_video_of_zeros_fails_in_every_layout(tmp_path: Path, form: str) -> None:
+    good = save(tmp_path / "src" / "good.npy", drawn(3, 4))
+    zero = save(tmp_path / "src" / "zero.npy", np.zeros((3, 4)))
+    path = tmp_path / f"all.{form}"
+    if form == "npy":
+        path = tmp_path / "src"
+    elif form == "csv":
+        path.write_text("video_id,path\ngood,src/good.npy\nzero,src/zero.npy\n")
+    elif form == "parquet":
+        import pyarrow.parquet
+
+        table = pyarrow.table({"id": ["good", "zero"], "x": [good.tolist(), zero.tolist()]})
+        pyarrow.parquet.write_table(table, path)
+    elif form == "tar":
+        with tarfile.open(path, "w") as tar:
+            for name in ("good", "zero"):
+                tar.add(tmp_path / "src" / f"{name}.npy", f"{name}.npy")
+    else:
+        with h5py.File(path, "w") as file:
+            file["good/f"], file["zero/f"] = good, zero
+    (error,) = import_from(path, tmp_path / "bank").values()
+    assert error.endswith("zero: holds only zeros, as where a feature is missing")
+    assert len(FeatureStore(tmp_path / "bank")) == 1
+
+
+@pytest.mark.parametrize("way", ["itself", "two", "parent", "each other"])
+def test_each_real_file_is_read_once_whatever_links_there_are(tmp_path: Path, way: str) -> None:
+    for name in ("run/a", "wave/b", "c"):
+        save(tmp_path / "src" / f"{name}.npy", drawn(3, 4))
+    links = {
+        "itself": [("loop", ".")],
+        "two": [("loop", "."), ("run/loop", "..")],
+        "parent": [("run/up", ".."), ("wave/deep", "../../src/run")],
+        "each other": [("run/other", "../wave"), ("wave/other", "../run")],
+    }[way]
+    for name, target in links:
+        (tmp_path / "src" / name).symlink_to(target)
+    source = open_source(tmp_path / "src", Names())
+    assert sorted(video.video_id for video in source.manifest.videos) == ["c", "run/a", "wave/b"]
+    assert source.not_taken == {"link to a folder that is read already": len(links)}
+
+
+@pytest.mark.parametrize("given", ["folder", "file", "csv"])
+def test_what_is_no_plain_file_is_never_waited_for(tmp_path: Path, given: str) -> None:
+    save(tmp_path / "src" / "a.npy", drawn(3, 4))
+    os.mkfifo(tmp_path / "src" / "pipe.npy")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "src" / "s.npy"))
+    (tmp_path / "src" / "null.npy").symlink_to("/dev/null")
+    (tmp_path / "src" / "gone.npy").symlink_to("nowhere.npy")
+    for name in (
+        "._a.npy",
+        ".ipynb_checkpoints/a-checkpoint.npy",
+        "@eaDir/a.npy",
+        "__MACOSX/a.npy",
+        "note.md",
+        "x.mp4",
+    ):
+        (tmp_path / "src" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "src" / name).write_bytes(b"")
+    if given == "file":
+        with pytest.raises(DataError, match=r"pipe\.npy: is no regular file"):
+            open_source(tmp_path / "src" / "pipe.npy", Names())
+    elif given == "csv":
+        (tmp_path / "l.csv").write_text("video_id,path\na,src/a.npy\npipe,src/pipe.npy\n")
+        assert "is no regular file" in import_from(tmp_path / "l.csv", tmp_path / "bank")["pipe"]
+    else:
+        source = open_source(tmp_path / "src", Names())
+        assert [video.video_id for video in source.manifest.videos] == ["a"]
+        assert source.not_taken == {
+            "not a regular file": 3, "dangling link": 1, "hidden": 4, ".md": 1, ".mp4": 1,
+        }  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "src" / "a.npy", drawn(3, 4))
+    (tmp_path / "src" / "wave").mkdir()
+    scan = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("wave"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"wave: this folder cannot be read \(Permission denied\)"):
+        open_source(tmp_path / "src", Names())
+
+
+def test_a_store_is_not_imported(tmp_path: Path) -> None:
+    save(tmp_path / "src" / "a.npy", drawn(3, 4))
+    import_from(tmp_path / "src", tmp_path / "bank")
+    with pytest.raises(DataError, match="is a store already"):
+        open_source(tmp_path / "bank", Names())

@@ -72,10 +72,14 @@ def test_other_numbers_are_told_apart_by_their_template(tmp_path: Path) -> None:
     [
         ({"x": ROWS, "names": NAMES}, (), "has no 'ship' among its 3 names; give the name that it has with --map"),
         ({"x": ROWS, "names": NAMES}, ("ship=boat",), "has no 'boat'"),
-        ({"x": ROWS, "names": NAMES}, ("sheep=Piano",), "'sheep' is mapped to another name, but is none"),
+        ({"x": ROWS, "names": NAMES}, ("sheep=Piano",), "--map names 'sheep', which is not one of the 1 class"),
         ({"x": ROWS[:, :3], "names": NAMES}, ("ship=Piano",), rf"\(3, 3\) and 3 names; expected one row of {DIM}"),
         ({"x": ROWS[:2], "names": NAMES}, ("ship=Piano",), "and 3 names"),
-        ({"x": ROWS * 0, "names": NAMES}, ("ship=Piano",), "zero or not finite"),
+        (
+            {"x": ROWS * 0, "names": NAMES},
+            ("ship=Piano",),
+            "the embeddings of these names are only zeros or not finite: Piano",
+        ),
         ({"x": ROWS, "who": NAMES, "what": NAMES}, ("ship=Piano",), "choose one with --names"),
         ({"x": ROWS, "names": NAMES}, ("ship",), "expected CLASS=NAME"),
     ],

@@ -10,7 +10,8 @@ import pytest
 
 from framebank.store import DataError, FeatureStore, Video
 from framebank.store.imports import find_width, import_features, imported_spec
-from framebank.store.sources import Names, open_source
+from framebank.store.source import Names
+from framebank.store.sources import open_source
 
 
 def npy(values: np.ndarray) -> bytes:
