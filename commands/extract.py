@@ -108,6 +108,16 @@ def extract(
     framebank extract videos.csv bank --model ViT-B-16 --pretrained openai --engine ray --address 10.0.0.1:6379
     framebank extract UCF-101/ bank --model demo --split-file trainlist01.txt --split-file testlist01.txt
     """
+    if engine == "ray" and devices:
+        raise click.UsageError("--devices is for one machine; with --engine ray each worker has a device of its own")
+    if engine != "ray" and address:
+        raise click.UsageError("--address is that of a Ray cluster; it goes with --engine ray")
+    if actions and not split_files:
+        raise click.UsageError("--actions cuts the videos of Charades' lists; name them with --split-file")
+    sampled, part = sampling_spec(**sampling), read_shard(shard) if shard else None
+    if not store.is_dir():
+        required(model, "--model")
+
     from framebank.extract.decode import decode_clip, decoder_versions
     from framebank.extract.encoder import Encoder
     from framebank.extract.fill import fill_store, store_spec
@@ -117,21 +127,15 @@ def extract(
     from framebank.store.adoption import adopt_leftovers
     from framebank.store.plan import plan_store
 
-    if engine == "ray" and devices:
-        raise click.UsageError("--devices is for one machine; with --engine ray each worker has a device of its own")
-    if engine != "ray" and address:
-        raise click.UsageError("--address is that of a Ray cluster; it goes with --engine ray")
-    chosen = read_sampling(sampling_spec(**sampling))
-    if actions and not split_files:
-        raise click.UsageError("--actions cuts the videos of Charades' lists; name them with --split-file")
+    chosen = read_sampling(sampled)
     if "patch_mean" in streams and not chosen.is_fixed:
         raise DataError("the stream patch_mean is a mean over a fixed number of frames; expected --frames or --clips")
     manifest = Manifest.read(videos)
     if split_files:
         manifest, notes = manifest.with_actions(split_files) if actions else manifest.with_splits(split_files)
         click.echo("\n".join(notes), err=True)
-    if shard:
-        manifest = manifest.shard(*read_shard(shard))
+    if part:
+        manifest = manifest.shard(*part)
     make_encoder = functools.partial(
         Encoder,
         required(model, "--model"),

@@ -70,6 +70,12 @@ def required(value: str | None, option: str) -> str:
     return value
 
 
+def require_alone(prompts: Path | None, *, labels: object, templates: object, texts: object) -> None:
+    """Refuse --prompts beside the options that would make other prompts: wrong usage."""
+    if prompts and (labels or templates or texts):
+        raise click.UsageError("--prompts holds its own classes, templates and texts; give it alone")
+
+
 def sampling_spec(
     *, frames: int | None, clips: int | None, fps: float | None, stride: int | None, every_frame: bool
 ) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from framebank.heads.bank import Bank, load_bank
+from framebank.heads.chance import warn_of_chance
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.head_mix import HeadMix, choose_head_mix
@@ -126,8 +127,12 @@ class TrainingJob:
             )
 
     def epochs(self, ranks: Ranks | None = None) -> Iterator[Epoch]:
-        """Train, yielding each epoch, alone or with other processes."""
-        return fit(self.model, self.recipe, self.train, val=self.val, texts=self.texts, device=self.device, ranks=ranks)
+        """Train, yielding each epoch, alone or with other processes; a DataWarning tells where nothing was learned."""
+        model, recipe = self.model, self.recipe
+        yield from fit(model, recipe, self.train, val=self.val, texts=self.texts, device=self.device, ranks=ranks)
+        if recipe.epochs and (ranks is None or ranks.is_first):
+            what = f"{recipe.head} + {recipe.classifier}"
+            warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
 
     def require_head_mix_choice(self) -> None:
         """Refuse a job that `choose_head_mix` cannot serve: DataError."""

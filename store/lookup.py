@@ -48,7 +48,7 @@ def look_up_prompts(
     embeddings = rows[order].astype(np.float32)
     if not np.isfinite(embeddings).all() or not np.abs(embeddings).max(axis=1).all():
         raise DataError(f"{path}: some class embeddings are zero or not finite")
-    return PromptBank(
+    bank = PromptBank(
         labels=labels,
         texts=tuple(found[row] for row in order),
         embeddings=embeddings,
@@ -60,6 +60,8 @@ def look_up_prompts(
         encoder=encoder,
         logit_scale=logit_scale,
     )
+    bank.warn_of_near()
+    return bank
 
 
 def read_renamed(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -41,7 +41,7 @@ def test_a_folder_of_class_folders_gives_labels(framebank: Any, clips: Path, tmp
 
 def test_random_weights_are_said_loudly(framebank: Any, clips: Path, tmp_path: Path) -> None:
     video = clips / "falling_down" / "falling_down_train_00.mp4"
-    result = framebank("extract", video, tmp_path / "s", "--model", "RN50", "--frames", 1)
+    result = framebank("extract", video, tmp_path / "s", "--model", "RN50", "--pretrained", "none", "--frames", 1)
     assert "RANDOM WEIGHTS" in result.stderr
     assert "RANDOM WEIGHTS" in framebank("store", "info", tmp_path / "s").stdout
 
@@ -156,7 +156,7 @@ def test_folders_of_frames_and_tars_give_what_the_videos_give(framebank: Any, cl
 @pytest.mark.slow
 def test_streams_are_stored_beside_the_frame(framebank: Any, clips: Path, tmp_path: Path) -> None:
     video = next((clips / "waving").glob("*_train_00.mp4"))
-    options = ("--model", "ViT-S-32-alt", "--frames", 4, "--precision", "fp32")
+    options = ("--model", "ViT-S-32-alt", "--pretrained", "none", "--frames", 4, "--precision", "fp32")
     streams = "frame,pre_proj,regions:2,patch_mean,layers:1+-1"
     framebank("extract", video, tmp_path / "s", *options, "--streams", streams, "--view", "centre+flip")
     framebank("extract", video, tmp_path / "plain", *options, "--view", "centre+flip")
