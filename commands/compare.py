@@ -99,7 +99,7 @@ def compare(
             if texts["prompts"] or texts["labels"] or all(recipe.reads_texts for recipe in recipes.values()):
                 raise
             without = str(error)  # the recipes that read no texts can be trained
-    classes = LabelSet.read(texts["labels"]) if texts["labels"] else LabelSet(train.labelled().labels)
+    classes = LabelSet.read(texts["labels"]) if texts["labels"] else LabelSet.of(train.labelled().labels)
     if (out / "compare.json").exists():
         raise DataError(f"{out}: already holds a comparison; choose another folder")
     require_new_folder(out, what="comparison")

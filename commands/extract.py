@@ -125,6 +125,7 @@ def extract(
     from framebank.extract.worker import Task
     from framebank.store import DataError, Manifest
     from framebank.store.adoption import adopt_leftovers
+    from framebank.store.labels import warn_of_forms
     from framebank.store.plan import plan_store
 
     chosen = read_sampling(sampled)
@@ -134,6 +135,7 @@ def extract(
     if split_files:
         manifest, notes = manifest.with_actions(split_files) if actions else manifest.with_splits(split_files)
         click.echo("\n".join(notes), err=True)
+    warn_of_forms(manifest.labels)
     if part:
         manifest = manifest.shard(*part)
     make_encoder = functools.partial(

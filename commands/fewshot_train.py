@@ -12,6 +12,7 @@ from framebank.commands.names import MATCHERS, require_matcher
 from framebank.commands.options import PATH, device_option, json_option, text_options
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.wiring import prompt_banks
+from framebank.store.counts import counted
 
 if TYPE_CHECKING:
     from framebank.store import Manifest
@@ -138,13 +139,14 @@ def _lines(report: dict[str, Any], *, then: str) -> list[str]:
     if report["val_accuracy"] is not None:
         also = report["val_classes_also_trained"]
         val = (
-            f"best {report['val_way']}-way accuracy on {report['val_classes']} validation classes "
+            f"best {report['val_way']}-way accuracy on "
+            f"{counted(report['val_classes'], 'validation class', 'validation classes')} "
             f"({also} of them trained on) {percent(report['val_accuracy'])}"
         )
     recipe = report["recipe"]
     return [
-        f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on {report['train_videos']} videos of "
-        f"{report['train_classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
+        f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on "
+        f"{counted(report['train_videos'], 'video')} of {counted(report['train_classes'], 'class', 'classes')} in {report['seconds']:.1f} s -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}",
         f"next: {then}",
     ]

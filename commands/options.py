@@ -25,7 +25,7 @@ run_option = click.option(
 )
 model_options = together(
     click.option("--model", help="An open_clip model, such as ViT-B-16, or demo."),
-    click.option("--pretrained", help="One of its tags, such as openai, or a checkpoint file."),
+    click.option("--pretrained", help="One of its tags, such as openai, a checkpoint file, or none: random weights."),
 )
 encoder_options = together(
     device_option,

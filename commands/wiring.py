@@ -74,7 +74,7 @@ def prompt_banks(
         bank.labels.require_covers(named, mine=prompts, theirs=store.path)
         bank.warn_of_near()
         return [bank]
-    chosen = LabelSet.read(labels) if labels else LabelSet(classes or named)
+    chosen = LabelSet.read(labels) if labels else LabelSet.of(classes or named)
     chosen.require_covers(named, mine=labels, theirs=store.path)
     from framebank.extract.encoder import encoder_like
 

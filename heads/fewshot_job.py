@@ -85,7 +85,7 @@ class FewshotJob:
 
     def _tasks(self, manifest: Manifest, episodes: int, *, at_once: int, training: bool) -> Tasks:
         recipe = self.recipe
-        labels = LabelSet(manifest.labelled().labels)
+        labels = LabelSet.of(manifest.labelled().labels)
         bank = load_bank(self.store, manifest.labelled(), labels, device=self.device, num_frames=recipe.frames)
         require_finite(bank, where=self.store.path)
         names = [labels.names[target] for target in bank.target.tolist()]

@@ -22,6 +22,7 @@ from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks
 from framebank.heads.train import Epoch, fit
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import require_new_folder
@@ -68,7 +69,7 @@ class TrainingJob:
         self.device = device
         several = recipe.is_multi_label
         train, val = _draw(store, manifest, recipe, val_split=val_split)
-        self.labels = prompts.labels if prompts else labels or LabelSet(train.labels)
+        self.labels = prompts.labels if prompts else labels or LabelSet.of(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
         _require_videos(self.labels, train)
         # With jitter, training draws among all frames; whatever is measured sees the centres.
@@ -181,11 +182,12 @@ class TrainingJob:
 
 
 def _require_videos(labels: LabelSet, train: Manifest) -> None:
-    named = LabelSet(train.labels).positions
+    named = {class_text(name) for name in train.labels}
     without = [name for name in labels.names if class_text(name) not in named]
     if without:
         raise DataError(
-            f"the class {without[0]!r} has no training video; leave out those {len(without)} of the classes"
+            f"the class {without[0]!r} has no training video; expected one of each class, or a set of classes without "
+            f"the {counted(len(without), 'class', 'classes')} that {'has' if len(without) == 1 else 'have'} none"
         )
 
 
@@ -213,7 +215,9 @@ def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> 
     """The labelled videos that have an embedding."""
     found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
     if not found.videos:
-        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding and a label")
+        raise DataError(
+            f"{store.path}: none of the {counted(len(manifest), 'video')} asked for has an embedding and a label"
+        )
     if not multi_label:
         found.require_single_labels()
     return found

@@ -227,3 +227,26 @@ def test_a_store_is_not_mixed(framebank: Any, clips: Path, tmp_path: Path) -> No
     told = sentence(framebank("extract", video, tmp_path / "s", "--model", "demo", "--frames", 4, exit_code=1))
     assert "segments:2" in told
     assert "segments:4" in told
+
+
+@pytest.mark.slow
+def test_a_class_written_in_two_ways_is_one(framebank: Any, clips: Path, tmp_path: Path) -> None:
+    rows = [
+        (f"{name}{number}", path, name.title() if number else name)
+        for name in ("waving", "drinking")
+        for number, path in enumerate(sorted((clips / name).glob("*.mp4"))[:2])
+    ]
+    lines = [f"{video_id},{path},{label},train" for video_id, path, label in rows]
+    (tmp_path / "v.csv").write_text("\n".join(["video_id,path,label,split", *lines]) + "\n")
+    told = "note: 2 classes are written in several ways, which count as one: 'Drinking', 'drinking'; 'Waving', 'waving'"
+    result = framebank("extract", tmp_path / "v.csv", tmp_path / "s", "--model", "demo", "--frames", 2)
+    assert told in result.stderr.splitlines()
+    for command in (
+        ("zeroshot", tmp_path / "s", "--split", "all"),
+        ("train", tmp_path / "s", tmp_path / "run", "--epochs", 1, "--val-fraction", 0),
+        ("train", tmp_path / "s", tmp_path / "probe", "--head", "mean", "--classifier", "linear", "--epochs", 1),
+    ):
+        assert framebank(*command).stderr.count(told) == 1, command
+    report = json.loads(framebank("evaluate", tmp_path / "run", "--split", "all", "--json").stdout)
+    assert report["labels"] == ["Drinking", "Waving"]
+    assert report["videos_evaluated"] == 4
