@@ -146,7 +146,8 @@ def _lines(report: dict[str, Any], *, then: str) -> list[str]:
     recipe = report["recipe"]
     return [
         f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on "
-        f"{counted(report['train_videos'], 'video')} of {counted(report['train_classes'], 'class', 'classes')} in {report['seconds']:.1f} s -> {report['run']}",
+        f"{counted(report['train_videos'], 'video')} of {counted(report['train_classes'], 'class', 'classes')} in "
+        f"{report['seconds']:.1f} s -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}",
         f"next: {then}",
     ]

@@ -215,9 +215,7 @@ def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> 
     """The labelled videos that have an embedding."""
     found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
     if not found.videos:
-        raise DataError(
-            f"{store.path}: none of the {counted(len(manifest), 'video')} asked for has an embedding and a label"
-        )
+        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding and a label")
     if not multi_label:
         found.require_single_labels()
     return found
