@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framebank.commands.fewshot_options import matcher_option, shot_option
-from framebank.commands.fewshot_plan import plan_episodes, with_class_splits
+from framebank.commands.fewshot_plan import plan_episodes, require_plan, with_class_splits
 from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name, spread_name
 from framebank.commands.names import require_matcher
-from framebank.commands.options import PATH, device_option, json_option, text_options, together
+from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options, together
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import prompt_banks
 
@@ -182,6 +182,9 @@ def _evaluate(
     **options: Any,
 ) -> list[dict[str, Any]]:
     """One report for each number of shots; "all" is every matcher that needs no training and has what it reads."""
+    require_plan(**options)
+    require_alone(prompts, labels=labels, templates=templates, texts=texts)
+
     from framebank.extract.encoder import resolve_device
     from framebank.heads.episodes import EpisodeSampler
     from framebank.heads.fewshot import evaluate_few_shot

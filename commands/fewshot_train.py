@@ -9,7 +9,7 @@ import click
 from framebank.commands.fewshot_options import matcher_option, shot_option
 from framebank.commands.fewshot_plan import with_class_splits
 from framebank.commands.names import MATCHERS, require_matcher
-from framebank.commands.options import PATH, device_option, json_option, text_options
+from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.wiring import prompt_banks
 from framebank.store.counts import counted
@@ -72,6 +72,8 @@ def fewshot_train(
     framebank fewshot bank --run run --class-split lists/ssv2_full
     """
     require_matcher(choices["matcher"], known=MATCHERS)
+    require_alone(prompts, labels=labels, templates=templates, texts=texts)
+
     from framebank.extract.encoder import resolve_device
     from framebank.heads.fewshot_job import FewshotJob
     from framebank.heads.fewshot_recipe import FewshotRecipe

@@ -69,7 +69,7 @@ def require_inputs(command: str, given: Mapping[str, Any]) -> None:
     for name, problem in {**SHARED, **OWN.get(command, {})}.items():
         paths = given.get(name) or ()
         for path in (paths,) if isinstance(paths, Path) else paths:
-            if isinstance(path, Path) and not _is_pattern(path, option=name) and not path.exists():
+            if isinstance(path, Path) and not _is_pattern(path, option=name) and not _is_there(path):
                 raise DataError(f"{path}: {problem}")
 
 
@@ -93,6 +93,13 @@ def _checking(command: click.Command) -> Any:
         return run(*arguments, **options)
 
     return check
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True  # in a folder that cannot be entered, say: whoever opens it tells what is wrong
 
 
 def _is_pattern(path: Path, *, option: str) -> bool:

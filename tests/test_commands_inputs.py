@@ -54,6 +54,10 @@ WRONG = """
 2|is not NAME=VALUE|fewshot there --option smoothing
 2|--option is for one --matcher|fewshot there --matcher all --option smoothing=1
 1|no: no such run; expected a folder made by `framebank fewshot-train`|fewshot there --run no
+2|one class is told from no other|fewshot there --way 1
+2|--query is for episodes|fewshot there --way 0 --query 2
+2|are for --way 0|fewshot there --support-split train
+2|--prompts holds its own classes|fewshot there --prompts there --texts names
 2|--shots is '1,x'|fewshot-compare there out --shots 1,x
 1|the matcher 'nothing' is not known|fewshot-compare there out --matchers mean,nothing
 1|the matcher 'nothing' is not known|fewshot-train there out --matcher nothing
