@@ -14,7 +14,9 @@ from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
+from framebank.commands.inputs import checked
 from framebank.commands.label import label
+from framebank.commands.printing import printed_warnings
 from framebank.commands.prompts import prompts
 from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify
@@ -43,9 +45,10 @@ class Door(click.Group):
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command; what it warns of goes to stderr, each warning once."""
         try:
-            return super().invoke(ctx)
+            with printed_warnings():
+                return super().invoke(ctx)
         except Exception as error:
             from framebank.store import DataError  # here, so that --help loads neither h5py nor numpy
 
@@ -98,6 +101,7 @@ for command in (
     main.add_command(command)
 for part in (show, status, verify, repair, relabel, merge, split, rm, import_features, export_features):
     store.add_command(part)
+checked(main)
 
 if __name__ == "__main__":
     main()

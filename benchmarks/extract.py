@@ -80,7 +80,7 @@ def _ways(
     from framebank.extract.worker import Job, Task
 
     videos = list(videos)
-    encoder = Encoder(model, pretrained, device=device)
+    encoder = Encoder(model, pretrained or (None if model == "demo" else "none"), device=device)
     task = Task(read_sampling(f"segments:{frames}"), encoder.preprocessing, decode_clip)
     batch = torch.randint(0, 256, (batch_size, *encoder.preprocessing.size, 3), dtype=torch.uint8)
     num_batches = -(-len(videos) * frames // batch_size)

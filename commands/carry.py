@@ -23,12 +23,13 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
     \b
     framebank export-head run head.onnx
     """
-    from framebank.heads.export import export_onnx, export_weights
-    from framebank.heads.run import Run
     from framebank.store import DataError
 
     if file.suffix not in (".onnx", ".safetensors"):
         raise DataError(f"{file}: expected a name that ends in .onnx or .safetensors")
+    from framebank.heads.export import export_onnx, export_weights
+    from framebank.heads.run import Run
+
     trained = Run.read(run)
     report = {"file": str(file), "labels": len(trained.labels)}
     if file.suffix == ".onnx":
@@ -69,15 +70,16 @@ def import_checkpoint(
     framebank extract VIDEOS STORE --model ViT-B-16-quickgelu --pretrained k400/clip.safetensors --frames 8
     framebank evaluate k400 --store STORE
     """
-    from framebank.extract.encoder import Encoder
-    from framebank.heads.folder import require_free
-    from framebank.heads.published import build_run, model_name, read_checkpoint, write_clip
     from framebank.store import DataError, LabelSet
 
     if not checkpoint.is_file():
         raise DataError(f"{checkpoint}: no such file; expected a checkpoint of ActionCLIP")
     if not labels:
         raise click.UsageError("--labels is needed: the classes that the checkpoint was trained on, in their order")
+    from framebank.extract.encoder import Encoder
+    from framebank.heads.folder import require_free
+    from framebank.heads.published import build_run, model_name, read_checkpoint, write_clip
+
     require_free(run, what="run", overwrite=False)
     clip, fusion = read_checkpoint(checkpoint)
     name = model or model_name(clip, where=checkpoint)

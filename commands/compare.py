@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framebank.commands.names import require_keys, require_recipe
 from framebank.commands.options import (
     PATH,
     device_option,
     json_option,
     lexicon_option,
     pairs,
+    require_alone,
     require_once,
     split_option,
     text_options,
@@ -62,6 +64,15 @@ def compare(
     \b
     framebank compare bank table --recipes actionclip,a5,linear-probe --seeds 3
     """
+    keys = pairs(settings)
+    require_once(keys, texts)
+    if "seed" in keys:
+        raise click.UsageError("--set seed has no part in a comparison, which trains with seeds from 0 on; say --seeds")
+    require_keys(keys)
+    for name in [] if names == "all" else filter(None, map(str.strip, names.split(","))):
+        require_recipe(name)
+    require_alone(texts["prompts"], labels=texts["labels"], templates=texts["templates"], texts=texts["texts"])
+
     from framebank.extract.encoder import resolve_device
     from framebank.heads.compare import Comparison, run_trials, standings, to_json
     from framebank.heads.lexicon import Lexicon
@@ -70,10 +81,6 @@ def compare(
     from framebank.store import DataError, LabelSet
     from framebank.store.files import require_new_folder, write_text
 
-    keys = pairs(settings)
-    require_once(keys, texts)
-    if "seed" in keys:
-        raise click.UsageError("--set seed has no part in a comparison, which trains with seeds from 0 on; say --seeds")
     wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     recipes = {Path(name).stem: read_recipe(name).with_settings(keys) for name in wanted}
     if len(recipes) < len(wanted):
@@ -92,7 +99,7 @@ def compare(
             if texts["prompts"] or texts["labels"] or all(recipe.reads_texts for recipe in recipes.values()):
                 raise
             without = str(error)  # the recipes that read no texts can be trained
-    classes = LabelSet.read(texts["labels"]) if texts["labels"] else LabelSet(train.labelled().labels)
+    classes = LabelSet.read(texts["labels"]) if texts["labels"] else LabelSet.of(train.labelled().labels)
     if (out / "compare.json").exists():
         raise DataError(f"{out}: already holds a comparison; choose another folder")
     require_new_folder(out, what="comparison")

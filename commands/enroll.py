@@ -37,6 +37,8 @@ def enroll(
     framebank enroll index juggling --id videos/clip_07
     framebank label new.mp4 --index index
     """
+    if not videos and not video_ids:
+        raise click.UsageError("give at least one clip, or --id")
     import numpy as np
 
     from framebank.extract.pipeline import embed_clip
@@ -48,8 +50,6 @@ def enroll(
     from framebank.store import Video
     from framebank.store.index import Index
 
-    if not videos and not video_ids:
-        raise click.UsageError("give at least one clip, or --id")
     loaded = Index.load(index)
     check_label(loaded, label)
     examples: list[tuple[Video, np.ndarray]] = [
@@ -138,14 +138,14 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     framebank calibrate index bank --split val --share 0.01
     framebank calibrate index
     """
+    if split and not store:
+        raise click.UsageError("--split is that of a STORE")
     from framebank.extract.encoder import resolve_device
     from framebank.heads.calibrating import calibrate as set_thresholds
     from framebank.heads.calibrating import fewest, held_out, source_of
     from framebank.heads.enrolling import describe
     from framebank.store.enrolment import Calibration
 
-    if split and not store:
-        raise click.UsageError("--split is that of a STORE")
     calibration = Calibration(share)
     if store:
         split = split or "val"

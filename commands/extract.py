@@ -122,25 +122,30 @@ def extract(
     framebank extract videos.csv bank --model ViT-B-16 --pretrained openai --engine ray --address 10.0.0.1:6379
     framebank extract UCF-101/ bank --model demo --split-file trainlist01.txt --split-file testlist01.txt
     """
-    from framebank.extract.extraction import LocalMachine, Setup, Tally, left_out
-    from framebank.extract.fill import filling
-    from framebank.extract.probe import is_video
-    from framebank.store import DataError, Manifest
-    from framebank.store.files import refuse_inside
-    from framebank.store.inputs import read_videos
-    from framebank.store.plan import Choices
-    from framebank.store.tars import is_tar
-
     if engine == "ray" and devices:
         raise click.UsageError("--devices is for one machine; with --engine ray each worker has a device of its own")
     if engine != "ray" and address:
         raise click.UsageError("--address is that of a Ray cluster; it goes with --engine ray")
     if actions and not split_files:
         raise click.UsageError("--actions cuts the videos of Charades' lists; name them with --split-file")
+    sampled, part = sampling_spec(**sampling), read_shard(shard) if shard else None
+    if not store.is_dir():
+        required(model, "--model")
+
+    from framebank.extract.extraction import LocalMachine, Setup, Tally, left_out
+    from framebank.extract.fill import filling
+    from framebank.extract.probe import is_video
+    from framebank.store import DataError, Manifest
+    from framebank.store.files import refuse_inside
+    from framebank.store.inputs import read_videos
+    from framebank.store.labels import warn_of_forms
+    from framebank.store.plan import Choices
+    from framebank.store.tars import is_tar
+
     asked = Setup(
         model=model,
         pretrained=pretrained,
-        sampling=sampling_spec(**sampling) if any(sampling.values()) else None,
+        sampling=sampled if any(sampling.values()) else None,
         view=_given("view"),
         streams=_given("streams"),
         precision=_given("precision"),
@@ -165,8 +170,9 @@ def extract(
     if split_files:
         manifest, notes = manifest.with_actions(split_files) if actions else manifest.with_splits(split_files)
         click.echo("\n".join(notes), err=True)
-    if shard:
-        manifest = manifest.shard(*read_shard(shard))
+    warn_of_forms(manifest.labels)
+    if part:
+        manifest = manifest.shard(*part)
     machine: Engine
     if engine == "ray":
         from framebank.extract.cluster import Cluster

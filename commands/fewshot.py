@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framebank.commands.fewshot_options import matcher_option, shot_option
-from framebank.commands.fewshot_plan import plan_episodes, with_class_splits
+from framebank.commands.fewshot_plan import plan_episodes, require_plan, with_class_splits
 from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name, spread_name
-from framebank.commands.options import PATH, device_option, json_option, text_options, together
+from framebank.commands.names import require_matcher
+from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options, together
 from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
 from framebank.commands.wiring import prompt_banks
 
@@ -82,6 +83,9 @@ def fewshot(
     framebank fewshot bank --run run --class-split lists/ssv2_full
     """
     chosen = matchers or (() if run_path else ("otam",))
+    _require_names(chosen)
+    if options:
+        _require_single(chosen)
     if options:
         chosen = _with_options(chosen, options)
     report = _evaluate(store, chosen, [shot], run_path=run_path, **episodes)[0]
@@ -116,7 +120,7 @@ def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: 
     framebank fewshot-compare bank table --matchers mean,otam,chamfer++ --shots 1,5
     framebank fewshot-compare bank table --matchers "otam(smoothing=0.1),otam(smoothing=0.5)"
     """
-    from framebank.heads.matcher_name import split_list
+    from framebank.heads.options import split_list
     from framebank.store import DataError
     from framebank.store.files import require_new_folder, write_text
 
@@ -128,6 +132,7 @@ def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: 
     chosen = split_list(matchers)
     if not chosen:
         raise click.UsageError("--matchers is empty; expected names such as mean,otam")
+    _require_names(chosen)
     reports = _evaluate(store, chosen, [int(text) for text in numbers], **options)
     rows = [
         {"shot": report["made_by"]["shot"], **{name: row[name] for name in row if name != "classes"}}
@@ -142,12 +147,21 @@ def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: 
     print_report({"out": str(out), "scores": rows}, as_json=as_json, lines=[*lines, "", f"written to {out}"])
 
 
+def _require_names(matchers: Sequence[str]) -> None:
+    for name in matchers:
+        if name != "all":
+            require_matcher(name)
+
+
+def _require_single(matchers: Sequence[str]) -> None:
+    if len(matchers) != 1 or matchers[0] == "all" or "(" in matchers[0]:
+        raise click.UsageError('--option is for one --matcher; of several, write each as in "otam(smoothing=0.5)"')
+
+
 def _with_options(matchers: Sequence[str], options: dict[str, Any]) -> tuple[str]:
     """The one matcher that --option is for, written with its options."""
     from framebank.heads.matcher_name import MatcherName
 
-    if len(matchers) != 1 or matchers[0] == "all" or "(" in matchers[0]:
-        raise click.UsageError('--option is for one --matcher; of several, write each as in "otam(smoothing=0.5)"')
     return (str(MatcherName(matchers[0], tuple(options.items()))),)
 
 
@@ -169,6 +183,9 @@ def _evaluate(
     **options: Any,
 ) -> list[dict[str, Any]]:
     """One report for each number of shots; "all" is every matcher that needs no training and has what it reads."""
+    require_plan(**options)
+    require_alone(prompts, labels=labels, templates=templates, texts=texts)
+
     from framebank.extract.encoder import resolve_device
     from framebank.heads.episodes import EpisodeSampler
     from framebank.heads.fewshot import evaluate_few_shot

@@ -9,7 +9,7 @@ def read_options(context: click.Context, parameter: click.Parameter, given: tupl
     """Read NAME=VALUE; wrong usage where one is written otherwise."""
     if not given:
         return {}
-    from framebank.heads.matcher_name import parse_options
+    from framebank.heads.options import parse_options
     from framebank.store import DataError
 
     try:

@@ -30,6 +30,20 @@ def with_class_splits(manifest: "Manifest", files: Sequence[Path], *, where: Pat
     return found, splits.hash
 
 
+def require_plan(
+    *, way: int, query: int | None, support_split: str | None, support_list: Path | None, **others: object
+) -> None:
+    """Refuse options that exclude each other: wrong usage."""
+    if way == 1:
+        raise click.UsageError("--way is 1, and one class is told from no other; expected 2 or more, or 0 for all")
+    if way and (support_split or support_list):
+        raise click.UsageError("--support-split and --support-list are for --way 0; episodes draw both sides")
+    if query and not way:
+        raise click.UsageError("--query is for episodes; with --way 0 every video of the split is recognised")
+    if support_list and support_split:
+        raise click.UsageError("--support-list and --support-split exclude each other")
+
+
 def plan_episodes(
     manifest: "Manifest",
     split: str,
@@ -44,23 +58,15 @@ def plan_episodes(
 ) -> "tuple[Manifest, EpisodeSampler | AllWaySampler]":
     """Return the videos that take part, and what draws episodes of them.
 
-    Wrong usage where options exclude each other; DataError where a support list is of another number of shots, or a
-    video would be on both sides.
+    The options are those that `require_plan` lets pass. DataError where a support list is of another number of shots,
+    or a video would be on both sides.
     """
     from framebank.heads.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import DataError, Manifest
 
-    if way == 1:
-        raise click.UsageError("--way is 1, and one class is told from no other; expected 2 or more, or 0 for all")
     queries = manifest.split(split).labelled()
     if way:
-        if support_split or support_list:
-            raise click.UsageError("--support-split and --support-list are for --way 0; episodes draw both sides")
         return queries, EpisodeSampler(way, shot, query or 1, episodes or 10_000, seed)
-    if query:
-        raise click.UsageError("--query is for episodes; with --way 0 every video of the split is recognised")
-    if support_list and support_split:
-        raise click.UsageError("--support-split and --support-list exclude each other")
     if support_list:
         listed, notes = manifest.with_splits([support_list])
         click.echo("\n".join(notes), err=True)

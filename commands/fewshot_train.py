@@ -8,9 +8,11 @@ import click
 
 from framebank.commands.fewshot_options import matcher_option, shot_option
 from framebank.commands.fewshot_plan import with_class_splits
-from framebank.commands.options import PATH, device_option, json_option, text_options
+from framebank.commands.names import MATCHERS, require_matcher
+from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options
 from framebank.commands.printing import percent, print_report, progress
 from framebank.commands.wiring import prompt_banks
+from framebank.store.counts import counted
 
 if TYPE_CHECKING:
     from framebank.store import Manifest
@@ -69,6 +71,9 @@ def fewshot_train(
     framebank fewshot-train bank run --matcher ma-clip --option metric=bi-mhm --shot 5
     framebank fewshot bank --run run --class-split lists/ssv2_full
     """
+    require_matcher(choices["matcher"], known=MATCHERS)
+    require_alone(prompts, labels=labels, templates=templates, texts=texts)
+
     from framebank.extract.encoder import resolve_device
     from framebank.heads.fewshot_job import FewshotJob
     from framebank.heads.fewshot_recipe import FewshotRecipe
@@ -138,13 +143,15 @@ def _lines(report: dict[str, Any], *, then: str) -> list[str]:
     if report["val_accuracy"] is not None:
         also = report["val_classes_also_trained"]
         val = (
-            f"best {report['val_way']}-way accuracy on {report['val_classes']} validation classes "
+            f"best {report['val_way']}-way accuracy on "
+            f"{counted(report['val_classes'], 'validation class', 'validation classes')} "
             f"({also} of them trained on) {percent(report['val_accuracy'])}"
         )
     recipe = report["recipe"]
     return [
-        f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on {report['train_videos']} videos of "
-        f"{report['train_classes']} classes in {report['seconds']:.1f} s -> {report['run']}",
+        f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on "
+        f"{counted(report['train_videos'], 'video')} of {counted(report['train_classes'], 'class', 'classes')} in "
+        f"{report['seconds']:.1f} s -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}",
         f"next: {then}",
     ]

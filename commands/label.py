@@ -86,13 +86,15 @@ def label(
     framebank label clip.mp4 --index index --labels classes.txt
     framebank label clip.mp4 --labels classes.txt --model ViT-B-16 --pretrained openai
     """
-    from framebank.heads.labelling import decide
-    from framebank.store import DataError
-
     if run_path is None and index_path is None and labels is None:
         raise click.UsageError("give at least one of --run, --index and --labels")
     if not labels and any((like, model, pretrained, templates, texts)):
         raise click.UsageError("--like, --model, --pretrained, --templates and --texts go with --labels")
+    if labels and not (like or model or run_path or index_path):
+        required(model, "--like or --model")
+    from framebank.heads.labelling import decide
+    from framebank.store import DataError
+
     sources: list[Source] = []
     if index_path:
         sources.append(_index_source(index_path, k=k, device=device))

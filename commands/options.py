@@ -28,7 +28,7 @@ run_option = click.option(
 )
 model_options = together(
     click.option("--model", help="An open_clip model, such as ViT-B-16, or demo."),
-    click.option("--pretrained", help="One of its tags, such as openai, or a checkpoint file."),
+    click.option("--pretrained", help="One of its tags, such as openai, a checkpoint file, or none: random weights."),
 )
 encoder_options = together(
     device_option,
@@ -71,6 +71,12 @@ def required(value: str | None, option: str) -> str:
     if not value:
         raise click.UsageError(f"{option} is needed; a good start is --model ViT-B-16 --pretrained openai")
     return value
+
+
+def require_alone(prompts: Path | None, *, labels: object, templates: object, texts: object) -> None:
+    """Refuse --prompts beside the options that would make other prompts: wrong usage."""
+    if prompts and (labels or templates or texts):
+        raise click.UsageError("--prompts holds its own classes, templates and texts; give it alone")
 
 
 def sampling_spec(

@@ -1,13 +1,16 @@
 """What the user sees: progress on stderr, results on stdout as a table or as one JSON object."""
 
+import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from framebank.store.counts import counted
+from framebank.store.errors import DataWarning
 
 if TYPE_CHECKING:
     from framebank.extract.encoder import Encoder
@@ -83,10 +86,27 @@ def protocol_lines(facts: dict[str, Any]) -> list[str]:
     return [*lines, f"protocol   {facts['protocol_hash']}"]
 
 
+@contextlib.contextmanager
+def printed_warnings() -> Iterator[None]:
+    """Print each DataWarning to stderr, once, as a note."""
+    told: set[str] = set()
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, DataWarning):
+                others(message, category, *place, **more)
+            elif str(message) not in told:
+                told.add(str(message))
+                click.secho(f"note: {message}", fg="yellow", err=True)
+
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = show
+        yield
+
+
 def warn_if_random(encoder: "Encoder | Engine") -> None:
     """Say loudly that an encoder has no trained weights."""
     if encoder.random_weights:
-        warning = (
-            f"WARNING: {encoder.spec.model} has RANDOM WEIGHTS (no --pretrained given): its embeddings mean nothing."
-        )
+        warning = f"WARNING: {encoder.spec.model} has RANDOM WEIGHTS (--pretrained none): its embeddings mean nothing."
         click.secho(warning, fg="red", bold=True, err=True)

@@ -56,16 +56,21 @@ def prompts(
             raise click.UsageError("--import embeds nothing: of the other options only --like goes with it")
         write_imported_prompts(labels, out, like=like, as_json=as_json, **imported)
         return
-    from framebank.extract.encoder import Encoder, encoder_like
-    from framebank.store import FeatureStore, LabelSet
-
     if like and (model or pretrained or precision != "auto"):
         raise click.UsageError("--like brings its own --model, --pretrained and --precision")
+    if not like:
+        model = required(model, "--like or --model")
+    from framebank.store import FeatureStore, LabelSet
+
     classes = LabelSet.read(labels)
     if like:
-        encoder = encoder_like(FeatureStore(like).spec, device=device)
+        spec = FeatureStore(like).spec
+    from framebank.extract.encoder import Encoder, encoder_like
+
+    if like:
+        encoder = encoder_like(spec, device=device)
     else:
-        encoder = Encoder(required(model, "--like or --model"), pretrained, device=device, precision=precision)
+        encoder = Encoder(str(model), pretrained, device=device, precision=precision)
     warn_if_random(encoder)
     bank = embed_texts(classes, encoder, templates=templates, texts=texts or "names")
     bank.write(out)

@@ -10,6 +10,7 @@ from framebank.commands.options import (
     device_option,
     json_option,
     prompts_option,
+    require_alone,
     run_option,
     scoring_option,
     split_option,
@@ -45,12 +46,14 @@ def zeroshot(
     framebank zeroshot bank --split test
     framebank zeroshot bank --labels classes.json --texts descriptions
     """
+    require_alone(texts["prompts"], labels=texts["labels"], templates=texts["templates"], texts=texts["texts"])
+    features, manifest = open_split(store, split)
+
     from framebank.extract.encoder import resolve_device
     from framebank.heads.evaluate import evaluate_zero_shot
     from framebank.heads.recipe import SCORINGS
     from framebank.heads.run import Run
 
-    features, manifest = open_split(store, split)
     run = Run.read(run_path) if run_path else None
     tower = tower_of(features, device=device)
     if run and not texts["prompts"]:

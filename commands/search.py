@@ -36,13 +36,15 @@ def index(
     framebank index bank index
     framebank index bank index --split train --run run
     """
-    from framebank.extract.encoder import resolve_device
     from framebank.heads.folder import require_free
-    from framebank.heads.neighbours import index_store
-    from framebank.heads.run import Run
 
     features, manifest = open_split(store, split)
     require_free(index, what="index", overwrite=overwrite)
+
+    from framebank.extract.encoder import resolve_device
+    from framebank.heads.neighbours import index_store
+    from framebank.heads.run import Run
+
     run = Run.read(run_path) if run_path else None
     built = index_store(features, manifest, run=run, run_path=run_path, device=resolve_device(device))
     built.save(index)
@@ -68,13 +70,13 @@ def search(
     framebank search index --text "a person playing the piano"
     framebank search index --video clip.mp4 -k 5
     """
-    from framebank.heads.neighbours import neighbours_of_id
-    from framebank.store.index import Index
-
     if sum(given is not None for given in (text, video, video_id)) != 1:
         raise click.UsageError("give one of --text, --video and --id")
     if text is not None and not text.strip():
         raise click.UsageError("--text is empty; give a sentence")
+    from framebank.heads.neighbours import neighbours_of_id
+    from framebank.store.index import Index
+
     loaded = Index.load(index)
     k = k or min(10, max(1, len(loaded) - (video_id is not None)))
     if video_id is not None:

@@ -1,18 +1,20 @@
 """Train: a head on a store, by options or by a published recipe."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from framebank.commands.names import CLASSIFIERS, HEADS, SCORERS, require_keys, require_losses, require_recipe
 from framebank.commands.options import (
     PATH,
     device_option,
     json_option,
     lexicon_option,
     pairs,
+    require_alone,
     require_once,
     text_options,
 )
@@ -22,13 +24,10 @@ from framebank.commands.wiring import context_templates, open_split, prompt_bank
 from framebank.store.counts import counted
 
 
-def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    """Check a name against tables of framebank.heads, when it is used: --help loads no torch."""
+def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Check a name against those of a table of framebank.heads."""
 
     def check(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
-        from framebank import heads
-
-        names = [name for table in tables for name in getattr(heads, table)]
         if name is not None and name not in names:
             raise click.BadParameter(f"{name!r} is none of {', '.join(names)}")
         return name
@@ -41,12 +40,12 @@ def _row_of(*tables: str) -> Callable[[click.Context, click.Parameter, str | Non
 @click.argument("run", type=PATH)
 @click.option("--recipe", "recipe_name", help="A published one, such as actionclip, or a .toml file; then the rest.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key; head.num_layers=2.")
-@click.option("--head", callback=_row_of("HEADS"), help="What pools the frames: mean, lstm ...  [transformer]")
+@click.option("--head", callback=_one_of(HEADS), help="What pools the frames: mean, lstm ...  [transformer]")
 @click.option(
     "--init", type=click.Choice(["text-tower"]), help="Start the blocks of --head vivit as those of CLIP's texts."
 )
 @click.option("--head-mix", help="The share of the frames' plain mean in the pooled embedding, or auto.  [0]")
-@click.option("--classifier", callback=_row_of("CLASSIFIERS", "SCORERS"), help="text, linear ...  [text]")
+@click.option("--classifier", callback=_one_of((*CLASSIFIERS, *SCORERS)), help="text, linear ...  [text]")
 @click.option("--loss", help="One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [kl; without texts: ce]")
 @click.option("--shots", "--shot", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
 @text_options
@@ -104,6 +103,18 @@ def train(
     framebank train bank mit --recipe mitx --set head.num_layers=2
     torchrun --nproc-per-node 4 -m framebank.cli train bank run      one process for each GPU
     """
+    keys = pairs(settings)
+    require_once(keys, {**choices, "head_mix": head_mix, "templates": templates, "texts": texts})
+    require_keys(keys)
+    if head_mix and head_mix != "auto":
+        choices["head_mix"] = _read_share(head_mix)
+    if recipe_name:
+        require_recipe(recipe_name)
+    if choices["loss"]:
+        require_losses(choices["loss"])
+    require_alone(prompts, labels=labels, templates=templates, texts=texts)
+    features, manifest = open_split(store, split)
+
     from framebank.extract.encoder import resolve_device
     from framebank.heads.folder import require_free
     from framebank.heads.job import TrainingJob
@@ -112,16 +123,11 @@ def train(
     from framebank.heads.recipe import Recipe, read_recipe, with_choices
     from framebank.store import LabelSet
 
-    keys = pairs(settings)
-    require_once(keys, {**choices, "head_mix": head_mix, "templates": templates, "texts": texts})
-    if head_mix and head_mix != "auto":
-        choices["head_mix"] = _read_share(head_mix)
     given = {name: value for name, value in choices.items() if value is not None}
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
     recipe = Recipe.from_choices(with_choices(start, given), settings=keys)
     if lexicon and not recipe.reads_lexicon:
         raise click.UsageError(f"the classifier {recipe.classifier!r} reads no lexicon; --lexicon is for attributes")
-    features, manifest = open_split(store, split)
     phrases = Lexicon.read(lexicon, spec=features.spec, where=store) if lexicon else None
     ranks = Ranks()
     if ranks.is_first:

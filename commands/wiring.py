@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from framebank.commands.options import require_alone
 from framebank.commands.printing import progress
 
 if TYPE_CHECKING:
@@ -63,19 +64,20 @@ def prompt_banks(
 
     DataError where they do not cover the labels of `manifest`, or are of another encoder.
     """
-    from framebank.extract.encoder import encoder_like
     from framebank.store import DataError, LabelSet, PromptBank
 
-    if prompts and (labels or templates or texts):
-        raise click.UsageError("--prompts holds its own classes, templates and texts; give it alone")
+    require_alone(prompts, labels=labels, templates=templates, texts=texts)
     named = manifest.labelled().labels
     if prompts:
         bank = PromptBank.read(prompts)
         store.spec.require_same_encoder(bank.encoder, mine=store.path, theirs=prompts)
         bank.labels.require_covers(named, mine=prompts, theirs=store.path)
+        bank.warn_of_near()
         return [bank]
-    chosen = LabelSet.read(labels) if labels else LabelSet(classes or named)
+    chosen = LabelSet.read(labels) if labels else LabelSet.of(classes or named)
     chosen.require_covers(named, mine=labels, theirs=store.path)
+    from framebank.extract.encoder import encoder_like
+
     try:
         encoder = encoder_like(store.spec, device=device)
     except DataError as error:

@@ -1,7 +1,7 @@
 """Encoder: the frozen towers of any open_clip model, fed with bytes."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,20 @@ from framebank.extract.pixels import SQUARE
 from framebank.extract.preprocess import Preprocessing, read_preprocessing
 from framebank.extract.streams import Streams, read_streams
 from framebank.extract.text_tower import TextTower
-from framebank.extract.weights import LOCAL_MODELS, build_network, hash_weights, pretrained_name, read_tokenizer
+from framebank.extract.tokens import TextReader, token_table
+from framebank.extract.weights import (
+    NO_WEIGHTS,
+    build_network,
+    chosen_weights,
+    hash_weights,
+    pretrained_name,
+    read_tokenizer,
+    weights_of,
+)
 from framebank.store.errors import DataError
 from framebank.store.spec import FeatureSpec
 
+BATCH_SIZE = 256  # sentences
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -34,14 +44,15 @@ class Encoder:
     """Turn frames and texts into un-normalised embeddings of one joint space.
 
     `model` is an open_clip name, or "demo" for the model that comes with this package; `pretrained` is one of
-    open_clip's tags, the path of a checkpoint, or None for random weights (drawn from a fixed seed). `view` says which
+    open_clip's tags, the path of a checkpoint, or "none" for random weights (drawn from a fixed seed). None is for a
+    model that brings its weights, as "demo" and those of the Hugging Face hub ("hf-hub:...") do. `view` says which
     parts of a frame are encoded, as "centre+flip" does (views.py), and `streams` what is kept beside each embedding, as
-    "frame,regions:3" does (streams.py); `compile` compiles the image tower at its first
-    batch. On CUDA the towers run under autocast; a CPU with bf16 arithmetic runs the image tower with bf16 weights,
-    which halves the time. A model whose own default is to normalise, as CoCa's is, is told not to.
+    "frame,regions:3" does (streams.py); `compile` compiles the image tower at its first batch. On CUDA the towers run
+    under autocast; a CPU with bf16 arithmetic runs the image tower with bf16 weights, which halves the time. A model
+    whose own default is to normalise, as CoCa's is, is told not to.
 
-    DataError for an unknown model, tag, view or stream, weights that cannot be had or do not fit, and OpenAI weights
-    under a config without quick-GELU, which would silently give wrong embeddings.
+    DataError for an unknown model, tag, view or stream, a model without `pretrained`, weights that cannot be had or do
+    not fit, and OpenAI weights under a config without quick-GELU, which would silently give wrong embeddings.
     """
 
     def __init__(
@@ -57,7 +68,8 @@ class Encoder:
     ) -> None:
         self.device = resolve_device(device)
         self.precision = _resolve_precision(precision, self.device)
-        self.random_weights = not pretrained and model not in LOCAL_MODELS
+        pretrained = chosen_weights(model, pretrained)
+        self.random_weights = pretrained == NO_WEIGHTS
         wanted = read_streams(streams)
         if compile and len(wanted) > 1:
             raise DataError(f"a compiled encoder gives the frame stream alone, but {streams} are wanted")
@@ -123,19 +135,37 @@ class Encoder:
         """Encode pictures (N, S_h, S_w, 3) uint8 at once: what `finish` returns."""
         return self.finish(self.start(pixels))
 
+    def encode_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        phrases: Sequence[str] | None = None,
+        watch: Callable[[Sequence[list[str]]], Iterable[list[str]]] = iter,
+    ) -> np.ndarray:
+        """Encode sentences -> un-normalised embeddings (N, D) float32.
+
+        A DataWarning tells of texts that are cut, as they are longer than the tower reads, and of words that it does
+        not know: those of `phrases`, where these are what the sentences are made of, or of the sentences themselves.
+        `watch` passes the batches of sentences on and may show how far they are.
+        """
+        self.reader.warn_of_cut(texts)
+        self.reader.warn_of_unknown(texts if phrases is None else phrases)
+        batches = [list(texts[start : start + BATCH_SIZE]) for start in range(0, len(texts), BATCH_SIZE)]
+        return np.concatenate([self._encode_batch(batch) for batch in watch(batches)])
+
     @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode a batch of sentences -> un-normalised embeddings (N, D) float32."""
-        embeddings = self._network.encode_text(self._tokenizer(list(texts)).to(self.device), normalize=False)
+    def _encode_batch(self, texts: Sequence[str]) -> np.ndarray:
+        embeddings = self._network.encode_text(self.reader.read(texts).to(self.device), normalize=False)
         return np.asarray(embeddings.float().cpu().numpy())
 
     def text_tower(self) -> TextTower:
         """Return the text tower by itself, open at its token embeddings; DataError where it is not of CLIP's kind."""
-        return TextTower(self._network, self._tokenizer, model=self.spec.model)
+        return TextTower(self._network, read_tokenizer(self.spec.model), model=self.spec.model)
 
     @cached_property
-    def _tokenizer(self) -> Callable[[list[str]], Tensor]:
-        return read_tokenizer(self.spec.model)  # when it is first needed: frames can be embedded without it
+    def reader(self) -> TextReader:
+        """What reads texts as the text tower does; made when it is first needed, as frames need none."""
+        return TextReader(read_tokenizer(self.spec.model), model=self.spec.model, table=token_table(self._network))
 
     def _encode(self, pixels: Tensor) -> dict[str, Tensor]:
         images = normalise(pixels, mean=self.preprocessing.mean, std=self.preprocessing.std)
@@ -160,7 +190,7 @@ def encoder_like(spec: FeatureSpec, *, device: str = "auto") -> Encoder:
     It has the views of that spec and the frame stream alone.
     DataError where the weights are not what they were.
     """
-    pretrained = None if spec.model in LOCAL_MODELS and spec.pretrained == "demo" else spec.pretrained or None
+    pretrained = weights_of(spec.model, spec.pretrained)
     kind, _, precision = spec.precision.partition("-")
     same_kind = kind == resolve_device(device).type and precision in PRECISIONS
     encoder = Encoder(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from framebank.extract.tokens import TextReader
 from framebank.store.errors import DataError
 from framebank.store.labels import TEXT_KINDS, LabelSet, class_text
 from framebank.store.prompts import PromptBank
@@ -50,8 +51,6 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "bare": ("{}",),
 }
 
-BATCH_SIZE = 256  # sentences
-
 
 class TextEncoder(Protocol):
     """What this module asks of an encoder."""
@@ -59,8 +58,19 @@ class TextEncoder(Protocol):
     spec: FeatureSpec
     logit_scale: float
 
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return un-normalised embeddings (N, D) float32."""
+    @property
+    def reader(self) -> TextReader:
+        """What tells how the encoder reads texts."""
+        ...
+
+    def encode_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        phrases: Sequence[str] | None = None,
+        watch: Callable[[Sequence[list[str]]], Iterable[list[str]]] = iter,
+    ) -> np.ndarray:
+        """Return un-normalised embeddings (N, D) float32; warn of texts that are cut, and of unknown words."""
         ...
 
 
@@ -99,7 +109,9 @@ def embed_prompts(
     """Embed each class's name, or each of its descriptions, in every template.
 
     `watch` passes the batches of sentences on and may show how far they are. DataError when descriptions are wanted and
-    a class has none.
+    a class has none, or when the encoder reads the same of two classes: their texts differ only behind what it cuts. A
+    DataWarning tells of texts that are cut, of words that the encoder does not know, and of classes whose embeddings
+    are nearly one.
     """
     if kind not in TEXT_KINDS:
         raise ValueError(f"kind {kind!r}, expected one of {TEXT_KINDS}")
@@ -108,15 +120,32 @@ def embed_prompts(
         raise DataError(f"the class {bare!r} has no description; expected JSON of name to list of descriptions")
     phrases = [labels.descriptions[name] if kind == "descriptions" else (class_text(name),) for name in labels.names]
     texts = [template.replace("{}", phrase) for own in phrases for phrase in own for template in templates]
-    batches = [texts[start : start + BATCH_SIZE] for start in range(0, len(texts), BATCH_SIZE)]
-    return PromptBank(
+    end = np.cumsum([len(own) * len(templates) for own in phrases])
+    _require_distinct(labels.names, texts, end, encoder=encoder)
+    words = [phrase for own in phrases for phrase in own]
+    bank = PromptBank(
         labels=LabelSet(labels.names),
         texts=tuple(texts),
-        embeddings=np.concatenate([encoder.encode_texts(batch) for batch in watch(batches)]),
+        embeddings=encoder.encode_texts(texts, phrases=words, watch=watch),
         template=np.tile(np.arange(len(templates)), sum(len(own) for own in phrases)),
-        end=np.cumsum([len(own) * len(templates) for own in phrases]),
+        end=end,
         templates=tuple(templates),
         kind=kind,
         encoder=encoder.spec,
         logit_scale=encoder.logit_scale,
     )
+    bank.warn_of_near()
+    return bank
+
+
+def _require_distinct(names: Sequence[str], texts: Sequence[str], end: np.ndarray, *, encoder: TextEncoder) -> None:
+    tokens = encoder.reader.read(texts).numpy()
+    seen: dict[tuple[bytes, ...], str] = {}
+    for name, own in zip(names, np.split(tokens, end[:-1]), strict=True):
+        other = seen.setdefault(tuple(sorted(row.tobytes() for row in own)), name)
+        if other != name:
+            raise DataError(
+                f"the classes {other!r} and {name!r} become one: {encoder.spec.model} reads "
+                f"{encoder.reader.length} tokens of a text, start and end included, and theirs are the same up to "
+                "there; expected texts that differ sooner"
+            )

@@ -1,11 +1,12 @@
 """TextTower: the frozen text tower of an open_clip network, open at the token embeddings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from framebank.extract.tokens import TextReader, Tokenizer
 from framebank.store.errors import DataError
 
 PARTS = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
@@ -19,11 +20,11 @@ class TextTower:
     its own to read (CoCa).
     """
 
-    def __init__(self, network: Any, tokenizer: Callable[[list[str]], Tensor], *, model: str) -> None:
+    def __init__(self, network: Any, tokenizer: Tokenizer, *, model: str) -> None:
         text = getattr(network, "text", network)  # CustomTextCLIP keeps its tower apart, CLIP is its own
         _require_causal(text, model=model)
         self._text = text
-        self._tokenizer = tokenizer
+        self._reader = TextReader(tokenizer, model=model)
         block = text.transformer.resblocks[0]
         self.num_positions, self.width = (int(size) for size in text.positional_embedding.shape)
         self.num_heads = int(block.attn.num_heads)
@@ -33,13 +34,18 @@ class TextTower:
         """Return the same tower: frozen, it is shared by the copies of a model."""
         return self
 
+    def measure(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, start and end included, however few of them the tower reads."""
+        return [self._reader.measure(text) for text in texts]
+
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the token embeddings of sentences (N, L, W), and how many are their own, start and end included (N,).
 
-        One that is longer than the tower reads is cut by the tokenizer, and fills all its places.
+        One that is longer than the tower reads is cut, with a DataWarning, and fills all its places.
         """
-        tokens = self._tokenizer(list(texts)).to(self._text.positional_embedding.device)  # (N, L)
+        self._reader.warn_of_cut(texts)
+        tokens = self._reader.read(texts).to(self._text.positional_embedding.device)  # (N, L)
         return self._text.token_embedding(tokens), self._find_ends(tokens) + 1
 
     def encode(self, embeddings: Tensor, ends: Tensor) -> Tensor:

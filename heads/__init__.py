@@ -1,10 +1,30 @@
-"""Embeddings become scores. Each joint is a plain dict of classes; a new one is one file and one row there."""
+"""Embeddings become scores. Each joint is a plain dict of classes; a new one is one file and one row there.
 
-from framebank.heads.classifiers import CLASSIFIERS
-from framebank.heads.losses import LOSSES
-from framebank.heads.matchers import MATCHERS
-from framebank.heads.scorers import SCORERS
-from framebank.heads.temporal import HEADS
-from framebank.heads.texts import TEXTS
+Names are loaded when they are asked for: what reads an option needs no torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from framebank.store.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from framebank.heads.classifiers import CLASSIFIERS
+    from framebank.heads.losses import LOSSES
+    from framebank.heads.matchers import MATCHERS
+    from framebank.heads.scorers import SCORERS
+    from framebank.heads.temporal import HEADS
+    from framebank.heads.texts import TEXTS
 
 __all__ = ["CLASSIFIERS", "HEADS", "LOSSES", "MATCHERS", "SCORERS", "TEXTS"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "CLASSIFIERS": "classifiers",
+        "HEADS": "temporal",
+        "LOSSES": "losses",
+        "MATCHERS": "matchers",
+        "SCORERS": "scorers",
+        "TEXTS": "texts",
+    },
+)

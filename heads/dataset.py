@@ -28,7 +28,7 @@ class FrameDataset(Dataset[tuple[Tensor, int]]):
         if not videos:
             raise DataError(f"{store}: none of the {len(listed)} videos asked for has an embedding")
         names = self.store.manifest.labels
-        self.labels = labels or (LabelSet(names) if names else None)
+        self.labels = labels or (LabelSet.of(names) if names else None)
         if self.labels:
             self.labels.require_covers(listed.labels, mine="the set of classes", theirs=store)
         self.video_ids = tuple(video.video_id for video in videos)

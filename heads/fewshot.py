@@ -82,7 +82,7 @@ def evaluate_few_shot(
         raise DataError(f"{store.path}: the matcher {lacking!r} scores by texts of the classes, and there are none")
     own |= {name: MatcherName(name) for name in BASELINES if prompts or not reads_text(name)}
     matchers = {**trained, **{written: name.build(store.spec.dim) for written, name in own.items()}}
-    labels = LabelSet(manifest.labelled().labels)
+    labels = LabelSet.of(manifest.labelled().labels)
     bank = load_bank(store, manifest.labelled(), labels, device=device, num_frames=num_frames)
     require_finite(bank, where=store.path)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from framebank.heads.bank import load_bank
+from framebank.heads.chance import warn_of_matcher
 from framebank.heads.episodes import EpisodeSampler
 from framebank.heads.fewshot_recipe import FewshotRecipe, build_matcher
 from framebank.heads.fewshot_run import FewshotRun
@@ -53,8 +54,12 @@ class FewshotJob:
         self.matcher = build_matcher(recipe, dim=store.spec.dim, num_classes=len(self.labels))
 
     def stages(self) -> Iterator[Stage]:
-        """Train, yielding each stage."""
-        return fit_episodes(self.matcher, self.recipe, iter(self.train), val=self.val or (), device=self.device)
+        """Train, yielding each stage; a DataWarning tells where nothing was learned."""
+        recipe, accuracy, loss = self.recipe, math.nan, 0.0
+        for stage in fit_episodes(self.matcher, recipe, iter(self.train), val=self.val or (), device=self.device):
+            accuracy, loss = stage.val_accuracy, stage.match_loss
+            yield stage
+        warn_of_matcher(recipe.matcher, loss=loss, way=recipe.way, accuracy=accuracy)
 
     def save(self, folder: Path, *, log: Sequence[Stage]) -> FewshotRun:
         """Write the run into `folder` and return it."""
@@ -82,7 +87,7 @@ class FewshotJob:
 
     def _tasks(self, manifest: Manifest, episodes: int, *, at_once: int, training: bool) -> Tasks:
         recipe = self.recipe
-        labels = LabelSet(manifest.labelled().labels)
+        labels = LabelSet.of(manifest.labelled().labels)
         bank = load_bank(self.store, manifest.labelled(), labels, device=self.device, num_frames=recipe.frames)
         require_finite(bank, where=self.store.path)
         names = [labels.names[target] for target in bank.target.tolist()]

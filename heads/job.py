@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from framebank.heads.bank import Bank, load_bank
+from framebank.heads.chance import warn_of_chance
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.head_mix import HeadMix, choose_head_mix
@@ -21,6 +22,7 @@ from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks
 from framebank.heads.train import Epoch, fit
+from framebank.store.counts import counted
 from framebank.store.draws import FEWEST_TO_HOLD_OUT
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -69,7 +71,7 @@ class TrainingJob:
         self.device = device
         several = recipe.is_multi_label
         train, val, self.notes = _draw(store, manifest, recipe, val_split=val_split)
-        self.labels = prompts.labels if prompts else labels or LabelSet(train.labels)
+        self.labels = prompts.labels if prompts else labels or LabelSet.of(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
         _require_videos(self.labels, train)
         # With jitter, training draws among all frames; whatever is measured sees the centres.
@@ -128,8 +130,12 @@ class TrainingJob:
             )
 
     def epochs(self, ranks: Ranks | None = None) -> Iterator[Epoch]:
-        """Train, yielding each epoch, alone or with other processes."""
-        return fit(self.model, self.recipe, self.train, val=self.val, texts=self.texts, device=self.device, ranks=ranks)
+        """Train, yielding each epoch, alone or with other processes; a DataWarning tells where nothing was learned."""
+        model, recipe = self.model, self.recipe
+        yield from fit(model, recipe, self.train, val=self.val, texts=self.texts, device=self.device, ranks=ranks)
+        if recipe.epochs and (ranks is None or ranks.is_first):
+            what = f"{recipe.head} + {recipe.classifier}"
+            warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
 
     def require_head_mix_choice(self) -> None:
         """Refuse a job that `choose_head_mix` cannot serve: DataError."""
@@ -178,11 +184,12 @@ class TrainingJob:
 
 
 def _require_videos(labels: LabelSet, train: Manifest) -> None:
-    named = LabelSet(train.labels).positions
+    named = {class_text(name) for name in train.labels}
     without = [name for name in labels.names if class_text(name) not in named]
     if without:
         raise DataError(
-            f"the class {without[0]!r} has no training video; leave out those {len(without)} of the classes"
+            f"the class {without[0]!r} has no training video; expected one of each class, or a set of classes without "
+            f"the {counted(len(without), 'class', 'classes')} that {'has' if len(without) == 1 else 'have'} none"
         )
 
 

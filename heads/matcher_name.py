@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from framebank.heads.fewshot_recipe import read_matcher_options
 from framebank.heads.matchers import MATCHERS, READS_TEXT
+from framebank.heads.options import parse_options, split_list
 from framebank.store.errors import DataError
 
 TRAINED = "trained:"  # before the name of a matcher that comes from a run
@@ -62,34 +62,6 @@ class MatcherName:
             expected = f"expected one of {', '.join(untrained_matchers())}"
             raise DataError(f"the matcher {self.name!r} has weights to train; {expected}")
         return matcher.eval()
-
-
-def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return options written as NAME=VALUE, the value in JSON or else a word; DataError for one written otherwise."""
-    read: dict[str, Any] = {}
-    for text in pairs:
-        name, mark, value = (part.strip() for part in text.partition("="))
-        if not (mark and name and value):
-            raise DataError(f"{text!r} is not NAME=VALUE, such as metric=bi-mhm")
-        if name in read:
-            raise DataError(f"the option {name!r} is given twice")
-        try:
-            read[name] = json.loads(value)
-        except json.JSONDecodeError:
-            read[name] = value
-    return read
-
-
-def split_list(text: str) -> list[str]:
-    """Return the parts of a list between the commas that stand in no brackets; none of an empty one."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter in "([") - (letter in ")]")
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts] if text.strip() else []
 
 
 def untrained_matchers() -> tuple[str, ...]:

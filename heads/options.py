@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,3 +44,31 @@ def _fits(value: object, kind: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return options written as NAME=VALUE, the value in JSON or else a word; DataError for one written otherwise."""
+    read: dict[str, Any] = {}
+    for text in pairs:
+        name, mark, value = (part.strip() for part in text.partition("="))
+        if not (mark and name and value):
+            raise DataError(f"{text!r} is not NAME=VALUE, such as metric=bi-mhm")
+        if name in read:
+            raise DataError(f"the option {name!r} is given twice")
+        try:
+            read[name] = json.loads(value)
+        except json.JSONDecodeError:
+            read[name] = value
+    return read
+
+
+def split_list(text: str) -> list[str]:
+    """Return the parts of a list between the commas that stand in no brackets; none of an empty one."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts] if text.strip() else []

@@ -22,6 +22,10 @@ class TextTower(Protocol):
     num_heads: int
     quick_gelu: bool
 
+    def measure(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, start and end included, however few of them the tower reads."""
+        ...
+
     def embed(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the token embeddings of sentences (N, L, W), and how many of each are its own (N,) int64.
 

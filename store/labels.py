@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 from framebank.store.spelling import nfc
 from framebank.store.table import Table, parse_table, read_text
 
 ID_NAME = ("id", "name")
 NUMBER = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
+
+NUM_SHOWN = 5  # of the classes that are written in several ways
 
 TEXT_KINDS = ("names", "descriptions")  # what stands for a class
 
@@ -39,6 +41,16 @@ class LabelSet:
             if text in seen:
                 raise DataError(f"the class {name!r} is listed twice (as {seen[text]!r} before)")
             seen[text] = name
+
+    @classmethod
+    def of(cls, labels: Sequence[str]) -> "LabelSet":
+        """Return the classes of the labels of videos, in which one class may be written in several ways.
+
+        "Walk", "walk" and "WALK" become the one that comes first, with a DataWarning.
+        """
+        forms = _forms(labels)
+        warn_of_forms(labels)
+        return cls(tuple(first for first, *_ in forms.values()))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -105,6 +117,24 @@ def read_class_numbers(path: Path) -> dict[int, str]:
     if twice:
         raise DataError(f"{path}: the number {twice[0]} stands for two classes")
     return dict(zip(numbers, names, strict=True))
+
+
+def warn_of_forms(labels: Sequence[str]) -> None:
+    """Warn of labels that are one class written in several ways, such as "Walk" and "walk"."""
+    several = [forms for forms in _forms(labels).values() if len(forms) > 1]
+    if several:
+        shown = "; ".join(", ".join(map(repr, forms)) for forms in several[:NUM_SHOWN])
+        more = f"; and {len(several) - NUM_SHOWN} more" if len(several) > NUM_SHOWN else ""
+        classes = f"{counted(len(several), 'class', 'classes')} {'is' if len(several) == 1 else 'are'}"
+        warn(f"{classes} written in several ways, which count as one: {shown}{more}")
+
+
+def _forms(labels: Sequence[str]) -> dict[str, list[str]]:
+    """The ways each class is written, by its text."""
+    forms: dict[str, list[str]] = {}
+    for label in dict.fromkeys(labels):
+        forms.setdefault(class_text(label), []).append(label)
+    return forms
 
 
 def class_text(name: str) -> str:

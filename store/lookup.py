@@ -53,7 +53,7 @@ def look_up_prompts(
         whole = np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1)  # (R,)
         wrong = [found[row] for row in order[~whole]]
         raise DataError(f"{path}: the embeddings of these names are only zeros or not finite: {listed(wrong)}")
-    return PromptBank(
+    bank = PromptBank(
         labels=labels,
         texts=tuple(found[row] for row in order),
         embeddings=embeddings,
@@ -65,6 +65,8 @@ def look_up_prompts(
         encoder=encoder,
         logit_scale=logit_scale,
     )
+    bank.warn_of_near()
+    return bank
 
 
 def read_renamed(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from framebank.store.errors import DataError
+from framebank.store.counts import counted
+from framebank.store.errors import DataError, warn
 from framebank.store.labels import LabelSet
 from framebank.store.shard import open_datasets, read_strings, write_datasets
 from framebank.store.spec import FeatureSpec
-from framebank.store.vectors import unit
+from framebank.store.vectors import near_pairs, unit
+
+NEAR = 0.999  # the cosine from which two classes are nearly one; of 1,203 names of things CLIP's nearest have 0.965
+NUM_SHOWN = 5  # of such pairs
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,20 @@ class PromptBank:
         """Return unit class embeddings, (C, D): the mean of all a class's unit vectors, made unit (CLIP's way)."""
         starts = np.concatenate([[0], self.end[:-1]])
         return unit(np.add.reduceat(unit(self.embeddings), starts, axis=0))
+
+    def warn_of_near(self) -> None:
+        """Warn of classes whose embeddings are nearly one, so that their texts can hardly tell them apart."""
+        pairs = near_pairs(self.class_embeddings(), at_least=NEAR)
+        if not pairs:
+            return
+        names = self.labels.names
+        shown = ", ".join(f"{names[a]!r} and {names[b]!r} ({cosine:.4f})" for a, b, cosine in pairs[:NUM_SHOWN])
+        more = f" and {len(pairs) - NUM_SHOWN} more" if len(pairs) > NUM_SHOWN else ""
+        warn(
+            f"{counted(len(pairs), 'pair')} of classes {'has' if len(pairs) == 1 else 'have'} {self.kind} that are "
+            f"nearly one text to {self.encoder.model} (cosine {NEAR} or more): {shown}{more}; their texts can hardly "
+            "tell them apart"
+        )
 
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
         """Return every class's rows, unit, (C, P, D) padded with zeros, and how many each has (C,)."""

@@ -1,6 +1,8 @@
-"""Vectors: the one place where embeddings are made unit."""
+"""Vectors: the one place where embeddings are made unit, and where those that are nearly one are found."""
 
 import numpy as np
+
+BLOCK = 1024  # rows that are compared at once
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -9,3 +11,13 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     made: np.ndarray = vectors / np.maximum(norms, 1e-12)
     return made
+
+
+def near_pairs(vectors: np.ndarray, *, at_least: float) -> list[tuple[int, int, float]]:
+    """Return the pairs of unit vectors (N, D) whose cosine is that large, as (first, second, cosine), nearest first."""
+    pairs: list[tuple[int, int, float]] = []
+    for start in range(0, len(vectors), BLOCK):
+        cosines = vectors[start : start + BLOCK] @ vectors[start:].T
+        first, second = np.nonzero(np.triu(cosines >= at_least, k=1))
+        pairs += [(start + int(a), start + int(b), float(cosines[a, b])) for a, b in zip(first, second, strict=True)]
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))

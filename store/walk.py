@@ -56,7 +56,7 @@ def walk_folder(folder: Path) -> Walk:
     """
     files: list[Path] = []
     left: dict[str, list[Path]] = {}
-    seen: set[tuple[int, int]] = set()
+    seen = {_identity(above) for above in folder.resolve().parents if os.access(above, os.X_OK)}  # links may lead up
     folders, links = deque([folder]), deque[Path]()
     while folders or links:
         here = folders.popleft() if folders else links.popleft()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from framebank.extract.preprocess import Preprocessing
 from framebank.extract.sampling import read_sampling
+from framebank.extract.tokens import TextReader
 from framebank.extract.worker import Task
 from framebank.store import Embeddings, FeatureSpec, Manifest, ShardWriter, Video
 from framebank.tests.fake_decoder import fake_decode
@@ -35,6 +36,12 @@ def fake_task(sampling: str = "segments:4") -> Task:
     return Task(read_sampling(sampling), PREPROCESSING, fake_decode)
 
 
+def fake_tokens(texts: list[str], context_length: int | None = None) -> Tensor:
+    """A token for each byte, of which 64 are read; 0 pads."""
+    length = context_length or 64
+    return torch.tensor([[*text.encode()[:length], *[0] * (length - len(text.encode()))] for text in texts])
+
+
 @dataclass
 class FakeEncoder:
     """Each embedding is a fixed projection of its own frame's pixels."""
@@ -56,7 +63,12 @@ class FakeEncoder:
     def encode_frames(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         return self.finish(self.start(torch.from_numpy(pixels)))
 
-    def encode_texts(self, texts) -> np.ndarray:
+    @property
+    def reader(self) -> TextReader:
+        return TextReader(fake_tokens, model="fake")
+
+    def encode_texts(self, texts, *, phrases=None, watch=iter) -> np.ndarray:
+        texts = [text for batch in watch([list(texts)]) for text in batch]
         return np.stack([np.random.default_rng(list(t.encode())).normal(size=DIM) for t in texts]).astype(np.float32)
 
 

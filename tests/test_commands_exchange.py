@@ -92,7 +92,7 @@ def test_an_exported_store_is_searched_and_scored_like_the_first(
 @pytest.mark.slow
 def test_a_stream_is_exported_by_name(clips: Path, store: Path, tmp_path: Path, framebank: Any) -> None:
     video = clips / "waving" / "waving_train_00.mp4"
-    options = ("--model", "ViT-S-32-alt", "--frames", 4, "--streams", "frame,regions:2")
+    options = ("--model", "ViT-S-32-alt", "--pretrained", "none", "--frames", 4, "--streams", "frame,regions:2")
     framebank("extract", video, tmp_path / "s", *options)
     result = framebank("store", "export", tmp_path / "s", tmp_path / "out", "--stream", "regions", "--json")
     report = json.loads(result.stdout)

@@ -41,7 +41,7 @@ def test_a_folder_of_class_folders_gives_labels(framebank: Any, clips: Path, tmp
 
 def test_random_weights_are_said_loudly(framebank: Any, clips: Path, tmp_path: Path) -> None:
     video = clips / "falling_down" / "falling_down_train_00.mp4"
-    result = framebank("extract", video, tmp_path / "s", "--model", "RN50", "--frames", 1)
+    result = framebank("extract", video, tmp_path / "s", "--model", "RN50", "--pretrained", "none", "--frames", 1)
     assert "RANDOM WEIGHTS" in result.stderr
     assert "RANDOM WEIGHTS" in framebank("store", "info", tmp_path / "s").stdout
 
@@ -156,7 +156,7 @@ def test_folders_of_frames_and_tars_give_what_the_videos_give(framebank: Any, cl
 @pytest.mark.slow
 def test_streams_are_stored_beside_the_frame(framebank: Any, clips: Path, tmp_path: Path) -> None:
     video = next((clips / "waving").glob("*_train_00.mp4"))
-    options = ("--model", "ViT-S-32-alt", "--frames", 4, "--precision", "fp32")
+    options = ("--model", "ViT-S-32-alt", "--pretrained", "none", "--frames", 4, "--precision", "fp32")
     streams = "frame,pre_proj,regions:2,patch_mean,layers:1+-1"
     framebank("extract", video, tmp_path / "s", *options, "--streams", streams, "--view", "centre+flip")
     framebank("extract", video, tmp_path / "plain", *options, "--view", "centre+flip")
@@ -227,3 +227,26 @@ def test_a_store_is_not_mixed(framebank: Any, clips: Path, tmp_path: Path) -> No
     told = sentence(framebank("extract", video, tmp_path / "s", "--model", "demo", "--frames", 4, exit_code=1))
     assert "segments:2" in told
     assert "segments:4" in told
+
+
+@pytest.mark.slow
+def test_a_class_written_in_two_ways_is_one(framebank: Any, clips: Path, tmp_path: Path) -> None:
+    rows = [
+        (f"{name}{number}", path, name.title() if number else name)
+        for name in ("waving", "drinking")
+        for number, path in enumerate(sorted((clips / name).glob("*.mp4"))[:2])
+    ]
+    lines = [f"{video_id},{path},{label},train" for video_id, path, label in rows]
+    (tmp_path / "v.csv").write_text("\n".join(["video_id,path,label,split", *lines]) + "\n")
+    told = "note: 2 classes are written in several ways, which count as one: 'Drinking', 'drinking'; 'Waving', 'waving'"
+    result = framebank("extract", tmp_path / "v.csv", tmp_path / "s", "--model", "demo", "--frames", 2)
+    assert told in result.stderr.splitlines()
+    for command in (
+        ("zeroshot", tmp_path / "s", "--split", "all"),
+        ("train", tmp_path / "s", tmp_path / "run", "--epochs", 1, "--val-fraction", 0),
+        ("train", tmp_path / "s", tmp_path / "probe", "--head", "mean", "--classifier", "linear", "--epochs", 1),
+    ):
+        assert framebank(*command).stderr.count(told) == 1, command
+    report = json.loads(framebank("evaluate", tmp_path / "run", "--split", "all", "--json").stdout)
+    assert report["labels"] == ["Drinking", "Waving"]
+    assert report["videos_evaluated"] == 4

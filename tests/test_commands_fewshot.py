@@ -176,7 +176,7 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
             1,
             "and 'all'; expected --support-split or --support-list",
         ),
-        (("--class-split", "nothing.json"), 1, "nothing.json: cannot be read as text"),
+        (("--class-split", "nothing.json"), 1, "nothing.json: no such file or folder; expected lists of a class split"),
         (("--labels", "nothing.txt"), 1, "nothing.txt: no such labels file"),
     ],
 )

@@ -77,13 +77,13 @@ def coca(tmp_path: Path) -> str:
 
 
 def test_a_model_that_normalises_by_itself_is_told_not_to(coca: str, frames: np.ndarray) -> None:
-    encoder = Encoder(coca, device="cpu", precision="fp32", streams="frame,pre_proj,layers:1")
+    encoder = Encoder(coca, "none", device="cpu", precision="fp32", streams="frame,pre_proj,layers:1")
     found = encoder.encode_frames(cut(encoder, frames))
     assert {name: rows.shape for name, rows in found.items()} == {
         "frame": (4, 24), "pre_proj": (4, 24), "layers": (4, 1, 32)
     }  # fmt: skip
     texts = ["a person sitting", "a red shirt"]
-    network = build_network(coca, None).eval()
+    network = build_network(coca, "none").eval()
     mean, std = encoder.preprocessing.mean, encoder.preprocessing.std
     with torch.inference_mode():
         pixels = normalise(torch.from_numpy(cut(encoder, frames)), mean=mean, std=std)
@@ -150,7 +150,7 @@ def test_other_weights_under_the_same_path_are_noticed(tmp_path: Path) -> None:
 
 def test_random_weights_are_the_same_every_time_and_known_as_such() -> None:
     before = torch.random.get_rng_state()
-    first, second = Encoder(SMALL), Encoder(SMALL)
+    first, second = Encoder(SMALL, "none"), Encoder(SMALL, "none")
     assert first.random_weights
     assert first.spec.pretrained == ""
     assert first.spec.weights_hash == second.spec.weights_hash
@@ -218,3 +218,31 @@ def test_cuda_gives_the_embeddings_of_the_cpu(demo: Encoder, frames: np.ndarray)
     on_gpu = Encoder("demo", device="cuda")
     assert cosines(demo, on_gpu, frames).min() > 0.99
     assert on_gpu.spec.precision == "cuda-fp16"
+
+
+@pytest.mark.parametrize("pretrained", [None, ""])
+def test_weights_that_are_not_named_are_refused(pretrained: str | None) -> None:
+    with pytest.raises(DataError) as caught:
+        Encoder(SMALL, pretrained)
+    assert str(caught.value) == (
+        "RN50 is given without --pretrained, and what random weights give means nothing; expected --pretrained with "
+        "one of its tags (openai, yfcc15m, cc12m), or with none for random weights all the same"
+    )
+    with pytest.raises(DataError, match="expected --pretrained with a checkpoint file"):
+        Encoder("ViT-S-32-alt", pretrained)
+
+
+def test_a_store_of_random_weights_has_its_encoder_back() -> None:
+    spec = Encoder(SMALL, "none", device="cpu").spec
+    assert spec.pretrained == ""  # as stores have called them from the start
+    assert encoder_like(spec, device="cpu").spec.weights_hash == spec.weights_hash
+    random = Encoder("demo", "none", device="cpu")
+    assert random.random_weights
+    assert encoder_like(random.spec, device="cpu").spec == random.spec
+
+
+def test_models_that_bring_their_weights_need_no_tag() -> None:
+    assert module.chosen_weights("hf-hub:someone/model", None) is None
+    assert module.pretrained_name("hf-hub:someone/model", None) == "own"
+    assert [module.weights_of("hf-hub:someone/model", name) for name in ("own", "")] == [None, None]
+    assert [module.weights_of("demo", name) for name in ("demo", "")] == [None, "none"]

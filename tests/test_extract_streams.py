@@ -45,7 +45,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def tiny(name: str, streams: str) -> Encoder:
-    return Encoder(f"tiny-{name}", device="cpu", precision="fp32", streams=streams)
+    return Encoder(f"tiny-{name}", "none", device="cpu", precision="fp32", streams=streams)
 
 
 def pictures(encoder: Encoder) -> np.ndarray:
@@ -159,7 +159,8 @@ def test_specs_that_are_not_understood(spec: str, told: str) -> None:
 )
 def test_towers_of_full_size(model: str) -> None:
     plain, full = (
-        Encoder(model, device="cpu", precision="fp32", streams=s) for s in ("frame", "frame,pre_proj,layers:1+-1")
+        Encoder(model, "none", device="cpu", precision="fp32", streams=s)
+        for s in ("frame", "frame,pre_proj,layers:1+-1")
     )
     expected, found = plain.encode_frames(pictures(plain)), full.encode_frames(pictures(full))
     assert found["frame"].tobytes() == expected["frame"].tobytes()

@@ -126,8 +126,8 @@ def test_evaluation_keeps_what_the_tower_says_now():
         ({"chunk_size": 0}, "encodes 0 classes at a time; expected 1 or more"),
         (
             {"num_suffix": 16},
-            "the name 'a man riding a bicycle' is 7 tokens with start and end, and its context 32 more, but the text "
-            "tower reads 24; expected fewer, by text.num_prefix and text.num_suffix",
+            "'a man riding a bicycle' is 7 tokens with start and end, and 32 more of the context stand around it, but "
+            "the text tower reads 24; expected a shorter name, or fewer by text.num_prefix and text.num_suffix",
         ),
     ],
 )
@@ -239,3 +239,11 @@ def test_the_tower_is_read_only_where_it_is_needed(world):
         raise AssertionError
 
     job_of(world, Recipe(head="mean", epochs=1), tower=unread)
+
+
+def test_a_name_is_counted_before_it_is_cut():
+    tower = tower_of(DIM)
+    with pytest.raises(DataError, match=r"'x( x){29}' is 32 tokens with start and end, and 16 more"):
+        Context(DIM, 1).meet(tower, [" ".join(["x"] * 30)])
+    with pytest.raises(DataError, match=r"'y( y){39}' is 42 tokens with start and end, and 0 more"):
+        Context(DIM, 1, words=" ".join(["y"] * 40)).meet(tower, ["x"])

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from framebank.store import DataError, LabelSet
+from framebank.store.errors import DataWarning
 from framebank.store.labels import class_text, read_class_numbers
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "data" / "labels"
@@ -161,3 +162,18 @@ def test_official_lists(name):
     assert not any(n[0].isdigit() and n[1:2] in (" ", ",") for n in labels.names)
     if path.suffix == ".json":
         assert labels.descriptions == {n: tuple(d) for n, d in json.loads(path.read_text()).items()}
+
+
+def test_labels_that_are_one_class_are_taken_as_one():
+    with pytest.warns(DataWarning) as caught:
+        labels = LabelSet.of(("Walk", "high_jump", "run", "walk", "HighJump"))
+    assert labels.names == ("Walk", "high_jump", "run")
+    assert [labels.index(name) for name in ("walk", "HighJump")] == [0, 1]
+    assert str(caught[0].message) == (
+        "2 classes are written in several ways, which count as one: 'Walk', 'walk'; 'high_jump', 'HighJump'"
+    )
+
+
+def test_labels_of_their_own_are_taken_as_they_are(recwarn):
+    assert LabelSet.of(("walk", "run")).names == ("walk", "run")
+    assert not recwarn.list

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from framebank.store import DataError, LabelSet, PromptBank
+from framebank.store.errors import DataWarning
 from framebank.tests.store_world import DIM, SPEC
 
 
@@ -92,3 +93,24 @@ def test_bad_files(bank, tmp_path):
         file["end"][-1] = 3
     with pytest.raises(DataError, match=r"p\.h5: is damaged .*do not end at"):
         PromptBank.read(path)
+
+
+def test_classes_that_are_nearly_one_are_told(bank, recwarn):
+    bank.warn_of_near()
+    assert not recwarn.list
+    names = tuple(f"class {number}" for number in range(5))
+    alike = replace(
+        bank,
+        labels=LabelSet(names),
+        texts=names,
+        embeddings=np.ones((5, DIM), dtype=np.float32),
+        template=np.zeros(5, dtype=np.int64),
+        end=np.arange(1, 6),
+        templates=("{}",),
+    )
+    with pytest.warns(DataWarning) as caught:
+        alike.warn_of_near()
+    told = str(caught[0].message)
+    assert told.startswith("10 pairs of classes have descriptions that are nearly one text to fake (cosine 0.999 or")
+    assert "'class 0' and 'class 1' (1.0000)" in told
+    assert "and 5 more" in told

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
-from framebank.store.vectors import unit
+from framebank.store import vectors as module
+from framebank.store.vectors import near_pairs, unit
 
 
 def test_unit_by_hand():
@@ -12,3 +14,13 @@ def test_unit_by_hand():
 def test_unit_of_half_precision_does_not_overflow():
     large = np.full((1, 8), 60000, dtype=np.float16)
     np.testing.assert_allclose(unit(large), 8**-0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [1, 2, 100])
+def test_near_pairs_by_hand(block, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", block)
+    vectors = unit(np.array([[1, 0], [0, 1], [1, 0.01], [0, -1], [1, 0]]))
+    found = near_pairs(vectors, at_least=0.999)
+    assert [pair[:2] for pair in found] == [(0, 4), (0, 2), (2, 4)]
+    np.testing.assert_allclose([pair[2] for pair in found], [1, 0.99995, 0.99995], atol=1e-6)
+    assert near_pairs(vectors[:2], at_least=0.999) == []

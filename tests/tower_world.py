@@ -2,7 +2,6 @@
 
 import open_clip
 import torch
-from torch import Tensor
 
 from framebank.extract.text_tower import TextTower
 
@@ -18,8 +17,7 @@ def network_of(dim: int, *, kind: str = "CLIP", **text: object) -> torch.nn.Modu
         return getattr(open_clip, kind)(dim, dict(VISION), {**TEXT, **text}).eval().requires_grad_(False)
 
 
-def tokenize(texts: list[str]) -> Tensor:
-    return open_clip.SimpleTokenizer(context_length=NUM_POSITIONS)(texts)
+tokenize = open_clip.SimpleTokenizer(context_length=NUM_POSITIONS)
 
 
 def tower_of(dim: int, *, kind: str = "CLIP", **text: object) -> TextTower:

@@ -57,6 +57,7 @@ class Context(nn.Module):
         """Draw the context of classes of these names, read by this tower; DataError where it has no room for one."""
         start = torch.zeros(0, tower.width)
         if self.words:
+            _require_room(tower, self.words, tower.measure([self.words])[0], extra=self.num_suffix)
             tokens, lengths = tower.embed([self.words])
             start = tokens[0, 1 : int(lengths[0]) - 1].cpu()  # (K, W), without start and end
             self.num_prefix = len(start)
@@ -126,16 +127,11 @@ class _Sentences:
 
     @classmethod
     def of(cls, tower: TextTower, names: Sequence[str], *, num_prefix: int, num_suffix: int) -> "_Sentences":
+        extra = num_prefix + num_suffix
+        counts = tower.measure(names)
+        _require_room(tower, names[counts.index(max(counts))], max(counts), extra=extra)
         tokens, lengths = tower.embed(names)
         tokens, lengths = tokens[:, : int(lengths.max())], lengths.cpu()  # (C, L, W)
-        extra = num_prefix + num_suffix
-        longest = int(lengths.argmax())
-        if int(lengths[longest]) + extra > tower.num_positions:
-            raise DataError(
-                f"text = 'context': the name {names[longest]!r} is {int(lengths[longest])} tokens with start and end, "
-                f"and its context {extra} more, but the text tower reads {tower.num_positions}; expected fewer, by "
-                "text.num_prefix and text.num_suffix"
-            )
         places = [
             _places(length, room=tokens.shape[1], num_prefix=num_prefix, num_suffix=num_suffix)
             for length in lengths.tolist()
@@ -148,6 +144,15 @@ class _Sentences:
         parts = torch.cat([tokens, vectors], dim=1)  # (N, L + K, W)
         places = self.places[classes.cpu()].to(vectors.device)[..., None].expand_as(parts)
         return self.tower.encode(parts.gather(1, places), self.ends[classes.cpu()]).to(vectors.device)
+
+
+def _require_room(tower: TextTower, words: str, num_tokens: int, *, extra: int) -> None:
+    if num_tokens + extra > tower.num_positions:
+        raise DataError(
+            f"text = 'context': {words!r} is {num_tokens} tokens with start and end, and {extra} more of the context "
+            f"stand around it, but the text tower reads {tower.num_positions}; expected a shorter name, or fewer by "
+            "text.num_prefix and text.num_suffix"
+        )
 
 
 def _places(length: int, *, room: int, num_prefix: int, num_suffix: int) -> Tensor:

@@ -1,0 +1,106 @@
+"""Inputs: the files and folders that a command reads are there, which is looked at before anything heavy is loaded."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from framebank.store.errors import DataError
+
+STORE = "no such store; expected a folder made by `framebank extract`"
+INDEX = "is no index; expected a folder made by `framebank index`"
+RUN = "no such run; expected a folder made by `framebank train`"
+MATCHER = "no such run; expected a folder made by `framebank fewshot-train`"
+LABELS = "no such labels file"
+PROMPTS = "no such file; expected one made by `framebank prompts`"
+VIDEO = "no such file; expected a video"
+LIST = "no such split file"
+
+# What an option of this name leads to, in every command.
+SHARED = {
+    "labels": LABELS,
+    "only_labels": LABELS,
+    "prompts": PROMPTS,
+    "lexicon": PROMPTS,
+    "like": STORE,
+    "index_path": INDEX,
+    "run_path": RUN,
+    "support_list": LIST,
+    "split_files": LIST,
+    "class_splits": "no such file or folder; expected lists of a class split",
+    "source": "no such file; expected class embeddings: npz, HDF5 or parquet",
+}
+
+# What else each command reads.
+OWN: dict[str, dict[str, str]] = {
+    "extract": {"videos": "no such file or folder; expected a folder, a manifest CSV or video files"},
+    "prompts": {},
+    "zeroshot": {"store": STORE},
+    "train": {"store": STORE},
+    "evaluate": {"run": RUN, "store": STORE},
+    "compare": {"store": STORE},
+    "fewshot": {"store": STORE, "run_path": MATCHER},
+    "fewshot-compare": {"store": STORE},
+    "fewshot-train": {"store": STORE},
+    "index": {"store": STORE},
+    "search": {"index": INDEX, "video": VIDEO},
+    "label": {},  # a video that is not there is told beside the answers for the others
+    "enroll": {"index": INDEX, "videos": VIDEO},
+    "unenroll": {"index": INDEX},
+    "calibrate": {"index": INDEX, "store": STORE},
+    "info": {"store": STORE},
+    "show": {"store": STORE},
+    "verify": {"store": STORE},
+    "repair": {"store": STORE},
+    "merge": {"stores": STORE},
+    "split": {"store": STORE, "videos": "no such file; expected video_ids, one a line"},
+    "rm": {"store": STORE},
+    "import": {"src": "no such file or folder; expected a folder of features, or a file of them"},
+    "export": {"store": STORE},
+    "export-head": {"run": RUN},
+    "import-checkpoint": {"checkpoint": "no such file; expected a checkpoint of ActionCLIP"},
+}
+
+
+def require_inputs(command: str, given: Mapping[str, Any]) -> None:
+    """Refuse a path that leads nowhere: DataError saying what was expected there."""
+    for name, problem in {**SHARED, **OWN.get(command, {})}.items():
+        paths = given.get(name) or ()
+        for path in (paths,) if isinstance(paths, Path) else paths:
+            if isinstance(path, Path) and not _is_pattern(path, option=name) and not _is_there(path):
+                raise DataError(f"{path}: {problem}")
+
+
+def checked(command: click.Command) -> click.Command:
+    """Return the command, which from now on looks for its inputs first; a group, with all that is in it."""
+    if isinstance(command, click.Group):
+        for part in command.commands.values():
+            checked(part)
+    elif command.callback:
+        command.callback = _checking(command)
+    return command
+
+
+def _checking(command: click.Command) -> Any:
+    run = command.callback
+    assert run is not None
+
+    @functools.wraps(run)
+    def check(*arguments: Any, **options: Any) -> Any:
+        require_inputs(command.name or "", options)
+        return run(*arguments, **options)
+
+    return check
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True  # in a folder that cannot be entered, say: whoever opens it tells what is wrong
+
+
+def _is_pattern(path: Path, *, option: str) -> bool:
+    return option == "split_files" and any(mark in str(path) for mark in "*?[")

@@ -1,0 +1,69 @@
+"""Names that options take, checked before torch is loaded; a test holds them to the tables of framebank.heads."""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from framebank.store.errors import DataError
+
+HEADS = (
+    *("mean", "conv1d", "shift", "tcn", "lstm", "gru", "transformer", "transformer-cls", "attentive", "mit", "a5"),
+    *("vivit", "ted", "sloshnet", "sloshnet-layers"),
+)
+CLASSIFIERS = ("text", "linear", "text-linear", "lda", "ridge", "knn", "tip-adapter", "tip-adapter-f")
+SCORERS = ("vcs", "x-clip", "semantic-units", "descriptions", "attributes")
+LOSSES = (
+    *("kl", "contrastive", "ce", "weighted-ce", "video-ce", "supcon", "masked-text", "bce", "soft-kl", "froster"),
+    *("consistency", "diversity"),
+)
+UNTRAINED = (
+    *("mean", "max", "diagonal", "otam", "bi-mhm", "chamfer", "chamfer++", "tuple", "text", "combine", "ridge"),
+    *("linear-probe", "tip-adapter", "text-residual"),
+)
+MATCHERS = (*UNTRAINED, "linear", "trx", "hyrsm", "hyrsm++", "clip-fsar", "ma-clip", "gghm", "sloshnet")
+RECIPE_KEYS = (
+    *("head", "head_options", "init", "classifier", "classifier_options", "text", "text_options", "loss", "stream"),
+    *("templates", "texts", "scoring", "shots", "val_fraction", "frame_norm", "head_mix", "views", "frames", "jitter"),
+    *("epochs", "batch_size", "lr", "weight_decay", "warmup", "label_smoothing", "frame_dropout", "mixup", "sampler"),
+    *("logit_adjustment", "average", "seed"),
+)
+OPTIONED = ("head", "classifier", "text")
+RECIPES = Path(__file__).parents[1] / "heads" / "recipes"
+
+
+def require_recipe(name: str) -> None:
+    """Refuse a recipe that is neither in heads/recipes nor a file: DataError."""
+    if not (Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml").is_file():
+        there = ", ".join(sorted(path.stem for path in RECIPES.glob("*.toml")))
+        raise DataError(f"no recipe is named {name!r}; there are {there}, or give a .toml file")
+
+
+def require_keys(keys: Iterable[str]) -> None:
+    """Refuse a key of --set that no recipe has: DataError with the nearest that there is."""
+    for key in keys:
+        name, dot, _ = key.partition(".")
+        if dot and name not in OPTIONED:
+            expected = ", ".join(OPTIONED)
+            raise DataError(f"--set {key}: {name!r} has no options; expected one of {expected} before the dot")
+        if not dot and key not in RECIPE_KEYS:
+            near = difflib.get_close_matches(key, RECIPE_KEYS, n=1, cutoff=0)
+            raise DataError(f"--set: a recipe has no {key!r}; the nearest is {near[0]!r}")
+
+
+def require_losses(text: str) -> None:
+    """Refuse a sum of losses with a name that is none: DataError."""
+    for part in text.split("+"):
+        name = (part.split() or [""])[-1]
+        if name not in LOSSES:
+            expected = f"expected one of {', '.join(LOSSES)}, or a sum such as ce + 0.5 kl"
+            raise DataError(f"loss {name!r} is not known; {expected}")
+
+
+def require_matcher(written: str, *, known: Collection[str] = UNTRAINED) -> None:
+    """Refuse a matcher, as in "otam(smoothing=0.5)", whose name is none: DataError."""
+    name, _, inner = re.split(r"\(", written, maxsplit=1)[0].strip().partition(":")
+    if name not in MATCHERS or (inner and (name != "combine" or inner not in MATCHERS)):
+        told = f"{name}:{inner}" if inner else name
+        expected = ", ".join(known) + (", or combine:<one>" if known is UNTRAINED else "")
+        raise DataError(f"the matcher {told!r} is not known; expected one of {expected}")
