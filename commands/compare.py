@@ -18,7 +18,7 @@ from framebank.commands.options import (
     split_option,
     text_options,
 )
-from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
+from framebank.commands.printing import Bar, percent, print_report, protocol_lines, table
 from framebank.commands.wiring import open_split, prompt_banks, tower_of
 from framebank.store.counts import counted
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 COLUMNS = ("recipe", "score", "over seeds", "95 %", "class mean", "train s", "parameters")
 
 
-@click.command()
+@click.command(short_help="Train several recipes and put them in one table.")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--recipes", "names", default="all", help="Names or .toml files, with commas between them.  [all]")
@@ -108,8 +108,12 @@ def compare(
         tower=tower_of(features, device=device),
         lexicon=phrases,
     )
-    trials = run_trials(comparison, recipes, seeds=range(seeds), workers=workers)
-    done = list(progress(trials, total=len(recipes) * seeds, unit="run", show=lambda trial: {"last": trial.recipe}))
+    done = []
+    with Bar(unit="epoch") as bar:
+        for trial in run_trials(comparison, recipes, seeds=range(seeds), workers=workers, tell=bar.move):
+            done.append(trial)
+            last = f"{trial.recipe}, refused" if trial.refused else f"{trial.recipe}, seed {trial.seed}"
+            bar.show(runs=f"{sum(not one.refused for one in done)} of {len(recipes) * seeds}", last=last)
     found = standings(done)
     made_by = [trial.report["made_by"] for trial in done if not trial.refused]
     told = next((facts for facts in made_by if facts.get("templates")), made_by[0] if made_by else None)

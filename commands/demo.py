@@ -8,7 +8,7 @@ from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, progress
 
 
-@click.command()
+@click.command(short_help="Run the whole chain on a small rendered world.")
 @click.option(
     "--out", default=Path("demo-out"), type=PATH, help="The folder for videos, store, runs, index and picture."
 )

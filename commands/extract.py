@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from framebank.extract.pipeline import Outcome
 
 
-@click.command()
+@click.command(short_help="Embed the frames of videos into a store.")
 @click.argument("videos", nargs=-1, required=True, type=PATH)
 @click.argument("store", type=PATH)
 @model_options

@@ -1,8 +1,9 @@
 """Commands of few-shot recognition: fewshot and fewshot-compare."""
 
+import functools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from framebank.commands.fewshot_options import matcher_option, shot_option
 from framebank.commands.fewshot_plan import plan_episodes, with_class_splits
 from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name, spread_name
 from framebank.commands.options import PATH, device_option, json_option, text_options, together
-from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
+from framebank.commands.printing import Bar, percent, print_report, protocol_lines, table
 from framebank.commands.wiring import prompt_banks
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ episode_options = together(
 )
 
 
-@click.command()
+@click.command(short_help="Recognise new classes by a few videos of each.")
 @click.argument("store", type=PATH)
 @click.option(
     "--matcher",
@@ -101,7 +102,7 @@ def fewshot(
     print_report(report, as_json=as_json, lines=told)
 
 
-@click.command(name="fewshot-compare")
+@click.command(name="fewshot-compare", short_help="Compare matchers over several numbers of shots.")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--matchers", default="all", help="Several: mean,otam(smoothing=0.5),chamfer++.")
@@ -196,28 +197,34 @@ def _evaluate(
     lacking = next((name for name in needing if reads_text(name) and not bank), None)
     if lacking:
         raise DataError(f"{path}: the matcher {lacking!r} scores by the texts of the classes, but {missing}")
-
-    def watch(items: Sequence[str]) -> Iterable[str]:
-        return progress(items, total=len(items), unit="matcher")
-
     reports = []
-    for videos, sampler in plans:
-        report = evaluate_few_shot(
-            names,
-            store,
-            videos,
-            sampler,
-            split=split if isinstance(sampler, EpisodeSampler) else f"{split} and support",
-            prompts=bank,
-            device=resolve_device(device),
-            num_frames=frames or (run.recipe.frames if run else 0),
-            frame_norm=frame_norm,
-            run=run,
-            watch=watch,
-            **facts,
-        )
+    for number, (videos, sampler) in enumerate(plans, start=1):
+        title = f"{sampler.shot}-shot ({number} of {len(plans)})" if len(plans) > 1 else None
+        with Bar(unit="query", title=title) as bar:
+            report = evaluate_few_shot(
+                names,
+                store,
+                videos,
+                sampler,
+                split=split if isinstance(sampler, EpisodeSampler) else f"{split} and support",
+                prompts=bank,
+                device=resolve_device(device),
+                num_frames=frames or (run.recipe.frames if run else 0),
+                frame_norm=frame_norm,
+                run=run,
+                watch=functools.partial(_shown, bar),
+                tell=bar.move,
+                **facts,
+            )
         reports.append({**report, "texts_missing": missing})
     return reports
+
+
+def _shown(bar: Bar, matchers: Sequence[str]) -> Iterator[str]:
+    """Yield the names of matchers, each shown behind the bar in its turn."""
+    for number, name in enumerate(matchers, start=1):
+        bar.show(matcher=f"{name} ({number} of {len(matchers)})")
+        yield name
 
 
 def _trained(path: Path, store: "FeatureStore") -> "FewshotRun":

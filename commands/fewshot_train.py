@@ -1,5 +1,6 @@
 """The command that trains a matcher by episodes: fewshot-train."""
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,15 @@ import click
 from framebank.commands.fewshot_options import matcher_option, shot_option
 from framebank.commands.fewshot_plan import with_class_splits
 from framebank.commands.options import PATH, device_option, json_option, text_options
-from framebank.commands.printing import percent, print_report, progress
+from framebank.commands.printing import Bar, percent, print_report
 from framebank.commands.wiring import prompt_banks
 
 if TYPE_CHECKING:
+    from framebank.heads.fewshot_train import Stage
     from framebank.store import Manifest
 
 
-@click.command(name="fewshot-train")
+@click.command(name="fewshot-train", short_help="Train a matcher by episodes.")
 @click.argument("store", type=PATH)
 @click.argument("run", type=PATH)
 @click.option("--matcher", default="trx", help="trx, hyrsm, hyrsm++, clip-fsar, ma-clip, gghm, sloshnet, linear.")
@@ -94,8 +96,11 @@ def fewshot_train(
         )
     started = time.perf_counter()
     job = FewshotJob(features, train, recipe, val=val, prompts=bank, device=resolve_device(device))
-    total = -(-recipe.steps // recipe.val_every)
-    log = list(progress(job.stages(), total=total, unit="stage", show=lambda stage: {"loss": f"{stage.loss:.3f}"}))
+    log = []
+    with Bar(unit="step") as bar:
+        for stage in job.stages(tell=bar.move):
+            log.append(stage)
+            bar.show(loss=f"{stage.loss:.3f}", **_validation(stage))
     trained = job.save(run, log=log)
     report = {
         "run": str(run),
@@ -129,6 +134,10 @@ def _videos(
     if both:
         raise DataError(f"{where}: {both!r} is in the split {split} and in {wanted}; name two that share no video")
     return train, val
+
+
+def _validation(stage: "Stage") -> dict[str, str]:
+    return {} if math.isnan(stage.val_accuracy) else {"validation": percent(stage.val_accuracy)}
 
 
 def _lines(report: dict[str, Any], *, then: str) -> list[str]:

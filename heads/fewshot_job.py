@@ -13,6 +13,7 @@ from framebank.heads.fewshot_run import FewshotRun
 from framebank.heads.fewshot_tasks import Tasks, class_texts, require_finite
 from framebank.heads.fewshot_train import Stage, fit_episodes
 from framebank.heads.matchers import READS_TEXT
+from framebank.heads.tell import Tell, tell_nobody
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import require_new_folder
@@ -50,9 +51,10 @@ class FewshotJob:
         self.labels = self.train.episodes.labels
         self.matcher = build_matcher(recipe, dim=store.spec.dim, num_classes=len(self.labels))
 
-    def stages(self) -> Iterator[Stage]:
-        """Train, yielding each stage."""
-        return fit_episodes(self.matcher, self.recipe, iter(self.train), val=self.val or (), device=self.device)
+    def stages(self, *, tell: Tell = tell_nobody) -> Iterator[Stage]:
+        """Train, yielding each stage; `tell` hears of each step."""
+        tasks, val = iter(self.train), self.val or ()
+        return fit_episodes(self.matcher, self.recipe, tasks, val=val, device=self.device, tell=tell)
 
     def save(self, folder: Path, *, log: Sequence[Stage]) -> FewshotRun:
         """Write the run into `folder` and return it."""

@@ -19,6 +19,7 @@ from framebank.heads.predict import pool_bank
 from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
+from framebank.heads.tell import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks
 from framebank.heads.train import Epoch, fit
 from framebank.store.errors import DataError
@@ -125,9 +126,10 @@ class TrainingJob:
                 "classifier, or epochs = 0"
             )
 
-    def epochs(self, ranks: Ranks | None = None) -> Iterator[Epoch]:
-        """Train, yielding each epoch, alone or with other processes."""
-        return fit(self.model, self.recipe, self.train, val=self.val, texts=self.texts, device=self.device, ranks=ranks)
+    def epochs(self, ranks: Ranks | None = None, *, tell: Tell = tell_nobody) -> Iterator[Epoch]:
+        """Train, yielding each epoch, alone or with other processes; `tell` hears of each step."""
+        model, val, texts = self.model, self.val, self.texts
+        return fit(model, self.recipe, self.train, val=val, texts=texts, device=self.device, ranks=ranks, tell=tell)
 
     def require_head_mix_choice(self) -> None:
         """Refuse a job that `choose_head_mix` cannot serve: DataError."""
