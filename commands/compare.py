@@ -32,9 +32,9 @@ COLUMNS = ("recipe", "score", "over seeds", "95 %", "class mean", "train s", "pa
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--recipes", "names", default="all", help="Names or .toml files, with commas between them.  [all]")
-@click.option("--seeds", default=3, type=click.IntRange(1), help="Train each so many times, from seed 0.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key in every recipe; epochs=20.")
-@click.option("--workers", default=1, type=click.IntRange(1), help="Train so many at once, in processes of their own.")
+@click.option("--seeds", default=3, type=click.IntRange(1), help="How many times each is trained: seeds from 0 on.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key in every recipe: epochs=20.")
+@click.option("--workers", default=1, type=click.IntRange(1), help="How many are trained at once, in processes.")
 @text_options
 @lexicon_option
 @click.option("--train-split", default="train", help="The split to train on, or all.")
@@ -73,11 +73,11 @@ def compare(
     keys = pairs(settings)
     require_once(keys, texts)
     if "seed" in keys:
-        raise click.UsageError("--set seed has no part in a comparison, which trains with seeds from 0 on; say --seeds")
+        raise click.UsageError("--set seed is not for a comparison, which takes seeds from 0 on; expected --seeds")
     wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     recipes = {Path(name).stem: read_recipe(name).with_settings(keys) for name in wanted}
     if len(recipes) < len(wanted):
-        raise DataError(f"--recipes {names}: two of them have the same name; expected each once, in files named apart")
+        raise DataError(f"--recipes {names}: two recipes have the same name; expected different names")
     if lexicon and not any(recipe.reads_lexicon for recipe in recipes.values()):
         raise click.UsageError("none of the recipes reads a lexicon; --lexicon is for the classifier attributes")
     features, train = open_split(store, train_split)

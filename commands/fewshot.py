@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 episode_options = together(
     click.option("--way", default=5, type=click.IntRange(0), help="Classes of an episode; 0 is all of them."),
     click.option("--query", type=click.IntRange(1), help="Queries of each class.  [1; with --way 0: all videos]"),
-    click.option("--episodes", type=click.IntRange(1), help="How many are drawn.  [10000; with --way 0: 3]"),
-    click.option("--seed", default=0, type=click.IntRange(0), help="Draws the episodes."),
+    click.option("--episodes", type=click.IntRange(1), help="How many episodes are drawn.  [10000; with --way 0: 3]"),
+    click.option("--seed", default=0, type=click.IntRange(0), help="Decides which episodes are drawn."),
     click.option("--split", default="test", help="The split to recognise, or all; of the classes with --class-split."),
     click.option(
         "--class-split",
         "class_splits",
         multiple=True,
         type=PATH,
-        help="What split each class is in: JSON, CSV, or official few-shot lists or their folder.",
+        help="The split of each class: JSON, CSV, or official few-shot lists or their folder.",
     ),
     click.option("--support-split", help="With --way 0: where the support videos are drawn.  [train]"),
     click.option("--support-list", type=PATH, help="With --way 0: a list of K videos of each class instead."),
     click.option(
         "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all."
     ),
-    click.option("--frame-norm/--no-frame-norm", default=True, help="Make each frame's embedding unit first."),
+    click.option("--frame-norm/--no-frame-norm", default=True, help="Scale each frame's embedding to length 1 first."),
     text_options,
     device_option,
 )
@@ -69,11 +69,10 @@ def fewshot(
 ) -> None:
     """Recognise new classes of STORE by a few videos of each, in episodes, without training.
 
-    An episode draws --way classes, --shot videos that stand for each, and --query others to tell apart by them. What
-    compares the videos is a matcher; docs/methods.md tells of each. The two baselines stand beside every matcher on the
-    same episodes: the texts of the classes, and the mean of the frames. combine:NAME multiplies the texts with the
-    matcher NAME. A matcher with options of its own may be written "otam(smoothing=0.5)"; of a single one, --option says
-    the same.
+    An episode draws --way classes and, of each, --shot support videos and --query others to recognise. A matcher
+    compares the videos; docs/methods.md describes each. Two baselines are scored on the same episodes: the texts of the
+    classes, and the mean of the frames. combine:NAME multiplies the scores of the texts and of the matcher NAME. A
+    matcher takes options of its own, as in "otam(smoothing=0.5)"; where there is one matcher, --option says the same.
 
     \b
     framebank fewshot bank --matcher otam --shot 5
@@ -105,8 +104,8 @@ def fewshot(
 @click.command(name="fewshot-compare", short_help="Compare matchers over several numbers of shots.")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--matchers", default="all", help="Several: mean,otam(smoothing=0.5),chamfer++.")
-@click.option("--shots", "--shot", "shots", default="1,5", help="Several numbers of support videos.")
+@click.option("--matchers", default="all", help="Matchers with commas between them: mean,otam(smoothing=0.5); or all.")
+@click.option("--shots", "--shot", "shots", default="1,5", help="Numbers of support videos of each class, with commas.")
 @episode_options
 @json_option
 def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: bool, **options: Any) -> None:
@@ -147,7 +146,7 @@ def _with_options(matchers: Sequence[str], options: dict[str, Any]) -> tuple[str
     from framebank.heads.matcher_name import MatcherName
 
     if len(matchers) != 1 or matchers[0] == "all" or "(" in matchers[0]:
-        raise click.UsageError('--option is for one --matcher; of several, write each as in "otam(smoothing=0.5)"')
+        raise click.UsageError('--option is for one --matcher; with several, write each as in "otam(smoothing=0.5)"')
     return (str(MatcherName(matchers[0], tuple(options.items()))),)
 
 
@@ -196,7 +195,7 @@ def _evaluate(
     needing = [*names, *([run.recipe.matcher] if run else [])]
     lacking = next((name for name in needing if reads_text(name) and not bank), None)
     if lacking:
-        raise DataError(f"{path}: the matcher {lacking!r} scores by the texts of the classes, but {missing}")
+        raise DataError(f"{path}: the matcher {lacking!r} needs the texts of the classes, but {missing}")
     reports = []
     for number, (videos, sampler) in enumerate(plans, start=1):
         title = f"{sampler.shot}-shot ({number} of {len(plans)})" if len(plans) > 1 else None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from framebank.store.counts import counted
+
 if TYPE_CHECKING:
     from framebank.heads.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import Manifest
@@ -51,16 +53,18 @@ def plan_episodes(
     from framebank.store import DataError, Manifest
 
     if way == 1:
-        raise click.UsageError("--way is 1, and one class is told from no other; expected 2 or more, or 0 for all")
+        raise click.UsageError(
+            "--way is 1, and no other class is left to tell it from; expected 2 or more, or 0 for all"
+        )
     queries = manifest.split(split).labelled()
     if way:
         if support_split or support_list:
-            raise click.UsageError("--support-split and --support-list are for --way 0; episodes draw both sides")
+            raise click.UsageError("--support-split and --support-list are for --way 0; other episodes draw both sides")
         return queries, EpisodeSampler(way, shot, query or 1, episodes or 10_000, seed)
     if query:
-        raise click.UsageError("--query is for episodes; with --way 0 every video of the split is recognised")
+        raise click.UsageError("--query is not for --way 0, which recognises every video of the split")
     if support_list and support_split:
-        raise click.UsageError("--support-split and --support-list exclude each other")
+        raise click.UsageError("--support-split and --support-list are both given; expected one of them")
     if support_list:
         listed, notes = manifest.with_splits([support_list])
         click.echo("\n".join(notes), err=True)
@@ -68,7 +72,9 @@ def plan_episodes(
         counts = Counter(video.label for video in support.videos)
         odd = next((name for name in support.labels if counts[name] != shot), None)
         if odd:
-            raise DataError(f"{support_list}: lists {counts[odd]} videos of {odd!r}; expected {shot}, as --shot says")
+            raise DataError(
+                f"{support_list}: lists {counted(counts[odd], 'video')} of {odd!r}; expected {shot}, as --shot says"
+            )
         episodes = episodes or 1
     else:
         try:
@@ -78,6 +84,8 @@ def plan_episodes(
     ids = frozenset(video.video_id for video in support.videos)
     both = next((video.video_id for video in queries.videos if video.video_id in ids), None)
     if both:
-        raise DataError(f"{both!r} is a support video and one to recognise; expected two splits that share no video")
+        raise DataError(
+            f"{both!r} is both a support video and a video to recognise; expected two splits that share no video"
+        )
     both_sides = Manifest((*support.videos, *queries.videos))
     return both_sides, AllWaySampler(ids, shot, episodes or 3, seed)

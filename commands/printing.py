@@ -1,9 +1,12 @@
 """What the user sees: progress on stderr, results on stdout as a table or as one JSON object."""
 
 import json
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -110,6 +113,17 @@ def progress(
                 bar.show(**show(item))
             yield item
             bar.move(number, total)  # when the next is asked for: the work may be the caller's
+
+
+def called_as() -> str:
+    """Return what a shell calls this program by: framebank where that is the one on the path, else as it was called."""
+    path = Path(sys.argv[0])
+    if path.name in ("__main__.py", "cli.py"):
+        return f"{shlex.quote(sys.executable)} -m framebank"
+    found = shutil.which("framebank")
+    if path.name != "framebank" or (found and Path(found).resolve() == path.resolve()):
+        return "framebank"
+    return shlex.quote(str(path))
 
 
 def print_report(report: dict[str, Any], *, as_json: bool, lines: Iterable[str]) -> None:

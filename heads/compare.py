@@ -93,7 +93,7 @@ class Comparison:
     def _try(self, name: str, recipe: Recipe, *, tell: Tell) -> Trial:
         if recipe.reads_texts and self.prompts is None:
             raise DataError(
-                f"the recipe {name!r} scores with the texts of the classes; expected --prompts or an encoder"
+                f"the recipe {name!r} needs the texts of the classes; expected --prompts, or an encoder that makes them"
             )
         texts = self.prompts if recipe.reads_texts else None
         folder = self.folder / name / f"seed-{recipe.seed}"
@@ -168,8 +168,8 @@ def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]
             yield done.result()
     except BrokenProcessPool as error:
         raise DataError(
-            f"{comparison.folder}: one of the {workers} processes was ended from outside or could not start, as for "
-            "want of memory; expected fewer workers"
+            f"{comparison.folder}: one of the {workers} processes was ended from outside or could not start, perhaps "
+            "for lack of memory; expected fewer workers"
         ) from error
     finally:
         ours = [child for child in active_children() if child not in others]

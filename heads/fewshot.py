@@ -81,7 +81,7 @@ def evaluate_few_shot(
     own = {str(name): name for name in map(MatcherName.parse, names)}
     lacking = next((name for name in [*trained, *own] if reads_text(name) and not prompts), None)
     if lacking:
-        raise DataError(f"{store.path}: the matcher {lacking!r} scores by texts of the classes, and there are none")
+        raise DataError(f"{store.path}: the matcher {lacking!r} needs the texts of the classes, and there are none")
     own |= {name: MatcherName(name) for name in BASELINES if prompts or not reads_text(name)}
     matchers = {**trained, **{written: name.build(store.spec.dim) for written, name in own.items()}}
     labels = LabelSet(manifest.labelled().labels)
@@ -93,7 +93,7 @@ def evaluate_few_shot(
         raise DataError(f"{store.path}: {error}") from error
     if len(episodes.labels) < 2:
         raise DataError(
-            f"{store.path}: the videos to recognise have one class, {episodes.labels[0]!r}; expected two or more"
+            f"{store.path}: all videos to recognise are of one class, {episodes.labels[0]!r}; expected two or more"
         )
     of_run = _facts_of(run, episodes) if run else {}
     frames = frames_of(bank, episodes, prompts=prompts, frame_norm=frame_norm)
@@ -107,7 +107,7 @@ def evaluate_few_shot(
         seconds = round(time.perf_counter() - started, 3)
         if scores.isnan().any():
             raise DataError(
-                f"{store.path}: the matcher {name!r} gives scores that are no numbers; expected other options"
+                f"{store.path}: the matcher {name!r} gives scores that are not numbers; expected other options"
             )
         told = made_by(
             spec=store.spec,

@@ -42,7 +42,7 @@ class FewshotJob:
         device: torch.device,
     ) -> None:
         if recipe.matcher in READS_TEXT and not prompts:
-            raise DataError(f"the matcher {recipe.matcher!r} reads the texts of the classes, and there are none")
+            raise DataError(f"the matcher {recipe.matcher!r} needs the texts of the classes, and there are none")
         self.store, self.recipe, self.prompts, self.device = store, recipe, prompts, device
         self.val: Tasks | None = None
         self.train = self._tasks(train, recipe.steps * recipe.episodes, at_once=recipe.episodes, training=True)
@@ -90,7 +90,7 @@ class FewshotJob:
         sampler = EpisodeSampler(way, recipe.shot, recipe.query, episodes, recipe.seed)
         try:
             if way < 2:
-                raise DataError(f"have one class, {names[0]!r}; expected two or more")
+                raise DataError(f"all are of one class, {names[0]!r}; expected two or more classes")
             drawn = sampler.draw(bank.video_ids, names)
         except DataError as error:
             kind = "training" if training else "validation"

@@ -49,7 +49,10 @@ def fit_episodes(
     DataError where the matcher has no weights, or the loss is no longer a number.
     """
     if not any(parameter.requires_grad for parameter in matcher.parameters()):
-        raise DataError(f"the matcher {recipe.matcher!r} has nothing to train; score with it as it is")
+        raise DataError(
+            f"the matcher {recipe.matcher!r} has nothing to train; expected another, or `framebank fewshot` with "
+            "this one as it is"
+        )
     matcher.to(device).train()
     generator = torch.Generator().manual_seed(recipe.seed)
     optimizer = build_optimizer(matcher, weight_decay=recipe.weight_decay)

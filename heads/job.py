@@ -22,6 +22,7 @@ from framebank.heads.run import Run
 from framebank.heads.tell import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks
 from framebank.heads.train import Epoch, fit
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import require_new_folder
@@ -181,9 +182,10 @@ def _require_videos(labels: LabelSet, train: Manifest) -> None:
     named = LabelSet(train.labels).positions
     without = [name for name in labels.names if class_text(name) not in named]
     if without:
-        raise DataError(
-            f"the class {without[0]!r} has no training video; leave out those {len(without)} of the classes"
+        others = (
+            f" and {counted(len(without) - 1, 'other class', 'other classes')} have" if len(without) > 1 else " has"
         )
+        raise DataError(f"the class {without[0]!r}{others} no training video; expected only classes that have one")
 
 
 def _draw(
@@ -196,9 +198,7 @@ def _draw(
         seen = {video.video_id for video in val.videos}
         train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
         if not train.videos:
-            raise DataError(
-                f"{store.path}: every training video is one of the validation videos too; name other splits"
-            )
+            raise DataError(f"{store.path}: every training video is a validation video too; name other splits")
     elif not recipe.shots:
         train, val = train.held_out(recipe.val_fraction, seed=recipe.seed)
     if recipe.shots:
@@ -210,7 +210,9 @@ def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> 
     """The labelled videos that have an embedding."""
     found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
     if not found.videos:
-        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding and a label")
+        raise DataError(
+            f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has both an embedding and a label"
+        )
     if not multi_label:
         found.require_single_labels()
     return found

@@ -46,7 +46,7 @@ class MatcherName:
         """Read what `str` writes; DataError for what is written otherwise."""
         match = re.fullmatch(r"\s*([^()\s]+)\s*(?:\((.*)\))?\s*", written, flags=re.DOTALL)
         if not match:
-            raise DataError(f"{written!r} is no matcher; expected a name such as otam, or otam(smoothing=0.5)")
+            raise DataError(f"{written!r} is not a matcher; expected a name such as otam, or otam(smoothing=0.5)")
         name, inside = match.groups(default="")
         return cls(name, tuple(parse_options(split_list(inside)).items()))
 
@@ -70,7 +70,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     for text in pairs:
         name, mark, value = (part.strip() for part in text.partition("="))
         if not (mark and name and value):
-            raise DataError(f"{text!r} is not NAME=VALUE, such as metric=bi-mhm")
+            raise DataError(f"{text!r} is not an option; expected NAME=VALUE, such as metric=bi-mhm")
         if name in read:
             raise DataError(f"the option {name!r} is given twice")
         try:

@@ -71,7 +71,9 @@ def test_scoring_tells_the_queries_of_all_matchers(world, way):
         watch=watch,
         tell=heard,
     )
-    assert [name for name, _ in names] == ["otam", "chamfer", "text", "mean"] == [r["matcher"] for r in report["scores"]]
+    assert (
+        [name for name, _ in names] == ["otam", "chamfer", "text", "mean"] == [r["matcher"] for r in report["scores"]]
+    )
     assert len({total for _, total in heard}) == 1
     done = [number for number, _ in heard]
     assert done == sorted(set(done))
