@@ -42,9 +42,7 @@ from framebank.store.index import Hit
 LABELS = Path(__file__).parent / "labels.json"
 SAMPLING = read_sampling("segments:16")
 TEXT_QUERY = "a person lying on the floor"
-NEXT_QUERY = (
-    "a person holding a barbell"  # for the reader to try: its five nearest videos are of the one class with a barbell
-)
+NEXT_QUERY = "a person holding a barbell"  # for the reader to try: one class alone has a barbell
 
 # Runs by the name of their folder. No epoch is chosen, so that every training clip is trained on and the last is kept.
 TRANSFORMER = Recipe(head="transformer", classifier="text", loss="kl", lr=5e-4, epochs=100, val_fraction=0.0)
