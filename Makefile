@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+DEV    := $(VENV)/.dev
 
 .PHONY: help demo test lint types bench wheel clean
 
@@ -12,8 +13,12 @@ $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "framebank needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable .
 	touch $(READY)
+
+$(DEV): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(DEV)
 
 demo: $(READY)  ## the whole chain on the embedded default, into demo-out/
 	$(BIN)/framebank demo --out demo-out
@@ -21,16 +26,16 @@ demo: $(READY)  ## the whole chain on the embedded default, into demo-out/
 test: lint types  ## lint, types and every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-lint: $(READY)  ## ruff, its formatter included
+lint: $(DEV)  ## ruff, its formatter included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)  ## mypy, strict
+types: $(DEV)  ## mypy, strict
 	mkdir -p build/types
 	ln -sfn ../.. build/types/framebank
 	MYPYPATH=build/types $(BIN)/mypy
 
-bench: $(READY)  ## the measurements behind docs/benchmarks.md
+bench: $(DEV)  ## the measurements behind docs/benchmarks.md
 	for script in $(filter-out %/plot.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
 wheel: $(READY)  ## build/dist/framebank-*.whl

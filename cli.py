@@ -14,6 +14,7 @@ from framebank.commands.exchange import export_features, import_features
 from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
+from framebank.commands.group import Group
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
 from framebank.commands.printing import printed_warnings
@@ -30,7 +31,7 @@ from framebank.commands.train import train
 TRAINING = ("train", "compare", "evaluate", "fewshot", "fewshot-compare", "fewshot-train")
 
 
-class Door(click.Group):
+class Door(Group):
     """A group whose DataErrors are one sentence on stderr and exit code 1."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

@@ -10,7 +10,7 @@ from framebank.commands.wiring import embed_texts
 from framebank.store.counts import counted
 
 
-@click.command("export-head")
+@click.command("export-head", short_help="Write a trained model as ONNX or safetensors.")
 @click.argument("run", type=PATH)
 @click.argument("file", type=PATH)
 @json_option
@@ -44,7 +44,7 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
     print_report(report, as_json=as_json, lines=lines)
 
 
-@click.command("import-checkpoint")
+@click.command("import-checkpoint", short_help="Make a run from a published ActionCLIP checkpoint.")
 @click.argument("checkpoint", type=PATH)
 @click.argument("run", type=PATH)
 @click.option("--labels", type=PATH, help="The classes it was trained on, in their order; needed.")

@@ -20,7 +20,7 @@ from framebank.commands.options import (
     split_option,
     text_options,
 )
-from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
+from framebank.commands.printing import Bar, percent, print_report, protocol_lines, table
 from framebank.commands.wiring import open_split, prompt_banks, tower_of
 from framebank.store.counts import counted
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 COLUMNS = ("recipe", "score", "over seeds", "95 %", "class mean", "train s", "parameters")
 
 
-@click.command()
+@click.command(short_help="Train several recipes and put them in one table.")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--recipes", "names", default="all", help="Names or .toml files, with commas between them.  [all]")
-@click.option("--seeds", default=3, type=click.IntRange(1), help="Train each so many times, from seed 0.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key in every recipe; epochs=20.")
-@click.option("--workers", default=1, type=click.IntRange(1), help="Train so many at once, in processes of their own.")
+@click.option("--seeds", default=3, type=click.IntRange(1), help="How many times each is trained: seeds from 0 on.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key in every recipe: epochs=20.")
+@click.option("--workers", default=1, type=click.IntRange(1), help="How many are trained at once, in processes.")
 @text_options
 @lexicon_option
 @click.option("--train-split", default="train", help="The split to train on, or all.")
@@ -84,7 +84,7 @@ def compare(
     wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     recipes = {Path(name).stem: read_recipe(name).with_settings(keys) for name in wanted}
     if len(recipes) < len(wanted):
-        raise DataError(f"--recipes {names}: two of them have the same name; expected each once, in files named apart")
+        raise DataError(f"--recipes {names}: two recipes have the same name; expected different names")
     if lexicon and not any(recipe.reads_lexicon for recipe in recipes.values()):
         raise click.UsageError("none of the recipes reads a lexicon; --lexicon is for the classifier attributes")
     features, train = open_split(store, train_split)
@@ -115,8 +115,12 @@ def compare(
         tower=tower_of(features, device=device),
         lexicon=phrases,
     )
-    trials = run_trials(comparison, recipes, seeds=range(seeds), workers=workers)
-    done = list(progress(trials, total=len(recipes) * seeds, unit="run", show=lambda trial: {"last": trial.recipe}))
+    done = []
+    with Bar(unit="epoch") as bar:
+        for trial in run_trials(comparison, recipes, seeds=range(seeds), workers=workers, tell=bar.move):
+            done.append(trial)
+            last = f"{trial.recipe}, refused" if trial.refused else f"{trial.recipe}, seed {trial.seed}"
+            bar.show(runs=f"{sum(not one.refused for one in done)} of {len(recipes) * seeds}", last=last)
     found = standings(done)
     made_by = [trial.report["made_by"] for trial in done if not trial.refused]
     told = next((facts for facts in made_by if facts.get("templates")), made_by[0] if made_by else None)

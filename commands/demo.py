@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from framebank.commands.options import PATH, device_option, json_option
-from framebank.commands.printing import print_report, progress
+from framebank.commands.printing import called_as, print_report, progress
 
 
-@click.command()
+@click.command(short_help="Run the whole chain on a small rendered world.")
 @click.option(
     "--out", default=Path("demo-out"), type=PATH, help="The folder for videos, store, runs, index and picture."
 )
@@ -27,4 +27,4 @@ def demo(out: Path, seed: int, device: str, as_json: bool) -> None:
     for stage in tour.stages():
         for _ in progress(stage.steps, total=stage.total, unit=stage.unit, title=stage.title):
             pass
-    print_report(tour.report(), as_json=as_json, lines=tour.lines())
+    print_report(tour.report(), as_json=as_json, lines=tour.lines(program=called_as()))

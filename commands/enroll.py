@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from framebank.store.index import Index
 
 
-@click.command()
+@click.command(short_help="Add a class to an index by a few example clips.")
 @click.argument("index", type=PATH)
 @click.argument("label")
 @click.argument("videos", nargs=-1, type=PATH)
@@ -94,7 +94,7 @@ def _encoder_of(index: "Index", path: Path, *, device: str) -> "Encoder":
         ) from error
 
 
-@click.command()
+@click.command(short_help="Take an enrolled class out of an index again.")
 @click.argument("index", type=PATH)
 @click.argument("label")
 @json_option
@@ -114,7 +114,7 @@ def unenroll(index: Path, label: str, as_json: bool) -> None:
     )
 
 
-@click.command()
+@click.command(short_help="Set the thresholds of an index by held-out videos.")
 @click.argument("index", type=PATH)
 @click.argument("store", type=PATH, required=False)
 @click.option("--split", help="The split of STORE whose videos set the thresholds, or all.  [val]")

@@ -24,7 +24,7 @@ prompt_import_options = together(
 )
 
 
-@click.command("import")
+@click.command("import", short_help="Make a store of features from another program.")
 @click.argument("src", type=PATH)
 @click.argument("store", type=PATH)
 @click.option("--describe", multiple=True, help="What made them: model=VGG16,pretrained=imagenet,...")
@@ -107,7 +107,7 @@ def import_features(
         sys.exit(1)
 
 
-@click.command("export")
+@click.command("export", short_help="Write the embeddings as .npy, parquet or tars.")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option(

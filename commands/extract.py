@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from framebank.extract.extraction import Engine
 
 
-@click.command()
+@click.command(short_help="Embed the frames of videos into a store.")
 @click.argument("videos", nargs=-1, required=True, type=PATH)
 @click.argument("store", type=PATH)
 @model_options

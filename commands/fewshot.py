@@ -1,8 +1,9 @@
 """Commands of few-shot recognition: fewshot and fewshot-compare."""
 
+import functools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from framebank.commands.fewshot_plan import plan_episodes, require_plan, with_cl
 from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name, spread_name
 from framebank.commands.names import require_matcher
 from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options, together
-from framebank.commands.printing import percent, print_report, progress, protocol_lines, table
+from framebank.commands.printing import Bar, percent, print_report, protocol_lines, table
 from framebank.commands.wiring import prompt_banks
 
 if TYPE_CHECKING:
@@ -23,28 +24,28 @@ if TYPE_CHECKING:
 episode_options = together(
     click.option("--way", default=5, type=click.IntRange(0), help="Classes of an episode; 0 is all of them."),
     click.option("--query", type=click.IntRange(1), help="Queries of each class.  [1; with --way 0: all videos]"),
-    click.option("--episodes", type=click.IntRange(1), help="How many are drawn.  [10000; with --way 0: 3]"),
-    click.option("--seed", default=0, type=click.IntRange(0), help="Draws the episodes."),
+    click.option("--episodes", type=click.IntRange(1), help="How many episodes are drawn.  [10000; with --way 0: 3]"),
+    click.option("--seed", default=0, type=click.IntRange(0), help="Decides which episodes are drawn."),
     click.option("--split", default="test", help="The split to recognise, or all; of the classes with --class-split."),
     click.option(
         "--class-split",
         "class_splits",
         multiple=True,
         type=PATH,
-        help="What split each class is in: JSON, CSV, or official few-shot lists or their folder.",
+        help="The split of each class: JSON, CSV, or official few-shot lists or their folder.",
     ),
     click.option("--support-split", help="With --way 0: where the support videos are drawn.  [train]"),
     click.option("--support-list", type=PATH, help="With --way 0: a list of K videos of each class instead."),
     click.option(
         "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all."
     ),
-    click.option("--frame-norm/--no-frame-norm", default=True, help="Make each frame's embedding unit first."),
+    click.option("--frame-norm/--no-frame-norm", default=True, help="Scale each frame's embedding to length 1 first."),
     text_options,
     device_option,
 )
 
 
-@click.command()
+@click.command(short_help="Recognise new classes by a few videos of each.")
 @click.argument("store", type=PATH)
 @click.option(
     "--matcher",
@@ -69,11 +70,10 @@ def fewshot(
 ) -> None:
     """Recognise new classes of STORE by a few videos of each, in episodes, without training.
 
-    An episode draws --way classes, --shot videos that stand for each, and --query others to tell apart by them. What
-    compares the videos is a matcher; docs/methods.md tells of each. The two baselines stand beside every matcher on the
-    same episodes: the texts of the classes, and the mean of the frames. combine:NAME multiplies the texts with the
-    matcher NAME. A matcher with options of its own may be written "otam(smoothing=0.5)"; of a single one, --option says
-    the same.
+    An episode draws --way classes and, of each, --shot support videos and --query others to recognise. A matcher
+    compares the videos; docs/methods.md describes each. Two baselines are scored on the same episodes: the texts of the
+    classes, and the mean of the frames. combine:NAME multiplies the scores of the texts and of the matcher NAME. A
+    matcher takes options of its own, as in "otam(smoothing=0.5)"; where there is one matcher, --option says the same.
 
     \b
     framebank fewshot bank --matcher otam --shot 5
@@ -106,11 +106,11 @@ def fewshot(
     print_report(report, as_json=as_json, lines=told)
 
 
-@click.command(name="fewshot-compare")
+@click.command(name="fewshot-compare", short_help="Compare matchers over several numbers of shots.")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--matchers", default="all", help="Several: mean,otam(smoothing=0.5),chamfer++.")
-@click.option("--shots", "--shot", "shots", default="1,5", help="Several numbers of support videos.")
+@click.option("--matchers", default="all", help="Matchers with commas between them: mean,otam(smoothing=0.5); or all.")
+@click.option("--shots", "--shot", "shots", default="1,5", help="Numbers of support videos of each class, with commas.")
 @episode_options
 @json_option
 def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: bool, **options: Any) -> None:
@@ -213,29 +213,35 @@ def _evaluate(
     needing = [*names, *([run.recipe.matcher] if run else [])]
     lacking = next((name for name in needing if reads_text(name) and not bank), None)
     if lacking:
-        raise DataError(f"{path}: the matcher {lacking!r} scores by the texts of the classes, but {missing}")
-
-    def watch(items: Sequence[str]) -> Iterable[str]:
-        return progress(items, total=len(items), unit="matcher")
-
+        raise DataError(f"{path}: the matcher {lacking!r} needs the texts of the classes, but {missing}")
     reports = []
-    for videos, sampler in plans:
-        report = evaluate_few_shot(
-            names,
-            store,
-            videos,
-            sampler,
-            split=split if isinstance(sampler, EpisodeSampler) else f"{split} and support",
-            prompts=bank,
-            device=resolve_device(device),
-            num_frames=frames or (run.recipe.frames if run else 0),
-            frame_norm=frame_norm,
-            run=run,
-            watch=watch,
-            **facts,
-        )
+    for number, (videos, sampler) in enumerate(plans, start=1):
+        title = f"{sampler.shot}-shot ({number} of {len(plans)})" if len(plans) > 1 else None
+        with Bar(unit="query", title=title) as bar:
+            report = evaluate_few_shot(
+                names,
+                store,
+                videos,
+                sampler,
+                split=split if isinstance(sampler, EpisodeSampler) else f"{split} and support",
+                prompts=bank,
+                device=resolve_device(device),
+                num_frames=frames or (run.recipe.frames if run else 0),
+                frame_norm=frame_norm,
+                run=run,
+                watch=functools.partial(_shown, bar),
+                tell=bar.move,
+                **facts,
+            )
         reports.append({**report, "texts_missing": missing})
     return reports
+
+
+def _shown(bar: Bar, matchers: Sequence[str]) -> Iterator[str]:
+    """Yield the names of matchers, each shown behind the bar in its turn."""
+    for number, name in enumerate(matchers, start=1):
+        bar.show(matcher=f"{name} ({number} of {len(matchers)})")
+        yield name
 
 
 def _trained(path: Path, store: "FeatureStore") -> "FewshotRun":

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from framebank.store.counts import counted
+
 if TYPE_CHECKING:
     from framebank.heads.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import Manifest
@@ -74,7 +76,9 @@ def plan_episodes(
         counts = Counter(video.label for video in support.videos)
         odd = next((name for name in support.labels if counts[name] != shot), None)
         if odd:
-            raise DataError(f"{support_list}: lists {counts[odd]} videos of {odd!r}; expected {shot}, as --shot says")
+            raise DataError(
+                f"{support_list}: lists {counted(counts[odd], 'video')} of {odd!r}; expected {shot}, as --shot says"
+            )
         episodes = episodes or 1
     else:
         try:
@@ -84,6 +88,8 @@ def plan_episodes(
     ids = frozenset(video.video_id for video in support.videos)
     both = next((video.video_id for video in queries.videos if video.video_id in ids), None)
     if both:
-        raise DataError(f"{both!r} is a support video and one to recognise; expected two splits that share no video")
+        raise DataError(
+            f"{both!r} is both a support video and a video to recognise; expected two splits that share no video"
+        )
     both_sides = Manifest((*support.videos, *queries.videos))
     return both_sides, AllWaySampler(ids, shot, episodes or 3, seed)

@@ -1,5 +1,6 @@
 """The command that trains a matcher by episodes: fewshot-train."""
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,40 +11,45 @@ from framebank.commands.fewshot_options import matcher_option, shot_option
 from framebank.commands.fewshot_plan import with_class_splits
 from framebank.commands.names import MATCHERS, require_matcher
 from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options
-from framebank.commands.printing import percent, print_report, progress
+from framebank.commands.printing import Bar, percent, print_report
 from framebank.commands.wiring import prompt_banks
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
+    from framebank.heads.fewshot_train import Stage
     from framebank.store import Manifest
 
 
-@click.command(name="fewshot-train")
+@click.command(name="fewshot-train", short_help="Train a matcher by episodes.")
 @click.argument("store", type=PATH)
 @click.argument("run", type=PATH)
-@click.option("--matcher", default="trx", help="trx, hyrsm, hyrsm++, clip-fsar, ma-clip, gghm, sloshnet, linear.")
+@click.option(
+    "--matcher",
+    default="trx",
+    help="trx, hyrsm, hyrsm++, clip-fsar, ma-clip, gghm, sloshnet, linear.",
+)
 @matcher_option
 @click.option("--way", default=5, type=click.IntRange(2), help="Classes of an episode.")
 @shot_option
 @click.option("--query", default=5, type=click.IntRange(1), help="Queries of each class.")
 @click.option("--split", default="train", help="The split to train on, or all; of the classes with --class-split.")
-@click.option("--val-split", help="Choose the step by this split.  [val; without one the last is kept]")
+@click.option("--val-split", help="Keep the step that is best on this split.  [val, or without one the last step]")
 @click.option(
     "--class-split",
     "class_splits",
     multiple=True,
     type=PATH,
-    help="What split each class is in: JSON, CSV, or official few-shot lists or their folder.",
+    help="The split of each class: JSON, CSV, or official few-shot lists or their folder.",
 )
 @click.option("--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all.")
 @text_options
 @click.option("--steps", default=1000, type=click.IntRange(1), help="Steps of training.")
 @click.option("--episodes", default=4, type=click.IntRange(1), help="Episodes of a step.")
-@click.option("--lr", default=1e-4, help="AdamW's, after a rise over a tenth of the steps and before a cosine fall.")
-@click.option("--weight-decay", default=0.01, help="AdamW's, on matrices.")
+@click.option("--lr", default=1e-4, help="Learning rate of AdamW: up over a tenth of the steps, then a cosine fall.")
+@click.option("--weight-decay", default=0.01, help="Weight decay of AdamW, on matrices.")
 @click.option("--val-every", default=100, type=click.IntRange(1), help="Steps between two validations.")
 @click.option("--val-episodes", default=200, type=click.IntRange(1), help="Episodes of a validation, always the same.")
-@click.option("--seed", default=0, help="Draws the weights and the episodes.")
+@click.option("--seed", default=0, help="Decides the first weights and the episodes.")
 @device_option
 @click.option("--overwrite", is_flag=True, help="Replace a matcher that is already there.")
 @json_option
@@ -64,7 +70,7 @@ def fewshot_train(
 ) -> None:
     """Train a matcher on episodes of STORE and keep it in the folder RUN, with its log and recipe.
 
-    Classes to train on, to choose the step by and to recognise should be three different sets.
+    Train on some classes, choose the step by others (--val-split), and recognise others again.
 
     \b
     framebank fewshot-train bank run --matcher trx --class-split lists/ssv2_full
@@ -101,8 +107,11 @@ def fewshot_train(
     job = FewshotJob(features, train, recipe, val=val, prompts=bank, device=resolve_device(device))
     for note in job.notes:
         click.echo(note, err=True)
-    total = -(-recipe.steps // recipe.val_every)
-    log = list(progress(job.stages(), total=total, unit="stage", show=lambda stage: {"loss": f"{stage.loss:.3f}"}))
+    log = []
+    with Bar(unit="step") as bar:
+        for stage in job.stages(tell=bar.move):
+            log.append(stage)
+            bar.show(loss=f"{stage.loss:.3f}", **_validation(stage))
     trained = job.save(run, log=log)
     report = {
         "run": str(run),
@@ -138,20 +147,23 @@ def _videos(
     return train, val
 
 
+def _validation(stage: "Stage") -> dict[str, str]:
+    return {} if math.isnan(stage.val_accuracy) else {"validation": percent(stage.val_accuracy)}
+
+
 def _lines(report: dict[str, Any], *, then: str) -> list[str]:
     val = "no validation videos: the last step is kept"
     if report["val_accuracy"] is not None:
         also = report["val_classes_also_trained"]
         val = (
-            f"best {report['val_way']}-way accuracy on "
-            f"{counted(report['val_classes'], 'validation class', 'validation classes')} "
-            f"({also} of them trained on) {percent(report['val_accuracy'])}"
+            f"best {report['val_way']}-way accuracy {percent(report['val_accuracy'])}, on "
+            f"{counted(report['val_classes'], 'validation class', 'validation classes')} ({also} of them trained on)"
         )
     recipe = report["recipe"]
     return [
         f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on "
-        f"{counted(report['train_videos'], 'video')} of {counted(report['train_classes'], 'class', 'classes')} in "
-        f"{report['seconds']:.1f} s -> {report['run']}",
+        f"{counted(report['train_videos'], 'video')} of "
+        f"{counted(report['train_classes'], 'class', 'classes')} in {report['seconds']:.1f} s -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}",
         f"next: {then}",
     ]

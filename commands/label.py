@@ -40,7 +40,7 @@ class Source:
     thresholds: "ThresholdSource | None" = None
 
 
-@click.command()
+@click.command(short_help="Label new videos by a run, an index or texts.")
 @click.argument("videos", nargs=-1, required=True, type=PATH)
 @click.option("--run", "run_path", type=PATH, help="Label with a trained run.")
 @click.option("--index", "index_path", type=PATH, help="Label by an index: its enrolled classes, and its votes.")

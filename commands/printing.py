@@ -2,9 +2,13 @@
 
 import contextlib
 import json
+import shlex
+import shutil
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -17,6 +21,84 @@ if TYPE_CHECKING:
     from framebank.extract.extraction import Engine
 
 T = TypeVar("T")
+LOG_SECONDS = 30.0  # between two lines about progress where stderr is no terminal
+
+
+class Bar:
+    """A count of what is done, with rate and time left, on stderr: a moving bar on a terminal.
+
+    Elsewhere, as in the log of a job, it is a plain line every half minute. What is over before a second on a terminal,
+    or before half a minute elsewhere, shows nothing. The time left is by the mean rate since the start.
+    """
+
+    def __init__(self, *, unit: str, total: int | None = None, title: str | None = None) -> None:
+        self.unit, self.total, self.title = unit, total, title
+        self.done = 0
+        self._facts: dict[str, str] = {}
+        self._drawn: Any = None  # the bar of tqdm, on a terminal
+        self._started = self._told = time.monotonic()
+
+    def __enter__(self) -> "Bar":
+        """Begin to count the time."""
+        self._started = self._told = time.monotonic()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._drawn = tqdm(
+                total=self.total,
+                unit=self.unit,
+                desc=self.title,
+                delay=1.0,
+                smoothing=0.0,
+                miniters=1,
+                file=sys.stderr,
+                dynamic_ncols=True,
+            )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the bar as it stands."""
+        if self._drawn is not None:
+            self._drawn.close()
+
+    def move(self, done: int, total: int) -> None:
+        """Say that `done` of `total` are done; this is what functions of the library call."""
+        step, self.done, self.total = done - self.done, done, total
+        if self._drawn is not None:
+            self._drawn.total = total
+            self._drawn.update(step)
+        elif time.monotonic() - self._told >= LOG_SECONDS:
+            self._told = time.monotonic()
+            click.echo(self._line(), err=True)
+
+    def show(self, **facts: str) -> None:
+        """Have some facts stand behind the count, each in place of the last of its name."""
+        self._facts |= facts
+        if self._drawn is not None:
+            self._drawn.set_postfix(self._facts, refresh=False)
+
+    def _line(self) -> str:
+        passed = time.monotonic() - self._started
+        left = passed * (self.total or 0) / self.done - passed if self.done else 0.0
+        parts = [
+            f"{self.done} of {counted(self.total or 0, self.unit, _plural(self.unit))}",
+            *(f"{name} {value}" for name, value in self._facts.items()),
+            f"{_clock(passed)} passed",
+            *([f"about {_clock(left)} left"] if self.done else []),
+        ]
+        return f"{self.title}: {', '.join(parts)}" if self.title else ", ".join(parts)
+
+
+def _plural(unit: str) -> str:
+    if unit.endswith("y"):
+        return f"{unit[:-1]}ies"
+    return f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def progress(
@@ -27,14 +109,24 @@ def progress(
     title: str | None = None,
     show: Callable[[T], dict[str, str]] | None = None,
 ) -> Iterator[T]:
-    """Yield the items under a bar with rate and time left, drawn when they take longer than a second."""
-    from tqdm import tqdm
-
-    with tqdm(items, total=total, unit=unit, desc=title, delay=1.0, file=sys.stderr, dynamic_ncols=True) as bar:
-        for item in bar:
+    """Yield the items under a Bar that counts them."""
+    with Bar(unit=unit, total=total, title=title) as bar:
+        for number, item in enumerate(items, start=1):
             if show:
-                bar.set_postfix(show(item), refresh=False)
+                bar.show(**show(item))
             yield item
+            bar.move(number, total)  # when the next is asked for: the work may be the caller's
+
+
+def called_as() -> str:
+    """Return what a shell calls this program by: framebank where that is the one on the path, else as it was called."""
+    path = Path(sys.argv[0])
+    if path.name in ("__main__.py", "cli.py"):
+        return f"{shlex.quote(sys.executable)} -m framebank"
+    found = shutil.which("framebank")
+    if path.name != "framebank" or (found and Path(found).resolve() == path.resolve()):
+        return "framebank"
+    return shlex.quote(str(path))
 
 
 def print_report(report: dict[str, Any], *, as_json: bool, lines: Iterable[str]) -> None:

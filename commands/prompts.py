@@ -20,7 +20,7 @@ from framebank.commands.wiring import embed_texts
 from framebank.store.counts import counted
 
 
-@click.command()
+@click.command(short_help="Embed the texts of the classes into a file.")
 @click.argument("labels", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--like", type=PATH, help="A store: its encoder is used.")

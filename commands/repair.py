@@ -12,7 +12,7 @@ from framebank.store.counts import counted
 SHOWN = 5  # of the videos to extract again; a large store may have a million
 
 
-@click.command()
+@click.command(short_help="Check all of a store and print a line for each fault.")
 @click.argument("store", type=PATH)
 @json_option
 def verify(store: Path, as_json: bool) -> None:
@@ -47,7 +47,7 @@ def verify(store: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(short_help="Move what is broken aside and list what to redo.")
 @click.argument("store", type=PATH)
 @json_option
 def repair(store: Path, as_json: bool) -> None:

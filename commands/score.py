@@ -20,7 +20,7 @@ from framebank.commands.printing import figures, print_report, protocol_lines, t
 from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
 
 
-@click.command()
+@click.command(short_help="Recognise videos by the texts of their classes.")
 @click.argument("store", type=PATH)
 @split_option
 @text_options
@@ -84,7 +84,7 @@ def zeroshot(
     print_report(report, as_json=as_json, lines=[*lines, *protocol_lines(first["made_by"])])
 
 
-@click.command()
+@click.command(short_help="Score a split of the videos with a trained run.")
 @click.argument("run", type=PATH)
 @click.option("--store", type=PATH, help="The store to score.  [the one the run was trained on]")
 @split_option

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from framebank.store.index import Hit, Index
 
 
-@click.command()
+@click.command(short_help="Index the videos of a store for search and labels.")
 @click.argument("store", type=PATH)
 @click.argument("index", type=PATH)
 @run_option
@@ -53,7 +53,7 @@ def index(
     print_report(report, as_json=as_json, lines=[line])
 
 
-@click.command()
+@click.command(short_help="Find the videos nearest to a text or a video.")
 @click.argument("index", type=PATH)
 @click.option("--text", help="Find videos that a sentence describes.")
 @click.option("--video", type=PATH, help="Find videos like this file.")

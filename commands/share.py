@@ -10,7 +10,7 @@ from framebank.commands.printing import print_report, table
 from framebank.store.counts import counted
 
 
-@click.command()
+@click.command(short_help="Copy several stores, made alike, into a new one.")
 @click.argument("stores", nargs=-1, required=True, type=PATH)
 @click.argument("out", type=PATH)
 @json_option
@@ -36,7 +36,7 @@ def merge(stores: tuple[Path, ...], out: Path, as_json: bool) -> None:
     print_report(report, as_json=as_json, lines=[line])
 
 
-@click.command()
+@click.command(short_help="Copy a store into new ones, by split or label.")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--by", type=click.Choice(["split", "label"]), help="A store OUT/NAME for each split or label.")
@@ -66,7 +66,7 @@ def split(store: Path, out: Path, by: str | None, videos: Path | None, as_json: 
     print_report(report, as_json=as_json, lines=table(("store", "videos", "listed"), rows))
 
 
-@click.command()
+@click.command(short_help="Remove videos from a store.")
 @click.argument("store", type=PATH)
 @click.argument("patterns", metavar="[ID]...", nargs=-1)
 @click.option(
@@ -104,7 +104,7 @@ def _more(names: list[str]) -> list[str]:
     return [f"and {len(names) - SHOWN} more, which --json names"] if len(names) > SHOWN else []
 
 
-@click.command()
+@click.command(short_help="Print what a store holds of one video.")
 @click.argument("store", type=PATH)
 @click.argument("video_id", metavar="ID")
 @json_option

@@ -6,16 +6,17 @@ from typing import Any
 
 import click
 
+from framebank.commands.group import Group
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
 
 
-@click.group()
+@click.group(cls=Group, short_help="Look at stores; check, mend, join and divide them.")
 def store() -> None:
     """Look at stores, check and mend them, join and divide them."""
 
 
-@store.command()
+@store.command(short_help="Print what a store holds and what made it.")
 @click.argument("store", type=PATH)
 @json_option
 def info(store: Path, as_json: bool) -> None:

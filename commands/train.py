@@ -1,9 +1,10 @@
 """Train: a head on a store, by options or by a published recipe."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +19,13 @@ from framebank.commands.options import (
     require_once,
     text_options,
 )
-from framebank.commands.printing import percent, print_report, progress
+from framebank.commands.printing import Bar, percent, print_report
 from framebank.commands.tensorboard import tensorboard_of
 from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
 from framebank.store.counts import counted
+
+if TYPE_CHECKING:
+    from framebank.heads.train import Epoch
 
 
 def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -35,7 +39,7 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
     return check
 
 
-@click.command()
+@click.command(short_help="Train a head on a store and keep it as a run.")
 @click.argument("store", type=PATH)
 @click.argument("run", type=PATH)
 @click.option("--recipe", "recipe_name", help="A published one, such as actionclip, or a .toml file; then the rest.")
@@ -168,8 +172,12 @@ def train(
         return
     for note in job.notes:
         click.echo(note, err=True)
-    epochs = progress(job.epochs(ranks), total=recipe.epochs, unit="epoch", show=lambda e: {"loss": f"{e.loss:.3f}"})
-    log = list(tensorboard_of(run, epochs) if tensorboard else epochs)
+    log = []
+    with Bar(unit="step") as bar:
+        epochs = job.epochs(ranks, tell=bar.move)
+        for epoch in tensorboard_of(run, epochs) if tensorboard else epochs:
+            log.append(epoch)
+            bar.show(epoch=f"{epoch.number} of {recipe.epochs}", loss=f"{epoch.loss:.3f}", **_validation(epoch))
     ranks.stop()
     mixed = job.choose_head_mix() if head_mix == "auto" else None
     trained = job.save(run, log=log)
@@ -184,6 +192,10 @@ def train(
         "recipe": trained.recipe.to_dict(),
     }
     print_report(report, as_json=as_json, lines=_train_lines(report))
+
+
+def _validation(epoch: "Epoch") -> dict[str, str]:
+    return {} if math.isnan(epoch.val_score) else {"validation": percent(epoch.val_score)}
 
 
 def _read_share(text: str) -> float:

@@ -28,9 +28,7 @@ class Action:
 
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.key_frames) - 1:
-            raise ValueError(
-                f"{self.name}: {len(self.key_frames)} key frames need one step less, not {len(self.steps)}"
-            )
+            raise ValueError(f"{self.name}: {len(self.steps)} in steps; expected one less than in key_frames")
 
     def reversed(self, name: str, descriptions: tuple[str, ...]) -> "Action":
         """Return the action that this one is when played backwards."""

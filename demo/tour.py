@@ -3,9 +3,10 @@
 import csv
 import json
 import os
+import shlex
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from framebank.store.index import Hit
 LABELS = Path(__file__).parent / "labels.json"
 SAMPLING = read_sampling("segments:16")
 TEXT_QUERY = "a person lying on the floor"
+NEXT_QUERY = "a person holding a barbell"  # for the reader to try: one class alone has a barbell
 
 # Runs by the name of their folder. No epoch is chosen, so that every training clip is trained on and the last is kept.
 TRANSFORMER = Recipe(head="transformer", classifier="text", loss="kl", lr=5e-4, epochs=100, val_fraction=0.0)
@@ -74,11 +76,22 @@ class Stage:
 class Tour:
     """The demo in the folder `out`: videos, store, prompts, runs, indexes and a contact sheet.
 
-    DataError where the folder holds anything but an earlier demo, which is replaced.
+    There are `num_train` and `num_test` clips of each class, and a run for each of `recipes`. DataError where the
+    folder holds anything but an earlier demo, which is replaced.
     """
 
-    def __init__(self, out: Path, *, seed: int, device: str) -> None:
+    def __init__(
+        self,
+        out: Path,
+        *,
+        seed: int,
+        device: str,
+        num_train: int = 24,
+        num_test: int = 10,
+        recipes: Mapping[str, Recipe] = RECIPES,
+    ) -> None:
         self.out = out
+        self.num_train, self.num_test, self.recipes = num_train, num_test, recipes
         self.seed = seed
         self.device = resolve_device(device)
         self.started = time.perf_counter()
@@ -90,11 +103,12 @@ class Tour:
 
     def stages(self) -> Iterator[Stage]:
         """Yield the parts of the tour, each to be run to its end before the next is asked for."""
-        num_clips = len(ACTIONS) * (24 + 10)
-        yield Stage("render", render_clips(self.out / "videos", seed=self.seed), num_clips, "clip")
+        num_clips = len(ACTIONS) * (self.num_train + self.num_test)
+        clips = render_clips(self.out / "videos", num_train=self.num_train, num_test=self.num_test, seed=self.seed)
+        yield Stage("render", clips, num_clips, "clip")
         yield Stage("extract", self._extract(), num_clips, "video")
         yield Stage("zero-shot", self._zero_shot(), 2, "table row")
-        for name, recipe in RECIPES.items():
+        for name, recipe in self.recipes.items():
             yield Stage(TITLES[name], self._train(name, replace(recipe, seed=self.seed)), recipe.epochs, "epoch")
         yield Stage("search", self._search(), 3, "search")
 
@@ -199,8 +213,8 @@ class Tour:
             "framebank": __version__,
         }
 
-    def lines(self) -> list[str]:
-        """Return what the tour found, for a reader."""
+    def lines(self, *, program: str = "framebank") -> list[str]:
+        """Return what the tour found, for a reader, and what to try next, with the name that `program` is called by."""
         (text, hits), (asked, neighbours) = self.searches
         shares = ", ".join(f"{name} {share:.0%}" for name, share in self.answers[:3])
         return [
@@ -213,7 +227,7 @@ class Tour:
             "",
             f"{self.out}: videos, store, names.h5, descriptions.h5, runs, index, index-transformer, hits.png",
             f"took {time.perf_counter() - self.started:.0f} s; now try:",
-            f'framebank search {self.out / "index"} --text "a person with both arms up"',
+            f'{program} search {shlex.quote(str(self.out / "index"))} --text "{NEXT_QUERY}" -k 5',
         ]
 
 

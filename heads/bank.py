@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from framebank.heads.shares import class_shares
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
@@ -82,7 +83,7 @@ def load_bank(
     present = {video_id: position for position, video_id in enumerate(store.ids)}
     videos = [video for video in manifest.videos if video.video_id in present]
     if not videos:
-        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding")
+        raise DataError(f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has an embedding")
     if labels and not multi_label:
         Manifest(tuple(videos)).require_single_labels()
     if stream == PATCH_MEAN:
@@ -115,8 +116,8 @@ def _gather(
     if (counts % num_groups).any():
         odd = int(np.flatnonzero(counts % num_groups)[0])
         raise DataError(
-            f"{store.path}: {videos[odd].video_id!r} has {counts[odd]} rows; expected a multiple of the {num_groups} "
-            "views and clips of each video"
+            f"{store.path}: {videos[odd].video_id!r} has {counted(int(counts[odd]), 'row')}; expected a multiple "
+            f"of {num_groups}, the number of views and clips of each video"
         )
     places, real = group_rows(counts, num_groups=num_groups, num_frames=num_frames)
     rows = starts[chosen].repeat(num_groups)[:, None] + places  # (V*G, T)

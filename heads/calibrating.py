@@ -12,7 +12,7 @@ import torch
 
 from framebank.heads.neighbours import index_store, require_finite
 from framebank.heads.run import Run
-from framebank.store.counts import listed
+from framebank.store.counts import counted, listed
 from framebank.store.enrolment import SHARE, Calibration, Enrolment, changing
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -71,7 +71,8 @@ def held_out(
         counts = Counter(video.split or "none" for video in store.manifest.videos if video.label)
         there = listed((f"{name} ({count})" for name, count in sorted(counts.items())), most=10)
         raise DataError(
-            f"{store.path}: none of the {len(manifest)} videos of the split {split!r} has a label; the splits with "
+            f"{store.path}: of the {counted(len(manifest), 'video')} of the split {split!r}, none has a label; the "
+            "splits with "
             f"labelled videos are: {there}"
         )
     pooled_by = index.made_by["run"]

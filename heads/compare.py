@@ -1,5 +1,6 @@
 """Comparison: several recipes on one store with the same texts, videos and seeds, and what each is worth."""
 
+import itertools
 import statistics
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from framebank.heads.job import TrainingJob
 from framebank.heads.lexicon import Lexicon
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.recipe import Recipe
+from framebank.heads.tell import Tell, tell_after, tell_nobody
 from framebank.heads.text_tower import TowerLoader
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -76,17 +78,20 @@ class Comparison:
     tower: TowerLoader | None = None
     lexicon: Lexicon | None = None
 
-    def try_recipe(self, name: str, recipe: Recipe, seed: int) -> Trial:
-        """Train a recipe, keep its run, and return what it is worth, or why this store cannot serve it."""
+    def try_recipe(self, name: str, recipe: Recipe, seed: int, *, tell: Tell = tell_nobody) -> Trial:
+        """Train a recipe, keep its run, and return what it is worth, or why this store cannot serve it.
+
+        `tell` hears of each epoch.
+        """
         try:
-            return self._try(name, replace(recipe, seed=seed))
+            return self._try(name, replace(recipe, seed=seed), tell=tell)
         except DataError as error:
             return Trial(name, seed, refused=str(error))
 
-    def _try(self, name: str, recipe: Recipe) -> Trial:
+    def _try(self, name: str, recipe: Recipe, *, tell: Tell) -> Trial:
         if recipe.reads_texts and self.prompts is None:
             raise DataError(
-                f"the recipe {name!r} scores with the texts of the classes; expected --prompts or an encoder"
+                f"the recipe {name!r} needs the texts of the classes; expected --prompts, or an encoder that makes them"
             )
         texts = self.prompts if recipe.reads_texts else None
         folder = self.folder / name / f"seed-{recipe.seed}"
@@ -101,7 +106,10 @@ class Comparison:
             lexicon=self.lexicon if recipe.reads_lexicon else None,
             device=self.device,
         )
-        log = list(job.epochs())
+        log = []
+        for epoch in job.epochs():
+            log.append(epoch)
+            tell(epoch.number, recipe.epochs)
         seconds = time.perf_counter() - started
         learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
         run = job.save(folder, log=log)
@@ -110,27 +118,45 @@ class Comparison:
 
 
 def run_trials(
-    comparison: Comparison, recipes: Mapping[str, Recipe], *, seeds: Sequence[int], workers: int = 1
+    comparison: Comparison,
+    recipes: Mapping[str, Recipe],
+    *,
+    seeds: Sequence[int],
+    workers: int = 1,
+    tell: Tell = tell_nobody,
 ) -> Iterator[Trial]:
     """Try each recipe with each seed, in that order, and yield what it is worth.
 
     A recipe that this store cannot serve (another stream, no texts) is one trial, with the reason. With several
     `workers` as many processes share the threads of this one: small heads leave most of what many threads cost unused.
     They do not run the caller's main. DataError where one of them dies.
+
+    `tell` hears how many epochs of all are done, where a recipe without epochs counts as one: each as it ends, or with
+    several workers those of a whole trial. What is left out for a recipe that is refused counts as done.
     """
     jobs = [(name, recipe, seed) for name, recipe in recipes.items() for seed in seeds]
+    ends = list(itertools.accumulate(max(1, recipe.epochs) for _, recipe, _ in jobs))
     refused: set[str] = set()
-    for trial in _side_by_side(comparison, jobs, workers) if workers > 1 else _one_by_one(comparison, jobs, refused):
-        if trial.recipe not in refused:
+    one_by_one = _one_by_one(comparison, jobs, ends, refused, tell)
+    for trial, end in zip(_side_by_side(comparison, jobs, workers) if workers > 1 else one_by_one, ends, strict=True):
+        if trial and trial.recipe not in refused:
             yield trial
-        if trial.refused:
+        if trial and trial.refused:
             refused.add(trial.recipe)
+        tell(end, ends[-1])
 
 
 def _one_by_one(
-    comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]], refused: Collection[str]
-) -> Iterator[Trial]:
-    return (comparison.try_recipe(*job) for job in jobs if job[0] not in refused)
+    comparison: Comparison,
+    jobs: Sequence[tuple[str, Recipe, int]],
+    ends: Sequence[int],
+    refused: Collection[str],
+    tell: Tell,
+) -> Iterator[Trial | None]:
+    """Yield the trial of each job, and None for one whose recipe is refused by then."""
+    for job, begin in zip(jobs, [0, *ends[:-1]], strict=True):
+        telling = tell_after(tell, before=begin, total=ends[-1])
+        yield None if job[0] in refused else comparison.try_recipe(*job, tell=telling)
 
 
 def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]], workers: int) -> Iterator[Trial]:

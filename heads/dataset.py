@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
@@ -26,7 +27,7 @@ class FrameDataset(Dataset[tuple[Tensor, int]]):
         listed = self.store.split(split)
         videos = [video for video in listed.videos if video.video_id in self.store]
         if not videos:
-            raise DataError(f"{store}: none of the {len(listed)} videos asked for has an embedding")
+            raise DataError(f"{store}: of the {counted(len(listed), 'video')} asked for, none has an embedding")
         names = self.store.manifest.labels
         self.labels = labels or (LabelSet.of(names) if names else None)
         if self.labels:

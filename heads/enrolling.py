@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from framebank.heads.calibrating import SAME, calibrated, num_others, place_of, prototype
+from framebank.store.counts import counted
 from framebank.store.enrolment import changing
 from framebank.store.errors import DataError
 from framebank.store.index import Index
@@ -84,7 +85,10 @@ def unenroll(folder: Path, label: str) -> int:
         if label not in enrolment.labels:
             near = difflib.get_close_matches(label, enrolment.labels, cutoff=0.5)
             there = f"; near names: {', '.join(map(repr, near))}" if near else ""
-            raise DataError(f"{folder}: {label!r} is none of its {len(enrolment.labels)} enrolled classes{there}")
+            raise DataError(
+                f"{folder}: {label!r} is not enrolled; expected one of "
+                f"{counted(len(enrolment.labels), 'enrolled class', 'enrolled classes')}{there}"
+            )
         kept = [row for row, video in enumerate(enrolment.videos) if video.label != label]
         rest = tuple(enrolment.videos[row] for row in kept)
         calibrated(index, rest, enrolment.vectors[kept]).write(folder)

@@ -81,7 +81,8 @@ class EpisodeSampler:
         """
         names, members = videos_by_class(video_ids, labels)
         if len(names) < self.way:
-            raise DataError(f"{self.way} classes for each episode wanted, but the videos have {len(names)}")
+            have = counted(len(names), "class", "classes")
+            raise DataError(f"an episode needs {counted(self.way, 'class', 'classes')}, but the videos have {have}")
         need = self.shot + self.query
         queries = counted(self.query, "query", "queries")
         _require(names, members, need, wanted=f"{counted(self.shot, 'support video')} and {queries}")
@@ -137,7 +138,7 @@ class AllWaySampler:
         named = list(zip(labels, is_support, strict=True))
         names, queries = videos_by_class(video_ids, ["" if support else label for label, support in named])
         if not names:
-            raise DataError("no video with a label is left to be recognised beside the support videos")
+            raise DataError("beside the support videos there is no labelled video to recognise")
         theirs = videos_by_class(video_ids, [label if support else "" for label, support in named])
         by_text = {class_text(name): own for name, own in zip(*theirs, strict=True)}
         members = [by_text.get(class_text(name), np.zeros(0, dtype=np.int64)) for name in names]
@@ -177,10 +178,10 @@ def videos_by_class(video_ids: Sequence[str], labels: Sequence[str]) -> tuple[tu
 def _require(names: Sequence[str], members: Sequence[np.ndarray], need: int, *, wanted: str) -> None:
     short = [(name, len(own)) for name, own in zip(names, members, strict=True) if len(own) < need]
     if short:
-        others = f" (also too few: {counted(len(short) - 1, 'other class', 'other classes')})" if len(short) > 1 else ""
+        name, there = short[0]
+        others = f", and {counted(len(short) - 1, 'other class', 'other classes')} too few" if len(short) > 1 else ""
         raise DataError(
-            f"{wanted} of each class wanted, but {short[0][0]!r} has {counted(short[0][1], 'video')}{others}; "
-            f"expected {need}"
+            f"each class needs {wanted}, but {name!r} has {counted(there, 'video')}{others}; expected {need} or more"
         )
 
 

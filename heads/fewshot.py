@@ -16,6 +16,7 @@ from framebank.heads.fewshot_scores import Frames, score_episodes
 from framebank.heads.fewshot_tasks import require_finite
 from framebank.heads.matcher_name import TRAINED, MatcherName, reads_text
 from framebank.heads.protocol import made_by
+from framebank.heads.tell import Tell, tell_after, tell_nobody
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.groups import groups_of, undivided_note
@@ -64,6 +65,7 @@ def evaluate_few_shot(
     frame_norm: bool = True,
     run: FewshotRun | None = None,
     watch: Callable[[Sequence[str]], Iterable[str]] = iter,
+    tell: Tell = tell_nobody,
     **facts: Any,
 ) -> dict[str, Any]:
     """Score the episodes that `sampler` draws from `manifest` by each matcher; the baselines always, where they can be.
@@ -72,6 +74,7 @@ def evaluate_few_shot(
     and the mean of the frames ("mean"). Returns the figures of the first of `names`, all of them under "scores", and
     what made them, with the further `facts`. Of several views or clips of a video the first is used. The matcher of a
     `run` comes before all others; it sees frames as they are stored, as it did in training, whatever `frame_norm` is.
+    `watch` goes through the names of the matchers, and `tell` hears how many queries of all matchers are scored.
     DataError for a matcher that is not known, has weights to train or lacks its texts, for episodes that cannot be
     drawn, and for features or scores that are no numbers.
     """
@@ -79,7 +82,7 @@ def evaluate_few_shot(
     own = {str(name): name for name in map(MatcherName.parse, names)}
     lacking = next((name for name in [*trained, *own] if reads_text(name) and not prompts), None)
     if lacking:
-        raise DataError(f"{store.path}: the matcher {lacking!r} scores by texts of the classes, and there are none")
+        raise DataError(f"{store.path}: the matcher {lacking!r} needs the texts of the classes, and there are none")
     own |= {name: MatcherName(name) for name in BASELINES if prompts or not reads_text(name)}
     matchers = {**trained, **{written: name.build(store.spec.dim) for written, name in own.items()}}
     labels = LabelSet.of(manifest.labelled().labels)
@@ -92,19 +95,21 @@ def evaluate_few_shot(
         raise DataError(f"{store.path}: {error}") from error
     if len(episodes.labels) < 2:
         raise DataError(
-            f"{store.path}: the videos to recognise have one class, {episodes.labels[0]!r}; expected two or more"
+            f"{store.path}: all videos to recognise are of one class, {episodes.labels[0]!r}; expected two or more"
         )
     of_run = _facts_of(run, episodes) if run else {}
     frames = frames_of(bank, episodes, prompts=prompts, frame_norm=frame_norm)
-    rows = []
+    queries = episodes.query.size
+    rows: list[dict[str, Any]] = []
     for name in watch(tuple(matchers)):
         seen = frames_of(bank, episodes, prompts=prompts, frame_norm=False) if name in trained else frames
         started = time.perf_counter()
-        scores = score_episodes(matchers[name], seen, episodes, device=device)
+        telling = tell_after(tell, before=len(rows) * queries, total=len(matchers) * queries)
+        scores = score_episodes(matchers[name], seen, episodes, device=device, tell=telling)
         seconds = round(time.perf_counter() - started, 3)
         if scores.isnan().any():
             raise DataError(
-                f"{store.path}: the matcher {name!r} gives scores that are no numbers; expected other options"
+                f"{store.path}: the matcher {name!r} gives scores that are not numbers; expected other options"
             )
         told = made_by(
             spec=store.spec,

@@ -14,6 +14,7 @@ from framebank.heads.fewshot_run import FewshotRun
 from framebank.heads.fewshot_tasks import Tasks, class_texts, require_finite
 from framebank.heads.fewshot_train import Stage, fit_episodes
 from framebank.heads.matchers import READS_TEXT
+from framebank.heads.tell import Tell, tell_nobody
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import require_new_folder
@@ -43,7 +44,7 @@ class FewshotJob:
         device: torch.device,
     ) -> None:
         if recipe.matcher in READS_TEXT and not prompts:
-            raise DataError(f"the matcher {recipe.matcher!r} reads the texts of the classes, and there are none")
+            raise DataError(f"the matcher {recipe.matcher!r} needs the texts of the classes, and there are none")
         self.store, self.recipe, self.prompts, self.device = store, recipe, prompts, device
         self.notes: list[str] = []
         self.val: Tasks | None = None
@@ -53,10 +54,11 @@ class FewshotJob:
         self.labels = self.train.episodes.labels
         self.matcher = build_matcher(recipe, dim=store.spec.dim, num_classes=len(self.labels))
 
-    def stages(self) -> Iterator[Stage]:
-        """Train, yielding each stage; a DataWarning tells where nothing was learned."""
+    def stages(self, *, tell: Tell = tell_nobody) -> Iterator[Stage]:
+        """Train, yielding each stage; `tell` hears of each step. A DataWarning tells where nothing was learned."""
         recipe, accuracy, loss = self.recipe, math.nan, 0.0
-        for stage in fit_episodes(self.matcher, recipe, iter(self.train), val=self.val or (), device=self.device):
+        tasks, val = iter(self.train), self.val or ()
+        for stage in fit_episodes(self.matcher, recipe, tasks, val=val, device=self.device, tell=tell):
             accuracy, loss = stage.val_accuracy, stage.match_loss
             yield stage
         warn_of_matcher(recipe.matcher, loss=loss, way=recipe.way, accuracy=accuracy)
@@ -95,7 +97,7 @@ class FewshotJob:
         sampler = EpisodeSampler(way, recipe.shot, recipe.query, episodes, recipe.seed)
         try:
             if way < 2:
-                raise DataError(f"have one class, {names[0]!r}; expected two or more")
+                raise DataError(f"all are of one class, {names[0]!r}; expected two or more classes")
             drawn = sampler.draw(bank.video_ids, names, groups_of(manifest.of_ids(bank.video_ids)))
         except DataError as error:
             kind = "training" if training else "validation"

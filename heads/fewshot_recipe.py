@@ -45,7 +45,7 @@ class FewshotRecipe:
     def __post_init__(self) -> None:
         """Check each field; options become what the matcher's constructor asks for."""
         if self.matcher not in MATCHERS:
-            raise DataError(f"matcher {self.matcher!r} is not known; expected one of {', '.join(MATCHERS)}")
+            raise DataError(f"the matcher {self.matcher!r} is not known; expected one of {', '.join(MATCHERS)}")
         object.__setattr__(self, "options", read_matcher_options(self.matcher, self.options))
         least = {"way": 2, "frames": 0, "seed": 0}
         for item in fields(self):
@@ -94,4 +94,6 @@ def build_matcher(recipe: FewshotRecipe, *, dim: int, num_classes: int) -> nn.Mo
             return build(dim, **counted, **recipe.options)
         except (TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise DataError(f"the matcher {recipe.matcher!r} cannot be built of {recipe.options}: {reason}") from error
+            raise DataError(
+                f"the matcher {recipe.matcher!r} cannot be built with {recipe.options}: {reason}"
+            ) from error

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from framebank.heads.episodes import Episodes
 from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.trx import TupleTransformer
+from framebank.heads.tell import Tell, tell_nobody
 
 MAX_PREPARED = 1 << 29  # numbers, 2 GB: what is prepared of all videos is kept up to here
 CHUNK = 1 << 23  # numbers that are prepared at once
@@ -34,13 +35,15 @@ def score_episodes(
     device: torch.device,
     max_values: int | None = None,
     max_prepared: int = MAX_PREPARED,
+    tell: Tell = tell_nobody,
 ) -> Tensor:
     """Return the scores of every query of every episode, (E, Q, N) on the CPU.
 
     Episodes go in chunks of about `max_values` numbers, by default few enough for the caches of a CPU and many more on
     CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself. One that fits
     the support compares no pairs of frames, and so its parts are larger. What a matcher prepares of a video is made
-    once for all episodes, or for each chunk where that of all videos drawn is over `max_prepared` numbers.
+    once for all episodes, or for each chunk where that of all videos drawn is over `max_prepared` numbers. `tell` hears
+    how many queries are scored.
     """
     matcher = matcher.to(device)
     videos = _Videos.of(matcher, frames, episodes, device=device, max_prepared=max_prepared)
@@ -53,7 +56,7 @@ def score_episodes(
     max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 23)
     at_once = max(1, max_values // per_episode)
     queries_at_once = max(1, max_values // per_query)
-    chunks = []
+    chunks, done = [], 0
     for start in range(0, len(episodes), at_once):
         rows = slice(start, start + at_once)
         support = videos.of_videos(episodes.support[rows])
@@ -64,6 +67,8 @@ def score_episodes(
         for first in range(0, episodes.query.shape[1], queries_at_once):
             query = videos.of_videos(episodes.query[rows, first : first + queries_at_once])
             parts.append(_match(matcher, query, support, text).cpu())
+            done += len(parts[-1]) * parts[-1].shape[1]
+            tell(done, episodes.query.size)
         chunks.append(torch.cat(parts, dim=1))
     return torch.cat(chunks)
 

@@ -66,4 +66,4 @@ def require_finite(bank: Bank, *, where: object) -> None:
     bad = (~bank.x.isfinite()).flatten(1).any(1).nonzero()  # (B, 1), of V*G groups
     if len(bad):
         video_id = bank.video_ids[int(bad[0]) // bank.num_groups]
-        raise DataError(f"{where}: the embedding of {video_id!r} holds values that are no numbers")
+        raise DataError(f"{where}: the embedding of {video_id!r} holds values that are not numbers")

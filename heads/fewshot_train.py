@@ -13,6 +13,7 @@ from framebank.heads.fewshot_recipe import FewshotRecipe
 from framebank.heads.matchers.task import HasLosses, Task, match_loss
 from framebank.heads.optimizer import build_optimizer, set_lr, warmup_cosine
 from framebank.heads.randomness import drawn_from
+from framebank.heads.tell import Tell, tell_nobody
 from framebank.store.errors import DataError
 
 
@@ -33,16 +34,25 @@ class Stage:
 
 
 def fit_episodes(
-    matcher: nn.Module, recipe: FewshotRecipe, train: Iterator[Task], *, val: Iterable[Task], device: torch.device
+    matcher: nn.Module,
+    recipe: FewshotRecipe,
+    train: Iterator[Task],
+    *,
+    val: Iterable[Task],
+    device: torch.device,
+    tell: Tell = tell_nobody,
 ) -> Iterator[Stage]:
     """Train `matcher` in place, one task of `train` a step, yielding each stage of `recipe.val_every` steps.
 
     At the end it holds the weights of the stage that was best on the tasks of `val`, which are gone through once each
-    stage; where there are none, the last ones stay.
+    stage; where there are none, the last ones stay. `tell` hears of each step.
     DataError where the matcher has no weights, or the loss is no longer a number.
     """
     if not any(parameter.requires_grad for parameter in matcher.parameters()):
-        raise DataError(f"the matcher {recipe.matcher!r} has nothing to train; score with it as it is")
+        raise DataError(
+            f"the matcher {recipe.matcher!r} has nothing to train; expected another, or `framebank fewshot` with "
+            "this one as it is"
+        )
     matcher.to(device).train()
     generator = torch.Generator().manual_seed(recipe.seed)
     optimizer = build_optimizer(matcher, weight_decay=recipe.weight_decay)
@@ -60,6 +70,7 @@ def fit_episodes(
                 set_lr(optimizer, recipe.lr * warmup_cosine(step, total=recipe.steps, warmup=recipe.warmup))
                 optimizer.step()
                 losses.append(torch.stack([loss.detach(), parts["match"].detach()]))
+                tell(step + 1, recipe.steps)
         mean_loss, mean_match = torch.stack(losses).mean(0).tolist()
         if not math.isfinite(mean_loss):
             raise DataError(f"the loss became {mean_loss} by step {end}; a lower lr than {recipe.lr} may help")

@@ -20,6 +20,7 @@ from framebank.heads.predict import pool_bank
 from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
+from framebank.heads.tell import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks
 from framebank.heads.train import Epoch, fit
 from framebank.store.counts import counted
@@ -129,10 +130,13 @@ class TrainingJob:
                 "classifier, or epochs = 0"
             )
 
-    def epochs(self, ranks: Ranks | None = None) -> Iterator[Epoch]:
-        """Train, yielding each epoch, alone or with other processes; a DataWarning tells where nothing was learned."""
-        model, recipe = self.model, self.recipe
-        yield from fit(model, recipe, self.train, val=self.val, texts=self.texts, device=self.device, ranks=ranks)
+    def epochs(self, ranks: Ranks | None = None, *, tell: Tell = tell_nobody) -> Iterator[Epoch]:
+        """Train, yielding each epoch, alone or with other processes; `tell` hears of each step.
+
+        A DataWarning tells where nothing was learned.
+        """
+        model, recipe, val, texts = self.model, self.recipe, self.val, self.texts
+        yield from fit(model, recipe, self.train, val=val, texts=texts, device=self.device, ranks=ranks, tell=tell)
         if recipe.epochs and (ranks is None or ranks.is_first):
             what = f"{recipe.head} + {recipe.classifier}"
             warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
@@ -187,10 +191,10 @@ def _require_videos(labels: LabelSet, train: Manifest) -> None:
     named = {class_text(name) for name in train.labels}
     without = [name for name in labels.names if class_text(name) not in named]
     if without:
-        raise DataError(
-            f"the class {without[0]!r} has no training video; expected one of each class, or a set of classes without "
-            f"the {counted(len(without), 'class', 'classes')} that {'has' if len(without) == 1 else 'have'} none"
+        others = (
+            f" and {counted(len(without) - 1, 'other class', 'other classes')} have" if len(without) > 1 else " has"
         )
+        raise DataError(f"the class {without[0]!r}{others} no training video; expected only classes that have one")
 
 
 def _draw(
@@ -205,9 +209,7 @@ def _draw(
         train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
         note = shared_note(train.videos, val.videos)
         if not train.videos:
-            raise DataError(
-                f"{store.path}: every training video is one of the validation videos too; name other splits"
-            )
+            raise DataError(f"{store.path}: every training video is a validation video too; name other splits")
     elif not recipe.shots:
         if recipe.val_fraction:
             alone = undivided_classes(train.videos, least=FEWEST_TO_HOLD_OUT)
@@ -222,7 +224,9 @@ def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> 
     """The labelled videos that have an embedding."""
     found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
     if not found.videos:
-        raise DataError(f"{store.path}: none of the {len(manifest)} videos asked for has an embedding and a label")
+        raise DataError(
+            f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has both an embedding and a label"
+        )
     if not multi_label:
         found.require_single_labels()
     return found

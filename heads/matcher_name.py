@@ -46,7 +46,7 @@ class MatcherName:
         """Read what `str` writes; DataError for what is written otherwise."""
         match = re.fullmatch(r"\s*([^()\s]+)\s*(?:\((.*)\))?\s*", written, flags=re.DOTALL)
         if not match:
-            raise DataError(f"{written!r} is no matcher; expected a name such as otam, or otam(smoothing=0.5)")
+            raise DataError(f"{written!r} is not a matcher; expected a name such as otam, or otam(smoothing=0.5)")
         name, inside = match.groups(default="")
         return cls(name, tuple(parse_options(split_list(inside)).items()))
 

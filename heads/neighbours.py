@@ -51,7 +51,7 @@ def require_finite(videos: Sequence[Video], vectors: np.ndarray, *, where: objec
     """Refuse vectors (V, D) with a value that is no number: DataError naming the first such video."""
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
-        raise DataError(f"{where}: the embedding of {videos[bad[0]].video_id!r} holds values that are no numbers")
+        raise DataError(f"{where}: the embedding of {videos[bad[0]].video_id!r} holds values that are not numbers")
 
 
 def neighbours_of_id(index: Index, video_id: str, *, k: int) -> list[Hit]:

@@ -31,7 +31,7 @@ def read_options(what: str, name: str, build: Callable[..., Any], options: Mappi
             near = difflib.get_close_matches(option, known, n=1, cutoff=0)
             raise DataError(
                 f"the {what} {name!r} has no option {option!r}; "
-                + (f"the nearest is {near[0]!r}" if near else "it has none")
+                + (f"the nearest is {near[0]!r}" if near else "it has no options")
             )
         if not _fits(value, asked[option]):
             raise DataError(f"{what}.{option} is {value!r}; expected {KINDS[asked[option]]}")

@@ -62,9 +62,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         reason = first.partition(". ")[0]  # torch goes on to advise that the code be run
-        raise DataError(f"{path}: is no checkpoint that loads without running code ({reason})") from error
+        raise DataError(f"{path}: is not a checkpoint that loads without running code ({reason})") from error
     if not isinstance(found, Mapping) or not all(isinstance(found.get(part), Mapping) for part in PARTS):
-        raise DataError(f"{path}: is no checkpoint of ActionCLIP; expected one that holds {' and '.join(PARTS)}")
+        raise DataError(f"{path}: is not a checkpoint of ActionCLIP; expected one that holds {' and '.join(PARTS)}")
     clip, fusion = ({_bare(name): value for name, value in found[part].items()} for part in PARTS)
     return {name: value for name, value in clip.items() if name not in NUMBERS}, fusion
 
@@ -135,7 +135,7 @@ def _head_of(fusion: Mapping[str, Tensor], *, where: Path) -> str:
     }
     found = next((head for mark, head in marks.items() if mark in fusion), None)
     if found is None and fusion:
-        raise DataError(f"{where}: the fusion model is none of ActionCLIP's; it starts with {next(iter(fusion))!r}")
+        raise DataError(f"{where}: the fusion model is not one of ActionCLIP's; it starts with {next(iter(fusion))!r}")
     return found or "mean"
 
 

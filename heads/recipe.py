@@ -21,7 +21,14 @@ VIEWS = ("random", "all", "first")
 SAMPLERS = ("shuffle", "balanced")
 OPTIONED = ("head", "classifier", "text")
 RECIPES = Path(__file__).parent / "recipes"
-KINDS: dict[type, str] = {tuple: "a list", dict: "a table"}
+KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    tuple: "a list",
+    dict: "a table",
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Recipe:
         _require_among("init", self.init, INITS)
         if self.init and not hasattr(HEADS[self.head], "load_blocks"):
             raise DataError(
-                f"init = {self.init!r} fills the blocks of a head, and {self.head!r} takes none; expected vivit"
+                f"init = {self.init!r} fills blocks of a head, and the head {self.head!r} takes none; expected vivit"
             )
         _require_among("scoring", self.scoring, SCORINGS)
         _require_among("texts", self.texts, TEXT_KINDS)
@@ -93,16 +100,18 @@ class Recipe:
             )
         if self.text != "fixed" and self.classifier != "text":
             raise DataError(
-                f"text = {self.text!r} learns class embeddings; the classifier {self.classifier!r} has none to learn"
+                f"text = {self.text!r} learns class embeddings; the classifier {self.classifier!r} has none: use text"
             )
         losses = read_losses(self.loss)
         needy = next((name for name in losses if LOSSES[name].reads_texts), "")
         if needy and not self.reads_texts:
             raise DataError(
-                f"the loss {needy!r} matches videos with texts; the classifier {self.classifier!r} has none: use ce"
+                f"the loss {needy!r} matches videos with texts; the classifier {self.classifier!r} reads none: use ce"
             )
         if len({LOSSES[name].multi_label for name in losses if LOSSES[name].multi_label is not None}) > 1:
-            raise DataError(f"the loss {self.loss!r} adds losses of one label for each video to losses of several")
+            raise DataError(
+                f"the loss {self.loss!r} adds losses for one label of a video to losses for several; expected one kind"
+            )
         for name in ("batch_size", "lr"):
             if not 0 < getattr(self, name) < math.inf:
                 raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
@@ -120,7 +129,7 @@ class Recipe:
         if self.frames < 0:
             raise DataError(f"frames is {self.frames}; expected 0, for all that are stored, or more")
         if self.jitter and not self.frames:
-            raise DataError("jitter draws within segments; say how many with frames, such as 8")
+            raise DataError("jitter draws a frame of each segment; expected their number in frames, such as 8")
         if self.shots < 0:
             raise DataError(f"shots is {self.shots}; expected 0, for every video, or more")
 
@@ -200,7 +209,7 @@ class Recipe:
         for name in found:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-                raise DataError(f"{where}: a recipe has no {name!r}; the nearest is {near[0]!r}")
+                raise DataError(f"{where}: a recipe has no key {name!r}; the nearest is {near[0]!r}")
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
         try:
             return cls(**values)
@@ -212,7 +221,7 @@ def read_recipe(name: str) -> Recipe:
     """Return a recipe of heads/recipes by its name, or of a .toml file; DataError where there is none of them."""
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.is_file():
-        raise DataError(f"no recipe is named {name!r}; there are {', '.join(recipe_names())}, or give a .toml file")
+        raise DataError(f"no recipe is named {name!r}; expected one of {', '.join(recipe_names())}, or a .toml file")
     return Recipe.read(path)
 
 
@@ -254,7 +263,7 @@ def _read_value(text: str) -> Any:
 def _require_kind(name: str, value: object, kind: type) -> None:
     fits = isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool))
     if not fits:
-        raise DataError(f"{name} is {value!r}; expected {KINDS.get(kind, kind.__name__)}")
+        raise DataError(f"{name} is {value!r}; expected {KINDS[kind]}")
 
 
 def _require_among(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -22,6 +22,7 @@ from framebank.heads.recipe import Recipe
 from framebank.heads.text_tower import TowerLoader
 from framebank.heads.texts.context import Context
 from framebank.heads.train import Epoch
+from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import replacing, write_text
@@ -122,8 +123,9 @@ class Run:
         """
         if not self.recipe.reads_texts:
             raise DataError(
-                f"{where}: the run's classifier is {self.recipe.classifier!r} and knows no classes but its "
-                f"{len(self.labels)}; other classes or texts need a run with --classifier text"
+                f"{where}: the run's classifier is {self.recipe.classifier!r} and knows only its own "
+                f"{counted(len(self.labels), 'class', 'classes')}; other classes or texts need a run with "
+                "--classifier text"
             )
         self.spec.require_same_encoder(prompts.encoder, mine="the run", theirs=where)
         model = copy.deepcopy(self.model)
@@ -132,8 +134,8 @@ class Run:
             prompts = prompts.select(self.labels)
         elif bound and len(prompts.labels) == len(self.labels):  # of another number what is bound says more itself
             raise DataError(
-                f"{where}: the run has learned something of each of its {len(self.labels)} classes and cannot serve "
-                "others; expected the run's own"
+                f"{where}: the run has learned weights for its own {counted(len(self.labels), 'class', 'classes')} "
+                "and cannot serve others; expected those classes"
             )
         try:
             if tower and isinstance(text := getattr(model.classifier, "text", None), Context):

@@ -26,6 +26,7 @@ from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
 from framebank.heads.shares import class_shares
 from framebank.heads.step import Step
+from framebank.heads.tell import Tell, tell_nobody
 from framebank.store.errors import DataError
 
 
@@ -52,12 +53,13 @@ def fit(
     texts: ClassTexts | None,
     device: torch.device,
     ranks: Ranks | None = None,
+    tell: Tell = tell_nobody,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding each epoch; at the end it holds the weights that were best on `val`.
 
     Without a validation bank the last weights stay, or the average of the last where the recipe says so. The test split
     is never looked at. Batches are index operations on the bank; the last one of an epoch is smaller rather than
-    dropped. Started by torchrun, each of the `ranks` pools its share of every batch.
+    dropped. Started by torchrun, each of the `ranks` pools its share of every batch. `tell` hears of each step.
     """
     if train.target.ndim == 1 and (unlabelled := int((train.target < 0).sum())):
         raise ValueError(f"{unlabelled} of the videos to train on has no label")
@@ -100,6 +102,7 @@ def fit(
                     bound_scale()
                 losses.append(loss.detach())
                 taken += 1
+                tell(taken, total)
         mean_loss = float(torch.stack(losses).mean())
         if not math.isfinite(mean_loss):
             raise DataError(f"the loss became {mean_loss} in epoch {number}; a lower lr than {recipe.lr} may help")

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.video import LABEL_SEPARATOR
 
@@ -25,5 +26,5 @@ def vote(neighbours: Sequence[tuple[str, float]], *, temperature: float = 0.1) -
             for name in label.split(LABEL_SEPARATOR):
                 votes[name.strip()] += weight
     if not votes:
-        raise DataError(f"none of the {len(neighbours)} nearest videos has a label")
+        raise DataError(f"of the {counted(len(neighbours), 'nearest video')}, none has a label")
     return sorted(((label, share / total) for label, share in votes.items()), key=lambda pair: (-pair[1], pair[0]))

@@ -147,7 +147,7 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
     assert "no texts   the classes have numbers for names (test0); name them with --labels" in printed
     assert "text (baseline)" not in printed
     told = framebank("fewshot", copy, *EPISODES, "--matcher", "combine", exit_code=1).stderr
-    assert "the matcher 'combine' scores by the texts of the classes, but the classes have numbers" in told
+    assert "the matcher 'combine' needs the texts of the classes, but the classes have numbers" in told
 
 
 @pytest.mark.parametrize(
@@ -158,18 +158,22 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
         (("--option", "softness=1"), 1, "the matcher 'otam' has no option 'softness'; it has smoothing"),
         (("--option", "smoothing=soft"), 1, "matcher.smoothing is 'soft'; expected a number"),
         (("--option", "smoothing=0"), 1, "the matcher otam(smoothing=0.0) cannot be built: smoothing is 0.0; expected"),
-        (("--option", "smoothing=1e-300"), 1, "the matcher 'otam(smoothing=1e-300)' gives scores that are no numbers"),
-        (("--option", "smoothing"), 2, "'smoothing' is not NAME=VALUE"),
+        (("--option", "smoothing=1e-300"), 1, "the matcher 'otam(smoothing=1e-300)' gives scores that are not numbers"),
+        (("--option", "smoothing"), 2, "'smoothing' is not an option; expected NAME=VALUE"),
         (("--option", "smoothing=1", "--matcher", "all"), 2, "--option is for one --matcher"),
         (("--option", "smoothing=1", "--matcher", "otam", "--matcher", "max"), 2, "--option is for one --matcher"),
-        (("--matcher", "otam(smoothing"), 1, "'otam(smoothing' is no matcher"),
+        (("--matcher", "otam(smoothing"), 1, "'otam(smoothing' is not a matcher"),
         (("--shot", 3), 1, "3 support videos and 1 query of each class wanted"),
-        (("--way", 17, "--split", "all"), 1, "17 classes for each episode wanted, but the videos have 16"),
+        (("--way", 17, "--split", "all"), 1, "an episode needs 17 classes, but the videos have 16 classes"),
         (("--split", "nowhere"), 1, "no video is in the split 'nowhere'"),
-        (("--way", 0, "--support-split", "test", "--split", "test"), 1, "is a support video and one to recognise"),
-        (("--way", 1), 2, "one class is told from no other"),
+        (
+            ("--way", 0, "--support-split", "test", "--split", "test"),
+            1,
+            "is both a support video and a video to recognise",
+        ),
+        (("--way", 1), 2, "--way is 1, and no other class is left"),
         (("--seed", -1), 2, "-1 is not in the range"),
-        (("--way", 0, "--query", 2), 2, "--query is for episodes"),
+        (("--way", 0, "--query", 2), 2, "--query is not for --way 0"),
         (("--support-split", "train"), 2, "are for --way 0"),
         (
             ("--way", 0, "--support-split", "elsewhere"),
@@ -197,7 +201,7 @@ def test_class_splits_that_do_not_fit(framebank, store, tmp_path):
     file.write_text(json.dumps({"waving": "test", "melting": "test"}))
     lone = framebank(*arguments, "--way", 0, "--support-split", "train", exit_code=1)
     assert "no video is in the split 'train'" in sentence(lone)
-    assert "2 classes for each episode wanted, but the videos have 1" in sentence(
+    assert "an episode needs 2 classes, but the videos have 1 class" in sentence(
         framebank(*arguments, "--way", 2, exit_code=1)
     )
 

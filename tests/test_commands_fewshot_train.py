@@ -66,7 +66,7 @@ def test_classes_are_split_by_a_file(own, framebank, tmp_path):
     splits.write_text(json.dumps(dict(zip(CLASSES, ("train", "train", "val", "test"), strict=True))))
     options = ("--option", "width=16", "--way", 2, *QUICK, "--class-split", splits, "--json")
     refused = framebank("fewshot-train", own, tmp_path / "run", *options, exit_code=1)
-    assert "the validation videos: have one class, 'rise'; expected two or more" in refused.stderr
+    assert "the validation videos: all are of one class, 'rise'; expected two or more" in refused.stderr
     splits.write_text(json.dumps(dict(zip(CLASSES, ("train", "train", "val", "val"), strict=True))))
     report = json.loads(framebank("fewshot-train", own, tmp_path / "run", *options).stdout)
     assert (report["train_classes"], report["val_classes"], report["val_classes_also_trained"]) == (2, 2, 0)
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_said(own, framebank, tmp_path):
     assert "already holds a matcher; choose another folder, or --overwrite" in taken.stderr
     framebank("fewshot-train", own, run, *NARROW, "--overwrite", "--seed", 1)
     wrong = framebank("fewshot-train", own, run, "--option", "width", exit_code=2)
-    assert "'width' is not NAME=VALUE, such as metric=bi-mhm" in wrong.stderr
+    assert "'width' is not an option; expected NAME=VALUE, such as metric=bi-mhm" in wrong.stderr
     unknown = framebank("fewshot-train", own, tmp_path / "new", "--option", "depth=3", exit_code=1)
     assert "has no option 'depth'; it has cardinalities, width, dropout" in unknown.stderr
     texts = framebank("fewshot-train", own, tmp_path / "new", *NARROW, "--texts", "names", exit_code=2)

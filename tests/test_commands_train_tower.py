@@ -121,7 +121,10 @@ def test_init_from_the_text_tower(framebank, store, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--head", "mit"), "init = 'text-tower' fills the blocks of a head, and 'mit' takes none; expected vivit"),
+        (
+            ("--head", "mit"),
+            "init = 'text-tower' fills blocks of a head, and the head 'mit' takes none; expected vivit",
+        ),
         (
             ("--head", "vivit"),
             "the text tower are 64 wide and those of the head 128; expected head.width=64",

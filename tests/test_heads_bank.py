@@ -61,5 +61,5 @@ def test_counts(world, bank):
 
 def test_no_embedding_at_all(world):
     lost = Manifest(tuple(v for v in world.manifest.videos if v.video_id == "lost"))
-    with pytest.raises(DataError, match="none of the 1 videos asked for has an embedding"):
+    with pytest.raises(DataError, match="of the 1 video asked for, none has an embedding"):
         load_bank(world.store, lost, None, device=CPU)

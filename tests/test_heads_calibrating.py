@@ -144,6 +144,6 @@ def test_too_few_videos_change_nothing(folder):
 def test_embeddings_that_are_no_numbers(folder, tmp_path):
     rows = [Video(name, Path(f"/{name}.mp4"), "left") for name in ("a", "b")]
     Index(np.array([[1, 0], [np.nan, 1]]), rows, spec=FLAT, made_by=MEAN).save(tmp_path / "bad")
-    with pytest.raises(DataError, match="the index: the embedding of 'b' holds values that are no numbers"):
+    with pytest.raises(DataError, match="the index: the embedding of 'b' holds values that are not numbers"):
         enroll(tmp_path / "bad", "right", 0)
     assert Index.load(tmp_path / "bad").enrolment.is_empty

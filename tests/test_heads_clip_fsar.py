@@ -99,7 +99,7 @@ def test_ma_clip_guides_the_videos_of_any_metric(metric):
 
 
 def test_an_unknown_metric_is_refused():
-    with pytest.raises(ValueError, match="'clip-fsar' is none of otam"):
+    with pytest.raises(ValueError, match="'clip-fsar' is not known; expected one of otam"):
         MaClip(12, metric="clip-fsar")
 
 

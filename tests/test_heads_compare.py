@@ -149,17 +149,17 @@ def test_the_command(framebank, world, tmp_path):
 
 def test_the_command_with_a_name_that_is_none(framebank, world, tmp_path):
     told = framebank("compare", world.store.path, tmp_path / "o", "--recipes", "resnet", exit_code=1).stderr
-    assert "no recipe is named 'resnet'; there are a5, actionclip" in told
+    assert "no recipe is named 'resnet'; expected one of a5, actionclip" in told
     told = framebank("compare", world.store.path, tmp_path / "o", "--set", "epoch=3", exit_code=1).stderr
     assert "'epoch'; the nearest is 'epochs'" in told
     told = framebank("compare", world.store.path, tmp_path / "o", "--recipes", "knn,knn", exit_code=1).stderr
-    assert "--recipes knn,knn: two of them have the same name" in told
+    assert "--recipes knn,knn: two recipes have the same name" in told
     assert not (tmp_path / "o").exists()
 
 
 def test_what_is_set_in_every_recipe_has_no_other_option(framebank, world, tmp_path):
     for options, told in (
-        (("--set", "seed=3"), "--set seed has no part in a comparison"),
+        (("--set", "seed=3"), "--set seed is not for a comparison"),
         (("--texts", "names", "--set", "texts=descriptions"), "--texts is 'names' and --set texts is 'descriptions'"),
     ):
         assert told in framebank("compare", world.store.path, tmp_path / "o", *options, exit_code=2).stderr

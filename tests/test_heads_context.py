@@ -192,7 +192,7 @@ def test_contexts_of_their_own_serve_no_other_class(world, tmp_path):
     recipe = Recipe.from_dict({**QUICK.to_dict(), "text_options": {"class_specific": True}}, where="here")
     job = job_of(world, recipe, tower=lambda: tower_of(DIM))
     run = job.save(tmp_path / "run", log=list(job.epochs()))
-    with pytest.raises(DataError, match="there: each of the 4 classes has a context of its own, and others have none"):
+    with pytest.raises(DataError, match="there: a context was learned for each of 4 classes; others have none"):
         run.with_prompts(prompts_of(CLASSES[:2]), where="there", tower=lambda: tower_of(DIM))
 
 

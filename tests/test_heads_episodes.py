@@ -78,12 +78,12 @@ def test_videos_without_a_label_are_never_drawn():
 
 
 def test_too_few_classes_or_videos():
-    with pytest.raises(DataError, match="7 classes for each episode wanted, but the videos have 6"):
+    with pytest.raises(DataError, match="an episode needs 7 classes, but the videos have 6 classes"):
         draw(way=7)
     with pytest.raises(
         DataError,
-        match="7 support videos and 4 queries of each class wanted, but 'class 0' has 10 videos "
-        r"\(also too few: 5 other classes\); expected 11",
+        match="each class needs 7 support videos and 4 queries, but 'class 0' has 10 videos, "
+        "and 5 other classes too few; expected 11 or more",
     ):
         draw(shot=7)
     with pytest.raises(DataError, match="but 'class 2' has 5 videos; expected 6"):
@@ -127,9 +127,7 @@ def test_all_way_matches_classes_by_their_text():
 
 
 def test_all_way_with_too_little():
-    with pytest.raises(
-        DataError, match=r"4 support videos of each class wanted, but 'class 0' has 1 video \(also too "
-    ):
+    with pytest.raises(DataError, match=r"each class needs 4 support videos, but 'class 0' has 1 video, and "):
         all_way(6)
-    with pytest.raises(DataError, match="no video with a label is left to be recognised"):
+    with pytest.raises(DataError, match="beside the support videos there is no labelled video"):
         all_way(60)

@@ -212,7 +212,7 @@ def test_without_texts_their_baseline_is_left_out(world):
     report = evaluate(world, "max", prompts=None)
     assert [row["matcher"] for row in report["scores"]] == ["max", "mean"]
     for name in ("text", "combine", "combine:max"):
-        with pytest.raises(DataError, match=f"the matcher '{name}' scores by texts of the classes, and there are none"):
+        with pytest.raises(DataError, match=f"the matcher '{name}' needs the texts of the classes, and there are none"):
             evaluate(world, name, prompts=None)
 
 
@@ -240,7 +240,7 @@ def test_options_stand_in_the_report(world):
 
 def test_one_class_is_told_from_no_other(world):
     videos = tuple(video for video in world.manifest.split("test").videos if video.label == "rise")
-    with pytest.raises(DataError, match="the videos to recognise have one class, 'rise'; expected two or more"):
+    with pytest.raises(DataError, match="all videos to recognise are of one class, 'rise'; expected two or more"):
         evaluate_few_shot(
             ["otam"],
             world.store,
@@ -253,7 +253,7 @@ def test_one_class_is_told_from_no_other(world):
 
 
 def test_scores_that_are_no_numbers(world):
-    with pytest.raises(DataError, match=r"the matcher 'otam\(smoothing=1e-300\)' gives scores that are no numbers"):
+    with pytest.raises(DataError, match=r"the matcher 'otam\(smoothing=1e-300\)' gives scores that are not numbers"):
         evaluate(world, "otam(smoothing=1e-300)")
 
 
@@ -268,7 +268,7 @@ def test_features_that_are_no_numbers(tmp_path):
 
 
 def test_too_few_videos_name_the_store(world):
-    with pytest.raises(DataError, match=rf"{world.store.path}: 4 support videos and 2 queries of each class wanted"):
+    with pytest.raises(DataError, match=rf"{world.store.path}: each class needs 4 support videos and 2 queries, but"):
         evaluate(world, "mean", sampler=replace(SAMPLER, shot=4))
 
 

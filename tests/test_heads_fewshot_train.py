@@ -268,14 +268,16 @@ def test_an_option_of_another_kind_or_size_is_said(matcher, option, value, messa
 
 def test_an_option_that_cannot_be_is_said():
     recipe = FewshotRecipe(matcher="ma-clip", options={"metric": "dtw"})
-    with pytest.raises(DataError, match=r"'ma-clip' cannot be built of .*: the metric 'dtw' is none of otam"):
+    with pytest.raises(
+        DataError, match=r"'ma-clip' cannot be built with .*: the metric 'dtw' is not known; expected one of otam"
+    ):
         build_matcher(recipe, dim=DIM, num_classes=4)
 
 
 def test_what_cannot_be_trained_is_said(world):
     with pytest.raises(DataError, match="'otam' has nothing to train"):
         next(job_of(world, replace(QUICK, matcher="otam")).stages())
-    with pytest.raises(DataError, match="the training videos: 5 classes for each episode wanted"):
+    with pytest.raises(DataError, match="the training videos: an episode needs 5 classes, but"):
         job_of(world, replace(QUICK, way=5))
     with pytest.raises(DataError, match="the validation videos: 1 support video and 3 queries of each class wanted"):
         job_of(world, replace(QUICK, query=3))

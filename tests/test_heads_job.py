@@ -93,13 +93,13 @@ def test_a_validation_split_that_is_none(world):
 
 
 def test_nothing_is_left_to_train_on(world):
-    with pytest.raises(DataError, match="every training video is one of the validation videos too"):
+    with pytest.raises(DataError, match="every training video is a validation video too"):
         job_of(world, split="val")
 
 
 def test_nothing_to_train_on(world):
     lost = Manifest(tuple(v for v in world.manifest.videos if v.video_id == "lost"))
-    with pytest.raises(DataError, match="none of the 1 videos asked for has an embedding and a label"):
+    with pytest.raises(DataError, match="of the 1 video asked for, none has both an embedding and a label"):
         TrainingJob(world.store, lost, QUICK, prompts=world.prompts, device=CPU)
 
 

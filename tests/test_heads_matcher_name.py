@@ -46,14 +46,14 @@ def test_options_reach_the_matcher():
         ("combine(metric=max)", "the matcher 'combine' has no option 'metric'; it has text_share, text_scale"),
         ("otam(smoothing=soft)", "matcher.smoothing is 'soft'; expected a number"),
         ("chamfer++(length=1.5)", "matcher.length is 1.5; expected a whole number"),
-        ("otam(smoothing)", "'smoothing' is not NAME=VALUE"),
+        ("otam(smoothing)", "'smoothing' is not an option; expected NAME=VALUE"),
         ("otam(smoothing=1, smoothing=2)", "the option 'smoothing' is given twice"),
         (
             "ridge(penalty=-1)",
             r"the matcher ridge\(penalty=-1.0\) cannot be built: penalty is -1.0; expected more than 0",
         ),
-        ("otam(smoothing=1", r"'otam\(smoothing=1' is no matcher; expected a name such as otam"),
-        ("", "'' is no matcher"),
+        ("otam(smoothing=1", r"'otam\(smoothing=1' is not a matcher; expected a name such as otam"),
+        ("", "'' is not a matcher"),
     ],
 )
 def test_what_is_no_matcher(written, message):

@@ -50,7 +50,7 @@ def test_an_embedding_that_is_no_number_is_refused(tmp_path):
         for name, frames in rows.items():
             writer.add(name, Embeddings(frames.astype(np.float16), np.zeros(2), np.arange(2)))
     store = FeatureStore(tmp_path)
-    with pytest.raises(DataError, match="the embedding of 'bad' holds values that are no numbers"):
+    with pytest.raises(DataError, match="the embedding of 'bad' holds values that are not numbers"):
         index_store(store, store.manifest, run=None, run_path=None, device=CPU)
 
 

@@ -49,7 +49,7 @@ def test_an_unknown_loss_hears_of_every_one():
 
 
 def test_losses_of_one_label_and_of_several_are_not_added():
-    with pytest.raises(DataError, match="adds losses of one label for each video to losses of several"):
+    with pytest.raises(DataError, match="adds losses for one label of a video to losses for several"):
         Recipe(loss="bce + ce")
     assert Recipe(loss="bce + 0.1 soft-kl + froster").is_multi_label
 

@@ -134,22 +134,24 @@ class Evil:
 
 def test_what_is_no_checkpoint(tmp_path, capsys):
     path = tmp_path / "bad.pt"
-    with pytest.raises(DataError, match="no checkpoint that loads without running code"):
+    with pytest.raises(DataError, match="not a checkpoint that loads without running code"):
         read_checkpoint(path)
     for content in (b"", b"nothing"):  # torch says nothing of the first, and of the second how to run its code
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"without running code \((EOFError|Weights only load failed)\)$"):
             read_checkpoint(path)
-    with pytest.raises(DataError, match="no checkpoint that loads without running code"):
+    with pytest.raises(DataError, match="not a checkpoint that loads without running code"):
         read_checkpoint(path)
     torch.save({"model_state_dict": Evil()}, path)
-    with pytest.raises(DataError, match="no checkpoint that loads without running code"):
+    with pytest.raises(DataError, match="not a checkpoint that loads without running code"):
         read_checkpoint(path)
     assert capsys.readouterr().out == ""
     torch.save({"state_dict": {}}, path)
-    with pytest.raises(DataError, match="is no checkpoint of ActionCLIP; expected one that holds model_state_dict and"):
+    with pytest.raises(
+        DataError, match="is not a checkpoint of ActionCLIP; expected one that holds model_state_dict and"
+    ):
         read_checkpoint(path)
-    with pytest.raises(DataError, match="the fusion model is none of ActionCLIP's; it starts with 'vlad"):
+    with pytest.raises(DataError, match="the fusion model is not one of ActionCLIP's; it starts with 'vlad"):
         build_run({"vlad.weight": torch.zeros(1)}, SPEC, prompts_of(), where=path)
     wide = {"lstm_visual.weight_ih_l0": torch.zeros(4, 4)}
     with pytest.raises(DataError, match="the fusion model does not fit the encoder"):

@@ -21,7 +21,7 @@ def test_each_file_is_found_by_its_name():
     expected = {"a5", "actionclip", "attentive-probe", "froster", "m2clip", "mitx", "sloshnet", "vivit-frozen"}
     assert set(recipe_names()) >= expected
     assert len(recipe_names()) == len(list(RECIPES.iterdir()))
-    with pytest.raises(DataError, match="no recipe is named 'b5'; there are a5, actionclip"):
+    with pytest.raises(DataError, match="no recipe is named 'b5'; expected one of a5, actionclip"):
         read_recipe("b5")
 
 

@@ -128,7 +128,7 @@ def test_classes_that_differ():
 
 def test_linear_run_knows_no_texts():
     run = run_of(Recipe(head="mean", classifier="linear", loss="ce"))
-    with pytest.raises(DataError, match=r"run: the run's classifier is 'linear' and knows no classes but its 4"):
+    with pytest.raises(DataError, match=r"run: the run's classifier is 'linear' and knows only its own 4 classes"):
         run.with_prompts(prompts_of(), where="run")
 
 

@@ -88,7 +88,7 @@ def test_residual_keeps_each_offset_with_its_class():
     assert turned.labels == CLASSES
     torch.testing.assert_close(turned.model(x, mask), run.model(x, mask), rtol=1e-4, atol=1e-4)
     others = replace(prompts_of(), labels=LabelSet(("a", "b", "c", "d")))
-    with pytest.raises(DataError, match="there: the run has learned something of each of its 4 classes and cannot"):
+    with pytest.raises(DataError, match="there: the run has learned weights for its own 4 classes and cannot"):
         run.with_prompts(others, where="there")
 
 

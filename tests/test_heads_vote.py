@@ -34,5 +34,5 @@ def test_a_neighbour_with_several_labels_votes_for_each():
 
 @pytest.mark.parametrize("neighbours", [[], [("", 0.9), ("", 0.8)]])
 def test_no_label(neighbours):
-    with pytest.raises(DataError, match=f"none of the {len(neighbours)} nearest videos has a label"):
+    with pytest.raises(DataError, match=r"nearest videos?, none has a label"):
         vote(neighbours)

@@ -45,7 +45,7 @@ class KnnClassifier(nn.Module):
         if mode not in MODES:
             raise DataError(f"mode {mode!r} is not known; expected one of {', '.join(MODES)}")
         if k < 1 or not temperature > 0:
-            raise DataError(f"k is {k} and temperature {temperature}; expected at least 1, and more than 0")
+            raise DataError(f"k is {k} and temperature {temperature}; expected 1 or more and a temperature above 0")
         self.num_classes = num_classes
         self.k = k
         self.temperature = temperature

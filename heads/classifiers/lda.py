@@ -34,7 +34,7 @@ class LdaClassifier(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 <= shrinkage <= 1:
-            raise DataError(f"shrinkage is {shrinkage}; expected above 0 to 1, or 0 to have it computed")
+            raise DataError(f"shrinkage is {shrinkage}; expected more than 0 and at most 1, or 0 to have it computed")
         self.shrinkage = shrinkage
         self.weight = nn.Parameter(torch.zeros(num_classes, dim), requires_grad=learn_weights)
         self.bias = nn.Parameter(torch.zeros(num_classes), requires_grad=learn_weights)

@@ -15,7 +15,9 @@ def label_matrix(target: Tensor, num_classes: int) -> Tensor:
 def require_single_labels(target: Tensor, *, name: str) -> None:
     """Refuse videos of several labels, target (V, C): DataError."""
     if target.ndim != 1:
-        raise DataError(f"the classifier {name!r} learns from one label for each video; of several, expected ridge")
+        raise DataError(
+            f"the classifier {name!r} learns from one label for each video; expected ridge where videos have several"
+        )
 
 
 def held_out(target: Tensor, *, share: float = 0.2) -> Tensor:

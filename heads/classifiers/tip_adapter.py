@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.targets import require_single_labels
 from framebank.heads.classifiers.text import TextClassifier
+from framebank.store.counts import counted
 
 ALPHAS = tuple(0.15 * number for number in range(21))  # 0 to 3; 0 is zero-shot
 BETAS = tuple(0.35 * number for number in range(1, 21))  # 0.35 to 7
@@ -87,7 +88,8 @@ class TipAdapter(nn.Module):
         """
         if len(texts) != self.zero_shot.embeddings.shape[1]:
             raise ValueError(
-                f"the cache holds videos of its own {self.zero_shot.embeddings.shape[1]} classes and cannot serve "
+                "the cache holds videos of its own "
+                f"{counted(self.zero_shot.embeddings.shape[1], 'class', 'classes')} and cannot serve "
                 f"{len(texts)}"
             )
         self.zero_shot.set_texts(texts)

@@ -30,7 +30,10 @@ class HyrsmPlusPlus(nn.Module):
     ) -> None:
         super().__init__()
         if window < 0 or not softness > 0:
-            raise ValueError(f"window is {window} and softness {softness}; expected 0 or more frames, and more than 0")
+            raise ValueError(
+                f"window is {window} and softness {softness}; expected a window of 0 or more frames and a softness "
+                "above 0"
+            )
         self.coherence, self.window, self.softness, self.balance = coherence, window, softness, balance
         self.relation = Hyrsm(
             dim, num_classes=num_classes, classification=classification, num_heads=num_heads, dropout=dropout

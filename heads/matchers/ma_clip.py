@@ -46,7 +46,7 @@ class MaClip(nn.Module):
     def __init__(self, dim: int, *, metric: str = "otam", num_heads: int = 8, dropout: float = 0.1) -> None:
         super().__init__()
         if metric not in METRICS:
-            raise ValueError(f"the metric {metric!r} is none of {', '.join(METRICS)}")
+            raise ValueError(f"the metric {metric!r} is not known; expected one of {', '.join(METRICS)}")
         self.block = ContextBlock(dim, num_heads=num_heads, dropout=dropout, mlp_dropout=dropout)
         self.metric = METRICS[metric](dim)
 

@@ -67,7 +67,7 @@ class TupleTransformer(nn.Module):
     def __init__(self, dim: int, *, cardinality: int, width: int = 1152, dropout: float = 0.1) -> None:
         super().__init__()
         if cardinality < 1 or width < 1:
-            raise ValueError(f"cardinality is {cardinality} and width {width}; expected 1 or more of both")
+            raise ValueError(f"cardinality is {cardinality} and width {width}; expected both to be 1 or more")
         self.cardinality = cardinality
         self.key = nn.Linear(cardinality * dim, width)
         self.value = nn.Linear(cardinality * dim, width)

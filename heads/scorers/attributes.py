@@ -8,6 +8,7 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.logit_scale import LogitScale
 from framebank.heads.masking import masked_mean, pack
 from framebank.heads.scorers.rows import class_matrix, distinct_rows
+from framebank.store.counts import counted
 
 
 class Attributes(nn.Module):
@@ -56,13 +57,17 @@ class Attributes(nn.Module):
         """Score the same classes by other texts where the lexicon is not their texts; ValueError for others."""
         if self.has_own_lexicon:
             if len(texts) != len(self.bias):
-                raise ValueError(f"the attributes were learned of {len(self.bias)} classes and can serve no others")
+                raise ValueError(
+                    f"the attributes were learned of {counted(len(self.bias), 'class', 'classes')} and can serve "
+                    "no others"
+                )
             self.classes = class_matrix(texts).to(self.classes.device)
             return
         lexicon, _ = distinct_rows(texts)
         if lexicon.shape != self.lexicon.shape or not torch.allclose(lexicon.to(self.lexicon), self.lexicon, atol=1e-3):
             raise ValueError(
-                f"the attributes were learned of {len(self.lexicon)} texts of {len(self.bias)} classes and can serve "
+                f"the attributes were learned of {counted(len(self.lexicon), 'text')} of "
+                f"{counted(len(self.bias), 'class', 'classes')} and can serve "
                 "no others"
             )
 

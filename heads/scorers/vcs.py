@@ -10,6 +10,7 @@ from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix, row_mask
 from framebank.heads.scorers.tokens import encode_words
 from framebank.heads.text_tower import TextTower
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 WORDS = ("texts", "tokens")
@@ -86,7 +87,8 @@ class Vcs(nn.Module):
     def _read(self, texts: ClassTexts, tower: TextTower | None) -> tuple[Tensor, Tensor]:
         if tower is None:
             raise ValueError(
-                f"the tokens of the {len(self.words)} classes were read by the text tower, which the run lacks; other "
+                f"the tokens of {counted(len(self.words), 'class', 'classes')} were read by the text tower, which "
+                "the run lacks; other "
                 "classes or texts need the tower, as `framebank zeroshot --run` has it"
             )
         if not texts.sentences:

@@ -14,6 +14,7 @@ from framebank.heads.temporal.attention import (
     positions_for,
     silence,
 )
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 # our name of a block's parameter -> CLIP's
@@ -89,7 +90,9 @@ class Vivit(nn.Module):
         DataError, and nothing is copied, where their number, a name or a shape is not what it must be.
         """
         if len(blocks) != len(self.blocks):
-            raise DataError(f"{len(blocks)} text blocks were given; expected {len(self.blocks)}, one for each layer")
+            raise DataError(
+                f"{counted(len(blocks), 'text block')} given; expected {len(self.blocks)}, one for each layer"
+            )
         for number, (block, given) in enumerate(zip(self.blocks, blocks, strict=True)):
             _check(given, block.state_dict(), number=number)
         for block, given in zip(self.blocks, blocks, strict=True):

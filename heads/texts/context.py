@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from framebank.heads.text_tower import TextTower
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 
@@ -70,7 +71,9 @@ class Context(nn.Module):
     def serve(self, tower: TextTower, names: Sequence[str]) -> None:
         """Put other classes into the learned context; DataError where each class has its own, or a name has no room."""
         if self.class_specific:
-            raise DataError(f"each of the {len(self.kept)} classes has a context of its own, and others have none")
+            raise DataError(
+                f"a context was learned for each of {counted(len(self.kept), 'class', 'classes')}; others have none"
+            )
         num_suffix = self.num_suffix
         self._sentences = _Sentences.of(tower, names, num_prefix=len(self.vectors) - num_suffix, num_suffix=num_suffix)
         self.kept = self.kept.new_zeros(len(names), self.kept.shape[1])
@@ -81,7 +84,8 @@ class Context(nn.Module):
         """Refuse texts that are not those `serve` was given: ValueError. The tower's embeddings of its own are kept."""
         if not self._serves_others or num_classes != len(self.kept):
             raise ValueError(
-                f"the context was learned for {len(self.kept)} classes through the text tower, which the run lacks; "
+                f"the context was learned for {counted(len(self.kept), 'class', 'classes')} through the text "
+                "tower, which the run lacks; "
                 "other classes or texts need the tower, as `framebank zeroshot --run` has it"
             )
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from framebank.store.counts import counted
+
 
 class Residual(nn.Module):
     """TaskRes (Yu et al. 2022, arXiv 2211.10277): text + alpha * a learned vector of its class, which starts at zero.
@@ -22,7 +24,8 @@ class Residual(nn.Module):
         """Refuse another number of classes: ValueError. As many others cannot be told from its own, and are taken."""
         if num_classes != len(self.offsets):
             raise ValueError(
-                f"the offsets of the texts were learned for {len(self.offsets)} classes and cannot serve {num_classes}"
+                f"the offsets of the texts were learned for {counted(len(self.offsets), 'class', 'classes')} and "
+                f"cannot serve {num_classes}"
             )
 
     def forward(self, embeddings: Tensor, classes: Tensor) -> Tensor:
