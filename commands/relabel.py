@@ -13,7 +13,7 @@ from framebank.store.counts import counted
 SHOWN = 10  # of the values that were set
 
 
-@click.command()
+@click.command(short_help="Set labels, splits or groups of videos by hand.")
 @click.argument("store", type=PATH)
 @click.argument("file", type=PATH, required=False)
 @click.option("--set", "settings", multiple=True, metavar="ID=VALUE", help="ID is a video_id, or a pattern: 'run/*'.")
