@@ -176,11 +176,12 @@ class Manifest:
         return Manifest(tuple(videos)), notes
 
     @classmethod
-    def read(cls, sources: Sequence[Path]) -> "Manifest":
+    def read(cls, given: str | Path | Sequence[str | Path]) -> "Manifest":
         """Read one folder (of videos, of folders of frames, or of tars), one manifest CSV, video files, or tars.
 
         DataError saying what was expected.
         """
+        sources = [Path(source) for source in ([given] if isinstance(given, str | Path) else given)]
         if not sources:
             raise DataError("no videos given; expected a folder, a manifest CSV, video files or tars")
         stray = next((source for source in sources if source.suffix.lower() in LIST_SUFFIXES), None)
@@ -204,11 +205,12 @@ class Manifest:
         return cls(tuple(Video(source.stem, source) for source in sources))
 
     @classmethod
-    def read_csv(cls, path: Path) -> "Manifest":
+    def read_csv(cls, path: str | Path) -> "Manifest":
         """Read a CSV with the columns video_id and path, and optionally label, split, start and end (seconds).
 
         Paths are relative to it; a row without start and end is the whole video. DataError with the line.
         """
+        path = Path(path)
         reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
         try:
             for column in COLUMNS[:2]:
@@ -227,11 +229,12 @@ class Manifest:
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the CSV that `read_csv` reads, whole or not at all; paths are absolute.
 
         The columns start and end are there when a video has one.
         """
+        path = Path(path)
         timed = any(video.start is not None or video.end is not None for video in self.videos)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
