@@ -108,11 +108,11 @@ def worlds(
         folder = Path(scratch) / "index"
         own.save(folder)
         vectors = [pool_query(own, store[video.video_id])[0] for video in examples]
-        digest = type(own).load(folder).enrolment.of
-        enroll(folder, enrolled, list(zip(examples, vectors, strict=True)), of=digest)
+        index = type(own).load(folder)
+        index = enroll(folder, enrolled, list(zip(examples, vectors, strict=True)), index=index)
         for share in shares:
             yield "the index", share, calibrate(folder, Calibration(share))
-            by_val: Any = held_out(folder, store, val, split="val", share=share, device=cpu)
+            by_val: Any = held_out(index, store, val, split="val", share=share, device=cpu)
             yield "held-out videos", share, calibrate(folder, by_val)
 
 

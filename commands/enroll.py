@@ -8,7 +8,8 @@ import click
 
 from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, progress, table, warn_if_random
-from framebank.commands.wiring import open_split, task_of
+from framebank.commands.wiring import open_split, task_of, warn_if_older
+from framebank.store.counts import counted
 
 if TYPE_CHECKING:
     from framebank.extract.encoder import Encoder
@@ -28,9 +29,9 @@ def enroll(
     """Make LABEL a class of INDEX by the example clips VIDEOS: `label` and `search` then know it, without training.
 
     The clips are embedded as the index's own videos were. `label` takes a video for this class when its cosine to the
-    mean of the examples is over a threshold that at most 5 % of videos of other classes pass, by those of the index
-    itself, or by held-out ones where `calibrate` was given some, and no video of the index is a rarer match; below
-    that and far from every other class it says "unknown". All clips are enrolled, or none.
+    mean of the examples is over a threshold, and no video of the index fits it better. The threshold is set so that at
+    most 5 % of the videos of other classes pass it: the videos of the index, or held-out ones (`calibrate`). A video
+    that is near to no class is "unknown". All clips are enrolled, or none.
 
     \b
     framebank enroll index juggling one.mp4 two.mp4
@@ -44,13 +45,14 @@ def enroll(
     from framebank.extract.pipeline import embed_clip
     from framebank.extract.worker import Job
     from framebank.heads.calibrating import fewest, source_of
-    from framebank.heads.enrolling import check_label
+    from framebank.heads.enrolling import check_label, describe
     from framebank.heads.enrolling import enroll as add
     from framebank.heads.neighbours import pool_query
     from framebank.store import Video
     from framebank.store.index import Index
 
     loaded = Index.load(index)
+    warn_if_older(index, loaded)
     check_label(loaded, label)
     examples: list[tuple[Video, np.ndarray]] = [
         (loaded.video(video_id), loaded.vector(video_id)) for video_id in video_ids
@@ -62,11 +64,11 @@ def enroll(
         for path in progress(videos, total=len(videos), unit="video"):
             vector = pool_query(loaded, embed_clip(Job(path), task=task, encoder=encoder))[0]
             examples.append((Video(path.stem or path.absolute().name, path.absolute()), vector))
-    made = add(index, label, examples, of=loaded.enrolment.of)
-    source = source_of(Index.load(index))
+    loaded = add(index, label, examples, index=loaded)
+    made, source = describe(loaded, label), source_of(loaded)
     threshold = [
         f"no threshold: {fewest(source.share)} videos of other classes are needed to set one",
-        "a video passes when the class is nearer than any other video",
+        "a video passes when it is nearer to the class than to any video of the index",
     ]
     if made.threshold is not None:
         threshold = [
@@ -74,9 +76,10 @@ def enroll(
             f"at most {100 * source.share:g} % of the videos of other classes should pass",
         ]
     lines = [
-        f"{len(examples)} enrolled as {label!r}, which has {made.num_enrolled + made.num_own} examples now -> {index}",
+        f"{counted(len(examples), 'video')} enrolled as {label!r}, which now has "
+        f"{counted(made.num_enrolled + made.num_own, 'example')} -> {index}",
         *threshold,
-        f"asked were {made.num_others} videos of other classes, of {source}",
+        f"compared with {counted(made.num_others, 'video')} of other classes, of {source}",
     ]
     report = {"index": str(index), "enrolled": len(examples), **asdict(made), "thresholds": asdict(source)}
     print_report(report, as_json=as_json, lines=lines)
@@ -110,7 +113,7 @@ def unenroll(index: Path, label: str, as_json: bool) -> None:
     print_report(
         {"index": str(index), "label": label, "removed": removed},
         as_json=as_json,
-        lines=[f"{removed} enrolled videos of {label!r} removed from {index}"],
+        lines=[f"{counted(removed, 'enrolled video')} of {label!r} removed from {index}"],
     )
 
 
@@ -122,16 +125,16 @@ def unenroll(index: Path, label: str, as_json: bool) -> None:
     "--share",
     default=0.05,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="How many of the videos of other classes may pass each threshold.",
+    help="Which share of the videos of other classes may pass each threshold.  [0.05]",
 )
 @device_option
 @json_option
 def calibrate(index: Path, store: Path | None, split: str | None, share: float, device: str, as_json: bool) -> None:
-    """Set the thresholds of INDEX by held-out videos of STORE, for the classes enrolled now and those to come.
+    """Set the thresholds of INDEX by held-out videos of STORE, for the classes enrolled now and later.
 
-    STORE was embedded as the index's own videos were, its videos have labels, and none of them is in the index. Without
-    STORE, the videos of the index set the thresholds, as they do before a calibration. `label` says "unknown" of what
-    passes no threshold; a lower --share says so more often.
+    STORE must be embedded as the index's own videos were. The videos of the split need labels, and must not be in the
+    index. Without STORE, the videos of the index set the thresholds, as before any calibration. `label` says "unknown"
+    of a video that passes no threshold: with a lower --share more often.
 
     \b
     framebank calibrate index bank --split val
@@ -145,13 +148,18 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     from framebank.heads.calibrating import fewest, held_out, source_of
     from framebank.heads.enrolling import describe
     from framebank.store.enrolment import Calibration
+    from framebank.store.index import Index
 
+    loaded = Index.load(index)
+    warn_if_older(index, loaded)
     calibration = Calibration(share)
     if store:
         split = split or "val"
         features, manifest = open_split(store, split)
-        calibration = held_out(index, features, manifest, split=split, share=share, device=resolve_device(device))
-    loaded = set_thresholds(index, calibration)
+        calibration = held_out(
+            loaded, features, manifest, split=split, share=share, device=resolve_device(device), where=index
+        )
+    loaded = set_thresholds(index, calibration, index=loaded)
     classes = [describe(loaded, label) for label in loaded.enrolment.labels]
     source = source_of(loaded)
     nearest, num_nearest = loaded.enrolment.nearest, len(loaded.enrolment.nearest_others)
@@ -165,16 +173,16 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     shown = [(*cells, "none" if threshold is None else f"{threshold:.3f}") for *cells, threshold in rows]
     lines = [
         *table(("class", "examples", "others", "threshold"), shown),
-        f"thresholds of {index} are set by {source}: {100 * share:g} % of the videos of other classes may pass each",
+        f"thresholds of {index} are set by {source}: at most {100 * share:g} % of the others should pass each",
     ]
     if any(threshold is None for *_, threshold in rows):
         lines.append(
-            f"with fewer than {fewest(share)} others there is none: a class passes when it is nearer than any video, "
-            "and votes always do"
+            f"a threshold needs at least {fewest(share)} others; without one a class passes when it is nearer than any "
+            "video of the index, and votes always pass"
         )
     if loaded.enrolment.is_empty:
         lines = [
-            f"{index} has no thresholds now: no class is enrolled, and `label` always takes the votes of its videos"
+            f"{index} has no thresholds now: no class is enrolled, and `label` always answers with the votes of videos"
         ]
     report = {
         "index": str(index),

@@ -18,7 +18,7 @@ from framebank.commands.options import (
     texts_option,
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
-from framebank.commands.wiring import embed_texts, task_of
+from framebank.commands.wiring import embed_texts, open_index, task_of
 
 if TYPE_CHECKING:
     from framebank.extract.encoder import Encoder
@@ -136,10 +136,9 @@ def label(
 def _index_source(path: Path, *, k: int | None, device: str) -> Source:
     from framebank.heads.calibrating import source_of
     from framebank.heads.labelling import answers_of_index
-    from framebank.store.index import Index
 
-    index = Index.load(path)
-    voters = k or min(10, index.num_own)
+    index, _ = open_index(path)
+    voters = k or 10
     encoder = _encoder_of(path, index.spec, device=device)
     thresholds = None if index.enrolment.is_empty else source_of(index)
     return Source(index.spec, encoder, lambda rows: answers_of_index(index, rows, k=voters), thresholds)

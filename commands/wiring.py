@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from framebank.heads.recipe import Recipe
     from framebank.heads.text_tower import TextTower, TowerLoader
     from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
+    from framebank.store.index import Index
+    from framebank.store.origin import Difference
 
 
 def open_split(path: Path, split: str) -> "tuple[FeatureStore, Manifest]":
@@ -24,6 +26,27 @@ def open_split(path: Path, split: str) -> "tuple[FeatureStore, Manifest]":
 
     store = FeatureStore(path)
     return store, store.split(split)
+
+
+def open_index(path: Path) -> "tuple[Index, Difference | None]":
+    """Return an index without the videos that left its store, and how the store differs, if it is at hand.
+
+    Says so on stderr where it does.
+    """
+    from framebank.store.index import Index
+
+    index = Index.load(path)
+    difference = warn_if_older(path, index)
+    return (index.following(difference) if difference else index), difference
+
+
+def warn_if_older(path: Path, index: "Index") -> "Difference | None":
+    """Say on stderr how the store of an index differs from it, and return that; None where the store is not at hand."""
+    difference = index.compare()
+    if difference:
+        mend = f"`framebank index {difference.store} {path} --update`"
+        click.echo(f"{path}: is older than its store: {difference} since; {mend} mends that", err=True)
+    return difference
 
 
 def embed_texts(

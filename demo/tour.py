@@ -159,13 +159,18 @@ class Tour:
 
     def _search(self) -> Iterator[object]:
         everything, test = self.store.manifest, self.store.manifest.split("test")
-        index = index_store(self.store, everything, run=None, run_path=None, device=self.device)
+        index = index_store(self.store, everything, run=None, run_path=None, device=self.device, split="all")
         index.save(self.out / "index")
         hits = index.search(self.encoder.encode_texts([TEXT_QUERY]), 4)[0]
         yield hits
         path = self.out / "runs" / "transformer"
         known = index_store(
-            self.store, everything.split("train"), run=Run.read(path), run_path=path, device=self.device
+            self.store,
+            everything.split("train"),
+            run=Run.read(path),
+            run_path=path,
+            device=self.device,
+            split="train",
         )
         known.save(self.out / "index-transformer")
         asked = next(v for v in test.videos if v.label == "sitting down" and self.takes[v.video_id] == "loop")

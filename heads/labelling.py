@@ -65,7 +65,7 @@ def label_by_model(
 
 
 def label_by_index(index: Index, embeddings: Embeddings, *, k: int) -> list[tuple[str, float]]:
-    """Return the labels of the k nearest own videos with their share of the votes; DataError when there are fewer."""
+    """Return the labels of the k nearest own videos with their share of the votes; all vote where they are fewer."""
     hits = index.search_own(pool_query(index, embeddings), k)
     return vote([(hit.label, hit.score) for hit in hits])
 
@@ -77,8 +77,7 @@ def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[An
     label. Where both are over their thresholds and that video is of another class, the class passes only if no larger a
     share of others comes as near to it as to the videos of the index: the two cosines cannot be compared, the shares
     can. Without a threshold, for want of videos to set it, a class passes when it is nearer than that video, and votes
-    always do, as where nothing was enrolled or calibrated. DataError where nobody has a label to give, or fewer than k
-    videos are there to vote.
+    always do, as where nothing was enrolled or calibrated. DataError where nobody has a label to give.
     """
     if index.enrolment.is_empty:
         return [Answer("neighbours", tuple(label_by_index(index, embeddings, k=k)))]

@@ -24,11 +24,12 @@ class Lexicon:
     embeddings: Tensor
 
     @classmethod
-    def read(cls, path: Path, *, spec: FeatureSpec, where: object) -> "Lexicon":
+    def read(cls, path: str | Path, *, spec: FeatureSpec, where: object) -> "Lexicon":
         """Read a file for the store `where`, of `spec`.
 
         DataError where there is none, it holds no prompts or a single phrase, or it is of another encoder.
         """
+        path = Path(path)
         prompts = PromptBank.read(path)
         spec.require_same_encoder(prompts.encoder, mine=where, theirs=path)
         if len(prompts.labels) < 2:  # a frame is described by which of them fit it better

@@ -1,5 +1,6 @@
 """Neighbours: pooled embeddings of a store in an index, and queries pooled the same way."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 
 from framebank.heads.bank import group_rows, load_bank
+from framebank.heads.folder import WEIGHTS
 from framebank.heads.model import Model
 from framebank.heads.predict import embed_bank, pool_groups
 from framebank.heads.run import Run
@@ -16,23 +18,36 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.index import Hit, Index
 from framebank.store.manifest import Manifest
+from framebank.store.origin import Origin
 from framebank.store.shard import Embeddings, distinct_mask
-from framebank.store.video import Video
+from framebank.store.vectors import has_direction
+
+# Why a video of a store is not in an index of it.
+MISSING = "not in the store"
+ZEROS = "all zeros"
+NOT_FINITE = "not all numbers"
 
 
 def index_store(
-    store: FeatureStore, manifest: Manifest, *, run: Run | None, run_path: Path | None, device: torch.device
+    store: FeatureStore,
+    manifest: Manifest,
+    *,
+    run: Run | None,
+    run_path: Path | None,
+    device: torch.device,
+    split: str | None = None,
 ) -> Index:
     """Index the videos of `manifest` by the mean of their frames, or by the head of a run.
 
-    DataError where the run was trained on features of another encoder, and where an embedding holds what is no number.
+    Where `manifest` is all of a `split`, the index remembers the store, and can be compared with it and updated. Videos
+    without an embedding are left out, and those whose embedding is all zeros or holds what is not a number; its origin
+    names them. DataError where the run was trained on features of another encoder, or no video is left.
     """
     if run:
         run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
         run.require_frames(run_path)
     model = run.model.to(device) if run else _mean(store.spec.dim)
     bank = load_bank(store, manifest, None, device=device, num_frames=run.recipe.frames if run else 0)
-    video_of = {video.video_id: video for video in manifest.videos}
     made_by = {
         "head": run.recipe.head if run else "mean",
         "classifier": run.recipe.classifier if run else "text",
@@ -42,26 +57,63 @@ def index_store(
         "store": str(store.path.absolute()),
     }
     vectors = embed_bank(model, bank, device=device)
-    videos = [video_of[video_id] for video_id in bank.video_ids]
-    require_finite(videos, vectors, where=store.path)
-    return Index(vectors, videos, spec=store.spec, made_by=made_by)
+    left_out, good = _left_out(manifest, bank.video_ids, vectors)
+    if not good.any():
+        raise DataError(
+            f"{store.path}: none of the {counted(len(manifest), 'video')} has an embedding that can be compared; the "
+            f"embedding of {bank.video_ids[0]!r} is {left_out[bank.video_ids[0]]}"
+        )
+    video_of = {video.video_id: video for video in manifest.videos}
+    videos = [video_of[video_id] for video_id, kept in zip(bank.video_ids, good.tolist(), strict=True) if kept]
+    origin = None if split is None else Origin.of(store, videos, split=split, left_out=left_out)
+    return Index(vectors if good.all() else vectors[good], videos, spec=store.spec, made_by=made_by, origin=origin)
 
 
-def require_finite(videos: Sequence[Video], vectors: np.ndarray, *, where: object) -> None:
-    """Refuse vectors (V, D) with a value that is no number: DataError naming the first such video."""
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        raise DataError(f"{where}: the embedding of {videos[bad[0]].video_id!r} holds values that are not numbers")
+def _left_out(manifest: Manifest, embedded: Sequence[str], vectors: np.ndarray) -> tuple[dict[str, str], np.ndarray]:
+    """The videos that cannot be indexed, each with the reason, and which of those embedded (V,) can."""
+    there = set(embedded)
+    left_out = {video.video_id: MISSING for video in manifest.videos if video.video_id not in there}
+    good = has_direction(vectors)
+    for row in np.flatnonzero(~good).tolist():
+        left_out[embedded[row]] = NOT_FINITE if not np.isfinite(vectors[row]).all() else ZEROS
+    return left_out, good
 
 
 def neighbours_of_id(index: Index, video_id: str, *, k: int) -> list[Hit]:
-    """Return the k nearest other videos of one in the index; DataError when there are fewer."""
-    if k + 1 > len(index):
-        raise DataError(
-            f"{counted(k, 'neighbour')} wanted, but the index holds {counted(len(index) - 1, 'other video')}"
-        )
+    """Return the k nearest other videos of one in the index, all where they are fewer."""
     hits = index.search(index.vector(video_id)[None], k + 1)[0]
     return [hit for hit in hits if hit.video_id != video_id][:k]
+
+
+def run_of(index: Index) -> Run | None:
+    """Return the run that pooled the videos of an index, None where their frames were averaged; it is read once.
+
+    DataError where it is not there, or was trained again since.
+    """
+    if not index.made_by.get("run"):
+        return None
+    path = Path(index.made_by["run"])
+    if not path.is_dir():
+        raise DataError(f"the index was pooled by the run {path}, which is not there; make the index again")
+    run, weights_hash = _read_run(path, _stamp(path / WEIGHTS["run"]))
+    if weights_hash != index.made_by["run_hash"]:
+        raise DataError(f"{path}: was trained again since it pooled the videos of the index; make the index again")
+    return run
+
+
+@functools.lru_cache(maxsize=1)
+def _read_run(path: Path, _: tuple[int, ...]) -> tuple[Run, str]:
+    """The run of a folder and the hash of its weights; read again where its file has another stamp."""
+    run = Run.read(path)
+    return run, run.weights_hash
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
@@ -69,20 +121,15 @@ def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
 
     DataError where the run that pooled them has gone or was trained again.
     """
-    path = index.made_by["run"]
-    if not path:
+    run = run_of(index)
+    if run is None:
         return embed_frames(_mean(index.spec.dim), embeddings)
-    if not Path(path).is_dir():
-        raise DataError(f"the index was pooled by the run {path}, which is not there; make the index again")
-    run = Run.read(Path(path))
-    if run.weights_hash != index.made_by["run_hash"]:
-        raise DataError(f"{path}: was trained again since it pooled the videos of the index; make the index again")
-    return embed_frames(run.model, embeddings, num_frames=run.recipe.frames)
+    return embed_frames(run.model.cpu(), embeddings, num_frames=run.recipe.frames)
 
 
 def require_text_space(index: Index) -> None:
     """Refuse a text query where the index's vectors are not in the space of texts: DataError."""
-    if not index.made_by.get("in_text_space", index.made_by["classifier"] == "text"):
+    if not index.made_by.get("in_text_space", index.made_by.get("classifier", "text") == "text"):
         raise DataError(
             f"the index was pooled by the run {index.made_by['run']}, whose classifier is "
             f"{index.made_by['classifier']!r}: its vectors cannot be compared with texts"

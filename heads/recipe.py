@@ -194,8 +194,9 @@ class Recipe:
         write_text(path, "".join(f"{name} = {_toml(value)}\n" for name, value in self.to_dict().items()))
 
     @classmethod
-    def read(cls, path: Path) -> "Recipe":
+    def read(cls, path: str | Path) -> "Recipe":
         """Read TOML; DataError as `from_dict`."""
+        path = Path(path)
         try:
             found = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -217,9 +218,9 @@ class Recipe:
             raise DataError(f"{where}: {error}") from error
 
 
-def read_recipe(name: str) -> Recipe:
+def read_recipe(name: str | Path) -> Recipe:
     """Return a recipe of heads/recipes by its name, or of a .toml file; DataError where there is none of them."""
-    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    path = Path(name) if str(name).endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.is_file():
         raise DataError(f"no recipe is named {name!r}; expected one of {', '.join(recipe_names())}, or a .toml file")
     return Recipe.read(path)

@@ -91,8 +91,9 @@ class Run:
             part.write_bytes(save(weights, metadata={"framebank": json.dumps(self.about())}))
 
     @classmethod
-    def read(cls, folder: Path) -> "Run":
+    def read(cls, folder: str | Path) -> "Run":
         """Read what `write` wrote; DataError when the folder is no run."""
+        folder = Path(folder)
         path = folder / WEIGHTS["run"]
         if not path.is_file():
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank train`")

@@ -1,8 +1,8 @@
 """Index: nearest neighbours among pooled, unit-norm embeddings, by exact inner product. The only door to faiss."""
 
 import contextlib
+import copy
 import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +12,17 @@ from typing import Any
 import faiss
 import numpy as np
 
-from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.enrolment import NAME, Enrolment, changing
 from framebank.store.errors import DataError, near_names
 from framebank.store.files import current, replacing, replacing_together, require_new_folder, write_text
-from framebank.store.manifest import COLUMNS, TIMES, Video
+from framebank.store.ids import read_ids, write_ids
+from framebank.store.origin import Difference, Origin, compare
 from framebank.store.spec import FeatureSpec
-from framebank.store.vectors import unit
+from framebank.store.vectors import has_direction, unit
+from framebank.store.video import Video
+
+VERSION = 2  # of the files; the first had no origin
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,16 @@ class Hit:
     start: float | None = None
     end: float | None = None
     enrolled: bool = False
+    path: Path = Path()
 
 
 class Index:
     """Videos by their pooled embedding; ids are video_ids, never row numbers.
 
-    `made_by` tells how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled alike. The
-    videos of `enrolment` stand behind the index's own, of which there are `num_own`.
+    `made_by` tells how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled alike, and
+    `origin` from which store, where that is known. The videos of `enrolment` stand behind the index's own, of which
+    there are `num_own`. `own_vectors` (num_own, D) are of unit length. DataError where one of the vectors is all zeros,
+    or holds what is not a number: it has no neighbours.
     """
 
     def __init__(
@@ -52,26 +58,38 @@ class Index:
         spec: FeatureSpec,
         made_by: dict[str, Any],
         enrolment: Enrolment | None = None,
+        origin: Origin | None = None,
     ) -> None:
         if vectors.shape != (len(videos), spec.dim):
             raise ValueError(f"{len(videos)} videos with vectors {vectors.shape}, expected width {spec.dim}")
-        self.enrolment = Enrolment() if enrolment is None else enrolment
-        self.num_own = len(videos)
-        self.videos = (*videos, *self.enrolment.videos)
+        bad = np.flatnonzero(~has_direction(vectors))
+        if len(bad):
+            raise DataError(
+                f"the embedding of {videos[bad[0]].video_id!r} is all zeros, or holds values that are not numbers"
+            )
         self.spec = spec
         self.made_by = made_by
-        self._flat = faiss.IndexFlatIP(spec.dim)
-        self._flat.add(np.ascontiguousarray(unit(vectors)))
-        if self.enrolment.videos:
-            self._flat.add(np.ascontiguousarray(unit(self.enrolment.vectors)))
+        self.origin = origin
+        self.own_vectors = np.ascontiguousarray(unit(vectors))
+        self._take(tuple(videos), Enrolment() if enrolment is None else enrolment)
+
+    def _take(self, own: tuple[Video, ...], enrolment: Enrolment) -> None:
+        self.enrolment = enrolment
+        self.num_own = len(own)
+        self.videos = (*own, *enrolment.videos)
         self._row = {video.video_id: row for row, video in enumerate(self.videos)}
 
     def __len__(self) -> int:
         return len(self.videos)
 
+    def __contains__(self, video_id: object) -> bool:
+        return video_id in self._row
+
     def vector(self, video_id: str) -> np.ndarray:
         """Return the unit embedding (D,) of an indexed video; DataError when it is not there."""
-        return np.asarray(self._flat.reconstruct(self._require(video_id)))
+        row = self._require(video_id)
+        own: np.ndarray = self.own_vectors[row] if row < self.num_own else self._enrolled_vectors[row - self.num_own]
+        return own.copy()
 
     def video(self, video_id: str) -> Video:
         """Return an indexed video; DataError when it is not there."""
@@ -87,112 +105,180 @@ class Index:
     @property
     def vectors(self) -> np.ndarray:
         """The unit embeddings (V, D) of all videos, in their order."""
-        return np.asarray(self._flat.reconstruct_n(0, len(self)))
+        return np.vstack([self.own_vectors, self._enrolled_vectors]) if self.enrolment.videos else self.own_vectors
+
+    @property
+    def _enrolled_vectors(self) -> np.ndarray:
+        return np.ascontiguousarray(unit(self.enrolment.vectors)).reshape(-1, self.spec.dim)
 
     def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
-        """Return the k nearest videos of each query (Q, D), best first; DataError when there are fewer than k."""
-        if k > len(self):
-            raise DataError(f"{counted(k, 'neighbour')} wanted, but the index holds {counted(len(self), 'video')}")
-        if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
-            raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
-        scores, rows = self._flat.search(np.ascontiguousarray(unit(queries)), k)  # (Q, k)
-        return [
-            [self._hit(int(row), float(score)) for score, row in zip(own_scores, own_rows, strict=True)]
-            for own_scores, own_rows in zip(scores, rows, strict=True)
-        ]
+        """Return the k nearest videos of each query (Q, D), best first; all there are, where they are fewer.
+
+        DataError where a query is of another width, all zeros, or holds what is not a number.
+        """
+        return self._nearest(queries, k, (self.own_vectors, self._enrolled_vectors))
 
     def search_own(self, query: np.ndarray, k: int) -> list[Hit]:
-        """Return the k nearest of the index's own videos to one query (1, D), best first; DataError as `search`."""
-        if k > self.num_own:
+        """Return the k nearest of the index's own videos to one query (1, D), as `search` does."""
+        return self._nearest(query, k, (self.own_vectors,))[0]
+
+    def _nearest(self, queries: np.ndarray, k: int, parts: Sequence[np.ndarray]) -> list[list[Hit]]:
+        """The k nearest in matrices whose rows are the videos in their order."""
+        if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
+            raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
+        if not has_direction(queries).all():
             raise DataError(
-                f"{counted(k, 'neighbour')} wanted, but the index holds {counted(self.num_own, 'video')} of its own"
+                "the embedding of the query is all zeros, or holds values that are not numbers; it is near to nothing"
             )
-        hits = self.search(query, k + len(self.enrolment))[0]
-        return [hit for hit in hits if not hit.enrolled][:k]
+        asked = np.ascontiguousarray(unit(queries))
+        found: list[list[tuple[float, int]]] = [[] for _ in asked]
+        first = 0
+        for part in parts:
+            if min(k, len(part)):
+                scores, rows = faiss.knn(asked, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)  # (Q, k)
+                for pairs, own_scores, own_rows in zip(found, scores.tolist(), rows.tolist(), strict=True):
+                    pairs += [(-score, first + row) for score, row in zip(own_scores, own_rows, strict=True)]
+            first += len(part)
+        return [[self._hit(row, -score) for score, row in sorted(pairs)[:k]] for pairs in found]
 
     def _hit(self, row: int, score: float) -> Hit:
         video = self.videos[row]
-        return Hit(video.video_id, score, video.label, video.start, video.end, enrolled=row >= self.num_own)
+        enrolled = row >= self.num_own
+        return Hit(video.video_id, score, video.label, video.start, video.end, enrolled, video.path)
 
-    def save(self, folder: Path) -> None:
+    def compare(self) -> Difference | None:
+        """Return how the store that the index was made from differs from it now; None where that is not at hand."""
+        own = self.videos[: self.num_own]
+        if self.origin:
+            return compare(self.origin, own)
+        found = (
+            compare(Origin.unmarked(Path(self.made_by["store"]), len(own)), own) if "store" in self.made_by else None
+        )
+        if found and len({video.split for video in own}) < 2:  # of one split, perhaps: the others' videos did not join
+            return replace(found, joined=())
+        return found
+
+    def following(self, difference: Difference) -> "Index":
+        """Return the index without the videos that left its store, the others with the paths and labels of today.
+
+        What joined is not in it, and what changed is as it was. Thresholds stay.
+        """
+        left = set(difference.left)
+        own = self.videos[: self.num_own]
+        made = self._only(own, [row for row, video in enumerate(own) if video.video_id not in left])
+        videos = tuple(difference.videos.get(video.video_id, video) for video in made.videos[: made.num_own])
+        made._take(videos, self.enrolment)
+        return made
+
+    def _only(self, own: Sequence[Video], rows: Sequence[int]) -> "Index":
+        made = copy.copy(self)
+        if len(rows) < len(own):
+            made.own_vectors = self.own_vectors[rows]
+            made.origin = self.origin and self.origin.only(rows)
+        made._take(tuple(own[row] for row in rows), self.enrolment)
+        return made
+
+    def with_enrolment(self, enrolment: Enrolment) -> "Index":
+        """Return the index with other enrolled classes; its own vectors are not copied."""
+        made = copy.copy(self)
+        made._take(self.videos[: self.num_own], enrolment)
+        return made
+
+    def reread(self, folder: str | Path) -> "Index":
+        """Return this index of a folder with what is enrolled there by now; DataError where it was made again."""
+        folder = Path(folder)
+        if _read_about(folder)["digest"] != self.enrolment.of:
+            raise DataError(f"{folder}: was made again since it was read; do this once more")
+        return self.with_enrolment(Enrolment.read(folder, of=self.enrolment.of, dim=self.spec.dim))
+
+    def save(self, folder: str | Path) -> None:
         """Write index.faiss, ids.csv and spec.json into a folder, and what was enrolled.
 
-        ids.csv has the columns start and end when a video has one. Where there is an index already, a kill leaves it or
-        the new one. DataError where the folder holds enrolled classes or a calibration, which nothing could bring back.
+        Where there is an index already, a kill leaves it or the new one. DataError where the folder holds enrolled
+        classes or a calibration, which nothing could bring back.
         """
+        folder = Path(folder)
         require_new_folder(folder, what="index")
         with changing(folder) if (folder / "spec.json").exists() else contextlib.nullcontext():
             if current(folder, NAME).exists():
                 raise DataError(
-                    f"{folder}: holds enrolled classes, or a calibration, which a new index there would lose; "
-                    "take them back first (`framebank unenroll`, `framebank calibrate`), or choose another folder"
+                    f"{folder}: holds enrolled classes or a calibration, which a new index would lose; "
+                    "`framebank index STORE INDEX --update` keeps them, or choose another folder"
                 )
-            with replacing_together(folder) as part:
-                self._write(part)
+            self.replace_in(folder)
 
-    def _write(self, folder: Path) -> None:
-        videos, own = self.videos[: self.num_own], self._flat
-        if self.enrolment.videos:
-            own = faiss.IndexFlatIP(self.spec.dim)
-            own.add(self._flat.reconstruct_n(0, self.num_own))
-        with replacing(folder / "index.faiss") as part:
-            part.write_bytes(faiss.serialize_index(own).tobytes())
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        timed = any(map(_is_timed, videos))
-        writer.writerow((*COLUMNS, *TIMES) if timed else COLUMNS)
-        for v in videos:
-            writer.writerow((v.video_id, v.path, v.label, v.split, *([v.start, v.end] if timed else [])))
-        write_text(folder / "ids.csv", text.getvalue())
-        name = _digest(own, videos)
-        about = {"spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
-        write_text(folder / "spec.json", json.dumps(about, indent=2))
-        if not self.enrolment.is_empty:
-            replace(self.enrolment, of=name).write(folder)
+    def replace_in(self, folder: Path) -> None:
+        """Write as `save` does, with what is enrolled, in the place of an index that is held by `changing`."""
+        with replacing_together(folder) as part:
+            flat = faiss.IndexFlatIP(self.spec.dim)
+            flat.add(self.own_vectors)
+            with replacing(part / "index.faiss") as path:
+                path.write_bytes(faiss.serialize_index(flat).tobytes())
+            own = self.videos[: self.num_own]
+            write_ids(part / "ids.csv", own, self.origin)
+            name = _digest(self.own_vectors, own)
+            about = {"version": VERSION, "spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
+            origin = {"origin": self.origin.to_dict()} if self.origin else {}
+            write_text(part / "spec.json", json.dumps(about | origin, indent=2))
+            if not self.enrolment.is_empty:
+                replace(self.enrolment, of=name).write(part)
 
     @classmethod
-    def load(cls, folder: Path) -> "Index":
-        """Read what `save` wrote; DataError when the folder is no index or its files are not of one another."""
-        vectors_path, about_path = current(folder, "index.faiss"), current(folder, "spec.json")
-        if not vectors_path.exists() or not about_path.exists():
-            raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
+    def load(cls, folder: str | Path) -> "Index":
+        """Read what `save` wrote; DataError when the folder is no index or its files are not of one another.
+
+        Videos whose vectors are all zeros, or hold what is not a number, are left out: earlier versions kept them.
+        """
+        folder = Path(folder)
+        about = _read_about(folder)
         try:
-            flat = faiss.read_index(str(vectors_path))
-            about = json.loads(about_path.read_text(encoding="utf-8"))
+            flat = faiss.read_index(str(current(folder, "index.faiss")))
             found, made_by, expected = dict(about["spec"]), dict(about["made_by"]), str(about["digest"])
-            with current(folder, "ids.csv").open(newline="", encoding="utf-8") as file:
-                videos = [_video_of(row) for row in csv.DictReader(file)]
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, csv.Error, DataError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"{folder}: the index cannot be read ({type(error).__name__}: {reason})") from error
-        spec = FeatureSpec.from_dict(found, where=about_path)
+            videos, origin = read_ids(current(folder, "ids.csv"), about.get("origin"))
+        except _UNREADABLE as error:
+            raise _unreadable(folder, error) from error
+        spec = FeatureSpec.from_dict(found, where=folder / "spec.json")
         if flat.ntotal != len(videos) or flat.d != spec.dim:
             raise DataError(
                 f"{folder}: index.faiss holds {flat.ntotal} vectors of width {flat.d}, "
                 f"its lists {len(videos)} videos of width {spec.dim}; these files are of different indexes"
             )
-        if _digest(flat, videos) != expected:
+        made = cls.__new__(cls)
+        made.spec, made.made_by, made.origin = spec, made_by, origin
+        made.own_vectors = flat.reconstruct_n(0, flat.ntotal)
+        del flat  # two copies at a time, one from here on
+        if _digest(made.own_vectors, videos) != expected:
             raise DataError(f"{folder}: index.faiss, ids.csv and spec.json are of different indexes; make it again")
-        enrolment = Enrolment.read(folder, of=expected, dim=spec.dim)
-        vectors = flat.reconstruct_n(0, flat.ntotal)
-        return cls(vectors, videos, spec=spec, made_by=made_by, enrolment=enrolment)
+        made._take(tuple(videos), Enrolment.read(folder, of=expected, dim=spec.dim))
+        good = has_direction(made.own_vectors)
+        return made if good.all() else made._only(videos, np.flatnonzero(good).tolist())
 
 
-def _is_timed(video: Video) -> bool:
-    return video.start is not None or video.end is not None
+_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, csv.Error, DataError)
 
 
-def _video_of(row: Mapping[str, str]) -> Video:
-    start, end = (float(row[name]) if row.get(name) else None for name in TIMES)
-    return Video(row["video_id"], Path(row["path"]), row["label"], row["split"], start, end)
+def _unreadable(folder: Path, error: Exception) -> DataError:
+    return DataError(f"{folder}: the index cannot be read ({type(error).__name__}: {' '.join(str(error).split())})")
 
 
-def _digest(flat: Any, videos: Sequence[Video]) -> str:
+def _read_about(folder: Path) -> Mapping[str, Any]:
+    path = current(folder, "spec.json")
+    if not path.exists() or not current(folder, "index.faiss").exists():
+        raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
+    try:
+        about = dict(json.loads(path.read_text(encoding="utf-8")))
+        version, _ = int(about.get("version", 1)), about["digest"]
+    except _UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+    if version > VERSION:
+        raise DataError(f"{folder}: is an index of version {version}, this framebank reads those up to {VERSION}")
+    return about
+
+
+def _digest(vectors: np.ndarray, videos: Sequence[Video]) -> str:
     """The same for the same videos with the same vectors; without times, what it was before an index kept them."""
     rows = "\n".join(
-        f"{video.video_id}\t{video.label}\t{video.split}"
-        + (f"\t{video.start}\t{video.end}" if _is_timed(video) else "")
-        for video in videos
+        f"{v.video_id}\t{v.label}\t{v.split}" + ("" if v.start is None and v.end is None else f"\t{v.start}\t{v.end}")
+        for v in videos
     )
-    vectors = flat.reconstruct_n(0, flat.ntotal)
     return digest({"vectors": vectors, "videos": np.frombuffer(rows.encode(), dtype=np.uint8)})

@@ -78,8 +78,9 @@ class LabelSet:
             raise DataError(f"{mine} has {counted(len(self), 'class', 'classes')} without {shown}, a label of {theirs}")
 
     @classmethod
-    def read(cls, path: Path) -> "LabelSet":
+    def read(cls, path: str | Path) -> "LabelSet":
         """Read a text file of names, one a line, or JSON: a list of names, or names with their descriptions."""
+        path = Path(path)
         if not path.exists():
             raise DataError(f"{path}: no such labels file")
         try:
@@ -94,12 +95,13 @@ class LabelSet:
         return labels
 
 
-def read_class_numbers(path: Path) -> dict[int, str]:
+def read_class_numbers(path: str | Path) -> dict[int, str]:
     """Read a class list as `LabelSet.read` does, by the numbers that lists of videos call the classes by.
 
     They are the numbers the file gives ("1 ApplyEyeMakeup", "c092 Drinking from a cup", the column id), or else the
     positions from 0. DataError where two classes have the same number.
     """
+    path = Path(path)
     names = LabelSet.read(path).names
     numbers: list[int] = list(range(len(names)))
     if path.suffix != ".json":

@@ -152,21 +152,22 @@ class Manifest:
         return Manifest(tuple(videos)), notes
 
     @classmethod
-    def read(cls, sources: Sequence[Path]) -> "Manifest":
+    def read(cls, given: str | Path | Sequence[str | Path]) -> "Manifest":
         """Read one folder, one CSV, video files, or tars (`read_videos`, which tells what is not taken too).
 
         DataError saying what was expected.
         """
+        sources = [Path(source) for source in ([given] if isinstance(given, str | Path) else given)]
         return cls(read_videos(sources).videos)
 
     @classmethod
-    def read_csv(cls, path: Path) -> "Manifest":
+    def read_csv(cls, path: str | Path) -> "Manifest":
         """Read a CSV of videos (`read_videos_csv`); DataError with the line."""
-        return cls(read_videos_csv(path))
+        return cls(read_videos_csv(Path(path)))
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the CSV that `read_csv` reads, whole or not at all."""
-        write_text(path, self.text())
+        write_text(Path(path), self.text())
 
     def text(self) -> str:
         """Return the CSV that `read_csv` reads; paths are absolute."""

@@ -98,8 +98,9 @@ class PromptBank:
             logit_scale=self.logit_scale,
         )
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the bank as one HDF5 file, whole or not at all."""
+        path = Path(path)
         datasets = {
             "label": list(self.labels.names),
             "text": list(self.texts),
@@ -116,8 +117,9 @@ class PromptBank:
         write_datasets(path, datasets, attributes)
 
     @classmethod
-    def read(cls, path: Path) -> "PromptBank":
+    def read(cls, path: str | Path) -> "PromptBank":
         """Read what `write` wrote; DataError when the file is not one of prompts."""
+        path = Path(path)
         try:
             with open_datasets(path) as file:
                 if not {"label", "text", "embeddings", "template", "end"} <= set(file) or "encoder" not in file.attrs:

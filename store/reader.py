@@ -152,6 +152,13 @@ class ShardReader:
             column = self._columns[name] = self._open_column(name)
         return np.array(column[start:end])
 
+    def picked(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Return some rows of one dataset, (...) of row numbers -> (..., D)."""
+        self.column(name, 0, 0)
+        column = self._columns[name]
+        found: np.ndarray = np.asarray(column if isinstance(column, np.ndarray) else column[:])[rows]
+        return found
+
     def read_into(self, name: str, out: np.ndarray) -> None:
         """Fill `out`, of the dataset's shape and in one piece, as fast as its bytes can be read; DataError if short."""
         offset, dtype, shape = self.layout[name]

@@ -1,15 +1,16 @@
-"""Vectors: the one place where embeddings are made unit, and where those that are nearly one are found."""
+"""Vectors: the one place where embeddings are made unit, told from those that point nowhere, and compared."""
 
 import numpy as np
 
 BLOCK = 1024  # rows that are compared at once
+SHORTEST = 1e-12  # a vector that is shorter counts as zeros
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Return vectors (..., D) as float32 of length 1; a vector of zeros stays one."""
     vectors = np.asarray(vectors, dtype=np.float32)
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    made: np.ndarray = vectors / np.maximum(norms, 1e-12)
+    made: np.ndarray = vectors / np.maximum(norms, SHORTEST)
     return made
 
 
@@ -21,3 +22,11 @@ def near_pairs(vectors: np.ndarray, *, at_least: float) -> list[tuple[int, int, 
         first, second = np.nonzero(np.triu(cosines >= at_least, k=1))
         pairs += [(start + int(a), start + int(b), float(cosines[a, b])) for a, b in zip(first, second, strict=True)]
     return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+def has_direction(vectors: np.ndarray) -> np.ndarray:
+    """Return which of the vectors (..., D) can be compared by cosine, (...): no zeros, and all values numbers."""
+    vectors = np.asarray(vectors, dtype=np.float32)
+    squares = np.einsum("...d,...d->...", vectors, vectors)  # a norm would copy them all
+    found: np.ndarray = np.isfinite(squares) & (squares > SHORTEST**2)
+    return found

@@ -16,7 +16,7 @@ def test_search_by_text_by_id_and_by_video_agree(framebank: Any, clips: Path, in
         "hits"
     ]
     assert len(hits) == 5
-    assert set(hits[0]) == {"video_id", "score", "label", "start", "end", "enrolled"}
+    assert set(hits[0]) == {"video_id", "score", "label", "start", "end", "enrolled", "path"}
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
     near = sentence(framebank("search", index, "--id", "falling_down_train_0", exit_code=1))
     assert "among its 64; near names: 'falling_down_train_0" in near
@@ -88,7 +88,7 @@ def test_search_tells_the_seconds_of_parts(framebank: Any, clips: Path, tmp_path
         "whole": (None, None), "part": (0.5, 1.25), "rest": (1.5, None)
     }  # fmt: skip
     header, *lines = framebank("search", tmp_path / "i", "--video", video, "-k", 3).stdout.splitlines()
-    assert header.split() == ["video", "seconds", "cosine", "label"]
+    assert header.split() == ["video", "seconds", "cosine", "label", "path"]
     assert any(line.startswith("part   0.5 to 1.25 ") for line in lines)
     assert any(line.startswith("rest   1.5 to the end") for line in lines)
     found = framebank("label", video, "--index", tmp_path / "i", "-k", 3, "--json").stdout
@@ -97,4 +97,4 @@ def test_search_tells_the_seconds_of_parts(framebank: Any, clips: Path, tmp_path
 
 def test_search_of_whole_videos_has_no_column_of_seconds(framebank: Any, index: Path) -> None:
     told = framebank("search", index, "--id", "falling_down_train_00", "-k", 2).stdout
-    assert told.splitlines()[0].split() == ["video", "cosine", "label"]
+    assert told.splitlines()[0].split() == ["video", "cosine", "label", "path"]

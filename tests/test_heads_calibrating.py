@@ -31,8 +31,8 @@ def held_out(angles, labels, *, share=0.05):
 
 
 def enroll(folder, label, degrees, *, path="/example.mp4"):
-    of = Index.load(folder).enrolment.of
-    return enrolling.enroll(folder, label, [(Video("e", Path(path)), on_circle(np.array(degrees)))], of=of)
+    examples = [(Video("e", Path(path)), on_circle(np.array(degrees)))]
+    return describe(enrolling.enroll(folder, label, examples, index=Index.load(folder)), label)
 
 
 def answer(index, degrees):
@@ -133,7 +133,7 @@ def test_too_few_videos_change_nothing(folder):
     enroll(folder, "right", 0)
     before = (folder / "enrolled.npz").read_bytes()
     for calibration in (held_out(range(100, 118), ["left"] * 18), Calibration(0.1)):
-        with pytest.raises(DataError, match=r"are too few to set a threshold that \d+ % of others pass"):
+        with pytest.raises(DataError, match=r"are too few to set a threshold that \d+ % of the others pass"):
             calibrate(folder, calibration)
     assert (folder / "enrolled.npz").read_bytes() == before
     # enough for the votes, but not for a class that most of them are of
@@ -143,7 +143,10 @@ def test_too_few_videos_change_nothing(folder):
 
 def test_embeddings_that_are_no_numbers(folder, tmp_path):
     rows = [Video(name, Path(f"/{name}.mp4"), "left") for name in ("a", "b")]
-    Index(np.array([[1, 0], [np.nan, 1]]), rows, spec=FLAT, made_by=MEAN).save(tmp_path / "bad")
-    with pytest.raises(DataError, match="the index: the embedding of 'b' holds values that are not numbers"):
-        enroll(tmp_path / "bad", "right", 0)
-    assert Index.load(tmp_path / "bad").enrolment.is_empty
+    for bad in ([np.nan, 1], [0, 0], [np.inf, 0]):
+        with pytest.raises(DataError, match="the embedding of 'b' is all zeros, or holds values that are not numbers"):
+            Index(np.array([[1, 0], bad]), rows, spec=FLAT, made_by=MEAN)
+        with pytest.raises(DataError, match=r"/e\.mp4: its embedding is all zeros, or holds"):
+            example = (Video("e", Path("/e.mp4")), np.array(bad, dtype=np.float32))
+            enrolling.enroll(folder, "right", [example], index=Index.load(folder))
+    assert Index.load(folder).enrolment.is_empty

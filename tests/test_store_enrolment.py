@@ -104,7 +104,7 @@ def test_an_index_with_enrolled_videos(folder, tmp_path):
     copy = Index.load(tmp_path / "copy")
     assert (copy.videos, copy.num_own, copy.enrolment.thresholds) == (index.videos, 3, made.thresholds)
     np.testing.assert_allclose(copy.vectors, index.vectors, atol=1e-6)
-    with pytest.raises(DataError, match="holds enrolled classes, or a calibration, which a new index there would lose"):
+    with pytest.raises(DataError, match=r"holds enrolled classes or a calibration, .* would lose; .*--update"):
         index.save(folder)
     assert Index.load(folder).videos == index.videos
 

@@ -84,8 +84,10 @@ def test_an_index_from_before_there_were_times_opens(tmp_path):
 
 def test_what_cannot_be_searched():
     _, index = make()
-    with pytest.raises(DataError, match="6 neighbours wanted, but the index holds 5 videos"):
-        index.search(np.zeros((1, DIM)), 6)
+    assert len(index.search(np.ones((1, DIM)), 6)[0]) == len(index.search_own(np.ones((1, DIM)), 6)) == 5  # all
+    for query in (np.zeros((1, DIM)), np.full((1, DIM), np.nan)):
+        with pytest.raises(DataError, match="the embedding of the query is all zeros, or holds values that"):
+            index.search(query, 6)
     with pytest.raises(DataError, match=r"a query of shape \(1, 4\) for an index of width 8"):
         index.search(np.zeros((1, 4)), 1)
     with pytest.raises(DataError, match=r"no video 'z' among its 5$"):
