@@ -15,6 +15,7 @@ from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.label import label
+from framebank.commands.predict import predict
 from framebank.commands.prompts import prompts
 from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, zeroshot
@@ -70,6 +71,7 @@ def main() -> None:
     framebank search INDEX --text "a person juggling"
     framebank enroll INDEX LABEL CLIP...            a class of your own by a few clips
     framebank label VIDEO --index INDEX
+    framebank predict STORE --run RUN --csv OUT     a label for every video of a bank
     """
 
 
@@ -87,6 +89,7 @@ for command in (
     index,
     search,
     label,
+    predict,
     enroll,
     unenroll,
     calibrate,

@@ -11,6 +11,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
+from framebank.store.memory import MemoryStore
 from framebank.store.shard import PATCH_MEAN, distinct_mask
 from framebank.store.video import Video
 
@@ -63,7 +64,7 @@ class Bank:
 
 
 def load_bank(
-    store: FeatureStore,
+    store: FeatureStore | MemoryStore,
     manifest: Manifest,
     labels: LabelSet | None,
     *,
@@ -107,7 +108,13 @@ def load_bank(
 
 
 def _gather(
-    store: FeatureStore, stream: str, videos: list[Video], chosen: np.ndarray, *, num_groups: int, num_frames: int
+    store: FeatureStore | MemoryStore,
+    stream: str,
+    videos: list[Video],
+    chosen: np.ndarray,
+    *,
+    num_groups: int,
+    num_frames: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     data, indices, ends = store.read_packed(stream)
     starts = np.concatenate([[0], ends[:-1]])

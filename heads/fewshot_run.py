@@ -74,9 +74,9 @@ class FewshotRun:
             part.write_bytes(save(weights, metadata={"framebank": json.dumps(about)}))
 
     @classmethod
-    def read(cls, folder: Path) -> "FewshotRun":
+    def read(cls, folder: str | Path) -> "FewshotRun":
         """Read what `write` wrote; DataError when the folder holds no matcher."""
-        path = folder / WEIGHTS["matcher"]
+        path = Path(folder) / WEIGHTS["matcher"]
         if not path.is_file():
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank fewshot-train`")
         try:

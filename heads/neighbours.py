@@ -69,15 +69,24 @@ def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
 
     DataError where the run that pooled them has gone or was trained again.
     """
+    model, num_frames = query_model(index)
+    return embed_frames(model, embeddings, num_frames=num_frames)
+
+
+def query_model(index: Index) -> tuple[Model, int]:
+    """Return what pooled the videos of an index, and how many frames of each it used, 0 for all; read it once.
+
+    DataError where the run that pooled them has gone or was trained again.
+    """
     path = index.made_by["run"]
     if not path:
-        return embed_frames(_mean(index.spec.dim), embeddings)
+        return _mean(index.spec.dim), 0
     if not Path(path).is_dir():
         raise DataError(f"the index was pooled by the run {path}, which is not there; make the index again")
     run = Run.read(Path(path))
     if run.weights_hash != index.made_by["run_hash"]:
         raise DataError(f"{path}: was trained again since it pooled the videos of the index; make the index again")
-    return embed_frames(run.model, embeddings, num_frames=run.recipe.frames)
+    return run.model, run.recipe.frames
 
 
 def require_text_space(index: Index) -> None:

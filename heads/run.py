@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,9 @@ class Run:
     trained_on: dict[str, Any]
     in_shape: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def weights_hash(self) -> str:
-        """The same for the same weights; another after another training."""
+        """The same for the same weights; another after another training. Weights do not change behind a Run."""
         return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
@@ -90,9 +91,9 @@ class Run:
             part.write_bytes(save(weights, metadata={"framebank": json.dumps(self.about())}))
 
     @classmethod
-    def read(cls, folder: Path) -> "Run":
+    def read(cls, folder: str | Path) -> "Run":
         """Read what `write` wrote; DataError when the folder is no run."""
-        path = folder / WEIGHTS["run"]
+        path = Path(folder) / WEIGHTS["run"]
         if not path.is_file():
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank train`")
         try:

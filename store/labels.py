@@ -64,8 +64,9 @@ class LabelSet:
             raise DataError(f"{mine} has {counted(len(self), 'class', 'classes')} without {shown}, a label of {theirs}")
 
     @classmethod
-    def read(cls, path: Path) -> "LabelSet":
+    def read(cls, path: str | Path) -> "LabelSet":
         """Read a text file of names, one a line, or JSON: a list of names, or names with their descriptions."""
+        path = Path(path)
         try:
             text = path.read_text(encoding="utf-8-sig")
         except FileNotFoundError as error:

@@ -98,8 +98,9 @@ class PromptBank:
         write_datasets(path, datasets, attributes)
 
     @classmethod
-    def read(cls, path: Path) -> "PromptBank":
+    def read(cls, path: str | Path) -> "PromptBank":
         """Read what `write` wrote; DataError when the file is not one of prompts."""
+        path = Path(path)
         try:
             with open_datasets(path) as file:
                 if not {"label", "text", "embeddings", "template", "end"} <= set(file) or "encoder" not in file.attrs:
