@@ -8,10 +8,9 @@ from torch import Tensor
 
 from framebank.heads.shares import class_shares
 from framebank.store.errors import DataError
-from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
-from framebank.store.memory import MemoryStore
+from framebank.store.memory import Rows
 from framebank.store.shard import PATCH_MEAN, distinct_mask
 from framebank.store.video import Video
 
@@ -64,7 +63,7 @@ class Bank:
 
 
 def load_bank(
-    store: FeatureStore | MemoryStore,
+    store: Rows,
     manifest: Manifest,
     labels: LabelSet | None,
     *,
@@ -108,7 +107,7 @@ def load_bank(
 
 
 def _gather(
-    store: FeatureStore | MemoryStore,
+    store: Rows,
     stream: str,
     videos: list[Video],
     chosen: np.ndarray,

@@ -12,10 +12,10 @@ from framebank.heads.labelling import Answer, decide
 from framebank.store.features import FeatureStore
 from framebank.store.ledger import Failure
 from framebank.store.manifest import Manifest
-from framebank.store.memory import MemoryStore
+from framebank.store.memory import Rows, StorePart
 from framebank.store.video import Video
 
-AT_ONCE = 4096  # videos whose embeddings are in memory together
+AT_ONCE = 2048  # videos whose embeddings are in memory together
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,7 @@ class Labelled:
         }
 
 
-def label_rows(
-    videos: Sequence[Video], rows: FeatureStore | MemoryStore, labellers: Sequence[Labeller]
-) -> list[list[Answer]]:
+def label_rows(videos: Sequence[Video], rows: Rows, labellers: Sequence[Labeller]) -> list[list[Answer]]:
     """Return all answers for each video, whose embeddings are in `rows`."""
     told: list[list[Answer]] = [[] for _ in videos]
     for labeller in labellers:
@@ -80,16 +78,13 @@ def label_store(store: FeatureStore, manifest: Manifest, labellers: Sequence[Lab
     """
     for labeller in labellers:
         labeller.require(store.spec, where=store.path)
-    with_streams = any(labeller.stream != "frame" for labeller in labellers)
     reasons = {failure.video_id: failure.reason for failure in store.failures}
     for first in range(0, len(manifest), AT_ONCE):
         part = manifest.videos[first : first + AT_ONCE]
         held = [video for video in part if video.video_id in store]
         told = {}
         if held:
-            read = store.read_video if with_streams else store.__getitem__
-            rows = MemoryStore(store.path, store.spec, {video.video_id: read(video.video_id) for video in held})
-            found = label_rows(held, rows, labellers)
+            found = label_rows(held, StorePart(store, tuple(video.video_id for video in held)), labellers)
             told = {video.video_id: answers for video, answers in zip(held, found, strict=True)}
         for video in part:
             if video.video_id in told:

@@ -17,16 +17,13 @@ from framebank.heads.neighbours import query_model, require_finite
 from framebank.heads.predict import embed_bank, predict
 from framebank.heads.run import Run
 from framebank.heads.zeroshot import zero_shot_model
-from framebank.store.features import FeatureStore
 from framebank.store.index import Hit, Index
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
-from framebank.store.memory import MemoryStore
+from framebank.store.memory import Rows
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
 from framebank.store.video import Video
-
-Rows = FeatureStore | MemoryStore
 
 
 class Labeller(Protocol):

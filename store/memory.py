@@ -1,4 +1,4 @@
-"""MemoryStore: the embeddings of a few videos, read as those of a FeatureStore are."""
+"""MemoryStore and StorePart: the embeddings of a few videos, in memory or in a store, read as a FeatureStore is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings
 from framebank.store.spec import FeatureSpec
 
@@ -47,3 +48,30 @@ class MemoryStore:
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self.rows)} videos of {self.spec.dim})"
+
+
+@dataclass(frozen=True)
+class StorePart:
+    """Some videos of a store, of which nothing but their own rows is read."""
+
+    store: FeatureStore
+    ids: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The folder of the store."""
+        return self.store.path
+
+    def __getitem__(self, video_id: str) -> Embeddings:
+        return self.store[video_id]
+
+    def read_stream(self, video_id: str, name: str) -> np.ndarray:
+        """Return what the store does."""
+        return self.store.read_stream(video_id, name)
+
+    def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what the store does, of these videos alone."""
+        return self.store.read_some(self.ids, stream)
+
+
+Rows = FeatureStore | MemoryStore | StorePart
