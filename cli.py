@@ -17,6 +17,7 @@ from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.group import Group
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
+from framebank.commands.predict import predict
 from framebank.commands.printing import printed_warnings
 from framebank.commands.prompts import prompts
 from framebank.commands.relabel import relabel, status
@@ -75,6 +76,7 @@ def main() -> None:
     framebank search INDEX --text "a person juggling"
     framebank enroll INDEX LABEL CLIP...            a class of your own by a few clips
     framebank label VIDEO --index INDEX
+    framebank predict STORE --run RUN --csv OUT     a label for every video of a bank
     """
 
 
@@ -92,6 +94,7 @@ for command in (
     index,
     search,
     label,
+    predict,
     enroll,
     unenroll,
     calibrate,

@@ -46,6 +46,7 @@ OWN: dict[str, dict[str, str]] = {
     "fewshot-train": {"store": STORE},
     "index": {"store": STORE},
     "search": {"index": INDEX, "video": VIDEO},
+    "predict": {"videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files"},
     "label": {},  # a video that is not there is told beside the answers for the others
     "enroll": {"index": INDEX, "videos": VIDEO},
     "unenroll": {"index": INDEX},
@@ -57,6 +58,8 @@ OWN: dict[str, dict[str, str]] = {
     "merge": {"stores": STORE},
     "split": {"store": STORE, "videos": "no such file; expected video_ids, one a line"},
     "rm": {"store": STORE},
+    "relabel": {"store": STORE, "file": "no such file; expected a CSV of video_id and label"},
+    "status": {"store": STORE, "videos": "no such file or folder; expected a folder, a manifest CSV or video files"},
     "import": {"src": "no such file or folder; expected a folder of features, or a file of them"},
     "export": {"store": STORE},
     "export-head": {"run": RUN},

@@ -72,7 +72,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-@click.command()
+@click.command(short_help="Tell what became of the files of a store.")
 @click.argument("store", type=PATH)
 @click.argument("videos", nargs=-1, type=PATH)
 @json_option

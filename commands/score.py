@@ -1,7 +1,7 @@
 """Commands that give figures: zeroshot, train and evaluate."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,10 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import figures, print_report, protocol_lines, table
 from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
+from framebank.store.counts import counted
+
+if TYPE_CHECKING:
+    from framebank.store import FeatureStore, Manifest
 
 
 @click.command(short_help="Recognise videos by the texts of their classes.")
@@ -47,13 +51,14 @@ def zeroshot(
     framebank zeroshot bank --labels classes.json --texts descriptions
     """
     require_alone(texts["prompts"], labels=texts["labels"], templates=texts["templates"], texts=texts["texts"])
-    features, manifest = open_split(store, split)
+    features, manifest = _open_labelled(store, split)
 
     from framebank.extract.encoder import resolve_device
-    from framebank.heads.evaluate import evaluate_zero_shot
+    from framebank.heads.evaluate import evaluate_zero_shot, require_labels, zero_shot_hint
     from framebank.heads.recipe import SCORINGS
     from framebank.heads.run import Run
 
+    require_labels(features, manifest, split=split, hint=zero_shot_hint(features))
     run = Run.read(run_path) if run_path else None
     tower = tower_of(features, device=device)
     if run and not texts["prompts"]:
@@ -81,7 +86,7 @@ def zeroshot(
         [(report["texts"], report["scoring"], *figures(report).values()) for report in reports],
     )
     report = {**first, "scores": [{name: report[name] for name in shown if name in report} for report in reports]}
-    print_report(report, as_json=as_json, lines=[*lines, *protocol_lines(first["made_by"])])
+    print_report(report, as_json=as_json, lines=[*lines, *protocol_lines(first["made_by"]), *_left_out(first)])
 
 
 @click.command(short_help="Score a split of the videos with a trained run.")
@@ -105,10 +110,28 @@ def evaluate(run: Path, store: Path | None, split: str, prompts: Path | None, de
     trained = Run.read(run)
     if not store and not Path(trained.store).is_dir():
         raise DataError(f"{run}: was trained on the store {trained.store}, which is not there; name it with --store")
-    features, manifest = open_split(store or Path(trained.store), split)
+    features, manifest = _open_labelled(store or Path(trained.store), split, run=run)
     if prompts:
         trained = trained.with_same_classes(PromptBank.read(prompts), where=prompts)
     report = evaluate_run(trained, features, manifest, split=split, device=resolve_device(device), folder=run)
     shown = {"head": trained.recipe.head, "classifier": trained.recipe.classifier, **figures(report)}
     lines = table(tuple(shown), [tuple(shown.values())])
-    print_report(report, as_json=as_json, lines=[*lines, *protocol_lines(report["made_by"])])
+    print_report(report, as_json=as_json, lines=[*lines, *protocol_lines(report["made_by"]), *_left_out(report)])
+
+
+def _open_labelled(path: Path, split: str, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":
+    """A store and a split of it; where no video of the store has a label, that comes before which splits it has."""
+    from framebank.heads.evaluate import require_labels, zero_shot_hint
+    from framebank.store import FeatureStore
+
+    store = FeatureStore(path)
+    hint = f"framebank predict {path} --run {run} --csv out.csv" if run else zero_shot_hint(store)
+    if not store.manifest.labels:
+        require_labels(store, store.manifest, split="all", hint=hint)
+    return open_split(path, split)
+
+
+def _left_out(report: dict[str, Any]) -> list[str]:
+    """How many videos of the split could not count, for want of a label."""
+    without = report["videos_without_label"]
+    return [f"left out   {counted(without, 'video')} without a label"] if without else []

@@ -18,7 +18,7 @@ from framebank.extract.rows import assemble
 from framebank.extract.worker import Job, Task
 from framebank.store.errors import DataError
 from framebank.store.manifest import Video
-from framebank.store.shard import Embeddings, ShardWriter
+from framebank.store.shard import Embeddings
 from framebank.store.spec import FeatureSpec
 
 # Batches that a device is given before the first of them is asked for: one computes while another is filled.
@@ -38,6 +38,14 @@ class FrameEncoder(Protocol):
 
     def finish(self, handle: Any) -> dict[str, np.ndarray]:
         """Return the streams, each (N, ...), of what was begun."""
+        ...
+
+
+class Writer(Protocol):
+    """What the pipeline asks of whoever takes the rows: a ShardWriter, for one."""
+
+    def add(self, video_id: str, embeddings: Embeddings, *, decoder: str = "", source: str = "") -> None:
+        """Take the rows of one video."""
         ...
 
 
@@ -128,7 +136,7 @@ def extract_videos(
     *,
     task: Task,
     encoders: Sequence[FrameEncoder],
-    writer: ShardWriter | None = None,
+    writer: Writer | None = None,
     batch_size: int = 64,
     num_workers: int = 2,
     time_limit: float = 300.0,
@@ -210,7 +218,7 @@ def _fill(lanes: "deque[_Lane]", pending: _Pending, pictures: npt.NDArray[np.uin
 
 
 def _finish(
-    touched: Iterable[_Pending], waiting: dict[str, _Pending], *, task: Task, writer: ShardWriter | None
+    touched: Iterable[_Pending], waiting: dict[str, _Pending], *, task: Task, writer: Writer | None
 ) -> Iterator[Outcome]:
     """Write the videos that are whole now, and yield their outcomes."""
     for pending in dict.fromkeys(touched):

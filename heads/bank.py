@@ -9,9 +9,9 @@ from torch import Tensor
 from framebank.heads.shares import class_shares
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
-from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
+from framebank.store.memory import Rows
 from framebank.store.shard import PATCH_MEAN, distinct_mask
 from framebank.store.video import Video
 
@@ -64,7 +64,7 @@ class Bank:
 
 
 def load_bank(
-    store: FeatureStore,
+    store: Rows,
     manifest: Manifest,
     labels: LabelSet | None,
     *,
@@ -108,7 +108,13 @@ def load_bank(
 
 
 def _gather(
-    store: FeatureStore, stream: str, videos: list[Video], chosen: np.ndarray, *, num_groups: int, num_frames: int
+    store: Rows,
+    stream: str,
+    videos: list[Video],
+    chosen: np.ndarray,
+    *,
+    num_groups: int,
+    num_frames: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     data, indices, ends = store.read_packed(stream)
     starts = np.concatenate([[0], ends[:-1]])

@@ -15,11 +15,28 @@ from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.text_tower import TowerLoader
 from framebank.heads.zeroshot import zero_shot_model
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import write_text
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
 from framebank.store.prompts import PromptBank
+
+
+def require_labels(store: FeatureStore, manifest: Manifest, *, split: str, hint: str) -> int:
+    """Return how many videos of a split have no label; DataError where none has one, saying what to do.
+
+    `hint` is the command that labels videos without any.
+    """
+    without = sum(not video.label for video in manifest.videos)
+    if without < len(manifest):
+        return without
+    what = "the store" if split == "all" else f"the split {split!r}"
+    raise DataError(
+        f"{store.path}: none of the {counted(len(manifest), 'video')} of {what} has a label, and a figure needs them; "
+        f"give them with `framebank store relabel {store.path} FILE.csv`, or label the videos themselves with `{hint}`"
+    )
 
 
 def evaluate_run(
@@ -31,6 +48,8 @@ def evaluate_run(
     facts. DataError where its encoder is another, or it has classes that the run lacks.
     """
     run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
+    hint = f"framebank predict {store.path} --run {folder} --csv out.csv"
+    without = require_labels(store, manifest, split=split, hint=hint)
     labels = LabelSet(run.labels)
     predictions, bank = _score(
         run.model,
@@ -54,7 +73,7 @@ def evaluate_run(
         run_hash=run.weights_hash,
         store=str(store.path),
     )
-    report = _report(predictions, bank, facts)
+    report = _report(predictions, bank, facts, without=without)
     predictions.write(folder / "predictions.npz")
     write_text(folder / "metrics.json", json.dumps(report, indent=1))
     return report
@@ -77,6 +96,7 @@ def evaluate_zero_shot(
     A run with a learned context reads the classes in it, through the text tower.
     DataError where the run was trained on features of another encoder, or with a classifier that is not of texts.
     """
+    without = require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
     if run:
         run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
         served = run.with_prompts(prompts, where=folder, scoring=scoring, tower=tower)
@@ -101,7 +121,7 @@ def evaluate_zero_shot(
         run_hash=run.weights_hash if run else None,
         store=str(store.path),
     )
-    return {"texts": prompts.kind, "scoring": scoring, **_report(predictions, bank, facts)}
+    return {"texts": prompts.kind, "scoring": scoring, **_report(predictions, bank, facts, without=without)}
 
 
 def _score(
@@ -127,5 +147,11 @@ def _score(
     return predict(model, bank, labels=labels.names, device=device), bank
 
 
-def _report(predictions: Predictions, bank: Bank, facts: dict[str, Any]) -> dict[str, Any]:
-    return {**measure(predictions), "videos_listed": bank.num_listed, "made_by": facts}
+def _report(predictions: Predictions, bank: Bank, facts: dict[str, Any], *, without: int) -> dict[str, Any]:
+    counts = {"videos_listed": bank.num_listed, "videos_without_label": without}
+    return {**measure(predictions), **counts, "made_by": facts}
+
+
+def zero_shot_hint(store: FeatureStore) -> str:
+    """Return the command that labels the videos of a store by texts."""
+    return f"framebank predict {store.path} --labels CLASSES.txt --csv out.csv"

@@ -16,6 +16,7 @@ from framebank.heads.fewshot_scores import Frames, score_episodes
 from framebank.heads.fewshot_tasks import require_finite
 from framebank.heads.matcher_name import TRAINED, MatcherName, reads_text
 from framebank.heads.protocol import made_by
+from framebank.heads.ranking import best_class
 from framebank.heads.tell import Tell, tell_after, tell_nobody
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -34,7 +35,7 @@ def measure_episodes(scores: Tensor, episodes: Episodes) -> dict[str, Any]:
     The accuracy is the mean over the episodes, and its 95 % interval is over them too; of fewer than 30 episodes the
     interval is None and `accuracies` has each. A class that was never drawn has None.
     """
-    hits = scores.argmax(-1).numpy() == episodes.target  # (E, Q)
+    hits = best_class(scores).numpy() == episodes.target  # (E, Q)
     each = hits.mean(1)  # (E,)
     half = 1.959964 * each.std(ddof=1) / len(each) ** 0.5 if len(each) >= MANY_EPISODES else None
     mean = float(each.mean())

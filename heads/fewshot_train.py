@@ -13,6 +13,7 @@ from framebank.heads.fewshot_recipe import FewshotRecipe
 from framebank.heads.matchers.task import HasLosses, Task, match_loss
 from framebank.heads.optimizer import build_optimizer, set_lr, warmup_cosine
 from framebank.heads.randomness import drawn_from
+from framebank.heads.ranking import best_class
 from framebank.heads.tell import Tell, tell_nobody
 from framebank.store.errors import DataError
 
@@ -96,6 +97,6 @@ def accuracy_of(matcher: nn.Module, tasks: Iterable[Task]) -> float:
     training = matcher.training
     matcher.eval()
     with torch.inference_mode():
-        right = [matcher(*task.given).argmax(-1) == task.truth.target for task in tasks]
+        right = [best_class(matcher(*task.given)) == task.truth.target for task in tasks]
     matcher.train(training)
     return float(torch.cat([hits.flatten() for hits in right]).float().mean()) if right else math.nan

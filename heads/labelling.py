@@ -1,4 +1,4 @@
-"""Labelling: the ranked labels of one video, by a model, by its neighbours or by enrolled classes, and the answer."""
+"""Labelling: what a model, neighbours or enrolled classes say of a video, and the answer that comes of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,10 +7,12 @@ import numpy as np
 import torch
 
 from framebank.heads.calibrating import share_as_near
+from framebank.heads.certainty import doubt_of_cosines, doubt_of_labels, doubt_of_probabilities, doubt_of_votes
 from framebank.heads.enrolling import UNKNOWN, prototypes
 from framebank.heads.model import Model
 from framebank.heads.neighbours import as_batch, pool_query
 from framebank.heads.predict import mean_over_groups
+from framebank.heads.ranking import rank_classes
 from framebank.heads.vote import vote
 from framebank.store.enrolment import Enrolment
 from framebank.store.index import Hit, Index
@@ -27,7 +29,8 @@ class Answer:
 
     It passes where `similarity`, the cosine that tells how well the video is known, is over `threshold`; `share` of the
     other classes' videos that set it come as near. A run and texts have no such cosine, and always pass: they know the
-    classes they were given and no others.
+    classes they were given and no others. `doubt` says in words why the first label is one among equals
+    (`heads.certainty`); it is empty where it is not.
     """
 
     by: str
@@ -36,6 +39,12 @@ class Answer:
     similarity: float | None = None
     threshold: float | None = None
     share: float | None = None
+    doubt: str = ""
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the first label is one among equals, or nothing passes."""
+        return bool(self.doubt) or not self.passes
 
 
 def decide(answers: Sequence[Answer]) -> tuple[str, list[Answer]]:
@@ -58,10 +67,23 @@ def label_by_model(
     With `multi_label`, as the recipe says, each label is judged by itself, and the probabilities need not sum to one.
     """
     logits = model(*as_batch(embeddings, num_frames=num_frames))  # (G, C)
-    logits = mean_over_groups(logits, len(logits), multi_label=multi_label)[0]  # (C,)
+    logits = mean_over_groups(logits, len(logits), multi_label=multi_label)[0].double()  # (C,)
     scores = logits.sigmoid() if multi_label else logits.softmax(-1)
-    order = scores.argsort(descending=True, stable=True).tolist()
-    return [(labels[position], float(scores[position])) for position in order]
+    return [(labels[position], float(scores[position])) for position in rank_classes(scores).tolist()]
+
+
+def answer_of_scores(
+    by: str, scores: np.ndarray, labels: Sequence[str], *, top: int, multi_label: bool = False
+) -> list[Answer]:
+    """Return what the probabilities (V, C) of a run or of texts say of each video: its `top` likeliest labels."""
+    order = rank_classes(torch.from_numpy(scores))[:, : max(top, 2)].numpy()  # (V, K)
+    values = np.take_along_axis(scores, order, 1)
+    answers = []
+    for places, best in zip(order.tolist(), values.tolist(), strict=True):
+        doubt = doubt_of_labels(best) if multi_label else doubt_of_probabilities(best, num_classes=len(labels))
+        ranked = tuple((labels[place], score) for place, score in zip(places, best, strict=True))
+        answers.append(Answer(by, ranked[:top], doubt=doubt))
+    return answers
 
 
 def label_by_index(index: Index, embeddings: Embeddings, *, k: int) -> list[tuple[str, float]]:
@@ -79,14 +101,23 @@ def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[An
     can. Without a threshold, for want of videos to set it, a class passes when it is nearer than that video, and votes
     always do, as where nothing was enrolled or calibrated. DataError where nobody has a label to give.
     """
-    if index.enrolment.is_empty:
-        return [Answer("neighbours", tuple(label_by_index(index, embeddings, k=k)))]
     query = pool_query(index, embeddings)
-    hits = index.search_own(query, k)
+    means = prototypes(index) if index.enrolment.labels else None
+    return answers_of_hits(index, query, index.search_own(query, k), means=means)
+
+
+def answers_of_hits(index: Index, query: np.ndarray, hits: Sequence[Hit], *, means: np.ndarray | None) -> list[Answer]:
+    """Return what `answers_of_index` does for a query (1, D) and its nearest own videos.
+
+    `means` (C, D) are the `prototypes` of the enrolled classes, None where there is none.
+    """
+    if index.enrolment.is_empty:
+        ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
+        return [Answer("neighbours", ranked, doubt=_doubt_of(ranked))]
     nearest = next((hit for hit in hits if hit.label), None)
-    if not index.enrolment.labels:
+    if means is None:
         return [_voted(index.enrolment, hits)]
-    enrolled = _enrolled(index, query, nearest=nearest.score if nearest else None)
+    enrolled = _enrolled(index, query, means, nearest=nearest.score if nearest else None)
     if nearest is None:
         return [enrolled]
     votes = _voted(index.enrolment, hits)
@@ -102,14 +133,18 @@ def _voted(enrolment: Enrolment, hits: Sequence[Hit]) -> Answer:
     nearest = next(hit.score for hit in hits if hit.label)
     passes = enrolment.nearest is None or nearest > enrolment.nearest
     share = share_as_near(enrolment.nearest_others, nearest)
-    return Answer("neighbours", ranked, passes, nearest, enrolment.nearest, share)
+    return Answer("neighbours", ranked, passes, nearest, enrolment.nearest, share, _doubt_of(ranked))
 
 
-def _enrolled(index: Index, query: np.ndarray, *, nearest: float | None) -> Answer:
+def _doubt_of(votes: Sequence[tuple[str, float]]) -> str:
+    return doubt_of_votes([share for _, share in votes])
+
+
+def _enrolled(index: Index, query: np.ndarray, means: np.ndarray, *, nearest: float | None) -> Answer:
     """What the enrolled classes say of a query (1, D): those that pass first, the rarest match of them foremost."""
     enrolment = index.enrolment
     thresholds = enrolment.thresholds
-    cosines = dict(zip(enrolment.labels, (prototypes(index) @ unit(query)[0]).tolist(), strict=True))
+    cosines = dict(zip(enrolment.labels, (means @ unit(query)[0]).tolist(), strict=True))
     floors = {label: nearest if thresholds[label] is None else thresholds[label] for label in cosines}
     passing = {label: floor is None or cosines[label] > floor for label, floor in floors.items()}
     shares = {label: share_as_near(enrolment.others_of(label), cosines[label]) for label in cosines}
@@ -118,7 +153,8 @@ def _enrolled(index: Index, query: np.ndarray, *, nearest: float | None) -> Answ
     )
     first = order[0]
     ranked = tuple((label, cosines[label]) for label in order)
-    return Answer("enrolled", ranked, passing[first], cosines[first], thresholds[first], shares[first])
+    doubt = doubt_of_cosines([cosines[label] for label in order if passing[label]])
+    return Answer("enrolled", ranked, passing[first], cosines[first], thresholds[first], shares[first], doubt)
 
 
 def _is_less_rare(one: Answer, *, than: Answer) -> bool:

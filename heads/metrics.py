@@ -6,19 +6,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    binary_average_precision,
-    multiclass_accuracy,
-    multiclass_confusion_matrix,
-)
+from torchmetrics.functional.classification import binary_average_precision, multiclass_confusion_matrix
 
 from framebank.heads.predict import Predictions
+from framebank.heads.ranking import best_class, rank_of_target
 from framebank.store.errors import DataError
 
 
 def measure(predictions: Predictions) -> dict[str, Any]:
     """Return top1, top5, mean_class_accuracy (fractions), the 95 % interval of top1, and the confusion matrix (C, C).
 
+    Of classes with equal scores the first in the list counts as the likelier, in all of them alike (`heads.ranking`).
     Rows of the confusion matrix are the true classes. The mean class accuracy is over the classes that occur; top5 with
     fewer than five classes is over all of them. Where videos may have several labels, map is the mean average precision
     over the classes that occur, as Charades' own test has it, and average_precision that of each class, or None.
@@ -37,7 +35,7 @@ def measure(predictions: Predictions) -> dict[str, Any]:
     hits = int(confusion.diagonal().sum())
     return {
         "top1": hits / len(targets),
-        "top5": _topk(scores, targets, min(5, num_classes)),
+        "top5": int((rank_of_target(scores, targets) < 5).sum()) / len(targets),
         "mean_class_accuracy": float((confusion.diagonal()[occurs] / confusion.sum(1)[occurs]).mean()),
         "top1_interval": wilson_interval(hits, len(targets)),
         "videos_evaluated": len(targets),
@@ -50,7 +48,7 @@ def score_targets(logits: Tensor, target: Tensor) -> float:
     """Return the top-1 of logits (V, C) for target (V,), or their mean average precision for several labels (V, C)."""
     if target.ndim == 2:
         return _mean_precision(_precisions(logits, target))
-    return float((logits.argmax(1) == target).float().mean())
+    return float((best_class(logits) == target).float().mean())
 
 
 def _measure_several(predictions: Predictions) -> dict[str, Any]:
@@ -95,10 +93,4 @@ def wilson_interval(hits: int, total: int) -> tuple[float, float]:
 def _confusion(scores: torch.Tensor, targets: torch.Tensor, num_classes: int) -> torch.Tensor:
     if num_classes == 1:
         return torch.tensor([[len(targets)]])
-    return multiclass_confusion_matrix(scores, targets, num_classes)
-
-
-def _topk(scores: torch.Tensor, targets: torch.Tensor, k: int) -> float:
-    if k == scores.shape[1]:
-        return 1.0
-    return float(multiclass_accuracy(scores, targets, scores.shape[1], average="micro", top_k=k))
+    return multiclass_confusion_matrix(best_class(scores), targets, num_classes)

@@ -121,10 +121,17 @@ def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
 
     DataError where the run that pooled them has gone or was trained again.
     """
+    model, num_frames = query_model(index)
+    return embed_frames(model, embeddings, num_frames=num_frames)
+
+
+def query_model(index: Index) -> tuple[Model, int]:
+    """Return what pooled the videos of an index, and how many frames of each it used, 0 for all.
+
+    DataError where the run that pooled them has gone or was trained again.
+    """
     run = run_of(index)
-    if run is None:
-        return embed_frames(_mean(index.spec.dim), embeddings)
-    return embed_frames(run.model.cpu(), embeddings, num_frames=run.recipe.frames)
+    return (_mean(index.spec.dim), 0) if run is None else (run.model.cpu(), run.recipe.frames)
 
 
 def require_text_space(index: Index) -> None:

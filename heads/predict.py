@@ -11,14 +11,15 @@ from torch import Tensor
 
 from framebank.heads.bank import Bank
 from framebank.heads.model import Model
+from framebank.store.errors import DataError
 from framebank.store.files import replacing
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """video_ids (V,), scores (V, C) that sum to one, targets (V,) or -1 where not labelled, labels (C,).
+    """video_ids (V,), scores (V, C) in float64 that sum to one, targets (V,) or -1 where not labelled, labels (C,).
 
-    Where videos may have several labels, each score is the probability of one label, in float64, and targets is (V, C),
+    Where videos may have several labels, each score is the probability of one label, and targets is (V, C),
     0 or 1.
     """
 
@@ -94,10 +95,16 @@ def embed_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: in
 
 
 def predict(model: Model, bank: Bank, *, labels: tuple[str, ...], device: torch.device) -> Predictions:
-    """Score a whole bank with a model that is not being trained."""
+    """Score a whole bank with a model that is not being trained; DataError where a score is no number."""
     model.to(device).eval()
     logits = predict_logits(model, bank, device=device)
-    # Several labels are judged one by one, so that each has a probability of its own; they rank the videos, and from a
-    # logit of 17 on all would be 1 in float32.
-    scores = logits.double().sigmoid() if bank.target.ndim == 2 else logits.softmax(1)
+    if logits.isnan().any():
+        row = int(logits.isnan().any(1).nonzero()[0])
+        raise DataError(
+            f"the scores of {bank.video_ids[row]!r} are no numbers (NaN); the training of the run went wrong, or the "
+            "embedding holds values that are no numbers"
+        )
+    # In float64: in float32 all classes far behind the first would be equal at 0, and of several labels, judged one by
+    # one, all from a logit of 17 on would be equal at 1.
+    scores = logits.double().sigmoid() if bank.target.ndim == 2 else logits.double().softmax(1)
     return Predictions(bank.video_ids, scores.numpy(), bank.target.cpu().numpy(), labels)

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ class Run:
     trained_on: dict[str, Any]
     in_shape: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def weights_hash(self) -> str:
-        """The same for the same weights; another after another training."""
+        """The same for the same weights; another after another training. Weights do not change behind a Run."""
         return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:

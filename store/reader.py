@@ -159,12 +159,16 @@ class ShardReader:
         found: np.ndarray = np.asarray(column if isinstance(column, np.ndarray) else column[:])[rows]
         return found
 
-    def read_into(self, name: str, out: np.ndarray) -> None:
-        """Fill `out`, of the dataset's shape and in one piece, as fast as its bytes can be read; DataError if short."""
+    def read_into(self, name: str, out: np.ndarray, *, start: int = 0) -> None:
+        """Fill `out`, in one piece, with the rows of a dataset from `start` on, as fast as bytes can be read.
+
+        DataError where the file is short.
+        """
         offset, dtype, shape = self.layout[name]
-        if offset is None or dtype != out.dtype or shape != out.shape:
-            self.file[name].read_direct(out)
+        if offset is None or dtype != out.dtype or shape[1:] != out.shape[1:] or start + len(out) > shape[0]:
+            self.file[name].read_direct(out, np.s_[start : start + len(out)])
             return
+        offset += start * dtype.itemsize * math.prod(shape[1:])
         rest = out.reshape(-1).view(np.uint8).data  # the bytes of `out` itself
         while len(rest):
             count = os.preadv(self._raw.fileno(), [rest], offset)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.targets import require_single_labels
+from framebank.heads.ranking import nearest_rows
 from framebank.store.errors import DataError
 
 MODES = ("uniform", "video", "clip")
@@ -15,7 +16,8 @@ PART = 65536  # rows of the bank that are compared at a time
 class KnnClassifier(nn.Module):
     """Weighted nearest neighbours, as DINO (Caron et al. 2021, arXiv 2104.14294) and TWLV-I (arXiv 2408.11318) test.
 
-    Of the k rows of the bank with the highest cosine to a video, each votes exp(cosine / temperature) for its class.
+    Of the k rows of the bank with the highest cosine to a video, of equal ones the first, each votes
+    exp(cosine / temperature) for its class.
     The logits are the logarithms of the shares of the votes. A k above the number of rows is that number. `mode` says
     what a row is, where a video was stored in several views and clips: "uniform" its first alone, "video" the mean of
     their unit embeddings, "clip" each of them, with the video's label; of one view and clip all three are the same. No
@@ -79,8 +81,8 @@ class KnnClassifier(nn.Module):
         cosines = unit.new_zeros(unit.shape[0], 0)  # not len(): an exported file would keep that number of videos
         owners = self.owners.new_zeros(unit.shape[0], 0)
         for rows, own in zip(self.rows.split(PART), self.owners.split(PART), strict=True):
-            found, place = (unit @ rows.T).topk(min(self.k, len(rows)), dim=1)
+            found, place = nearest_rows(unit @ rows.T, self.k)
             cosines = torch.cat([cosines, found], dim=1)
             owners = torch.cat([owners, own[place]], dim=1)
-        cosines, order = cosines.topk(min(self.k, cosines.shape[1]), dim=1)
+        cosines, order = nearest_rows(cosines, self.k)
         return cosines, owners.gather(1, order)

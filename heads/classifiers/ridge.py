@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.targets import held_out, label_matrix
+from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(-8, 7))  # 1e-4 to 1e3, for each video
@@ -72,7 +73,7 @@ class RidgeClassifier(nn.Module):
         for penalty, (weight, bias) in zip(penalties, solved, strict=True):
             logits = F.linear(F.normalize(held.double(), dim=-1), weight, bias).mean(1)  # (V, C)
             loss, scale = min((_cross_entropy(scale * logits, target), scale) for scale in SCALES)
-            worth = -loss if target.ndim == 2 else float((logits.argmax(1) == target).double().mean())
+            worth = -loss if target.ndim == 2 else float((best_class(logits) == target).double().mean())
             found.append((worth, penalty, scale))
         return max(found)[1:]
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.targets import require_single_labels
 from framebank.heads.classifiers.text import TextClassifier
+from framebank.heads.ranking import best_class
 from framebank.store.counts import counted
 
 ALPHAS = tuple(0.15 * number for number in range(21))  # 0 to 3; 0 is zero-shot
@@ -75,7 +76,7 @@ class TipAdapter(nn.Module):
             cached = self._ask(flat, torch.tensor(beta, device=flat.device))
             for alpha in ALPHAS:
                 each = (zero_shot + alpha * cached).log_softmax(-1).unflatten(0, pooled.shape[:2])  # (V, G, C)
-                top1 = float((each.logsumexp(1).argmax(-1) == target).float().mean())
+                top1 = float((best_class(each.logsumexp(1)) == target).float().mean())
                 if (top1, -alpha) > best:
                     best = (top1, -alpha)
                     self.alpha.fill_(alpha)

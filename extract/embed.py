@@ -1,0 +1,44 @@
+"""Embedding without a store: videos decoded in the pool and encoded in full batches, their rows handed over."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from framebank.extract.pipeline import FrameEncoder, Outcome, extract_videos
+from framebank.extract.worker import Task
+from framebank.store.manifest import Video
+from framebank.store.shard import Embeddings
+
+
+class _Handover:
+    """A writer that keeps what it is given until it is taken."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Embeddings] = {}
+
+    def add(self, video_id: str, embeddings: Embeddings, *, decoder: str = "", source: str = "") -> None:
+        self.rows[video_id] = embeddings
+
+
+def embed_videos(
+    videos: Iterable[Video],
+    *,
+    task: Task,
+    encoders: Sequence[FrameEncoder],
+    batch_size: int = 64,
+    num_workers: int = 2,
+    time_limit: float = 300.0,
+) -> Iterator[tuple[Outcome, Embeddings | None]]:
+    """Embed videos and yield each with its rows as it is done, in no order; of one that failed there are none.
+
+    Everything else is as in `extract_videos`; nothing is written.
+    """
+    handover = _Handover()
+    for outcome in extract_videos(
+        videos,
+        task=task,
+        encoders=encoders,
+        writer=handover,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        time_limit=time_limit,
+    ):
+        yield outcome, handover.rows.pop(outcome.video.video_id, None)

@@ -1,0 +1,77 @@
+"""MemoryStore and StorePart: the embeddings of a few videos, in memory or in a store, read as a FeatureStore is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings
+from framebank.store.spec import FeatureSpec
+
+
+@dataclass(frozen=True, repr=False)
+class MemoryStore:
+    """`rows` of videos by their video_id, rounded to float16 as on disk; `path` is where errors say they come from."""
+
+    path: Path
+    spec: FeatureSpec
+    rows: Mapping[str, Embeddings]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The video_ids, in their order."""
+        return tuple(self.rows)
+
+    def __getitem__(self, video_id: str) -> Embeddings:
+        return self.rows[video_id]
+
+    def read_stream(self, video_id: str, name: str) -> np.ndarray:
+        """Return one video's rows of a stream, (R, ...), or its patch_mean (groups, P, W), in float16.
+
+        DataError where it was embedded without that stream.
+        """
+        found = self.rows[video_id]
+        values = found.patch_mean if name == PATCH_MEAN else found.streams.get(name)
+        values = found.data if name == FRAME_STREAM else values
+        if values is None:
+            raise DataError(f"{self.path}: has no stream {name!r}; it has {', '.join(sorted(self.spec.stream_names))}")
+        return values.astype(np.float16, copy=False)
+
+    def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return everything: data (R, ...) of a stream of rows, frame indices (R,), end rows (V,), as FeatureStore."""
+        data = np.concatenate([self.read_stream(video_id, stream) for video_id in self.rows])
+        indices = np.concatenate([found.indices for found in self.rows.values()])
+        return data, indices, np.cumsum([len(found.data) for found in self.rows.values()], dtype=np.int64)
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({len(self.rows)} videos of {self.spec.dim})"
+
+
+@dataclass(frozen=True)
+class StorePart:
+    """Some videos of a store, of which nothing but their own rows is read."""
+
+    store: FeatureStore
+    ids: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The folder of the store."""
+        return self.store.path
+
+    def __getitem__(self, video_id: str) -> Embeddings:
+        return self.store[video_id]
+
+    def read_stream(self, video_id: str, name: str) -> np.ndarray:
+        """Return what the store does."""
+        return self.store.read_stream(video_id, name)
+
+    def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what the store does, of these videos alone."""
+        return self.store.read_some(self.ids, stream)
+
+
+Rows = FeatureStore | MemoryStore | StorePart
