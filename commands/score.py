@@ -121,12 +121,13 @@ def evaluate(run: Path, store: Path | None, split: str, prompts: Path | None, de
 
 def _open_labelled(path: Path, split: str, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":
     """A store and a split of it; where no video of the store has a label, that comes before which splits it has."""
-    from framebank.heads.evaluate import require_labels, zero_shot_hint
     from framebank.store import FeatureStore
 
     store = FeatureStore(path)
-    hint = f"framebank predict {path} --run {run} --csv out.csv" if run else zero_shot_hint(store)
     if not store.manifest.labels:
+        from framebank.heads.evaluate import require_labels, zero_shot_hint
+
+        hint = f"framebank predict {path} --run {run} --csv out.csv" if run else zero_shot_hint(store)
         require_labels(store, store.manifest, split="all", hint=hint)
     return open_split(path, split)
 

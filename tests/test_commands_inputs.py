@@ -86,6 +86,13 @@ WRONG = """
 2|expected one of --by and --videos|store split there out
 1|no: no such file; expected video_ids|store split there out --videos no
 1|no: no such store|store rm no a
+1|no: no such store|store status no
+1|no: no such store|store relabel no --set a=b
+1|no: no such file; expected a CSV|store relabel there no
+1|no: no such file or folder; expected a store|predict no --run there
+2|give at least one of --run|predict there
+1|no: no such run|predict there --run no
+2|--prompts holds its own classes|predict there --prompts there --labels there
 1|no: no such file or folder; expected a folder of features|store import no out
 1|no: no such store|store export no out
 1|no: no such run|export-head no head.onnx
@@ -131,9 +138,10 @@ def commands(group: click.Group = main) -> Iterator[click.Command]:
 
 
 # What a command makes rather than reads.
-MADE = {"out", "file"}
+MADE = {"out"}
+
 MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
-MADE_BY |= {("import-checkpoint", "run")}
+MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("export-head", "file")}
 TOLD_LATER = {("label", "videos")}  # beside the answers for the others
 
 
