@@ -126,6 +126,8 @@ def extract(
         raise click.UsageError("--devices is for one machine; with --engine ray each worker has a device of its own")
     if engine != "ray" and address:
         raise click.UsageError("--address is that of a Ray cluster; it goes with --engine ray")
+    if (deinterlace or use_damaged) and decoder not in ("auto", "pyav"):
+        raise click.UsageError("--deinterlace and --use-damaged are done by PyAV; they go with --decoder auto or pyav")
     chosen = read_sampling(sampling_spec(**sampling))
     if actions and not split_files:
         raise click.UsageError("--actions cuts the videos of Charades' lists; name them with --split-file")
@@ -235,7 +237,7 @@ def _left_out(store: Path, done: "dict[str, Outcome]") -> dict[str, str]:
     from framebank.store.shard import shard_paths
 
     decoders = FeatureStore(store).decoders if shard_paths(store) else {}
-    notes = {video_id: decoders.get(video_id, "").partition(", ")[2] for video_id in done}
+    notes = {video_id: decoders.get(video_id, "").partition(" (")[2].rstrip(")") for video_id in done}
     return {video_id: note for video_id, note in notes.items() if note}
 
 

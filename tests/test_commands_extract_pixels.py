@@ -96,6 +96,13 @@ def test_deinterlaced_frames_are_told(framebank: Any, tmp_path: Path) -> None:
     assert json.loads(labels.stdout)["videos"]
 
 
+@pytest.mark.parametrize("option", ["--deinterlace", "--use-damaged"])
+def test_other_decoders_have_no_part_in_it(framebank: Any, tmp_path: Path, option: str) -> None:
+    video = write_interlaced(tmp_path / "v.ts")
+    result = framebank("extract", video, tmp_path / "s", *OPTIONS, option, "--decoder", "decord", exit_code=2)
+    assert "they go with --decoder auto or pyav" in result.stderr
+
+
 def test_damaged_videos_are_used_on_request(framebank: Any, tmp_path: Path) -> None:
     video = write_noise(tmp_path / "noise.mp4", g="12")
     damage(video, start=video.stat().st_size // 2, count=4000)
@@ -106,6 +113,6 @@ def test_damaged_videos_are_used_on_request(framebank: Any, tmp_path: Path) -> N
     report = json.loads(again.stdout)
     assert (report["embedded"], report["damaged"], report["failed"]) == (1, 1, 0)
     told = FeatureStore(tmp_path / "s").decoders["noise"]
-    assert told.startswith("pyav, ")
-    assert f"damaged: noise: {told.removeprefix('pyav, ')}" in again.stderr
+    assert told.startswith("pyav (")
+    assert f"damaged: noise: {told.removeprefix('pyav (').rstrip(')')}\n" in again.stderr
     assert "left out" in told
