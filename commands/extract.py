@@ -126,6 +126,8 @@ def extract(
         raise click.UsageError("--devices is for one machine; with --engine ray each worker has a device of its own")
     if engine != "ray" and address:
         raise click.UsageError("--address is that of a Ray cluster; it goes with --engine ray")
+    if (deinterlace or use_damaged) and decoder not in ("auto", "pyav"):
+        raise click.UsageError("--deinterlace and --use-damaged are done by PyAV; they go with --decoder auto or pyav")
     if actions and not split_files:
         raise click.UsageError("--actions cuts the videos of Charades' lists; name them with --split-file")
     sampled, part = sampling_spec(**sampling), read_shard(shard) if shard else None

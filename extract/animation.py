@@ -46,6 +46,7 @@ def read_animation(path: Path, sample: Sample, sink: Sink) -> Clip:
 
 def _times(path: Path, sink: Sink | None = None) -> Times:
     """Return the seconds of each frame after the first: (total,)."""
+    _require_whole(path)
     durations = []
     for _, image in _frames(path):
         if sink:
@@ -54,6 +55,14 @@ def _times(path: Path, sink: Sink | None = None) -> Times:
     if len(durations) > 1 and not all(durations[:-1]):
         raise DataError(f"{path}: one of its frames lasts no time; expected the milliseconds that each is shown")
     return np.concatenate([[0], np.cumsum(durations[:-1])]) / 1000
+
+
+def _require_whole(path: Path) -> None:
+    with path.open("rb") as file:
+        declared = 8 + int.from_bytes(file.read(8)[4:], "little")
+    size = path.stat().st_size
+    if size < declared:
+        raise DataError(f"{path}: the file is cut short: {size} of at least {declared} bytes are there")
 
 
 def _frames(path: Path) -> Iterator[tuple[int, Image.Image]]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from framebank.extract.structure import read_structure
+from framebank.store.counts import counted
 
 # Boxes of an mp4 file that has its frames in fragments, each with an index of its own.
 FRAGMENT = b"moof"
@@ -59,7 +60,8 @@ def why_unreadable(path: Path) -> str:
     """Return why no container is recognised in a file, as far as its bytes tell."""
     structure = read_structure(path)
     if structure.missing:
-        return f"the file is cut short, {structure.missing} bytes are missing"
+        verb = "is" if structure.missing == 1 else "are"
+        return f"the file is cut short, {counted(structure.missing, 'byte')} {verb} missing"
     if b"mdat" in structure.boxes and b"moov" not in structure.boxes:
         return "its index (the box moov) is missing, as where a recording was broken off"
     return "not a video"

@@ -47,5 +47,6 @@ def read_undamaged(
     # Packets of which no frame came are damaged frames as well.
     left_out = max(len(pts), packets.count) - len(whole)
     notes = [f"{counted(left_out, 'damaged frame')} left out"] * bool(left_out)
-    notes += ["the rest of a file with a part missing"] * bool(packets.damage)
-    return Clip(indices=indices, timestamps=times[indices], decoder=", ".join(["pyav", *notes]))
+    notes += ["a part of the file is missing"] * bool(packets.damage)
+    decoder = f"pyav ({'; '.join(notes)})" if notes else "pyav"
+    return Clip(indices=indices, timestamps=times[indices], decoder=decoder)

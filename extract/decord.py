@@ -13,6 +13,7 @@ from framebank.extract.packets import Packets, packet_times
 from framebank.extract.pixels import READ, Reading, require_plain, to_square
 from framebank.extract.pyav import first_frame, scan_packets
 from framebank.extract.sampling import checked_indices
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 # decord keeps times in single precision: a quarter of a millisecond at one hour.
@@ -53,7 +54,7 @@ def read_decord(path: Path, sample: Sample, sink: Sink, *, reading: Reading = RE
         raise UnsupportedError(f"{path}: decord cannot open it: {_reason(error)}") from error
     try:
         if len(reader) != packets.count:
-            raise DataError(f"{path}: decord counts {len(reader)} frames, the file has {packets.count}")
+            raise DataError(f"{path}: decord counts {counted(len(reader), 'frame')}, the file has {packets.count}")
         seen = reader.get_frame_timestamp(np.append(wanted, 0))[:, 0].astype(np.float64)
         if np.abs(seen[:-1] - seen[-1] - times[wanted]).max() > CLOCK_SECONDS:
             raise DataError(f"{path}: decord tells other frame times than the file")

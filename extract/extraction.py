@@ -139,7 +139,7 @@ def spec_of(folder: Path) -> FeatureSpec | None:
 def left_out(folder: Path, video_ids: Iterable[str]) -> dict[str, str]:
     """Return what was left out of each damaged video among these, by video_id, as the store in a folder tells it."""
     decoders = FeatureStore(folder).decoders if shard_paths(folder) else {}
-    notes = {name: decoders.get(name, "").partition(", ")[2] for name in video_ids}
+    notes = {name: decoders.get(name, "").partition(" (")[2].rstrip(")") for name in video_ids}
     return {name: note for name, note in notes.items() if note}
 
 

@@ -45,7 +45,7 @@ def list_images(folder: Path) -> list[Path]:
     patterns = {re.sub(r"[0-9]+", "#", path.stem): path.name for path in images}
     if len(patterns) > 1:
         first, second, *_ = sorted(patterns.values())
-        raise DataError(f"{folder}: its images are no one sequence, it holds {first} and {second}")
+        raise DataError(f"{folder}: its images are not one sequence, it holds {first} and {second}")
     for one, other in itertools.pairwise(images):
         if _numbers(one) == _numbers(other):
             raise DataError(f"{folder}: two of its images are the same frame, {one.name} and {other.name}")

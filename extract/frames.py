@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 Image = npt.NDArray[np.uint8]
@@ -132,4 +133,5 @@ class ImageSink:
 def refuse_beyond(path: Path, *, indices: Indices, total: int) -> None:
     """Raise DataError where an index is not one of `total` frames."""
     if indices.max(initial=0) >= total:
-        raise DataError(f"{path}: frame {indices.max()} was asked for, {total} frames decode")
+        there = f"{counted(total, 'frame')} decode{'s' if total == 1 else ''}"
+        raise DataError(f"{path}: frame {indices.max()} was asked for, {there}")

@@ -39,7 +39,8 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: its frames have more than {LARGEST_FRAME} pixels") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: the image is damaged or of another kind than its name says: {error}") from error
+        reason = str(error).replace(f" '{path}'", "")
+        raise DataError(f"{path}: the image is damaged or of another kind than its name says: {reason}") from error
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:

@@ -61,7 +61,7 @@ class Sampling:
         times = np.asarray(times, dtype=np.float64)
         low, high = np.searchsorted(times, [start or 0, np.inf if end is None else end])
         if low >= high:
-            last = f"the last of {len(times)} frames is at {times[-1]:g} s" if len(times) else "the video has none"
+            last = f"its last frame is at {times[-1]:g} s" if len(times) else "the video has none"
             raise DataError(f"no frame from {start or 0:g} s to {'the end' if end is None else f'{end:g} s'}: {last}")
         rows = RULES[self.name].rows(times[low:high] - times[low], *self.numbers)
         return np.asarray(low + rows, dtype=np.int64)

@@ -44,7 +44,8 @@ def read_torchcodec(path: Path, sample: Sample, sink: Sink, *, reading: Reading 
         if not abs(moment - shown.seconds) <= CLOCK_SECONDS:  # which NaN is not
             raise DataError(f"{path}: torchcodec has frame {index} at {moment:g} s, PyAV at {shown.seconds:g} s")
         if image.shape[:2] != sizes.sizes[index]:
-            raise DataError(f"{path}: torchcodec gives frame {index} another size than PyAV: {image.shape[:2]}")
+            sizes_told = [f"{width}x{height}" for height, width in (image.shape[:2], sizes.sizes[index])]
+            raise DataError(f"{path}: torchcodec gives frame {index} as {sizes_told[0]}, PyAV as {sizes_told[1]}")
         if reading.square:
             image = to_square(image, shown.aspect, path=path, turned=bool(shown.turns % 2))
         sink.add(index, image)

@@ -92,7 +92,7 @@ def test_other_files_and_hidden_images_are_no_frames(images):
 
 def test_what_is_no_sequence(images, tmp_path):
     Image.fromarray(draw_index(0)).save(images / "flow_1.png")
-    with pytest.raises(DataError, match=r"its images are no one sequence, it holds .* and .*"):
+    with pytest.raises(DataError, match=r"its images are not one sequence, it holds .* and .*"):
         count_frames(images)
     twice = write_images(tmp_path / "twice", ["f1.png", "f01.png"])
     with pytest.raises(DataError, match=r"two of its images are the same frame, f01\.png and f1\.png"):

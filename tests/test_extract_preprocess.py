@@ -3,6 +3,7 @@
 import ast
 import itertools
 import pickle
+import resource
 import sys
 from pathlib import Path
 
@@ -49,6 +50,37 @@ def test_every_small_shape_rounds_alike() -> None:
             part = np.ascontiguousarray(image[:height, :width])
             found = normalise(torch.from_numpy(ours(part)), mean=ours.mean, std=ours.std)[0]
             assert torch.equal(found, theirs(part, config)), (mode, height, width)
+
+
+def waves(height: int, width: int) -> np.ndarray:
+    """A smooth picture (height, width, 3) whose every part is another."""
+    down, across = np.mgrid[0:height, 0:width]
+    channels = [127 + 120 * np.sin(down / 9 + shift) * np.cos(across / 7 - shift) for shift in range(3)]
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("shape", [(3, 900), (900, 3), (40, 700), (700, 40), (1, 500), (500, 1), (64, 64)], ids=str)
+def test_a_part_is_the_part_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], resize_mode: str
+) -> None:
+    """Where the resized frame is not made for being too large, its parts are the same up to rounding."""
+    ours = preprocess.Preprocessing((24, 24), resize_mode, "bicubic", 0, MEAN, STD, tuple(views.VIEWS))
+    image = waves(*shape)
+    whole = ours(image)
+    monkeypatch.setattr(preprocess, "LARGEST_RESIZED", 0)
+    assert np.abs(ours(image).astype(int) - whole).max() <= 3
+
+
+@pytest.mark.parametrize("view", list(views.GROUPS))
+@pytest.mark.parametrize("shape", [(60000, 1), (1, 60000), (3, 30000), (30000, 3)], ids=str)
+def test_extreme_shapes_take_no_memory(shape: tuple[int, int], view: str) -> None:
+    ours = read_preprocessing(vars(PreprocessCfg(224, mean=MEAN, std=STD)), view=view)
+    image = np.zeros((*shape, 3), np.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pictures = ours(image)
+    assert pictures.shape == (len(ours.views), 224, 224, 3)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB; it was 9 GB
 
 
 def test_every_byte_is_normalised_alike() -> None:

@@ -250,7 +250,7 @@ def test_ranges_that_follow_each_other_share_no_frame():
 @pytest.mark.parametrize(
     ("window", "told"),
     [
-        ({"start": 4}, "no frame from 4 s to the end: the last of 100 frames is at 3.96 s"),
+        ({"start": 4}, "no frame from 4 s to the end: its last frame is at 3.96 s"),
         ({"start": 1.01, "end": 1.03}, "no frame from 1.01 s to 1.03 s"),
         ({"start": 2, "end": 1}, "no frame from 2 s to 1 s"),
         ({"end": 0}, "no frame from 0 s to 0 s"),

@@ -41,3 +41,10 @@ def test_missing_field_other_schema_and_wrong_value():
 def test_encoder_in_words():
     assert SPEC.encoder == "fake/tag (0123456789ab)"
     assert "RANDOM WEIGHTS" in replace(SPEC, pretrained="").encoder
+
+
+def test_a_spec_of_before_had_pixels_as_they_are_coded():
+    found = {name: value for name, value in SPEC.to_dict().items() if name != "pixels"}
+    assert FeatureSpec.from_dict(found, where="here").pixels == "coded"
+    with pytest.raises(DataError, match="pixels 'coded', b with pixels 'square'; they cannot be mixed"):
+        SPEC.require_equal(replace(SPEC, pixels="square"), mine="a", theirs="b")
