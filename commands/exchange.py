@@ -62,6 +62,7 @@ def import_features(
     framebank store import ucf101-vgg16.npz bank --describe model=VGG16,pretrained=imagenet --split split1
     """
     from framebank.store import DataError, LabelSet
+    from framebank.store.files import refuse_inside
     from framebank.store.imports import find_width, imported_spec, read_description
     from framebank.store.imports import import_features as imported
     from framebank.store.imports import only_labels as with_labels
@@ -69,6 +70,7 @@ def import_features(
     from framebank.store.source import Names
     from framebank.store.sources import open_source
 
+    refuse_inside(store, [src], what="store")
     values = tuple(value.strip() for value in split_values.split(",")) if split_values else ()
     found = source = open_source(src, Names(split_values=values, **names))
     if only_labels:
@@ -132,7 +134,9 @@ def export_features(store: Path, out: Path, form: str, split: str, stream: str, 
     """
     from framebank.commands.wiring import open_split
     from framebank.store.exports import export_store
+    from framebank.store.files import refuse_inside
 
+    refuse_inside(out, [store], what="export")
     features, manifest = open_split(store, split)
     there = sum(video.video_id in features for video in manifest.videos)
     exported = list(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError, near_names
 from framebank.store.features import FeatureStore, read_manifest
-from framebank.store.files import require_new_folder, write_text
+from framebank.store.files import refuse_inside, require_new_folder, write_text
 from framebank.store.history import NAME as HISTORY_NAME
 from framebank.store.history import History, Setting
 from framebank.store.identity import Identity
@@ -40,6 +40,7 @@ def merge_stores(sources: Sequence[Path], out: Path, *, max_videos: int = 512) -
     for source in sources:
         if source.resolve() == out.resolve():
             raise DataError(f"{source}: is both merged and written to; expected another folder to write to")
+    refuse_inside(out, sources, what="store")
     stores = [FeatureStore(source) for source in sources]
     _require_free(out)
     _plan(out, stores)
@@ -63,6 +64,7 @@ def split_store(store: FeatureStore, parts: Mapping[Path, Manifest], *, max_vide
     DataError, before anything is written, where a folder holds a store already.
     """
     for folder in parts:
+        refuse_inside(folder, [store.path], what="store")
         if shard_paths(folder) or (folder / "manifest.csv").exists():
             raise DataError(f"{folder}: holds a store or a manifest.csv already; expected a new folder")
     counts = {}

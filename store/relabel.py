@@ -69,8 +69,11 @@ def read_settings(texts: Sequence[str], manifest: Manifest, *, column: str = "la
         if not marks:
             raise DataError(f"{text!r} sets nothing; expected ID=VALUE, such as 'run/*=jogging'")
         exact = next((place for place in marks if text[:place] in set(known)), marks[0])  # an id may have a "=" itself
-        for name in matching([text[:exact]], known):
-            found[name, column] = nfc(text[exact + 1 :]).strip()
+        try:
+            met = matching([text[:exact]], known)
+        except DataError as error:
+            raise DataError(f"{text!r}: the store {error}") from error
+        found |= {(name, column): nfc(text[exact + 1 :]).strip() for name in met}
     return found
 
 

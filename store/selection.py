@@ -20,7 +20,7 @@ def matching(patterns: Sequence[str], known: Collection[str]) -> dict[str, str]:
     for pattern in patterns:
         met = [pattern] if pattern in known else [name for name in known if fnmatchcase(name, pattern)]
         if not met:
-            what = "no video matches" if any(mark in pattern for mark in "*?[") else "there is no video"
+            what = "has no video like" if any(mark in pattern for mark in "*?[") else "has no video"
             raise DataError(f"{what} {pattern!r}{near_names(pattern, known)}")
         found |= dict.fromkeys(met, pattern)
     return found

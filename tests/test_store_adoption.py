@@ -95,3 +95,36 @@ def test_not_while_another_process_writes(tmp_path):
     Manifest(videos("a", "b", "z")).write(folder / "manifest.csv")
     adopt_leftovers(folder)
     assert FeatureStore(folder).ids == ("a", "z", "b")
+
+
+def write_sourced(folder, sources, *, seed):
+    """Write one shard of videos that were read from these sources."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ShardWriter(folder, SPEC) as writer:
+        for video_id, source in sources.items():
+            writer.add(video_id, embeddings(2, seed=seed), source=source)
+    return folder
+
+
+def test_rows_of_another_file_take_the_place_of_those_that_are_there(tmp_path):
+    folder = write_sourced(tmp_path / "s", {"a": "1 1 x", "b": "1 1 y", "c": ""}, seed=0)
+    part = write_sourced(folder / "parts" / "slice-1-00000-1", {"a": "2 2 z", "b": "1 1 y", "c": "3 3 w"}, seed=1)
+    Ledger(part / "failed.csv").add(Failure("b", "b.mp4", "another attempt", "1 1 y"))
+    old, new = embeddings(2, seed=0).data.tobytes(), embeddings(2, seed=1).data.tobytes()
+    adopted = Adopter(folder, held=FeatureStore(folder)).adopt(part)
+    assert adopted.rows == {"a": 2, "b": 2, "c": 2}
+    store = FeatureStore(folder)
+    assert {name: store[name].data.tobytes() for name in store} == {"a": new, "b": old, "c": new}
+    assert store.sources == {"a": "2 2 z", "b": "1 1 y", "c": "3 3 w"}
+    assert not store.failures
+    assert not part.exists()
+
+
+def test_a_changed_file_that_fails_is_listed_and_keeps_its_rows(tmp_path):
+    folder = write_sourced(tmp_path / "s", {"a": "1 1 x"}, seed=0)
+    for number, refreshed in enumerate(((), {"a"})):
+        part = write_sourced(folder / "parts" / f"slice-1-00000-{number}", {"z": ""}, seed=1)
+        Ledger(part / "failed.csv").add(Failure("a", "a.mp4", "cut", "2 2 z"))
+        Adopter(folder, held=FeatureStore(folder), refreshed=refreshed).adopt(part)
+        assert [failure.video_id for failure in FeatureStore(folder).failures] == list(refreshed)
+    assert "a" in FeatureStore(folder)
