@@ -82,7 +82,8 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
-            cells = [cell.strip() if padded else cell for cell in cells]
+            if padded:
+                cells = [cell.strip() for cell in cells]
             while len(cells) > len(columns) and not cells[-1].strip():
                 cells.pop()  # a delimiter too many at the end of a line
             if len(cells) > len(columns):

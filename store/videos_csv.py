@@ -64,10 +64,12 @@ def _video(table: Table, row: Row, video_id: str) -> Video:
     cells = row.cells
     if not video_id or not cells["path"]:
         raise DataError(f"{table.where(row)}: the video_id or the path is empty")
-    start, end = (table.seconds(row, column) for column in TIMES)
-    location = file_in_any_form((table.path.parent / cells["path"]).absolute())
-    label, split, group = (nfc(cells.get(column, "")) for column in ("label", "split", GROUP))
+    start, end = (table.seconds(row, column) if cells.get(column) else None for column in TIMES)
+    location = (table.path.parent / cells["path"]).absolute()
+    if not cells["path"].isascii():
+        location = file_in_any_form(location)
+    label, split, group = nfc(cells.get("label", "")), nfc(cells.get("split", "")), nfc(cells.get(GROUP, "").strip())
     try:
-        return Video(video_id, location, label, split, start, end, group.strip())
+        return Video(video_id, location, label, split, start, end, group)
     except DataError as error:
         raise DataError(f"{table.where(row)}: {error}") from error
