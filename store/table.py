@@ -101,6 +101,13 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
     return Table(path, columns, tuple(rows), decimal_comma=delimiter != ",")
 
 
+def first_columns(text: str) -> tuple[str, ...]:
+    """Return the columns that the first line of a text would name, were it a CSV; () where the text is empty."""
+    text, delimiter = _without_mark(text)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return tuple(map(column_name, next(csv.reader([first], delimiter=delimiter or find_delimiter(first)), [])))
+
+
 def find_delimiter(text: str, *, wanted: Collection[str] = ()) -> str:
     """Return what divides the cells of the first line: what gives the wanted columns, or else the most columns."""
     first = next((line for line in text.splitlines() if line.strip()), "")
