@@ -132,7 +132,7 @@ def evaluate_few_shot(
         )
         figures = measure_episodes(scores, episodes)
         rows.append({"matcher": name, "baseline": name in BASELINES, "seconds": seconds, **figures, "made_by": told})
-    note = undivided_note(episodes.undivided, what="queries of other sources than the support's")
+    note = undivided_note(episodes.undivided, so="queries share a source with their support and are easier")
     return {**rows[0], "scores": [_short(row) for row in rows], "notes": [note] if note else []}
 
 

@@ -103,7 +103,7 @@ class FewshotJob:
             kind = "training" if training else "validation"
             raise DataError(f"{self.store.path}, the {kind} videos: {error}") from error
         kind = "training" if training else "validation"
-        note = undivided_note(drawn.undivided, what=f"{kind} queries of other sources than the support's")
+        note = undivided_note(drawn.undivided, so=f"{kind} queries share a source with their support")
         self.notes += [note] if note else []
         texts = class_texts(self.prompts, drawn.labels, device=self.device)
         return Tasks(bank, drawn, at_once, self.device, texts, seed=recipe.seed if training else None)

@@ -213,7 +213,7 @@ def _draw(
     elif not recipe.shots:
         if recipe.val_fraction:
             alone = undivided_classes(train.videos, least=FEWEST_TO_HOLD_OUT)
-            note = undivided_note(alone, what="validation videos of other sources than the training videos")
+            note = undivided_note(alone, so="none of them is held out for validation")
         train, val = train.held_out(recipe.val_fraction, seed=recipe.seed)
     if recipe.shots:
         train = train.few_shot(recipe.shots, seed=recipe.seed)

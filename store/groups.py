@@ -58,14 +58,14 @@ def shared_note(train: Sequence[Video], val: Sequence[Video]) -> str:
     )
 
 
-def undivided_note(classes: Sequence[str], *, what: str) -> str:
-    """Return one sentence on classes whose videos are of too few groups for `what`; "" where there are none."""
+def undivided_note(classes: Sequence[str], *, so: str) -> str:
+    """Return one sentence on classes whose videos come from too few sources, `so` what follows; "" without any."""
     if not classes:
         return ""
-    shown = listed(map(repr, classes), most=3)
     return (
-        f"{counted(len(classes), 'class', 'classes')} ({shown}) {'has' if len(classes) == 1 else 'have'} videos of too "
-        f"few sources for {what}; the column group of the manifest says which videos are of one source"
+        f"{counted(len(classes), 'class', 'classes')} ({listed(map(repr, classes), most=3)}) "
+        f"{'has' if len(classes) == 1 else 'have'} videos of too few sources, so {so}; "
+        "the column group of manifest.csv says which videos are of one source"
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from framebank.store.counts import counted
 from framebank.store.errors import DataError, warn
 from framebank.store.spelling import nfc
-from framebank.store.table import Table, parse_table, read_text
+from framebank.store.table import Table, first_columns, parse_table, read_text
 
 ID_NAME = ("id", "name")
 NUMBER = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
@@ -150,8 +150,7 @@ def class_text(name: str) -> str:
 
 def id_name_table(path: Path, text: str) -> Table | None:
     """Return a class list with the columns id and name as its table, as Kinetics' and ViFi-CLIP's; None for another."""
-    first = next(iter(_lines(text)), "")
-    if sorted(parse_table(path, first).columns) != sorted(ID_NAME):
+    if sorted(first_columns(text)) != sorted(ID_NAME):
         return None
     return parse_table(path, text)
 

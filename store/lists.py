@@ -10,7 +10,7 @@ from pathlib import Path
 from framebank.store.errors import DataError
 from framebank.store.labels import NUMBER, id_name_table
 from framebank.store.spelling import nfc
-from framebank.store.table import Row, Table, parse_table, read_text
+from framebank.store.table import Row, Table, first_columns, parse_table, read_text
 from framebank.store.video import LABEL_SEPARATOR, SPLIT_NAMES
 
 
@@ -54,7 +54,7 @@ class ListFile:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The first line as the columns of a CSV."""
-        return parse_table(self.path, "".join(self.lines[:1])).columns
+        return first_columns(self.text)
 
     def rows(self) -> list[Row]:
         """The rows of a CSV with its columns; DataError where one is cut short."""

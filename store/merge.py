@@ -167,7 +167,9 @@ def _filled(old: Video | None, new: Video, *, where: Path) -> Video:
         before, now = getattr(old, name), getattr(new, name)
         if before and now and before != now:
             raise DataError(f"{where}: the {name} of {new.video_id!r} is {now!r}, in another of the stores {before!r}")
-    return replace(new, label=new.label or old.label, split=new.split or old.split) if old else new
+    if not old:
+        return new
+    return replace(new, label=new.label or old.label, split=new.split or old.split, group=new.group or old.group)
 
 
 def _open_failures(ledgers: Iterable[Ledger], embedded: Mapping[str, object]) -> list[Failure]:

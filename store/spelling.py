@@ -20,13 +20,17 @@ def nfc_ids(ids: Sequence[str]) -> list[str]:
     return [new if counts[new] == 1 else old for new, old in zip(found, ids, strict=True)]
 
 
-def file_in_any_form(path: Path) -> Path:
-    """Return a path that is there, be it spelt in the other Unicode form; the path as it is where none is."""
-    text = str(path)
-    if text.isascii() or path.exists():
-        return path
-    others = (Path(unicodedata.normalize(form, text)) for form in ("NFC", "NFD"))
-    return next((other for other in others if other.exists()), path)
+def find_file(folder: Path, name: str) -> Path:
+    """Return the path of a file, be its name in the other Unicode form or its folders divided by backslashes.
+
+    Where no such file is there, the path is what the name says.
+    """
+    plain = folder / name
+    if (name.isascii() and "\\" not in name) or plain.exists():
+        return plain
+    names = [name, name.replace("\\", "/")]
+    others = (folder / unicodedata.normalize(form, one) for one in names for form in ("NFC", "NFD"))
+    return next((other for other in others if other.exists()), plain)
 
 
 def ids_of_files(paths: Sequence[PurePath]) -> list[str]:

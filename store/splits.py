@@ -101,7 +101,7 @@ def charades_segments(videos: Sequence[Video], file: Path, *, classes: Path) -> 
     for row, video in match(rows, videos, where=file):
         number = count[video.video_id] = count.get(video.video_id, 0) + 1
         name = f"{video.video_id}#{number}"
-        segments[name] = Video(name, video.path, row.label, row.split or video.split, row.start, row.end)
+        segments[name] = Video(name, video.path, row.label, row.split or video.split, row.start, row.end, video.group)
     return tuple(segments.values())
 
 

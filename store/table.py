@@ -82,7 +82,8 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
-            cells = [cell.strip() if padded else cell for cell in cells]
+            if padded:
+                cells = [cell.strip() for cell in cells]
             while len(cells) > len(columns) and not cells[-1].strip():
                 cells.pop()  # a delimiter too many at the end of a line
             if len(cells) > len(columns):
@@ -98,6 +99,13 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
     if twice:
         raise DataError(f"{path}: its first line names the column {twice!r} twice")
     return Table(path, columns, tuple(rows), decimal_comma=delimiter != ",")
+
+
+def first_columns(text: str) -> tuple[str, ...]:
+    """Return the columns that the first line of a text would name, were it a CSV; () where the text is empty."""
+    text, delimiter = _without_mark(text)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return tuple(map(column_name, next(csv.reader([first], delimiter=delimiter or find_delimiter(first)), [])))
 
 
 def find_delimiter(text: str, *, wanted: Collection[str] = ()) -> str:

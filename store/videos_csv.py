@@ -7,7 +7,7 @@ from pathlib import Path
 
 from framebank.store.counts import listed
 from framebank.store.errors import DataError
-from framebank.store.spelling import file_in_any_form, nfc, nfc_ids
+from framebank.store.spelling import find_file, nfc, nfc_ids
 from framebank.store.table import Row, Table, read_table
 from framebank.store.video import Video, require_own_ids
 
@@ -64,10 +64,10 @@ def _video(table: Table, row: Row, video_id: str) -> Video:
     cells = row.cells
     if not video_id or not cells["path"]:
         raise DataError(f"{table.where(row)}: the video_id or the path is empty")
-    start, end = (table.seconds(row, column) for column in TIMES)
-    location = file_in_any_form((table.path.parent / cells["path"]).absolute())
-    label, split, group = (nfc(cells.get(column, "")) for column in ("label", "split", GROUP))
+    start, end = (table.seconds(row, column) if cells.get(column) else None for column in TIMES)
+    location = find_file(table.path.parent, cells["path"]).absolute()
+    label, split, group = nfc(cells.get("label", "")), nfc(cells.get("split", "")), nfc(cells.get(GROUP, "").strip())
     try:
-        return Video(video_id, location, label, split, start, end, group.strip())
+        return Video(video_id, location, label, split, start, end, group)
     except DataError as error:
         raise DataError(f"{table.where(row)}: {error}") from error

@@ -90,3 +90,11 @@ def test_extract_tells_what_it_leaves_out_and_takes_it_on_request(tmp_path, fram
     report = json.loads(told.stdout)
     assert (report["videos"], report["embedded"]) == (6, 6)
     assert report["not_taken"] == {"hidden": 7, ".txt": 1, "dangling link": 1}
+
+
+@pytest.mark.parametrize(("name", "expected"), [("anim.gif", True), ("short1.mkv", True), ("anim.webp", False)])
+def test_files_of_reports(name, expected):
+    path = Path(__file__).parents[2] / "shared" / "data" / "reports" / name
+    if not path.exists():
+        pytest.skip("the files of the reports are not here")
+    assert is_video(path) == expected

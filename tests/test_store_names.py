@@ -168,3 +168,21 @@ def test_a_list_of_other_videos_shows_one_of_each(tmp_path):
     touch(tmp_path, "v/run/a.mp4")
     with pytest.raises(DataError, match=r"none of its 1 videos is among the 1 given; the first listed is 'x/z.mp4'"):
         Manifest.read([tmp_path / "v"]).with_splits([write(tmp_path / "train.txt", "x/z.mp4 0\n")])
+
+
+def test_a_csv_with_backslashes_finds_its_files(tmp_path):
+    touch(tmp_path, f"clips/{DECOMPOSED}/a.mp4", "clips/b\\c.mp4")
+    path = write(tmp_path / "m.csv", f"video_id,path\na,clips\\{CAFE}\\a.mp4\nb,clips/b\\c.mp4\nc,x\\y.mp4\n")
+    assert [video.path.relative_to(tmp_path).as_posix() for video in Manifest.read([path]).videos] == [
+        f"clips/{DECOMPOSED}/a.mp4",
+        "clips/b\\c.mp4",
+        "x\\y.mp4",
+    ]
+
+
+def test_a_list_of_equal_numbers_is_no_table_with_a_column_twice(tmp_path):
+    touch(tmp_path, "v/run/a.mp4", "v/wave/b.mp4")
+    lines = write(tmp_path / "train.txt", "run/a.mp4,0,0\nwave/b.mp4,1,1\n")
+    found, _ = Manifest.read([tmp_path / "v"]).with_splits([lines])
+    assert set(splits(found).values()) == {"train"}
+    assert LabelSet.read(write(tmp_path / "classes.txt", "jump, jump\nrun\n")).names == ("jump, jump", "run")
