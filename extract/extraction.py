@@ -14,7 +14,7 @@ from framebank.extract.pipeline import Outcome
 from framebank.extract.pixels import SQUARE, reading_for
 from framebank.extract.remote import Work
 from framebank.extract.sampling import read_sampling
-from framebank.extract.weights import LOCAL_MODELS
+from framebank.extract.weights import weights_of
 from framebank.extract.worker import Task
 from framebank.store.adoption import shards_of_parts
 from framebank.store.errors import DataError
@@ -67,7 +67,7 @@ class Setup:
         decoder = spec.decoder.partition(" ")[0]
         found: dict[str, str | None] = {
             **{name: getattr(spec, name) for name in SAME_NAMES},
-            "pretrained": None if spec.pretrained == "demo" and spec.model in LOCAL_MODELS else spec.pretrained or None,
+            "pretrained": weights_of(spec.model, spec.pretrained),
             "precision": precision if precision in PRECISIONS else None,
             "device": "cpu" if kind == "cpu" else None,
             "decoder": decoder if decoder in DECODERS and decoder != "pyav" else None,
