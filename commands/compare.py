@@ -67,7 +67,7 @@ def compare(
     keys = pairs(settings)
     require_once(keys, texts)
     if "seed" in keys:
-        raise click.UsageError("--set seed has no part in a comparison, which trains with seeds from 0 on; say --seeds")
+        raise click.UsageError("--set seed is not for a comparison, which takes seeds from 0 on; expected --seeds")
     require_keys(keys)
     for name in [] if names == "all" else filter(None, map(str.strip, names.split(","))):
         require_recipe(name)

@@ -28,6 +28,8 @@ from framebank.store.counts import counted
 # Those of framebank.extract.decode, which loads PyAV; --help does not.
 DECODER_NAMES = ("auto", "pyav", "torchcodec", "decord")
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from framebank.extract.extraction import Engine
 
 
@@ -134,12 +136,15 @@ def extract(
     if not store.is_dir():
         required(model, "--model")
 
-    from framebank.extract.extraction import LocalMachine, Setup, Tally, left_out
-    from framebank.extract.fill import filling
-    from framebank.extract.probe import is_video
-    from framebank.store import DataError, Manifest
     from framebank.store.files import refuse_inside
     from framebank.store.inputs import read_videos
+
+    refuse_inside(store, videos, what="store")
+    intake = read_videos(videos, is_video=_probe() if any_suffix else None)
+
+    from framebank.extract.extraction import LocalMachine, Setup, Tally, left_out
+    from framebank.extract.fill import filling
+    from framebank.store import DataError, Manifest
     from framebank.store.labels import warn_of_forms
     from framebank.store.plan import Choices
     from framebank.store.tars import is_tar
@@ -159,13 +164,11 @@ def extract(
         deinterlace=deinterlace,
         use_damaged=use_damaged,
     )
-    refuse_inside(store, videos, what="store")
     setup, taken = asked.like(store)
     if taken:
         click.echo(f"as in {store}: {', '.join(f'{name} {value}' for name, value in taken.items())}", err=True)
     setup = replace(setup, model=required(setup.model, "--model"))
     work = setup.work()
-    intake = read_videos(videos, is_video=is_video if any_suffix else None)
     manifest = Manifest(intake.videos)
     if left := intake.told():
         click.echo(left, err=True)
@@ -224,6 +227,12 @@ def extract(
         raise DataError(f"{store}: none of the {len(manifest)} videos could be embedded")
     if (without or tally.failed) and strict:
         sys.exit(1)
+
+
+def _probe() -> "Callable[[Path], bool]":
+    from framebank.extract.probe import is_video  # which loads PyAV
+
+    return is_video
 
 
 def _given(name: str) -> str | None:

@@ -37,13 +37,15 @@ def require_plan(
 ) -> None:
     """Refuse options that exclude each other: wrong usage."""
     if way == 1:
-        raise click.UsageError("--way is 1, and one class is told from no other; expected 2 or more, or 0 for all")
+        raise click.UsageError(
+            "--way is 1, and no other class is left to tell it from; expected 2 or more, or 0 for all"
+        )
     if way and (support_split or support_list):
-        raise click.UsageError("--support-split and --support-list are for --way 0; episodes draw both sides")
+        raise click.UsageError("--support-split and --support-list are for --way 0; other episodes draw both sides")
     if query and not way:
-        raise click.UsageError("--query is for episodes; with --way 0 every video of the split is recognised")
+        raise click.UsageError("--query is not for --way 0, which recognises every video of the split")
     if support_list and support_split:
-        raise click.UsageError("--support-list and --support-split exclude each other")
+        raise click.UsageError("--support-split and --support-list are both given; expected one of them")
 
 
 def plan_episodes(

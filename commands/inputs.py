@@ -35,7 +35,7 @@ SHARED = {
 
 # What else each command reads.
 OWN: dict[str, dict[str, str]] = {
-    "extract": {"videos": "no such file or folder; expected a folder, a manifest CSV or video files"},
+    "extract": {},  # what is wrong with its videos is told by whoever reads them
     "prompts": {},
     "zeroshot": {"store": STORE},
     "train": {"store": STORE},

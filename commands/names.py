@@ -36,7 +36,7 @@ def require_recipe(name: str) -> None:
     """Refuse a recipe that is neither in heads/recipes nor a file: DataError."""
     if not (Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml").is_file():
         there = ", ".join(sorted(path.stem for path in RECIPES.glob("*.toml")))
-        raise DataError(f"no recipe is named {name!r}; there are {there}, or give a .toml file")
+        raise DataError(f"no recipe is named {name!r}; expected one of {there}, or a .toml file")
 
 
 def require_keys(keys: Iterable[str]) -> None:

@@ -52,25 +52,23 @@ def index(
     """
     if update and overwrite:
         raise click.UsageError("--update keeps the index that is there and --overwrite replaces it; give one of them")
+    features, manifest = open_split(store, "all" if update else split or "all")
 
     from framebank.extract.encoder import resolve_device
     from framebank.heads.folder import require_free
     from framebank.heads.neighbours import index_store
     from framebank.heads.run import Run
     from framebank.heads.updating import update_index
-    from framebank.store import FeatureStore
 
     report: dict[str, Any] = {}
     lines = []
     if update:
         run = Run.read(run_path) if run_path else None
-        features = FeatureStore(store)
         made = update_index(index, features, split=split, run=run, run_path=run_path, device=resolve_device(device))
         built, difference = made.index, made.difference
         report = {name: getattr(difference, name) for name in difference.counts} | _kept(built)
         lines = [f"{index}: {difference}", *_kept_lines(built)]
     else:
-        features, manifest = open_split(store, split or "all")
         require_free(index, what="index", overwrite=overwrite)
         run = Run.read(run_path) if run_path else None
         built = index_store(

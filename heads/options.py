@@ -52,7 +52,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     for text in pairs:
         name, mark, value = (part.strip() for part in text.partition("="))
         if not (mark and name and value):
-            raise DataError(f"{text!r} is not NAME=VALUE, such as metric=bi-mhm")
+            raise DataError(f"{text!r} is not an option; expected NAME=VALUE, such as metric=bi-mhm")
         if name in read:
             raise DataError(f"the option {name!r} is given twice")
         try:

@@ -113,7 +113,7 @@ def test_relabel_refuses_and_changes_nothing(framebank, bank, tmp_path):
         "video_id,label\nrun/a,x\nrun/z,y\n": "line 3: there is no video 'run/z'; near names: 'run/",
         "video_id,path\nrun/a,x\n": "expected video_id and any of label, split",
         "video_id,label\nrun/a,x\nrun/a,y\n": "line 3: the label of 'run/a' is 'y', and another in a line before",
-        "video_id,label\nrun/a,x,y\n": "line 2: has more than the 2 fields",
+        "video_id,label\nrun/a,x,y\n": "line 2: has 3 values, but the first line names 2 columns",
         "video_id,label\nrun/a,x;;y\n": "has nothing beside a ';'",
     }.items():
         path.write_text(text)

@@ -149,7 +149,7 @@ def test_what_cannot_calibrate_changes_nothing(framebank: Any, world: Path, inde
         label_of=lambda video: "" if video.split == "val" else video.label,
     )
     assert (
-        "of the 15 videos of the split 'val', none has a label; the splits with labelled videos are: other (4), "
+        "none of the 15 videos of the split 'val' has a label; the splits with labelled videos are: other (4), "
         "test (15), train (30)"
     ) in refused(index, tmp_path / "bare")
     few = refused(index, val)

@@ -111,7 +111,8 @@ def test_a_stream_is_exported_by_name(clips: Path, store: Path, tmp_path: Path, 
 
 def test_prompts_import_wants_a_store_and_nothing_that_embeds(store: Path, tmp_path: Path, framebank: Any) -> None:
     (tmp_path / "l.txt").write_text("a\n")
-    for wrong in (("--import", "t.npz"), ("--names", "x"), ("--import", "t.npz", "--like", store, "--model", "demo")):
+    (features := tmp_path / "t.npz").write_bytes(b"")
+    for wrong in (("--import", features), ("--names", "x"), ("--import", features, "--like", store, "--model", "demo")):
         assert "--import" in framebank("prompts", tmp_path / "l.txt", tmp_path / "o.h5", *wrong, exit_code=2).stderr
 
 

@@ -163,7 +163,7 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
         (("--option", "smoothing=1", "--matcher", "all"), 2, "--option is for one --matcher"),
         (("--option", "smoothing=1", "--matcher", "otam", "--matcher", "max"), 2, "--option is for one --matcher"),
         (("--matcher", "otam(smoothing"), 1, "'otam(smoothing' is not a matcher"),
-        (("--shot", 3), 1, "3 support videos and 1 query of each class wanted"),
+        (("--shot", 3), 1, "each class needs 3 support videos and 1 query"),
         (("--way", 17, "--split", "all"), 1, "an episode needs 17 classes, but the videos have 16 classes"),
         (("--split", "nowhere"), 1, "no video is in the split 'nowhere'"),
         (

@@ -42,26 +42,26 @@ WRONG = """
 1|a recipe has no 'lrr'; the nearest is 'lr'|train there out --set lrr=1
 1|'nose' has no options|train there out --set nose.size=1
 2|--head-mix is 'much'|train there out --head-mix much
-1|no recipe is named 'nothing'; there are a5,|train there out --recipe nothing
+1|no recipe is named 'nothing'; expected one of a5,|train there out --recipe nothing
 1|loss 'nothing' is not known; expected one of kl,|train there out --loss nothing
 1|no: no such run|evaluate no
 1|no: no such store|evaluate there --store no
 1|no: no such store|compare no out
-2|say --seeds|compare there out --set seed=1
+2|expected --seeds|compare there out --set seed=1
 1|no recipe is named 'nothing'|compare there out --recipes a5,nothing
 1|no: no such store|fewshot no
 1|the matcher 'nothing' is not known; expected one of mean|fewshot there --matcher nothing
-2|is not NAME=VALUE|fewshot there --option smoothing
+2|expected NAME=VALUE|fewshot there --option smoothing
 2|--option is for one --matcher|fewshot there --matcher all --option smoothing=1
 1|no: no such run; expected a folder made by `framebank fewshot-train`|fewshot there --run no
-2|one class is told from no other|fewshot there --way 1
-2|--query is for episodes|fewshot there --way 0 --query 2
+2|no other class is left|fewshot there --way 1
+2|--query is not for --way 0|fewshot there --way 0 --query 2
 2|are for --way 0|fewshot there --support-split train
 2|--prompts holds its own classes|fewshot there --prompts there --texts names
 2|--shots is '1,x'|fewshot-compare there out --shots 1,x
 1|the matcher 'nothing' is not known|fewshot-compare there out --matchers mean,nothing
 1|the matcher 'nothing' is not known|fewshot-train there out --matcher nothing
-2|is not NAME=VALUE|fewshot-train there out --option metric
+2|expected NAME=VALUE|fewshot-train there out --option metric
 1|no: no such store|fewshot-train no out
 1|no: no such store|index no out
 1|there: holds no shard|index there out
@@ -142,7 +142,7 @@ MADE = {"out"}
 
 MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
 MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("export-head", "file")}
-TOLD_LATER = {("label", "videos")}  # beside the answers for the others
+TOLD_LATER = {("label", "videos"), ("extract", "videos")}  # beside others, and by whoever reads them
 
 
 @pytest.mark.parametrize("command", list(commands()), ids=lambda command: command.name)

@@ -36,7 +36,7 @@ def test_three_pairs_and_four_novel_classes_outside_them():
 
 
 def test_steps_must_fit_the_key_frames():
-    with pytest.raises(ValueError, match="nothing: 1 key frames need one step less, not 2"):
+    with pytest.raises(ValueError, match="nothing: 2 in steps; expected one less than in key_frames"):
         Action("nothing", (), (ACTIONS[0].key_frames[0],), (1, 1))
 
 

@@ -129,7 +129,7 @@ def test_several_labels(name):
     labels[:, 0] = (draw(len(target), seed=5) > 0).float()
     classifier = built(name, fit=False)
     if name != "ridge":
-        with pytest.raises(DataError, match="learns from one label for each video; of several, expected ridge"):
+        with pytest.raises(DataError, match="learns from one label for each video; expected ridge"):
             classifier.fit(pooled, labels, val=None)
         return
     classifier.fit(pooled, labels, val=None)

@@ -255,7 +255,7 @@ def test_a_wrong_recipe_is_said(changes, message):
         ("hyrsm", "classification", "much", "matcher.classification is 'much'; expected a number"),
         ("trx", "cardinalities", 3, "matcher.cardinalities is 3; expected a list of whole numbers"),
         ("trx", "cardinalities", [], "cardinalities is empty; expected one or more"),
-        ("trx", "width", 0, "cardinality is 2 and width 0; expected 1 or more"),
+        ("trx", "width", 0, "cardinality is 2 and width 0; expected both to be 1 or more"),
         ("linear", "num_frames", 0, "num_frames is 0; expected 1 or more"),
         ("clip-fsar", "smoothing", 0, "smoothing is 0.0; expected more than 0"),
         *((name, "num_heads", 0, "num_heads is 0; expected 1 or more") for name in ("hyrsm", "gghm", "sloshnet")),
@@ -279,7 +279,7 @@ def test_what_cannot_be_trained_is_said(world):
         next(job_of(world, replace(QUICK, matcher="otam")).stages())
     with pytest.raises(DataError, match="the training videos: an episode needs 5 classes, but"):
         job_of(world, replace(QUICK, way=5))
-    with pytest.raises(DataError, match="the validation videos: 1 support video and 3 queries of each class wanted"):
+    with pytest.raises(DataError, match="the validation videos: each class needs 1 support video and 3 queries"):
         job_of(world, replace(QUICK, query=3))
     with pytest.raises(DataError, match="the loss became nan by step 2; a lower lr"):
         list(job_of(world, replace(QUICK, lr=1e30)).stages())

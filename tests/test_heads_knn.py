@@ -54,8 +54,8 @@ def test_knn_modes_agree_where_there_is_one_view_and_clip():
     ("options", "message"),
     [
         ({"mode": "frame"}, "mode 'frame' is not known; expected one of uniform, video, clip"),
-        ({"k": 0}, "k is 0 and temperature 0.1; expected at least 1"),
-        ({"temperature": 0.0}, "k is 200 and temperature 0.0; expected at least 1, and more than 0"),
+        ({"k": 0}, "k is 0 and temperature 0.1; expected 1 or more and a temperature above 0"),
+        ({"temperature": 0.0}, "k is 200 and temperature 0.0; expected 1 or more and a temperature above 0"),
     ],
 )
 def test_knn_refuses(options, message):

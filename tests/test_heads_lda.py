@@ -56,5 +56,5 @@ def test_lda_and_text_linear_are_frozen_unless_told(learned):
 
 
 def test_lda_refuses_a_shrinkage_beyond_one():
-    with pytest.raises(DataError, match=r"shrinkage is 1.5; expected above 0 to 1"):
+    with pytest.raises(DataError, match=r"shrinkage is 1.5; expected more than 0 and at most 1"):
         built("lda", shrinkage=1.5)

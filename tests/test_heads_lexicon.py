@@ -156,7 +156,7 @@ def test_a_run_serves_no_other_classes(world, tmp_path, path):
     with pytest.raises(DataError, match="there: the attributes were learned of 4 classes and can serve no others"):
         run.with_prompts(prompts_of(CLASSES[:2]), where="there")
     others = replace(prompts_of(), labels=LabelSet(("run", "jump", "sit", "stand")))
-    with pytest.raises(DataError, match="there: the run has learned something of each of its 4 classes and cannot se"):
+    with pytest.raises(DataError, match="there: the run has learned weights for its own 4 classes and cannot se"):
         run.with_prompts(others, where="there")
 
 

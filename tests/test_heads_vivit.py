@@ -97,7 +97,7 @@ def test_projections_are_there_only_where_needed():
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        (lambda: states(text_blocks(1, 8)), r"1 text blocks were given; expected 2, one for each layer"),
+        (lambda: states(text_blocks(1, 8)), r"1 text block given; expected 2, one for each layer"),
         (
             lambda: states([*text_blocks(1, 8), *text_blocks(1, 12)]),
             r"text block 1: ln_1.weight is \(12,\); expected \(8,\), as the head's blocks are 8 wide",
