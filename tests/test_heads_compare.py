@@ -170,7 +170,7 @@ def test_a_store_without_a_text_tower(framebank, world, tmp_path):
     """The recipes that read no texts run; the others are listed with the reason."""
     arguments = ("compare", world.store.path, tmp_path / "out", "--seeds", 1)
     told = framebank(*arguments, "--recipes", "knn,actionclip").stdout
-    assert "not run: actionclip: the recipe 'actionclip' scores with the texts of the classes" in told
+    assert "not run: actionclip: the recipe 'actionclip' needs the texts of the classes" in told
     assert "no text tower is here for its features (no model 'tiny' in open_clip" in told
     assert "1 run ->" in told
     alone = framebank(*arguments[:2], tmp_path / "other", *arguments[3:], "--recipes", "actionclip", exit_code=1).stderr

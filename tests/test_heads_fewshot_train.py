@@ -284,5 +284,5 @@ def test_what_cannot_be_trained_is_said(world):
     with pytest.raises(DataError, match="the loss became nan by step 2; a lower lr"):
         list(job_of(world, replace(QUICK, lr=1e30)).stages())
     for name in READS_TEXT:
-        with pytest.raises(DataError, match=f"'{name}' reads the texts of the classes, and there are none"):
+        with pytest.raises(DataError, match=f"'{name}' needs the texts of the classes, and there are none"):
             FewshotJob(world.store, world.manifest.split("train"), replace(QUICK, matcher=name), device=CPU)
