@@ -109,12 +109,8 @@ def check_packets_lost(path: Path, tmp_path: Path, framebank: Framebank) -> None
 
 
 def check_animation(path: Path, tmp_path: Path, framebank: Framebank) -> None:
-    report = extracted(framebank, tmp_path, path, exit_code=0 if path.suffix == ".gif" else 1)
-    if path.suffix == ".gif":
-        assert report["embedded"] == 1
-    else:
-        assert "frame -1" not in report["error"]
-        assert "anim.webp" in report["error"]
+    assert count_frames(path) > 1
+    assert extracted(framebank, tmp_path, path)["embedded"] == 1
 
 
 def check_cut_texts(path: Path, tmp_path: Path, framebank: Framebank) -> None:
@@ -259,7 +255,7 @@ def test_one_name_in_two_normal_forms_is_one_name(trees: Path, tmp_path: Path, f
 
 def test_a_long_name_is_exported_and_comes_back(trees: Path, tmp_path: Path, framebank: Framebank) -> None:
     extracted(framebank, tmp_path, trees / "long_name")
-    framebank("store", "export", tmp_path / "bank", tmp_path / "npy", "--as", "npy")
+    framebank("store", "export", tmp_path / "bank", tmp_path / "npy", "--format", "npy")
     framebank("store", "import", tmp_path / "npy", tmp_path / "back")
     one, other = FeatureStore(tmp_path / "bank"), FeatureStore(tmp_path / "back")
     assert one.ids == other.ids
