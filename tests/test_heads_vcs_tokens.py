@@ -98,7 +98,7 @@ def test_scores_by_the_formula(head_share):
                 each = [math.exp(float(frame @ word) / 0.2) for frame in real]
                 weights = [w + e / sum(each) / count for w, e in zip(weights, each, strict=True)]
             video = sum(w * frame for w, frame in zip(weights, real, strict=True))
-            cosine = float(F.cosine_similarity(video, texts.matrix[0, c], dim=0))
+            cosine = float(video @ texts.matrix[0, c])
             head = float(F.cosine_similarity(pooled[b], texts.matrix[0, c], dim=0))
             expected = 20 * ((1 - head_share) * cosine + head_share * head)
             assert found[b, c].item() == pytest.approx(expected, rel=1e-3, abs=1e-3)
@@ -128,7 +128,7 @@ def test_only_the_scale_is_learned():
 def test_refuses():
     with pytest.raises(DataError, match="words 'letters' are not known; expected one of texts, tokens"):
         Vcs(DIM, 3, texts_with(), words="letters")
-    with pytest.raises(ValueError, match="the tokens of the 3 classes were read by the text tower, which the run lack"):
+    with pytest.raises(ValueError, match="the tokens of 3 classes were read by the text tower, which the run lack"):
         scorer_of().set_texts(texts_with())
     with pytest.raises(ValueError, match="the classes have embeddings and no sentences, whose tokens could be read"):
         scorer_of().set_texts(ClassTexts.of_matrix(torch.eye(3, DIM)), tower=tower_of(DIM))
@@ -166,7 +166,7 @@ def test_other_classes_need_the_tower(world, tmp_path):
     job_of(world, recipe, tower=lambda: tower_of(DIM)).save(tmp_path / "run", log=[])
     run = Run.read(tmp_path / "run")
     for classes in (CLASSES, CLASSES[:2]):
-        with pytest.raises(DataError, match="there: the tokens of the 4 classes were read by the text tower, which th"):
+        with pytest.raises(DataError, match="there: the tokens of 4 classes were read by the text tower, which th"):
             run.with_prompts(prompts_of(classes), where="there")
     fewer = run.with_prompts(prompts_of().select(CLASSES[1:3]), where="there", tower=lambda: tower_of(DIM))
     frames, mask, _ = batch()
