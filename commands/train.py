@@ -163,6 +163,7 @@ def train(
         prompts=bank,
         tower=tower_of(features, device=str(own)),
         lexicon=phrases,
+        chooses_head_mix=head_mix == "auto",
         device=own,
     )
     if head_mix == "auto":
@@ -210,7 +211,8 @@ def _train_lines(report: dict[str, Any]) -> list[str]:
     val = f"no validation videos: {kept} is kept"
     if report["val_score"] is not None:
         what = "mAP" if report["multi_label"] else "top-1"
-        val = f"best {what} on {counted(report['val_videos'], 'validation video')} {percent(report['val_score'])}"
+        judged = counted(report["val_videos"], "validation video")
+        val = f"{what} on {judged} {percent(report['val_score'])} in epoch {report['epoch']}, which is kept"
     mix = []
     if report["head_mix_score"] is not None:
         share = f"{100 * report['recipe']['head_mix']:.0f} % of the frames' mean (head_mix), chosen on those videos"

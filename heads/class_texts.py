@@ -1,6 +1,6 @@
 """ClassTexts: what a classifier, a scorer or a loss may know of the texts of its classes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +20,7 @@ class ClassTexts:
     counts       (C,) int64, how many of a class's rows are texts
     logit_scale  what a cosine is multiplied with
     sentences    (C,), the first text of each class in words, or none where only embeddings are known
+    norms        (C,), the mean norm of a class's texts as the encoder gave them; ones where only unit ones are known
     """
 
     matrix: Tensor
@@ -27,6 +28,7 @@ class ClassTexts:
     counts: Tensor
     logit_scale: float
     sentences: tuple[str, ...] = ()
+    norms: Tensor = field(default_factory=lambda: torch.ones(0))
 
     def __post_init__(self) -> None:
         """Check the shapes: ValueError."""
@@ -37,6 +39,10 @@ class ClassTexts:
                 f"{tuple(self.rows.shape)} and {tuple(self.counts.shape)}"
             )
 
+        if not len(self.norms):
+            object.__setattr__(self, "norms", self.matrix.new_ones(classes))
+        if len(self.norms) != classes:
+            raise ValueError(f"expected a norm for each of {classes} classes, or none, got {len(self.norms)}")
         if len(self.sentences) not in (0, classes):
             raise ValueError(f"expected a sentence for each of {classes} classes, or none, got {len(self.sentences)}")
 
@@ -54,6 +60,7 @@ class ClassTexts:
             torch.from_numpy(counts).long(),
             prompts.logit_scale,
             tuple(prompts.texts[start] for start in (0, *prompts.end[:-1])),
+            torch.from_numpy(prompts.norms()),
         )
 
     @classmethod
@@ -73,7 +80,8 @@ class ClassTexts:
 
     def to(self, device: torch.device) -> "ClassTexts":
         """Return the same on a device."""
-        return replace(self, matrix=self.matrix.to(device), rows=self.rows.to(device), counts=self.counts.to(device))
+        moved = {name: getattr(self, name).to(device) for name in ("matrix", "rows", "counts", "norms")}
+        return replace(self, **moved)
 
     def draw(self, target: Tensor, *, generator: torch.Generator) -> Tensor:
         """Return one text of its class for each video, drawn anew: target (B,) -> (B, D)."""

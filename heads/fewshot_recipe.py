@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from framebank.heads.forms import EARLIER, FORMS, PUBLISHED, options_of_form
 from framebank.heads.matchers import MATCHERS
 from framebank.heads.options import KINDS, read_options
 from framebank.heads.randomness import drawn_from
@@ -23,7 +24,7 @@ class FewshotRecipe:
     """What is trained, and how: a step is `episodes` episodes of `way` classes, `shot` videos and `query` queries each.
 
     `options` go to the matcher's constructor. The step is chosen on `val_episodes` episodes, drawn once, every
-    `val_every` steps.
+    `val_every` steps. `form` 1 is for what was trained before matchers were made equal to their authors' code.
     """
 
     matcher: str = "trx"
@@ -41,12 +42,16 @@ class FewshotRecipe:
     val_every: int = 100
     val_episodes: int = 200
     seed: int = 0
+    form: int = PUBLISHED
 
     def __post_init__(self) -> None:
         """Check each field; options become what the matcher's constructor asks for."""
         if self.matcher not in MATCHERS:
             raise DataError(f"the matcher {self.matcher!r} is not known; expected one of {', '.join(MATCHERS)}")
-        object.__setattr__(self, "options", read_matcher_options(self.matcher, self.options))
+        if self.form not in FORMS:
+            raise DataError(f"form is {self.form}; expected {EARLIER} or {PUBLISHED}")
+        options = options_of_form(self.form, "matcher", self.matcher, self.options)
+        object.__setattr__(self, "options", read_matcher_options(self.matcher, options))
         least = {"way": 2, "frames": 0, "seed": 0}
         for item in fields(self):
             if item.type is int and getattr(self, item.name) < least.get(item.name, 1):

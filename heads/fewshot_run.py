@@ -15,6 +15,7 @@ from torch import nn
 from framebank.heads.fewshot_recipe import FewshotRecipe, build_matcher
 from framebank.heads.fewshot_train import Stage
 from framebank.heads.folder import WEIGHTS
+from framebank.heads.forms import EARLIER
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.files import replacing, write_text
@@ -84,7 +85,7 @@ class FewshotRun:
             with safe_open(path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})["framebank"])
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-            recipe = FewshotRecipe(**about["recipe"])
+            recipe = FewshotRecipe(**{"form": EARLIER, **about["recipe"]})
             spec = FeatureSpec.from_dict(about["spec"], where=path)
             labels = tuple(about["labels"])
             matcher = build_matcher(recipe, dim=spec.dim, num_classes=len(labels))

@@ -12,6 +12,7 @@ from framebank.heads.bank import Bank, load_bank
 from framebank.heads.chance import warn_of_chance
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
+from framebank.heads.forms import EARLIER
 from framebank.heads.head_mix import HeadMix, choose_head_mix
 from framebank.heads.lexicon import Lexicon
 from framebank.heads.model import build_model
@@ -21,8 +22,8 @@ from framebank.heads.ranks import Ranks
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.tell import Tell, tell_nobody
-from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks
-from framebank.heads.train import Epoch, fit
+from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
+from framebank.heads.train import Epoch, chosen_epoch, fit
 from framebank.store.counts import counted
 from framebank.store.draws import FEWEST_TO_HOLD_OUT
 from framebank.store.errors import DataError
@@ -38,9 +39,10 @@ class TrainingJob:
     """One training: its videos drawn, its bank in memory, its model built; then `epochs`, then `save`.
 
     `manifest` holds the training videos; with `recipe.shots` that many of each class are drawn. The epoch is chosen on
-    `val_split`, or the split "val" where there is one, or a part of the training videos; with shots, and with no such
-    videos, the last epoch is kept. The classes are those of the prompts, of `labels`, or the labels that occur. `tower`
-    is called where the recipe reads the encoder's text tower; a `lexicon` is for a recipe that reads one.
+    `val_split`, or the split "val" where there is one, or a part of the training videos. That part is held out only
+    where the recipe chooses something by it, or `chooses_head_mix` says that head_mix will be. With shots, and with no
+    validation videos, the last epoch is kept. The classes are those of the prompts, of `labels`, or the labels that
+    occur. `tower` is called where the recipe reads the encoder's text tower; a `lexicon` is for a recipe with one.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class TrainingJob:
         prompts: PromptBank | None = None,
         tower: TowerLoader | None = None,
         lexicon: Lexicon | None = None,
+        chooses_head_mix: bool = False,
         device: torch.device,
     ) -> None:
         if prompts:
@@ -65,13 +68,17 @@ class TrainingJob:
         if recipe.epochs:
             require_read(recipe.loss, label_smoothing=recipe.label_smoothing, logit_adjustment=recipe.logit_adjustment)
             require_shares(recipe.loss, mixup=recipe.mixup)
+        if recipe.form != EARLIER:
+            options = options_of_model(recipe.head, recipe.head_options, model=store.spec.model)
+            recipe = replace(recipe, head_options=options)
         self.store = store
         self.recipe = recipe
         self.prompts = prompts
         self.lexicon = lexicon
         self.device = device
         several = recipe.is_multi_label
-        train, val, self.notes = _draw(store, manifest, recipe, val_split=val_split)
+        choosing = recipe.chooses or chooses_head_mix
+        train, val, self.notes = _draw(store, manifest, recipe, val_split=val_split, choosing=choosing)
         self.labels = prompts.labels if prompts else labels or LabelSet.of(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
         _require_videos(self.labels, train)
@@ -171,11 +178,13 @@ class TrainingJob:
     def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
         """Write the run into `folder` and return it."""
         require_new_folder(folder, what="run")
-        best = self.chosen.score if self.chosen else max((epoch.val_score for epoch in log), default=math.nan)
+        kept = chosen_epoch(log)
+        best = self.chosen.score if self.chosen else kept.val_score if kept else math.nan
         trained_on = {
             "train_videos": len(self.train),
             "val_videos": len(self.val) if self.val else 0,
             "val_score": None if math.isnan(best) else best,
+            "epoch": kept.number if kept else len(log),
             "classes": len(self.labels),
             "texts": self.prompts.kind if self.prompts else None,
             "templates": list(self.prompts.templates) if self.prompts else None,
@@ -198,7 +207,7 @@ def _require_videos(labels: LabelSet, train: Manifest) -> None:
 
 
 def _draw(
-    store: FeatureStore, manifest: Manifest, recipe: Recipe, *, val_split: str | None
+    store: FeatureStore, manifest: Manifest, recipe: Recipe, *, val_split: str | None, choosing: bool
 ) -> tuple[Manifest, Manifest | None, tuple[str, ...]]:
     several = recipe.is_multi_label
     train, val = _embedded(store, manifest, multi_label=several), Manifest(())
@@ -210,7 +219,7 @@ def _draw(
         note = shared_note(train.videos, val.videos)
         if not train.videos:
             raise DataError(f"{store.path}: every training video is a validation video too; name other splits")
-    elif not recipe.shots:
+    elif not recipe.shots and choosing:
         if recipe.val_fraction:
             alone = undivided_classes(train.videos, least=FEWEST_TO_HOLD_OUT)
             note = undivided_note(alone, so="none of them is held out for validation")

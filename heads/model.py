@@ -41,6 +41,8 @@ class Model(nn.Module):
         self.frame_norm = frame_norm
         self.head_mix = head_mix
         self.reads_frames = isinstance(classifier, SCORER_TYPES)
+        self.reads_pooled = getattr(classifier, "reads_pooled", True)
+        self.reads_head_frames = getattr(classifier, "reads_head_frames", False)
 
     def frames(self, x: Tensor) -> Tensor:
         """Return what the head sees of stored frames x (B, T, D) of any float type: float32, unit where wanted."""
@@ -55,8 +57,10 @@ class Model(nn.Module):
         mean = F.normalize(masked_mean(frames, mask), dim=-1)
         return F.normalize(pooled, dim=-1).lerp(mean, self.head_mix)
 
-    def score(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
-        """Score frames (B, T, D) and what was pooled from them (B, D) -> logits (B, C)."""
+    def score(self, frames: Tensor, mask: Tensor, pooled: Tensor | None) -> Tensor:
+        """Score frames (B, T, D) and what was pooled from them (B, D), None where it is not read -> logits (B, C)."""
+        if self.reads_head_frames:
+            frames, mask = self.head.mix(frames, mask)  # type: ignore[operator] # build_model has looked for it
         logits: Tensor = self.classifier(frames, mask, pooled) if self.reads_frames else self.classifier(pooled)
         return logits
 
@@ -67,7 +71,7 @@ class Model(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Score stored frames x (B, T, D), mask (B, T) true where real -> logits (B, C)."""
         frames = self.frames(x)
-        return self.score(frames, mask, self.pool(frames, mask))
+        return self.score(frames, mask, self.pool(frames, mask) if self.reads_pooled else None)
 
 
 def build_model(
@@ -109,6 +113,11 @@ def build_model(
                 options["text"] = TEXTS[recipe.text](dim, num_classes, **recipe.text_options)
         with _told_of("classifier", recipe.classifier, recipe.classifier_options):
             classifier = build(dim, num_classes, texts, **options)
+        if getattr(classifier, "reads_head_frames", False) and not hasattr(head, "mix"):
+            raise DataError(
+                f"the classifier {recipe.classifier!r} scores the frames that the head makes, and the head "
+                f"{recipe.head!r} makes none; expected another, such as transformer, or classifier.head_frames=false"
+            )
         if tower and isinstance(text := options.get("text"), Context):
             text.meet(tower, names)
         if tower and recipe.reads_tokens:

@@ -13,6 +13,7 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.model import Model, build_model
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
+from framebank.heads.text_tower import options_of_model
 from framebank.store.errors import DataError
 from framebank.store.files import replacing
 from framebank.store.prompts import PromptBank
@@ -108,7 +109,7 @@ def build_run(
     weights = _rename(fusion, head)
     recipe = Recipe(
         head=head,
-        head_options=_options(head, weights, legacy_axes=legacy_axes),
+        head_options=options_of_model(head, _options(head, weights, legacy_axes=legacy_axes), model=encoder.model),
         classifier_options={"scale": 100.0},
         frame_norm=False,
         epochs=0,

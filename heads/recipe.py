@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from framebank.heads import CLASSIFIERS, HEADS, LOSSES, SCORERS, TEXTS
+from framebank.heads.forms import EARLIER, FORMS, PUBLISHED, options_of_form
 from framebank.heads.objective import read_losses
 from framebank.heads.options import read_options
 from framebank.heads.text_tower import INITS
@@ -33,7 +34,11 @@ KINDS: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained, and how."""
+    """What is trained, and how.
+
+    `form` 1 is for what was trained before methods were made equal to their authors' code: it sets the options that
+    give each its earlier form. A run that says none has that one.
+    """
 
     head: str = "transformer"
     head_options: dict[str, Any] = field(default_factory=dict)
@@ -73,11 +78,14 @@ class Recipe:
     logit_adjustment: float = 0.0  # how much of log(class frequency) is added to the logits in training
     average: float = 0.0  # the share of the epochs, from the last, whose weights are averaged
     seed: int = 0
+    form: int = PUBLISHED
 
     def __post_init__(self) -> None:
         """Check each field, and the pairs that must agree; options become what their constructors ask for."""
         for each in fields(self):
             _require_kind(each.name, getattr(self, each.name), _kind_of(each))
+        if self.form not in FORMS:
+            raise DataError(f"form is {self.form}; expected {EARLIER} or {PUBLISHED}")
         _require_among("head", self.head, tuple(HEADS))
         _require_among("classifier", self.classifier, (*CLASSIFIERS, *SCORERS))
         _require_among("init", self.init, INITS)
@@ -91,7 +99,8 @@ class Recipe:
         _require_among("sampler", self.sampler, SAMPLERS)
         _require_among("text", self.text, tuple(TEXTS))
         for what, tables in (("head", HEADS), ("classifier", {**CLASSIFIERS, **SCORERS}), ("text", TEXTS)):
-            chosen, options = getattr(self, what), getattr(self, f"{what}_options")
+            chosen = getattr(self, what)
+            options = options_of_form(self.form, what, chosen, getattr(self, f"{what}_options"))
             object.__setattr__(self, f"{what}_options", read_options(what, chosen, tables[chosen], options))
         reads = getattr(HEADS[self.head], "stream", "")
         if (reads or "frame") != self.stream and "layers" in (reads, self.stream):
@@ -147,6 +156,11 @@ class Recipe:
     def reads_tokens(self) -> bool:
         """Whether the classifier scores with the tokens of the texts, as the encoder's text tower gives them."""
         return self.classifier_options.get("words") == "tokens"
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a training chooses by validation videos: the epoch, or what its classifier searches."""
+        return self.epochs > 0 or hasattr({**CLASSIFIERS, **SCORERS}[self.classifier], "chooses")
 
     @property
     def asks_tower(self) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.folder import WEIGHTS
+from framebank.heads.forms import EARLIER
 from framebank.heads.model import Model, build_model
 from framebank.heads.recipe import Recipe
 from framebank.heads.text_tower import TowerLoader
@@ -102,7 +103,7 @@ class Run:
             with safe_open(path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})["framebank"])
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-            recipe = Recipe.from_dict(about["recipe"], where=path)
+            recipe = Recipe.from_dict({"form": EARLIER, **about["recipe"]}, where=path)
             spec = FeatureSpec.from_dict(about["spec"], where=path)
             labels = tuple(about["labels"])
             in_shape = tuple(about.get("in_shape", ()))

@@ -93,15 +93,26 @@ class Step:
     @cached_property
     def logits(self) -> Tensor:
         """The scores of all classes, (B, C)."""
-        logits = self.model.score(self.frames, self.mask, self.pooled)
-        return logits if self._log_prior is None else logits + self._log_prior
+        return self._scores if self._log_prior is None else self._scores + self._log_prior
+
+    @cached_property
+    def _scores(self) -> Tensor:
+        pooled = self.pooled if self.model.reads_pooled else None
+        return self.model.score(self.frames, self.mask, pooled)
 
     @cached_property
     def paired(self) -> Tensor:
-        """Each video against a text of the class of every video of the batch, drawn anew: (B, B), scaled."""
+        """Each video against a text of the class of every video of the batch, drawn anew: (B, B), scaled.
+
+        A scorer that weighs each class's texts all at once scores the class of every video.
+        """
         scorer = self.model.classifier
+        if hasattr(scorer, "scores_pairs"):
+            return self._scores[:, self.target]
         if not hasattr(scorer, "text"):
-            raise DataError("this loss pairs videos with single texts, which only the classifier text does: use ce")
+            raise DataError(
+                "this loss pairs videos with single texts, which only the classifiers text and vcs do: use ce"
+            )
         drawn = self.texts.draw(self.target, generator=self.generator)  # (B, D)
         text = F.normalize(scorer.text(drawn, self.target), dim=-1)  # type: ignore[operator]
         scale: Tensor = scorer.logit_scale  # type: ignore[assignment]

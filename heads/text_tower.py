@@ -70,6 +70,21 @@ def options_of_blocks(options: Mapping[str, Any], tower: TextTower, *, dim: int)
     return {**options, **own}
 
 
+# CLIP models whose text tower is narrower than the embeddings: how wide it is
+NARROW_TEXT = {"RN50": 512}
+
+
+def options_of_model(head: str, options: Mapping[str, Any], *, model: str) -> dict[str, Any]:
+    """Return a head's options with the attention heads that ActionCLIP gives its transformer on an encoder.
+
+    They are one for every 64 channels of the text tower, which is as wide as the embeddings in all but RN50.
+    """
+    width = NARROW_TEXT.get(model.removesuffix("-quickgelu"), 0)
+    if head == "transformer" and width and not options.get("num_heads"):
+        return {**options, "num_heads": width // 64}
+    return dict(options)
+
+
 def fill_blocks(head: nn.Module, tower: TextTower) -> None:
     """Start a head's blocks as the tower's first, as CLIP4Clip does (Luo et al. 2021, arXiv 2104.08860).
 

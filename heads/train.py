@@ -4,10 +4,11 @@ import copy
 import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -34,7 +35,8 @@ from framebank.store.errors import DataError
 class Epoch:
     """What one pass over the bank gave: mean loss, learning rate at its end, score on the validation videos.
 
-    The score is top-1, or the mean average precision where videos have several labels; NaN without such videos.
+    The score is top-1, or the mean average precision where videos have several labels; val_loss is the cross-entropy of
+    those videos' labels, by which the epoch is chosen. Both are NaN without such videos.
     """
 
     number: int
@@ -42,6 +44,16 @@ class Epoch:
     lr: float
     val_score: float
     seconds: float
+    val_loss: float = math.nan
+
+
+def chosen_epoch(log: Sequence[Epoch]) -> Epoch | None:
+    """Return the epoch of the lowest loss on the validation videos, the later of equals; None without such videos.
+
+    Of few videos one more that happens to be right is a high score; what the loss says is of all of them.
+    """
+    judged = [epoch for epoch in log if not math.isnan(epoch.val_loss)]
+    return min(reversed(judged), key=lambda epoch: epoch.val_loss, default=None)
 
 
 def fit(
@@ -55,7 +67,7 @@ def fit(
     ranks: Ranks | None = None,
     tell: Tell = tell_nobody,
 ) -> Iterator[Epoch]:
-    """Train `model` in place, yielding each epoch; at the end it holds the weights that were best on `val`.
+    """Train `model` in place, yielding each epoch; at the end it holds the weights of the `chosen_epoch`.
 
     Without a validation bank the last weights stay, or the average of the last where the recipe says so. The test split
     is never looked at. Batches are index operations on the bank; the last one of an epoch is smaller rather than
@@ -85,7 +97,8 @@ def fit(
     total = recipe.epochs * math.ceil(examples / recipe.batch_size)
     taken = 0
     average = AveragedModel(model) if recipe.average else None
-    best_score, best_state = -math.inf, None
+    log: list[Epoch] = []
+    best_state = None
     for number in range(1, recipe.epochs + 1):
         started, losses = time.perf_counter(), []
         dropout_seed = int(torch.randint(2**31, (), generator=generator))
@@ -110,11 +123,12 @@ def fit(
         if average and number > recipe.epochs - math.ceil(recipe.epochs * recipe.average - 1e-9):
             average.update_parameters(model)
             judged = average.module  # type: ignore[assignment] # it is a Model, as it was given
-        score = _score(judged, val, device=device) if val else math.nan
-        if score >= best_score or (average and judged is average.module and not val):
-            best_score, best_state = score, copy.deepcopy(judged.state_dict())  # of equals the later: its lr was lower
+        score, val_loss = _judge(judged, val, device=device) if val else (math.nan, math.nan)
         lr = recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup)
-        yield Epoch(number, mean_loss, lr, score, time.perf_counter() - started)
+        log.append(Epoch(number, mean_loss, lr, score, time.perf_counter() - started, val_loss))
+        if chosen_epoch(log) is log[-1] or (average and judged is average.module and not val):
+            best_state = copy.deepcopy(judged.state_dict())
+        yield log[-1]
     if best_state is not None:
         model.load_state_dict(best_state)
     model.eval()
@@ -149,9 +163,13 @@ def _bring(batch: Tensor, device: torch.device) -> Tensor:
     return batch.to(device)
 
 
-def _score(model: Model, bank: Bank, *, device: torch.device) -> float:
+def _judge(model: Model, bank: Bank, *, device: torch.device) -> tuple[float, float]:
+    """Return the score and the loss on a bank."""
     was_training = model.training
     model.eval()
     logits = predict_logits(model, bank, device=device)
     model.train(was_training)
-    return score_targets(logits, bank.target.cpu())
+    target = bank.target.cpu()
+    loss_of = F.binary_cross_entropy_with_logits if target.ndim == 2 else F.cross_entropy
+    loss = float(loss_of(logits, target.float() if target.ndim == 2 else target))
+    return score_targets(logits, target), loss

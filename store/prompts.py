@@ -73,6 +73,12 @@ class PromptBank:
             "tell them apart"
         )
 
+    def norms(self) -> np.ndarray:
+        """Return the mean norm of each class's rows, (C,) float32."""
+        starts = np.concatenate([[0], self.end[:-1]])
+        sums = np.add.reduceat(np.linalg.norm(self.embeddings, axis=1), starts)
+        return np.asarray(sums / np.diff(self.end, prepend=0), dtype=np.float32)
+
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
         """Return every class's rows, unit, (C, P, D) padded with zeros, and how many each has (C,)."""
         counts = np.diff(self.end, prepend=0)

@@ -8,6 +8,7 @@ import pytest
 
 from framebank import heads
 from framebank.heads.recipe import RECIPES, recipe_names
+from framebank.tests.method_verdicts import table as verdicts
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
 TABLES = {
@@ -49,5 +50,9 @@ def test_the_recipes_are_all_there() -> None:
     assert recipes() in PAGE.read_text(encoding="utf-8")
 
 
+def test_what_is_said_of_each_method_is_there() -> None:
+    assert verdicts() in PAGE.read_text(encoding="utf-8")
+
+
 if __name__ == "__main__":
-    sys.stdout.write("\n\n".join([*map(table, TABLES), recipes()]) + "\n")
+    sys.stdout.write("\n\n".join([*map(table, TABLES), recipes(), verdicts()]) + "\n")

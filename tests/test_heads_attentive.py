@@ -7,10 +7,11 @@ from framebank.tests.heads_formulas import everything, frames, gelu, linear, nor
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.parametrize("projection", [True, False])
 @pytest.mark.parametrize("positions", [True, False])
 @torch.no_grad()
-def test_attentive_by_the_formula(positions):
-    head = shaken(Attentive(6, num_heads=2, positions=positions))
+def test_attentive_by_the_formula(positions, projection):
+    head = shaken(Attentive(6, num_heads=2, positions=positions, projection=projection))
     x = frames(1, 4, 6)
     keys, values = [], []
     for t, frame in enumerate(x[0]):
@@ -19,7 +20,8 @@ def test_attentive_by_the_formula(positions):
         keys.append(key)
         values.append(value)
     query = head.query[0]
-    pooled = query + linear(head.out, read(linear(head.q, query), keys, values, num_heads=2))
+    heard = read(linear(head.q, query), keys, values, num_heads=2)
+    pooled = query + (linear(head.out, heard) if projection else heard)
     inner = gelu(linear(head.mlp[0], norm(pooled, head.mlp_norm)))
     expected = pooled + linear(head.mlp[2], inner)
     torch.testing.assert_close(head(x, everything(x))[0], expected, rtol=1e-4, atol=1e-5)
@@ -43,7 +45,8 @@ def test_one_frame_is_read_whatever_the_query_asks():
 
 def test_attentive_starts_as_published():
     torch.manual_seed(0)
-    head = Attentive(512)
+    assert Attentive(512).out is None
+    head = Attentive(512, projection=True)
     assert head.num_heads == 8
     for drawn in (head.query, head.positions, head.q.weight, head.kv.weight, head.mlp[0].weight):
         assert drawn.std().item() == pytest.approx(0.02, rel=0.1)

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from framebank.heads.matchers.attention import Attention, ContextBlock
 from framebank.heads.matchers.hyrsm import Hyrsm
 from framebank.heads.matchers.hyrsm_plus_plus import HyrsmPlusPlus, temporal_coherence
-from framebank.heads.matchers.sequences import sinusoid_like
 from framebank.heads.matchers.task import Task, Truth
 from framebank.tests.test_heads_matchers import build, episodes
 
@@ -32,7 +31,10 @@ def attend(attention, x, context):
 
 def alone(hyrsm, frames):
     """A video's frames (T, D) that know of each other."""
-    placed = frames * math.sqrt(frames.shape[1] / 10) + sinusoid_like(frames)
+    channels = range(frames.shape[1])
+    angles = [[place / 10000 ** (2 * c / frames.shape[1]) for c in channels] for place in range(len(frames))]
+    positions = [[math.cos(a) if c % 2 else math.sin(a) for c, a in enumerate(row)] for row in angles]
+    placed = frames * math.sqrt(frames.shape[1] / 10) + torch.tensor(positions)
     return F.relu(placed + attend(hyrsm.within_video, hyrsm.norm(placed), hyrsm.norm(placed)))
 
 
@@ -46,7 +48,7 @@ def related(hyrsm, query, classes):
 
 def hausdorff(query, known):
     """Both sums of distances to the nearest frame, that over the known video's frames for as many as the query's."""
-    distance = torch.tensor([[1 - a @ b / (a.norm() * b.norm() + 0.01) for b in known] for a in query])
+    distance = torch.tensor([[1 - a @ b / (a.norm() * b.norm()) for b in known] for a in query])
     return distance.amin(1).sum() + distance.amin(0).mean() * len(query)
 
 

@@ -59,6 +59,21 @@ def test_a_part_is_held_out_where_there_is_no_such_split(world, tmp_path):
     assert job_of(world, replace(QUICK, val_fraction=0.0)).val is None
 
 
+@pytest.mark.parametrize(
+    ("classifier", "epochs", "held"),
+    [("knn", 0, 0), ("lda", 0, 0), ("ridge", 0, 8), ("tip-adapter", 0, 8), ("linear", 2, 8)],
+)
+def test_what_chooses_nothing_holds_nothing_out(world, tmp_path, classifier, epochs, held):
+    world = without_val(world, tmp_path)
+    recipe = Recipe(head="mean", classifier=classifier, loss="ce", epochs=epochs)
+    prompts = world.prompts if recipe.reads_texts else None
+    job = job_of(world, recipe, prompts=prompts)
+    assert len(job.train) == 60 - held
+    assert (len(job.val) if job.val else 0) == held
+    if classifier == "knn":
+        assert len(job_of(world, recipe, prompts=prompts, chooses_head_mix=True).val) == 8
+
+
 @pytest.mark.parametrize("shots", [1, 4])
 def test_shots(world, shots):
     job = job_of(world, replace(QUICK, shots=shots))

@@ -47,8 +47,8 @@ def cosine(a, b, eps=0.01):
     return float(a @ b / (a.norm() * b.norm() + eps))
 
 
-def table(a, b):
-    return [[cosine(x, y) for y in b] for x in a]
+def table(a, b, eps=0.01):
+    return [[cosine(x, y, eps) for y in b] for x in a]
 
 
 def softmin(*costs, smoothing):
@@ -84,7 +84,7 @@ def otam(a, b, minimum=softmin, smoothing=0.1):
 
 
 def bi_mhm(a, b):
-    costs = [[1 - similarity for similarity in row] for row in table(a, b)]
+    costs = [[1 - similarity for similarity in row] for row in table(a, b, eps=0)]
     return -(sum(map(min, costs)) + sum(map(min, zip(*costs, strict=True))) * len(a) / len(b))
 
 
@@ -254,7 +254,7 @@ def test_frames_that_all_repeat_count_once(name):
 def test_combine_is_the_product_of_both_probabilities():
     batch = episodes()
     by_text = MATCHERS["text"](DIM)(*batch).softmax(-1)
-    by_videos = (MATCHERS["otam"](DIM)(*batch) / 8).softmax(-1)
+    by_videos = (MATCHERS["otam"](DIM, smoothing=0.5)(*batch) / 8).softmax(-1)
     product = by_text**0.9 * by_videos**0.1
     torch.testing.assert_close(MATCHERS["combine"](DIM)(*batch).exp(), product)
 

@@ -69,7 +69,14 @@ def test_files(tmp_path):
     assert Recipe.read(tmp_path / "recipe.toml") == run.recipe
     with (tmp_path / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows[0] == {"number": "1", "loss": "0.5", "lr": "0.0001", "val_score": "0.25", "seconds": "1.5"}
+    assert rows[0] == {
+        "number": "1",
+        "loss": "0.5",
+        "lr": "0.0001",
+        "val_score": "0.25",
+        "seconds": "1.5",
+        "val_loss": "nan",
+    }
     assert rows[1]["val_score"] == "nan"
 
 

@@ -173,10 +173,11 @@ def test_distinct_rows_keep_each_text_once():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("unit_video", [False, True])
 @pytest.mark.parametrize("head_share", [0.0, 0.4])
-def test_vcs_by_the_formula(head_share):
+def test_vcs_by_the_formula(head_share, unit_video):
     texts = ragged_texts()
-    scorer = Vcs(8, 4, texts, temperature=0.2, head_share=head_share)
+    scorer = Vcs(8, 4, texts, temperature=0.2, head_share=head_share, unit_video=unit_video)
     frames, mask, pooled = batch()
     found = scorer(frames, mask, pooled)
     for b in range(3):
@@ -187,7 +188,7 @@ def test_vcs_by_the_formula(head_share):
                 each = [math.exp(float(frame @ word) / 0.2) for frame in real]
                 weights = [w + e / sum(each) / len(words) for w, e in zip(weights, each, strict=True)]
             video = sum(w * frame for w, frame in zip(weights, real, strict=True))
-            cosine = float(F.cosine_similarity(video, texts.matrix[0, c], dim=0))
+            cosine = float(video @ texts.matrix[0, c]) / (float(video.norm()) if unit_video else 1)
             head = float(F.cosine_similarity(pooled[b], texts.matrix[0, c], dim=0))
             expected = 20 * ((1 - head_share) * cosine + head_share * head)
             assert found[b, c].item() == pytest.approx(expected, rel=1e-4, abs=1e-4)
@@ -197,7 +198,7 @@ def test_vcs_by_the_formula(head_share):
 def test_vcs_of_a_high_temperature_is_the_mean_of_the_frames():
     texts = ragged_texts()
     frames, mask, pooled = batch()
-    found = Vcs(8, 4, texts, temperature=1e6)(frames, mask, pooled)
+    found = Vcs(8, 4, texts, temperature=1e6, unit_video=True)(frames, mask, pooled)
     mean = (frames * mask.unsqueeze(-1)).sum(1)
     torch.testing.assert_close(found, 20 * F.normalize(mean, dim=-1) @ texts.matrix[0].T, rtol=1e-4, atol=1e-4)
 

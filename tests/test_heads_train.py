@@ -9,7 +9,7 @@ from framebank.heads.model import build_model
 from framebank.heads.optimizer import build_optimizer, warmup_cosine
 from framebank.heads.predict import predict_logits
 from framebank.heads.recipe import Recipe
-from framebank.heads.train import fit
+from framebank.heads.train import Epoch, chosen_epoch, fit
 from framebank.store import DataError
 from framebank.tests.heads_world import DIM, FRAME_HEADS, texts_of
 
@@ -103,12 +103,15 @@ def test_best_epoch_is_kept(world, train, val):
     model = build(world, recipe)
     seen = []
     for epoch in fit(model, recipe, train, val=val, texts=texts_of(world.prompts), device=CPU):
-        seen.append((epoch.val_score, {name: value.clone() for name, value in model.state_dict().items()}))
-    best = max(top1 for top1, _ in seen)
-    assert seen[0][0] < best  # or this would test nothing
-    expected = [state for top1, state in seen if top1 == best][-1]
+        seen.append((epoch, {name: value.clone() for name, value in model.state_dict().items()}))
+    least = min(epoch.val_loss for epoch, _ in seen)
+    assert seen[0][0].val_loss > least  # or this would test nothing
+    kept, expected = [(epoch, state) for epoch, state in seen if epoch.val_loss == least][-1]
     assert all(torch.equal(model.state_dict()[name], expected[name]) for name in expected)
-    assert right(model, val).float().mean() == pytest.approx(best)
+    assert right(model, val).float().mean() == pytest.approx(kept.val_score)
+    assert chosen_epoch([epoch for epoch, _ in seen]) is kept
+    logits = predict_logits(model, val, device=CPU)
+    assert kept.val_loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, val.target)))
     assert not model.training
 
 
@@ -117,8 +120,17 @@ def test_earlier_epoch_is_kept_when_it_was_better(world, train, val):
     wrong = replace(val, target=(val.target + 1) % 4)
     recipe = replace(QUICK, head="lstm", epochs=12, lr=0.005)
     model, log = train_model(world, recipe, train, val=wrong)
-    assert log[-1].val_score < max(epoch.val_score for epoch in log)
-    assert right(model, wrong).float().mean() == pytest.approx(max(epoch.val_score for epoch in log))
+    kept = chosen_epoch(log)
+    assert kept.number < len(log)
+    assert log[-1].val_loss > kept.val_loss
+    assert right(model, wrong).float().mean() == pytest.approx(kept.val_score)
+
+
+def test_one_lucky_video_chooses_no_epoch():
+    log = [Epoch(1, 1.0, 0.1, 0.98, 1.0, 0.9), Epoch(2, 0.5, 0.1, 0.97, 1.0, 0.4), Epoch(3, 0.4, 0.0, 0.97, 1.0, 0.4)]
+    assert chosen_epoch(log).number == 3  # the later of equal losses, whatever the score of the first
+    assert chosen_epoch(log[:1]).number == 1
+    assert chosen_epoch([Epoch(1, 1.0, 0.1, math.nan, 1.0)]) is None
 
 
 def test_without_validation_the_last_epoch_is_kept(world, train):

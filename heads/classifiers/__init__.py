@@ -24,7 +24,8 @@ class Fitted(Protocol):
         ...
 
 
-# name -> (dim, num_classes, texts, **options) -> classifier; one that learns without steps has a `fit`
+# name -> (dim, num_classes, texts, **options) -> classifier; one that learns without steps has a `fit`, and `chooses`
+# where it searches something on the validation videos
 CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     "text": TextClassifier,
     "linear": LinearClassifier,

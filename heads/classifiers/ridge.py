@@ -34,6 +34,7 @@ class RidgeClassifier(nn.Module):
     """
 
     reads_texts = False
+    chooses = True
 
     def __init__(
         self,

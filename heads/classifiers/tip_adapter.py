@@ -19,17 +19,18 @@ class TipAdapter(nn.Module):
     """Tip-Adapter (Zhang et al. 2021, arXiv 2111.03930): 100 f W + alpha * exp(-beta (1 - f K)) V.
 
     W are the class embeddings, scaled as zero-shot is, and f is the video, unit. The keys K (N, D) are the training
-    videos, each the mean of its views' and clips' unit embeddings, made unit; their values V are their classes. `alpha`
-    and `beta` are searched over a grid as wide as the paper's for UCF101, by top-1 on the validation videos and never
-    on others (the published code searched on the test videos); of equals the least alpha is kept. Where there are none,
-    or without `search`, they are as given, or 3 and 1, the published code's first for UCF101. With alpha 0 it is
-    zero-shot.
+    videos, each the mean of its views and clips, made unit, as published (with `unit_views` each of them is made unit
+    before the mean); their values V are their classes. `alpha` and `beta` are searched over a grid as wide as the
+    paper's for UCF101, by top-1 on the validation videos and never on others, as the published script for UCF101 does
+    (that for ImageNet searches on the test images); of equals the least alpha is kept. Where there are none, or without
+    `search`, they are as given, or 3 and 1, the published code's first for UCF101. With alpha 0 it is zero-shot.
 
     The paper's keys are the mean of ten random crops of each image; here it is of the views that are stored. The cache
     is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
     """
 
     reads_texts = True
+    chooses = True
     keeps_classes = True
     owners: Tensor
     alpha: Tensor
@@ -45,9 +46,11 @@ class TipAdapter(nn.Module):
         beta: float = 1.0,
         search: bool = True,
         learn_keys: bool = False,
+        unit_views: bool = False,
     ) -> None:
         super().__init__()
         self.search = search
+        self.unit_views = unit_views
         self.zero_shot = TextClassifier(dim, num_classes, texts, learn_scale=False)
         self.keys = nn.Parameter(torch.zeros(0, dim), requires_grad=learn_keys)
         self.register_buffer("owners", torch.zeros(0, dtype=torch.long))  # (N,), the class of each key
@@ -62,7 +65,8 @@ class TipAdapter(nn.Module):
         """
         require_single_labels(target, name="tip-adapter")
         device = self.owners.device
-        keys = F.normalize(F.normalize(pooled.float(), dim=-1).mean(1), dim=-1).to(device)  # (N, D)
+        views = F.normalize(pooled.float(), dim=-1) if self.unit_views else pooled.float()  # (N, G, D)
+        keys = F.normalize(views.mean(1), dim=-1).to(device)  # (N, D)
         self.keys = nn.Parameter(keys, requires_grad=self.keys.requires_grad)
         self.owners = target.to(device)
         if val and self.search:

@@ -11,10 +11,12 @@ class TipAdapterF(nn.Module):
 
     The keys (N, D) are learned, the class embeddings and the keys' classes stay, and the keys are not held to be unit,
     as published. alpha and beta are searched on the validation videos before the training, and then stay; the paper
-    trains with those given and searches again after it.
+    trains with those given and searches after it. The epoch is chosen on the validation videos, where the published
+    code takes the one that is best on the test images.
     """
 
     reads_texts = True
+    chooses = True
 
     def __init__(
         self,
@@ -25,9 +27,12 @@ class TipAdapterF(nn.Module):
         alpha: float = 3.0,
         beta: float = 1.0,
         search: bool = True,
+        unit_views: bool = False,
     ) -> None:
         super().__init__()
-        self.cache = TipAdapter(dim, num_classes, texts, alpha=alpha, beta=beta, search=search, learn_keys=True)
+        self.cache = TipAdapter(
+            dim, num_classes, texts, alpha=alpha, beta=beta, search=search, learn_keys=True, unit_views=unit_views
+        )
 
     def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
         """Cache pooled (V, G, D) of target (V,), and search alpha and beta on the validation videos."""

@@ -18,6 +18,7 @@ from framebank.heads.losses.froster import Froster
 from framebank.heads.losses.kl import SymmetricKl
 from framebank.heads.losses.masked_text import MaskedText
 from framebank.heads.losses.soft_kl import SoftKl
+from framebank.heads.losses.softmax_ce import SoftmaxCe
 from framebank.heads.losses.supcon import SupCon
 from framebank.heads.losses.video_ce import VideoCe
 from framebank.heads.losses.weighted_ce import WeightedCe
@@ -28,6 +29,7 @@ LOSSES: dict[str, Any] = {
     "contrastive": Contrastive,
     "ce": CrossEntropy,
     "weighted-ce": WeightedCe,
+    "softmax-ce": SoftmaxCe,
     "video-ce": VideoCe,
     "supcon": SupCon,
     "masked-text": MaskedText,

@@ -30,17 +30,29 @@ class Attention(nn.Module):
 
 
 class ContextBlock(nn.Module):
-    """x + attention(norm(x), norm(context)), then x + mlp(x): the block of CLIP-FSAR, whose MLP has no norm before."""
+    """x + attention(norm(x), norm(context)), then x + mlp(x): the block of CLIP-FSAR, whose MLP has no norm before.
 
-    def __init__(self, dim: int, *, num_heads: int = 8, dropout: float = 0.2, mlp_dropout: float = 0.05) -> None:
+    The MLP is `mlp_width` wide, or four times the width.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int = 8,
+        dropout: float = 0.2,
+        mlp_dropout: float = 0.05,
+        mlp_width: int | None = None,
+    ) -> None:
         super().__init__()
+        mlp_width = mlp_width or 4 * dim
         self.norm = nn.LayerNorm(dim)
         self.attention = Attention(dim, num_heads=num_heads, dropout=dropout)
         self.mlp = nn.Sequential(
-            nn.Linear(dim, 4 * dim),
+            nn.Linear(dim, mlp_width),
             nn.GELU(),
             nn.Dropout(mlp_dropout),
-            nn.Linear(4 * dim, dim),
+            nn.Linear(mlp_width, dim),
             nn.Dropout(mlp_dropout),
         )
 

@@ -12,18 +12,22 @@ class BiMhm(nn.Module):
 
     The distance is the sum over the query's frames of 1 - cosine to the nearest of the video, and the sum over the
     video's frames. The second is taken to the query's number of frames, or else a video of fewer frames would be nearer
-    for it; where lengths are equal, as published, that changes nothing. No parameters, blind to the order of frames.
+    for it; where lengths are equal, as published, that changes nothing. Frames are made unit, as published; with an
+    `eps`, that is added to the product of their norms instead. No parameters, blind to the order of frames.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, eps: float = 0.0) -> None:
         super().__init__()
+        if not 0 <= eps < math.inf:
+            raise ValueError(f"eps is {eps}; expected 0 or more")
         self.dim = dim
+        self.eps = eps
 
     def forward(
         self, query: Tensor, support: Tensor, text: Tensor | None, query_mask: Tensor, support_mask: Tensor
     ) -> Tensor:
         """Score query (E, Q, T, D) against support (E, N, K, T, D) -> (E, Q, N)."""
-        distances = 1 - frame_similarities(query, support)  # (E, Q, N, K, T, S)
+        distances = 1 - frame_similarities(query, support, eps=self.eps)  # (E, Q, N, K, T, S)
         rows, columns = query_mask[:, :, None, None], support_mask[:, None]  # (E, Q, 1, 1, T), (E, 1, N, K, S)
         forth = distances.masked_fill(~columns.unsqueeze(4), math.inf).amin(5).masked_fill(~rows, 0).sum(4)
         back = distances.masked_fill(~rows.unsqueeze(5), math.inf).amin(4).masked_fill(~columns, 0).sum(4)

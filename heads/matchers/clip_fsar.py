@@ -10,14 +10,18 @@ from framebank.heads.matchers.otam import Otam
 from framebank.heads.matchers.sequences import mean_video, packed
 from framebank.heads.matchers.task import Task, match_loss
 
+MLP_WIDTH = 2048
+
 
 class ClipFsar(nn.Module):
     """CLIP-guided prototype modulation (Wang et al. 2023, arXiv 2303.02982).
 
     One shared attention block: a query's frames read each other, a class's frames read each other and the embedding of
-    its text; OTAM, its `smoothing` 0.5, matches. `merge_before` averages the videos of a class frame by
-    frame before the block, else after it. The loss has a second part of weight `classification`: the cosine of each
-    video's mean frame to the texts of all classes trained on, times a learned scale that starts at one.
+    its text; OTAM, its `smoothing` 0.5, matches. `merge_before` averages the videos of a class frame by frame before
+    the block, else after it. The block's MLP is 2048 wide, as published for widths of 512 and 1024, or four times the
+    width where that is less; `mlp_ratio`, where it is not 0, says how many times. The loss has a second part of weight
+    `classification`: the cosine of each video's mean frame to the texts of all classes trained on, times a learned
+    scale that starts at one.
 
     Once trained, `combine` mixes in the texts: that share of the log-probability of the query's mean frame among the
     texts of the episode, the rest that of the match; the published mixture is 0.9, zero leaves the texts out. Encoder
@@ -34,13 +38,18 @@ class ClipFsar(nn.Module):
         smoothing: float = 0.5,
         num_heads: int = 8,
         dropout: float = 0.2,
+        mlp_ratio: int = 0,
     ) -> None:
         super().__init__()
+        if mlp_ratio < 0:
+            raise ValueError(f"mlp_ratio is {mlp_ratio}; expected 0 or more")
         if not 0 <= combine <= 1:
             raise ValueError(f"combine is {combine}; expected a share from 0 to 1")
         self.merge_before, self.combine = merge_before, combine
         self.classification = classification
-        self.block = ContextBlock(dim, num_heads=num_heads, dropout=dropout)
+        self.block = ContextBlock(
+            dim, num_heads=num_heads, dropout=dropout, mlp_width=mlp_ratio * dim or min(4 * dim, MLP_WIDTH)
+        )
         self.metric = Otam(dim, smoothing=smoothing)
         self.text_scale = nn.Parameter(torch.ones(()))
 

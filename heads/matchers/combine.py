@@ -7,27 +7,33 @@ from torch import Tensor, nn
 from framebank.heads.matchers.otam import Otam
 from framebank.heads.matchers.text import Text
 
+SMOOTHING = 0.5  # of OTAM in CLIP-FSAR's code, its second version
+
 
 class Combine(nn.Module):
     """CLIP-FSAR's COMBINE (Wang et al. 2023, arXiv 2303.02982): p(text) ** 0.9 * p(videos) ** 0.1; its logarithm.
 
     Each p is a softmax over the classes of the episode: of `text_scale` times the cosine to the text, and of
-    `metric_scale` times the score of any other matcher, `metric`, a constructor. The defaults are the published ones:
-    the scale of the texts is where its learning starts, and that of OTAM is one over 8 frames. No parameters.
+    `metric_scale` times the score of a `metric`, the constructor of any other matcher, or OTAM of this `smoothing`. The
+    defaults are the published ones: the scale of the texts is where its learning starts, that of OTAM is one over 8
+    frames, and its smoothing 0.5, where the matcher otam has 0.1. No parameters.
     """
 
     def __init__(
         self,
         dim: int,
         *,
-        metric: Callable[[int], nn.Module] = Otam,
+        metric: Callable[[int], nn.Module] | None = None,
         text_share: float = 0.9,
         text_scale: float = 1.0,
         metric_scale: float = 0.125,
+        smoothing: float = SMOOTHING,
     ) -> None:
         super().__init__()
+        if metric and smoothing != SMOOTHING:
+            raise ValueError("smoothing is of otam where combine brings it; expected it in no combine:NAME")
         self.text = Text(dim)
-        self.metric = metric(dim)
+        self.metric = metric(dim) if metric else Otam(dim, smoothing=smoothing)
         self.text_share = text_share
         self.text_scale = text_scale
         self.metric_scale = metric_scale

@@ -24,12 +24,16 @@ def unit_mean_frame(x: Tensor, mask: Tensor) -> Tensor:
 def frame_similarities(query: Tensor, support: Tensor, *, eps: float = 0.01) -> Tensor:
     """Return the cosine of each frame to each: query (E, Q, T, D), support (E, N, K, S, D) -> (E, Q, N, K, T, S).
 
-    `eps` is added to the product of the norms, as all published code of few-shot matching does.
+    `eps` is added to the product of the norms, as the published code of OTAM, CLIP-FSAR and Chamfer does. With 0 the
+    frames are made unit, as in that of HyRSM.
     """
     query, support = at_least_float(query), at_least_float(support)
     rows, columns = query.flatten(1, 2), support.flatten(1, 3)  # (E, Q*T, D), (E, N*K*S, D)
-    norms: Tensor = rows.norm(dim=-1).unsqueeze(2) * columns.norm(dim=-1).unsqueeze(1)  # (E, Q*T, N*K*S)
-    cosines = rows @ columns.transpose(1, 2) / (norms + eps)
+    if eps:
+        norms: Tensor = rows.norm(dim=-1).unsqueeze(2) * columns.norm(dim=-1).unsqueeze(1)  # (E, Q*T, N*K*S)
+        cosines = rows @ columns.transpose(1, 2) / (norms + eps)
+    else:
+        cosines = F.normalize(rows, dim=-1) @ F.normalize(columns, dim=-1).transpose(1, 2)
     apart: Tensor = cosines.unflatten(2, support.shape[1:4]).unflatten(1, query.shape[1:3])  # (E, Q, T, N, K, S)
     return apart.permute(0, 1, 3, 4, 2, 5)  # (E, Q, N, K, T, S)
 

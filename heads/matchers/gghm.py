@@ -44,7 +44,7 @@ class Gghm(nn.Module):
         self.temporal = DenseTemporal(dim, num_layers=num_layers, num_heads=num_heads)
         self.graph = EpisodeGraph(dim, num_layers=num_layers)
         self.join = nn.Linear(dim, dim)
-        self.frames = BiMhm(dim)
+        self.frames = BiMhm(dim, eps=0.01)
         self.tuples = Trx(dim, cardinalities=(2,), width=width, dropout=dropout)
 
     def forward(

@@ -40,9 +40,10 @@ class Hyrsm(nn.Module):
 
     Within a video: positions, self-attention over its frames, ReLU. Prototypes are the mean of a class's videos frame
     by frame. Within the episode: attention over the mean frames of the prototypes and of one query; its result is
-    joined to each frame by a linear map. Frames enter with the norm they are stored with, times the root of a tenth of
-    the width, as published. The backbone is frozen; positions are the transformer's own (the published code doubles
-    their exponent) and attention weights are never dropped, where it drops a tenth between videos.
+    joined to each frame by a linear map. Frames enter with the norm they are stored with, times the root of the width
+    over `frame_scale`, published (as POSITION_A) 10 where no other is said. The positions are those of the published
+    code, whose exponents are twice the transformer's; without `doubled_positions` they are the transformer's own. The
+    backbone is frozen, and attention weights are never dropped, where the published code drops a tenth between videos.
 
     With `num_classes`, a linear map of single frames to the classes trained on is a further loss, of weight
     `classification`.
@@ -56,8 +57,14 @@ class Hyrsm(nn.Module):
         classification: float = 0.15,
         num_heads: int = 8,
         dropout: float = 0.2,
+        frame_scale: float = 10.0,
+        doubled_positions: bool = True,
+        eps: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 < frame_scale < math.inf:
+            raise ValueError(f"frame_scale is {frame_scale}; expected more than 0")
+        self.frame_scale, self.doubled_positions = frame_scale, doubled_positions
         self.classification = classification
         self.position_dropout = nn.Dropout(0.1)
         self.norm = nn.LayerNorm(dim)
@@ -66,7 +73,7 @@ class Hyrsm(nn.Module):
         self.episode_norm = nn.LayerNorm(dim)
         self.join_frame = nn.Linear(dim, dim)
         self.join_video = nn.Linear(dim, dim, bias=False)
-        self.metric = BiMhm(dim)
+        self.metric = BiMhm(dim, eps=eps)
         self.classifier = nn.Linear(dim, num_classes) if num_classes else None
 
     def forward(
@@ -78,7 +85,8 @@ class Hyrsm(nn.Module):
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
         """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
         x, mask = packed(x.to(self.norm.weight.dtype), mask)
-        placed = self.position_dropout(x * math.sqrt(x.shape[-1] / 10) + sinusoid_like(x))
+        positions = sinusoid_like(x, doubled=self.doubled_positions)
+        placed = self.position_dropout(x * math.sqrt(x.shape[-1] / self.frame_scale) + positions)
         frames = self.norm(placed)
         return (placed + self.within_video(frames, frames, mask)).relu(), mask
 

@@ -12,7 +12,8 @@ from framebank.heads.matchers.task import Task, match_loss
 class HyrsmPlusPlus(nn.Module):
     """HyRSM and its temporal coherence (Wang et al. 2023, arXiv 2301.03330), a further loss of weight `coherence`.
 
-    It scores as `Hyrsm` does. Window, margin and weights are those published for HMDB51.
+    It scores as `Hyrsm` does. Window, margin, weights and `frame_scale` (POSITION_A there) are those published for
+    HMDB51.
     """
 
     def __init__(
@@ -27,6 +28,9 @@ class HyrsmPlusPlus(nn.Module):
         balance: float = 20.0,
         num_heads: int = 8,
         dropout: float = 0.2,
+        frame_scale: float = 50.0,
+        doubled_positions: bool = True,
+        eps: float = 0.0,
     ) -> None:
         super().__init__()
         if window < 0 or not softness > 0:
@@ -36,7 +40,14 @@ class HyrsmPlusPlus(nn.Module):
             )
         self.coherence, self.window, self.softness, self.balance = coherence, window, softness, balance
         self.relation = Hyrsm(
-            dim, num_classes=num_classes, classification=classification, num_heads=num_heads, dropout=dropout
+            dim,
+            num_classes=num_classes,
+            classification=classification,
+            num_heads=num_heads,
+            dropout=dropout,
+            frame_scale=frame_scale,
+            doubled_positions=doubled_positions,
+            eps=eps,
         )
 
     def forward(

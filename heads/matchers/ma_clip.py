@@ -1,5 +1,6 @@
 """MA-CLIP: prototypes guided by text, in front of any other matcher."""
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -21,7 +22,7 @@ from framebank.heads.matchers.tuple import Tuple
 
 METRICS: dict[str, Callable[[int], nn.Module]] = {
     "otam": Otam,
-    "bi-mhm": BiMhm,
+    "bi-mhm": functools.partial(BiMhm, eps=0.01),
     "chamfer": Chamfer,
     "chamfer++": ChamferPlus,
     "diagonal": Diagonal,

@@ -24,10 +24,14 @@ def mean_video(videos: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return mean_frame(videos.transpose(2, 3), mask.transpose(2, 3)), mask.any(2)
 
 
-def sinusoid_like(x: Tensor) -> Tensor:
-    """Return the sine and cosine positions of Vaswani et al. 2017 (arXiv 1706.03762): for x (..., T, D), (T, D)."""
+def sinusoid_like(x: Tensor, *, doubled: bool = False) -> Tensor:
+    """Return the sine and cosine positions of Vaswani et al. 2017 (arXiv 1706.03762): for x (..., T, D), (T, D).
+
+    `doubled` gives those of HyRSM's code: exponents of 2 c / D for the channel c, where others have c / D, c even.
+    """
     num_frames, dim = x.shape[-2:]
     channel = torch.arange(dim, device=x.device)
-    rate = torch.exp((channel - channel % 2).to(x.dtype) * (-math.log(10000.0) / dim))  # (D,)
+    exponent = 2 * channel if doubled else channel - channel % 2
+    rate = torch.exp(exponent.to(x.dtype) * (-math.log(10000.0) / dim))  # (D,)
     angle = torch.arange(num_frames, device=x.device)[:, None] * rate  # (T, D)
     return torch.where(channel % 2 == 0, angle.sin(), angle.cos())

@@ -13,16 +13,19 @@ from framebank.heads.temporal.attention import AttentionBlock
 class SloshNet(nn.Module):
     """The long-term and short-term modules of SloshNet (Xing et al. 2023, arXiv 2301.07944) and its matcher.
 
-    Long-term: one attention block over the frames. Short-term: each frame's values, gated by how the keys of the next
-    frame differ from the queries of this one. Their mixture is learned; TRX of single frames matches. Of frozen frame
-    embeddings the search over feature maps of several depths cannot be had, and the depthwise convolution of queries
-    and keys is a factor for each channel: a frame is one token here, not 7 by 7.
+    Long-term: one attention block over the frames. Short-term: minus each frame's values, gated by how the keys of the
+    next frame differ from the queries of this one (without the minus where not `negated`). Their mixture is learned;
+    TRX of single frames matches. Of frozen frame embeddings the search over feature maps of several depths cannot be
+    had, and the depthwise convolution of queries and keys is a factor for each channel: a frame is one token here, not
+    7 by 7.
     """
 
-    def __init__(self, dim: int, *, num_heads: int = 8, width: int = 1152, dropout: float = 0.1) -> None:
+    def __init__(
+        self, dim: int, *, num_heads: int = 8, width: int = 1152, dropout: float = 0.1, negated: bool = True
+    ) -> None:
         super().__init__()
         self.long_term = AttentionBlock(dim, num_heads=fitting_heads(dim, num_heads), norm_eps=1e-12)
-        self.short_term = Motion(dim)
+        self.short_term = Motion(dim, negated=negated)
         self.mixture = nn.Parameter(torch.zeros(2))  # equal parts; doubled, so that each starts as it is
         self.matcher = TupleTransformer(dim, cardinality=1, width=width, dropout=dropout)
 
@@ -47,10 +50,11 @@ class SloshNet(nn.Module):
 
 
 class Motion(nn.Module):
-    """Values gated by the step from each frame's query to the key of the next one; no step follows the last."""
+    """Minus the values, gated by the step from each frame's query to the key of the next; no step follows the last."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, negated: bool = True) -> None:
         super().__init__()
+        self.sign = -1.0 if negated else 1.0
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.query_scale = nn.Parameter(torch.ones(dim))
         self.key_scale = nn.Parameter(torch.ones(dim))
@@ -63,5 +67,5 @@ class Motion(nn.Module):
         query, key, value = self.qkv(x).chunk(3, dim=-1)
         step = key[:, 1:] * self.key_scale - query[:, :-1] * self.query_scale  # (B, T-1, D)
         step = step * mask[:, 1:].unsqueeze(-1)
-        gated: Tensor = value * self.gate(torch.cat([step, torch.zeros_like(x[:, :1])], dim=1))
+        gated: Tensor = self.sign * value * self.gate(torch.cat([step, torch.zeros_like(x[:, :1])], dim=1))
         return gated

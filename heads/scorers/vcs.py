@@ -20,8 +20,13 @@ class Vcs(nn.Module):
     """BIKE's temporal concept spotting (Wu et al. 2023, arXiv 2301.00182): each class weighs the frames by its words.
 
     For a class's words S (W, D), its embedding s and unit frames F (T, D): the weights of the frames are
-    softmax over T of F S / temperature, averaged over the words, v is the frames' weighted sum, made unit, and the
-    score the cosine of v and s times a learned scale, which starts at the encoder's. Nothing else is learned.
+    softmax over T of F S / temperature, averaged over the words, v is the frames' weighted sum, and the score v . s
+    times a learned scale, which starts at the encoder's. As published v is not made unit, so that a video whose chosen
+    frames agree scores higher; with `unit_video` it is.
+
+    The frames are those that the head makes before it pools them: the published code puts ActionCLIP's transformer
+    under it in all but four of its configurations (`transformer` here), and nothing in those (`mean`). Heads that make
+    no frames, such as attentive, are refused. Without `head_frames` it scores the stored ones.
 
     With `words` "texts" a class's words are its rows, each of its templates or descriptions as a whole; with one text
     for each class that is the text itself. With "tokens" they are the paper's: the text tower's outputs at each token,
@@ -33,11 +38,11 @@ class Vcs(nn.Module):
 
     The paper's second branch, attributes that a lexicon gives the video, is not part of this.
 
-    `head_share` is the share of the head's own cosine to s in the score. At 0, the paper's, the head is not read: mean
-    is the head to choose.
+    `head_share` is the share of the head's own cosine to s in the score, 0 in the paper.
     """
 
     reads_texts = True
+    scores_pairs = True
     words: Tensor
     spoken: Tensor
     classes: Tensor
@@ -51,6 +56,8 @@ class Vcs(nn.Module):
         words: str = "texts",
         temperature: float = 0.01,
         head_share: float = 0.0,
+        head_frames: bool = True,
+        unit_video: bool = False,
         learn_scale: bool = True,
     ) -> None:
         super().__init__()
@@ -61,6 +68,9 @@ class Vcs(nn.Module):
         self.reads_tokens = words == "tokens"
         self.temperature = temperature
         self.head_share = head_share
+        self.reads_head_frames = head_frames
+        self.unit_video = unit_video
+        self.reads_pooled = bool(head_share)
         self.scale = LogitScale(texts.logit_scale, learned=learn_scale)
         rows, spoken = texts.rows, row_mask(texts)
         if self.reads_tokens:  # they come with the tower, or from a checkpoint
@@ -95,10 +105,10 @@ class Vcs(nn.Module):
             raise ValueError("the classes have embeddings and no sentences, whose tokens could be read")
         return encode_words(tower, texts.sentences)
 
-    def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor | None) -> Tensor:
         """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""
         cosines = in_parts(self._spot, frames, mask)
-        if self.head_share:
+        if self.head_share and pooled is not None:
             cosines = cosines.lerp(F.normalize(pooled, dim=-1) @ self.classes.T, self.head_share)
         scaled: Tensor = self.scale(cosines)
         return scaled
@@ -108,7 +118,9 @@ class Vcs(nn.Module):
         near = torch.einsum("btd,cwd->bcwt", unit, self.words) / self.temperature
         weights = near.masked_fill(~mask[:, None, None, :], -torch.inf).softmax(-1)
         weights = (weights * self.spoken[..., None]).sum(2) / self.spoken.sum(1).clamp(min=1).unsqueeze(1)  # (B, C, T)
-        scores = (weights * (unit @ self.classes.T).transpose(1, 2)).sum(-1)  # (B, C)
+        scores: Tensor = (weights * (unit @ self.classes.T).transpose(1, 2)).sum(-1)  # (B, C)
+        if not self.unit_video:
+            return scores
         # The length of v, from the frames' products with each other: v itself would be (B, C, D).
         square = (weights @ (unit @ unit.transpose(1, 2)) * weights).sum(-1)
         return scores / square.clamp(min=1e-12).sqrt()

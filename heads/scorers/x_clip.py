@@ -11,7 +11,8 @@ from framebank.heads.logit_scale import LogitScale
 from framebank.heads.scorers.cross_block import CrossBlock
 from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix
-from framebank.heads.temporal.attention import initialise
+from framebank.heads.temporal.attention import heads_for, initialise
+from framebank.store.errors import DataError
 
 
 class XClip(nn.Module):
@@ -24,22 +25,36 @@ class XClip(nn.Module):
     The paper's tokens are the patches, averaged over time, which it projects to this width. Here they are what the
     recipe's stream holds: the frames, which only approximate them, or `patch_mean` or `regions`, where they are stored.
     Its cross-frame communication attention works inside the encoder, which is frozen; its multi-frame transformer is
-    a head. 8 attention heads, or fewer where the width is not divisible by 8. Other classes can be served.
+    a head. As published, there is an attention head for every 64 channels, and class embeddings enter with the norm
+    that the encoder gave them: the mean of it over the templates, and one where only unit embeddings are known. Without
+    `text_norms` they enter unit. Other classes can be served.
     """
 
     reads_texts = True
     classes: Tensor
 
     def __init__(
-        self, dim: int, num_classes: int, texts: ClassTexts, *, num_layers: int = 2, alpha: float = 0.1
+        self,
+        dim: int,
+        num_classes: int,
+        texts: ClassTexts,
+        *,
+        num_layers: int = 2,
+        num_heads: int | None = None,
+        alpha: float = 0.1,
+        text_norms: bool = True,
     ) -> None:
         super().__init__()
+        if num_heads is not None and num_heads < 1:
+            raise DataError(f"num_heads is {num_heads}; expected 1 or more")
+        num_heads = math.gcd(dim, num_heads) if num_heads else heads_for(dim)
+        self.text_norms = text_norms
         self.norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(CrossBlock(dim, num_heads=math.gcd(dim, 8)) for _ in range(num_layers))
+        self.blocks = nn.ModuleList(CrossBlock(dim, num_heads=num_heads) for _ in range(num_layers))
         initialise(self.blocks)
         self.alpha = nn.Parameter(torch.full((dim,), alpha))
         self.scale = LogitScale(texts.logit_scale)
-        self.register_buffer("classes", class_matrix(texts))  # (C, D)
+        self.register_buffer("classes", self._classes(texts))  # (C, D)
 
     def bound_scale(self) -> None:
         """Bring the scale back to CLIP's 100."""
@@ -47,7 +62,10 @@ class XClip(nn.Module):
 
     def set_texts(self, texts: ClassTexts) -> None:
         """Score other classes, or the same by other texts."""
-        self.classes = class_matrix(texts).to(self.classes.device)
+        self.classes = self._classes(texts).to(self.classes.device)
+
+    def _classes(self, texts: ClassTexts) -> Tensor:
+        return class_matrix(texts) * (texts.norms.unsqueeze(1) if self.text_norms else 1)
 
     def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
         """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""

@@ -1,6 +1,7 @@
 """Temporal heads, (x (B, T, D), mask (B, T)) -> (B, D): a new one is one file and one row.
 
-A head whose class says `stream = "layers"` reads x (B, T, L, W) instead, and is built with `in_shape=(L, W)`.
+A head whose class says `stream = "layers"` reads x (B, T, L, W) instead, and is built with `in_shape=(L, W)`. One that
+is the mean of frames that it makes has `mix`, which gives them.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from framebank.heads.temporal.conv1d import Conv1d
 from framebank.heads.temporal.gru import Gru
 from framebank.heads.temporal.layer_fusion import LayerFusion
 from framebank.heads.temporal.lstm import Lstm
+from framebank.heads.temporal.m2clip import M2Clip
 from framebank.heads.temporal.mean import Mean
 from framebank.heads.temporal.mit import Mit
 from framebank.heads.temporal.shift import Shift
@@ -37,6 +39,7 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
     "mit": Mit,
     "a5": A5,
     "vivit": Vivit,
+    "m2clip": M2Clip,
     "ted": Ted,
     "sloshnet": SloshNet,
     "sloshnet-layers": LayerFusion,

@@ -28,8 +28,12 @@ class A5(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        return masked_mean(*self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         x, mask = pack(x, mask)
         mixed = x + positions_for(self.positions, mask)
         for block in self.blocks:
             mixed = block(mixed, mask)
-        return masked_mean(mixed, mask)
+        return mixed, mask

@@ -12,15 +12,25 @@ class Attentive(nn.Module):
     """The attentive probe of V-JEPA (Bardes et al. 2024, arXiv 2404.08471), after the pooling head of Zhai et al. 2022.
 
     The query attends to the normed frames (arXiv 2106.04560 calls that a MAP head), what it reads is added to it, then
-    mlp(norm(.)). Weights, query and positions start from a truncated normal of 0.02; as V-JEPA does, the last layer of
-    both parts is then divided by sqrt(2). Untrained, its answer says little about the frames.
+    mlp(norm(.)). What the attention heads read is added as it is: the code of V-JEPA and V-JEPA 2 that evaluates has no
+    projection behind it; with `projection` there is one. Weights, query and positions start from a truncated normal of
+    0.02; as V-JEPA does, the last layer of the mlp, and the projection, are then divided by sqrt(2). Untrained, its
+    answer says little about the frames.
 
     V-JEPA's tokens come from a video encoder and know their time. A frozen frame does not, and without a table of
-    positions the probe is a weighted average, blind to order: so `positions` is on; off is the probe as published. A
-    video of more than `max_frames` frames stretches the table. Frozen frames have no patches to attend to.
+    positions the probe is a weighted average, blind to order: so `positions` is on; off is the published probe. A video
+    of more than `max_frames` frames stretches the table. Frozen frames have no patches to attend to.
     """
 
-    def __init__(self, dim: int, *, num_heads: int | None = None, positions: bool = True, max_frames: int = 77) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int | None = None,
+        positions: bool = True,
+        projection: bool = False,
+        max_frames: int = 77,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads or heads_for(dim)
         if dim % self.num_heads:
@@ -30,7 +40,7 @@ class Attentive(nn.Module):
         self.frame_norm = nn.LayerNorm(dim)
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(dim, 2 * dim)
-        self.out = nn.Linear(dim, dim)
+        self.out = nn.Linear(dim, dim) if projection else None
         self.mlp_norm = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self._draw()
@@ -44,7 +54,8 @@ class Attentive(nn.Module):
         k, v = kv.permute(2, 0, 3, 1, 4)  # 2 x (B, H, T, D/H)
         q = self.q(self.query).unflatten(-1, (self.num_heads, 1, -1)).expand(len(x), -1, -1, -1)  # (B, H, 1, D/H)
         read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])  # (B, H, 1, D/H)
-        pooled = self.query + self.out(read.flatten(1))  # (B, D)
+        read = read.flatten(1)  # (B, D)
+        pooled = self.query + (read if self.out is None else self.out(read))  # (B, D)
         answer: Tensor = pooled + self.mlp(self.mlp_norm(pooled))
         return answer
 
@@ -58,5 +69,5 @@ class Attentive(nn.Module):
                 nn.init.trunc_normal_(table, std=0.02)
         with torch.no_grad():
             for last in (self.out, self.mlp[2]):
-                for parameter in last.parameters():
+                for parameter in last.parameters() if last else ():
                     parameter.div_(2**0.5)

@@ -27,7 +27,11 @@ class Conv1d(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        return masked_mean(*self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         x, mask = pack(x, mask)
         channels = x.reshape(x.shape[0], x.shape[2], x.shape[1]) if self.legacy_axes else x.transpose(1, 2)  # (B, D, T)
         mixed = self.conv(channels).transpose(1, 2)  # (B, T, D)
-        return masked_mean(x + mixed, mask)
+        return x + mixed, mask

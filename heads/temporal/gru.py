@@ -22,6 +22,10 @@ class Gru(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        return masked_mean(*self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         x, mask = pack(x, mask)  # what follows the last real frame cannot reach back to it
         states, _ = self.gru(x)  # (B, T, D)
-        return masked_mean(x + states, mask)
+        return x + states, mask

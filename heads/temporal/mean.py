@@ -17,4 +17,8 @@ class Mean(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
-        return masked_mean(x, mask)
+        return masked_mean(*self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, and their mask: (B, T, D), (B, T)."""
+        return x, mask

@@ -23,9 +23,13 @@ class Shift(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        return masked_mean(*self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         x, mask = pack(x, mask)  # zeros follow the last real frame
         from_before, from_after, stay = x.split([self.width, self.width, x.shape[-1] - 2 * self.width], dim=-1)
         before = F.pad(from_before, (0, 0, 1, 0))[:, :-1]  # (B, T, D / fold)
         after = F.pad(from_after, (0, 0, 0, 1))[:, 1:]
         shifted = F.normalize(torch.cat([before, after, stay], dim=-1), dim=-1)  # (B, T, D)
-        return masked_mean(x + shifted * x.norm(dim=-1, keepdim=True), mask)
+        return x + shifted * x.norm(dim=-1, keepdim=True), mask

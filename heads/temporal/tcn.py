@@ -26,9 +26,13 @@ class Tcn(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        return masked_mean(*self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         x, mask = pack(x, mask)
         real = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
         for conv, linear in zip(self.convs, self.maps, strict=True):
             near = conv(x.transpose(1, 2)).transpose(1, 2)  # (B, T, D)
             x = x + linear(F.relu(near)) * real  # biases would make something of padding
-        return masked_mean(x, mask)
+        return x, mask

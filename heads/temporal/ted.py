@@ -16,7 +16,8 @@ class Ted(nn.Module):
     knows no positions; order is seen by the differences.
 
     The paper puts such adapters inside the blocks of a frozen image tower, on its patches, which frozen embeddings do
-    not have; its code is not published, so the inner sizes are ours.
+    not have: this is a reading of ours on frames, with sizes of ours. What the published code does with frame
+    embeddings is the head `m2clip`.
     """
 
     def __init__(self, dim: int, *, num_heads: int | None = None) -> None:
@@ -33,7 +34,11 @@ class Ted(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        return masked_mean(*self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         x, mask = pack(x, mask)
         change = F.pad(x[:, 1:] - x[:, :-1], (0, 0, 1, 0)) * mask.unsqueeze(-1).to(x.dtype)  # (B, T, D)
         local = self.conv(self.down(change).transpose(1, 2)).transpose(1, 2)  # (B, T, D / 4)
-        return masked_mean(self.enhance(x, mask) + self.up(F.gelu(local)), mask)
+        return self.enhance(x, mask) + self.up(F.gelu(local)), mask

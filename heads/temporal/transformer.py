@@ -23,8 +23,12 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        return masked_mean(*self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         frames, mask = pack(x, mask)
         mixed = frames + positions_for(self.positions.weight, mask)
         for block in self.blocks:
             mixed = block(mixed, mask)
-        return masked_mean(frames + mixed, mask)
+        return frames + mixed, mask

@@ -78,11 +78,15 @@ class Vivit(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
+        return masked_mean(*self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         frames, mask = pack(x, mask)
         mixed = self.enter(frames) + positions_for(self.positions, mask)  # (B, T, W)
         for block in self.blocks:
             mixed = block(mixed, mask)
-        return masked_mean(frames + self.leave(mixed), mask)
+        return frames + self.leave(mixed), mask
 
     def load_blocks(self, blocks: Sequence[Mapping[str, Tensor]]) -> None:
         """Copy the state of CLIP's residual attention blocks, one for each of ours, first to last.

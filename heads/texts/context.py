@@ -15,9 +15,12 @@ from framebank.store.errors import DataError
 class Context(nn.Module):
     """CoOp (Zhou et al. 2022, arXiv 2109.01134): learned vectors before the class name, 16 by default, through CLIP.
 
+    They are shared by all classes, or each class has its own (`class_specific`), and start as noise of `std`; they may
+    start as `words` instead, such as "a photo of", and are then as many. A full stop ends the name, unless not `stop`.
+
     With `num_suffix` there are as many more between the name and the end: 16 and 16 is A5's 16+X+16 (Ju et al. 2022,
-    arXiv 2112.04478). They are shared by all classes, or each class has its own (`class_specific`), and start as noise
-    of `std`; the prefix may start as `words` instead, such as "a photo of", and is then as long as they are.
+    arXiv 2112.04478). Its vectors are rows of one table, each for one place of the sentence (`by_position`), so that
+    the suffix of a longer name takes later rows; its names have no stop and its noise is 0.01.
 
     The texts handed in are not read: a class is its name, in its context. Each step encodes the classes it scores once,
     `chunk_size` at a time; with `recompute` a chunk's activations are not kept but computed again for the gradient.
@@ -35,8 +38,10 @@ class Context(nn.Module):
         num_prefix: int = 16,
         num_suffix: int = 0,
         words: str = "",
-        std: float = 0.01,
+        std: float = 0.02,
+        stop: bool = True,
         class_specific: bool = False,
+        by_position: bool = False,
         chunk_size: int = 128,
         recompute: bool = False,
     ) -> None:
@@ -47,7 +52,13 @@ class Context(nn.Module):
             )
         if chunk_size < 1:
             raise DataError(f"text = 'context' encodes {chunk_size} classes at a time; expected 1 or more")
+        if by_position and (class_specific or words):
+            raise DataError(
+                "text = 'context' by position has vectors that all classes share and that start as noise; expected "
+                "text.by_position without text.class_specific and text.words"
+            )
         self.num_prefix, self.num_suffix, self.words, self.std = num_prefix, num_suffix, words, std
+        self.stop, self.by_position = stop, by_position
         self.class_specific, self.chunk_size, self.recompute = class_specific, chunk_size, recompute
         self.vectors = nn.Parameter(torch.empty(0))  # of the tower's width, so that they are drawn when it is met
         self.register_buffer("kept", torch.zeros(num_classes, dim))
@@ -62,11 +73,11 @@ class Context(nn.Module):
             tokens, lengths = tower.embed([self.words])
             start = tokens[0, 1 : int(lengths[0]) - 1].cpu()  # (K, W), without start and end
             self.num_prefix = len(start)
-        shape = (self.num_prefix + self.num_suffix, tower.width)
+        shape = (tower.num_positions if self.by_position else self.num_prefix + self.num_suffix, tower.width)
         vectors = self.std * torch.randn((len(names), *shape) if self.class_specific else shape)
         vectors[..., : len(start), :] = start
         self.vectors = nn.Parameter(vectors)
-        self._sentences = _Sentences.of(tower, names, num_prefix=self.num_prefix, num_suffix=self.num_suffix)
+        self._sentences = self._read(tower, names, num_prefix=self.num_prefix)
 
     def serve(self, tower: TextTower, names: Sequence[str]) -> None:
         """Put other classes into the learned context; DataError where each class has its own, or a name has no room."""
@@ -74,11 +85,17 @@ class Context(nn.Module):
             raise DataError(
                 f"a context was learned for each of {counted(len(self.kept), 'class', 'classes')}; others have none"
             )
-        num_suffix = self.num_suffix
-        self._sentences = _Sentences.of(tower, names, num_prefix=len(self.vectors) - num_suffix, num_suffix=num_suffix)
+        num_prefix = self.num_prefix if self.by_position else len(self.vectors) - self.num_suffix
+        self._sentences = self._read(tower, names, num_prefix=num_prefix)
         self.kept = self.kept.new_zeros(len(names), self.kept.shape[1])
         self._serves_others = True
         self.eval()
+
+    def _read(self, tower: TextTower, names: Sequence[str], *, num_prefix: int) -> "_Sentences":
+        said = [f"{name}." for name in names] if self.stop else names
+        return _Sentences.of(
+            tower, said, num_prefix=num_prefix, num_suffix=self.num_suffix, by_position=self.by_position
+        )
 
     def require_classes(self, num_classes: int) -> None:
         """Refuse texts that are not those `serve` was given: ValueError. The tower's embeddings of its own are kept."""
@@ -120,7 +137,7 @@ class _Sentences:
     """Start, prefix, name, suffix and end of each class, of which prefix and suffix, K vectors, are yet to come.
 
     tokens (C, L, W)       start, name and end
-    places (C, L + K)      where each part of a sentence is among these L and the K after them
+    places (C, L + K)      where each part of a sentence is among these L and the vectors after them
     ends   (C,)            the places of the ends; what follows is not read, as attention only looks back
     """
 
@@ -130,23 +147,25 @@ class _Sentences:
     ends: Tensor
 
     @classmethod
-    def of(cls, tower: TextTower, names: Sequence[str], *, num_prefix: int, num_suffix: int) -> "_Sentences":
+    def of(
+        cls, tower: TextTower, names: Sequence[str], *, num_prefix: int, num_suffix: int, by_position: bool = False
+    ) -> "_Sentences":
         extra = num_prefix + num_suffix
         counts = tower.measure(names)
         _require_room(tower, names[counts.index(max(counts))], max(counts), extra=extra)
         tokens, lengths = tower.embed(names)
         tokens, lengths = tokens[:, : int(lengths.max())], lengths.cpu()  # (C, L, W)
         places = [
-            _places(length, room=tokens.shape[1], num_prefix=num_prefix, num_suffix=num_suffix)
+            _places(length, room=tokens.shape[1], num_prefix=num_prefix, num_suffix=num_suffix, by_position=by_position)
             for length in lengths.tolist()
         ]
         return cls(tower, tokens, torch.stack(places), lengths - 1 + extra)
 
     def encode(self, vectors: Tensor, classes: Tensor) -> Tensor:
-        """Encode classes (N,) in their contexts (N, K, W) -> (N, D)."""
+        """Encode classes (N,) in their contexts (N, K, W), or by position (N, P, W) -> (N, D)."""
         tokens = self.tokens[classes.to(self.tokens.device)].to(vectors.device)  # (N, L, W)
-        parts = torch.cat([tokens, vectors], dim=1)  # (N, L + K, W)
-        places = self.places[classes.cpu()].to(vectors.device)[..., None].expand_as(parts)
+        parts = torch.cat([tokens, vectors], dim=1)  # (N, L + K, W), or (N, L + P, W)
+        places = self.places[classes.cpu()].to(vectors.device)[..., None].expand(-1, -1, parts.shape[-1])
         return self.tower.encode(parts.gather(1, places), self.ends[classes.cpu()]).to(vectors.device)
 
 
@@ -159,8 +178,11 @@ def _require_room(tower: TextTower, words: str, num_tokens: int, *, extra: int) 
         )
 
 
-def _places(length: int, *, room: int, num_prefix: int, num_suffix: int) -> Tensor:
+def _places(length: int, *, room: int, num_prefix: int, num_suffix: int, by_position: bool) -> Tensor:
     vectors = torch.arange(room, room + num_prefix + num_suffix)
+    if by_position:  # the row of a vector is its place in the sentence: after the start, and after the name
+        vectors[:num_prefix] += 1
+        vectors[num_prefix:] += length - 1
     words = torch.arange(1, length - 1)
     rest = torch.arange(length - 1, room)  # the end, and padding
     return torch.cat([torch.tensor([0]), vectors[:num_prefix], words, vectors[num_prefix:], rest])
