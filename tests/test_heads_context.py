@@ -245,7 +245,7 @@ def test_the_tower_is_read_only_where_it_is_needed(world):
 
 def test_a_name_is_counted_before_it_is_cut():
     tower = tower_of(DIM)
-    with pytest.raises(DataError, match=r"'x( x){29}' is 32 tokens with start and end, and 16 more"):
+    with pytest.raises(DataError, match=r"'x( x){29}\.' is 33 tokens with start and end, and 16 more"):
         Context(DIM, 1).meet(tower, [" ".join(["x"] * 30)])
     with pytest.raises(DataError, match=r"'y( y){39}' is 42 tokens with start and end, and 0 more"):
         Context(DIM, 1, words=" ".join(["y"] * 40)).meet(tower, ["x"])
