@@ -34,6 +34,7 @@ def find_loss(
     structure = read_structure(path)
     size = path.stat().st_size
     found += structure.empty[stream]
+    promised = promised if promised <= size else 0  # more frames than bytes: a writer's "not known"
     missing = structure.missing
     if family == "mov" and FRAGMENT not in structure.boxes and last_byte:
         missing = 0  # where every frame lies stands in the index

@@ -73,7 +73,7 @@ def _walk_segment(content: mmap, start: int, length: int | None) -> tuple[int, i
                     cues |= set(_cue_positions(content, first, last))
                 place = last
     except _BrokenError as error:
-        if missing or (error.cut and length is None):
+        if missing or (error.cut and length is None and _begins_element(content[error.place : end])):
             return max(missing, 1), None, ""
         if length is None and content.find(CLUSTER.to_bytes(4), error.place) < 0:
             return 0, None, ""
@@ -83,6 +83,12 @@ def _walk_segment(content: mmap, start: int, length: int | None) -> tuple[int, i
     absent = len(cues - clusters)
     lost = f"its index names {absent} of {len(cues)} clusters that are not there" if absent and not missing else ""
     return missing, None, lost
+
+
+def _begins_element(head: bytes) -> bool:
+    """Say whether the last bytes of a file may be the head of an element that is known."""
+    names = (name.to_bytes((name.bit_length() + 7) // 8) for name in IN_SEGMENT | IN_CLUSTER)
+    return any(head.startswith(name) or name.startswith(head) for name in names)
 
 
 def _walk_cluster(content: mmap, place: int, last: int, *, known: bool, end: int) -> int:

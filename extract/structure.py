@@ -1,6 +1,7 @@
 """Structure: what the bytes of a video file say of its wholeness: bytes that are missing, a place where it breaks."""
 
 import mmap
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,15 @@ TS_SIZES = {188: 0, 192: 4, 204: 0}  # length of a packet -> where its sync byte
 LEAST_TS_PACKETS = 4
 
 FLV_HEADER = 9
+FLV_TAGS = (8, 9, 18)  # audio, video, script data
+
+# What a writer of AVI leaves as a length that it could not go back to, as behind a pipe or when it was killed.
+AVI_OPEN = (0, 0xFFFFFFFF)
+
+AVI_CHUNK = re.compile(rb"\d\d(dc|db|wb)")  # pictures or sound
+
+# A fragment of an mp4 file begins with its header.
+FRAGMENT_START = re.compile(rb"moof.{4}mfhd", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -69,27 +79,60 @@ def _walk_iso(file: BinaryIO, *, size: int) -> Structure:
         if length == 0 and name in ISO_BOXES_OF_FRAMES:  # up to the end of the file
             boxes.add(name)
             break
-        if length < 8:
-            break
-        start += length
-        if start > size and name not in ISO_BOXES_OF_FRAMES:
-            break
+        if length < 8 or (start + length > size and name not in ISO_BOXES_OF_FRAMES):
+            return Structure(missing, lost=_fragments_behind(file, start, size=size), boxes=frozenset(boxes))
         boxes.add(name)
+        if name == b"moov" and start + length > size and _cuts_pictures(file, start + 8, size=size):
+            return Structure(
+                start + length - size, lost="its index (the box moov) is cut short", boxes=frozenset(boxes)
+            )
+        start += length
         missing = max(missing, start - size)
     return Structure(missing, boxes=frozenset(boxes))
+
+
+def _cuts_pictures(file: BinaryIO, start: int, *, size: int) -> bool:
+    """Whether the end of the file cuts a track within the box moov, other than one of sound."""
+    while len(head := _read_at(file, start=start, count=8)) == 8:
+        length = int.from_bytes(head[:4])
+        if length < 8 or start + length > size:
+            rest = _read_at(file, start=start, count=size - start)
+            handler = rest.find(b"hdlr")
+            return head[4:] == b"trak" and rest[handler + 12 : handler + 16] != b"soun"
+        start += length
+    return False
+
+
+def _fragments_behind(file: BinaryIO, start: int, *, size: int) -> str:
+    """Return in words that what stands at a place is damaged, where fragments follow behind it; otherwise nothing."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        found = FRAGMENT_START.search(content, start)
+    return f"what stands at byte {start} of {size} is damaged" if found else ""
 
 
 def _walk_riff(file: BinaryIO, *, size: int) -> Structure:
     """Walk along the chunks of an AVI file, into its lists of frames."""
     empty: Counter[int] = Counter()
-    start, missing, broken_at = 0, 0, None
+    start, missing, broken_at, lost = 0, 0, None, ""
     while len(head := _read_at(file, start=start, count=12)) == 12 and head[:4] == b"RIFF":
-        end = start + 8 + int.from_bytes(head[4:8], "little")
+        length = int.from_bytes(head[4:8], "little")
+        end = size if length in AVI_OPEN else start + 8 + length
         missing = max(missing, end - size)
         if broken_at is None:
             broken_at = _walk_chunks(file, start + 12, min(end, size), empty=empty)
+        if broken_at is not None and length in AVI_OPEN:  # its header promises nothing
+            lost = _chunks_behind(file, broken_at, size=size)
+            broken_at = None
         start = end + end % 2
-    return Structure(max(0, missing), broken_at, empty=empty)
+    return Structure(max(0, missing), broken_at, lost, empty=empty)
+
+
+def _chunks_behind(file: BinaryIO, start: int, *, size: int) -> str:
+    """Return in words what is gone where chunks break at a place: nothing where no chunk begins there or behind it."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if AVI_CHUNK.match(content, start):
+            return f"the file ends within the chunk at byte {start} of {size}"
+        return f"what stands at byte {start} of {size} is damaged" if AVI_CHUNK.search(content, start) else ""
 
 
 def _walk_chunks(file: BinaryIO, start: int, end: int, *, empty: "Counter[int]") -> int | None:
@@ -97,6 +140,8 @@ def _walk_chunks(file: BinaryIO, start: int, end: int, *, empty: "Counter[int]")
     while start + 8 <= end:
         head = _read_at(file, start=start, count=12)
         name, length = head[:4], int.from_bytes(head[4:8], "little")
+        if name == b"LIST" and head[8:] == b"movi" and length in AVI_OPEN:
+            length = end - start - 8
         if not name.isascii() or not name.decode().isprintable() or start + 8 + length > end:
             return start
         if name == b"LIST" and head[8:] in (b"movi", b"rec "):
@@ -113,7 +158,7 @@ def _walk_flv(file: BinaryIO, *, size: int) -> Structure:
     """Walk along the tags of a Flash video; each names its length, and again behind it."""
     start = int.from_bytes(_read_at(file, start=5, count=4)) or FLV_HEADER
     while len(head := _read_at(file, start=start, count=15)) == 15:
-        if head[4] & 0x1F not in (8, 9, 18):
+        if head[4] & 0x1F not in FLV_TAGS or any(head[12:]):  # the number of its stream is always 0
             return Structure(broken_at=start)
         end = start + 15 + int.from_bytes(head[5:8])
         if end > size:

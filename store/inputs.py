@@ -14,6 +14,7 @@ from framebank.store.video import SPLIT_NAMES, VIDEO_SUFFIXES, Video
 from framebank.store.videos_csv import COLUMNS, videos_of
 from framebank.store.walk import HIDDEN, LITTER_NAMES, walk_folder
 
+CSV_SUFFIXES = (".csv", ".tsv")
 LIST_SUFFIXES = (".txt", ".json")
 KINETICS = ("youtube_id", "time_start", "time_end")
 NO_FILE_OF_ROW = "row without its file"
@@ -35,11 +36,11 @@ def read_videos(sources: Sequence[Path], *, is_video: Callable[[Path], bool] | N
             raise DataError(f"{source}: no such file or folder; expected a folder, a manifest CSV or video files")
     if len(sources) == 1 and sources[0].is_dir():
         return videos_in_folder(sources[0], is_video=is_video)
-    if len(sources) == 1 and sources[0].suffix.lower() == ".csv":
+    if len(sources) == 1 and sources[0].suffix.lower() in CSV_SUFFIXES:
         return _videos_in_csv(sources[0])
     tars = [source for source in sources if is_tar(source) and source.is_file()]
     for source in sources:
-        if source.is_dir() or source.suffix.lower() == ".csv" or (source not in tars and tars):
+        if source.is_dir() or source.suffix.lower() in CSV_SUFFIXES or (source not in tars and tars):
             raise DataError(
                 f"{source}: given with other sources; expected one folder, one CSV, only video files or only tars"
             )

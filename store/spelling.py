@@ -34,13 +34,16 @@ def find_file(folder: Path, name: str) -> Path:
 
 
 def ids_of_files(paths: Sequence[PurePath]) -> list[str]:
-    """Return the id of each file: its path without the suffix, or with it where two would have the same id."""
+    """Return the id of each file: its path without the suffix, or with it where two would have the same id.
+
+    Where paths differ in their Unicode form alone, those that are not in NFC keep their own form.
+    """
     whole = [nfc(path.as_posix()) for path in paths]
     ids = [nfc(path.with_suffix("").as_posix()) for path in paths]
     while True:
         counts = Counter(ids)
         clashing = [place for place, one in enumerate(ids) if counts[one] > 1 and one != whole[place]]
         if not clashing:
-            return ids
+            return [str(path.as_posix()) if counts[one] > 1 else one for path, one in zip(paths, ids, strict=True)]
         for place in clashing:
             ids[place] = whole[place]

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.spelling import nfc
 
@@ -89,7 +90,7 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
             if len(cells) > len(columns):
                 raise DataError(
                     f"{path}, line {reader.line_num + above}: has {len(cells)} values, but the first line names "
-                    f"{len(columns)} columns; a value that holds {delimiter!r} stands in double quotes"
+                    f"{counted(len(columns), 'column')}; a value that holds {delimiter!r} stands in double quotes"
                 )
             padding = [""] * (len(columns) - len(cells))
             rows.append(Row(reader.line_num + above, dict(zip(columns, cells + padding, strict=True)), len(cells)))

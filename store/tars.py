@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.intake import BESIDE, Intake, by_reason, joined, suffix_reason
 from framebank.store.spelling import ids_of_files, nfc
@@ -148,10 +149,11 @@ def _videos(path: Path, tar: tarfile.TarFile, members: list[tarfile.TarInfo], ki
         raise DataError(f"{path}: has two videos of the key {key!r}; expected one of each")
     if not taken:
         wanted = "a video file" if kind.suffixes is VIDEO_SUFFIXES else " or ".join(kind.suffixes)
-        raise DataError(f"{path}: none of its {len(members)} members is {wanted}")
+        raise DataError(f"{path}: holds {counted(len(members), 'member')}, none of them {wanted}")
     videos, used = [], set(taken)
+    spelled = {_plain(name): name for name in by_name}
     for name, key in zip(taken, ids_of_files(taken), strict=True):
-        label, beside = _label(path, tar, by_name, name)
+        label, beside = _label(path, tar, by_name, spelled, name)
         used |= beside
         videos.append(Video(f"{nfc(path.stem)}/{key}", where / name, label, split))
     others = [name for name in by_name if name not in used]
@@ -169,23 +171,33 @@ def _inside(path: Path, name: str) -> PurePosixPath:
     return inside
 
 
+def _plain(name: PurePosixPath) -> str:
+    """A member's name in one Unicode form, its suffix in small letters."""
+    return nfc(str(name.with_suffix(name.suffix.lower())))
+
+
 def _label(
-    path: Path, tar: tarfile.TarFile, by_name: Mapping[PurePosixPath, tarfile.TarInfo], video: PurePosixPath
+    path: Path,
+    tar: tarfile.TarFile,
+    by_name: Mapping[PurePosixPath, tarfile.TarInfo],
+    spelled: Mapping[str, PurePosixPath],
+    video: PurePosixPath,
 ) -> tuple[str, set[PurePosixPath]]:
-    """The label that the members beside a video give it, and all the members that could."""
+    """The label that the members beside a video give it, and all the members that could (`spelled`: `_plain` names)."""
     # Webdataset ends a key at the first dot of the name, so "key.rgb.mp4" may have its label in "key.cls".
     stems = dict.fromkeys((video.stem, video.name.split(".")[0]))
-    names = [video.with_name(stem + suffix) for stem in filter(None, stems) for suffix in LABEL_SUFFIXES]
+    wanted = [_plain(video.with_name(stem + suffix)) for stem in filter(None, stems) for suffix in LABEL_SUFFIXES]
+    names = [spelled[name] for name in wanted if name in spelled]
     found = ""
     for name in names:
-        member = by_name.get(name)
-        if found or member is None or not member.isreg():
+        member = by_name[name]
+        if found or not member.isreg():
             continue
         if member.size > MAX_LABEL_BYTES:
             raise DataError(f"{path}: its member {member.name!r} has {member.size} bytes; expected a label")
         file = tar.extractfile(member)
         assert file is not None  # it is a regular file
-        found = _label_in(file.read(), name.suffix, where=f"{path}: its member {member.name!r}")
+        found = _label_in(file.read(), name.suffix.lower(), where=f"{path}: its member {member.name!r}")
     return found, set(names)
 
 

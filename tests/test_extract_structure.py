@@ -1,5 +1,6 @@
 """Whole files are read, whatever their headers promise; files that lack a part are named, in every container."""
 
+import io
 import struct
 
 import av
@@ -272,3 +273,93 @@ def test_the_times_of_repeats_choose_the_frames(tmp_path):
     assert frames.indices.tolist() == [slot // 2 for slot in range(0, 2 * TOTAL - 1, 5)]
     np.testing.assert_array_equal([read_index(image) for image in frames.data], frames.indices)
     assert draw_index(0).shape == frames.data.shape[1:]
+
+
+# --- Lengths that a writer left open, and what stands behind or is cut -------------------------------------------
+
+
+class Pipe(io.RawIOBase):
+    """What a writer cannot go back in."""
+
+    def __init__(self):
+        self.content = b""
+
+    def writable(self):
+        return True
+
+    def write(self, content):
+        self.content += bytes(content)
+        return len(content)
+
+
+def write_piped_avi(tmp_path):
+    """An AVI file as FFmpeg writes it behind a pipe: all lengths 0xFFFFFFFF, and 2^30 frames promised."""
+    source = write_indexed(tmp_path / "v.avi", codec="mpeg4", g="12")
+    pipe = Pipe()
+    with av.open(str(source)) as given, av.open(pipe, "w", format="avi") as target:
+        stream = target.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    path = tmp_path / "piped.avi"
+    path.write_bytes(pipe.content)
+    assert pipe.content[4:8] == b"\xff" * 4
+    return path
+
+
+@pytest.mark.parametrize("tail", [b"", b"x", bytes(3000), b"a note behind it\n" * 20])
+def test_an_avi_file_from_a_pipe_is_whole(tmp_path, tail):
+    path = write_piped_avi(tmp_path)
+    path.write_bytes(path.read_bytes() + tail)
+    assert count_frames(path) == TOTAL
+
+
+def test_an_avi_file_from_a_pipe_that_lacks_a_part_is_named(tmp_path):
+    path = write_piped_avi(tmp_path)
+    content = path.read_bytes()
+    middle = content.index(b"00dc", len(content) // 2) + 20
+    path.write_bytes(content[:middle])
+    with pytest.raises(DataError, match="is cut short") as told:
+        count_frames(path)
+    assert str(1 << 30) not in str(told.value)
+    path.write_bytes(content[:middle] + content[middle + 50 :])
+    with pytest.raises(DataError, match=r"is damaged|ends within"):
+        count_frames(path)
+
+
+@pytest.mark.parametrize("tail", [b"hello, this is a note\n" * 20, b"x", bytes(100)])
+def test_what_stands_behind_a_flash_video(tmp_path, tail):
+    path = write_indexed(tmp_path / "v.flv", codec="flv1")
+    path.write_bytes(path.read_bytes() + tail)
+    assert count_frames(path) == TOTAL
+
+
+def test_an_index_that_is_cut_is_named(tmp_path):
+    """The box moov at the end: a shorter list of places of frames is not all that there was."""
+    path = tmp_path / "v.mp4"
+    with av.open(str(path), "w") as container:  # two streams, so that the frames do not lie behind each other
+        streams = [container.add_stream("mpeg4", rate=25, width=64, height=48) for _ in range(2)]
+        for index in range(TOTAL):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), index, np.uint8), format="rgb24")
+                frame.pts = index
+                container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    assert count_frames(path) == TOTAL
+    content = path.read_bytes()
+    places = content.index(b"stco") + 12
+    assert int.from_bytes(content[places - 4 : places]) > 20
+    path.write_bytes(content[: places + 4 * 10])
+    with pytest.raises(DataError, match="moov"):
+        count_frames(path)
+
+
+def test_a_hole_between_fragments_is_named(tmp_path):
+    path = write_indexed(tmp_path / "v.mp4", header={"movflags": "empty_moov+frag_every_frame"})
+    content = path.read_bytes()
+    middle = content.index(b"moof", len(content) // 2) - 4
+    path.write_bytes(content[:middle] + bytes(200) + content[middle + 200 :])
+    with pytest.raises(DataError, match="is damaged"):
+        count_frames(path)

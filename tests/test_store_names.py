@@ -46,9 +46,6 @@ def test_lists_and_folders_of_two_forms(tmp_path, in_folder, in_list):
 def test_one_class_in_two_forms(tmp_path):
     touch(tmp_path, f"{CAFE}/1.mp4", f"{DECOMPOSED}/2.mp4")
     assert Manifest.read([tmp_path]).labels == (CAFE,)
-    touch(tmp_path, f"{DECOMPOSED}/1.mp4")
-    with pytest.raises(DataError, match="stands for two videos"):
-        Manifest.read([tmp_path])
 
 
 def test_a_csv_of_the_other_form_finds_its_file(tmp_path):
@@ -186,3 +183,11 @@ def test_a_list_of_equal_numbers_is_no_table_with_a_column_twice(tmp_path):
     found, _ = Manifest.read([tmp_path / "v"]).with_splits([lines])
     assert set(splits(found).values()) == {"train"}
     assert LabelSet.read(write(tmp_path / "classes.txt", "jump, jump\nrun\n")).names == ("jump, jump", "run")
+
+
+def test_one_class_in_two_forms_with_files_of_one_name(tmp_path):
+    touch(tmp_path, f"{CAFE}/1.mp4", f"{DECOMPOSED}/1.mp4", f"{DECOMPOSED}/2.mp4")
+    manifest = Manifest.read([tmp_path])
+    assert manifest.labels == (CAFE,)
+    assert {video.video_id for video in manifest.videos} == {f"{CAFE}/1.mp4", f"{DECOMPOSED}/1.mp4", f"{CAFE}/2"}
+    assert all(video.path.exists() for video in manifest.videos)

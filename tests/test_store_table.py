@@ -157,3 +157,15 @@ def test_other_tables_are_read_alike(tmp_path):
     splits = tmp_path / "splits.csv"
     splits.write_text("Class\tSplit\nrun\ttrain\nwave\tTest\n")
     assert read_class_splits([splits]).split_of == {"run": "train", "wave": "test"}
+
+
+def test_a_tsv_is_a_table_too(tmp_path):
+    (tmp_path / "m.tsv").write_text("video_id\tpath\tlabel\na\t/v/a.mp4\trun\n")
+    assert Manifest.read([tmp_path / "m.tsv"]).videos == (Video("a", Path("/v/a.mp4"), "run"),)
+    with pytest.raises(DataError, match="given with other sources"):
+        Manifest.read([tmp_path / "m.tsv", tmp_path / "m.tsv"])
+
+
+def test_a_first_line_of_one_column_is_counted_right():
+    with pytest.raises(DataError, match="the first line names 1 column;"):
+        parse_table(Path("m.csv"), "# made by hand\nvideo_id,path\n")

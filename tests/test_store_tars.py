@@ -75,7 +75,10 @@ def test_tars_that_cannot_be_read(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=message):
             Manifest.read([tmp_path / name])
-    for member, message in [("notes.txt", "none of its 1 members is a video"), ("../a.mp4", "leads out of it")]:
+    for member, message in [
+        ("notes.txt", "holds 1 member, none of them a video"),
+        ("../a.mp4", "leads out of it"),
+    ]:
         with pytest.raises(DataError, match=message):
             Manifest.read([tar(tmp_path / "u.tar", {member: b"v"})])
 
@@ -132,3 +135,10 @@ def test_the_folder_of_a_tar_may_be_its_split(tmp_path, names, splits):
     if len(set(splits) - {""}) > 1:
         with pytest.raises(DataError, match="'train', which is named for a split, beside 'extra'"):
             Manifest.read([tmp_path / "set"])
+
+
+def test_labels_in_the_other_unicode_form_or_in_capitals(tmp_path):
+    members = {"cafe\u0301.mp4": b"v", "caf\u00e9.cls": b"run", "b.MP4": b"v", "b.JSON": b'{"label": "jump"}'}
+    intake = read_videos([tar(tmp_path / "s.tar", members)])
+    assert [(video.video_id, video.label) for video in intake.videos] == [("s/caf\u00e9", "run"), ("s/b", "jump")]
+    assert not intake.counts
