@@ -116,7 +116,9 @@ def _kept_lines(index: "Index") -> list[str]:
         for label, threshold in enrolment.thresholds.items()
     )
     classes = [f"kept {counted(len(enrolment.labels), 'enrolled class', 'enrolled classes')}: {shown}"]
-    return [*classes * bool(enrolment.labels), f"thresholds are set again, by {source_of(index)}"]
+    is_set = [threshold for threshold in (enrolment.nearest, *enrolment.thresholds.values()) if threshold is not None]
+    again = [f"thresholds are set again, by {source_of(index)}"] * bool(is_set)
+    return [*classes * bool(enrolment.labels), *again]
 
 
 def _left_out_lines(left_out: dict[str, str]) -> list[str]:

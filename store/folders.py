@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from framebank.store.errors import DataError
+from framebank.store.files import current_paths
 from framebank.store.intake import BESIDE, Intake, by_reason, joined, suffix_reason, told_of_videos
 from framebank.store.spelling import ids_of_files, nfc
 from framebank.store.split_folders import splits_and_labels
@@ -56,6 +57,11 @@ def _require_one_kind(
 ) -> None:
     there = [(kind, paths[0]) for kind, paths in kinds.items() if paths]
     if not there:
+        if current_paths(folder, "shard-*.h5"):
+            raise DataError(
+                f"{folder}: is a store, not a folder of videos; `framebank predict {folder}` labels the videos of "
+                "a store"
+            )
         left = told_of_videos(joined([not_taken, by_reason((suffix_reason(path.name), path) for path in others)]))
         raise DataError(
             f"{folder}: holds no video file; expected a folder of class folders of videos or of folders of frames, "

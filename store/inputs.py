@@ -62,6 +62,8 @@ def _files(paths: Sequence[Path]) -> Intake:
 
 def _videos_in_csv(path: Path) -> Intake:
     table = read_table(path, wanted=COLUMNS[:2])
+    if set(COLUMNS[:2]) <= set(table.columns):
+        return Intake(videos_of(table))
     if not set(KINETICS) <= set(table.columns):
         table = read_table(path, wanted=KINETICS)
     if set(KINETICS) <= set(table.columns) and "path" not in table.columns:

@@ -75,7 +75,8 @@ class LabelSet:
         strange = sorted({name for name in names if class_text(name) not in positions})
         if strange:
             shown = ", ".join(repr(name) for name in strange[:3]) + (", ..." if len(strange) > 3 else "")
-            raise DataError(f"{mine} has {counted(len(self), 'class', 'classes')} without {shown}, a label of {theirs}")
+            what = "a label" if len(strange) == 1 else "labels"
+            raise DataError(f"{mine} has {counted(len(self), 'class', 'classes')} without {shown}, {what} of {theirs}")
 
     @classmethod
     def read(cls, path: str | Path) -> "LabelSet":

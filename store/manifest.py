@@ -126,7 +126,10 @@ class Manifest:
             if old and old.path.absolute() != video.path.absolute() and _are_two_files(old.path, video.path):
                 raise DataError(f"the video_id {video.video_id!r} is {old.path} in the store and {video.path} now")
             if old and (old.start or 0.0, old.end) != (video.start or 0.0, video.end):
-                raise DataError(f"the video_id {video.video_id!r} is {old.span} in the store and {video.span} now")
+                raise DataError(
+                    f"the video_id {video.video_id!r} is {old.span} in the store and {video.span} now; give the new "
+                    "part another video_id, or remove the old one by `framebank store rm` first"
+                )
             rows[video.video_id] = replace(video, **{name: getattr(old, name) for name in silent}) if old else video
         return Manifest(tuple(rows.values()))
 

@@ -62,13 +62,13 @@ def read_settings(texts: Sequence[str], manifest: Manifest, *, column: str = "la
     DataError for a text without "=", or whose ID meets no video.
     """
     require_column(column)
-    known = [video.video_id for video in manifest.videos]
+    known = {video.video_id: video for video in manifest.videos}
     found: dict[Setting, str] = {}
     for text in texts:
         marks = [place for place, letter in enumerate(text) if letter == "="]
         if not marks:
             raise DataError(f"{text!r} sets nothing; expected ID=VALUE, such as 'run/*=jogging'")
-        exact = next((place for place in marks if text[:place] in set(known)), marks[0])  # an id may have a "=" itself
+        exact = next((place for place in marks if text[:place] in known), marks[0])  # an id may have a "=" itself
         try:
             met = matching([text[:exact]], known)
         except DataError as error:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
@@ -16,8 +17,7 @@ DELIMITERS = (",", ";", "\t", "|")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One row: its cells by column, "" where the row ends before it, and the line of the file that it ends on."""
 
     line: int
@@ -81,7 +81,7 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
         columns = tuple(map(column_name, given))
         padded = any(cell != cell.strip() for cell in given)  # then the cells of the rows are padded too
         for cells in reader:
-            if not any(cell.strip() for cell in cells):
+            if not "".join(cells).strip():
                 continue
             if padded:
                 cells = [cell.strip() for cell in cells]
@@ -92,8 +92,10 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
                     f"{path}, line {reader.line_num + above}: has {len(cells)} values, but the first line names "
                     f"{counted(len(columns), 'column')}; a value that holds {delimiter!r} stands in double quotes"
                 )
-            padding = [""] * (len(columns) - len(cells))
-            rows.append(Row(reader.line_num + above, dict(zip(columns, cells + padding, strict=True)), len(cells)))
+            num_cells = len(cells)
+            if num_cells < len(columns):
+                cells += [""] * (len(columns) - num_cells)
+            rows.append(Row(reader.line_num + above, dict(zip(columns, cells, strict=True)), num_cells))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: is not CSV ({error})") from error
     twice = next((name for place, name in enumerate(columns) if name in columns[:place] and name), None)

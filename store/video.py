@@ -84,6 +84,8 @@ def require_own_ids(videos: Iterable[Video]) -> None:
 
 
 def _is_utf8(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -35,7 +35,8 @@ def videos_of(table: Table) -> tuple[Video, ...]:
     if not table.rows:
         raise DataError(f"{table.path}: lists no video")
     ids = nfc_ids([row.cells["video_id"] for row in table.rows])
-    videos = tuple(_video(table, row, video_id) for row, video_id in zip(table.rows, ids, strict=True))
+    folder = table.path.parent.absolute()
+    videos = tuple(_video(table, row, video_id, folder) for row, video_id in zip(table.rows, ids, strict=True))
     try:
         require_own_ids(videos)
     except DataError as error:
@@ -60,12 +61,12 @@ def videos_csv_text(videos: Sequence[Video]) -> str:
     return text.getvalue()
 
 
-def _video(table: Table, row: Row, video_id: str) -> Video:
+def _video(table: Table, row: Row, video_id: str, folder: Path) -> Video:
     cells = row.cells
     if not video_id or not cells["path"]:
         raise DataError(f"{table.where(row)}: the video_id or the path is empty")
-    start, end = (table.seconds(row, column) if cells.get(column) else None for column in TIMES)
-    location = find_file(table.path.parent, cells["path"]).absolute()
+    start, end = [table.seconds(row, column) if cells.get(column) else None for column in TIMES]
+    location = find_file(folder, cells["path"])
     label, split, group = nfc(cells.get("label", "")), nfc(cells.get("split", "")), nfc(cells.get(GROUP, "").strip())
     try:
         return Video(video_id, location, label, split, start, end, group)

@@ -147,3 +147,14 @@ def test_the_reported_vector_of_zeros(framebank: Any, bank: Path, tmp_path: Path
     report = told(framebank, "index", tmp_path / "s", tmp_path / "i")
     assert report["left_out"] == {"a/0": "all zeros"}
     assert "a/0" not in {video.video_id for video in Index.load(tmp_path / "i").videos}
+
+
+def test_no_threshold_is_told_where_none_is_set(framebank: Any, clips: Path, bank: Path, tmp_path: Path) -> None:
+    framebank("store", "rm", bank, *FeatureStore(bank).ids[:-9])
+    framebank("index", bank, tmp_path / "index")
+    framebank("enroll", tmp_path / "index", "my wave", clips / "waving" / "waving_train_00.mp4")
+    lines = framebank("index", bank, tmp_path / "index", "--update").stdout.splitlines()
+    assert lines[1:] == [
+        "kept 1 enrolled class: my wave without a threshold",
+        f"9 of 9 videos, pooled by mean -> {tmp_path / 'index'}",
+    ]

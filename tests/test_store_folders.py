@@ -37,3 +37,10 @@ def test_frames_above_frames(tmp_path):
     touch(tmp_path, "walk/cover.jpg", "walk/v/1.jpg")
     with pytest.raises(DataError, match="holds images beside the folder of frames"):
         Manifest.read([tmp_path])
+
+
+def test_a_store_given_as_a_folder_of_videos_is_called_a_store(tmp_path):
+    (tmp_path / "shard-00000.h5").touch()
+    (tmp_path / "manifest.csv").write_text("video_id,path,label,split\n")
+    with pytest.raises(DataError, match=r"is a store, not a folder of videos; `framebank predict .*` labels"):
+        Manifest.read(tmp_path)

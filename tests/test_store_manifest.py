@@ -272,3 +272,12 @@ def test_official_lists(folder, names, counts):
     manifest, _ = given(*paths).with_splits(files)
     expected = counts or {"train": 3570, "val": 1530}
     assert dict(manifest.split_sizes) == expected
+
+
+def test_a_part_with_other_times_says_what_to_do(tmp_path):
+    (a,) = touch(tmp_path, "a.mp4")
+    old = Manifest((Video("a", a, start=1.5, end=3),))
+    with pytest.raises(
+        DataError, match="give the new part another video_id, or remove the old one by `framebank store rm`"
+    ):
+        old.merged(Manifest((Video("a", a, start=1.5, end=2),)))
