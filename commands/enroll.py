@@ -70,6 +70,8 @@ def enroll(
         f"no threshold: {fewest(source.share)} videos of other classes are needed to set one",
         "a video passes when it is nearer to the class than to any video of the index",
     ]
+    if not any(video.label for video in loaded.videos[: loaded.num_own]):
+        threshold[1] = "no video of the index has a label, so every video passes until `framebank calibrate` has some"
     if made.threshold is not None:
         threshold = [
             f"threshold {made.threshold:.3f}: a video passes when its cosine to their mean is larger",

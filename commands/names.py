@@ -9,13 +9,13 @@ from framebank.store.errors import DataError
 
 HEADS = (
     *("mean", "conv1d", "shift", "tcn", "lstm", "gru", "transformer", "transformer-cls", "attentive", "mit", "a5"),
-    *("vivit", "ted", "sloshnet", "sloshnet-layers"),
+    *("vivit", "m2clip", "ted", "sloshnet", "sloshnet-layers"),
 )
 CLASSIFIERS = ("text", "linear", "text-linear", "lda", "ridge", "knn", "tip-adapter", "tip-adapter-f")
 SCORERS = ("vcs", "x-clip", "semantic-units", "descriptions", "attributes")
 LOSSES = (
-    *("kl", "contrastive", "ce", "weighted-ce", "video-ce", "supcon", "masked-text", "bce", "soft-kl", "froster"),
-    *("consistency", "diversity"),
+    *("kl", "contrastive", "ce", "weighted-ce", "softmax-ce", "video-ce", "supcon", "masked-text", "bce", "soft-kl"),
+    *("froster", "consistency", "diversity"),
 )
 UNTRAINED = (
     *("mean", "max", "diagonal", "otam", "bi-mhm", "chamfer", "chamfer++", "tuple", "text", "combine", "ridge"),

@@ -117,8 +117,7 @@ def answers_of_hits(index: Index, query: np.ndarray, hits: Sequence[Hit], *, mea
     nearest = next((hit for hit in hits if hit.label), None)
     if means is None:
         return [_voted(index.enrolment, hits)]
-    rival = nearest or next(iter(hits), None)  # where no video of the index has a label, the nearest one all the same
-    enrolled = _enrolled(index, query, means, nearest=rival.score if rival else None)
+    enrolled = _enrolled(index, query, means, nearest=nearest.score if nearest else None)
     if nearest is None:
         return [enrolled]
     votes = _voted(index.enrolment, hits)

@@ -13,8 +13,15 @@ def children() -> list[int]:
     tasks = Path("/proc/self/task")
     if not tasks.is_dir():
         pytest.skip("no /proc, which lists the children of a process")
-    found = (int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split())
+    found = (int(child) for task in tasks.iterdir() for child in _children_of(task).split())
     return sorted(child for child in found if (line := _command(child)) == b"" or b"framebank.store.process" in line)
+
+
+def _children_of(task: Path) -> str:
+    try:
+        return (task / "children").read_text()
+    except OSError:  # the thread has ended by now
+        return ""
 
 
 def _command(child: int) -> bytes:

@@ -36,7 +36,7 @@ def test_context_that_starts_as_words_scores_as_the_sentences(framebank, store, 
     words = ("--set", "text=context", "--set", "text.words=a photo of action")
     framebank("train", store, run, "--head", "mean", "--classifier", "text", "--epochs", 0, *words)
     trained = Run.read(run)
-    sentences = [f"a photo of action {name}" for name in trained.labels]
+    sentences = [f"a photo of action {name}." for name in trained.labels]
     expected = torch.from_numpy(Encoder("demo", device="cpu").encode_texts(sentences))
     torch.testing.assert_close(trained.model.classifier.text.kept, expected, atol=1e-4, rtol=1e-4)
 
@@ -59,7 +59,7 @@ def test_words_of_the_tower_from_end_to_end(framebank, store, tmp_path):
     prompts = tmp_path / "prompts.h5"
     framebank("prompts", Path(demo.__file__).parent / "labels.json", prompts, "--model", "demo")
     told = framebank("evaluate", run, "--prompts", prompts, exit_code=1).stderr
-    assert "the tokens of the 16 classes were read by the text tower, which the run lacks; other classes or" in told
+    assert "the tokens of 16 classes were read by the text tower, which the run lacks; other classes or" in told
 
 
 def test_a_lexicon_of_phrases_from_end_to_end(framebank, store, tmp_path):
@@ -80,7 +80,7 @@ def test_a_lexicon_of_phrases_from_end_to_end(framebank, store, tmp_path):
 @pytest.mark.parametrize(
     ("options", "exit_code", "message"),
     [
-        (("--set", "text.num_suffix=16"), 1, "its context 32 more, but the text tower reads 32; expected fewer, by"),
+        (("--set", "text.num_suffix=16"), 1, "and 32 more of the context stand around it, but the text tower reads 32"),
         (
             ("--templates", "bare"),
             2,
@@ -129,7 +129,7 @@ def test_init_from_the_text_tower(framebank, store, tmp_path):
             ("--head", "vivit"),
             "the text tower are 64 wide and those of the head 128; expected head.width=64",
         ),
-        (("--head", "vivit", "--set", "head.width=64"), "2 text blocks were given; expected 4, one for each layer"),
+        (("--head", "vivit", "--set", "head.width=64"), "2 text blocks given; expected 4, one for each layer"),
         (
             ("--head", "vivit", "--set", "head.width=64", "--set", "head.quick_gelu=true"),
             "quick_gelu is True, but False in the text tower; leave it",

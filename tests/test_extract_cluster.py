@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from framebank.extract import cluster, slices
 from framebank.extract.cluster import Cluster, divide
 from framebank.extract.fill import fill_store
+from framebank.extract.pixels import SQUARE
 from framebank.extract.remote import Work
 from framebank.store import DataError, FeatureStore, Manifest
 from framebank.store.adoption import PARTS
@@ -77,7 +79,13 @@ def local(framebank, listed, tmp_path_factory, one_thread):
 def made_up(tmp_path_factory, one_thread):
     """The store that this machine makes of made-up videos alone."""
     folder = tmp_path_factory.mktemp("made-up") / "store"
-    options = {"spec": SPEC, "task": fake_task(), "encoders": [FakeEncoder()], "batch_size": 16, "num_workers": 1}
+    options = {
+        "spec": replace(SPEC, pixels=SQUARE),
+        "task": fake_task(),
+        "encoders": [FakeEncoder()],
+        "batch_size": 16,
+        "num_workers": 1,
+    }
     assert len(list(fill_store(folder, MADE_UP, **options))) == len(MADE_UP)
     return FeatureStore(folder)
 

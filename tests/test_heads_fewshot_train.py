@@ -82,7 +82,7 @@ def test_learns_what_the_mean_of_frames_cannot_tell(world, name):
 
 
 def test_training_improves_an_untrained_matcher(world):
-    job = job_of(world, recipe_of("sloshnet", steps=45, val_every=15, episodes=4, val_episodes=24))
+    job = job_of(world, recipe_of("sloshnet", steps=90, val_every=15, episodes=4, val_episodes=24))
     before = accuracy_of(job.matcher, job.val)
     for _ in job.stages():
         pass

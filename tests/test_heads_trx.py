@@ -115,7 +115,7 @@ def test_motion_against_its_formula():
         if place < 3:
             step = motion.key_scale * motion.qkv(frames[place + 1]).chunk(3)[1] - motion.query_scale * query
         hidden = F.gelu(motion.gate[0].weight @ step)
-        expected.append(value * torch.sigmoid(motion.gate[2].weight @ hidden))
+        expected.append(-value * torch.sigmoid(motion.gate[2].weight @ hidden))
     padded = F.pad(frames, (0, 0, 0, 3), value=7.0)[None]
     found = motion(padded, torch.arange(7)[None] < 4)[0, :4]
     torch.testing.assert_close(found, torch.stack(expected))

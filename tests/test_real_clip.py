@@ -157,7 +157,7 @@ def test_enrolled_classes_and_thresholds_of_held_out_videos(framebank: Any, tmp_
     for label in new:
         videos = [video for video in store.split("few").videos if video.label == label][:5]
         examples = [(video, store[video.video_id].data.astype(np.float32).mean(0)) for video in videos]
-        enroll(tmp_path / "index", label, examples, of=Index.load(tmp_path / "index").enrolment.of)
+        enroll(tmp_path / "index", label, examples, index=Index.load(tmp_path / "index"))
     known_now, right_now, taken = shares()
     assert known_now > 0.8
     assert taken <= 0.25  # each of five thresholds lets up to 5 % of others pass; 16 % was measured
