@@ -26,7 +26,7 @@ RECIPE_KEYS = (
     *("head", "head_options", "init", "classifier", "classifier_options", "text", "text_options", "loss", "stream"),
     *("templates", "texts", "scoring", "shots", "val_fraction", "frame_norm", "head_mix", "views", "frames", "jitter"),
     *("epochs", "batch_size", "lr", "weight_decay", "warmup", "label_smoothing", "frame_dropout", "mixup", "sampler"),
-    *("logit_adjustment", "average", "seed"),
+    *("logit_adjustment", "average", "seed", "form"),
 )
 OPTIONED = ("head", "classifier", "text")
 RECIPES = Path(__file__).parents[1] / "heads" / "recipes"
