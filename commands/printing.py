@@ -92,7 +92,7 @@ class Bar:
 def _plural(unit: str) -> str:
     if unit.endswith("y"):
         return f"{unit[:-1]}ies"
-    return f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+    return f"{unit}es" if unit.endswith("tch") else f"{unit}s"
 
 
 def _clock(seconds: float) -> str:
