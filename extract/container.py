@@ -9,16 +9,6 @@ from framebank.store.counts import counted
 FRAGMENT = b"moof"
 
 
-def missing_bytes(path: Path) -> int:
-    """Return how many bytes a file lacks of what its own outermost headers declare, 0 where they declare nothing.
-
-    Boxes of the mp4 and mov family, RIFF chunks of AVI, elements of Matroska and WebM and tags of Flash video carry
-    their length, packets of a transport stream have one. It is the one trace that every file cut short keeps: frame
-    counts are absent from Matroska and may be wrong elsewhere.
-    """
-    return read_structure(path).missing
-
-
 def find_loss(
     path: Path, *, family: str, stream: int, promised: int, found: int, last_byte: int, last_packet: int
 ) -> str:

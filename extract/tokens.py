@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 from framebank.store.errors import warn
 
 NUM_SHOWN = 5  # of the texts that are cut
@@ -98,11 +98,10 @@ class TextReader:
         """Warn of words that the tower never learned."""
         words = self.unknown_words(texts)
         if words:
-            shown = ", ".join(repr(word) for word in words[:NUM_WORDS])
-            more = f" and {len(words) - NUM_WORDS} more" if len(words) > NUM_WORDS else ""
+            shown = listed(map(repr, words), most=NUM_WORDS)
             whole = "is" if len(words) == 1 else "are"
             warn(
-                f"the {self._model} model knows only the words of its own world: {shown}{more} {whole} unknown to it; "
+                f"the {self._model} model knows only the words of its own world: {shown} {whole} unknown to it; "
                 "texts that differ by unknown words look alike"
             )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError, warn
 from framebank.store.labels import LabelSet
 from framebank.store.shard import open_datasets, read_strings, write_datasets
@@ -65,11 +65,10 @@ class PromptBank:
         if not pairs:
             return
         names = self.labels.names
-        shown = ", ".join(f"{names[a]!r} and {names[b]!r} ({cosine:.4f})" for a, b, cosine in pairs[:NUM_SHOWN])
-        more = f" and {len(pairs) - NUM_SHOWN} more" if len(pairs) > NUM_SHOWN else ""
+        shown = listed((f"{names[a]!r} and {names[b]!r} ({cosine:.4f})" for a, b, cosine in pairs), most=NUM_SHOWN)
         warn(
             f"{counted(len(pairs), 'pair')} of classes {'has' if len(pairs) == 1 else 'have'} {self.kind} that are "
-            f"nearly one text to {self.encoder.model} (cosine {NEAR} or more): {shown}{more}; their texts can hardly "
+            f"nearly one text to {self.encoder.model} (cosine {NEAR} or more): {shown}; their texts can hardly "
             "tell them apart"
         )
 

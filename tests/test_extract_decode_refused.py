@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from framebank.extract.container import missing_bytes
 from framebank.extract.decode import count_frames, read_clip, read_frames
 from framebank.extract.sampling import segment_indices
+from framebank.extract.structure import read_structure
 from framebank.store.errors import DataError
 from framebank.tests.decode_world import DATA, needs_data
 from framebank.tests.video_world import HEIGHT, TOTAL, WIDTH, write_indexed, write_video
@@ -67,7 +67,7 @@ def test_sound_alone(tmp_path):
 )
 def test_cut_short(tmp_path, name, options, share):
     path = write_indexed(tmp_path / name, **options)
-    assert missing_bytes(path) == 0
+    assert read_structure(path).missing == 0
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     if name == "mpeg4.avi" and share == 0.95:
@@ -78,7 +78,7 @@ def test_cut_short(tmp_path, name, options, share):
 def test_a_note_behind_the_video_is_no_loss(tmp_path, mp4):
     path = tmp_path / "note.mp4"
     path.write_bytes(mp4.read_bytes() + struct.pack(">I", 5000) + b"free" + bytes(10))
-    assert missing_bytes(path) == 0
+    assert read_structure(path).missing == 0
     assert count_frames(path) == TOTAL
 
 

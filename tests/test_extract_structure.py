@@ -7,7 +7,6 @@ import av
 import numpy as np
 import pytest
 
-from framebank.extract.container import missing_bytes
 from framebank.extract.decode import count_frames, read_clip, read_frames
 from framebank.extract.sampling import read_sampling
 from framebank.extract.structure import read_structure
@@ -123,7 +122,7 @@ def test_empty_chunks_repeat_a_frame(tmp_path, index):
 def test_what_lies_behind_the_last_box_is_no_loss(tmp_path, header, tail):
     path = write_indexed(tmp_path / "tag.mp4", header=header)
     path.write_bytes(path.read_bytes() + tail)
-    assert missing_bytes(path) == 0
+    assert read_structure(path).missing == 0
     assert count_frames(path) == TOTAL
 
 
