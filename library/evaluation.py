@@ -130,5 +130,7 @@ def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = Non
 
 def _bare(templates: str | Sequence[str] | None, texts: str | None) -> str:
     if templates or texts:
-        raise DataError("the run learned what stands around the names; expected no templates and no texts beside it")
+        raise DataError(
+            "the run has text=context and learned what stands around the names; --templates and --texts have no part"
+        )
     return "bare"
