@@ -23,6 +23,7 @@ from framebank.commands.options import (
     sampling_spec,
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
+from framebank.commands.signals import signal_of
 from framebank.store.counts import counted
 
 # Those of framebank.extract.decode, which loads PyAV; --help does not.
@@ -195,10 +196,10 @@ def extract(
             tally = Tally(found.plan)
             for outcome in progress(found.outcomes, total=len(found.plan.todo), unit="video"):
                 tally.add(outcome)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         command = shlex.join(["framebank", *sys.argv[1:]])
         click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
-        sys.exit(130)
+        sys.exit(128 + signal_of(error))
     damaged = left_out(store, tally.embedded) if use_damaged else {}
     report = {
         "store": str(store),

@@ -55,7 +55,7 @@ def index(
     features, manifest = open_split(store, "all" if update else split or "all")
 
     from framebank.extract.encoder import resolve_device
-    from framebank.heads.folder import require_free
+    from framebank.heads.folder import taking
     from framebank.heads.neighbours import index_store
     from framebank.heads.run import Run
     from framebank.heads.updating import update_index
@@ -69,7 +69,7 @@ def index(
         report = {name: getattr(difference, name) for name in difference.counts} | _kept(built)
         lines = [f"{index}: {difference}", *_kept_lines(built)]
     else:
-        require_free(index, what="index", overwrite=overwrite)
+        click.get_current_context().with_resource(taking(index, what="index", overwrite=overwrite))
         run = Run.read(run_path) if run_path else None
         built = index_store(
             features, manifest, run=run, run_path=run_path, device=resolve_device(device), split=split or "all"
