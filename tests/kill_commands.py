@@ -1,6 +1,7 @@
 """The commands that write, each with what it needs and how what it wrote is read."""
 
 import itertools
+import json
 import os
 import shutil
 import sys
@@ -75,6 +76,32 @@ def _matcher(name: str) -> Callable[[], Any]:
     return read
 
 
+def _sound(*names: str) -> Callable[[], Any]:
+    """The faults of stores that may lack videos for a while, but are never anything worse."""
+
+    def read() -> Any:
+        from framebank.store.shard import shard_paths
+        from framebank.store.verify import verify_store
+
+        begun = [Path(name) for name in names if shard_paths(Path(name))]
+        return [fault.problem for folder in begun for fault in verify_store(folder).faults]
+
+    return read
+
+
+def _measured(name: str) -> Callable[[], Any]:
+    """How many videos a run was measured on, by both files that say it."""
+
+    def read() -> Any:
+        from framebank.store.files import current
+
+        with np.load(current(Path(name), "predictions.npz")) as predictions:
+            count = len(predictions["video_ids"])
+        return count, json.loads(current(Path(name), "metrics.json").read_text())["videos_evaluated"]
+
+    return read
+
+
 def _tree(name: str) -> Callable[[], Any]:
     def read() -> Any:
         path = Path(name)
@@ -92,7 +119,7 @@ def _export(form: str, out: str) -> Command:
 
 
 def _import(source: str, *options: str) -> Command:
-    return Command((source,), ("store", "import", source, "new", *options))
+    return Command((source,), ("store", "import", source, "new", *options), _sound("new"))
 
 
 def _train(*more: str, needs: tuple[str, ...] = ()) -> Command:
@@ -104,16 +131,18 @@ def _enrolling(*call: str) -> Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "extract": Command(("videos",), _extract("new")),
-    "extract, resumed": Command(("videos", "half"), _extract("half")),
-    "extract --refresh": Command(("videos", "older"), _extract("older", refresh=True)),
-    "extract --prune": Command(("videos", "older"), _extract("older", prune=True)),
+    "extract": Command(("videos",), _extract("new"), _sound("new")),
+    "extract, resumed": Command(("videos", "half"), _extract("half"), _sound("half")),
+    "extract --refresh": Command(("videos", "older"), _extract("older", refresh=True), _sound("older")),
+    "extract --prune": Command(("videos", "older"), _extract("older", prune=True), _sound("older")),
     "relabel": Command(("bank",), ("store", "relabel", "bank", "--set", "wave-*=waving"), _store("bank")),
     "relabel --undo": Command(("hand",), ("store", "relabel", "hand", "--undo"), _store("hand"), again=False),
     "rm": Command(("older",), ("store", "rm", "older", "run/*", "bad/*"), _store("older")),
-    "merge": Command(("bank", "bank-2"), ("store", "merge", "bank", "bank-2", "new")),
-    "split": Command(("bank",), ("store", "split", "bank", "parts", "--by", "label")),
-    "repair": Command(("broken",), ("store", "repair", "broken")),
+    "merge": Command(("bank", "bank-2"), ("store", "merge", "bank", "bank-2", "new"), _sound("new")),
+    "split": Command(
+        ("bank",), ("store", "split", "bank", "parts", "--by", "label"), _sound("parts/wave", "parts/none")
+    ),
+    "repair": Command(("broken",), ("store", "repair", "broken"), _sound("broken")),
     "import npz": _import("all.npz", "--describe", "model=a"),
     "import parquet": _import("all.parquet"),
     "import tar": _import("tars"),
@@ -127,7 +156,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "train": _train(),
     "train --overwrite": _train("--seed", "1", "--overwrite", needs=("run",)),
-    "evaluate": Command(("bank", "run"), ("evaluate", "run"), _run("run")),
+    "evaluate": Command(("bank", "run"), ("evaluate", "run", "--split", "val"), _measured("run")),
     "compare": Command(
         ("bank",), ("compare", "bank", "table", "--recipes", "linear-probe", "--seeds", "2", "--set", "epochs=1")
     ),
