@@ -1,6 +1,7 @@
 """The door: the group of commands, and what becomes of an error that is the user's to mend."""
 
 import os
+import sys
 from typing import Any
 
 import click
@@ -25,6 +26,7 @@ from framebank.commands.repair import repair, verify
 from framebank.commands.score import evaluate, zeroshot
 from framebank.commands.search import index, search
 from framebank.commands.share import merge, rm, show, split
+from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
 from framebank.commands.train import train
 
@@ -47,10 +49,16 @@ class Door(Group):
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what it warns of goes to stderr, each warning once."""
+        """Run the command; what it warns of goes to stderr, each warning once.
+
+        Ctrl-C, and a request to end that comes as a signal, have it clean up and exit with 128 and the signal's number.
+        """
         try:
-            with printed_warnings():
+            with printed_warnings(), ended_by_signals():
                 return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            click.echo("\nstopped", err=True)
+            sys.exit(128 + signal_of(error))
         except Exception as error:
             from framebank.store import DataError  # here, so that --help loads neither h5py nor numpy
 

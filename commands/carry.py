@@ -1,5 +1,6 @@
 """Commands that carry a trained model out of framebank and a published one into it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -77,18 +78,24 @@ def import_checkpoint(
     if not labels:
         raise click.UsageError("--labels is needed: the classes that the checkpoint was trained on, in their order")
     from framebank.extract.encoder import Encoder
-    from framebank.heads.folder import require_free
-    from framebank.heads.published import build_run, model_name, read_checkpoint, write_clip
+    from framebank.heads.folder import taking
+    from framebank.heads.published import CLIP, build_run, model_name, read_checkpoint, write_clip
+    from framebank.store.files import replacing_together
 
-    require_free(run, what="run", overwrite=False)
+    click.get_current_context().with_resource(taking(run, what="run", overwrite=False))
     clip, fusion = read_checkpoint(checkpoint)
     name = model or model_name(clip, where=checkpoint)
     classes = LabelSet.read(labels)
-    weights = write_clip(clip, run / "clip.safetensors")
-    encoder = Encoder(name, str(weights), device=device)
-    prompts = embed_texts(classes, encoder, templates=templates, texts="names", watch=progress)
-    made = build_run(fusion, encoder.spec, prompts, where=checkpoint, legacy_axes=legacy_axes)
-    made.write(run, log=[])
+    weights = run / CLIP
+    with replacing_together(run) as part:
+        try:
+            encoder = Encoder(name, str(write_clip(clip, part / CLIP)), device=device)
+        except DataError as error:
+            raise DataError(str(error).replace(str(part / CLIP), str(checkpoint))) from error
+        prompts = embed_texts(classes, encoder, templates=templates, texts="names", watch=progress)
+        prompts = replace(prompts, encoder=replace(prompts.encoder, pretrained=str(weights.absolute())))
+        made = build_run(fusion, prompts.encoder, prompts, where=checkpoint, legacy_axes=legacy_axes)
+        made.put(part, log=[])
     report = {
         "run": str(run),
         "head": made.recipe.head,

@@ -81,7 +81,8 @@ def compare(
     from framebank.heads.plot import draw_standings
     from framebank.heads.recipe import read_recipe, recipe_names
     from framebank.store import DataError, LabelSet
-    from framebank.store.files import require_new_folder, write_text
+    from framebank.store.files import replacing_together
+    from framebank.store.place import owning
 
     wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     recipes = {Path(name).stem: read_recipe(name).with_settings(keys) for name in wanted}
@@ -102,9 +103,9 @@ def compare(
                 raise
             without = str(error)  # the recipes that read no texts can be trained
     classes = LabelSet.read(texts["labels"]) if texts["labels"] else LabelSet.of(train.labelled().labels)
+    click.get_current_context().with_resource(owning(out, what="comparison"))
     if (out / "compare.json").exists():
         raise DataError(f"{out}: already holds a comparison; choose another folder")
-    require_new_folder(out, what="comparison")
     comparison = Comparison(
         features,
         train,
@@ -130,15 +131,16 @@ def compare(
     lines = table(COLUMNS, [_cells(standing) for standing in found])
     refused = [f"not run: {trial.recipe}: {trial.refused}" for trial in done if trial.refused]
     refused += [without] * bool(without)
-    write_text(out / "compare.csv", _csv(done))
-    write_text(out / "compare.md", _markdown(found, refused, facts))
-    write_text(out / "compare.json", json.dumps(to_json(done), indent=1))
     undrawn = []
-    try:
-        if found:
-            draw_standings(found, out / "compare.png")
-    except DataError as error:
-        undrawn = [f"not drawn: {error}"]
+    with replacing_together(out) as part:
+        (part / "compare.csv").write_text(_csv(done), encoding="utf-8")
+        (part / "compare.md").write_text(_markdown(found, refused, facts), encoding="utf-8")
+        (part / "compare.json").write_text(json.dumps(to_json(done), indent=1), encoding="utf-8")
+        try:
+            if found:
+                draw_standings(found, part / "compare.png")
+        except DataError as error:
+            undrawn = [f"not drawn: {error}"]
     print_report(
         to_json(done),
         as_json=as_json,

@@ -22,6 +22,7 @@ from framebank.commands.options import (
     sampling_spec,
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
+from framebank.commands.signals import signal_of
 from framebank.store.counts import counted
 
 # Those of framebank.extract.decode, which loads PyAV; --help does not.
@@ -187,10 +188,10 @@ def extract(
     choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
     try:
         tally = fill(store, manifest, machine, choices, watch=progress)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         command = shlex.join(["framebank", *sys.argv[1:]])
         click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
-        sys.exit(130)
+        sys.exit(128 + signal_of(error))
     damaged = left_out(store, tally.embedded) if use_damaged else {}
     report = {
         "store": str(store),

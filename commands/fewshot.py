@@ -123,12 +123,14 @@ def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: 
     """
     from framebank.heads.options import split_list
     from framebank.store import DataError
-    from framebank.store.files import require_new_folder, write_text
+    from framebank.store.files import replacing_together
+    from framebank.store.place import AT_WORK, owning
 
     numbers = [text.strip() for text in shots.split(",")]
     if not all(text.isdecimal() and int(text) for text in numbers):
         raise click.UsageError(f"--shots is {shots!r}; expected numbers such as 1,5")
-    if out.is_dir() and any(out.iterdir()):
+    click.get_current_context().with_resource(owning(out, what="comparison"))
+    if any(path.name != AT_WORK for path in out.iterdir()):
         raise DataError(f"{out}: is not empty; expected a new folder for the comparison")
     chosen = split_list(matchers)
     if not chosen:
@@ -141,10 +143,10 @@ def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: 
         for row in report["scores"]
     ]
     lines = markdown(reports)
-    require_new_folder(out, what="comparison")
-    write_text(out / "results.json", json.dumps(reports, indent=1))
-    write_text(out / "results.csv", csv_text(rows))
-    write_text(out / "results.md", "\n".join(lines) + "\n")
+    with replacing_together(out) as part:
+        (part / "results.json").write_text(json.dumps(reports, indent=1), encoding="utf-8")
+        (part / "results.csv").write_text(csv_text(rows), encoding="utf-8")
+        (part / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print_report({"out": str(out), "scores": rows}, as_json=as_json, lines=[*lines, "", f"written to {out}"])
 
 

@@ -83,14 +83,14 @@ def fewshot_train(
     from framebank.extract.encoder import resolve_device
     from framebank.heads.fewshot_job import FewshotJob
     from framebank.heads.fewshot_recipe import FewshotRecipe
-    from framebank.heads.folder import require_free
+    from framebank.heads.folder import taking
     from framebank.heads.matchers import READS_TEXT
     from framebank.store import FeatureStore, Manifest
 
     recipe = FewshotRecipe(**choices)
     features = FeatureStore(store)
     train, val = _videos(features.manifest, split, val_split, class_splits=class_splits, where=store)
-    require_free(run, what="matcher", overwrite=overwrite)
+    click.get_current_context().with_resource(taking(run, what="matcher", overwrite=overwrite))
     bank = None
     if recipe.matcher in READS_TEXT:
         kind = texts or (None if prompts else "names")

@@ -121,7 +121,7 @@ def train(
     features, manifest = open_split(store, split)
 
     from framebank.extract.encoder import resolve_device
-    from framebank.heads.folder import require_free
+    from framebank.heads.folder import taking
     from framebank.heads.job import TrainingJob
     from framebank.heads.lexicon import Lexicon
     from framebank.heads.ranks import Ranks
@@ -136,7 +136,7 @@ def train(
     phrases = Lexicon.read(lexicon, spec=features.spec, where=store) if lexicon else None
     ranks = Ranks()
     if ranks.is_first:
-        require_free(run, what="run", overwrite=overwrite)
+        click.get_current_context().with_resource(taking(run, what="run", overwrite=overwrite))
     own = ranks.start(resolve_device(device))
     bank = None
     chosen = templates if prompts else context_templates(recipe, templates=templates, texts=texts)

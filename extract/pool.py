@@ -2,14 +2,11 @@
 
 import contextlib
 import os
-import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection as channels
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +18,7 @@ from framebank.extract.worker import Job, Slots, Task, slots_size, work
 from framebank.store.errors import DataError
 from framebank.store.manifest import Video
 from framebank.store.process import Process, died_of, shared_memory
+from framebank.store.scratch import scratch_path, sweep_scratch
 
 # A worker is replaced after so many videos: decoders keep memory.
 VIDEOS_PER_WORKER = 500
@@ -71,7 +69,7 @@ class _Worker:
         self.video: Video | None = None
         self.done = 0
         # The worker makes it: where this process is killed before that, nothing is left.
-        self.scratch = str(Path(tempfile.gettempdir(), f"framebank-{secrets.token_hex(8)}"))
+        self.scratch = str(scratch_path())
         descriptor = shared_memory(slots_size(pixel_shape))
         try:
             self.slots = Slots(descriptor, pixel_shape)
@@ -128,6 +126,7 @@ class DecodePool:
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> "DecodePool":
+        sweep_scratch()
         return self
 
     def __exit__(

@@ -1,11 +1,11 @@
 """Sources: the file on disk from which a decoder reads a video, also where the video is a member of a tar file."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from framebank.store.errors import DataError
+from framebank.store.scratch import scratch_folder
 from framebank.store.tars import find_member, tar_and_member
 
 CHUNK_BYTES = 1 << 20
@@ -23,8 +23,8 @@ def local_file(path: Path) -> Iterator[Path]:
         yield path
         return
     start, size = find_member(tar, member)
-    with tempfile.TemporaryDirectory(prefix="framebank-") as scratch:
-        copy = Path(scratch) / f"member{path.suffix}"
+    with scratch_folder() as scratch:
+        copy = scratch / f"member{path.suffix}"
         _copy(path, tar=tar, start=start, size=size, copy=copy)
         try:
             yield copy

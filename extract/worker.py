@@ -24,6 +24,7 @@ from framebank.extract.preprocess import Preprocessing
 from framebank.extract.sampling import Sampling
 from framebank.store.errors import DataError
 from framebank.store.identity import Identity, glance_at, identify_quietly
+from framebank.store.scratch import hold_scratch
 
 Decode = Callable[[Path, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.int64]], Sink], Clip]
 
@@ -147,7 +148,7 @@ def work(
     video is at fault.
     """
     _offer_to_oom_killer()
-    Path(scratch).mkdir(mode=0o700)
+    hold_scratch(Path(scratch))
     tempfile.tempdir = scratch
     slots = Slots(memory, pixel_shape)
     os.close(memory)

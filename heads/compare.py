@@ -18,7 +18,7 @@ from framebank.heads.metrics import wilson_interval
 from framebank.heads.recipe import Recipe
 from framebank.heads.tell import Tell, tell_after, tell_nobody
 from framebank.heads.text_tower import TowerLoader
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, PlaceError
 from framebank.store.features import FeatureStore
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
@@ -81,10 +81,12 @@ class Comparison:
     def try_recipe(self, name: str, recipe: Recipe, seed: int, *, tell: Tell = tell_nobody) -> Trial:
         """Train a recipe, keep its run, and return what it is worth, or why this store cannot serve it.
 
-        `tell` hears of each epoch.
+        `tell` hears of each epoch. DataError where the run cannot be written.
         """
         try:
             return self._try(name, replace(recipe, seed=seed), tell=tell)
+        except PlaceError:  # which no recipe is to blame for
+            raise
         except DataError as error:
             return Trial(name, seed, refused=str(error))
 

@@ -18,7 +18,7 @@ from framebank.heads.zeroshot import zero_shot_model
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.files import write_text
+from framebank.store.files import replacing_together
 from framebank.store.labels import LabelSet
 from framebank.store.manifest import Manifest
 from framebank.store.prompts import PromptBank
@@ -74,8 +74,9 @@ def evaluate_run(
         store=str(store.path),
     )
     report = _report(predictions, bank, facts, without=without)
-    predictions.write(folder / "predictions.npz")
-    write_text(folder / "metrics.json", json.dumps(report, indent=1))
+    with replacing_together(folder) as part:
+        predictions.write(part / "predictions.npz")
+        (part / "metrics.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     return report
 
 

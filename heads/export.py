@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from framebank.heads.run import Run
 from framebank.store.errors import DataError
-from framebank.store.files import replacing, write_text
+from framebank.store.files import replacing
 
 LENGTHS = (4, 8, 16, 32)  # frames that the written file is checked with
 TOLERANCE = 1e-3  # of a probability
@@ -103,7 +103,8 @@ def _packages(path: Path) -> tuple[Any, Any]:
 def export_weights(run: Run, path: Path) -> Path:
     """Write the weights of a run as safetensors, and beside it, as JSON, all else that is needed; return the latter."""
     about = path.with_suffix(".json")
-    with replacing(path) as part:
+    with replacing(about) as beside, replacing(path) as part:
         part.write_bytes(save({name: value.contiguous().cpu() for name, value in run.model.state_dict().items()}))
-    write_text(about, json.dumps(run.about(), indent=1))
+        beside.write_text(json.dumps(run.about(), indent=1), encoding="utf-8")
+        about.unlink(missing_ok=True)  # that of other weights; the new one comes last
     return about

@@ -17,7 +17,6 @@ from framebank.heads.matchers import READS_TEXT
 from framebank.heads.tell import Tell, tell_nobody
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.files import require_new_folder
 from framebank.store.groups import groups_of, undivided_note
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.manifest import Manifest
@@ -65,7 +64,6 @@ class FewshotJob:
 
     def save(self, folder: Path, *, log: Sequence[Stage]) -> FewshotRun:
         """Write the run into `folder` and return it."""
-        require_new_folder(folder, what="run")
         accuracies = [stage.val_accuracy for stage in log if not math.isnan(stage.val_accuracy)]
         val_labels = self.val.episodes.labels if self.val else ()
         own = {class_text(name) for name in self.labels}

@@ -18,10 +18,8 @@ from framebank.heads.folder import WEIGHTS
 from framebank.heads.forms import EARLIER
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
-from framebank.store.files import replacing, write_text
+from framebank.store.files import current, replacing_together
 from framebank.store.spec import FeatureSpec
-
-FILES = (WEIGHTS["matcher"], "recipe.json", "log.csv")
 
 
 @dataclass(frozen=True)
@@ -45,24 +43,14 @@ class FewshotRun:
         return digest({name: tensor.cpu().numpy() for name, tensor in self.matcher.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Stage]) -> None:
-        """Write recipe.json, log.csv and, last, matcher.safetensors: a folder that has it is a whole run.
+        """Write recipe.json, log.csv and matcher.safetensors in the place of an earlier run: all of it, or nothing.
 
-        What an earlier run left there goes first. DataError where there is no place or no room.
+        DataError where there is no place or no room.
         """
-        try:
-            _remove(folder)
-            self._write(folder, log=log)
-        except BaseException:
-            _remove(folder)
-            raise
-
-    def _write(self, folder: Path, *, log: Sequence[Stage]) -> None:
-        write_text(folder / "recipe.json", json.dumps(self.recipe.to_dict(), indent=1))
         text = io.StringIO()
         writer = csv.DictWriter(text, list(Stage.__dataclass_fields__), lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(stage) for stage in log)
-        write_text(folder / "log.csv", text.getvalue())
         about = {
             "recipe": self.recipe.to_dict(),
             "spec": self.spec.to_dict(),
@@ -71,14 +59,16 @@ class FewshotRun:
             "trained_on": self.trained_on,
         }
         weights = {name: tensor.contiguous().cpu() for name, tensor in self.matcher.state_dict().items()}
-        with replacing(folder / WEIGHTS["matcher"]) as part:
-            part.write_bytes(save(weights, metadata={"framebank": json.dumps(about)}))
+        with replacing_together(folder) as part:
+            (part / "recipe.json").write_text(json.dumps(self.recipe.to_dict(), indent=1), encoding="utf-8")
+            (part / "log.csv").write_text(text.getvalue(), encoding="utf-8")
+            (part / WEIGHTS["matcher"]).write_bytes(save(weights, metadata={"framebank": json.dumps(about)}))
 
     @classmethod
     def read(cls, folder: str | Path) -> "FewshotRun":
         """Read what `write` wrote; DataError when the folder holds no matcher."""
         folder = Path(folder)
-        path = folder / WEIGHTS["matcher"]
+        path = current(folder, WEIGHTS["matcher"])
         if not path.is_file():
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank fewshot-train`")
         try:
@@ -96,8 +86,3 @@ class FewshotRun:
         except (SafetensorError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: is not a matcher of framebank ({reason})") from error
-
-
-def _remove(folder: Path) -> None:
-    for name in FILES:
-        (folder / name).unlink(missing_ok=True)

@@ -28,7 +28,6 @@ from framebank.store.counts import counted
 from framebank.store.draws import FEWEST_TO_HOLD_OUT
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.files import require_new_folder
 from framebank.store.groups import shared_note, undivided_classes, undivided_note
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.manifest import Manifest
@@ -177,7 +176,6 @@ class TrainingJob:
 
     def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
         """Write the run into `folder` and return it."""
-        require_new_folder(folder, what="run")
         kept = chosen_epoch(log)
         best = self.chosen.score if self.chosen else kept.val_score if kept else math.nan
         trained_on = {

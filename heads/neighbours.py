@@ -16,6 +16,7 @@ from framebank.heads.temporal.mean import Mean
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
+from framebank.store.files import current
 from framebank.store.index import Hit, Index
 from framebank.store.manifest import Manifest
 from framebank.store.origin import Origin
@@ -95,7 +96,7 @@ def run_of(index: Index) -> Run | None:
     path = Path(index.made_by["run"])
     if not path.is_dir():
         raise DataError(f"the index was pooled by the run {path}, which is not there; make the index again")
-    run, weights_hash = _read_run(path, _stamp(path / WEIGHTS["run"]))
+    run, weights_hash = _read_run(path, _stamp(current(path, WEIGHTS["run"])))
     if weights_hash != index.made_by["run_hash"]:
         raise DataError(f"{path}: was trained again since it pooled the videos of the index; make the index again")
     return run

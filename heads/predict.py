@@ -12,7 +12,6 @@ from torch import Tensor
 from framebank.heads.bank import Bank
 from framebank.heads.model import Model
 from framebank.store.errors import DataError
-from framebank.store.files import replacing
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Predictions:
 
     def write(self, path: Path) -> None:
         """Write the four arrays as .npz, without pickle."""
-        with replacing(path) as part, part.open("wb") as file:
+        with path.open("wb") as file:
             np.savez(
                 file,
                 video_ids=np.array(self.video_ids),

@@ -21,6 +21,8 @@ from framebank.store.spec import FeatureSpec
 
 PARTS = ("model_state_dict", "fusion_model_state_dict")
 
+CLIP = "clip.safetensors"  # in the folder of the run
+
 # OpenAI's archives hold these numbers beside the weights; they are none.
 NUMBERS = ("input_resolution", "context_length", "vocab_size")
 

@@ -27,12 +27,12 @@ from framebank.heads.train import Epoch
 from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
-from framebank.store.files import replacing, write_text
+from framebank.store.files import current, remove_together, replacing_together
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
 
-FILES = (WEIGHTS["run"], "recipe.toml", "log.csv", "metrics.json", "predictions.npz")
+MEASURED = ("metrics.json", "predictions.npz")  # what `evaluate` adds
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,15 @@ class Run:
         return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
-        """Write recipe.toml, log.csv and, last, checkpoint.safetensors: a folder with a checkpoint is a whole run.
+        """Write recipe.toml, log.csv and checkpoint.safetensors in the place of an earlier run: all of it, or nothing.
 
-        What an earlier run left there goes first. DataError where there is no place or no room.
+        What that was measured to be worth goes with it. DataError where there is no place or no room.
         """
-        try:
-            for name in FILES:
-                (folder / name).unlink(missing_ok=True)
-            self._write(folder, log=log)
-        except BaseException:
-            for name in FILES:
-                (folder / name).unlink(missing_ok=True)
-            raise
+        with replacing_together(folder) as part:
+            self.put(part, log=log)
+            for name in MEASURED:
+                if (folder / name).exists():
+                    remove_together(part, name)
 
     def about(self) -> dict[str, Any]:
         """Return all that a run is beside its weights, as plain values."""
@@ -81,22 +78,22 @@ class Run:
             "in_shape": self.in_shape,
         }
 
-    def _write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
-        self.recipe.write(folder / "recipe.toml")
+    def put(self, part: Path, *, log: Sequence[Epoch]) -> None:
+        """Put the files of a run into a folder of `replacing_together`."""
+        self.recipe.write(part / "recipe.toml")
         text = io.StringIO()
         writer = csv.DictWriter(text, list(Epoch.__dataclass_fields__), lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(epoch) for epoch in log)
-        write_text(folder / "log.csv", text.getvalue())
+        (part / "log.csv").write_text(text.getvalue(), encoding="utf-8")
         weights = {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}
-        with replacing(folder / WEIGHTS["run"]) as part:
-            part.write_bytes(save(weights, metadata={"framebank": json.dumps(self.about())}))
+        (part / WEIGHTS["run"]).write_bytes(save(weights, metadata={"framebank": json.dumps(self.about())}))
 
     @classmethod
     def read(cls, folder: str | Path) -> "Run":
         """Read what `write` wrote; DataError when the folder is no run."""
         folder = Path(folder)
-        path = folder / WEIGHTS["run"]
+        path = current(folder, WEIGHTS["run"])
         if not path.is_file():
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank train`")
         try:

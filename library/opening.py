@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framebank.store.errors import DataError, warn
+from framebank.store.files import current
 
 if TYPE_CHECKING:
     from framebank.library.search_index import SearchIndex
@@ -31,15 +32,15 @@ def open(  # noqa: A001 - it is called framebank.open
         from framebank.store import PromptBank
 
         return PromptBank.read(path)
-    if (path / "checkpoint.safetensors").is_file():
+    if current(path, "checkpoint.safetensors").is_file():
         from framebank.library.trained_run import TrainedRun
 
         return TrainedRun.open(path, device=device)
-    if (path / "spec.json").is_file() or (path / "index.faiss").is_file():
+    if current(path, "spec.json").is_file() or current(path, "index.faiss").is_file():
         from framebank.library.search_index import SearchIndex
 
         return SearchIndex.open(path, device=device)
-    if (path / "matcher.safetensors").is_file():
+    if current(path, "matcher.safetensors").is_file():
         raise DataError(f"{path}: is a matcher trained by episodes; expected a store, a run, an index or prompts")
     return open_store(path)
 

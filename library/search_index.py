@@ -47,16 +47,16 @@ def index(
     manifest = store.split(split)
 
     from framebank.extract.encoder import resolve_device
-    from framebank.heads.folder import require_free
+    from framebank.heads.folder import taking
     from framebank.heads.neighbours import index_store
     from framebank.heads.run import Run
     from framebank.library.trained_run import TrainedRun
 
-    require_free(folder, what="index", overwrite=overwrite)
     path = run.path if isinstance(run, TrainedRun) else Path(run) if run else None
-    pools = run.run if isinstance(run, TrainedRun) else Run.read(run) if run else None
-    made = index_store(store, manifest, run=pools, run_path=path, device=resolve_device(device), split=split)
-    made.save(folder)
+    with taking(folder, what="index", overwrite=overwrite):
+        pools = run.run if isinstance(run, TrainedRun) else Run.read(run) if run else None
+        made = index_store(store, manifest, run=pools, run_path=path, device=resolve_device(device), split=split)
+        made.save(folder)
     return SearchIndex(folder, made, device=device)
 
 

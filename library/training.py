@@ -53,40 +53,40 @@ def train(
     manifest = store.split(split)
 
     from framebank.extract.encoder import resolve_device
-    from framebank.heads.folder import require_free
+    from framebank.heads.folder import taking
     from framebank.heads.job import TrainingJob
     from framebank.library.texts import prompt_banks, tower_of
 
     given = {"head": head, "classifier": classifier, "loss": loss, "shots": shots, **keys}
     chosen = recipe_of(recipe, {name: value for name, value in given.items() if value is not None}, settings or {})
-    require_free(folder, what="run", overwrite=overwrite)
     where = resolve_device(device)
-    found = None
-    if chosen.reads_texts:
-        if chosen.text == "context" and not prompts:
-            templates = "bare"
-        found = prompt_banks(
+    with taking(folder, what="run", overwrite=overwrite):
+        found = None
+        if chosen.reads_texts:
+            if chosen.text == "context" and not prompts:
+                templates = "bare"
+            found = prompt_banks(
+                store,
+                manifest,
+                labels=Path(labels) if labels else None,
+                prompts=Path(prompts) if prompts else None,
+                templates=templates or (None if prompts else chosen.templates or None),
+                texts=texts or (None if prompts else chosen.texts),
+                device=device,
+                watch=watch,
+            )[0]
+        job = TrainingJob(
             store,
             manifest,
-            labels=Path(labels) if labels else None,
-            prompts=Path(prompts) if prompts else None,
-            templates=templates or (None if prompts else chosen.templates or None),
-            texts=texts or (None if prompts else chosen.texts),
-            device=device,
-            watch=watch,
-        )[0]
-    job = TrainingJob(
-        store,
-        manifest,
-        chosen,
-        val_split=val_split,
-        labels=LabelSet.read(labels) if labels else None,
-        prompts=found,
-        tower=tower_of(store, device=device),
-        device=where,
-    )
-    log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
-    return TrainedRun(folder, job.save(folder, log=log), device)
+            chosen,
+            val_split=val_split,
+            labels=LabelSet.read(labels) if labels else None,
+            prompts=found,
+            tower=tower_of(store, device=device),
+            device=where,
+        )
+        log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
+        return TrainedRun(folder, job.save(folder, log=log), device)
 
 
 def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], settings: dict[str, Any]) -> "Recipe":

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framebank.store.features import FeatureStore
-from framebank.store.files import finish_moves, sync
+from framebank.store.files import sync
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.lock import Lock
+from framebank.store.place import clear_store
 from framebank.store.reader import Contents, ShardReader
 from framebank.store.rewrite import change_store, drop_videos
 from framebank.store.shard import shard_paths
@@ -120,13 +121,9 @@ def adopt_leftovers(folder: Path) -> None:
     """
     if not (folder / PARTS).is_dir() or not (folder / "writer.lock").exists():
         return
-    lock = Lock(folder / "writer.lock")
-    lock.acquire()
-    try:
-        finish_moves(folder)
+    with Lock(folder / "writer.lock"):
+        clear_store(folder)
         take_parts(folder)
-    finally:
-        lock.release()
 
 
 def shards_of_parts(folder: Path) -> list[Path]:

@@ -9,6 +9,10 @@ class DataError(Exception):
     """What the user gave is wrong: one sentence saying which thing, what it is, and what was expected."""
 
 
+class PlaceError(DataError):
+    """A place cannot be written to: it is full, not ours, or another process is writing there."""
+
+
 def near_names(name: str, known: Iterable[str]) -> str:
     """Return "; near names: 'a', 'b'" for a name that is not known, or "" where none is near."""
     near = difflib.get_close_matches(name, known, cutoff=0.5)

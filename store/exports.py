@@ -1,10 +1,7 @@
 """Exports: the embeddings of a store as files that other programs read."""
 
-import contextlib
 import io
 import json
-import os
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,10 +14,9 @@ from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.export_names import key_of, name_bytes, path_of, write_names
 from framebank.store.features import FeatureStore
-from framebank.store.files import PART, sync, undoing
-from framebank.store.lock import Lock
 from framebank.store.manifest import Manifest, Video
 from framebank.store.parquet import ReadRows, write_parquet
+from framebank.store.place import making, new_folder
 from framebank.store.shard import FRAME_STREAM, Embeddings
 from framebank.store.sources import SPEC_FILE
 from framebank.store.spec import FeatureSpec
@@ -41,35 +37,13 @@ def export_store(
     if not videos:
         raise DataError(f"{store.path}: holds no embedding of the {counted(len(manifest), 'video')} asked for")
     spec = _spec_of(store.spec, stream, store.read_stream(videos[0].video_id, stream))
-    with _alone(out):
+    with making(out, what="export"):
         yield from EXPORTS[form](partial(_read, store, stream), videos, out, spec=spec)
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Let nobody else write `out` meanwhile; DataError where somebody does, or has done so."""
-    _require_free(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written: {error.strerror}") from error
-    lock = Lock(out.with_name(f".{out.name}.lock"), guards=out, passing=True)
-    lock.acquire()
-    try:
-        _require_free(out)  # another process may have written it since
-        yield
-    finally:
-        lock.release()
-
-
-def _require_free(out: Path) -> None:
-    if out.exists() or out.is_symlink():
-        raise DataError(f"{out}: is there already; choose another place for the export")
 
 
 def write_npy(read: ReadRows, videos: list[Video], out: Path, *, spec: FeatureSpec) -> Iterator[Video]:
     """Write ID.npy, (T, D) or (T, ...) float16, with ID.json for each video into the folder `out`, and names.csv."""
-    with _new_folder(out) as part:
+    with new_folder(out) as part:
         _write_spec(part, spec, videos)
         most = name_bytes(part)
         path_in = {video.video_id: f"{path_of(video.video_id, most=most)}.npy" for video in videos}
@@ -90,7 +64,7 @@ def write_webdataset(read: ReadRows, videos: list[Video], out: Path, *, spec: Fe
     dot, and takes a slash for a folder. One too long for a file's name is cut, with a digest behind it; names.csv says
     which tar and key is which video. The number in KEY.cls counts in the `labels` of store.spec.
     """
-    with _new_folder(out) as part:
+    with new_folder(out) as part:
         number_of = {label: number for number, label in enumerate(_write_spec(part, spec, videos))}
         most = name_bytes(part)
         key_of_video = {video.video_id: key_of(video.video_id, most=most) for video in videos}
@@ -140,22 +114,6 @@ def _read(store: FeatureStore, stream: str, video_id: str) -> tuple[np.ndarray, 
     first = np.arange(0, len(frames.data), len(frames.data) // len(values))  # every row, or one of each group
     told = (getattr(frames, name)[first] for name in ("data", "timestamps", "indices", "views", "clips"))
     return values, Embeddings(*told)
-
-
-@contextlib.contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder to write into that becomes `out` when the block ends well; otherwise it is removed."""
-    part = out.with_name(out.name + PART)
-    with undoing(part, of=out):
-        if part.exists():
-            shutil.rmtree(part)  # of an export that was killed
-        part.mkdir(parents=True)
-        yield part
-        for root, _, names in os.walk(part):
-            for name in names:
-                sync(Path(root, name))
-        part.rename(out)
-        sync(out.parent)
 
 
 def _write_spec(folder: Path, spec: FeatureSpec, videos: list[Video]) -> list[str]:

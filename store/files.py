@@ -6,70 +6,84 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, PlaceError, warn
+from framebank.store.lock import Lock
 
 PART = ".part"
+LOCK = ".lock"
 NEXT = ".framebank-next"  # in a folder: files that are its own by now, and not yet moved to their places
 REMOVED = ".removed"  # in NEXT: behind the name of a file that is the folder's no longer
+PATIENCE = 10.0  # seconds that one who replaces files together waits for another, who needs much less
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path to write to; when the block ends well it becomes `path`, synced; otherwise it is removed.
 
-    DataError where the place cannot be written to or is full.
+    DataError where the place cannot be written to or is full, or another process is writing it.
     """
     part = path.with_name(path.name + PART)
-    with undoing(part, of=path):
+    with undoing(None, of=path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        sync(part)
-        part.replace(path)
-        sync(path.parent)
+        left = part.exists()
+    with Lock(part, guards=path, passing=True, stands_in=False):
+        if left:
+            tell_left(part)
+        with undoing(part, of=path):
+            yield part
+            sync(part)
+            part.replace(path)
+            sync(path.parent)
 
 
 @contextlib.contextmanager
-def undoing(part: Path, *, of: Path) -> Iterator[None]:
+def undoing(part: Path | None, *, of: Path) -> Iterator[None]:
     """Remove a file or folder where the block that makes it fails; DataError naming `of` where the disk is at fault."""
     try:
         yield
     except OSError as error:
         _remove(part)
-        raise DataError(f"{of}: cannot be written: {error.strerror or error}") from error
+        raise PlaceError(f"{of}: cannot be written: {error.strerror or error}") from error
     except BaseException:
         _remove(part)
         raise
 
 
-def _remove(part: Path) -> None:
-    shutil.rmtree(part, ignore_errors=True)
-    with contextlib.suppress(OSError):  # where nothing can be written, there is nothing to remove
-        part.unlink()
+def _remove(part: Path | None) -> None:
+    if part:
+        shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(OSError):  # where nothing can be written, there is nothing to remove
+            part.unlink()
 
 
 @contextlib.contextmanager
 def replacing_together(folder: Path) -> Iterator[Path]:
     """Yield a folder to write files into; when the block ends well they are those of `folder`, all of them or none.
 
-    One renaming makes them so; they are moved to their places after it. Until then, or where a kill comes between,
-    `current` tells where they are. DataError where the place cannot be written to or is full.
+    They are synced, and one renaming makes them so; they are moved to their places after it. Until then, or where a
+    kill comes between, `current` tells where they are. DataError where the place cannot be written to or is full, or
+    another process is writing there for longer than a few seconds.
     """
     part = folder / (NEXT + PART)
-    with undoing(part, of=folder):
-        finish_moves(folder)
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+    with undoing(None, of=folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder), undoing(part, of=folder):
+        _settle(folder)
+        part.mkdir()
         yield part
+        for path in part.iterdir():
+            sync(path)
         sync(part)
         part.rename(folder / NEXT)
         sync(folder)
-        finish_moves(folder)
+        _move(folder)
 
 
 def current(folder: Path, name: str) -> Path:
-    """Return where the file `name` of a folder is that `replacing_together` wrote."""
-    newer = folder / NEXT / name
-    return newer if newer.exists() else folder / name
+    """Return where the file `name` of a folder is; where `replacing_together` has removed it, nothing is there."""
+    ready = folder / NEXT
+    is_newer = ready.is_dir() and ((ready / name).exists() or (ready / (name + REMOVED)).exists())
+    return (ready if is_newer else folder) / name
 
 
 def current_paths(folder: Path, pattern: str) -> list[Path]:
@@ -89,17 +103,51 @@ def remove_together(part: Path, name: str) -> None:
 
 
 def finish_moves(folder: Path) -> None:
-    """Move what a killed `replacing_together` left to its place, where all of it had been written."""
+    """Move what a killed `replacing_together` left to its place where all of it had been written, or else remove it.
+
+    Either is said. DataError where the folder cannot be written to.
+    """
+    if any((folder / name).exists() for name in (NEXT, NEXT + PART, NEXT + LOCK)):
+        with _held(folder), undoing(None, of=folder):
+            _settle(folder)
+
+
+def _held(folder: Path) -> Lock:
+    return Lock(folder / (NEXT + LOCK), passing=True, stands_in=False, patience=PATIENCE)
+
+
+def _settle(folder: Path) -> None:
+    part = folder / (NEXT + PART)
+    if part.exists():
+        shutil.rmtree(part)
+        tell_left(part)
+    if (folder / NEXT).is_dir():
+        _move(folder)
+        warn(f"{folder}: a command that was killed had written files here; they are in their places now")
+
+
+def _move(folder: Path) -> None:
     ready = folder / NEXT
-    if ready.is_dir():
-        for path in sorted(ready.iterdir()):
-            if path.name.endswith(REMOVED):
-                (folder / path.name.removesuffix(REMOVED)).unlink(missing_ok=True)
-                path.unlink()
-            else:
-                path.replace(folder / path.name)
-        sync(folder)
-        ready.rmdir()
+    for path in sorted(ready.iterdir()):
+        if path.name.endswith(REMOVED):
+            (folder / path.name.removesuffix(REMOVED)).unlink(missing_ok=True)
+            path.unlink()
+        else:
+            path.replace(folder / path.name)
+    sync(folder)
+    ready.rmdir()
+
+
+def remove_parts(folder: Path, patterns: Iterable[str]) -> None:
+    """Remove what a killed writer of files whose names match left beside them, and say so; for their one writer."""
+    for part in [part for pattern in patterns for part in sorted(folder.glob(pattern + PART))]:
+        part.unlink(missing_ok=True)
+        tell_left(part)
+
+
+def tell_left(part: Path) -> None:
+    """Say that something half-written is removed."""
+    warn(f"{part}: was left by a command that was killed, and is removed")
 
 
 def refuse_inside(out: Path, sources: Iterable[Path], *, what: str) -> None:
@@ -136,4 +184,4 @@ def require_new_folder(path: Path, *, what: str) -> None:
     except FileExistsError as error:
         raise DataError(f"{path}: is a file; expected a folder for the {what}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot hold the {what}: {error.strerror or error}") from error
+        raise PlaceError(f"{path}: cannot hold the {what}: {error.strerror or error}") from error

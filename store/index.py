@@ -15,7 +15,7 @@ import numpy as np
 from framebank.store.digest import digest
 from framebank.store.enrolment import NAME, Enrolment, changing
 from framebank.store.errors import DataError, near_names
-from framebank.store.files import current, replacing, replacing_together, require_new_folder, write_text
+from framebank.store.files import current, finish_moves, replacing_together, require_new_folder
 from framebank.store.ids import read_ids, write_ids
 from framebank.store.origin import Difference, Origin, compare
 from framebank.store.spec import FeatureSpec
@@ -199,6 +199,7 @@ class Index:
         """
         folder = Path(folder)
         require_new_folder(folder, what="index")
+        finish_moves(folder)
         with changing(folder) if (folder / "spec.json").exists() else contextlib.nullcontext():
             if current(folder, NAME).exists():
                 raise DataError(
@@ -212,14 +213,13 @@ class Index:
         with replacing_together(folder) as part:
             flat = faiss.IndexFlatIP(self.spec.dim)
             flat.add(self.own_vectors)
-            with replacing(part / "index.faiss") as path:
-                path.write_bytes(faiss.serialize_index(flat).tobytes())
+            (part / "index.faiss").write_bytes(faiss.serialize_index(flat).tobytes())
             own = self.videos[: self.num_own]
             write_ids(part / "ids.csv", own, self.origin)
             name = _digest(self.own_vectors, own)
             about = {"version": VERSION, "spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
             origin = {"origin": self.origin.to_dict()} if self.origin else {}
-            write_text(part / "spec.json", json.dumps(about | origin, indent=2))
+            (part / "spec.json").write_text(json.dumps(about | origin, indent=2), encoding="utf-8")
             enrolment = replace(self.enrolment, of=name)
             if not enrolment.is_empty:
                 enrolment.write(part)

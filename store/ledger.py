@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framebank.store.errors import DataError
-from framebank.store.files import write_text
+from framebank.store.files import current, write_text
 from framebank.store.spelling import nfc
 
 COLUMNS = ("video_id", "path", "reason")
@@ -34,10 +34,11 @@ class Ledger:
 
     def read(self) -> list[Failure]:
         """Return the failures so far."""
-        if not self.path.exists():
+        path = current(self.path.parent, self.path.name)
+        if not path.exists():
             return []
         try:
-            with self.path.open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding="utf-8") as file:
                 rows = [[row.get(column) or "" for column in (*COLUMNS, SOURCE)] for row in csv.DictReader(file)]
             return [Failure(nfc(video_id), *rest) for video_id, *rest in rows]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -45,12 +46,23 @@ class Ledger:
 
     def forget(self, video_ids: Container[str]) -> None:
         """Drop the lines of videos that are about to be tried again."""
+        for text in self.texts_without(video_ids).values():
+            if text:
+                write_text(self.path, text)
+            else:
+                self.path.unlink(missing_ok=True)
+
+    def texts_without(self, video_ids: Container[str]) -> dict[str, str]:
+        """Return the text of the file without the lines of some videos by its name, "" where it is to go.
+
+        Nothing where it says so already.
+        """
         failures = self.read()
         kept = [failure for failure in failures if failure.reason and failure.video_id not in video_ids]
-        if not kept:
-            self.path.unlink(missing_ok=True)
-        elif len(kept) < len(failures):
-            write_text(self.path, ledger_text(kept))
+        is_there = current(self.path.parent, self.path.name).exists()
+        if not is_there or (kept and len(kept) == len(failures)):
+            return {}
+        return {self.path.name: ledger_text(kept) if kept else ""}
 
     def add(self, failure: Failure) -> None:
         """Append one failure; DataError where the file cannot be written."""

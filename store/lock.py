@@ -4,12 +4,15 @@ import errno
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
-from framebank.store.errors import DataError
+from framebank.store.errors import PlaceError
 
 # What flock answers on a file system that has no locks, as some network mounts.
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+LOOK_SECONDS = 0.02  # between two looks whether a lock is free
 
 
 class Lock:
@@ -21,49 +24,79 @@ class Lock:
     HDF5's own locking off, which would fail on such a file system.
 
     `guards` is what the lock is for, in messages; the folder that its file lies in, unless given. A `passing` lock
-    removes its file on release.
+    removes its file on release. Where another process has it, `patience` seconds are waited for that to end. Without
+    `stands_in` there is none where the file system has none. It is a context manager too.
     """
 
-    def __init__(self, path: Path, *, guards: Path | None = None, passing: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        guards: Path | None = None,
+        passing: bool = False,
+        stands_in: bool = True,
+        patience: float = 0.0,
+    ) -> None:
         self.path = path
         self.guards = guards or path.parent
         self.passing = passing
+        self.stands_in = stands_in
+        self.patience = patience
         self._handle: int | None = None
         self._holder_path: Path | None = None  # the file that stands for the lock where the kernel has none
 
+    def __enter__(self) -> "Lock":
+        self.acquire()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
     def acquire(self) -> None:
         """Take the lock; DataError when another process has it, or the folder cannot be written to."""
+        deadline = time.monotonic() + self.patience
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise PlaceError(f"{self.guards}: another process is writing here")
+            time.sleep(LOOK_SECONDS)
+
+    def _try(self) -> bool:
+        """Take the lock where nobody has it."""
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise DataError(f"{self.guards}: cannot be written to: {error.strerror}") from error
+            raise PlaceError(f"{self.guards}: cannot be written to: {error.strerror}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        except BlockingIOError:
             os.close(handle)
-            raise DataError(f"{self.guards}: another process is writing here") from error
+            return False
         except OSError as error:
             os.close(handle)
             if error.errno not in NO_LOCKS:
-                raise DataError(f"{self.path}: cannot be locked: {error.strerror}") from error
+                raise PlaceError(f"{self.path}: cannot be locked: {error.strerror}") from error
+            if not self.stands_in:
+                self.path.unlink(missing_ok=True)
+                return True
             self._holder_path = _make_holder(self.path.with_suffix(".pid"), guards=self.guards)
-            return
+            return True
         self._handle = handle
-        if self.passing and not _is_at(handle, self.path):  # whoever had it has removed the file since it was opened
-            self.release()
-            self.acquire()
+        if _is_at(handle, self.path):
+            return True
+        self.release()  # whoever had it has removed or replaced the file since it was opened
+        return self._try()
 
     def release(self) -> None:
         """Give the lock back."""
-        held = self._handle is not None or self._holder_path is not None
-        if self.passing and held and (self._handle is None or _is_at(self._handle, self.path)):
-            self.path.unlink(missing_ok=True)  # still locked: who opens it from now on makes a new one
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-        if self._holder_path is not None:
-            self._holder_path.unlink(missing_ok=True)
-            self._holder_path = None
+        handle, holder, self._handle, self._holder_path = self._handle, self._holder_path, None, None
+        try:
+            if self.passing and (holder if handle is None else _is_at(handle, self.path)):
+                self.path.unlink(missing_ok=True)  # still locked: who opens it from now on makes a new one
+            if holder:
+                holder.unlink(missing_ok=True)
+        finally:
+            if handle is not None:
+                os.close(handle)
 
 
 def _is_at(handle: int, path: Path) -> bool:
@@ -79,9 +112,9 @@ def _make_holder(path: Path, *, guards: Path) -> Path:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError as error:
-        raise DataError(f"{guards}: {_holder(path)} is writing here; if it no longer runs, remove {path}") from error
+        raise PlaceError(f"{guards}: {_holder(path)} is writing here; if it no longer runs, remove {path}") from error
     except OSError as error:
-        raise DataError(f"{guards}: cannot be written to: {error.strerror}") from error
+        raise PlaceError(f"{guards}: cannot be written to: {error.strerror}") from error
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(f"{socket.gethostname()} {os.getpid()}\n")
     return path

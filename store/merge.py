@@ -6,7 +6,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError, near_names
 from framebank.store.features import FeatureStore, read_manifest
-from framebank.store.files import refuse_inside, require_new_folder, write_text
+from framebank.store.files import current, refuse_inside, require_new_folder, write_text
 from framebank.store.history import NAME as HISTORY_NAME
 from framebank.store.history import History, Setting
 from framebank.store.identity import Identity
@@ -61,26 +61,43 @@ def merge_stores(sources: Sequence[Path], out: Path, *, max_videos: int = 512) -
 def split_store(store: FeatureStore, parts: Mapping[Path, Manifest], *, max_videos: int = 512) -> dict[Path, int]:
     """Write a new store for each part of the manifest, its failures with it; return how many videos each has.
 
-    DataError, before anything is written, where a folder holds a store already.
+    Killed at any moment, a part is not there or lacks some videos, and splitting again does the rest. DataError, before
+    anything is written, where a folder holds anything else than that part, or some of it.
     """
-    for folder in parts:
+    for folder, manifest in parts.items():
         refuse_inside(folder, [store.path], what="store")
-        if shard_paths(folder) or (folder / "manifest.csv").exists():
-            raise DataError(f"{folder}: holds a store or a manifest.csv already; expected a new folder")
+        _require_part(folder, store, manifest)
     counts = {}
     for folder, manifest in parts.items():
         require_new_folder(folder, what="store")
         with ShardWriter(folder, store.spec, max_videos=max_videos, min_seconds=float("inf")) as writer:
+            _require_part(folder, store, manifest)  # again, now that nobody else writes to it
             own = {video.video_id for video in manifest.videos}
             by_hand = _set_by_hand(folder, [store.path], only=own)
             if by_hand.changes:
                 write_text(folder / HISTORY_NAME, by_hand.text())
             manifest.write(folder / "manifest.csv")
             _write_failures(folder, [failure for failure in store.failures if failure.video_id in own], ())
-            todo = [(video_id, store) for video_id in store.ids if video_id in own]
-            _copy(todo, writer)
-        counts[folder] = len(todo)
+            there = set(FeatureStore(folder)) if shard_paths(folder) else set()
+            _copy([(video_id, store) for video_id in store.ids if video_id in own and video_id not in there], writer)
+        counts[folder] = sum(video_id in own for video_id in store.ids)
     return counts
+
+
+def _require_part(folder: Path, store: FeatureStore, manifest: Manifest) -> None:
+    """Refuse a folder that holds a store or a list which is not what a killed split of this very part left there."""
+    listed = current(folder, "manifest.csv")
+    if not shard_paths(folder) and not listed.exists():
+        return
+    is_part = listed.exists() and (folder / "writer.lock").exists() and read_manifest(folder) == manifest
+    if is_part and shard_paths(folder):
+        there = FeatureStore(folder)
+        is_part = there.spec == store.spec and all(
+            video_id in store and same_rows(there.read_video(video_id), store.read_video(video_id))
+            for video_id in there
+        )
+    if not is_part:
+        raise DataError(f"{folder}: holds a store or a manifest.csv already; expected a new folder")
 
 
 def find_videos(folder: Path, patterns: Sequence[str], conditions: Mapping[str, str]) -> list[str]:
@@ -114,8 +131,7 @@ def remove_videos(folder: Path, video_ids: Sequence[str]) -> int:
         history = History.read(folder)
         newer = history.with_removed(sorted(gone))
         texts = {"manifest.csv": Manifest(kept).text()} | ({HISTORY_NAME: newer.text()} if newer != history else {})
-        change_store(folder, dropped=gone, texts=texts)
-        Ledger(folder / "failed.csv").forget(gone)
+        change_store(folder, dropped=gone, texts=texts | Ledger(folder / "failed.csv").texts_without(gone))
     return len([video_id for video_id in gone if known[video_id]])
 
 

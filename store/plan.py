@@ -7,7 +7,6 @@ from pathlib import Path
 from framebank.store.drift import Drift, find_drift
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.files import write_text
 from framebank.store.history import NAME as HISTORY_NAME
 from framebank.store.history import History, Setting, with_value
 from framebank.store.identity import Identity
@@ -111,19 +110,15 @@ def carry_out(folder: Path, plan: Plan) -> None:
     """
     moved, pruned = plan.drift.moved, plan.pruned
     learned = _renamed(read_learned(folder), moved, pruned) | _renamed(plan.drift.learned, moved, pruned)
-    texts = {"manifest.csv": plan.manifest.text()}
+    again = {*(video.video_id for video in plan.todo), *pruned, *moved.values()}
+    texts = {"manifest.csv": plan.manifest.text(), **Ledger(folder / "failed.csv").texts_without(again)}
     if plan.drift.learned or moved or (pruned and learned):
         texts[LEARNED_NAME] = learned_text(learned)
-    if moved or pruned:
-        history = History.read(folder)
-        newer = history.with_moved(moved).with_removed(pruned)
-        if newer != history:
-            texts[HISTORY_NAME] = newer.text()
-        change_store(folder, dropped=pruned, renamed=moved, texts=texts)
-    else:
-        for name, text in reversed(texts.items()):
-            write_text(folder / name, text)
-    Ledger(folder / "failed.csv").forget({*(video.video_id for video in plan.todo), *pruned, *moved.values()})
+    history = History.read(folder)
+    newer = history.with_moved(moved).with_removed(pruned)
+    if newer != history:
+        texts[HISTORY_NAME] = newer.text()
+    change_store(folder, dropped=pruned, renamed=moved, texts=texts)
 
 
 def refuse_foreign(folder: Path) -> None:

@@ -43,6 +43,9 @@ serve(int(sys.argv[1]), int(sys.argv[2]))
 START_SECONDS = 300.0
 LOOK_SECONDS = 0.5
 
+# What asks a whole group of processes to end; the one that started this one hears it, and ends this one.
+FOR_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 READY = ("ready",)
 
 
@@ -50,9 +53,10 @@ class Process:
     """A running process that calls `function(connection, *arguments)`, and the `channel` to its connection.
 
     The first message is `READY`; `hear` takes it. `descriptors` are open there under the same numbers. `preload` are
-    modules that are imported before anything of the caller's. Ctrl-C is for this process alone. When this process is
-    gone, however it ended, the other ends too; `scratch` is a folder that is then removed. DataError where the function
-    or an argument lies in the caller's main module, which the process does not have. `name` is what messages call it.
+    modules that are imported before anything of the caller's. Ctrl-C and requests to end are for this process alone.
+    When this process is gone, however it ended, the other ends too; `scratch` is a folder that is then removed.
+    DataError where the function or an argument lies in the caller's main module, which the process does not have.
+    `name` is what messages call it.
     """
 
     def __init__(
@@ -188,7 +192,7 @@ def _start(channel: int, stderr: int, descriptors: list[int], *, said: int) -> "
         raise DataError("sys.executable is empty; expected the path of the Python that other processes are to run")
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
     # Blocked, a Ctrl-C in the terminal does not reach the process before it ignores it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_PARENT)
     try:
         return subprocess.Popen(
             [executable, *options, "-c", BOOT, str(channel), str(stderr), package],
@@ -216,8 +220,9 @@ def _search_paths() -> list[str]:
 
 def serve(channel: int, stderr: int) -> None:
     """Be the process: read what to call from the channel, say that it is ready, call it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    for number in FOR_PARENT:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_PARENT)
     connection: Connection[Any, Any] = Connection(channel)
     try:
         paths, preload, scratch = connection.recv()

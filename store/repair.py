@@ -1,6 +1,8 @@
 """Repair: what is broken in a store is set aside, so that extraction finds it missing and does it again."""
 
+import filecmp
 import itertools
+import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -11,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from framebank.store.adoption import shards_of_parts
-from framebank.store.errors import DataError
-from framebank.store.files import finish_moves, require_new_folder, sync
+from framebank.store.files import replacing, require_new_folder, sync
 from framebank.store.lock import Lock
+from framebank.store.place import clear_store
 from framebank.store.reader import Contents, ShardReader
-from framebank.store.rewrite import drop_videos
+from framebank.store.rewrite import change_shards
 from framebank.store.shard import Embeddings, shard_paths
 from framebank.store.verify import Fault, check_shard, require_store, verify_store
 
@@ -39,13 +41,9 @@ class Repair:
 def writing(folder: Path) -> Iterator[None]:
     """Own a store while its shards are changed; DataError where it is no store, or another process writes to it."""
     require_store(folder)
-    lock = Lock(folder / "writer.lock")
-    lock.acquire()
-    try:
-        finish_moves(folder)
+    with Lock(folder / "writer.lock"):
+        clear_store(folder)
         yield
-    finally:
-        lock.release()
 
 
 def repair_store(folder: Path) -> Repair:
@@ -63,14 +61,16 @@ def repair_store(folder: Path) -> Repair:
         broken = folder / "broken"
         if moved or bad:
             require_new_folder(broken, what="broken shards")
-        for path in moved:
-            _move(path, broken)
         dropped = []
         for path, positions in bad.items():
             with ShardReader(path) as reader:
                 dropped += [reader.contents.ids[position] for position in sorted(positions)]
-            _copy(path, broken)
-            drop_videos(path, positions)
+        for path in (*moved, *bad):
+            _keep(path, broken)
+        if moved or bad:
+            change_shards(folder, bad, removed=[path for path in moved if path.parent == folder])
+        for path in moved:
+            path.unlink(missing_ok=True)  # of a part store
         after = verify_store(folder)
     return Repair(tuple(moved), tuple(dropped), after.to_extract, after.faults)
 
@@ -128,25 +128,24 @@ def _columns(one: Embeddings) -> list[np.ndarray]:
     return [one.data, one.timestamps, one.indices, one.views, one.clips, *streams, mean]
 
 
-def _move(path: Path, broken: Path) -> None:
+def _keep(path: Path, broken: Path) -> None:
+    """Have a shard in `broken` too, beside what earlier repairs left: shard-00000.h5, shard-00000.h5.1, ..."""
+    names = itertools.chain([path.name], (f"{path.name}.{number}" for number in itertools.count(1)))
+    for place in (broken / name for name in names):
+        if not place.exists():
+            break
+        if _is_same(place, path):  # of a repair that was killed
+            return
     try:
-        path.rename(_free_name(broken, path.name))
-        sync(path.parent)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be moved to {broken}: {error.strerror}") from error
+        os.link(path, place)
+        sync(broken)
+    except OSError:  # the file system has no links
+        with replacing(place) as part:
+            shutil.copy2(path, part)
 
 
-def _copy(path: Path, broken: Path) -> None:
-    copy = _free_name(broken, path.name)
+def _is_same(place: Path, path: Path) -> bool:
     try:
-        shutil.copy2(path, copy)
-        sync(copy)
-    except OSError as error:
-        copy.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be copied to {broken}: {error.strerror}") from error
-
-
-def _free_name(folder: Path, name: str) -> Path:
-    """Return a place beside what earlier repairs left: shard-00000.h5, shard-00000.h5.1, ..."""
-    names = itertools.chain([name], (f"{name}.{number}" for number in itertools.count(1)))
-    return next(folder / one for one in names if not (folder / one).exists())
+        return place.samefile(path) or filecmp.cmp(place, path, shallow=False)
+    except OSError:  # it cannot be read
+        return False

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framebank.store.errors import DataError
-from framebank.store.files import remove_together, replacing_together, sync, write_text
+from framebank.store.files import remove_together, replacing_together
 from framebank.store.reader import DAMAGE, ShardReader
 from framebank.store.shard import shard_paths, write_datasets
 from framebank.store.spelling import nfc
@@ -35,21 +35,36 @@ def change_store(
 ) -> None:
     """Change the shards of a store and the files beside them together: all of it is done, or nothing.
 
-    Videos in `dropped` lose their rows, those in `renamed` get new video_ids, `texts` are files by their name, and
-    `shards` are files to copy as new ones, by their name there. Whoever holds the lock of the store may call it.
-    DataError as `drop_videos`.
+    Videos in `dropped` lose their rows, those in `renamed` get new video_ids, `texts` are files by their name (one
+    without text goes), and `shards` are files to copy as new ones, by their name there. Whoever holds the lock of the
+    store may call it. DataError as `drop_videos`.
     """
     dropped, renamed = set(map(nfc, dropped)), {nfc(old): new for old, new in (renamed or {}).items()}
     touched = positions_in(folder, {*dropped, *renamed})
+    gone = {path: [at for at, name in ids.items() if name in dropped] for path, ids in touched.items()}
     with replacing_together(folder) as part:
-        for path, ids in touched.items():
-            gone = [position for position, video_id in ids.items() if video_id in dropped]
-            if not _write_without(path, part / path.name, gone, renamed):
-                remove_together(part, path.name)
+        _rewrite(part, gone, renamed)
         for name, source in (shards or {}).items():
-            sync(Path(shutil.copyfile(source, part / name)))
+            shutil.copyfile(source, part / name)
         for name, text in (texts or {}).items():
-            write_text(part / name, text)
+            if text:
+                (part / name).write_text(text, encoding="utf-8")
+            elif (folder / name).exists():
+                remove_together(part, name)
+
+
+def change_shards(folder: Path, gone: Mapping[Path, Collection[int]], *, removed: Collection[Path]) -> None:
+    """Drop the videos at some positions of the shards of a store, and whole shards, as `change_store`."""
+    with replacing_together(folder) as part:
+        _rewrite(part, gone, {})
+        for path in removed:
+            remove_together(part, path.name)
+
+
+def _rewrite(part: Path, gone: Mapping[Path, Collection[int]], renamed: Mapping[str, str]) -> None:
+    for path, positions in gone.items():
+        if not _write_without(path, part / path.name, positions, renamed):
+            remove_together(part, path.name)
 
 
 def positions_in(folder: Path, video_ids: Collection[str]) -> dict[Path, dict[int, str]]:

@@ -14,8 +14,9 @@ import numpy as np
 
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
-from framebank.store.files import PART, current_paths, finish_moves, replacing
+from framebank.store.files import current_paths, replacing
 from framebank.store.lock import Lock
+from framebank.store.place import clear_store
 from framebank.store.spec import FeatureSpec
 
 FRAME_STREAM = "frame"
@@ -190,10 +191,11 @@ class ShardWriter:
 
     def __enter__(self) -> "ShardWriter":
         self._lock.acquire()
-        finish_moves(self.folder)
-        for name in ("shard-*.h5", "manifest.csv", "failed.csv"):  # our own alone: the folder may hold other files
-            for leftover in self.folder.glob(name + PART):
-                leftover.unlink(missing_ok=True)
+        try:
+            clear_store(self.folder)
+        except BaseException:
+            self._lock.release()
+            raise
         return self
 
     def __exit__(

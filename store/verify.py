@@ -10,6 +10,7 @@ import numpy as np
 
 from framebank.store.adoption import shards_of_parts
 from framebank.store.errors import DataError
+from framebank.store.files import current
 from framebank.store.ledger import Ledger
 from framebank.store.manifest import Manifest
 from framebank.store.reader import DAMAGE, Contents, ShardReader
@@ -71,7 +72,8 @@ def verify_store(folder: Path) -> Verdict:
         ]
     for path in shards_of_parts(folder):
         faults += [fault for fault in check_shard(path)[1] if fault.hurts == "shard"]
-    listed = _read(folder / "manifest.csv", lambda path: [v.video_id for v in Manifest.read_csv(path).videos], faults)
+    manifest = current(folder, "manifest.csv")
+    listed = _read(manifest, lambda path: [v.video_id for v in Manifest.read_csv(path).videos], faults)
     failed = _read(folder / "failed.csv", lambda path: [f.video_id for f in Ledger(path).read()], faults) or []
     if listed is not None:
         names = set(listed)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -195,19 +196,33 @@ def test_two_samplings_exclude_each_other(framebank: Any, clips: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path, name: str, code: int) -> None:
+    """A terminal, and whoever ends a service, tell all its processes; the videos are not blamed for it."""
     command = [sys.executable, "-m", "framebank.cli", "extract", str(clips / "manifest.csv"), str(tmp_path / "s")]
     command += ["--model", "demo", "--every-frame"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts)
-    while not (tmp_path / "s" / "manifest.csv").exists():
-        time.sleep(0.05)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
+        start_new_session=True,
+        env=os.environ | {"TMPDIR": str(scratch)},
+    )
+    while not list(scratch.iterdir()):
+        time.sleep(0.02)
+    time.sleep(0.5)
+    os.killpg(process.pid, getattr(signal, name))
     told = process.communicate(timeout=60)[1]
     if process.returncode == 0:
         pytest.skip("it was done before it could be interrupted")
-    assert process.returncode == 130
-    assert "To go on: framebank extract" in told
+    assert process.returncode == code
+    assert "To go on: framebank extract" in told and "Traceback" not in told
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # nobody of its session is left
+    assert not list(scratch.iterdir()) and not (tmp_path / "s" / "failed.csv").exists()
     assert not list((tmp_path / "s").glob("*.part"))
     kept = len(FeatureStore(tmp_path / "s")) if list((tmp_path / "s").glob("*.h5")) else 0
     again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)

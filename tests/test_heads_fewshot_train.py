@@ -213,14 +213,15 @@ def test_what_is_no_matcher_is_said(world, tmp_path):
         FewshotRun.read(tmp_path)
 
 
-def test_a_failed_write_leaves_no_run(world, tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_run_that_was_there(world, tmp_path, monkeypatch):
     job = job_of(world, QUICK)
     log = list(job.stages())
     job.save(tmp_path, log=log)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr("framebank.heads.fewshot_run.save", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         job.save(tmp_path, log=log)
-    assert not list(tmp_path.iterdir())
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,6 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, form: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.stderr.splitlines()[-1].startswith(
-        f"framebank.store.errors.DataError: {tmp_path / 'out'}: cannot be written: "
+        f"framebank.store.errors.PlaceError: {tmp_path / 'out'}: cannot be written: "
     )
     assert [path.name for path in tmp_path.iterdir()] == ["bank"]

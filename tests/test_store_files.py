@@ -1,7 +1,18 @@
+import os
+
 import pytest
 
 from framebank.store import DataError
-from framebank.store.files import current, replacing, replacing_together, require_new_folder, write_text
+from framebank.store.errors import DataWarning
+from framebank.store.files import (
+    current,
+    finish_moves,
+    remove_together,
+    replacing,
+    replacing_together,
+    require_new_folder,
+    write_text,
+)
 
 
 def test_write_text_replaces(tmp_path):
@@ -30,6 +41,42 @@ def test_several_are_replaced_together(tmp_path):
             (part / f"{name}.txt").write_text(name)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.txt", "first.txt", "second.txt"]
     assert current(tmp_path / "new", "a.txt").read_text() == "second"
+
+
+def test_several_at_once_do_not_mix(tmp_path):
+    """Whoever comes while another moves its files waits for that."""
+    children = []
+    for name in ("first", "second", "third"):
+        child = os.fork()
+        if child == 0:
+            for _ in range(20):
+                with replacing_together(tmp_path) as part:
+                    (part / "a.txt").write_text(name)
+                    (part / "b.txt").write_text(name)
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+    assert (tmp_path / "a.txt").read_text() == (tmp_path / "b.txt").read_text()
+
+
+def test_what_was_removed_together_is_not_there_before_its_place_is_empty(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    (tmp_path / ".framebank-next").mkdir()
+    remove_together(tmp_path / ".framebank-next", "a.txt")
+    assert not current(tmp_path, "a.txt").exists()
+    with pytest.warns(DataWarning, match="a command that was killed had written files here"):
+        finish_moves(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_another_writes_is_refused_and_left(tmp_path):
+    with replacing(tmp_path / "a.txt") as part:
+        part.write_text("first")
+        with pytest.raises(DataError, match=r"a\.txt: another process is writing here"):
+            write_text(tmp_path / "a.txt", "second")
+    assert (tmp_path / "a.txt").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, DataError, OSError])

@@ -1,0 +1,48 @@
+"""Signals: a request to end, by `kill` or as a terminal closes, is what Ctrl-C is."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Ended(KeyboardInterrupt):
+    """A signal asked this process to end; `number` is its."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def signal_of(error: KeyboardInterrupt) -> int:
+    """Return the number of the signal that was heard."""
+    return error.number if isinstance(error, Ended) else int(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Raise Ended where one of ENDING comes, once: what is cleaned up then is not disturbed by another.
+
+    One that this process ignores, as under nohup, stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in ENDING}
+    heard = {number: was for number, was in before.items() if was is signal.SIG_DFL}
+    try:
+        for number in heard:
+            signal.signal(number, _end)
+        yield
+    finally:
+        for number, was in heard.items():
+            signal.signal(number, was)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    for one in ENDING:
+        signal.signal(one, signal.SIG_IGN)
+    raise Ended(number)
