@@ -18,7 +18,7 @@ from framebank.store.manifest import COLUMNS, TIMES
 from framebank.store.reader import DAMAGE, ShardReader
 from framebank.store.shard import FRAME_STREAM, shard_paths
 from framebank.store.spelling import nfc
-from framebank.store.table import read_text
+from framebank.store.text import read_text
 from framebank.store.video import Video
 
 Stamp = tuple[int, int]  # size in bytes, time of the last writing in nanoseconds

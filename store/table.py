@@ -1,6 +1,5 @@
 """Tables: CSV files as people and programs write them, with commas, semicolons or tabs, in UTF-8 or UTF-16."""
 
-import codecs
 import csv
 import io
 import re
@@ -12,9 +11,9 @@ from typing import NamedTuple
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.spelling import nfc
+from framebank.store.text import read_text
 
 DELIMITERS = (",", ";", "\t", "|")
-UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Row(NamedTuple):
@@ -74,7 +73,7 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
     text, delimiter = _without_mark(text)
     above = int(bool(delimiter))
     delimiter = delimiter or find_delimiter(text, wanted=wanted)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []
     try:
         given = next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
@@ -108,15 +107,23 @@ def first_columns(text: str) -> tuple[str, ...]:
     """Return the columns that the first line of a text would name, were it a CSV; () where the text is empty."""
     text, delimiter = _without_mark(text)
     first = next((line for line in text.splitlines() if line.strip()), "")
-    return tuple(map(column_name, next(csv.reader([first], delimiter=delimiter or find_delimiter(first)), [])))
+    return tuple(map(column_name, _cells(first, delimiter or find_delimiter(first))))
 
 
 def find_delimiter(text: str, *, wanted: Collection[str] = ()) -> str:
     """Return what divides the cells of the first line: what gives the wanted columns, or else the most columns."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    found = {one: [column_name(cell) for cell in next(csv.reader([first], delimiter=one), [])] for one in DELIMITERS}
+    found = {one: [column_name(cell) for cell in _cells(first, one)] for one in DELIMITERS}
     whole = next((one for one in DELIMITERS if wanted and set(wanted) <= set(found[one])), None)
     return whole or max(DELIMITERS, key=lambda one: len(found[one]))  # of equals the first, the comma
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The cells of a line by itself; one where it is no CSV."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return [line]
 
 
 def column_name(cell: str) -> str:
@@ -137,30 +144,6 @@ def parse_seconds(text: str) -> float:
     for part in parts:
         seconds = 60 * seconds + float(part)
     return seconds
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8 or UTF-16, line ends as they are; DataError where it cannot be read."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read as text: {error.strerror}") from error
-    encoding = _encoding(content)
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: cannot be read as text: {error}; expected UTF-8 or UTF-16 (a spreadsheet saves it as 'CSV UTF-8')"
-        ) from error
-
-
-def _encoding(content: bytes) -> str:
-    if content.startswith(UTF16_MARKS):
-        return "utf-16"
-    start = content[:1000]
-    if len(start) >= 4 and start.count(0) * 3 > len(start):  # UTF-16 without its mark
-        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
-    return "utf-8-sig"
 
 
 def _without_mark(text: str) -> tuple[str, str]:
