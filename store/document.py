@@ -127,6 +127,13 @@ class Fields:
             raise self.refuse(name, "a list of texts")
         return tuple(value)
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Return a list of numbers."""
+        value = self.values.get(name)
+        if not isinstance(value, list | tuple) or not all(type(one) in (int, float) for one in value):
+            raise self.refuse(name, "a list of numbers")
+        return tuple(map(float, value))
+
     def wholes(self, name: str, *, least: int = 0, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
         """Return a list of whole numbers of `least` or more."""
         value = self.values.get(name, default)

@@ -12,10 +12,10 @@ from framebank.store.document import MAX_BYTES, Pairs, parse_json
 from framebank.store.errors import DataError, warn
 from framebank.store.spelling import nfc
 from framebank.store.table import Table, first_columns, parse_table
-from framebank.store.text import lines_of, read_text
+from framebank.store.text import is_whole, lines_of, read_text
 
 ID_NAME = ("id", "name")
-NUMBER = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
+NUMBER = re.compile(r"c?\d{1,18}[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
 
 NUM_SHOWN = 5  # of the classes that are written in several ways
 
@@ -110,7 +110,7 @@ def read_class_numbers(path: str | Path) -> dict[int, str]:
         lines = lines_of(text, where=path)
         if table := id_name_table(path, text):
             given = [row.cells["id"] for row in table.rows]
-            strange = next((number for number in given if not number.strip().isdecimal()), None)
+            strange = next((number for number in given if not is_whole(number.strip())), None)
             if strange is not None:
                 raise DataError(f"{path}: the id {strange!r} is not a number")
             numbers = [int(number) for number in given]
@@ -171,9 +171,7 @@ def _from_json(text: str, path: Path) -> LabelSet:
         return LabelSet(tuple(found))
     if not isinstance(found, Pairs):
         raise DataError(f"{path}: holds a {type(found).__name__}; {expected}")
-    if found.pairs and all(
-        str(number).isdecimal() for _, number in found.pairs
-    ):  # Something-Something's name to number
+    if found.pairs and all(is_whole(str(number)) for _, number in found.pairs):  # Something-Something's name to number
         return LabelSet(tuple(name for name, _ in sorted(found.pairs, key=lambda pair: int(pair[1]))))
     descriptions = [(name, [given] if isinstance(given, str) else given) for name, given in found.pairs]
     for name, given in descriptions:

@@ -189,7 +189,7 @@ def _charades_rows(file: ListFile) -> list[tuple[dict[str, str], list[tuple[str,
         actions = []
         for action in filter(None, row["actions"].split(";")):
             parts = action.split()
-            if len(parts) != 3 or not re.fullmatch(r"c\d+", parts[0]):
+            if len(parts) != 3 or not re.fullmatch(r"c\d{1,18}", parts[0]):
                 raise DataError(f"{where}: the action {action!r} is not a class, a start and an end")
             actions.append((parts[0], _seconds(parts[1], where=where), _seconds(parts[2], where=where)))
         _seconds_in(file.table, line, "length")
@@ -241,7 +241,7 @@ def without_numbers(line: str, *, count: int | None) -> ListedVideo:
 
     The last of them is the class. Blanks, commas, semicolons or tabs stand before each.
     """
-    numbers = list(re.finditer(r"(?:\s*[,;]\s*|\s+)(\d+)(?=(?:(?:\s*[,;]\s*|\s+)\d+)*$)", line))
+    numbers = list(re.finditer(r"(?:\s*[,;]\s*|\s+)(\d{1,18})(?=(?:(?:\s*[,;]\s*|\s+)\d{1,18})*$)", line))
     taken = numbers if count is None else numbers[len(numbers) - count :]
     if not taken or taken[0].start() == 0:
         return ListedVideo(line.strip('"'))
@@ -256,7 +256,7 @@ def _seconds_in(table: Table, row: Row, column: str) -> float:
 
 
 def _seconds(text: str, *, where: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+    if not re.fullmatch(r"\d{1,18}(\.\d+)?", text.strip()):
         raise DataError(f"{where}: {text!r} is not a number of seconds")
     return float(text)
 

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import math
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +16,7 @@ from framebank.store.spelling import nfc
 from framebank.store.text import read_text
 
 DELIMITERS = (",", ";", "\t", "|")
+MAX_COLUMNS = 1000  # a row that ends before the last is filled up
 
 
 class Row(NamedTuple):
@@ -77,7 +80,7 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
     rows: list[Row] = []
     try:
         given = next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
-        columns = tuple(map(column_name, given))
+        columns = _columns(given, path)
         padded = any(cell != cell.strip() for cell in given)  # then the cells of the rows are padded too
         for cells in reader:
             if not "".join(cells).strip():
@@ -97,10 +100,18 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
             rows.append(Row(reader.line_num + above, dict(zip(columns, cells, strict=True)), num_cells))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: is not CSV ({error})") from error
-    twice = next((name for place, name in enumerate(columns) if name in columns[:place] and name), None)
+    return Table(path, columns, tuple(rows), decimal_comma=delimiter != ",")
+
+
+def _columns(given: Sequence[str], path: Path) -> tuple[str, ...]:
+    """The names in a first line; DataError where one is there twice, or there are more than any table has."""
+    if len(given) > MAX_COLUMNS:
+        raise DataError(f"{path}: its first line names {len(given)} columns; expected {MAX_COLUMNS} at most")
+    columns = tuple(map(column_name, given))
+    twice = next((name for name, count in Counter(columns).items() if name and count > 1), None)
     if twice:
         raise DataError(f"{path}: its first line names the column {twice!r} twice")
-    return Table(path, columns, tuple(rows), decimal_comma=delimiter != ",")
+    return columns
 
 
 def first_columns(text: str) -> tuple[str, ...]:
@@ -135,8 +146,10 @@ def parse_seconds(text: str) -> float:
     """Return the seconds of "12.5", "1:02" (minutes and seconds) or "00:01:02.5"; ValueError for anything else."""
     parts = text.strip().split(":")
     if len(parts) == 1:
-        return float(text)
-    if len(parts) > 3 or not all(re.fullmatch(r"\d+", part) for part in parts[:-1]):
+        if not math.isfinite(seconds := float(text)):
+            raise ValueError(f"{text!r} is no time")
+        return seconds
+    if len(parts) > 3 or not all(re.fullmatch(r"\d{1,9}", part) for part in parts[:-1]):
         raise ValueError(f"{text!r} is no time")
     if not re.fullmatch(r"\d{1,2}(\.\d*)?", parts[-1]) or any(float(part) >= 60 for part in parts[1:]):
         raise ValueError(f"{text!r} is no time")

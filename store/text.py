@@ -43,8 +43,13 @@ def lines_of(text: str, *, where: object) -> list[str]:
     return lines
 
 
+def is_whole(text: str) -> bool:
+    """Whether a string is a whole number of 64 bits; int() refuses one of some thousand figures."""
+    return text.isdecimal() and len(text) <= 19 and int(text) < 2**63
+
+
 def is_text(text: str) -> bool:
-    """Whether a string can be written as UTF-8, and as the name of something: it holds no NUL, no lone surrogate."""
+    """Whether a string can be written as UTF-8 and be a name: it holds no NUL and no half of a surrogate pair."""
     if "\0" in text:
         return False
     if text.isascii():
