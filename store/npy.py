@@ -3,14 +3,13 @@
 import contextlib
 import io
 import math
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from framebank.store.archive import opened_zip
+from framebank.store.archive import open_zip
 from framebank.store.errors import DataError, parsing
 
 WHAT = "arrays of numpy"
@@ -18,33 +17,33 @@ SUFFIX = ".npy"
 
 
 class Npz(Mapping[str, np.ndarray]):
-    """The arrays of an npz by name; each is read, whole, when it is indexed, and its header alone by `form`.
+    """The arrays of an npz by name, which stays open; each is read, whole, when it is indexed, and its header alone by `form`.
 
     DataError where the file is damaged, holds Python objects, or claims more than it has.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with opened_zip(path, what=WHAT) as archive:
-            self._sizes = {member.filename.removesuffix(SUFFIX): member for member in archive.infolist()}
+        self._archive = open_zip(path, what=WHAT)
+        self._members = {member.filename.removesuffix(SUFFIX): member for member in self._archive.infolist()}
 
     def __getitem__(self, name: str) -> np.ndarray:
         with self._opened(name) as file:
-            return _read(file, self._sizes[name].file_size, where=self._where(name))
+            return _read(file, self._members[name].file_size, where=self._where(name))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._sizes
+        return name in self._members
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._sizes)
+        return iter(self._members)
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self._members)
 
     def form(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         """Return the shape and dtype of an array without reading its values."""
         with self._opened(name) as file:
-            shape, dtype, _ = _header(file, self._sizes[name].file_size, where=self._where(name))
+            shape, dtype, _ = _header(file, self._members[name].file_size, where=self._where(name))
             return shape, dtype
 
     def _where(self, name: str) -> str:
@@ -52,8 +51,8 @@ class Npz(Mapping[str, np.ndarray]):
 
     @contextlib.contextmanager
     def _opened(self, name: str) -> Iterator[IO[bytes]]:
-        member = self._sizes[name]
-        with parsing(self._where(name), what=WHAT), zipfile.ZipFile(self.path) as archive, archive.open(member) as file:
+        member = self._members[name]
+        with parsing(self._where(name), what=WHAT), self._archive.open(member) as file:
             yield file
 
 
