@@ -1,5 +1,6 @@
 """Archive: what the members of a zip claim to be, held against the bytes of the file before any is read."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ def open_zip(path: Path, *, what: str) -> zipfile.ZipFile:
     """Return a zip whose members are no more than a file of its size can hold; DataError where it cannot be read."""
     with parsing(path, what=what):
         archive = zipfile.ZipFile(path)
-        size = path.stat().st_size
+        size = path.stat().st_size if archive.fp is None else os.fstat(archive.fp.fileno()).st_size
     members = archive.infolist()
     packed, whole = sum(member.compress_size for member in members), sum(member.file_size for member in members)
     if packed > size or (whole > SMALL and whole > MAX_RATIO * size):

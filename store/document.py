@@ -53,7 +53,7 @@ def parse_json(text: str | bytes, *, where: object, expected: str = "", pairs: b
 
 def read_toml(path: Path, *, what: str) -> dict[str, Any]:
     """Return what a TOML file of up to MAX_BYTES holds; DataError as `parse_toml`."""
-    text = read_text(path, most=MAX_BYTES)
+    text = read_text(path, what=what, most=MAX_BYTES)
     with parsing(path, what=what):
         return parse_toml(text, where=path)
 

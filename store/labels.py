@@ -84,11 +84,7 @@ class LabelSet:
         path = Path(path)
         if not path.exists():
             raise DataError(f"{path}: no such labels file")
-        try:
-            text = nfc(read_text(path, most=MAX_BYTES))
-        except DataError as error:
-            reason = str(error).removeprefix(f"{path}: cannot be read as text: ")
-            raise DataError(f"{path}: cannot be read as a labels file: {reason}") from error
+        text = nfc(read_text(path, what="a labels file", most=MAX_BYTES))
         try:
             labels = _from_json(text, path) if path.suffix == ".json" else cls(_from_lines(text, path))
         except DataError as error:

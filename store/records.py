@@ -59,14 +59,11 @@ def read_records(path: Path, columns: Sequence[str], *, what: str, torn: bool = 
     in a file that is appended to when the machine stops; they are "".
     """
     try:
-        reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=not torn)
+        reader = csv.reader(io.StringIO(read_text(path, what=what), newline=""), strict=not torn)
         names = tuple(next(reader, []))
         rows = tuple(row for row in reader if row)
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as {what}: line {reader.line_num} is not CSV ({error})") from error
-    except DataError as error:
-        reason = str(error).removeprefix(f"{path}: cannot be read as text: ")
-        raise DataError(f"{path}: cannot be read as {what}: {reason}") from error
     missing = [name for name in columns if names.count(name) != 1]
     if missing:
         raise DataError(f"{path}: cannot be read as {what}: its first line does not name {', '.join(missing)} once")

@@ -9,28 +9,28 @@ UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 LONGEST_LINE = 131_072  # letters; no list has a name as long, and Python's csv reads no longer cell
 
 
-def read_text(path: Path, *, most: int | None = None) -> str:
+def read_text(path: Path, *, what: str = "text", most: int | None = None) -> str:
     """Return the text of a file in UTF-8 or UTF-16, line ends as they are.
 
-    DataError where it cannot be read, holds the letter NUL, or has more than `most` bytes.
+    DataError where it cannot be read as `what` it is, holds the letter NUL, or has more than `most` bytes.
     """
     try:
         with path.open("rb") as file:
             content = file.read(-1 if most is None else most + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be read as text: {reason}") from error
+        raise DataError(f"{path}: cannot be read as {what}: {reason}") from error
     if most is not None and len(content) > most:
         raise DataError(f"{path}: has more than {most >> 20} MiB; expected a smaller file")
     try:
         text = content.decode(_encoding(content))
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: cannot be read as text: {error}; expected UTF-8 or UTF-16 (a spreadsheet saves it as 'CSV UTF-8')"
+            f"{path}: cannot be read as {what}: {error}; expected UTF-8 or UTF-16 (a spreadsheet saves it as 'CSV UTF-8')"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path}: cannot be read as text: line {line} holds the letter NUL, which is in no name")
+        raise DataError(f"{path}: cannot be read as {what}: line {line} holds the letter NUL, which is in no name")
     return text
 
 
