@@ -106,14 +106,16 @@ class Run:
         labels, in_shape = about.texts("labels"), about.wholes("in_shape", least=1, default=())
         trained_on = _trained_on(about.fields("trained_on"))
 
+        widest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
+        if not labels or spec.dim > widest:
+            raise DataError(f"{path}: is of {len(labels)} classes and the width {spec.dim}, and none of its tensors is")
+        lexicon = torch.zeros(1, spec.dim) if trained_on.get("lexicon") else None
+        texts = ClassTexts.blank(len(labels), spec.dim) if recipe.reads_texts else None
+
         def build() -> Model:
-            lexicon = torch.zeros(1, spec.dim) if trained_on.get("lexicon") else None
-            texts = ClassTexts.blank(len(labels), spec.dim) if recipe.reads_texts else None
             sizes = {"dim": spec.dim, "num_classes": len(labels), "in_shape": in_shape}
             return build_model(recipe, texts=texts, lexicon=lexicon, **sizes)
 
-        if not labels:
-            raise about.refuse("labels", "the name of a class at least")
         require_fit(build, tensors, where=path, free=CLASSIFIER)
         with parsing(path, what=WHAT):
             model = _fill(build(), tensors)

@@ -189,11 +189,13 @@ def _one_file(arrays: Arrays, names: Names) -> Source:
     if keyed:
         return _keyed_source(arrays, keyed)
     embeddings = arrays[arrays.require(names.array, EMBEDDING_NAMES, option="--array")]
+    if embeddings.ndim < 2 or not len(embeddings):
+        raise DataError(f"{arrays.path}: its array has the shape {embeddings.shape}, expected (V, T, D) or (V, D)")
     end_name = arrays.find(names.end, END_NAMES)
     ends = _ends(arrays, end_name, len(embeddings)) if end_name else None
     count = len(embeddings) if ends is None else len(ends) - 1
-    if embeddings.ndim < 2 or count == 0:
-        raise DataError(f"{arrays.path}: its array has the shape {embeddings.shape}, expected (V, T, D) or (V, D)")
+    if count == 0:
+        raise DataError(f"{arrays.path}: holds no video")
     split_name = arrays.find(names.split, _split_names(arrays))
     columns = Columns(
         ids=arrays.strings(name) if (name := arrays.find(names.ids, ID_NAMES)) else [],
@@ -280,6 +282,8 @@ def _splits(arrays: Arrays, name: str, values: tuple[str, ...]) -> list[str]:
     if array.dtype.kind not in "biu":
         return [SPLIT_NAMES.get(split.lower(), split) for split in arrays.strings(name)]
     numbers = np.asarray(array[:]).astype(np.int64).reshape(-1)
+    if not len(numbers):
+        raise DataError(f"{arrays.path}: its {name!r} holds no number; expected one for each video")
     if not values or numbers.min() < 0 or numbers.max() >= len(values):
         raise DataError(
             f"{arrays.path}: its {name!r} holds the numbers {numbers.min()} to {numbers.max()}; name the split that "
