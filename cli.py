@@ -22,13 +22,14 @@ from framebank.commands.predict import predict
 from framebank.commands.printing import printed_warnings
 from framebank.commands.prompts import prompts
 from framebank.commands.relabel import relabel, status
-from framebank.commands.repair import repair, verify
+from framebank.commands.repair import repair, verify_store
 from framebank.commands.score import evaluate, zeroshot
 from framebank.commands.search import index, search
 from framebank.commands.share import merge, rm, show, split
 from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
 from framebank.commands.train import train
+from framebank.commands.verify import verify
 
 # Commands that have the cores to themselves: steps are short, and threads that sleep between them lose half the speed.
 TRAINING = ("train", "compare", "evaluate", "fewshot", "fewshot-compare", "fewshot-train")
@@ -106,12 +107,13 @@ for command in (
     enroll,
     unenroll,
     calibrate,
+    verify,
     store,
     export_head,
     import_checkpoint,
 ):
     main.add_command(command)
-for part in (show, status, verify, repair, relabel, merge, split, rm, import_features, export_features):
+for part in (show, status, verify_store, repair, relabel, merge, split, rm, import_features, export_features):
     store.add_command(part)
 checked(main)
 

@@ -53,7 +53,7 @@ OWN: dict[str, dict[str, str]] = {
     "calibrate": {"index": INDEX, "store": STORE},
     "info": {"store": STORE},
     "show": {"store": STORE},
-    "verify": {"store": STORE},
+    "verify": {"store": STORE, "path": "no such file or folder; expected a store, an index, a run or prompts"},
     "repair": {"store": STORE},
     "merge": {"stores": STORE},
     "split": {"store": STORE, "videos": "no such file; expected video_ids, one a line"},

@@ -12,19 +12,21 @@ from framebank.store.counts import counted
 SHOWN = 5  # of the videos to extract again; a large store may have a million
 
 
-@click.command(short_help="Check all of a store and print a line for each fault.")
+@click.command("verify", short_help="Check all of a store and print a line for each fault.")
 @click.argument("store", type=PATH)
 @json_option
-def verify(store: Path, as_json: bool) -> None:
+def verify_store(store: Path, as_json: bool) -> None:
     """Read all of STORE and print a line for each fault; exits with 1 where there is one.
 
     \b
     framebank store verify bank
     """
-    from framebank.store.verify import verify_store
+    from framebank.store.verify import verify_store as verified
 
-    verdict = verify_store(store)
+    verdict = verified(store)
     report = {
+        "kind": "store",
+        "path": str(store),
         "store": str(store),
         "shards": verdict.num_shards,
         "videos": verdict.num_videos,
@@ -32,7 +34,11 @@ def verify(store: Path, as_json: bool) -> None:
         "to_extract": list(verdict.to_extract),
         "unchecked": list(verdict.unchecked),
         "faults": [
-            {"file": str(fault.path), "problem": fault.problem, "videos": list(fault.video_ids)}
+            {
+                **dict.fromkeys(("file", "path"), str(fault.path)),
+                **dict.fromkeys(("problem", "what"), fault.problem),
+                "videos": list(fault.video_ids),
+            }
             for fault in verdict.faults
         ],
     }

@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 import torch
@@ -11,8 +11,9 @@ from torch import nn
 
 from framebank.heads.forms import EARLIER, FORMS, PUBLISHED, options_of_form
 from framebank.heads.matchers import MATCHERS
-from framebank.heads.options import KINDS, read_options
+from framebank.heads.options import KINDS, RECIPE_KINDS, is_of_kind, read_options
 from framebank.heads.randomness import drawn_from
+from framebank.store.document import shown
 from framebank.store.errors import DataError
 
 # What a constructor is told by the training, not by an option.
@@ -66,6 +67,20 @@ class FewshotRecipe:
             raise DataError(f"weight_decay is {self.weight_decay}; expected 0 or more")
         if not 0 <= self.warmup < 1:
             raise DataError(f"warmup is {self.warmup}; expected at least 0 and less than 1")
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any], *, where: object) -> "FewshotRecipe":
+        """Build a recipe from its fields; DataError for a key that is none of them, and for a value of another kind."""
+        kinds = {each.name: dict if each.default is MISSING else type(each.default) for each in fields(cls)}
+        for name, value in found.items():
+            if name not in kinds:
+                raise DataError(f"{where}: a recipe of a matcher has no key {name!r}")
+            if not is_of_kind(value, kinds[name]):
+                raise DataError(f"{where}: {name} is {shown(value)}; expected {RECIPE_KINDS[kinds[name]]}")
+        try:
+            return cls(**found)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name."""

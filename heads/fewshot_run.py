@@ -8,18 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 
+from framebank.heads.checkpoint import read_checkpoint, require_fit, save
 from framebank.heads.fewshot_recipe import FewshotRecipe, build_matcher
 from framebank.heads.fewshot_train import Stage
 from framebank.heads.folder import WEIGHTS
 from framebank.heads.forms import EARLIER
 from framebank.store.digest import digest
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, parsing
 from framebank.store.files import current, replacing_together
 from framebank.store.spec import FeatureSpec
+
+WHAT = "a matcher of framebank"
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,10 @@ class FewshotRun:
             "store": self.store,
             "trained_on": self.trained_on,
         }
-        weights = {name: tensor.contiguous().cpu() for name, tensor in self.matcher.state_dict().items()}
         with replacing_together(folder) as part:
             (part / "recipe.json").write_text(json.dumps(self.recipe.to_dict(), indent=1), encoding="utf-8")
             (part / "log.csv").write_text(text.getvalue(), encoding="utf-8")
-            (part / WEIGHTS["matcher"]).write_bytes(save(weights, metadata={"framebank": json.dumps(about)}))
+            (part / WEIGHTS["matcher"]).write_bytes(save(about, self.matcher.state_dict()))
 
     @classmethod
     def read(cls, folder: str | Path) -> "FewshotRun":
@@ -71,18 +71,18 @@ class FewshotRun:
         path = current(folder, WEIGHTS["matcher"])
         if not path.is_file():
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank fewshot-train`")
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})["framebank"])
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-            recipe = FewshotRecipe(**{"form": EARLIER, **about["recipe"]})
-            spec = FeatureSpec.from_dict(about["spec"], where=path)
-            labels = tuple(about["labels"])
-            matcher = build_matcher(recipe, dim=spec.dim, num_classes=len(labels))
-            matcher.load_state_dict(weights)
-            return cls(recipe, spec, labels, matcher.eval(), about["store"], about["trained_on"])
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
-        except (SafetensorError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"{path}: is not a matcher of framebank ({reason})") from error
+        found = read_checkpoint(path, what=WHAT)
+        about, tensors = found.about, found.tensors
+        recipe = FewshotRecipe.from_dict({"form": EARLIER, **about.fields("recipe").values}, where=path)
+        spec = FeatureSpec.from_dict(about.fields("spec").values, where=path)
+        labels = about.texts("labels")
+
+        def build() -> nn.Module:
+            return build_matcher(recipe, dim=spec.dim, num_classes=len(labels))
+
+        require_fit(build, tensors, where=path)
+        with parsing(path, what=WHAT):
+            matcher = build()
+            matcher.load_state_dict(tensors)
+        trained_on = dict(about.fields("trained_on").values)
+        return cls(recipe, spec, labels, matcher.eval(), about.text("store"), trained_on)

@@ -3,20 +3,42 @@
 import difflib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from framebank.store.document import parse_json, shown
 from framebank.store.errors import DataError
 
 # What a constructor asks for -> what is said of it; anything else is given by the training and is no option.
 KINDS: dict[Any, str] = {
     bool: "true or false",
-    int: "a whole number",
-    int | None: "a whole number",
+    int: "a whole number from 0 to 1000000",
+    int | None: "a whole number from 0 to 1000000",
     float: "a number",
     str: "a word",
     Sequence[int]: "a list of whole numbers",
 }
+
+
+# What a field of a recipe is -> what is said of it.
+RECIPE_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    tuple: "a list of words",
+    dict: "a table",
+}
+MOST = 1_000_000  # of a whole number that an option is
+
+
+def is_of_kind(value: object, kind: type) -> bool:
+    """Whether a value is one of RECIPE_KINDS: true is no number, 3 is a number too, and a list holds words."""
+    if kind is tuple:
+        return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    fits = isinstance(value, int | float if kind is float else kind)
+    return fits and (kind is bool or not isinstance(value, bool))
 
 
 def read_options(what: str, name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +56,7 @@ def read_options(what: str, name: str, build: Callable[..., Any], options: Mappi
                 + (f"the nearest is {near[0]!r}" if near else "it has no options")
             )
         if not _fits(value, asked[option]):
-            raise DataError(f"{what}.{option} is {value!r}; expected {KINDS[asked[option]]}")
+            raise DataError(f"{what}.{option} is {shown(value)}; expected {KINDS[asked[option]]}")
     return {option: float(value) if asked[option] is float else value for option, value in options.items()}
 
 
@@ -43,7 +65,11 @@ def _fits(value: object, kind: Any) -> bool:
         return isinstance(value, list | tuple) and all(_fits(one, int) for one in value)
     if isinstance(value, bool):
         return kind is bool
-    return isinstance(value, int | float if kind is float else kind)
+    if isinstance(value, int) and kind is not float:
+        return kind in (int, int | None) and 0 <= value <= MOST
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max  # false for what is no number
+    return isinstance(value, kind)
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -56,9 +82,11 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
         if name in read:
             raise DataError(f"the option {name!r} is given twice")
         try:
-            read[name] = json.loads(value)
-        except json.JSONDecodeError:
-            read[name] = value
+            read[name] = parse_json(value, where=text)
+        except DataError as error:
+            if not isinstance(error.__cause__, json.JSONDecodeError):
+                raise
+            read[name] = value  # a word
     return read
 
 

@@ -1,11 +1,9 @@
 """Published checkpoints: ActionCLIP's, as its training code writes them, become a run and a file of CLIP weights."""
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors.torch import save
 from torch import Tensor
 
@@ -14,10 +12,12 @@ from framebank.heads.model import Model, build_model
 from framebank.heads.recipe import Recipe
 from framebank.heads.run import Run
 from framebank.heads.text_tower import options_of_model
-from framebank.store.errors import DataError
+from framebank.store.document import shown
+from framebank.store.errors import DataError, parsing
 from framebank.store.files import replacing
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
+from framebank.store.torch_file import read_torch
 
 PARTS = ("model_state_dict", "fusion_model_state_dict")
 
@@ -60,14 +60,14 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
     The file is read without running code. DataError where it is no such checkpoint.
     """
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        reason = first.partition(". ")[0]  # torch goes on to advise that the code be run
-        raise DataError(f"{path}: is not a checkpoint that loads without running code ({reason})") from error
+    found = read_torch(path, what="a checkpoint that loads without running code")
     if not isinstance(found, Mapping) or not all(isinstance(found.get(part), Mapping) for part in PARTS):
         raise DataError(f"{path}: is not a checkpoint of ActionCLIP; expected one that holds {' and '.join(PARTS)}")
+    for part in PARTS:
+        named = found[part].items()
+        strange = [n for n, value in named if not isinstance(n, str) or not isinstance(value, Tensor)]
+        if strange:
+            raise DataError(f"{path}: its {part} holds {shown(strange[0])}; expected tensors by their names")
     clip, fusion = ({_bare(name): value for name, value in found[part].items()} for part in PARTS)
     return {name: value for name, value in clip.items() if name not in NUMBERS}, fusion
 
@@ -77,7 +77,7 @@ def model_name(clip: Mapping[str, Tensor], *, where: Path) -> str:
     try:
         width, _, patch, _ = clip["visual.conv1.weight"].shape
         side = round((len(clip["visual.positional_embedding"]) - 1) ** 0.5) * patch
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{where}: holds no vision transformer that CLIP published; name it with --model") from error
     if (width, patch, side) not in MODELS:
         known = ", ".join(MODELS.values())
@@ -108,10 +108,12 @@ def build_run(
     head = _head_of(fusion, where=where)
     if legacy_axes and head != "conv1d":
         raise DataError(f"{where}: holds the head {head!r}; only conv1d has legacy axes")
-    weights = _rename(fusion, head)
+    with parsing(where, what=f"ActionCLIP's head {head}"):
+        weights = _rename(fusion, head)
+        options = _options(head, weights, legacy_axes=legacy_axes)
     recipe = Recipe(
         head=head,
-        head_options=options_of_model(head, _options(head, weights, legacy_axes=legacy_axes), model=encoder.model),
+        head_options=options_of_model(head, options, model=encoder.model),
         classifier_options={"scale": 100.0},
         frame_norm=False,
         epochs=0,

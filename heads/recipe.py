@@ -11,9 +11,10 @@ from typing import Any
 from framebank.heads import CLASSIFIERS, HEADS, LOSSES, SCORERS, TEXTS
 from framebank.heads.forms import EARLIER, FORMS, PUBLISHED, options_of_form
 from framebank.heads.objective import read_losses
-from framebank.heads.options import read_options
+from framebank.heads.options import RECIPE_KINDS, is_of_kind, read_options
 from framebank.heads.text_tower import INITS
-from framebank.store.errors import DataError
+from framebank.store.document import parse_toml, read_toml, shown
+from framebank.store.errors import DataError, parsing
 from framebank.store.files import write_text
 from framebank.store.labels import TEXT_KINDS
 
@@ -22,14 +23,6 @@ VIEWS = ("random", "all", "first")
 SAMPLERS = ("shuffle", "balanced")
 OPTIONED = ("head", "classifier", "text")
 RECIPES = Path(__file__).parent / "recipes"
-KINDS: dict[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-    tuple: "a list",
-    dict: "a table",
-}
 
 
 @dataclass(frozen=True)
@@ -211,11 +204,7 @@ class Recipe:
     def read(cls, path: str | Path) -> "Recipe":
         """Read TOML; DataError as `from_dict`."""
         path = Path(path)
-        try:
-            found = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read as a recipe: {error}") from error
-        return cls.from_dict(found, where=path)
+        return cls.from_dict(read_toml(path, what="a recipe"), where=path)
 
     @classmethod
     def from_dict(cls, found: dict[str, Any], *, where: object) -> "Recipe":
@@ -269,16 +258,16 @@ def _kind_of(each: "Field[Any]") -> type:
 
 
 def _read_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+    with parsing("--set", what="a value"):
+        try:
+            return parse_toml(f"value = {text}", where="--set")["value"]
+        except tomllib.TOMLDecodeError:
+            return text
 
 
 def _require_kind(name: str, value: object, kind: type) -> None:
-    fits = isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool))
-    if not fits:
-        raise DataError(f"{name} is {value!r}; expected {KINDS[kind]}")
+    if not is_of_kind(value, kind):
+        raise DataError(f"{name} is {shown(value)}; expected {RECIPE_KINDS[kind]}")
 
 
 def _require_among(name: str, value: str, choices: tuple[str, ...]) -> None:

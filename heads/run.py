@@ -3,8 +3,7 @@
 import copy
 import csv
 import io
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from framebank.heads.checkpoint import read_checkpoint, require_fit, save
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.folder import WEIGHTS
 from framebank.heads.forms import EARLIER
@@ -26,13 +24,16 @@ from framebank.heads.texts.context import Context
 from framebank.heads.train import Epoch
 from framebank.store.counts import counted
 from framebank.store.digest import digest
-from framebank.store.errors import DataError
+from framebank.store.document import Fields
+from framebank.store.errors import DataError, parsing
 from framebank.store.files import current, remove_together, replacing_together
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
 
 MEASURED = ("metrics.json", "predictions.npz")  # what `evaluate` adds
+WHAT = "a checkpoint of framebank"
+CLASSIFIER = "classifier"  # the part of a model whose tensors may be as long as its texts or videos are many
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,7 @@ class Run:
         writer.writeheader()
         writer.writerows(asdict(epoch) for epoch in log)
         (part / "log.csv").write_text(text.getvalue(), encoding="utf-8")
-        weights = {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}
-        (part / WEIGHTS["run"]).write_bytes(save(weights, metadata={"framebank": json.dumps(self.about())}))
+        (part / WEIGHTS["run"]).write_bytes(save(self.about(), self.model.state_dict()))
 
     @classmethod
     def read(cls, folder: str | Path) -> "Run":
@@ -96,21 +96,27 @@ class Run:
         path = current(folder, WEIGHTS["run"])
         if not path.is_file():
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank train`")
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})["framebank"])
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-            recipe = Recipe.from_dict({"form": EARLIER, **about["recipe"]}, where=path)
-            spec = FeatureSpec.from_dict(about["spec"], where=path)
-            labels = tuple(about["labels"])
-            in_shape = tuple(about.get("in_shape", ()))
-            trained_on = about["trained_on"]
-            lexicon = torch.zeros(1, spec.dim) if trained_on.get("lexicon") else None
-            model = _rebuild(recipe, weights, dim=spec.dim, num_classes=len(labels), in_shape=in_shape, lexicon=lexicon)
-            return cls(recipe, spec, labels, model, about["store"], trained_on, in_shape)
-        except (SafetensorError, OSError, KeyError, AttributeError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"{path}: is not a checkpoint of framebank ({reason})") from error
+        found = read_checkpoint(path, what=WHAT)
+        about, tensors = found.about, found.tensors
+        recipe = Recipe.from_dict({"form": EARLIER, **about.fields("recipe").values}, where=path)
+        spec = FeatureSpec.from_dict(about.fields("spec").values, where=path)
+        labels, in_shape = about.texts("labels"), about.wholes("in_shape", least=1, default=())
+        trained_on = _trained_on(about.fields("trained_on"))
+
+        widest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
+        if not labels or spec.dim > widest:
+            raise DataError(f"{path}: is of {len(labels)} classes and the width {spec.dim}, and none of its tensors is")
+        lexicon = torch.zeros(1, spec.dim) if trained_on.get("lexicon") else None
+        texts = ClassTexts.blank(len(labels), spec.dim) if recipe.reads_texts else None
+
+        def build() -> Model:
+            sizes = {"dim": spec.dim, "num_classes": len(labels), "in_shape": in_shape}
+            return build_model(recipe, texts=texts, lexicon=lexicon, **sizes)
+
+        require_fit(build, tensors, where=path, free=CLASSIFIER)
+        with parsing(path, what=WHAT):
+            model = _fill(build(), tensors)
+        return cls(recipe, spec, labels, model, about.text("store"), trained_on, in_shape)
 
     def with_prompts(
         self, prompts: PromptBank, *, where: object, scoring: str | None = None, tower: TowerLoader | None = None
@@ -176,25 +182,24 @@ class Run:
         return replace(self.with_prompts(prompts.select(self.labels), where=where), trained_on=trained_on)
 
 
-def _rebuild(
-    recipe: Recipe,
-    weights: dict[str, Tensor],
-    *,
-    dim: int,
-    num_classes: int,
-    in_shape: tuple[int, ...],
-    lexicon: Tensor | None,
-) -> Model:
-    texts = ClassTexts.blank(num_classes, dim) if recipe.reads_texts else None
-    model = build_model(recipe, dim=dim, num_classes=num_classes, texts=texts, in_shape=in_shape, lexicon=lexicon)
-    # What a classifier keeps of its texts or its training videos is as long as they were many.
-    for name, value in weights.items():
+def _trained_on(found: Fields) -> dict[str, Any]:
+    """What a run says of its training, where the texts of its classes are as a scoring asks for them."""
+    if found.values.get("templates") is not None:
+        found.texts("templates")
+    if found.values.get("texts") is not None:
+        found.text("texts")
+    return dict(found.values)
+
+
+def _fill(model: Model, tensors: Mapping[str, Tensor]) -> Model:
+    """Give a model its tensors; what a classifier keeps of its texts or videos is as long as they were many."""
+    for name, value in tensors.items():
         owner, _, leaf = name.rpartition(".")
         module = model.get_submodule(owner)
-        if owner.startswith("classifier") and leaf in module._buffers:
+        if owner.startswith(CLASSIFIER) and leaf in module._buffers:
             module._buffers[leaf] = torch.empty_like(value)
-        elif owner.startswith("classifier") and leaf in module._parameters:
+        elif owner.startswith(CLASSIFIER) and leaf in module._parameters:
             learned = module.get_parameter(leaf).requires_grad
             module._parameters[leaf] = nn.Parameter(torch.empty_like(value), requires_grad=learned)
-    model.load_state_dict(weights)
+    model.load_state_dict(tensors)
     return model.eval()

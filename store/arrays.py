@@ -1,17 +1,17 @@
 """Arrays: the named arrays of a file that another program wrote (npz, HDF5, npy, pt), read without running its code."""
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
 from framebank.store.counts import listed
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, parsing
+from framebank.store.npy import Npz, read_npy
 from framebank.store.shard import find_datasets, open_datasets, read_strings
+from framebank.store.torch_file import read_torch, tensors_in
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -56,11 +56,14 @@ class Arrays(Mapping[str, Any]):
         else:
             self._found = _open(path)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
+
     def __getitem__(self, name: str) -> Any:
-        try:
+        if name not in self._found:
+            raise KeyError(name)
+        with parsing(f"{self.path}: its array {name!r}", what="an array"):
             return self._found[name]
-        except (ValueError, OSError, RuntimeError, zipfile.BadZipFile) as error:
-            raise DataError(f"{self.path}: its array {name!r} cannot be read ({error})") from error
 
     def __len__(self) -> int:
         return len(self._found)
@@ -70,11 +73,9 @@ class Arrays(Mapping[str, Any]):
 
     def describe(self, name: str) -> Form:
         """Return the form of an array; of an npz its values are not read."""
-        if isinstance(self._found, NpzFile):
-            try:
-                return _form_in_npz(self._found, name)
-            except (ValueError, OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
-                raise DataError(f"{self.path}: its array {name!r} cannot be read ({error})") from error
+        if isinstance(self._found, Npz):
+            shape, dtype = self._found.form(name)
+            return Form(shape, dtype.kind)
         array = self[name]
         return Form(tuple(array.shape or ()), array.dtype.kind)
 
@@ -106,24 +107,19 @@ class Arrays(Mapping[str, Any]):
             return read_strings(array)
         values = np.asarray(array[:])
         if kind == "S":
-            return [value.decode() for value in values.tolist()]
+            with parsing(f"{self.path}: its array {name!r}", what="strings in UTF-8"):
+                return [value.decode() for value in values.tolist()]
         if kind in "Uiu":
             return [str(value) for value in values.tolist()]
         raise DataError(f"{self.path}: its array {name!r} is of {array.dtype}, expected strings or whole numbers")
 
 
 def _open(path: Path) -> Mapping[str, Any]:
-    suffix = path.suffix.lower()
     _require_file(path)
-    try:
-        if suffix in TORCH_SUFFIXES:
-            return _torch(path)
-        found = np.load(path, mmap_mode="r" if suffix == ".npy" else None, allow_pickle=False)
-    except DataError:
-        raise
-    except Exception as error:  # numpy and torch raise whatever their parsers stumbled over
-        raise DataError(f"{path}: cannot be read as arrays ({' '.join(str(error).split())[:200]})") from error
-    return found if isinstance(found, Mapping) else {path.stem: found}
+    suffix = path.suffix.lower()
+    if suffix in TORCH_SUFFIXES:
+        return _torch(path)
+    return Npz(path) if suffix == ".npz" else {path.stem: read_npy(path)}
 
 
 def _require_file(path: Path) -> None:
@@ -132,31 +128,13 @@ def _require_file(path: Path) -> None:
         raise DataError(f"{path}: {'is no regular file' if path.exists() else 'no such file'}")
 
 
-def _form_in_npz(found: Any, name: str) -> Form:
-    members = found.zip.namelist()
-    with found.zip.open(name if name in members else f"{name}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-    return Form(shape, dtype.kind)
-
-
 def _torch(path: Path) -> Mapping[str, Any]:
     import torch  # a store alone does not load it
 
-    found = torch.load(path, map_location="cpu", weights_only=True)
-    named = found if isinstance(found, dict) else {path.stem: found}
-    tensors = {name: value for name, value in _flatten(named) if isinstance(value, torch.Tensor)}
+    found = read_torch(path, what="a file of tensors that loads without running code")
+    tensors = dict(tensors_in(found if isinstance(found, dict) else {path.stem: found}))
     if not tensors:
         raise DataError(f"{path}: holds a {type(found).__name__} without a tensor; expected a tensor (T, D)")
-    wide = {n: t.float() if t.is_floating_point() and t.dtype != torch.float64 else t for n, t in tensors.items()}
-    return {name: tensor.detach().numpy() for name, tensor in wide.items()}  # numpy knows no bfloat16
-
-
-def _flatten(named: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what dicts in dicts hold, by the names on the way joined with slashes."""
-    for name, value in named.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{above}{name}/")
-        else:
-            yield f"{above}{name}", value
+    with parsing(path, what="tensors"):
+        wide = {n: t.float() if t.is_floating_point() and t.dtype != torch.float64 else t for n, t in tensors.items()}
+        return {name: tensor.detach().numpy() for name, tensor in wide.items()}  # numpy knows no bfloat16

@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 from framebank.store.counts import listed
+from framebank.store.document import MAX_BYTES, Pairs, parse_json
 from framebank.store.errors import DataError
 from framebank.store.labels import class_text
 from framebank.store.lists import read_list
 from framebank.store.manifest import Manifest
 from framebank.store.splits import name_classes
-from framebank.store.table import read_table, read_text
+from framebank.store.table import read_table
+from framebank.store.text import read_text
 from framebank.store.video import SPLIT_NAMES
 
 EXPECTED = (
@@ -121,12 +123,9 @@ def _from_lists(files: Sequence[Path]) -> ClassSplits:
 
 
 def _json_pairs(path: Path) -> list[tuple[str, str]]:
-    try:
-        found = json.loads(read_text(path), object_pairs_hook=lambda pairs: pairs)  # a dict would drop a class's second
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: is not JSON (line {error.lineno}); {EXPECTED}") from error
-    pairs = found if isinstance(found, list) else []
-    if not pairs or not all(isinstance(pair, tuple) and isinstance(pair[1], str) for pair in pairs):
+    found = parse_json(read_text(path, most=MAX_BYTES), where=path, expected=EXPECTED, pairs=True)
+    pairs = found.pairs if isinstance(found, Pairs) else []
+    if not pairs or not all(isinstance(split, str) for _, split in pairs):
         raise DataError(f"{path}: is no object of class to split; {EXPECTED}")
     return pairs
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,13 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from framebank.store.errors import DataError
+from framebank.store.counts import counted
+from framebank.store.digest import SEAL, seal
+from framebank.store.document import Fields, parse_json, shown
+from framebank.store.errors import DataError, reason_of
 from framebank.store.files import current, finish_moves, replacing, sync
 from framebank.store.lock import Lock
-from framebank.store.video import Video
+from framebank.store.npy import Npz
+from framebank.store.video import Video, require_own_ids
 
 NAME = "enrolled.npz"
 SHARE = 0.05
+KINDS = {"u": "bytes", "f": "numbers"}  # as numpy calls the kinds of arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +118,10 @@ class Enrolment:
             "videos": _rows_of(self.videos),
             "calibration": [made.share, made.store, made.split, _rows_of(made.videos)],
         }
-        written = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+        arrays = {f"others{number}": self.others_of(label) for number, label in enumerate(self.labels)}
+        arrays |= {"vectors": self.vectors, "held_out": made.vectors, "nearest_others": self.nearest_others}
+        written = np.frombuffer(json.dumps({**about, SEAL: seal(about, arrays)}).encode(), dtype=np.uint8)
         with replacing(path) as part, part.open("wb") as file:
-            arrays = {f"others{number}": self.others_of(label) for number, label in enumerate(self.labels)}
-            arrays |= {"vectors": self.vectors, "held_out": made.vectors, "nearest_others": self.nearest_others}
             np.savez(file, about=written, **arrays)  # type: ignore[arg-type]
 
     @classmethod
@@ -128,36 +132,86 @@ class Enrolment:
         """
         path = current(folder, NAME)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                about, vectors = json.loads(arrays["about"].tobytes()), arrays["vectors"]
-                calibration = Calibration()
-                if "calibration" in about:  # not in what was enrolled before there was one
-                    share, store, split, held_out = about["calibration"]
-                    calibration = Calibration(share, store, split, _videos_of(held_out), arrays["held_out"])
-                found = {}
-                if "nearest_others" in arrays:  # nor were they kept
-                    labels = enumerate(sorted(about["thresholds"]))
-                    others = {label: arrays[f"others{number}"] for number, label in labels}
-                    found = {"others": others, "nearest_others": arrays["nearest_others"]}
-            rows, thresholds = _videos_of(about["videos"]), dict(about["thresholds"])
-            made = cls(rows, vectors, thresholds, about["nearest"], str(about["of"]), calibration, **found)
-        except FileNotFoundError:
-            return cls(vectors=np.zeros((0, dim), dtype=np.float32), of=of)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, DataError) as error:
-            raise DataError(
-                f"{path}: cannot be read ({type(error).__name__}: {' '.join(str(error).split())})"
-            ) from error
-        if made.of != of or vectors.shape != (len(rows), dim) or calibration.vectors.shape[1:] not in ((0,), (dim,)):
+            made = _read(Npz(path), dim=dim)
+        except (DataError, ValueError) as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return cls(vectors=np.zeros((0, dim), dtype=np.float32), of=of)
+            raise DataError(f"{path}: cannot be read ({reason_of(error).removeprefix(f'{path}: ')})") from error
+        if made.of != of:
             raise DataError(f"{path}: was enrolled in another index; bring that index back, or remove the file")
         return made
+
+
+def _read(arrays: Npz, *, dim: int) -> Enrolment:
+    """What `write` wrote; DataError or ValueError where it is not that, or not as it was written."""
+    said = parse_json(_array(arrays, "about", "u", ndim=1).tobytes(), where="about")
+    about = Fields.of(said, where="about")
+    expected = about.text(SEAL, default="")
+    rest = {name: array for name, array in arrays.items() if name != "about"}
+    if expected and seal({name: value for name, value in said.items() if name != SEAL}, rest) != expected:
+        raise DataError("it is not as it was written: bring it back from a copy, or remove it and enroll again")
+    thresholds = _thresholds(about.fields("thresholds"))
+    calibration = Calibration()
+    if "calibration" in about:  # not in what was enrolled before there was one
+        given = about.list("calibration")
+        made = Fields(dict(zip(("share", "store", "split", "videos"), given, strict=True)), "calibration")
+        held_out = _vectors(arrays, "held_out", dim=dim)
+        store, split, rows = made.text("store"), made.text("split"), _videos_of(made.list("videos"))
+        calibration = Calibration(made.number("share"), store, split, rows, held_out)
+    others, nearest_others = {}, np.zeros(0, dtype=np.float32)
+    if "nearest_others" in arrays:  # nor were they kept
+        others = {label: _cosines(arrays, f"others{number}") for number, label in enumerate(sorted(thresholds))}
+        nearest_others = _cosines(arrays, "nearest_others")
+    rows = _videos_of(about.list("videos"))
+    nearest = None if about.values.get("nearest") is None else about.number("nearest")
+    vectors = _vectors(arrays, "vectors", dim=dim)
+    return Enrolment(rows, vectors, thresholds, nearest, about.text("of"), calibration, others, nearest_others)
+
+
+def _array(arrays: Npz, name: str, kind: str, *, ndim: int) -> np.ndarray:
+    if name not in arrays:
+        raise DataError(f"{name} is missing; expected an array")
+    array = arrays[name]
+    if array.dtype.kind != kind or array.ndim != ndim:
+        expected = f"{counted(ndim, 'axis', 'axes')} of {KINDS[kind]}"
+        raise DataError(f"{name} is an array of {array.dtype}, shape {array.shape}; expected {expected}")
+    return array.astype(np.float32, copy=False) if kind == "f" else array
+
+
+def _vectors(arrays: Npz, name: str, *, dim: int) -> np.ndarray:
+    vectors = _array(arrays, name, "f", ndim=2)
+    if vectors.shape[1] not in ((0, dim) if not len(vectors) else (dim,)):
+        raise DataError(f"{name} has the shape {vectors.shape}, the index the width {dim}; it is of another index")
+    lengths = np.linalg.norm(vectors, axis=1)
+    if len(vectors) and not (np.abs(lengths - 1) < 1e-3).all():  # false for what is no number too
+        raise DataError(f"{name} has a row that is not of length 1; expected unit vectors")
+    return vectors
+
+
+def _cosines(arrays: Npz, name: str) -> np.ndarray:
+    cosines = _array(arrays, name, "f", ndim=1)
+    if not (np.abs(cosines) < 1.001).all() or not (np.diff(cosines) >= 0).all():
+        raise DataError(f"{name} holds what are no cosines in rising order")
+    return cosines
+
+
+def _thresholds(found: Fields) -> dict[str, float | None]:
+    return {label: None if value is None else found.number(label) for label, value in found.values.items()}
 
 
 def _rows_of(videos: Sequence[Video]) -> list[list[object]]:
     return [[v.video_id, str(v.path), v.label, v.split, v.start, v.end] for v in videos]
 
 
-def _videos_of(rows: Sequence[Sequence[Any]]) -> tuple[Video, ...]:
-    return tuple(Video(video_id, Path(place), *rest) for video_id, place, *rest in rows)
+def _videos_of(rows: Sequence[Any]) -> tuple[Video, ...]:
+    """The videos of what `_rows_of` gave; DataError where it is not that."""
+    for row in rows:
+        fits = isinstance(row, list) and len(row) == 6 and all(isinstance(one, str) for one in row[:4])
+        if not fits or not all(one is None or type(one) in (int, float) for one in row[4:]):
+            raise DataError(f"a video is {shown(row)}; expected its id, path, label, split, start and end")
+    videos = tuple(Video(video_id, Path(place), *rest) for video_id, place, *rest in rows)
+    require_own_ids(videos)
+    return videos
 
 
 @contextlib.contextmanager

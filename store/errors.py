@@ -1,8 +1,9 @@
 """The one error that is the user's to mend, the one warning, and what helps to mend a name."""
 
+import contextlib
 import difflib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class DataError(Exception):
@@ -11,6 +12,26 @@ class DataError(Exception):
 
 class PlaceError(DataError):
     """A place cannot be written to: it is full, not ours, or another process is writing there."""
+
+
+@contextlib.contextmanager
+def parsing(where: object, *, what: str) -> Iterator[None]:
+    """Turn whatever a parser stumbles over in a file into a DataError: "WHERE: cannot be read as WHAT (...)".
+
+    For the calls alone that hand the bytes of a file to a library: what it may raise, only those bytes know.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{where}: cannot be read as {what} ({reason_of(error)})") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an exception says on one line of 200 letters at most, or its name where it says nothing."""
+    said = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
+    return said[:200] or type(error).__name__
 
 
 def near_names(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError
 from framebank.store.files import current
+from framebank.store.records import read_records
 from framebank.store.video import Video
 
 NAME = "history.csv"
@@ -17,6 +18,8 @@ COLUMNS = ("change", "time", "action", "video_id", "column", "old", "new")
 
 # What can be set by hand.
 BY_HAND = tuple(one.name for one in fields(Video) if one.name in ("label", "split", "group"))
+
+CHANGED = (*BY_HAND, "video_id")  # a move or a removal is of the video itself
 
 Setting = tuple[str, str]  # a video_id and a column
 
@@ -65,12 +68,16 @@ class History:
         path = current(folder, NAME)
         if not path.exists():
             return cls()
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            return cls(tuple(Change(int(row["change"]), *(row[name] for name in COLUMNS[1:])) for row in rows))
-        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-            raise DataError(f"{path}: cannot be read as a history of changes: {error!r}") from error
+        found = read_records(path, COLUMNS, what="a history of changes")
+        rest = [found.column(name) for name in COLUMNS[1:]]
+        changes = tuple(Change(*row) for row in zip(found.wholes(COLUMNS[0]), *rest, strict=True))
+        strange = next((one for one in changes if one.action not in _STEPS or one.column not in CHANGED), None)
+        if strange:
+            raise DataError(
+                f"{path}: cannot be read as a history of changes: it tells of {strange.action!r} of a "
+                f"{strange.column!r}; expected {', '.join(_STEPS)} of {', '.join(CHANGED)}"
+            )
+        return cls(changes)
 
     @property
     def by_hand(self) -> dict[Setting, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError
 from framebank.store.tars import find_member, tar_and_member
+from framebank.store.text import is_whole
 from framebank.store.video import IMAGE_SUFFIXES
 
 WHOLE_BYTES = 1 << 20  # a file up to this size is read whole
@@ -55,7 +56,7 @@ class Identity:
     def read(cls, words: str) -> "Identity | None":
         """Return the identity that these words say; None for an empty text, or one of another program."""
         parts = words.split(" ")
-        if len(parts) != 3 or not parts[0].isdecimal() or not parts[1].partition(":")[0].isdecimal() or not parts[2]:
+        if len(parts) != 3 or not is_whole(parts[0]) or not is_whole(parts[1].partition(":")[0]) or not parts[2]:
             return None
         return cls(int(parts[0]), parts[1], parts[2])
 

@@ -2,17 +2,17 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from framebank.store.errors import DataError
+from framebank.store.document import Fields
 from framebank.store.files import write_text
 from framebank.store.manifest import COLUMNS, TIMES
 from framebank.store.origin import Origin
-from framebank.store.video import Video
+from framebank.store.records import read_records
+from framebank.store.video import Video, require_own_ids
 
 ORIGIN_COLUMNS = ("shard", "mark")
 
@@ -29,31 +29,14 @@ def write_ids(path: Path, videos: Sequence[Video], origin: Origin | None) -> Non
     write_text(path, text.getvalue())
 
 
-def read_ids(path: Path, origin: Mapping[str, Any] | None) -> tuple[list[Video], Origin | None]:
-    """Read what `write_ids` wrote, with the rest of the origin.
-
-    KeyError, ValueError or DataError where it is not that.
-    """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        at = {name: position for position, name in enumerate(header)}
-        rows = list(reader)
-    if any(len(row) != len(header) for row in rows):
-        raise DataError(f"{path.name} has rows of different lengths")
-    name, place, label, split = (at[column] for column in COLUMNS)
-    spans = [at.get(column) for column in TIMES]
-    times = [_times(row, spans) for row in rows]
-    videos = [
-        Video(row[name], Path(row[place]), row[label], row[split], start, end)
-        for row, (start, end) in zip(rows, times, strict=True)
-    ]
+def read_ids(path: Path, origin: Fields | None) -> tuple[list[Video], Origin | None]:
+    """Read what `write_ids` wrote, with the rest of the origin; DataError where it is not that."""
+    wanted = (*COLUMNS, *(ORIGIN_COLUMNS if origin else ()))
+    found = read_records(path, wanted, what="the list of an index")
+    columns = [*(found.column(name) for name in COLUMNS), *(found.numbers(name) for name in TIMES)]
+    videos = [Video(name, Path(place), *rest) for name, place, *rest in zip(*columns, strict=True)]
+    require_own_ids(videos)
     if origin is None:
         return videos, None
-    shard_of, marks = (np.array([int(row[at[column]]) for row in rows], dtype=np.int64) for column in ORIGIN_COLUMNS)
-    return videos, Origin.from_dict(origin, shard_of=shard_of, marks=marks)
-
-
-def _times(row: Sequence[str], spans: Sequence[int | None]) -> tuple[float | None, float | None]:
-    start, end = (float(row[at]) if at is not None and row[at] else None for at in spans)
-    return start, end
+    shard_of, marks = (np.array(found.wholes(column), dtype=np.int64) for column in ORIGIN_COLUMNS)
+    return videos, Origin.from_fields(origin, shard_of=shard_of, marks=marks)

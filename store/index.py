@@ -2,9 +2,7 @@
 
 import contextlib
 import copy
-import csv
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,14 @@ import numpy as np
 
 from framebank.store.digest import digest
 from framebank.store.enrolment import NAME, Enrolment, changing
-from framebank.store.errors import DataError, near_names
+from framebank.store.errors import DataError, near_names, parsing
 from framebank.store.files import current, finish_moves, replacing_together, require_new_folder
 from framebank.store.ids import read_ids, write_ids
+from framebank.store.index_spec import VERSION, index_spec_text, read_index_spec, require_flat, unreadable
 from framebank.store.origin import Difference, Origin, compare
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import has_direction, unit
 from framebank.store.video import Video
-
-VERSION = 2  # of the files; the first had no origin
 
 
 @dataclass(frozen=True)
@@ -187,7 +184,7 @@ class Index:
     def reread(self, folder: str | Path) -> "Index":
         """Return this index of a folder with what is enrolled there by now; DataError where it was made again."""
         folder = Path(folder)
-        if _read_about(folder)["digest"] != self.enrolment.of:
+        if read_index_spec(folder).digest != self.enrolment.of:
             raise DataError(f"{folder}: was made again since it was read; do this once more")
         return self.with_enrolment(Enrolment.read(folder, of=self.enrolment.of, dim=self.spec.dim))
 
@@ -219,7 +216,7 @@ class Index:
             name = _digest(self.own_vectors, own)
             about = {"version": VERSION, "spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
             origin = {"origin": self.origin.to_dict()} if self.origin else {}
-            (part / "spec.json").write_text(json.dumps(about | origin, indent=2), encoding="utf-8")
+            (part / "spec.json").write_text(index_spec_text(part, about | origin), encoding="utf-8")
             enrolment = replace(self.enrolment, of=name)
             if not enrolment.is_empty:
                 enrolment.write(part)
@@ -232,49 +229,30 @@ class Index:
         Videos whose vectors are all zeros, or hold what is not a number, are left out: earlier versions kept them.
         """
         folder = Path(folder)
-        about = _read_about(folder)
+        about = read_index_spec(folder)
+        spec, expected, path = about.spec, about.digest, current(folder, "index.faiss")
         try:
-            flat = faiss.read_index(str(current(folder, "index.faiss")))
-            found, made_by, expected = dict(about["spec"]), dict(about["made_by"]), str(about["digest"])
-            videos, origin = read_ids(current(folder, "ids.csv"), about.get("origin"))
-        except _UNREADABLE as error:
-            raise _unreadable(folder, error) from error
-        spec = FeatureSpec.from_dict(found, where=folder / "spec.json")
+            require_flat(path)
+            with parsing(path, what="an index"):
+                flat = faiss.read_index(str(path))
+            videos, origin = read_ids(current(folder, "ids.csv"), about.origin)
+        except DataError as error:
+            raise unreadable(folder, error) from error
         if flat.ntotal != len(videos) or flat.d != spec.dim:
             raise DataError(
                 f"{folder}: index.faiss holds {flat.ntotal} vectors of width {flat.d}, "
                 f"its lists {len(videos)} videos of width {spec.dim}; these files are of different indexes"
             )
         made = cls.__new__(cls)
-        made.spec, made.made_by, made.origin = spec, made_by, origin
+        made.spec, made.made_by, made.origin = spec, about.made_by, origin
         made.own_vectors = flat.reconstruct_n(0, flat.ntotal)
         del flat  # two copies at a time, one from here on
+        about.require_own(folder)
         if _digest(made.own_vectors, videos) != expected:
             raise DataError(f"{folder}: index.faiss, ids.csv and spec.json are of different indexes; make it again")
         made._take(tuple(videos), Enrolment.read(folder, of=expected, dim=spec.dim))
         good = has_direction(made.own_vectors)
         return made if good.all() else made._only(videos, np.flatnonzero(good).tolist())
-
-
-_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, csv.Error, DataError)
-
-
-def _unreadable(folder: Path, error: Exception) -> DataError:
-    return DataError(f"{folder}: the index cannot be read ({type(error).__name__}: {' '.join(str(error).split())})")
-
-
-def _read_about(folder: Path) -> Mapping[str, Any]:
-    path = current(folder, "spec.json")
-    if not path.exists() or not current(folder, "index.faiss").exists():
-        raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
-    try:
-        about = dict(json.loads(path.read_text(encoding="utf-8")))
-        version, _ = int(about.get("version", 1)), about["digest"]
-    except _UNREADABLE as error:
-        raise _unreadable(folder, error) from error
-    if version > VERSION:
-        raise DataError(f"{folder}: is an index of version {version}, this framebank reads those up to {VERSION}")
-    return about
 
 
 def _digest(vectors: np.ndarray, videos: Sequence[Video]) -> str:

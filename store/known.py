@@ -13,6 +13,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import current
 from framebank.store.identity import Identity
+from framebank.store.records import read_records
 
 NAME = "sources.csv"
 COLUMNS = ("video_id", "size", "stamp", "digest")
@@ -36,12 +37,15 @@ def read_learned(folder: Path) -> dict[str, Identity]:
     if not path.exists():
         return {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {
-                row["video_id"]: Identity(int(row["size"]), row["stamp"], row["digest"]) for row in csv.DictReader(file)
-            }
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a list of files: {error!r}; it may be removed") from error
+        found = read_records(path, COLUMNS, what="a list of files")
+    except DataError as error:
+        raise DataError(f"{error}; it may be removed") from error
+    ids, *words = (found.column(name) for name in COLUMNS)
+    known = {name: Identity.read(" ".join(told)) for name, *told in zip(ids, *words, strict=True)}
+    strange = next((name for name, identity in known.items() if identity is None), None)
+    if strange is not None:
+        raise DataError(f"{path}: its row of {strange!r} tells no size, stamp and digest of a file; it may be removed")
+    return {name: identity for name, identity in known.items() if identity}
 
 
 def learned_text(identities: Mapping[str, Identity]) -> str:

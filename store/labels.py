@@ -1,21 +1,21 @@
 """LabelSet: the classes in their order, and what each looks like in words."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from framebank.store.counts import counted
+from framebank.store.document import MAX_BYTES, Pairs, parse_json
 from framebank.store.errors import DataError, warn
 from framebank.store.spelling import nfc
-from framebank.store.table import Table, first_columns, parse_table, read_text
+from framebank.store.table import Table, first_columns, parse_table
+from framebank.store.text import is_whole, lines_of, read_text
 
 ID_NAME = ("id", "name")
-NUMBER = re.compile(r"c?\d+[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
+NUMBER = re.compile(r"c?\d{1,18}[ ,\t]+(?=\S)")  # UCF101's "1 ApplyEyeMakeup", Charades' "c000 Holding some clothes"
 
 NUM_SHOWN = 5  # of the classes that are written in several ways
 
@@ -84,11 +84,7 @@ class LabelSet:
         path = Path(path)
         if not path.exists():
             raise DataError(f"{path}: no such labels file")
-        try:
-            text = nfc(read_text(path))
-        except DataError as error:
-            reason = str(error).removeprefix(f"{path}: cannot be read as text: ")
-            raise DataError(f"{path}: cannot be read as a labels file: {reason}") from error
+        text = nfc(read_text(path, what="a labels file", most=MAX_BYTES))
         try:
             labels = _from_json(text, path) if path.suffix == ".json" else cls(_from_lines(text, path))
         except DataError as error:
@@ -107,10 +103,10 @@ def read_class_numbers(path: str | Path) -> dict[int, str]:
     numbers: list[int] = list(range(len(names)))
     if path.suffix != ".json":
         text = nfc(read_text(path))
-        lines = _lines(text)
+        lines = lines_of(text, where=path)
         if table := id_name_table(path, text):
             given = [row.cells["id"] for row in table.rows]
-            strange = next((number for number in given if not number.strip().isdecimal()), None)
+            strange = next((number for number in given if not is_whole(number.strip())), None)
             if strange is not None:
                 raise DataError(f"{path}: the id {strange!r} is not a number")
             numbers = [int(number) for number in given]
@@ -157,40 +153,24 @@ def id_name_table(path: Path, text: str) -> Table | None:
 
 
 def _from_lines(text: str, path: Path) -> tuple[str, ...]:
-    lines = _lines(text)
+    lines = lines_of(text, where=path)
     if table := id_name_table(path, text):
         return tuple(row.cells["name"] for row in table.rows)
     numbered = all(NUMBER.match(line) for line in lines)
     return tuple(NUMBER.sub("", line, count=1) if numbered else line for line in lines)
 
 
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 def _from_json(text: str, path: Path) -> LabelSet:
     expected = "expected a list of names, or an object of name to list of descriptions"
-    try:
-        found = json.loads(text, object_pairs_hook=_Pairs)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: is not JSON (line {error.lineno}); {expected}") from error
+    found = parse_json(text, where=path, expected=expected, pairs=True)
     if isinstance(found, list) and all(isinstance(name, str) for name in found):
         return LabelSet(tuple(found))
-    if not isinstance(found, _Pairs):
+    if not isinstance(found, Pairs):
         raise DataError(f"{path}: holds a {type(found).__name__}; {expected}")
-    if found.pairs and all(
-        str(number).isdecimal() for _, number in found.pairs
-    ):  # Something-Something's name to number
+    if found.pairs and all(is_whole(str(number)) for _, number in found.pairs):  # Something-Something's name to number
         return LabelSet(tuple(name for name, _ in sorted(found.pairs, key=lambda pair: int(pair[1]))))
     descriptions = [(name, [given] if isinstance(given, str) else given) for name, given in found.pairs]
     for name, given in descriptions:
         if not isinstance(given, list) or not all(isinstance(one, str) and one.strip() for one in given):
             raise DataError(f"{path}: the descriptions of {name!r} are not a list of sentences; {expected}")
     return LabelSet(tuple(name for name, _ in descriptions), {name: tuple(given) for name, given in descriptions})
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """A JSON object as it stands: a dict would drop a name that is there twice."""
-
-    pairs: list[tuple[str, Any]]

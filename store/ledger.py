@@ -10,6 +10,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError
 from framebank.store.files import current, write_text
+from framebank.store.records import read_records
 from framebank.store.spelling import nfc
 
 COLUMNS = ("video_id", "path", "reason")
@@ -37,12 +38,11 @@ class Ledger:
         path = current(self.path.parent, self.path.name)
         if not path.exists():
             return []
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [[row.get(column) or "" for column in (*COLUMNS, SOURCE)] for row in csv.DictReader(file)]
-            return [Failure(nfc(video_id), *rest) for video_id, *rest in rows]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{self.path}: cannot be read as a list of failures: {error}") from error
+        if not path.stat().st_size:
+            return []
+        found = read_records(path, COLUMNS, what="a list of failures", torn=True)
+        columns = [found.column(name) for name in (*COLUMNS, SOURCE)]
+        return [Failure(nfc(video_id), *rest) for video_id, *rest in zip(*columns, strict=True)]
 
     def forget(self, video_ids: Container[str]) -> None:
         """Drop the lines of videos that are about to be tried again."""

@@ -1,16 +1,17 @@
 """Official lists of videos: which there are, what they are called, their class, their split, their times."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from framebank.store.document import parse_json, shown
 from framebank.store.errors import DataError
 from framebank.store.labels import NUMBER, id_name_table
 from framebank.store.spelling import nfc
-from framebank.store.table import Row, Table, first_columns, parse_table, read_text
+from framebank.store.table import Row, Table, first_columns, parse_table
+from framebank.store.text import lines_of, read_text
 from framebank.store.video import LABEL_SEPARATOR, SPLIT_NAMES
 
 
@@ -44,7 +45,7 @@ class ListFile:
     @cached_property
     def lines(self) -> list[str]:
         """The lines that are not blank."""
-        return [line.strip() for line in self.text.splitlines() if line.strip()]
+        return lines_of(self.text, where=self.path)
 
     @cached_property
     def table(self) -> Table:
@@ -188,7 +189,7 @@ def _charades_rows(file: ListFile) -> list[tuple[dict[str, str], list[tuple[str,
         actions = []
         for action in filter(None, row["actions"].split(";")):
             parts = action.split()
-            if len(parts) != 3 or not re.fullmatch(r"c\d+", parts[0]):
+            if len(parts) != 3 or not re.fullmatch(r"c\d{1,18}", parts[0]):
                 raise DataError(f"{where}: the action {action!r} is not a class, a start and an end")
             actions.append((parts[0], _seconds(parts[1], where=where), _seconds(parts[2], where=where)))
         _seconds_in(file.table, line, "length")
@@ -198,12 +199,12 @@ def _charades_rows(file: ListFile) -> list[tuple[dict[str, str], list[tuple[str,
 
 def _something(file: ListFile) -> list[ListedVideo]:
     """Something-Something v2: the class is the template without its brackets; a test list has none."""
-    try:
-        found = json.loads(file.text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file.path}: is not JSON (line {error.lineno}); expected a list of videos") from error
+    found = parse_json(file.text, where=file.path, expected="expected a list of videos")
     if not isinstance(found, list) or not all(isinstance(row, dict) and "id" in row for row in found):
         raise DataError(f"{file.path}: expected a list of objects with an id")
+    strange = next((row for row in found if not all(isinstance(row.get(k, ""), str | int) for k in ("id", "template"))), None)
+    if strange:
+        raise DataError(f"{file.path}: lists {shown(strange)}; expected an id and a template that are texts")
     split = split_in_name(file.path)
     return [
         ListedVideo(str(row["id"]), str(row.get("template", "")).replace("[", "").replace("]", ""), split=split)
@@ -240,7 +241,7 @@ def without_numbers(line: str, *, count: int | None) -> ListedVideo:
 
     The last of them is the class. Blanks, commas, semicolons or tabs stand before each.
     """
-    numbers = list(re.finditer(r"(?:\s*[,;]\s*|\s+)(\d+)(?=(?:(?:\s*[,;]\s*|\s+)\d+)*$)", line))
+    numbers = list(re.finditer(r"(?:\s*[,;]\s*|\s+)(\d{1,18})(?=(?:(?:\s*[,;]\s*|\s+)\d{1,18})*$)", line))
     taken = numbers if count is None else numbers[len(numbers) - count :]
     if not taken or taken[0].start() == 0:
         return ListedVideo(line.strip('"'))
@@ -255,7 +256,7 @@ def _seconds_in(table: Table, row: Row, column: str) -> float:
 
 
 def _seconds(text: str, *, where: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+    if not re.fullmatch(r"\d{1,18}(\.\d+)?", text.strip()):
         raise DataError(f"{where}: {text!r} is not a number of seconds")
     return float(text)
 

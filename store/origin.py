@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from framebank.store.counts import counted
+from framebank.store.document import Fields
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import current
@@ -18,7 +19,7 @@ from framebank.store.manifest import COLUMNS, TIMES
 from framebank.store.reader import DAMAGE, ShardReader
 from framebank.store.shard import FRAME_STREAM, shard_paths
 from framebank.store.spelling import nfc
-from framebank.store.table import read_text
+from framebank.store.text import read_text
 from framebank.store.video import Video
 
 Stamp = tuple[int, int]  # size in bytes, time of the last writing in nanoseconds
@@ -53,16 +54,17 @@ class Origin:
         return {**found, "store": str(self.store)}
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any], *, shard_of: np.ndarray, marks: np.ndarray) -> "Origin":
-        """Build what `to_dict` gave, with the columns of the videos."""
+    def from_fields(cls, found: Fields, *, shard_of: np.ndarray, marks: np.ndarray) -> "Origin":
+        """Build what `to_dict` gave, with the columns of the videos; DataError where it is not that."""
+        shards, left_out = found.fields("shards"), found.fields("left_out")
         return cls(
-            Path(found["store"]),
-            str(found["split"]),
-            _stamp_of(found["manifest"]),
-            {str(name): _stamp_of(stamp) for name, stamp in found["shards"].items()},
+            Path(found.text("store")),
+            found.text("split"),
+            _stamp_in(found, "manifest"),
+            {name: _stamp_in(shards, name) for name in shards.values},
             shard_of,
             marks,
-            {str(name): str(reason) for name, reason in found["left_out"].items()},
+            {name: left_out.text(name) for name in left_out.values},
         )
 
     def only(self, rows: Sequence[int]) -> "Origin":
@@ -212,8 +214,8 @@ def _comparable(words: Sequence[str]) -> list[str]:
 def _listed(manifest: Path, split: str) -> dict[str, Row]:
     """The videos of a split in a store's list; `Manifest.read_csv` takes five times as long."""
     reader = csv.reader(io.StringIO(read_text(manifest), newline=""))
-    header = next(reader, [])
     try:
+        header = next(reader, [])
         name, path, label, part = (header.index(column) for column in COLUMNS)
         start, end = (header.index(column) if column in header else None for column in TIMES)
         found = {}
@@ -255,6 +257,8 @@ def _stamp(path: Path) -> Stamp:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _stamp_of(found: Sequence[int]) -> Stamp:
-    size, time = found
-    return int(size), int(time)
+def _stamp_in(found: Fields, name: str) -> Stamp:
+    stamp = found.wholes(name)
+    if len(stamp) != 2:
+        raise found.refuse(name, "the size and the time of a file")
+    return stamp[0], stamp[1]

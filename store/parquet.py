@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from framebank.store.archive import MAX_RATIO, SMALL
 from framebank.store.arrays import EMBEDDING_NAMES, ID_NAMES, LABEL_NAMES
 from framebank.store.counts import listed
-from framebank.store.errors import DataError
+from framebank.store.document import parse_json
+from framebank.store.errors import DataError, parsing
 from framebank.store.files import replacing
 from framebank.store.shard import Embeddings
 from framebank.store.source import Columns, Names, RawFrames, Source
 from framebank.store.spec import FeatureSpec
 from framebank.store.video import SPLIT_NAMES, Video
 
+WHAT = "a parquet file"
 SPEC_KEY = b"framebank.spec"
 OF_ROWS = {"timestamps": "timestamp", "indices": "frame_index", "views": "view", "clips": "clip"}
 ROW_GROUP = 64  # videos that are in memory together
@@ -43,11 +46,11 @@ def parquet_source(path: Path, names: Names) -> Source:
     if column is None:
         raise DataError(f"{path}: has the columns {listed(there)}; choose the embeddings with --array")
     lists = {ours: name for ours, name in OF_ROWS.items() if name in there}
-    said = Columns(
-        ids=_strings(file, _find(path, there, names.ids, ID_NAMES)),
-        labels=_strings(file, _find(path, there, names.label, LABEL_NAMES)),
-        splits=[SPLIT_NAMES.get(s.lower(), s) for s in _strings(file, _find(path, there, names.split, ("split",)))],
+    ids, labels, splits = (
+        _strings(path, file, _find(path, there, wanted, usual))
+        for wanted, usual in ((names.ids, ID_NAMES), (names.label, LABEL_NAMES), (names.split, ("split",)))
     )
+    said = Columns(ids, labels, [SPLIT_NAMES.get(split.lower(), split) for split in splits])
     if not file.metadata.num_rows:
         raise DataError(f"{path}: holds no rows; expected one for each video")
     manifest = said.manifest(path, file.metadata.num_rows)
@@ -60,9 +63,10 @@ def parquet_source(path: Path, names: Names) -> Source:
 
     def read(video: Video) -> RawFrames:
         group, row = place[video.video_id]
-        table = read_group(group)
-        given = {ours: table[name][row].values.to_numpy(zero_copy_only=False) for ours, name in lists.items()}
-        return RawFrames(_frames(table[column][row]), **given)
+        with parsing(path, what=WHAT):
+            table = read_group(group)
+            given = {ours: table[name][row].values.to_numpy(zero_copy_only=False) for ours, name in lists.items()}
+            return RawFrames(_frames(table[column][row]), **given)
 
     return Source(manifest, read, _spec_of(file.schema_arrow.metadata or {}, path))
 
@@ -76,16 +80,25 @@ def read_parquet_rows(
     embedding, column = _find(path, there, array, EMBEDDING_NAMES), _find(path, there, names, usual)
     if embedding is None or column is None:
         raise DataError(f"{path}: has the columns {listed(there)}; choose with --array and --names")
-    cells = file.read(columns=[embedding])[embedding]
-    return [_frames(cell).reshape(-1) for cell in cells], _strings(file, column)
+    with parsing(path, what=WHAT):
+        cells = file.read(columns=[embedding])[embedding]
+        rows = [_frames(cell).reshape(-1) for cell in cells]
+    return rows, _strings(path, file, column)
 
 
 def _open(path: Path) -> Any:
-    pyarrow, files = load_pyarrow()
-    try:
-        return files.ParquetFile(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as a parquet file ({error})") from error
+    """Return a parquet file whose claims are no more than one of its size can hold; DataError for another."""
+    _, files = load_pyarrow()
+    with parsing(path, what=WHAT):
+        size = path.stat().st_size
+        file = files.ParquetFile(path)
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        _ = file.schema_arrow.names
+        rows, whole = file.metadata.num_rows, sum(group.total_byte_size for group in groups)
+        fits = 0 <= rows <= size and all(0 <= group.num_rows <= rows for group in groups)
+        if not fits or sum(group.num_rows for group in groups) != rows or (whole > SMALL and whole > MAX_RATIO * size):
+            raise DataError(f"{path}: claims {rows} rows of {whole} bytes in a file of {size}; it is damaged")
+    return file
 
 
 def _find(path: Path, there: list[str], wanted: str | None, usual: tuple[str, ...]) -> str | None:
@@ -94,10 +107,11 @@ def _find(path: Path, there: list[str], wanted: str | None, usual: tuple[str, ..
     return wanted if wanted is not None else next((name for name in usual if name in there), None)
 
 
-def _strings(file: Any, column: str | None) -> list[str]:
+def _strings(path: Path, file: Any, column: str | None) -> list[str]:
     if not column:
         return []
-    return ["" if value is None else str(value) for value in file.read(columns=[column])[column].to_pylist()]
+    with parsing(path, what=WHAT):
+        return ["" if value is None else str(value) for value in file.read(columns=[column])[column].to_pylist()]
 
 
 def _places(metadata: Any) -> Iterator[tuple[int, int]]:
@@ -121,10 +135,8 @@ def _frames(cell: Any) -> np.ndarray:
 def _spec_of(metadata: dict[bytes, bytes], path: Path) -> FeatureSpec | None:
     if SPEC_KEY not in metadata:
         return None
-    try:
-        return FeatureSpec.from_dict(json.loads(metadata[SPEC_KEY]), where=path)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: its {SPEC_KEY.decode()} cannot be read as a spec ({error})") from error
+    where = f"{path}: its {SPEC_KEY.decode()}"
+    return FeatureSpec.from_dict(parse_json(metadata[SPEC_KEY], where=where), where=where)
 
 
 def write_parquet(read: ReadRows, videos: list[Video], path: Path, *, spec: FeatureSpec) -> Iterator[Video]:

@@ -1,20 +1,21 @@
 """Sources: where features of another program lie, opened as a list of videos and a way to read each."""
 
-import json
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from framebank.store.arrays import CLASS_NAMES, EMBEDDING_NAMES, END_NAMES, ID_NAMES, LABEL_NAMES, SPLIT_COLUMNS, Arrays
 from framebank.store.counts import counted, listed
+from framebank.store.document import Fields, read_json
 from framebank.store.errors import DataError
 from framebank.store.export_names import NAMES_FILE
 from framebank.store.intake import suffix_reason, told
 from framebank.store.keyed import Keyed, keyed_arrays
 from framebank.store.manifest import Manifest
+from framebank.store.npy import read_npy
 from framebank.store.shard import shard_paths
 from framebank.store.source import Columns, Names, RawFrames, Source
 from framebank.store.spec import FeatureSpec
@@ -68,13 +69,21 @@ def _read_file(path: Path, array: str | None) -> RawFrames:
         return _told_by(values, about)
     side = _side_name(path)
     if side and Path(f"{side}{TIMES}").exists():
-        return RawFrames(values, timestamps=np.load(f"{side}{TIMES}", allow_pickle=False).reshape(-1) / 1000)
+        return RawFrames(values, timestamps=_numbers(Path(f"{side}{TIMES}")) / 1000)
     if side and Path(f"{side}{RATE}").exists():
-        rate = float(np.load(f"{side}{RATE}", allow_pickle=False).reshape(-1)[0])
-        if not rate > 0:
+        rate = next(iter(_numbers(Path(f"{side}{RATE}")).tolist()), math.nan)
+        if not 0 < rate < math.inf:
             raise DataError(f"{side}{RATE}: holds {rate}, expected frames a second")
         return RawFrames(values, timestamps=np.arange(len(values) if values.ndim > 1 else 1) / rate)
     return RawFrames(values)
+
+
+def _numbers(path: Path) -> np.ndarray:
+    """The numbers in an npy (N,), whatever its shape."""
+    values = read_npy(path)
+    if values.dtype.kind not in "fiu":
+        raise DataError(f"{path}: holds values of {values.dtype}, expected numbers")
+    return values.reshape(-1).astype(np.float64)
 
 
 def _read_member(video: Video) -> RawFrames:
@@ -82,8 +91,11 @@ def _read_member(video: Video) -> RawFrames:
     return RawFrames(values) if about is None else _told_by(values, about)
 
 
-def _told_by(values: np.ndarray, about: Mapping[str, Any]) -> RawFrames:
-    of_rows = {name: np.array(about[name]) for name in ("timestamps", "indices", "views", "clips") if name in about}
+def _told_by(values: np.ndarray, about: Fields) -> RawFrames:
+    """The rows of an array with what was written of each beside it."""
+    of_rows = {name: np.array(about.wholes(name)) for name in ("indices", "views", "clips") if name in about}
+    if "timestamps" in about:
+        of_rows["timestamps"] = np.array(about.numbers("timestamps"))
     return RawFrames(values, **of_rows)
 
 
@@ -95,10 +107,16 @@ def _side_name(path: Path) -> Path | None:
     return None
 
 
-def _read_about(path: Path) -> dict[str, Any] | None:
+def _read_about(path: Path) -> Fields | None:
     """What an export wrote beside the array; another program's JSON is not read."""
     beside = path.with_name(f"{path.stem}.json")
-    return parse_about(beside.read_bytes()) if beside.exists() else None
+    if not beside.is_file():
+        return None
+    try:
+        content = beside.read_bytes()
+    except OSError as error:
+        raise DataError(f"{beside}: cannot be read: {error.strerror or error}") from error
+    return parse_about(content, where=beside)
 
 
 def _folder(folder: Path, names: Names) -> Source:
@@ -153,7 +171,7 @@ def _video_of(folder: Path, path: Path, split: str, label: str) -> Video:
     """
     about = _read_about(path)
     if about is not None:
-        return Video(str(about["video_id"]), path.absolute(), str(about["label"]), str(about["split"]))
+        return Video(about.text("video_id"), path.absolute(), about.text("label"), about.text("split"))
     side = _side_name(path)
     *folders, _ = path.relative_to(folder).parts
     name = side.name if side else path.stem
@@ -161,12 +179,9 @@ def _video_of(folder: Path, path: Path, split: str, label: str) -> Video:
 
 
 def _read_spec(path: Path) -> FeatureSpec | None:
-    if not path.exists():
+    if not path.is_file():
         return None
-    try:
-        return FeatureSpec.from_dict(json.loads(path.read_text(encoding="utf-8"))["spec"], where=path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as the spec of an exported store ({error})") from error
+    return FeatureSpec.from_dict(Fields.of(read_json(path), where=path).fields("spec").values, where=path)
 
 
 def _one_file(arrays: Arrays, names: Names) -> Source:
@@ -174,11 +189,13 @@ def _one_file(arrays: Arrays, names: Names) -> Source:
     if keyed:
         return _keyed_source(arrays, keyed)
     embeddings = arrays[arrays.require(names.array, EMBEDDING_NAMES, option="--array")]
+    if embeddings.ndim < 2 or not len(embeddings):
+        raise DataError(f"{arrays.path}: its array has the shape {embeddings.shape}, expected (V, T, D) or (V, D)")
     end_name = arrays.find(names.end, END_NAMES)
     ends = _ends(arrays, end_name, len(embeddings)) if end_name else None
     count = len(embeddings) if ends is None else len(ends) - 1
-    if embeddings.ndim < 2 or count == 0:
-        raise DataError(f"{arrays.path}: its array has the shape {embeddings.shape}, expected (V, T, D) or (V, D)")
+    if count == 0:
+        raise DataError(f"{arrays.path}: holds no video")
     split_name = arrays.find(names.split, _split_names(arrays))
     columns = Columns(
         ids=arrays.strings(name) if (name := arrays.find(names.ids, ID_NAMES)) else [],
@@ -265,6 +282,8 @@ def _splits(arrays: Arrays, name: str, values: tuple[str, ...]) -> list[str]:
     if array.dtype.kind not in "biu":
         return [SPLIT_NAMES.get(split.lower(), split) for split in arrays.strings(name)]
     numbers = np.asarray(array[:]).astype(np.int64).reshape(-1)
+    if not len(numbers):
+        raise DataError(f"{arrays.path}: its {name!r} holds no number; expected one for each video")
     if not values or numbers.min() < 0 or numbers.max() >= len(values):
         raise DataError(
             f"{arrays.path}: its {name!r} holds the numbers {numbers.min()} to {numbers.max()}; name the split that "

@@ -1,9 +1,12 @@
 """FeatureSpec: how the embeddings of a store were made; its equality decides what may be mixed."""
 
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
+from framebank.store.document import Fields, shown
 from framebank.store.errors import DataError
+from framebank.store.text import is_text
 
 SCHEMA_VERSION = 1
 
@@ -33,18 +36,29 @@ class FeatureSpec:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, found: dict[str, Any], *, where: object) -> "FeatureSpec":
-        """Build a spec from the fields read at `where`; DataError for a field that is missing or of another schema."""
-        version = found.get("schema_version", SCHEMA_VERSION)
+    def from_dict(cls, found: Mapping[str, Any], *, where: object) -> "FeatureSpec":
+        """Build a spec from the fields read at `where`.
+
+        DataError for a field that is missing or of another type, and for another schema.
+        """
+        if not isinstance(found, Mapping):
+            raise DataError(f"{where}: is {shown(found)}; expected what a framebank file says of its embeddings")
+        given = Fields({name: _plain(value) for name, value in found.items()}, where)
+        version = given.whole("schema_version", default=SCHEMA_VERSION)
         if version != SCHEMA_VERSION:  # first, as another schema may have other fields
             raise DataError(f"{where}: written with schema version {version}, this framebank reads {SCHEMA_VERSION}")
         missing = [field.name for field in fields(cls) if field.name not in found and field.default is MISSING]
         if missing:
             raise DataError(f"{where}: no {', '.join(missing)} in its attributes; this is not a framebank file")
-        try:
-            return cls(**{f.name: f.type(found[f.name]) for f in fields(cls) if callable(f.type) and f.name in found})
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{where}: its attributes are not those of a framebank file ({error})") from error
+        values: dict[str, Any] = {
+            field.name: given.whole(field.name, least=1) if field.type is int else given.text(field.name)
+            for field in fields(cls)
+            if field.name in found
+        }
+        strange = next((name for name, value in values.items() if isinstance(value, str) and not is_text(value)), None)
+        if strange:
+            raise given.refuse(strange, "a text in UTF-8")
+        return cls(**values)
 
     @property
     def encoder(self) -> str:
@@ -67,6 +81,13 @@ class FeatureSpec:
     def require_same_encoder(self, other: "FeatureSpec", *, mine: object, theirs: object) -> None:
         """Refuse embeddings of another encoder: DataError naming the first field that differs and both values."""
         _require(self, other, ENCODER_FIELDS, mine=mine, theirs=theirs)
+
+
+def _plain(value: Any) -> Any:
+    """What an attribute of HDF5 says as a plain value: programs write numbers of numpy, arrays of one, and bytes."""
+    if hasattr(value, "dtype") and getattr(value, "size", 0) == 1:
+        value = value.item()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _require(

@@ -1,10 +1,11 @@
 """Tables: CSV files as people and programs write them, with commas, semicolons or tabs, in UTF-8 or UTF-16."""
 
-import codecs
 import csv
 import io
+import math
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +13,10 @@ from typing import NamedTuple
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.spelling import nfc
+from framebank.store.text import read_text
 
 DELIMITERS = (",", ";", "\t", "|")
-UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MAX_COLUMNS = 1000  # a row that ends before the last is filled up
 
 
 class Row(NamedTuple):
@@ -74,11 +76,11 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
     text, delimiter = _without_mark(text)
     above = int(bool(delimiter))
     delimiter = delimiter or find_delimiter(text, wanted=wanted)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []
     try:
         given = next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
-        columns = tuple(map(column_name, given))
+        columns = _columns(given, path)
         padded = any(cell != cell.strip() for cell in given)  # then the cells of the rows are padded too
         for cells in reader:
             if not "".join(cells).strip():
@@ -98,25 +100,41 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
             rows.append(Row(reader.line_num + above, dict(zip(columns, cells, strict=True)), num_cells))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: is not CSV ({error})") from error
-    twice = next((name for place, name in enumerate(columns) if name in columns[:place] and name), None)
+    return Table(path, columns, tuple(rows), decimal_comma=delimiter != ",")
+
+
+def _columns(given: Sequence[str], path: Path) -> tuple[str, ...]:
+    """The names in a first line; DataError where one is there twice, or there are more than any table has."""
+    if len(given) > MAX_COLUMNS:
+        raise DataError(f"{path}: its first line names {len(given)} columns; expected {MAX_COLUMNS} at most")
+    columns = tuple(map(column_name, given))
+    twice = next((name for name, count in Counter(columns).items() if name and count > 1), None)
     if twice:
         raise DataError(f"{path}: its first line names the column {twice!r} twice")
-    return Table(path, columns, tuple(rows), decimal_comma=delimiter != ",")
+    return columns
 
 
 def first_columns(text: str) -> tuple[str, ...]:
     """Return the columns that the first line of a text would name, were it a CSV; () where the text is empty."""
     text, delimiter = _without_mark(text)
     first = next((line for line in text.splitlines() if line.strip()), "")
-    return tuple(map(column_name, next(csv.reader([first], delimiter=delimiter or find_delimiter(first)), [])))
+    return tuple(map(column_name, _cells(first, delimiter or find_delimiter(first))))
 
 
 def find_delimiter(text: str, *, wanted: Collection[str] = ()) -> str:
     """Return what divides the cells of the first line: what gives the wanted columns, or else the most columns."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    found = {one: [column_name(cell) for cell in next(csv.reader([first], delimiter=one), [])] for one in DELIMITERS}
+    found = {one: [column_name(cell) for cell in _cells(first, one)] for one in DELIMITERS}
     whole = next((one for one in DELIMITERS if wanted and set(wanted) <= set(found[one])), None)
     return whole or max(DELIMITERS, key=lambda one: len(found[one]))  # of equals the first, the comma
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The cells of a line by itself; one where it is no CSV."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return [line]
 
 
 def column_name(cell: str) -> str:
@@ -128,8 +146,10 @@ def parse_seconds(text: str) -> float:
     """Return the seconds of "12.5", "1:02" (minutes and seconds) or "00:01:02.5"; ValueError for anything else."""
     parts = text.strip().split(":")
     if len(parts) == 1:
-        return float(text)
-    if len(parts) > 3 or not all(re.fullmatch(r"\d+", part) for part in parts[:-1]):
+        if not math.isfinite(seconds := float(text)):
+            raise ValueError(f"{text!r} is no time")
+        return seconds
+    if len(parts) > 3 or not all(re.fullmatch(r"\d{1,9}", part) for part in parts[:-1]):
         raise ValueError(f"{text!r} is no time")
     if not re.fullmatch(r"\d{1,2}(\.\d*)?", parts[-1]) or any(float(part) >= 60 for part in parts[1:]):
         raise ValueError(f"{text!r} is no time")
@@ -137,30 +157,6 @@ def parse_seconds(text: str) -> float:
     for part in parts:
         seconds = 60 * seconds + float(part)
     return seconds
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8 or UTF-16, line ends as they are; DataError where it cannot be read."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read as text: {error.strerror}") from error
-    encoding = _encoding(content)
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: cannot be read as text: {error}; expected UTF-8 or UTF-16 (a spreadsheet saves it as 'CSV UTF-8')"
-        ) from error
-
-
-def _encoding(content: bytes) -> str:
-    if content.startswith(UTF16_MARKS):
-        return "utf-16"
-    start = content[:1000]
-    if len(start) >= 4 and start.count(0) * 3 > len(start):  # UTF-16 without its mark
-        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
-    return "utf-8-sig"
 
 
 def _without_mark(text: str) -> tuple[str, str]:

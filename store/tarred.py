@@ -1,13 +1,13 @@
 """Tarred arrays: WebDataset tars of .npy members as videos, as `store export` writes them."""
 
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from framebank.store.document import Fields, parse_json
+from framebank.store.errors import DataError
+from framebank.store.npy import parse_npy
 from framebank.store.tars import find_member, members_of, read_tars, tar_and_member
 from framebank.store.video import Video
 
@@ -23,34 +23,31 @@ def arrays_in_tars(paths: Sequence[Path]) -> tuple[Video, ...]:
     return tuple(_told(video) for video in read_tars(paths, suffixes=(ARRAY_SUFFIX,)).videos)
 
 
-def read_tarred(path: Path) -> tuple[np.ndarray, dict[str, Any] | None]:
-    """Return the array of a member, and what an export wrote beside it; DataError where the tar has it no more.
-
-    What numpy raises on another file under that name comes through.
-    """
-    return np.load(io.BytesIO(_read(path)), allow_pickle=False), _about(path)
+def read_tarred(path: Path) -> tuple[np.ndarray, Fields | None]:
+    """Return the array of a member, and what an export wrote beside it; DataError where it is no array any more."""
+    return parse_npy(_read(path), where=path), _about(path)
 
 
-def parse_about(content: bytes) -> dict[str, Any] | None:
+def parse_about(content: bytes, *, where: Path) -> Fields | None:
     """Return what an export wrote beside an array; None for the JSON of another program."""
     try:
-        about = json.loads(content)
-    except ValueError:  # of the encoding, or of JSON
+        about = parse_json(content, where=where)
+    except DataError:
         return None
-    return about if isinstance(about, dict) and "framebank" in about else None
+    return Fields(about, where) if isinstance(about, dict) and "framebank" in about else None
 
 
 def _told(video: Video) -> Video:
     about = _about(video.path)
     if about is None:
         return video
-    return Video(str(about["video_id"]), video.path, str(about["label"]), str(about["split"]))
+    return Video(about.text("video_id"), video.path, about.text("label"), about.text("split"))
 
 
-def _about(path: Path) -> dict[str, Any] | None:
+def _about(path: Path) -> Fields | None:
     beside = path.with_suffix(".json")
     tar, member = tar_and_member(beside)
-    return parse_about(_read(beside)) if member in members_of(tar) else None
+    return parse_about(_read(beside), where=beside) if member in members_of(tar) else None
 
 
 def _read(path: Path) -> bytes:

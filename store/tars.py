@@ -1,14 +1,14 @@
 """Tars of videos, as webdataset writes them: which members are videos, and what the members beside them say."""
 
 import functools
-import json
 import tarfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
+from framebank.store.document import parse_json
+from framebank.store.errors import DataError, parsing, reason_of
 from framebank.store.intake import BESIDE, Intake, by_reason, joined, suffix_reason
 from framebank.store.spelling import ids_of_files, nfc
 from framebank.store.split_folders import splits_of_tars
@@ -58,12 +58,19 @@ def members_of(tar: Path) -> Mapping[str, tuple[int, int]]:
 # A shard holds thousands of videos that are read one after the other: its headers are walked through once.
 @functools.lru_cache(maxsize=16)
 def _members(tar: Path, size: int, changed_ns: int) -> dict[str, tuple[int, int]]:
-    try:
-        with tarfile.open(tar, "r:") as archive:
-            plain = (member for member in archive if member.isreg() and not member.issparse())
-            return {Path(member.name).as_posix(): (member.offset_data, member.size) for member in plain}
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(f"{tar}: is no whole uncompressed tar file ({error})") from error
+    with parsing(tar, what="a whole uncompressed tar"), tarfile.open(tar, "r:") as archive:
+        plain = [member for member in archive if member.isreg() and not member.issparse()]
+    _require_inside(tar, plain, size)
+    return {Path(member.name).as_posix(): (member.offset_data, member.size) for member in plain}
+
+
+def _require_inside(tar: Path, members: Sequence[tarfile.TarInfo], size: int) -> None:
+    """Refuse members that claim more bytes than the tar has: DataError."""
+    beyond = next((m for m in members if m.size < 0 or m.offset_data < 0 or m.offset_data + m.size > size), None)
+    if beyond:
+        raise DataError(
+            f"{tar}: is a damaged tar (its member {beyond.name!r} claims {beyond.size} bytes, the tar has {size})"
+        )
 
 
 def read_tars(
@@ -107,9 +114,12 @@ def _read_tar(path: Path, kind: Kind, split: str) -> Intake:
         with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
             _require_end(path, tar.offset, len(members))
+            _require_inside(path, [one for one in members if one.isreg() and not one.issparse()], path.stat().st_size)
             return _videos(path, tar, members, kind, split)
-    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: is a damaged tar ({error or type(error).__name__})") from error
+    except DataError:
+        raise
+    except Exception as error:  # tarfile raises whatever a header made it stumble over
+        raise DataError(f"{path}: is a damaged tar ({reason_of(error)})") from error
 
 
 def _require_plain(path: Path) -> None:
@@ -204,11 +214,11 @@ def _label(
 def _label_in(data: bytes, suffix: str, *, where: str) -> str:
     try:
         text = nfc(data.decode("utf-8-sig").strip())
-        if suffix != ".json":
-            return text
-        found = json.loads(text)
-    except ValueError as error:  # of the encoding, or of JSON
+    except UnicodeDecodeError as error:
         raise DataError(f"{where} cannot be read as a label: {error}") from error
+    if suffix != ".json":
+        return text
+    found = parse_json(text, where=where, expected="expected a label")
     label = next((found[key] for key in LABEL_KEYS if key in found), "") if isinstance(found, dict) else ""
     names = [str(name) for name in (label if isinstance(label, list) else [label])]
     if not all(isinstance(name, str | int) for name in (label if isinstance(label, list) else [label])):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError
 from framebank.store.labels import class_text
+from framebank.store.text import is_text
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset((
@@ -73,21 +74,12 @@ def require_own_ids(videos: Iterable[Video]) -> None:
     """Refuse videos of which two have one video_id, and names that are not UTF-8: DataError naming them."""
     by_id: dict[str, Video] = {}
     for video in videos:
-        if not _is_utf8(f"{video.video_id}{video.path}"):
-            raise DataError(f"{str(video.path)!r}: its name is not UTF-8; rename it")
+        if not is_text(f"{video.video_id}{video.path}{video.label}{video.split}{video.group}"):
+            what = "name" if not is_text(f"{video.video_id}{video.path}") else "label, split or group"
+            raise DataError(f"{str(video.path)!r}: its {what} is not UTF-8; rename it")
         other = by_id.setdefault(video.video_id, video)
         if other is not video:
             raise DataError(
                 f"the video_id {video.video_id!r} stands for two videos, {other.path} and {video.path}; "
                 "each needs its own (a manifest CSV can give it)"
             )
-
-
-def _is_utf8(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

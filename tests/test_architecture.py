@@ -31,7 +31,7 @@ DOORS = {
     "faiss": {"store/index.py"},
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},
-    "safetensors": {"heads/run.py", "heads/export.py", "heads/published.py", "heads/fewshot_run.py"},
+    "safetensors": {"heads/checkpoint.py", "heads/export.py", "heads/published.py"},
     "pyarrow": {"store/parquet.py"},
     "onnx": {"heads/export.py"},
     "onnxruntime": {"heads/export.py"},

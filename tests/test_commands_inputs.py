@@ -82,6 +82,8 @@ WRONG = """
 1|no: no such store|store show no a
 1|no: no such store|store verify no
 1|no: no such store|store repair no
+1|no: no such file or folder; expected a store|verify no
+1|there: is nothing that framebank wrote; expected a store|verify there
 1|no: no such store|store merge there no out
 2|expected one of --by and --videos|store split there out
 1|no: no such file; expected video_ids|store split there out --videos no

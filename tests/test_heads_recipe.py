@@ -61,7 +61,7 @@ def test_missing_fields_are_the_defaults(tmp_path):
         ("epochs = true", "epochs is True; expected a whole number"),
         ('templates = "{}"', "templates is '{}'; expected a list"),
         ("frame_norm = 1", "frame_norm is 1; expected true or false"),
-        ("seed = 9223372036854775808", "seed is 9223372036854775808; expected less than 2**63"),
+        ("seed = 9223372036854775808", "holds a whole number of more than 64 bits"),
         ("epochs =", "cannot be read as a recipe"),
     ],
 )

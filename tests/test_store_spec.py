@@ -1,5 +1,7 @@
+import math
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 
 from framebank.store import DataError, FeatureSpec
@@ -34,8 +36,27 @@ def test_missing_field_other_schema_and_wrong_value():
         FeatureSpec.from_dict({k: v for k, v in found.items() if k != "dim"}, where="x.h5")
     with pytest.raises(DataError, match="schema version 2, this framebank reads 1"):
         FeatureSpec.from_dict({"schema_version": 2, "renamed": 1}, where="x.h5")
-    with pytest.raises(DataError, match=r"^x\.h5: its attributes"):
-        FeatureSpec.from_dict({**found, "dim": "wide"}, where="x.h5")
+    wrong = [
+        ("dim", "wide", "expected a whole number from 1"),
+        ("dim", 0, "expected a whole number from 1"),
+        ("dim", math.inf, "expected a whole number from 1"),
+        ("dim", None, "expected a whole number from 1"),
+        ("dim", True, "expected a whole number from 1"),
+        ("model", 3, "expected a text"),
+        ("streams", ["frame"], "expected a text"),
+        ("view", "\ud800", "expected a text in UTF-8"),
+    ]
+    for name, value, expected in wrong:
+        with pytest.raises(DataError, match=rf"^x\.h5: {name} is .*; {expected}"):
+            FeatureSpec.from_dict({**found, name: value}, where="x.h5")
+    for wrong_whole in (None, [], "spec"):
+        with pytest.raises(DataError, match=r"^x\.h5: is .*; expected what a framebank file says of its embeddings"):
+            FeatureSpec.from_dict(wrong_whole, where="x.h5")
+
+
+def test_attributes_of_other_programs_are_read():
+    found = {**SPEC.to_dict(), "dim": np.array([4]), "model": np.bytes_(b"fake"), "schema_version": np.int32(1)}
+    assert FeatureSpec.from_dict(found, where="here") == replace(SPEC, dim=4)
 
 
 def test_encoder_in_words():

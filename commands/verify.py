@@ -1,0 +1,40 @@
+"""The command that checks whatever framebank wrote."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from framebank.commands.options import PATH, json_option
+from framebank.commands.printing import print_report
+
+
+@click.command(short_help="Check a store, an index, a run or prompts.")
+@click.argument("path", type=PATH)
+@json_option
+def verify(path: Path, as_json: bool) -> None:
+    """Tell what PATH is, read all of it and print a line for each fault; exits with 1 where there is one.
+
+    PATH is a store, an index, a run of `train` or `fewshot-train`, or class embeddings of `prompts`. Files are held
+    against their digests, and against each other.
+
+    \b
+    framebank verify run
+    """
+    from framebank.store.kinds import kind_of
+
+    kind_of(path)  # before what reads it is loaded
+    from framebank.heads.verify import verify_path
+
+    found = verify_path(path)
+    report = {
+        "kind": found.kind,
+        "path": str(found.path),
+        "checked": found.checked,
+        "faults": [{"path": str(fault.path), "what": fault.what} for fault in found.faults],
+    }
+    faults = [f"fault: {' '.join(fault.what.split())}" for fault in found.faults]
+    right = f"{found.path}: a{'n' * (found.kind == 'index')} {found.kind} that looks right: {', '.join(found.checked)}"
+    print_report(report, as_json=as_json, lines=faults or [right])
+    if found.faults:
+        sys.exit(1)

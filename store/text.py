@@ -1,0 +1,70 @@
+"""Text: what a file holds as text, in UTF-8 or UTF-16, and its lines."""
+
+import codecs
+from pathlib import Path
+
+from framebank.store.errors import DataError
+
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+LONGEST_LINE = 131_072  # letters; no list has a name as long, and Python's csv reads no longer cell
+
+
+def read_text(path: Path, *, what: str = "text", most: int | None = None) -> str:
+    """Return the text of a file in UTF-8 or UTF-16, line ends as they are.
+
+    DataError where it cannot be read as `what` it is, holds the letter NUL, or has more than `most` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(-1 if most is None else most + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read as {what}: {reason}") from error
+    if most is not None and len(content) > most:
+        raise DataError(f"{path}: has more than {most >> 20} MiB; expected a smaller file")
+    try:
+        text = content.decode(_encoding(content))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: cannot be read as {what}: {error}; expected UTF-8 or UTF-16 (a spreadsheet saves it as 'CSV UTF-8')"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{path}: cannot be read as {what}: line {line} holds the letter NUL, which is in no name")
+    return text
+
+
+def lines_of(text: str, *, where: object) -> list[str]:
+    """Return the lines of a text that are not blank, without blanks around them; DataError where one is too long."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any(len(line) > LONGEST_LINE for line in lines):
+        number = next(n for n, line in enumerate(text.splitlines(), 1) if len(line) > LONGEST_LINE)
+        raise DataError(f"{where}: line {number} has more than {LONGEST_LINE} letters; expected a name")
+    return lines
+
+
+def is_whole(text: str) -> bool:
+    """Whether a string is a whole number of 64 bits; int() refuses one of some thousand figures."""
+    return text.isdecimal() and len(text) <= 19 and int(text) < 2**63
+
+
+def is_text(text: str) -> bool:
+    """Whether a string can be written as UTF-8 and be a name: it holds no NUL and no half of a surrogate pair."""
+    if "\0" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _encoding(content: bytes) -> str:
+    if content.startswith(UTF16_MARKS):
+        return "utf-16"
+    start = content[:1000]
+    if len(start) >= 4 and start.count(0) * 3 > len(start):  # UTF-16 without its mark
+        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
+    return "utf-8-sig"
