@@ -10,7 +10,7 @@ import h5py
 import pytest
 
 from framebank.store import FeatureStore
-from framebank.store.shard import DIGEST, dataset_digest
+from framebank.store.description import DIGEST, dataset_digest
 
 BLOCKS = re.findall(
     r"^```python\n(.*?)^```", (Path(__file__).parents[1] / "docs" / "format.md").read_text(), re.M | re.S
