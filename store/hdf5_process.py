@@ -22,7 +22,7 @@ from framebank.store.remembered import Stamp
 
 IDLE_SECONDS = 60.0  # after which it ends, as nobody asks any more
 SILENCE_SECONDS = 20.0  # without a word; a disk may be slow
-CPU_SECONDS = 5  # of computing without a word
+CPU_SECONDS = 3  # of computing without a word
 WORD_SECONDS = 0.5  # so often it says that it goes on
 LOOK_SECONDS = 5.0  # so often a process that begins is looked at
 MEMORY = 3 << 29  # bytes beyond what it has when it begins
