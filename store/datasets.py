@@ -21,6 +21,7 @@ from framebank.store.errors import DataError
 from framebank.store.hdf5_process import ask
 from framebank.store.remembered import Known, Stamp, keep, recall, stamp_of
 
+LARGE = 1 << 20  # bytes from which it is worth remembering that they have their checksum
 LARGEST = 1 << 30  # bytes that may be unpacked to one array, where it is much smaller in the file
 MUCH = 64
 
@@ -175,7 +176,8 @@ class Datasets:
         if checksum() != form.digest:
             raise self.damaged(f"{name} does not have its checksum; it is damaged")
         self.known.sound.add(name)
-        keep(self.path, self.known)
+        if form.num_bytes >= LARGE:
+            keep(self.path, self.known)
 
     def _digest(self, name: str, form: Form) -> str:
         state = hashlib.blake2b(digest_size=16)

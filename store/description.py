@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,7 @@ def _short(form: Form) -> dict[str, Any]:
     """Its fields, without those that are as usual."""
     usual = Form(form.dtype, form.shape, form.offset, form.place)
     always = ("dtype", "shape", "offset", "place")
-    return {name: value for name, value in asdict(form).items() if name in always or value != getattr(usual, name)}
+    return {name: value for name, value in vars(form).items() if name in always or value != getattr(usual, name)}
 
 
 def _form(found: Mapping[str, Any]) -> Form:

@@ -214,13 +214,16 @@ def _with_texts(dataset: h5py.Dataset, form: Form, *, size: int, watch: Watch) -
 
 def _attribute(holder: Any, name: str) -> Value:
     """One attribute as a plain value; None where it is not there, or is a list or another thing."""
-    if name not in holder.attrs:
+    if not h5py.h5a.exists(holder.id, name.encode()):
         return None
-    about = holder.attrs.get_id(name)
-    if about.shape != () or (about.dtype.kind not in "fiubS" and h5py.check_string_dtype(about.dtype) is None):
-        return None
-    value = holder.attrs[name]
-    value = value.item() if isinstance(value, np.generic) else value
+    about = h5py.h5a.open(holder.id, name.encode())
+    value: Any = None
+    if about.shape == () and about.dtype.kind in "fiubS":
+        found = np.empty((), dtype=about.dtype)
+        about.read(found)
+        value = found.item()
+    elif about.shape == () and h5py.check_string_dtype(about.dtype) is not None:
+        value = holder.attrs[name]
     if isinstance(value, bytes):
         value = value.decode(errors="surrogateescape")
     if isinstance(value, float) and not math.isfinite(value):
