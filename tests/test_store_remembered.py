@@ -62,7 +62,12 @@ def test_a_store_from_elsewhere_is_examined_once(tmp_path: Path, asked: list[str
     for one, other in zip(read_all(folder), expected, strict=True):
         np.testing.assert_array_equal(one, other)
     assert len(asked) == 2
+
+
+def test_large_datasets_that_have_their_checksum_are_remembered(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(make_store(tmp_path / "store", {"a": 70_000}), tmp_path / "copy"))
     path = folder / "shard-00000.h5"
+    read_all(folder)
     known = recall(path, stamp_of(path))
     assert known is not None and "streams/frame" in known.sound
 
