@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from framebank.store.column import Column
 from framebank.store.counts import listed
+from framebank.store.datasets import Datasets
 from framebank.store.errors import DataError, parsing
 from framebank.store.npy import Npz, read_npy
-from framebank.store.shard import find_datasets, open_datasets, read_strings
 from framebank.store.torch_file import read_torch, tensors_in
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -51,8 +52,9 @@ class Arrays(Mapping[str, Any]):
         self._found: Mapping[str, Any]
         if path.suffix.lower() in HDF5_SUFFIXES:
             _require_file(path)
-            self._found, empty = find_datasets(open_datasets(path))
-            self.empty_groups = tuple(empty)
+            file = Datasets(path)
+            self._found = {name: Column(file, name) for name in file.forms}
+            self.empty_groups = file.known.description.empty_groups
         else:
             self._found = _open(path)
 
@@ -103,8 +105,8 @@ class Arrays(Mapping[str, Any]):
         if array.ndim != 1:
             raise DataError(f"{self.path}: its array {name!r} has the shape {array.shape}, expected one value a video")
         kind = array.dtype.kind
-        if kind == "O":  # HDF5's strings; numpy's objects are refused when they are read
-            return read_strings(array)
+        if isinstance(array, Column) and kind in "OS":
+            return array.strings()
         values = np.asarray(array[:])
         if kind == "S":
             with parsing(f"{self.path}: its array {name!r}", what="strings in UTF-8"):

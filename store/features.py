@@ -13,7 +13,8 @@ from framebank.store.errors import DataError
 from framebank.store.files import current
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.manifest import Manifest
-from framebank.store.reader import DAMAGE, Layout, ShardReader
+from framebank.store.reader import ShardReader
+from framebank.store.remembered import Known
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings, shard_paths
 from framebank.store.spec import FeatureSpec
 from framebank.store.spelling import nfc, nfc_ids
@@ -51,8 +52,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         self._place: dict[str, tuple[int, int, int]] = {}  # video_id -> shard, first row, end row
         self.decoders: dict[str, str] = {}
         self._ends: list[list[int]] = []  # of each shard, the row behind each video's last
-        self._layouts: list[Layout] = []
-        self._stamps: list[tuple[int, int]] = []
+        self._known: list[Known] = []  # what was found of each shard
         self._readers: dict[int, ShardReader] = {}  # open shards of this process
         self._process = os.getpid()
         self.spec = self._scan()
@@ -63,8 +63,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         for number, path in enumerate(self._paths):
             with ShardReader(path) as reader:
                 found = reader.contents
-                self._stamps.append(reader.stamp)
-                self._layouts.append(_layout(reader))
+                self._known.append(reader.known)
             spec = spec or found.spec
             spec.require_equal(found.spec, mine=self._paths[0], theirs=path)
             starts = [0, *found.ends[:-1]]
@@ -145,7 +144,7 @@ class FeatureStore(Mapping[str, Embeddings]):
 
     def written_ns(self, video_id: str) -> int:
         """When the shard was written that holds a video, in nanoseconds as the clock of its file system has them."""
-        return self._stamps[self._place[video_id][0]][1]
+        return self._known[self._place[video_id][0]].stamp[1]
 
     @property
     def failures(self) -> list[Failure]:
@@ -166,7 +165,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         """
         self._require_rows(stream)
         sizes = [ends[-1] for ends in self._ends]
-        shape = self._layouts[0][f"streams/{stream}"][2][1:]
+        shape = self._known[0].description.forms[f"streams/{stream}"].shape[1:]
         data = np.empty((sum(sizes), *shape), dtype=np.float16)
         indices = np.empty(sum(sizes), dtype=np.int64)
         at = 0
@@ -191,7 +190,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         places = [self._find(video_id) for video_id in video_ids]
         ends = np.cumsum([end - start for _, start, end in places], dtype=np.int64)
         total = int(ends[-1]) if len(ends) else 0
-        data = np.empty((total, *self._layouts[0][f"streams/{stream}"][2][1:]), dtype=np.float16)
+        data = np.empty((total, *self._known[0].description.forms[f"streams/{stream}"].shape[1:]), dtype=np.float16)
         indices = np.empty(total, dtype=np.int64)
         at = 0
         for number, start, end in _runs(places):
@@ -218,10 +217,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         return reader
 
     def _open(self, number: int) -> ShardReader:
-        reader = ShardReader(self._paths[number], layout=self._layouts[number])
-        if reader.stamp != self._stamps[number]:
-            raise DataError(f"{reader.path}: has been rewritten since this store was opened; open it again")
-        return reader
+        return ShardReader(self._paths[number], known=self._known[number])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_readers": {}}
@@ -242,10 +238,3 @@ def _runs(places: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, in
         run = (number, start, end)
     if run:
         yield run
-
-
-def _layout(reader: ShardReader) -> Layout:
-    try:
-        return reader.layout
-    except DAMAGE as error:
-        raise DataError(f"{reader.path}: is damaged ({error}); `framebank store repair` sets it aside") from error

@@ -16,7 +16,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files import current
 from framebank.store.manifest import COLUMNS, TIMES
-from framebank.store.reader import DAMAGE, ShardReader
+from framebank.store.reader import ShardReader
 from framebank.store.shard import FRAME_STREAM, shard_paths
 from framebank.store.spelling import nfc
 from framebank.store.text import read_text
@@ -155,7 +155,7 @@ def compare(origin: Origin, videos: Sequence[Video]) -> Difference | None:
         if any(name not in marks and name not in useless for name in listed):
             # Another split had it, perhaps; or it is listed, and was never embedded.
             marks = {**_marks_in(shards[name] for name in shards.keys() - written), **marks}
-    except (DataError, *DAMAGE):
+    except (DataError, OSError):
         return None
     now = {name: (row, marks[name]) for name, row in listed.items() if name in marks and name not in useless}
     return difference(origin.store, videos, origin.marks.tolist(), now)

@@ -3,18 +3,23 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from framebank.store.counts import counted, listed
+from framebank.store.datasets import Datasets
+from framebank.store.description import Value
 from framebank.store.errors import DataError, warn
 from framebank.store.labels import LabelSet
-from framebank.store.shard import open_datasets, read_strings, write_datasets
+from framebank.store.sealed import write_datasets
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import near_pairs, unit
 
 NEAR = 0.999  # the cosine from which two classes are nearly one; of 1,203 names of things CLIP's nearest have 0.965
 NUM_SHOWN = 5  # of such pairs
+
+MEND = "make it again with `framebank prompts`"
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class PromptBank:
         rows = len(self.texts)
         if self.embeddings.shape != (rows, self.encoder.dim) or self.template.shape != (rows,):
             raise ValueError(f"{rows} texts with embeddings {self.embeddings.shape}, templates {self.template.shape}")
-        if self.end.shape != (len(self.labels),) or self.end[-1] != rows:
+        if self.end.shape != (len(self.labels),) or self.end[-1] != rows or (np.diff(self.end, prepend=0) < 1).any():
             raise ValueError(f"{len(self.labels)} classes of {rows} rows do not end at {self.end.tolist()}")
         for name, own in zip(self.labels.names, np.split(self.template, self.end[:-1]), strict=True):
             if set(own.tolist()) != set(range(len(self.templates))):
@@ -112,33 +117,71 @@ class PromptBank:
             "embeddings": self.embeddings.astype(np.float32),
             "template": self.template.astype(np.int64),
             "end": self.end.astype(np.int64),
+            "templates": list(self.templates),
         }
-        attributes = {
-            "templates": json.dumps(self.templates),
+        attributes: dict[str, Value] = {
             "kind": self.kind,
-            "logit_scale": self.logit_scale,
+            "logit_scale": float(self.logit_scale),
             "encoder": json.dumps(self.encoder.to_dict()),
         }
         write_datasets(path, datasets, attributes)
 
     @classmethod
     def read(cls, path: str | Path) -> "PromptBank":
-        """Read what `write` wrote; DataError when the file is not one of prompts."""
+        """Read what `write` wrote; DataError when the file is not one of prompts, or lost a checksum."""
         path = Path(path)
-        try:
-            with open_datasets(path) as file:
-                if not {"label", "text", "embeddings", "template", "end"} <= set(file) or "encoder" not in file.attrs:
-                    raise DataError(f"{path}: holds no prompts; expected a file made by `framebank prompts`")
+        with Datasets(path, mend=MEND) as file:
+            if not {"label", "text", "embeddings", "template", "end"} <= set(file.forms):
+                raise DataError(f"{path}: holds no prompts; expected a file made by `framebank prompts`")
+            logit_scale, kind = file.attributes.get("logit_scale"), file.attributes.get("kind")
+            if not isinstance(logit_scale, int | float) or not isinstance(kind, str):
+                raise file.damaged(f"is damaged: its logit_scale is {logit_scale!r}, its kind {kind!r}")
+            encoder = _parsed(file, "encoder", dict)
+            names = tuple(file.strings("label"))
+            try:
+                labels = LabelSet(names)
+            except DataError as error:
+                raise file.damaged(f"is damaged: {error}") from error
+            try:
                 return cls(
-                    labels=LabelSet(tuple(read_strings(file["label"]))),
-                    texts=tuple(read_strings(file["text"])),
-                    embeddings=file["embeddings"][:],
-                    template=file["template"][:],
-                    end=file["end"][:],
-                    templates=tuple(json.loads(file.attrs["templates"])),
-                    kind=str(file.attrs["kind"]),
-                    encoder=FeatureSpec.from_dict(json.loads(file.attrs["encoder"]), where=path),
-                    logit_scale=float(file.attrs["logit_scale"]),
+                    labels=labels,
+                    texts=tuple(file.strings("text")),
+                    embeddings=_numbers(file, "embeddings", "f").astype(np.float32, copy=False),
+                    template=_numbers(file, "template", "iu").astype(np.int64, copy=False),
+                    end=_numbers(file, "end", "iu").astype(np.int64, copy=False),
+                    templates=_templates(file),
+                    kind=kind,
+                    encoder=FeatureSpec.from_dict(encoder, where=path),
+                    logit_scale=float(logit_scale),
                 )
-        except (OSError, RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:  # as h5py finds it
-            raise DataError(f"{path}: is damaged ({error}); make it again with `framebank prompts`") from error
+            except ValueError as error:
+                raise file.damaged(f"is damaged ({error})") from error
+
+
+def _numbers(file: Datasets, name: str, kinds: str) -> np.ndarray:
+    dtype = np.dtype(file.form(name).dtype)
+    if dtype.kind not in kinds:
+        expected = "floats" if kinds == "f" else "whole numbers"
+        raise file.damaged(f"is damaged: {name} holds {dtype}, expected {expected}")
+    return file.whole(name)
+
+
+def _templates(file: Datasets) -> tuple[str, ...]:
+    if "templates" in file.forms:
+        return tuple(file.strings("templates"))
+    found = _parsed(file, "templates", list)  # as an earlier version wrote them
+    if not all(isinstance(template, str) for template in found):
+        raise file.damaged("is damaged: its templates are not texts")
+    return tuple(found)
+
+
+def _parsed(file: Datasets, name: str, kind: type) -> Any:
+    """An attribute of JSON."""
+    text = file.attributes.get(name)
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError) as error:
+        raise file.damaged(f"is damaged: {name} cannot be read ({error})") from error
+    if not isinstance(found, kind):
+        raise file.damaged(f"is damaged: {name} is {str(text)[:80]!r}")
+    return found

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Collection, Mapping
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,18 @@ import numpy as np
 
 from framebank.store.errors import DataError
 from framebank.store.files import remove_together, replacing_together
-from framebank.store.reader import DAMAGE, ShardReader
-from framebank.store.shard import shard_paths, write_datasets
+from framebank.store.reader import MEND, ShardReader
+from framebank.store.sealed import write_datasets
+from framebank.store.shard import shard_paths
 from framebank.store.spelling import nfc
 
 
 def drop_videos(path: Path, positions: Collection[int]) -> None:
     """Write a shard again without the videos at these positions; remove it where none is left.
 
-    Every other value stays bit for bit, also in datasets and attributes that are not known here. Whoever holds the
-    lock of the store may call it; readers that have it open keep the file they have. DataError where the shard cannot
-    be read, or its place not written to.
+    Every other value stays bit for bit, also in datasets that are not known here, and in attributes that are one text
+    or number. Whoever holds the lock of the store may call it; readers that have it open keep the file they have.
+    DataError where the shard cannot be read, or its place not written to.
     """
     if not _write_without(path, path, positions, {}):
         path.unlink()
@@ -89,19 +91,15 @@ def _write_without(path: Path, out: Path, positions: Collection[int], renamed: M
         keep[list(positions)] = False
         lengths = np.diff(contents.ends, prepend=0)
         by_row = np.repeat(keep, lengths)
-        try:
-            datasets: dict[str, Any] = {}
-            for name in reader.names:
-                values = reader.whole(name)
-                if name == "end":
-                    datasets[name] = np.cumsum(lengths[keep])
-                elif isinstance(values, list):
-                    datasets[name] = [value for value, kept in zip(values, keep, strict=True) if kept]
-                else:
-                    datasets[name] = values[keep if name.startswith("video_streams/") else by_row]
-            attributes = dict(reader.file.attrs)
-        except (*DAMAGE, IndexError) as error:
-            raise DataError(f"{path}: is damaged ({error}); `framebank store repair` sets it aside") from error
+        datasets: dict[str, Any] = {"end": np.cumsum(lengths[keep])}
+        for name in (name for name in reader.forms if name != "end"):
+            values = reader.whole(name)
+            of_videos = isinstance(values, list) or name.startswith("video_streams/")
+            kept = keep if of_videos else by_row
+            if np.shape(values)[:1] != kept.shape:
+                raise DataError(f"{path}: {name} has the shape {np.shape(values)}, expected {len(kept)} rows; {MEND}")
+            datasets[name] = list(compress(values, keep)) if isinstance(values, list) else values[kept]
+        attributes = {name: value for name, value in reader.attributes.items() if value is not None}
     if not keep.any():
         return False
     datasets["video_id"] = [renamed.get(nfc(video_id), video_id) for video_id in datasets["video_id"]]

@@ -1,30 +1,24 @@
-"""HDF5 files of packed rows: the only module that knows h5py. A file named .h5 is complete by definition."""
+"""Shards: HDF5 files of packed rows, and what writes them. A file named .h5 is complete by definition."""
 
-import io
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import h5py
 import numpy as np
 
-from framebank.store.digest import digest
 from framebank.store.errors import DataError
-from framebank.store.files import current_paths, replacing
+from framebank.store.files import current_paths
 from framebank.store.lock import Lock
 from framebank.store.place import clear_store
+from framebank.store.sealed import write_datasets
 from framebank.store.spec import FeatureSpec
 
 FRAME_STREAM = "frame"
 PATCH_MEAN = "patch_mean"
 SOURCE = "source"  # the dataset of what files the videos were read from
-
-# The attribute of a dataset that holds its checksum.
-DIGEST = "blake2b"
 
 # How much of its time a long extraction may lose to a kill.
 SHARE_AT_RISK = 0.05
@@ -85,72 +79,6 @@ def distinct_mask(indices: np.ndarray) -> np.ndarray:
     mask = np.ones(indices.shape, dtype=np.bool_)
     mask[..., 1:] = indices[..., 1:] != indices[..., :-1]
     return mask
-
-
-def dataset_digest(values: np.ndarray | Sequence[str]) -> str:
-    """Return the checksum of one dataset: an array's bytes, or strings in UTF-8 with a zero byte behind each."""
-    if not isinstance(values, np.ndarray):
-        values = np.frombuffer("".join(f"{value}\0" for value in values).encode(), dtype=np.uint8)
-    return digest({"": values})
-
-
-def write_datasets(path: Path, datasets: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
-    """Write arrays and lists of strings as one HDF5 file, whole or not at all."""
-    content = io.BytesIO()  # HDF5 itself cannot close a file on a full disk
-    with h5py.File(content, "w") as file:
-        for name, values in datasets.items():
-            strings = isinstance(values, list)
-            dataset = file.create_dataset(name, data=values, dtype=h5py.string_dtype() if strings else None)
-            dataset.attrs[DIGEST] = dataset_digest(values)
-        file.attrs.update(attributes)
-    with replacing(path) as part:
-        part.write_bytes(content.getbuffer())
-
-
-def open_datasets(path: Path) -> h5py.File:
-    """Open a complete file for reading; DataError where it is not one."""
-    try:
-        return h5py.File(path, "r", locking=False)  # files never change once they have their name
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except OSError as error:
-        raise DataError(f"{path}: is not a readable HDF5 file ({error})") from error
-
-
-def find_datasets(file: h5py.File) -> tuple[dict[str, h5py.Dataset], list[str]]:
-    """Return the datasets of a file by name, through its links too, and the names of the groups that hold nothing.
-
-    A group that several links lead to is entered once. A link that leads nowhere stands among the latter.
-    """
-    datasets: dict[str, h5py.Dataset] = {}
-    empty: list[str] = []
-    groups: list[tuple[str, h5py.Group]] = [("", file)]
-    seen = {_identity(file)}
-    while groups:
-        name, group = groups.pop(0)
-        if name and not len(group):
-            empty.append(name)
-        for key in group:
-            path = f"{name}/{key}" if name else key
-            item = group.get(key)
-            if isinstance(item, h5py.Dataset):
-                datasets[path] = item
-            elif item is None:
-                empty.append(path)
-            elif _identity(item) not in seen:
-                seen.add(_identity(item))
-                groups.append((path, item))
-    return datasets, empty
-
-
-def _identity(group: h5py.Group) -> tuple[int, int]:
-    found = h5py.h5o.get_info(group.id)
-    return found.fileno, found.addr
-
-
-def read_strings(dataset: h5py.Dataset) -> list[str]:
-    """Return a dataset of strings as a list."""
-    return [str(value) for value in dataset.asstr()[:]]
 
 
 def shard_paths(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ LINKS = Path(tempfile.mkdtemp(prefix="framebank-"))
 atexit.register(shutil.rmtree, LINKS, ignore_errors=True)
 (LINKS / "framebank").symlink_to(Path(__file__).parents[1].resolve())
 sys.path.insert(0, str(LINKS))
+os.environ["XDG_CACHE_HOME"] = str(LINKS / "cache")  # what is remembered of files is not the user's
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LINKS), os.environ.get("PYTHONPATH", "")]))
 
 import pytest  # noqa: E402

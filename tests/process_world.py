@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
+from framebank.store import hdf5_process
+
 
 def children() -> list[int]:
-    """The numbers of our processes that this one has started, and of ended ones that nobody has waited for."""
+    """The numbers of our processes that this one has started, and of ended ones that nobody has waited for.
+
+    That which reads HDF5 is ended: it would stay for the next file.
+    """
+    hdf5_process.end()
     tasks = Path("/proc/self/task")
     if not tasks.is_dir():
         pytest.skip("no /proc, which lists the children of a process")

@@ -1,8 +1,11 @@
 """A made-up world for the tests of store and extract: an encoder of 8 dims and clips without a decoder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +15,8 @@ from framebank.extract.sampling import read_sampling
 from framebank.extract.tokens import TextReader
 from framebank.extract.worker import Task
 from framebank.store import Embeddings, FeatureSpec, Manifest, ShardWriter, Video
+from framebank.store.description import DIGEST, NUM_TEXTS, dataset_digest, unpacked
+from framebank.store.hdf5 import describe
 from framebank.tests.fake_decoder import fake_decode
 
 DIM = 8
@@ -89,3 +94,35 @@ def make_store(folder: Path, rows: dict[str, int], *, spec: FeatureSpec = SPEC, 
             writer.add(video_id, embeddings(count, seed=seed), decoder=f"d{seed}")
     Manifest(videos(*rows)).write(folder / "manifest.csv")
     return folder
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[h5py.File]:
+    """Open a file to change what it holds; its checksums are right again when it is closed."""
+    with h5py.File(path, "a") as file:
+        yield file
+    with h5py.File(path, "a") as file:
+        for name in describe(file, size=path.stat().st_size, watch=lambda: None).forms:
+            if DIGEST in file[name].attrs and file[name].dtype.kind != "O":
+                file[name].attrs[DIGEST] = dataset_digest(file[name][()])
+        seal(file, path)
+
+
+def seal(file: h5py.File, path: Path) -> None:
+    """Give a file the checksum over its attributes and those of its datasets, right or wrong as these are."""
+    if DIGEST in file.attrs:
+        file.attrs[DIGEST] = describe(file, size=path.stat().st_size, watch=lambda: None).digest
+
+
+def make_earlier(path: Path) -> None:
+    """Make a file one of version 0.1.0: its strings are HDF5's, and nothing checks its attributes."""
+    with h5py.File(path, "a") as file:
+        for name, dataset in list(file.items()):
+            if isinstance(dataset, h5py.Dataset) and NUM_TEXTS in dataset.attrs:
+                checksum, texts = dataset.attrs[DIGEST], unpacked(bytes(dataset[:]), int(dataset.attrs[NUM_TEXTS]))
+                del file[name]
+                file.create_dataset(name, data=texts, dtype=h5py.string_dtype()).attrs[DIGEST] = checksum.decode()
+        for name, value in file.attrs.items():
+            if isinstance(value, bytes):
+                file.attrs[name] = value.decode()
+        del file.attrs[DIGEST]

@@ -27,7 +27,7 @@ DOORS = {
     "torchcodec": {"extract/torchcodec.py"},
     "av": {"extract/pyav.py", "extract/picture.py", "extract/probe.py", "demo/clips.py"},
     "open_clip": {"extract/weights.py", "extract/streams.py", "demo/train_clip.py", "demo/gates.py", "demo/weights.py"},
-    "h5py": {"store/shard.py"},
+    "h5py": {"store/hdf5.py", "store/sealed.py"},
     "faiss": {"store/index.py"},
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},

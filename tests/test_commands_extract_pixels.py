@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from framebank.store import FeatureStore
 from framebank.tests.cli_world import LABELS, sentence
+from framebank.tests.store_world import edited
 from framebank.tests.test_extract_damaged import damage, write_noise
 from framebank.tests.test_extract_pixels import disc, write_aspect, write_interlaced
 
@@ -25,7 +25,7 @@ def videos(tmp_path: Path) -> tuple[Path, Path]:
 def make_old(store: Path) -> None:
     """Make a store as it was before the spec told the shape of pixels."""
     for path in store.glob("*.h5"):
-        with h5py.File(path, "a") as file:
+        with edited(path) as file:
             del file.attrs["pixels"]
 
 

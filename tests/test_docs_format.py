@@ -10,11 +10,11 @@ import h5py
 import pytest
 
 from framebank.store import FeatureStore
-from framebank.store.shard import DIGEST, dataset_digest
+from framebank.store.description import DIGEST, dataset_digest
+from framebank.store.verify import verify_store
 
-BLOCKS = re.findall(
-    r"^```python\n(.*?)^```", (Path(__file__).parents[1] / "docs" / "format.md").read_text(), re.M | re.S
-)
+PAGE = (Path(__file__).parents[1] / "docs" / "format.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,14 @@ def test_the_page_writes_a_store_with_checksums(bank: Path) -> None:
     assert store.manifest.split_sizes == {"train": 12, "test": 4}
     with h5py.File(bank / "shard-00000.h5") as file:
         for name in ("streams/frame", "frame_index", "timestamp", "end"):
-            assert file[name].attrs[DIGEST] == dataset_digest(file[name][:])
-            assert file[name].attrs[DIGEST] == hashlib.blake2b(file[name][:].tobytes(), digest_size=16).hexdigest()
-        assert file["video_id"].attrs[DIGEST] == dataset_digest(list(store.ids))
+            checksum = file[name].attrs[DIGEST].decode()
+            assert checksum == dataset_digest(file[name][:])
+            assert checksum == hashlib.blake2b(file[name][:].tobytes(), digest_size=16).hexdigest()
+        assert file["video_id"].attrs[DIGEST].decode() == dataset_digest(list(store.ids))
+        (way,) = re.findall(r"`(bytes\(file.*)` reads them", PAGE)
+        assert eval(way, {"file": file}) == list(store.ids)
+    verdict = verify_store(bank)
+    assert verdict.faults == verdict.unchecked == ()
 
 
 def test_a_head_is_trained_on_it(bank: Path, framebank: Any, one_thread: None) -> None:

@@ -112,14 +112,13 @@ def test_a_group_without_the_array_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_links_in_hdf5_are_followed_once(tmp_path: Path) -> None:
-    outside = write(tmp_path / "outside.h5", {"v_2/c3d": rows(2)})
     path = write(tmp_path / "all.h5", {"v_0/c3d": rows(0), "v_1/c3d": rows(1)})
     with h5py.File(path, "a") as file:
-        file["v_2"] = h5py.ExternalLink(outside.name, "/v_2")
+        file["v_2/c3d"] = h5py.SoftLink("/v_1/self/c3d")  # through another link
         file["v_0/again"] = file["/"]
         file["v_1/self"] = h5py.SoftLink("/v_1")
     assert import_from(path, tmp_path / "bank") == {}
-    assert found_in(tmp_path / "bank") == {"v_0": ("", "", 0), "v_1": ("", "", 1), "v_2": ("", "", 2)}
+    assert found_in(tmp_path / "bank") == {"v_0": ("", "", 0), "v_1": ("", "", 1), "v_2": ("", "", 1)}
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz"])

@@ -6,7 +6,7 @@ import pytest
 
 from framebank.store import DataError, LabelSet, PromptBank
 from framebank.store.errors import DataWarning
-from framebank.tests.store_world import DIM, SPEC
+from framebank.tests.store_world import DIM, SPEC, edited
 
 
 def unit(x):
@@ -82,14 +82,14 @@ def test_bad_files(bank, tmp_path):
         file["x"] = [1]
     with pytest.raises(DataError, match=r"p\.h5: holds no prompts; expected a file made by `framebank prompts`"):
         PromptBank.read(path)
-    for name in ("templates", "kind", "logit_scale"):
+    for name in ("encoder", "kind", "logit_scale"):
         bank.write(path)
-        with h5py.File(path, "a") as file:
+        with edited(path) as file:
             del file.attrs[name]
         with pytest.raises(DataError, match=r"p\.h5: is damaged"):
             PromptBank.read(path)
     bank.write(path)
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         file["end"][-1] = 3
     with pytest.raises(DataError, match=r"p\.h5: is damaged .*do not end at"):
         PromptBank.read(path)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from framebank.store import DataError, Manifest, ShardWriter
+from framebank.store.description import DIGEST
 from framebank.store.ledger import Failure, Ledger
-from framebank.store.shard import DIGEST, dataset_digest
 from framebank.store.verify import verify_store
-from framebank.tests.store_world import SPEC, embeddings, make_store, videos
+from framebank.tests.store_world import SPEC, edited, embeddings, make_earlier, make_store, videos
 
 ROWS = {"a": 3, "b": 1, "c": 5, "d": 2, "e": 4}
 
@@ -20,12 +20,10 @@ def folder(tmp_path):
     return make_store(tmp_path / "store", ROWS)
 
 
-def change(path, name, position, value, *, seal=True):
-    """Put a value into a dataset, with the checksum that goes with it or without."""
-    with h5py.File(path, "a") as file:
+def change(path, name, position, value):
+    """Put a value into a dataset, with the checksum that goes with it."""
+    with edited(path) as file:
         file[name][position] = value
-        if seal:
-            file[name].attrs[DIGEST] = dataset_digest(file[name][:])
 
 
 def problems(folder):
@@ -56,15 +54,22 @@ def test_a_flipped_bit_in_any_dataset(folder):
         shard.write_bytes(damaged)
         assert problems(folder) == [f"shard-00001.h5: {name} does not have its checksum; it is damaged"]
     with h5py.File(shard, "a") as file:
-        file["decoder"][0] = "other"
+        file["decoder"][0] = ord("D")
     assert "shard-00001.h5: decoder does not have its checksum; it is damaged" in problems(folder)
 
 
 def test_a_dataset_without_checksum_is_said_and_no_fault(folder):
-    with h5py.File(folder / "shard-00000.h5", "a") as file:
+    with edited(folder / "shard-00001.h5") as file:
         del file["streams/frame"].attrs[DIGEST]
+    make_earlier(folder / "shard-00000.h5")
+    with h5py.File(folder / "shard-00000.h5", "a") as file:
+        del file["timestamp"].attrs[DIGEST]
     verdict = verify_store(folder)
-    assert verdict.unchecked == ("shard-00000.h5 streams/frame",)
+    assert verdict.unchecked == (
+        "shard-00000.h5 its attributes",
+        "shard-00000.h5 timestamp",
+        "shard-00001.h5 streams/frame",
+    )
     assert verdict.faults == ()
 
 
@@ -80,9 +85,7 @@ def test_values_that_are_not_finite(folder, value):
 def test_ids_that_are_double(folder):
     shutil.copy(folder / "shard-00001.h5", folder / "shard-00007.h5")
     assert problems(folder) == [f"shard-00007.h5: holds {name!r}, which shard-00001.h5 holds too" for name in "cd"]
-    with h5py.File(folder / "shard-00000.h5", "a") as file:
-        file["video_id"][1] = "a"
-        file["video_id"].attrs[DIGEST] = dataset_digest(["a", "a"])
+    change(folder / "shard-00000.h5", "video_id", 2, ord("a"))
     assert "shard-00000.h5: holds 'a' twice" in problems(folder)
 
 
@@ -102,11 +105,9 @@ def test_streams_that_are_not_the_specs(tmp_path):
         writer.add("a", replace(embeddings(), patch_mean=np.zeros((1, 2, 4))))
     Manifest(videos("a")).write(tmp_path / "manifest.csv")
     assert problems(tmp_path) == []
-    with h5py.File(tmp_path / "shard-00000.h5", "a") as file:
-        file["video_streams/patch_mean"][0, 0, 1, 1] = np.nan
-        file["video_streams/patch_mean"].attrs[DIGEST] = dataset_digest(file["video_streams/patch_mean"][:])
+    change(tmp_path / "shard-00000.h5", "video_streams/patch_mean", (0, 0, 1, 1), np.nan)
     assert problems(tmp_path) == ["shard-00000.h5: video_streams/patch_mean of 'a' holds values that are not finite"]
-    with h5py.File(tmp_path / "shard-00000.h5", "a") as file:
+    with edited(tmp_path / "shard-00000.h5") as file:
         del file["video_streams"]
     assert problems(tmp_path) == ["shard-00000.h5: has the streams frame, its spec says frame, patch_mean"]
 

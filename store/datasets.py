@@ -1,0 +1,245 @@
+"""Datasets: an HDF5 file, of which this process reads plain bytes alone; what more there is, it asks for.
+
+Another process has examined the file (`hdf5_process.py`), now or before it was remembered. So no damage of a file can
+hang or crash who reads it, and no file but this one is read. Values are held against their checksums when they are
+first read.
+"""
+
+import hashlib
+import math
+import mmap
+import os
+import stat
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from framebank.store.description import DIGEST, Description, Form, dataset_digest, unpacked
+from framebank.store.errors import DataError
+from framebank.store.hdf5_process import ask
+from framebank.store.remembered import Known, Stamp, keep, recall, stamp_of
+
+LARGE = 1 << 20  # bytes from which it is worth remembering that they have their checksum
+LARGEST = 1 << 30  # bytes that may be unpacked to one array, where it is much smaller in the file
+MUCH = 64
+
+
+class Datasets:
+    """An open file; DataError where it is damaged, names other files, or claims more than it has.
+
+    `known` is what an earlier reader of the same file found. With `anew` nothing is believed that is remembered.
+    `mend` ends the messages: how to go on from damage. Not for another process: a fork or a pickle opens its own.
+    """
+
+    def __init__(self, path: Path, *, known: Known | None = None, anew: bool = False, mend: str = "") -> None:
+        self.path = path
+        self._mend = f"; {mend}" if mend else ""
+        self._columns: dict[str, np.ndarray] = {}
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
+                raise DataError(f"{path}: is no regular file")
+            self._raw = path.open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such file") from error
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+        stamp = stamp_of(self._raw.fileno())
+        if known is not None and known.stamp != stamp:
+            raise DataError(f"{path}: has been rewritten since this store was opened; open it again")
+        self.known = known or (None if anew else recall(path, stamp)) or self._examined(stamp)
+        self.attributes = self.known.description.attributes
+        self.forms = self.known.description.forms
+
+    def __enter__(self) -> "Datasets":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if "_raw" in self.__dict__:  # it could be opened
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; what was read stays."""
+        self._columns = {}
+        self.__dict__.pop("_map", None)  # unmapped when nobody reads it any more
+        self._raw.close()
+
+    def damaged(self, problem: str) -> DataError:
+        """Return the error that says so of this file."""
+        return DataError(f"{self.path}: {problem}{self._mend}")
+
+    def form(self, name: str) -> Form:
+        """Return the form of a dataset; DataError where it is not there or cannot be read."""
+        if name not in self.forms:
+            raise self.damaged(f"is damaged: it holds no {name}")
+        form = self.forms[name]
+        if form.problem:
+            raise self.damaged(f"{name} {form.problem}")
+        return form
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a dataset, (N,) where it holds N strings."""
+        form = self.form(name)
+        return form.shape if form.num_texts is None else (form.num_texts,)
+
+    def strings(self, name: str) -> list[str]:
+        """Return a dataset of strings, of any length or of one, as a list."""
+        form = self.form(name)
+        if form.texts is not None:
+            self._settle(name, form, lambda: dataset_digest(form.texts or ()))
+            return list(form.texts)
+        try:
+            if form.num_texts is not None:
+                return unpacked(self.whole(name).tobytes(), form.num_texts)
+            if np.dtype(form.dtype).kind == "S" and len(form.shape) == 1:
+                return [value.decode() for value in self.whole(name).tolist()]
+        except ValueError as error:
+            raise self.damaged(f"is damaged: {name} cannot be read as strings ({error})") from error
+        raise self.damaged(f"is damaged: {name} holds {form.dtype} {form.shape}, expected strings")
+
+    def rows(self, name: str, start: int, end: int) -> np.ndarray:
+        """Return rows of a dataset of numbers, in memory of their own."""
+        self.require_sound(name)
+        return self._rows(name, self.form(name), start, end)
+
+    def row(self, name: str, number: int) -> np.ndarray:
+        """Return one row."""
+        found: np.ndarray = self.rows(name, number, number + 1)[0]
+        return found
+
+    def picked(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Return some rows, (...) of row numbers -> (..., D)."""
+        self.require_sound(name)
+        column = self._column(name, self.form(name))
+        found: np.ndarray = (self.whole(name) if column is None else column)[rows]
+        return found
+
+    def whole(self, name: str) -> np.ndarray:
+        """Return all of a dataset but strings of any length, in memory of its own."""
+        form = self.form(name)
+        if form.texts is not None:
+            raise self.damaged(f"{name} holds strings, expected numbers")
+        if form.offset is None and form.num_bytes > max(LARGEST, MUCH * form.num_stored):
+            raise self.damaged(f"{name} would take {form.num_bytes} bytes, of {form.num_stored} in the file")
+        values = self._rows(name, form, 0, form.shape[0]) if form.shape else self._value(name, form)
+        self._settle(name, form, lambda: dataset_digest(values))
+        return values
+
+    def read_into(self, name: str, out: np.ndarray, *, start: int = 0) -> None:
+        """Fill `out`, in one piece, with the rows of a dataset from `start` on, as fast as bytes can be read."""
+        form = self.form(name)
+        if form.shape[1:] != out.shape[1:] or start + len(out) > form.shape[0]:
+            raise self.damaged(f"{name} has the shape {form.shape}, expected rows {out.shape[1:]}")
+        is_whole = len(out) == form.shape[0] and np.dtype(form.dtype) == out.dtype
+        if not is_whole:
+            self.require_sound(name)
+        if form.offset is None or np.dtype(form.dtype) != out.dtype:
+            out[:] = self._rows(name, form, start, start + len(out))
+        else:
+            self._pread(name, out, form.offset + start * (form.num_bytes // max(1, form.shape[0])))
+        if is_whole:
+            self._settle(name, form, lambda: dataset_digest(out))
+
+    def require_sound(self, name: str) -> None:
+        """Hold all of a dataset against its checksum, where nobody of this user has done so; DataError."""
+        form = self.form(name)
+        if form.digest and name not in self.known.sound:
+            other = recall(self.path, self.known.stamp)  # another process may have, meanwhile
+            self.known.sound.update(other.sound if other else ())
+            self._settle(name, form, lambda: self._digest(name, form))
+
+    def _examined(self, stamp: Stamp) -> Known:
+        try:
+            description = Description.from_json(ask(self.path, stamp, "describe")[1])
+        except DataError as error:
+            raise DataError(f"{error}{self._mend}") from error
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise self.damaged(f"is damaged ({error})") from error
+        known, size = Known(stamp, description, set()), stamp[0]
+        for name, form in description.forms.items():
+            if form.offset is not None and form.offset + form.num_bytes > size:
+                raise self.damaged(f"{name} claims {form.num_bytes} bytes, more than the file of {size} can hold")
+        is_new = any(form.num_texts is not None for form in description.forms.values())
+        checksum = description.attributes.get(DIGEST)
+        if (is_new or checksum is not None) and checksum != description.digest:
+            raise self.damaged("does not have its checksum; it is damaged")
+        keep(self.path, known)
+        return known
+
+    def _settle(self, name: str, form: Form, checksum: Callable[[], str]) -> None:
+        if not form.digest or name in self.known.sound:
+            return
+        if checksum() != form.digest:
+            raise self.damaged(f"{name} does not have its checksum; it is damaged")
+        self.known.sound.add(name)
+        if form.num_bytes >= LARGE:
+            keep(self.path, self.known)
+
+    def _digest(self, name: str, form: Form) -> str:
+        state = hashlib.blake2b(digest_size=16)
+        for start, end in form.slices(0, form.shape[0] if form.shape else 1):
+            values = self._rows(name, form, start, end) if form.shape else self._value(name, form)
+            state.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+        return state.hexdigest()
+
+    def _rows(self, name: str, form: Form, start: int, end: int) -> np.ndarray:
+        column = self._column(name, form)
+        if column is not None:
+            return np.array(column[start:end])
+        start, end = max(0, start), min(end, form.shape[0])
+        out = np.empty((max(0, end - start), *form.shape[1:]), dtype=form.dtype)
+        if form.offset is not None:
+            self._pread(name, out, form.offset + start * (form.num_bytes // max(1, form.shape[0])))
+            return out
+        for first, last in form.slices(start, end):
+            out[first - start : last - start] = self._asked(name, form, first, last)
+        return out
+
+    def _value(self, name: str, form: Form) -> np.ndarray:
+        """The value of a dataset without rows."""
+        if form.offset is None:
+            return self._asked(name, form, 0, 0)
+        out = np.empty(1, dtype=form.dtype)
+        self._pread(name, out, form.offset)
+        return out.reshape(())
+
+    def _asked(self, name: str, form: Form, start: int, end: int) -> np.ndarray:
+        try:
+            dtype, content = ask(self.path, self.known.stamp, "rows", place=form.place, start=start, end=end)
+        except DataError as error:
+            raise DataError(f"{error}{self._mend}") from error
+        shape = (end - start, *form.shape[1:]) if form.shape else ()
+        if dtype != form.dtype or len(content) != np.dtype(dtype).itemsize * math.prod(shape):
+            raise self.damaged(f"{name} is damaged: it is read as {len(content)} bytes of {dtype}")
+        return np.frombuffer(content, dtype=dtype).reshape(shape)
+
+    def _pread(self, name: str, out: np.ndarray, offset: int) -> None:
+        rest = out.reshape(-1).view(np.uint8).data  # the bytes of `out` itself
+        while len(rest):
+            count = os.preadv(self._raw.fileno(), [rest], offset)
+            if count == 0:
+                raise self.damaged(f"{name} ends early")
+            offset, rest = offset + count, rest[count:]
+
+    def _column(self, name: str, form: Form) -> np.ndarray | None:
+        """A dataset on the map of the file; None where it does not lie there as plain bytes."""
+        if not form.num_bytes:
+            return np.empty(form.shape, dtype=form.dtype)
+        if form.offset is None or self._map is None:
+            return None
+        if name not in self._columns:
+            flat = np.frombuffer(self._map, dtype=form.dtype, count=math.prod(form.shape), offset=form.offset)
+            self._columns[name] = flat.reshape(form.shape)
+        return self._columns[name]
+
+    @cached_property
+    def _map(self) -> mmap.mmap | None:
+        """The bytes of the file; None on a file system that cannot map."""
+        try:
+            return mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):
+            return None
