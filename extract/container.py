@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from framebank.extract.structure import read_structure
+from framebank.extract.wholeness import damaged_at
 from framebank.store.counts import counted
 
 # Boxes of an mp4 file that has its frames in fragments, each with an index of its own.
 FRAGMENT = b"moof"
 
 
-def find_loss(
-    path: Path, *, family: str, stream: int, promised: int, found: int, last_byte: int, last_packet: int
-) -> str:
+def find_loss(path: Path, *, family: str, stream: int, number: int, promised: int, found: int, last_byte: int) -> str:
     """Return what of the video stream is gone, in words; nothing where the file is whole.
 
-    `found` packets are whole, the last begins at the byte `last_packet`. `promised` frames stand in a header, 0 where
-    it names none, and `last_byte` is where the last packet ends that the demuxer's index lists, 0 where it has none.
+    The stream has the index `stream`, and a `number` in its container, FFmpeg's id of it. `found` packets are whole.
+    `promised` frames stand in a header, 0 where it names none, and `last_byte` is where the last packet ends that the
+    demuxer's index lists, 0 where it has none.
 
     A promise alone is no loss: headers lie, tags are stale, and an edit list may leave samples out. It counts where the
     structure of the file breaks too. Missing bytes alone may hold an index or a note, where every frame that was
@@ -32,14 +32,20 @@ def find_loss(
     if missing > 0 and not 0 < promised <= found:
         frames = f", {found} of {promised} frames" if promised else ""
         return f"the file is cut short: {size} of at least {size + missing} bytes are there{frames}"
-    if structure.lost:
-        return f"a part of the video is lost: {structure.lost}"
+    if lost := structure.lost or structure.lost_of.get(number):
+        return f"a part of the video is lost: {lost}"
     broken_at = structure.broken_at
-    if broken_at is not None and (family == "matroska" or (family == "flv" and broken_at < last_packet)):
-        return f"a part of the video is lost: what stands at byte {broken_at} of {size} is damaged"
+    if broken_at is not None and family == "matroska":
+        return f"a part of the video is lost: {damaged_at(broken_at, size)}"
     if broken_at is not None and found < promised:
         return f"a part of the video is lost: {found} of {promised} frames are there"
     return ""
+
+
+def end_of_video(path: Path) -> int:
+    """Return the byte where the video ends, where something follows that is no part of it; 0 where nothing does."""
+    end = read_structure(path).end
+    return end if end < path.stat().st_size else 0
 
 
 def format_of(path: Path) -> str | None:

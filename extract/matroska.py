@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from mmap import mmap
 
+from framebank.extract.wholeness import Wholeness
+
 MATROSKA = b"\x1a\x45\xdf\xa3"
 
 EBML, SEGMENT, CLUSTER, CUES, VOID, CRC = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1C53BB6B, 0xEC, 0xBF
@@ -17,6 +19,7 @@ SEEK_HEAD, INFO, TRACKS, ATTACHMENTS, CHAPTERS, TAGS = (
 IN_SEGMENT = frozenset((SEEK_HEAD, INFO, TRACKS, CLUSTER, CUES, ATTACHMENTS, CHAPTERS, TAGS, VOID, CRC))
 # Its time, SilentTracks, Position, PrevSize, SimpleBlock, BlockGroup, EncryptedBlock.
 IN_CLUSTER = frozenset((0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, VOID, CRC))
+SIMPLE_BLOCK = 0xA3
 CUE_POINT, CUE_TRACK_POSITIONS, CUE_CLUSTER_POSITION = 0xBB, 0xB7, 0xF1
 
 
@@ -28,12 +31,12 @@ class _BrokenError(Exception):
         self.cut = cut
 
 
-def walk_matroska(content: mmap) -> tuple[int, int | None, str]:
-    """Return how many bytes are missing, the place where the elements break, and what else is gone, in words.
+def walk_matroska(content: mmap) -> Wholeness:
+    """Walk along the elements.
 
     A segment of known size must be there to its end, element by element, and each cluster block by block. What the
     index points at must be clusters. Bytes behind the segment mean nothing; of a segment whose size is not known, which
-    is a live recording, neither do those in which no cluster follows.
+    is a live recording, neither do those in which no cluster and no block follows.
     """
     place, size = 0, len(content)
     while place < size:
@@ -46,19 +49,21 @@ def walk_matroska(content: mmap) -> tuple[int, int | None, str]:
         if name not in (EBML, VOID) or length is None:
             break
         place = start + length
-    return max(0, place - size), None, ""
+    return Wholeness(missing=max(0, place - size))
 
 
-def _walk_segment(content: mmap, start: int, length: int | None) -> tuple[int, int | None, str]:
+def _walk_segment(content: mmap, start: int, length: int | None) -> Wholeness:
     size = len(content)
     end = size if length is None else min(size, start + length)
     missing = 0 if length is None else max(0, start + length - size)
     clusters: set[int] = set()
     cues: set[int] = set()
-    place = start
+    place, inside = start, False  # whether it is in a cluster of known size
     try:
         while place < end:
+            inside = False
             name, first, count = _element(content, place, end)
+            inside = name == CLUSTER and count is not None
             last = end if count is None else first + count
             if name == CLUSTER:
                 clusters.add(place - start)
@@ -74,15 +79,31 @@ def _walk_segment(content: mmap, start: int, length: int | None) -> tuple[int, i
                 place = last
     except _BrokenError as error:
         if missing or (error.cut and length is None and _begins_element(content[error.place : end])):
-            return max(missing, 1), None, ""
-        if length is None and content.find(CLUSTER.to_bytes(4), error.place) < 0:
-            return 0, None, ""
-        return 0, error.place, ""
+            return Wholeness(missing=max(missing, 1))
+        if length is None and not inside and not _leads_to_blocks(content, error.place):
+            return Wholeness()
+        return Wholeness(broken_at=error.place)
     if place > end and length is not None and not missing:
-        return 0, end, ""
+        return Wholeness(broken_at=end)
     absent = len(cues - clusters)
     lost = f"its index names {absent} of {len(cues)} clusters that are not there" if absent and not missing else ""
-    return missing, None, lost
+    return Wholeness(missing, lost=lost)
+
+
+def _leads_to_blocks(content: mmap, place: int) -> bool:
+    """Say whether a cluster begins behind a place, or a block from which elements lead to the end of the file."""
+    if content.find(CLUSTER.to_bytes(4), place) >= 0:
+        return True
+    size = len(content)
+    while (place := content.find(SIMPLE_BLOCK.to_bytes(), place)) >= 0:
+        following = place
+        while following < size and _leads_on(content, following, size, to=IN_CLUSTER | IN_SEGMENT):
+            _, first, length = _element(content, following, size)
+            following = size + 1 if length is None else first + length
+        if following == size:
+            return True
+        place += 1
+    return False
 
 
 def _begins_element(head: bytes) -> bool:
@@ -101,9 +122,9 @@ def _walk_cluster(content: mmap, place: int, last: int, *, known: bool, end: int
             raise _BrokenError(place)
         if name not in IN_CLUSTER and not _leads_on(content, first + length, last, to=IN_CLUSTER):
             raise _BrokenError(place)
-        place = first + length
-        if known and place > last:
+        if known and first + length > last:
             raise _BrokenError(place)
+        place = first + length
     return max(place, last) if known else place
 
 
@@ -115,13 +136,15 @@ def _leads_on(content: mmap, place: int, end: int, *, to: frozenset[int]) -> boo
         return False
 
 
-def _cue_positions(content: mmap, start: int, end: int) -> Iterator[int]:
+def _cue_positions(
+    content: mmap, start: int, end: int, *, within: tuple[int, ...] = (CUE_POINT, CUE_TRACK_POSITIONS)
+) -> Iterator[int]:
     """Yield where the index says that clusters begin, counted from the first byte in the segment."""
     while start < end:
         name, first, length = _element(content, start, end)
         start = end if length is None else first + length
-        if name in (CUE_POINT, CUE_TRACK_POSITIONS):
-            yield from _cue_positions(content, first, start)
+        if name in within[:1]:
+            yield from _cue_positions(content, first, start, within=within[1:])
         elif name == CUE_CLUSTER_POSITION:
             yield int.from_bytes(content[first:start])
 

@@ -50,7 +50,6 @@ class Packet(Protocol):
     """What is looked at in a packet of a video stream."""
 
     pts: int | None
-    pos: int | None
     is_corrupt: bool
     is_discard: bool
     is_keyframe: bool
@@ -61,8 +60,7 @@ class Packet(Protocol):
 class Scan:
     """What the packets of a stream tell, taken one by one.
 
-    `whole` of them are whole, `shown` are the presentation times of those that are to be shown, and the last of all
-    begins at `last_byte`.
+    `whole` of them are whole, `shown` are the presentation times of those that are to be shown.
     """
 
     def __init__(self, *, container: str, codec: str, extradata: bytes) -> None:
@@ -70,12 +68,11 @@ class Scan:
         self.exact = container in ("mov", "matroska") and codec in ("h264", "hevc")
         self.shown: list[int | None] = []
         self.key_pts: list[int] = []
-        self.whole = self.last_byte = self._hidden = self._open_keys = 0
+        self.whole = self._hidden = self._open_keys = 0
 
     def take(self, packet: Packet) -> None:
         """Count one more packet."""
         self.whole += not packet.is_corrupt
-        self.last_byte = max(self.last_byte, packet.pos or 0)
         self._hidden += packet.is_discard
         if packet.is_discard:
             return

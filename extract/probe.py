@@ -32,5 +32,5 @@ def _decodes(file: Path) -> bool:
             if stream is None or stream.disposition & av.stream.Disposition.attached_pic:
                 return False
             return next(container.decode(stream), None) is not None
-    except (av.FFmpegError, ValueError):
+    except (av.FFmpegError, ValueError, IndexError):
         return False

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from framebank.extract.container import find_loss, format_of, why_unreadable
+from framebank.extract.container import end_of_video, find_loss, format_of, why_unreadable
 from framebank.extract.damaged import read_undamaged
 from framebank.extract.frames import Clip, DamageError, Image, Sample, Sink, UnsupportedError, refuse_beyond
 from framebank.extract.packets import Packets, Scan, frame_times, guessed_times, packet_times, plan_visits
@@ -112,20 +112,22 @@ def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None, refuse:
         damage = ""
         try:
             for packet in _demux(container, stream):
-                tick()
-                scan.take(packet)
+                if packet.size:
+                    tick()
+                    scan.take(packet)
         except av.FFmpegError as error:
             damage = f"the file cannot be read to its end: {error.strerror}"
         last_byte = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
-        damage = damage or find_loss(
+        loss = find_loss(
             path,
             family=scan.container,
             stream=stream.index,
+            number=stream.id,
             promised=stream.frames,
             found=scan.whole,
             last_byte=last_byte,
-            last_packet=scan.last_byte,
         )
+        damage = loss or damage
         if damage and refuse:
             raise DamageError(path, damage)
         if not scan.shown:
@@ -139,7 +141,7 @@ def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None, refuse:
             container=scan.container,
             codec=scan.codec,
             time_base=stream.time_base or Fraction(1),
-            rate=stream.average_rate or stream.base_rate or Fraction(0),
+            rate=stream.average_rate or (context and context.framerate) or stream.base_rate or Fraction(0),
             doubt=scan.doubt(),
             aspect=stream.sample_aspect_ratio or Fraction(1),
             damage=damage,
@@ -204,7 +206,7 @@ def _decode(
     aspect = Aspect(container, stream)
     try:
         broken = False
-        for packet in container.demux(stream):
+        for packet in _demux(container, stream):
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -224,8 +226,18 @@ def _decode(
 
 
 def _demux(container: InputContainer, stream: VideoStream) -> Iterator["Packet[VideoStream]"]:
-    """Yield the packets of the video stream, without those that hold nothing."""
-    yield from (packet for packet in container.demux(stream) if packet.size)
+    """Yield the packets of the video stream and the empty one behind them.
+
+    Where another stream comes up on the way, as in a transport stream, PyAV loses count of the streams: it is asked for
+    the rest.
+    """
+    size = 1
+    while size:
+        with suppress(IndexError):
+            for packet in container.demux(stream):
+                size = packet.size
+                yield packet
+            return
 
 
 @contextmanager
@@ -261,13 +273,15 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def _open_container(path: Path) -> InputContainer:
+    end = end_of_video(path)
+    address = f"subfile,,start,0,end,{end},,:file:{path}" if end else f"file:{path}"
     try:
-        return av.open(f"file:{path}", metadata_errors="replace")
+        return av.open(address, metadata_errors="replace")
     except av.FFmpegError as error:
         reason = error.strerror
     try:
         if name := format_of(path):
-            return av.open(f"file:{path}", format=name, metadata_errors="replace")
+            return av.open(address, format=name, metadata_errors="replace")
     except av.FFmpegError as error:
         reason = error.strerror
     raise DataError(f"{path}: {why_unreadable(path)} ({reason})")
@@ -279,6 +293,8 @@ def _video_stream(container: InputContainer, *, path: Path) -> VideoStream:
         kinds = " and ".join(sorted({s.type for s in container.streams} - {"video"})) or "nothing"
         cover = " and a cover picture" * bool(container.streams.video)
         raise DataError(f"{path}: no video stream, it holds {kinds}{cover}")
-    best = container.streams.best("video")
+    best = None
+    with suppress(IndexError):  # of a stream that came up while the file was probed
+        best = container.streams.best("video")
     marked = [s for s in streams if s == best] or [s for s in streams if s.disposition & Disposition.default]
     return [*marked, *streams][0]

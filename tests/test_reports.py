@@ -104,7 +104,7 @@ def check_packets_lost(path: Path, tmp_path: Path, framebank: Framebank) -> None
     result = framebank("extract", path, tmp_path / "rest", *every)
     assert json.loads(result.stdout)["embedded"] == 1
     store = FeatureStore(tmp_path / "rest")
-    assert 0 < len(store["packets_lost"].data) < count_frames(path)
+    assert 0 < len(store["packets_lost"].data) < 100
     assert re.search(r"damaged", f"{store.decoders['packets_lost']}{result.stderr}")
 
 
