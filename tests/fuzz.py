@@ -219,6 +219,7 @@ def main() -> None:
     each = range(chosen.start, chosen.start + max(1, chosen.cases // len(readers)))
     cases: list[Case] = []
     with tempfile.TemporaryDirectory(prefix="framebank-fuzz-") as scratch:
+        os.environ["XDG_CACHE_HOME"] = str(Path(scratch, "cache"))
         for number, reader in enumerate(readers):
             before = time.monotonic()
             for case in fuzz(reader, each, Path(scratch, str(number))):
