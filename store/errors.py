@@ -6,12 +6,28 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 
+LONGEST_WORD = 500  # of a message; what stands in a file may be longer
+
+
 class DataError(Exception):
-    """What the user gave is wrong: one sentence saying which thing, what it is, and what was expected."""
+    """What the user gave is wrong: one sentence saying which thing, what it is, and what was expected.
+
+    It may quote what stands in a file: what cannot be printed is escaped, and a word without end is cut.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_sentence(message))
 
 
 class PlaceError(DataError):
     """A place cannot be written to: it is full, not ours, or another process is writing there."""
+
+
+def _one_sentence(message: str) -> str:
+    words = message.split(" ")
+    cut = (w if len(w) <= LONGEST_WORD else f"{w[:80]}... ({len(w)} characters)" for w in words)
+    joined = " ".join(cut)
+    return joined if joined.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)
 
 
 @contextlib.contextmanager
