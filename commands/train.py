@@ -19,10 +19,9 @@ from framebank.commands.options import (
     require_once,
     text_options,
 )
-from framebank.commands.printing import Bar, percent, print_report
+from framebank.commands.printing import Bar, percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
-from framebank.commands.wiring import context_templates, open_split, prompt_banks
-from framebank.library.texts import tower_of
+from framebank.commands.wiring import context_templates, open_split
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
@@ -122,11 +121,10 @@ def train(
 
     from framebank.extract.encoder import resolve_device
     from framebank.heads.folder import taking
-    from framebank.heads.job import TrainingJob
     from framebank.heads.lexicon import Lexicon
     from framebank.heads.ranks import Ranks
     from framebank.heads.recipe import Recipe, read_recipe, with_choices
-    from framebank.store import LabelSet
+    from framebank.library.training import training_job
 
     given = {name: value for name, value in choices.items() if value is not None}
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
@@ -138,34 +136,24 @@ def train(
     if ranks.is_first:
         click.get_current_context().with_resource(taking(run, what="run", overwrite=overwrite))
     own = ranks.start(resolve_device(device))
-    bank = None
-    chosen = templates if prompts else context_templates(recipe, templates=templates, texts=texts)
-    if recipe.reads_texts:
-        bank = prompt_banks(
-            features,
-            manifest,
-            labels=labels,
-            prompts=prompts,
-            templates=chosen or (None if prompts else recipe.templates or None),
-            texts=texts or (None if prompts else recipe.texts),
-            device=device,
-        )[0]
-    elif prompts or templates or texts:
+    if not recipe.reads_texts and (prompts or templates or texts):
         raise click.UsageError(
             f"the classifier {recipe.classifier!r} reads no texts; --prompts, --templates, --texts are"
         )
     started = time.perf_counter()
-    job = TrainingJob(
+    job = training_job(
         features,
         manifest,
         recipe,
         val_split=val_split,
-        labels=LabelSet.read(labels) if labels else None,
-        prompts=bank,
-        tower=tower_of(features, device=str(own)),
+        labels=labels,
+        prompts=prompts,
+        templates=templates if prompts else context_templates(recipe, templates=templates, texts=texts),
+        texts=texts,
         lexicon=phrases,
         chooses_head_mix=head_mix == "auto",
         device=own,
+        watch=progress,
     )
     if head_mix == "auto":
         job.require_head_mix_choice()

@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
+from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
+    import torch
+
+    from framebank.heads.job import TrainingJob
+    from framebank.heads.lexicon import Lexicon
     from framebank.heads.recipe import Recipe
-    from framebank.store import FeatureStore
+    from framebank.store import FeatureStore, Manifest
 
 
 def train(
@@ -47,46 +52,86 @@ def train(
     0.775
     """
     from framebank.library.opening import open_store
-    from framebank.store import LabelSet
 
     store, folder = open_store(bank), Path(folder)
     manifest = store.split(split)
 
     from framebank.extract.encoder import resolve_device
     from framebank.heads.folder import taking
-    from framebank.heads.job import TrainingJob
-    from framebank.library.texts import prompt_banks, tower_of
 
     given = {"head": head, "classifier": classifier, "loss": loss, "shots": shots, **keys}
     chosen = recipe_of(recipe, {name: value for name, value in given.items() if value is not None}, settings or {})
-    where = resolve_device(device)
     with taking(folder, what="run", overwrite=overwrite):
-        found = None
-        if chosen.reads_texts:
-            if chosen.text == "context" and not prompts:
-                templates = "bare"
-            found = prompt_banks(
-                store,
-                manifest,
-                labels=Path(labels) if labels else None,
-                prompts=Path(prompts) if prompts else None,
-                templates=templates or (None if prompts else chosen.templates or None),
-                texts=texts or (None if prompts else chosen.texts),
-                device=device,
-                watch=watch,
-            )[0]
-        job = TrainingJob(
+        job = training_job(
             store,
             manifest,
             chosen,
             val_split=val_split,
-            labels=LabelSet.read(labels) if labels else None,
-            prompts=found,
-            tower=tower_of(store, device=device),
-            device=where,
+            labels=Path(labels) if labels else None,
+            prompts=Path(prompts) if prompts else None,
+            templates=templates,
+            texts=texts,
+            device=resolve_device(device),
+            watch=watch,
         )
         log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
         return TrainedRun(folder, job.save(folder, log=log), device)
+
+
+def training_job(
+    store: "FeatureStore",
+    manifest: "Manifest",
+    recipe: "Recipe",
+    *,
+    device: "torch.device",
+    val_split: str | None = None,
+    labels: Path | None = None,
+    prompts: Path | None = None,
+    templates: str | None = None,
+    texts: str | None = None,
+    lexicon: "Lexicon | None" = None,
+    chooses_head_mix: bool = False,
+    watch: Watch = unwatched,
+) -> "TrainingJob":
+    """Return the training of a recipe on the videos of `manifest`, with its texts embedded where it reads any.
+
+    What is not given of the texts is as the recipe has it. DataError where the texts do not cover the labels, are of
+    another encoder, or are given for a classifier that reads none.
+    """
+    from framebank.heads.job import TrainingJob
+    from framebank.library.texts import prompt_banks, tower_of
+    from framebank.store import LabelSet
+
+    bank = None
+    if recipe.reads_texts:
+        if recipe.text == "context" and not prompts:
+            templates = "bare"  # it learns what else would stand around the names
+        bank = prompt_banks(
+            store,
+            manifest,
+            labels=labels,
+            prompts=prompts,
+            templates=templates or (None if prompts else recipe.templates or None),
+            texts=texts or (None if prompts else recipe.texts),
+            device=str(device),
+            watch=watch,
+        )[0]
+    elif prompts or templates or texts:
+        raise DataError(
+            f"the classifier {recipe.classifier!r} reads no texts; expected no prompts, templates or texts for it"
+        )
+    return TrainingJob(
+        store,
+        manifest,
+        recipe,
+        val_split=val_split,
+        labels=LabelSet.read(labels) if labels else None,
+        prompts=bank,
+        tower=tower_of(store, device=str(device)),
+        lexicon=lexicon,
+        chooses_head_mix=chooses_head_mix,
+        device=device,
+    )
 
 
 def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], settings: dict[str, Any]) -> "Recipe":
