@@ -175,7 +175,9 @@ def run_and_kill(ray, listed, folder, kill):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kill", "code", "engine"), [("SIGKILL", -9, (*CLUSTER, 1)), ("SIGINT", 130, ()), ("SIGTERM", 143, ())])
+@pytest.mark.parametrize(
+    ("kill", "code", "engine"), [("SIGKILL", -9, (*CLUSTER, 1)), ("SIGINT", 130, ()), ("SIGTERM", 143, ())]
+)
 def test_a_driver_that_is_killed_leaves_what_the_next_goes_on_from(
     ray, framebank, listed, local, tmp_path, kill, code, engine
 ):
