@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from framebank.store.errors import DataError
-from framebank.store.files import current, finish_moves, replacing, sync
+from framebank.store.files import current, replacing, sync
 from framebank.store.lock import Lock
+from framebank.store.place import clear_folder
 from framebank.store.video import Video
 
 NAME = "enrolled.npz"
@@ -167,7 +168,7 @@ def changing(folder: Path) -> Iterator[None]:
     The lock lies on spec.json, which stays while classes are enrolled, so that no further file is left behind.
     DataError when another process holds it, or the folder is no index.
     """
-    finish_moves(folder)
+    clear_folder(folder)
     if not (folder / "spec.json").exists():  # the lock would make one
         raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
     lock = Lock(folder / "spec.json")
