@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 
-.PHONY: help demo test lint types bench fuzz wheel clean
+.PHONY: help demo test lint types bench fuzz kills wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,9 @@ demo: $(READY)  ## the whole chain on the embedded default, into demo-out/
 
 test: lint types  ## lint, types and every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+kills: $(DEV)  ## kill every command that writes before each thing it does to files: a quarter of an hour
+	FRAMEBANK_KILLS=all $(BIN)/python -m pytest -n auto tests/test_kills.py
 
 lint: $(DEV)  ## ruff, its formatter included
 	$(BIN)/ruff check .

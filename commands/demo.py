@@ -22,7 +22,9 @@ def demo(out: Path, seed: int, device: str, as_json: bool) -> None:
     framebank demo --out demo-out
     """
     from framebank.demo.tour import Tour
+    from framebank.store.place import owning
 
+    click.get_current_context().with_resource(owning(out, what="demo"))
     tour = Tour(out, seed=seed, device=device)
     for stage in tour.stages():
         for _ in progress(stage.steps, total=stage.total, unit=stage.unit, title=stage.title):

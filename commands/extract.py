@@ -22,7 +22,7 @@ from framebank.commands.options import (
     sampling_spec,
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
-from framebank.commands.signals import signal_of
+from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.store.counts import counted
 
 # Those of framebank.extract.decode, which loads PyAV; --help does not.
@@ -180,6 +180,7 @@ def extract(
 
         machine = Cluster(setup.work(), address=address, num_workers=workers, device=setup.device or device)
         click.get_current_context().with_resource(machine)
+        click.get_current_context().with_resource(ended_by_signals())  # Ray hears them in its own way
     else:
         names = device_names(setup.device or device, devices)
         machine = local_machine(setup, device=device, devices=names, workers=workers)

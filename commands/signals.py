@@ -32,7 +32,7 @@ def ended_by_signals() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in ENDING}
-    heard = {number: was for number, was in before.items() if was is signal.SIG_DFL}
+    heard = {number: was for number, was in before.items() if was is not signal.SIG_IGN}
     try:
         for number in heard:
             signal.signal(number, _end)

@@ -38,6 +38,7 @@ from framebank.heads.zeroshot import zero_shot_model
 from framebank.store import DataError, FeatureStore, LabelSet, Manifest, PromptBank
 from framebank.store.files import require_new_folder, write_text
 from framebank.store.index import Hit
+from framebank.store.place import AT_WORK
 
 LABELS = Path(__file__).parent / "labels.json"
 SAMPLING = read_sampling("segments:16")
@@ -239,7 +240,7 @@ class Tour:
 def _clear(out: Path, *, seed: int) -> None:
     require_new_folder(out, what="demo")
     marker = out / "demo.json"
-    if any(out.iterdir()) and not marker.exists():
+    if any(path.name != AT_WORK for path in out.iterdir()) and not marker.exists():
         raise DataError(f"{out}: holds other files; the demo needs a folder of its own")
     write_text(marker, json.dumps({"seed": seed, "framebank": __version__}))
     for name in ("videos", "store", "runs", "index", "index-transformer"):

@@ -14,9 +14,10 @@ from framebank.store.counts import counted
 from framebank.store.digest import SEAL, seal
 from framebank.store.document import Fields, parse_json, shown
 from framebank.store.errors import DataError, reason_of
-from framebank.store.files import current, finish_moves, replacing, sync
+from framebank.store.files import current, replacing, sync
 from framebank.store.lock import Lock
 from framebank.store.npy import Npz
+from framebank.store.place import clear_folder
 from framebank.store.video import Video, require_own_ids
 
 NAME = "enrolled.npz"
@@ -221,7 +222,7 @@ def changing(folder: Path) -> Iterator[None]:
     The lock lies on spec.json, which stays while classes are enrolled, so that no further file is left behind.
     DataError when another process holds it, or the folder is no index.
     """
-    finish_moves(folder)
+    clear_folder(folder)
     if not (folder / "spec.json").exists():  # the lock would make one
         raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
     lock = Lock(folder / "spec.json")

@@ -139,10 +139,10 @@ def _move(folder: Path) -> None:
 
 
 def remove_parts(folder: Path, patterns: Iterable[str]) -> None:
-    """Remove what a killed writer of files whose names match left beside them, and say so; for their one writer."""
+    """Remove what killed writers of files whose names match left beside them, and say so; not what is being written."""
     for part in [part for pattern in patterns for part in sorted(folder.glob(pattern + PART))]:
-        part.unlink(missing_ok=True)
-        tell_left(part)
+        with contextlib.suppress(PlaceError), Lock(part, passing=True, stands_in=False):
+            tell_left(part)
 
 
 def tell_left(part: Path) -> None:

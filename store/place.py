@@ -12,6 +12,8 @@ from framebank.store.lock import Lock
 
 AT_WORK = ".framebank-lock"  # in a folder: a command is at work there
 STORE_FILES = ("shard-*.h5", "manifest.csv", "failed.csv", "history.csv", "sources.csv")
+# Those that were written one by one by earlier versions, or are.
+FOLDER_FILES = ("checkpoint.safetensors", "matcher.safetensors", "recipe.*", "log.csv", "metrics.json", "enrolled.npz")
 
 
 @contextlib.contextmanager
@@ -24,7 +26,7 @@ def owning(folder: Path, *, what: str) -> Iterator[None]:
     require_new_folder(folder, what=what)
     try:
         with Lock(folder / AT_WORK, passing=True):
-            finish_moves(folder)
+            clear_folder(folder)
             yield
     finally:
         if made:
@@ -36,6 +38,12 @@ def clear_store(folder: Path) -> None:
     """Finish or remove what a killed command left in a store, for whoever holds its lock; other files of it stay."""
     finish_moves(folder)
     remove_parts(folder, STORE_FILES)
+
+
+def clear_folder(folder: Path) -> None:
+    """Finish or remove what a killed command left in the folder of a run, a matcher or an index; other files stay."""
+    finish_moves(folder)
+    remove_parts(folder, FOLDER_FILES)
 
 
 @contextlib.contextmanager

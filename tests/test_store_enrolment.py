@@ -11,6 +11,7 @@ import pytest
 
 from framebank.store import DataError, Video
 from framebank.store.enrolment import NAME, Calibration, Enrolment, changing
+from framebank.store.errors import DataWarning
 from framebank.store.index import Index
 from framebank.store.vectors import unit
 from framebank.tests.store_world import DIM, SPEC, videos
@@ -193,3 +194,17 @@ def test_a_folder_that_is_no_index_stays_as_it_is(tmp_path):
         with pytest.raises(DataError, match="is no index"), changing(folder):
             pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_update_left_is_in_its_places_before_anything_is_enrolled(folder):
+    """Else what is enrolled now would be replaced by what was enrolled then."""
+    ready = folder / ".framebank-next"
+    ready.mkdir()
+    make(of=of_index(folder)).write(ready)
+    for name in ("index.faiss", "ids.csv", "spec.json"):
+        (folder / name).rename(ready / name)
+    newer = make(3, of=of_index(folder))
+    with pytest.warns(DataWarning, match="was killed had written files here"), changing(folder):
+        newer.write(folder)
+    assert len(Index.load(folder).enrolment) == 3
+    assert not ready.exists()

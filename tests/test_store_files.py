@@ -7,6 +7,7 @@ from framebank.store.errors import DataWarning
 from framebank.store.files import (
     current,
     finish_moves,
+    remove_parts,
     remove_together,
     replacing,
     replacing_together,
@@ -77,6 +78,16 @@ def test_a_file_that_another_writes_is_refused_and_left(tmp_path):
             write_text(tmp_path / "a.txt", "second")
     assert (tmp_path / "a.txt").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_is_not(tmp_path):
+    (tmp_path / "a.txt.part").write_text("left")
+    (tmp_path / "other.part").write_text("not ours")
+    with replacing(tmp_path / "b.txt") as part:
+        part.write_text("new")
+        with pytest.warns(DataWarning, match=r"a\.txt\.part: was left by a command that was killed, and is removed"):
+            remove_parts(tmp_path, ["*.txt"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.txt", "other.part"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, DataError, OSError])

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from framebank.store import DataError, FeatureStore, Manifest, ShardWriter, Video
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.merge import merge_stores, remove_videos, split_store
+from framebank.store.parts import parts_by
 from framebank.store.repair import same_rows
 from framebank.store.shard import shard_paths
 from framebank.store.verify import verify_store
@@ -155,6 +157,46 @@ def test_splitting(folder, tmp_path):
     with pytest.raises(DataError, match=r"y: holds a store or a manifest\.csv already"):
         split_store(store, {tmp_path / "new": Manifest(videos("a")), tmp_path / "y": Manifest(videos("c"))})
     assert not (tmp_path / "new").exists()
+
+
+KILLED = Path(__file__).resolve().parents[2] / "shared" / "data" / "faults" / "split" / "parts"
+
+
+@pytest.mark.skipif(not KILLED.is_dir(), reason="shared/data/faults is not here")
+def test_a_split_that_version_0_1_0_left_half_done_is_finished(tmp_path):
+    """Two of its parts are whole, of the third there is the list alone; the rows of that stand for those lost here."""
+    shutil.copytree(KILLED, tmp_path / "parts")
+    merge_stores([tmp_path / "parts" / name for name in ("Archery", "BasketballDunk")], tmp_path / "whole")
+    lists = [Manifest.read_csv(path) for path in sorted(KILLED.glob("*/manifest.csv"))]
+    rows = FeatureStore(tmp_path / "whole")
+    any_rows = rows[rows.ids[0]]
+    with ShardWriter(tmp_path / "whole", rows.spec) as writer:
+        for video in lists[2].videos:
+            writer.add(video.video_id, any_rows)
+    Manifest(tuple(video for one in lists for video in one.videos)).write(tmp_path / "whole" / "manifest.csv")
+    whole = FeatureStore(tmp_path / "whole")
+    parts = parts_by(whole.manifest, "label", tmp_path / "parts")
+    for _ in range(2):  # once more there is nothing left to do
+        counts = split_store(whole, parts)
+        assert {folder.name: count for folder, count in counts.items()} == {
+            one.videos[0].label: len(one) for one in lists
+        }
+        for folder, manifest in parts.items():
+            assert sorted(FeatureStore(folder)) == sorted(video.video_id for video in manifest.videos)
+            assert verify_store(folder).faults == ()
+
+
+def test_what_is_another_part_is_not_gone_on_with(folder, tmp_path):
+    store, part = FeatureStore(folder), {tmp_path / "x": Manifest(videos("a", "b"))}
+    split_store(store, part)
+    with ShardWriter(tmp_path / "x", SPEC) as writer:
+        writer.add("c", embeddings(2))  # of no part
+    with pytest.raises(DataError, match=r"x: holds a store or a manifest\.csv already"):
+        split_store(store, part)
+    with pytest.raises(DataError, match=r"y: holds a store or a manifest\.csv already"):
+        (tmp_path / "y").mkdir()
+        part[tmp_path / "x"].write(tmp_path / "y" / "manifest.csv")  # the user's own: no store's lock is there
+        split_store(store, {tmp_path / "y": part[tmp_path / "x"]})
 
 
 def test_removing(folder):
