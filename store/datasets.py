@@ -19,9 +19,8 @@ import numpy as np
 from framebank.store.description import DIGEST, Description, Form, dataset_digest, unpacked
 from framebank.store.errors import DataError
 from framebank.store.hdf5_process import ask
-from framebank.store.remembered import Known, Stamp, keep, recall, stamp_of
+from framebank.store.remembered import LARGE, Known, Stamp, keep, recall, stamp_of
 
-LARGE = 1 << 20  # bytes from which it is worth remembering that they have their checksum
 LARGEST = 1 << 30  # bytes that may be unpacked to one array, where it is much smaller in the file
 MUCH = 64
 
@@ -67,6 +66,10 @@ class Datasets:
         self._columns = {}
         self.__dict__.pop("_map", None)  # unmapped when nobody reads it any more
         self._raw.close()
+
+    def doubt(self) -> None:
+        """Have every dataset held against its checksum again, whatever is remembered."""
+        self.known.sound.clear()
 
     def damaged(self, problem: str) -> DataError:
         """Return the error that says so of this file."""

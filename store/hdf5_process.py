@@ -35,10 +35,12 @@ ENDLESS = "HDF5 does not come to an end reading it; it is damaged"
 def ask(path: Path, stamp: Stamp, question: str, **about: Any) -> tuple[Any, bytes]:
     """Return the answer to a question on a file (`hdf5_answers.py` has them): plain values, and bytes.
 
-    DataError naming the file where HDF5 cannot read it, or it is another one by now than that of the stamp.
+    DataError naming the file where HDF5 cannot read it, or it is another one by now than that of the stamp; DataError
+    where no process can be started.
     """
     refused = _reader.refused.get((path, stamp))
     if refused is None:
+        _reader.start()
         try:
             return _reader.ask({"question": question, "path": str(path), "stamp": stamp, **about})
         except DataError as error:
@@ -54,7 +56,13 @@ class _Reader:
         self._lock = threading.Lock()
         self._process: Process | None = None
 
+    def start(self) -> None:
+        """Have the process ready; DataError where it cannot be started."""
+        with self._lock:
+            self._started()
+
     def ask(self, question: dict[str, Any]) -> tuple[Any, bytes]:
+        """Return what `ask` does; DataError without the name of the file."""
         with self._lock:
             try:
                 answer = self._asked(question) or self._asked(question)  # the first was about to end

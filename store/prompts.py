@@ -131,6 +131,7 @@ class PromptBank:
         """Read what `write` wrote; DataError when the file is not one of prompts, or lost a checksum."""
         path = Path(path)
         with Datasets(path, mend=MEND) as file:
+            file.doubt()  # it is small
             if not {"label", "text", "embeddings", "template", "end"} <= set(file.forms):
                 raise DataError(f"{path}: holds no prompts; expected a file made by `framebank prompts`")
             logit_scale, kind = file.attributes.get("logit_scale"), file.attributes.get("kind")

@@ -17,14 +17,19 @@ from framebank.store.description import Description
 
 FORM = 1  # of what is remembered
 SWEEP_SECONDS = 86_400.0  # so often entries of files that are gone are removed
+MOST = 20_000  # entries; of more, the oldest go
 LARGEST = 1 << 22  # an entry of more bytes is not kept
+LARGE = 1 << 20  # bytes of a dataset from which it is remembered that it has its checksum; others are checked each time
 
 Stamp = tuple[int, int, int, int]  # size in bytes, times of the content and of the inode in nanoseconds, inode
 
 
 @dataclass(frozen=True)
 class Known:
-    """A file that was found good: `sound` are the datasets whose values have been held against their checksums."""
+    """A file that was found good: `sound` are the datasets whose values have been held against their checksums.
+
+    Of these, the large ones are remembered.
+    """
 
     stamp: Stamp
     description: Description
@@ -51,7 +56,9 @@ def keep(path: Path, known: Known) -> None:
     if folder is None:
         return
     place = os.path.realpath(path)
-    found = {"form": FORM, "path": place, "stamp": known.stamp, "sound": sorted(known.sound)}
+    forms = known.description.forms
+    sound = sorted(name for name in known.sound if name in forms and forms[name].num_bytes >= LARGE)
+    found = {"form": FORM, "path": place, "stamp": known.stamp, "sound": sound}
     content = f"{json.dumps(found)}\n{known.description.to_json()}".encode()
     if len(content) > LARGEST:
         return
@@ -94,13 +101,14 @@ def _name(place: str) -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the entries of files that are gone or were written to, once a day."""
+    """Remove the entries of files that are gone or were written to, and the oldest of too many, once a day."""
     sign, now = folder / "swept", time.time()
     if sign.exists() and now - sign.stat().st_mtime < SWEEP_SECONDS:
         return
     sign.touch()
-    for entry in folder.iterdir():
-        if entry != sign and not _is_current(entry, now):
+    entries = [(entry.stat().st_mtime, entry) for entry in folder.iterdir() if entry != sign]
+    for number, (_, entry) in enumerate(sorted(entries, reverse=True)):
+        if number >= MOST or not _is_current(entry, now):
             entry.unlink(missing_ok=True)
 
 
