@@ -2,12 +2,25 @@
 
 import contextlib
 import difflib
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 
+LONGEST_WORD = 300  # letters between blanks and slashes; a name of a file has 255 bytes
+
 
 class DataError(Exception):
-    """What the user gave is wrong: one sentence saying which thing, what it is, and what was expected."""
+    """What the user gave is wrong: one sentence saying which thing, what it is, and what was expected.
+
+    What of a file stands in it is made fit for a terminal: letters that are none are escaped, and words that no sentence
+    has are cut.
+    """
+
+    def __init__(self, message: object) -> None:
+        text = "".join(
+            letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in str(message)
+        )
+        super().__init__(re.sub(rf"[^\s/]{{{LONGEST_WORD},}}", lambda word: f"{word[0][:60]}...", text))
 
 
 @contextlib.contextmanager
@@ -26,8 +39,7 @@ def parsing(where: object, *, what: str) -> Iterator[None]:
 
 def reason_of(error: BaseException) -> str:
     """Return what an exception says on one line of 200 letters at most, or its name where it says nothing."""
-    said = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
-    return said[:200] or type(error).__name__
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def near_names(name: str, known: Iterable[str]) -> str:
