@@ -59,8 +59,8 @@ def require_fit(
 ) -> None:
     """Refuse what is said of a model where its tensors are not those of a file: DataError.
 
-    The model is built without memory, and in no more steps than one of so many tensors takes. A tensor whose name begins
-    with `free` is as long as the texts or videos are many (`_are_alike`).
+    The model is built without memory, and in no more steps than one of so many tensors takes. A tensor whose name
+    begins with `free` is as long as the texts or videos are many (`_are_alike`).
     """
     try:
         with torch.device("meta"), _Counted(CALLS + CALLS_OF_TENSOR * len(tensors)):
@@ -78,16 +78,22 @@ def require_fit(
     if odd is not None:
         there = "holds" if odd in held else "lacks"
         raise DataError(f"{where}: {there} the tensor {shown(odd)}, otherwise than the model that it describes")
-    wrong = next((name for name in sorted(held) if not _are_alike(held[name], said[name], free=name.startswith(free))), None)
+    wrong = next(
+        (name for name in sorted(held) if not _are_alike(held[name], said[name], free=name.startswith(free))), None
+    )
     if wrong is not None:
-        raise DataError(f"{where}: {shown(wrong)} has the shape {held[wrong]}, the model that it describes {said[wrong]}")
+        raise DataError(
+            f"{where}: {shown(wrong)} has the shape {held[wrong]}, the model that it describes {said[wrong]}"
+        )
 
 
 def _are_alike(held: tuple[int, ...], said: tuple[int, ...], *, free: bool) -> bool:
     """Whether two shapes are the same; where it is `free`, but for the first axis, and what is 1 or 0 in a blank."""
     if held == said or not free:
         return held == said
-    return 0 in said or (len(held) == len(said) and all(a == b or b == 1 for a, b in zip(held[1:], said[1:], strict=True)))
+    return 0 in said or (
+        len(held) == len(said) and all(a == b or b == 1 for a, b in zip(held[1:], said[1:], strict=True))
+    )
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -110,8 +110,10 @@ class Run:
         texts = ClassTexts.blank(len(labels), spec.dim) if recipe.reads_texts else None
 
         def build() -> Model:
-            sizes = {"dim": spec.dim, "num_classes": len(labels), "in_shape": in_shape}
-            return build_model(recipe, texts=texts, lexicon=lexicon, **sizes)
+            num_classes = len(labels)
+            return build_model(
+                recipe, dim=spec.dim, num_classes=num_classes, texts=texts, in_shape=in_shape, lexicon=lexicon
+            )
 
         require_fit(build, tensors, where=path, free=CLASSIFIER)
         with parsing(path, what=WHAT):

@@ -139,7 +139,9 @@ def _require_same(path: Path, said: dict[str, object], trained: dict[str, object
     """Refuse a recipe beside a checkpoint that is not the one in it: DataError with the first key."""
     odd = next((name for name in trained if said.get(name) != trained[name]), None)
     if odd is not None:
-        raise DataError(f"{path}: {odd} is {shown(said.get(odd))}, the checkpoint was trained with {shown(trained[odd])}")
+        raise DataError(
+            f"{path}: {odd} is {shown(said.get(odd))}, the checkpoint was trained with {shown(trained[odd])}"
+        )
 
 
 def _check_prompts(found: Finding) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-
 SEAL = "blake2b"  # what a digest is called in the file that it is of
 
 

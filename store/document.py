@@ -61,9 +61,12 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
 def parse_toml(text: str, *, where: object) -> dict[str, Any]:
     """Return what a TOML text holds: DataError as `parse_json` for a value that is no plain one.
 
-    tomllib.TOMLDecodeError where it is not TOML, other ValueErrors where a number has too many digits, RecursionError.
+    tomllib.TOMLDecodeError where it is not TOML, another ValueError where a number has too many digits.
     """
-    found = tomllib.loads(text)
+    try:
+        found = tomllib.loads(text)
+    except RecursionError as error:
+        raise DataError(f"{where}: nests more than {MAX_DEPTH} brackets") from error
     _require_plain(found, where=where, hint="")
     return found
 

@@ -2,17 +2,18 @@
 
 import contextlib
 import difflib
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 
-
-LONGEST_WORD = 500  # of a message; what stands in a file may be longer
+LONGEST_WORD = 300  # letters between blanks and slashes; a name of a file has 255 bytes
 
 
 class DataError(Exception):
     """What the user gave is wrong: one sentence saying which thing, what it is, and what was expected.
 
-    It may quote what stands in a file: what cannot be printed is escaped, and a word without end is cut.
+    What of a file stands in it is made fit for a terminal: one line, letters that cannot be printed escaped, and words
+    that no sentence has cut.
     """
 
     def __init__(self, message: str) -> None:
@@ -24,10 +25,8 @@ class PlaceError(DataError):
 
 
 def _one_sentence(message: str) -> str:
-    words = message.split(" ")
-    cut = (w if len(w) <= LONGEST_WORD else f"{w[:80]}... ({len(w)} characters)" for w in words)
-    joined = " ".join(cut)
-    return joined if joined.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(message))
+    return re.sub(rf"[^\s/]{{{LONGEST_WORD},}}", lambda word: f"{word[0][:60]}... ({len(word[0])} characters)", text)
 
 
 @contextlib.contextmanager
@@ -46,8 +45,7 @@ def parsing(where: object, *, what: str) -> Iterator[None]:
 
 def reason_of(error: BaseException) -> str:
     """Return what an exception says on one line of 200 letters at most, or its name where it says nothing."""
-    said = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
-    return said[:200] or type(error).__name__
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def near_names(name: str, known: Iterable[str]) -> str:

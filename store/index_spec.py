@@ -1,4 +1,4 @@
-"""IndexSpec: spec.json of an index: what its embeddings are, how they were pooled, and digests of the files beside it."""
+"""IndexSpec: spec.json of an index: what its embeddings are, how they were pooled, digests of the files beside it."""
 
 import json
 import struct
@@ -16,7 +16,9 @@ from framebank.store.files import current
 from framebank.store.spec import FeatureSpec
 
 VERSION = 2  # of the files; the first had no origin
-FLAT_HEADER = struct.Struct("<4siqqqBiQ")  # of faiss: name, width, vectors, two that mean nothing, trained, metric, values
+FLAT_HEADER = struct.Struct(
+    "<4siqqqBiQ"
+)  # of faiss: name, width, vectors, two that mean nothing, trained, metric, values
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,9 @@ def _something(file: ListFile) -> list[ListedVideo]:
     found = parse_json(file.text, where=file.path, expected="expected a list of videos")
     if not isinstance(found, list) or not all(isinstance(row, dict) and "id" in row for row in found):
         raise DataError(f"{file.path}: expected a list of objects with an id")
-    strange = next((row for row in found if not all(isinstance(row.get(k, ""), str | int) for k in ("id", "template"))), None)
+    strange = next(
+        (row for row in found if not all(isinstance(row.get(k, ""), str | int) for k in ("id", "template"))), None
+    )
     if strange:
         raise DataError(f"{file.path}: lists {shown(strange)}; expected an id and a template that are texts")
     split = split_in_name(file.path)

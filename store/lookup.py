@@ -13,6 +13,7 @@ from framebank.store.labels import LabelSet, class_text
 from framebank.store.parquet import read_parquet_rows
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
+from framebank.store.text import read_text
 
 NAME_COLUMNS = ("names", "name", "classes", "class_names", "labels", "label", "texts", "text")
 
@@ -97,12 +98,15 @@ def _read_rows(path: Path, array: str | None, names: str | None) -> tuple[np.nda
         rows, found = read_parquet_rows(path, array=array, names=names, usual=NAME_COLUMNS)
         if len({len(row) for row in rows}) > 1:
             raise DataError(f"{path}: its embeddings differ in width")
-        return np.stack(rows), found
+        return np.stack(rows) if rows else np.zeros((0, 0)), found
     arrays = Arrays(path)
-    embeddings = np.asarray(arrays[arrays.require(array, EMBEDDING_NAMES, option="--array")][:])
+    held = arrays[arrays.require(array, EMBEDDING_NAMES, option="--array")]
+    if len(held.shape or ()) != 2 or held.dtype.kind not in "fiu":
+        raise DataError(f"{path}: holds an array of {held.dtype}, shape {held.shape}; expected numbers (N, D)")
+    embeddings = np.asarray(held[:])
     if len(arrays) == 1 and names is None:  # an npy: its names stand beside it, a line each
         beside = path.with_suffix(".txt")
         if not beside.exists():
             raise DataError(f"{path}: holds no names; expected them in {beside.name} beside it, one a line")
-        return embeddings, beside.read_text(encoding="utf-8").splitlines()
+        return embeddings, read_text(beside).splitlines()
     return embeddings, arrays.strings(arrays.require(names, NAME_COLUMNS, option="--names"))

@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ SUFFIX = ".npy"
 
 
 class Npz(Mapping[str, np.ndarray]):
-    """The arrays of an npz by name, which stays open; each is read, whole, when it is indexed, and its header alone by `form`.
+    """The arrays of an npz by name, which stays open; each is read whole when it is indexed.
 
     DataError where the file is damaged, holds Python objects, or claims more than it has.
     """
@@ -82,10 +82,12 @@ def _read(file: IO[bytes], size: int, *, where: object) -> np.ndarray:
         del rest
     if len(content) != wanted:
         raise DataError(f"{where}: ends {wanted - len(content)} bytes early; it is cut short")
-    return np.frombuffer(bytearray(content), dtype=dtype).reshape(shape, order=order) if wanted else np.zeros(shape, dtype)
+    if not wanted:
+        return np.zeros(shape, dtype)
+    return np.frombuffer(bytearray(content), dtype=dtype).reshape(shape, order=order)
 
 
-def _header(file: IO[bytes], size: int, *, where: object) -> tuple[tuple[int, ...], np.dtype, str]:
+def _header(file: IO[bytes], size: int, *, where: object) -> tuple[tuple[int, ...], np.dtype, Literal["C", "F"]]:
     """The shape, dtype and order that the header of an npy of `size` bytes claims, which are no more than it holds."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
@@ -99,6 +101,6 @@ def _header(file: IO[bytes], size: int, *, where: object) -> tuple[tuple[int, ..
     claimed, there = math.prod(shape) * max(dtype.itemsize, 1), size - file.tell()
     if claimed > there:
         raise DataError(
-            f"{where}: claims an array of {shape} {dtype}, {claimed} bytes, and {there} follow; it is cut short or damaged"
+            f"{where}: claims an array of {shape} {dtype}, {claimed} bytes, and {there} follow; it is cut short"
         )
     return shape, dtype, "F" if fortran else "C"

@@ -25,9 +25,8 @@ def read_text(path: Path, *, what: str = "text", most: int | None = None) -> str
     try:
         text = content.decode(_encoding(content))
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: cannot be read as {what}: {error}; expected UTF-8 or UTF-16 (a spreadsheet saves it as 'CSV UTF-8')"
-        ) from error
+        expected = "expected UTF-8 or UTF-16 (a spreadsheet saves it as 'CSV UTF-8')"
+        raise DataError(f"{path}: cannot be read as {what}: {error}; {expected}") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(f"{path}: cannot be read as {what}: line {line} holds the letter NUL, which is in no name")
