@@ -4,10 +4,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 
-.PHONY: help demo test lint types bench fuzz kills wheel clean
+.PHONY: help demo test lint types bench fuzz fuzz-videos kills wheel clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "framebank needs Python 3.11 or newer, this is " + sys.version)'
@@ -41,8 +41,13 @@ types: $(DEV)  ## mypy, strict
 bench: $(DEV)  ## the measurements behind docs/benchmarks.md
 	for script in $(filter-out %/plot.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
+<<<<<<< HEAD
 fuzz: $(DEV)  ## mutated files for every reader, 20,000 of them or CASES=N, and what came of each
 	OMP_NUM_THREADS=1 $(BIN)/python -m framebank.tests.fuzz --cases $(or $(CASES),20000)
+=======
+fuzz-videos: $(DEV)  ## mutated videos in one extraction, 400 of them or VIDEOS=N, and what came of each
+	$(BIN)/python -m framebank.tests.fuzz_videos --videos $(or $(VIDEOS),400)
+>>>>>>> containers
 
 wheel: $(READY)  ## build/dist/framebank-*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/dist .

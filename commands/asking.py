@@ -57,7 +57,9 @@ class Asking:
     def __post_init__(self) -> None:
         """Refuse options that say nothing, or do not go together: wrong usage."""
         if not any((self.run_path, self.index_path, self.labels, self.prompts)):
-            raise click.UsageError("give at least one of --run, --index and --labels")
+            taken = {parameter.name: parameter.opts[0] for parameter in click.get_current_context().command.params}
+            options = [taken[name] for name in ("run_path", "index_path", "labels", "prompts") if name in taken]
+            raise click.UsageError(f"give at least one of {', '.join(options[:-1])} and {options[-1]}")
         if self.prompts and (self.labels or self.templates or self.texts):
             raise click.UsageError("--prompts holds its own classes, templates and texts; give it without --labels")
         if not (self.labels or self.prompts) and any(

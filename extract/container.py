@@ -39,6 +39,8 @@ def find_loss(path: Path, *, family: str, stream: int, number: int, promised: in
         return f"a part of the video is lost: {damaged_at(broken_at, size)}"
     if broken_at is not None and found < promised:
         return f"a part of the video is lost: {found} of {promised} frames are there"
+    if broken_at is not None and found > promised > 0:
+        return f"{damaged_at(broken_at, size)}, and {found} frames are there where {promised} were promised"
     return ""
 
 

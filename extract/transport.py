@@ -86,7 +86,9 @@ class _Counters:
         streams = (heads[:, 1] & 0x1F) << 8 | heads[:, 2]
         counts = heads[:, 3] & 15
         breaks = np.flatnonzero((heads[:, 3] & 0x20 > 0) & (heads[:, 4] > 0) & (heads[:, 5] & 0x80 > 0))
-        restarts = np.flatnonzero((streams == PAT) & (counts == 0))
+        programs = np.flatnonzero(streams == PAT)
+        last = np.concatenate(([self._last.get(PAT, -1)], counts[programs]))[:-1]
+        restarts = programs[(counts[programs] == 0) | ((counts[programs] - last) % 16 != 1)]
         for stream in np.unique(streams).tolist():
             rows = np.flatnonzero((streams == stream) & (heads[:, 3] & 0x10 > 0))  # those with content
             if stream == NOTHING or not len(rows):

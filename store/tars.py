@@ -2,8 +2,9 @@
 
 import functools
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from framebank.store.counts import counted
@@ -84,14 +85,33 @@ def read_tars(
     `suffixes` says what is a video, and `is_video`, where it is given, which members of other suffixes are. A video's
     path is the tar's joined with the member's name, its video_id `<stem of the tar>/<name without suffix>`, its label
     that of the member `key.cls`, `key.json` ("label", "cls" or "class") or `key.txt` beside it, the first there is; its
-    split the name of the tar's folder where that is a split (`splits_of_tars`). DataError for a tar that is compressed,
+    split the name of the tar's folder where that is a split (`splits_of_tars`). Where tars of one stem have a key in common,
+    their folders stand in front of the stem: "train/0/a" and "val/0/a". DataError for a tar that is compressed,
     damaged or without videos.
     """
     splits = splits_of_tars(paths)
     kind = Kind(suffixes, is_video)
     intakes = [_read_tar(path, kind, split) for path, split in zip(paths, splits, strict=True)]
-    videos = tuple(video for intake in intakes for video in intake.videos)
+    videos = tuple(video for taken in _told_apart(paths, intakes) for video in taken)
     return Intake(videos, joined(intake.not_taken for intake in intakes))
+
+
+def _told_apart(paths: Sequence[Path], intakes: Sequence[Intake]) -> list[tuple[Video, ...]]:
+    """Return the videos of each tar, the ids of those tars longer whose stem gives two videos one id."""
+    counts = Counter(video.video_id for intake in intakes for video in intake.videos)
+    stems = [nfc(path.stem) for path in paths]
+    twice = [any(counts[video.video_id] > 1 for video in intake.videos) for intake in intakes]
+    clashing = {stem for stem, clashes in zip(stems, twice, strict=True) if clashes}
+    parts = [path.absolute().with_suffix("").parts for path in paths]
+    alike = [part for part, stem in zip(parts, stems, strict=True) if stem in clashing]
+    depth = 1
+    while len({part[-depth:] for part in alike}) < len(set(alike)):
+        depth += 1
+    names = [nfc("/".join(part[-depth:])) if stem in clashing else stem for part, stem in zip(parts, stems, strict=True)]
+    return [
+        tuple(replace(video, video_id=name + video.video_id.removeprefix(stem)) for video in intake.videos)
+        for name, stem, intake in zip(names, stems, intakes, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ WRONG = """
 2|--text is empty|search there --text ''
 1|no: is no index|search no --text a
 1|no: no such file; expected a video|search there --video no
-2|give at least one of --run|label there
+2|give at least one of --run, --index and --labels|label there
 2|go with --labels|label there --run there --templates bare
 2|--like or --model is needed|label there --labels there
 1|no: is no index|label there --index no
@@ -92,7 +92,7 @@ WRONG = """
 1|no: no such store|store relabel no --set a=b
 1|no: no such file; expected a CSV|store relabel there no
 1|no: no such file or folder; expected a store|predict no --run there
-2|give at least one of --run|predict there
+2|give at least one of --run, --index, --labels and --prompts|predict there
 1|no: no such run|predict there --run no
 2|--prompts holds its own classes|predict there --prompts there --labels there
 1|no: no such file or folder; expected a folder of features|store import no out

@@ -226,3 +226,14 @@ def test_gif(tmp_path):
         for damaged in (content[:place], content[:place] + content[place + 6000 :]):
             with pytest.raises(DataError, match="is lost"):
                 count_frames(put(tmp_path, "damaged.gif", damaged))
+
+
+def test_a_block_twice_in_avi(tmp_path):
+    """More frames than were promised, and a place where chunks break."""
+    path = write_container(tmp_path / "v.avi", codec="mpeg4", g="12")
+    content = path.read_bytes()
+    middle = content.index(b"00dc", len(content) // 2) + 500
+    assert count_frames(path) == TOTAL
+    path.write_bytes(content[: middle + 2000] + content[middle:])
+    with pytest.raises(DataError, match=rf"is damaged, and \d+ frames are there where {TOTAL} were promised"):
+        count_frames(path)

@@ -40,6 +40,25 @@ def test_several_tars_and_a_folder_of_them(tmp_path):
     assert Manifest.read([tmp_path]) == Manifest.read(paths)
 
 
+def test_tars_of_one_stem_in_two_folders(tmp_path):
+    names = ("train/0.tar", "train/1.tar", "val/0.tar", "val/2.tar")
+    for name in names:
+        tar(tmp_path / "set" / name, {"a.mp4": b"v", f"{name[:2]}.mp4": b"w"})
+    videos = Manifest.read([tmp_path / "set"]).videos
+    assert [(video.video_id, video.split) for video in videos] == [
+        ("train/0/a", "train"),
+        ("train/0/tr", "train"),
+        ("1/a", "train"),
+        ("1/tr", "train"),
+        ("val/0/a", "val"),
+        ("val/0/va", "val"),
+        ("2/a", "val"),
+        ("2/va", "val"),
+    ]
+    with pytest.raises(DataError, match="the video_id '0/a' stands for two videos"):
+        Manifest.read([tmp_path / "set/val/0.tar", tmp_path / "set/val/0.tar"])
+
+
 def test_two_members_are_two_files(tmp_path):
     path = tar(tmp_path / "s.tar", {"a.mp4": b"v", "b.mp4": b"w"})
     old = Manifest((Video("x", path / "a.mp4"),))
