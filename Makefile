@@ -41,13 +41,11 @@ types: $(DEV)  ## mypy, strict
 bench: $(DEV)  ## the measurements behind docs/benchmarks.md
 	for script in $(filter-out %/plot.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
-<<<<<<< HEAD
 fuzz: $(DEV)  ## mutated files for every reader, 20,000 of them or CASES=N, and what came of each
 	OMP_NUM_THREADS=1 $(BIN)/python -m framebank.tests.fuzz --cases $(or $(CASES),20000)
-=======
+
 fuzz-videos: $(DEV)  ## mutated videos in one extraction, 400 of them or VIDEOS=N, and what came of each
 	$(BIN)/python -m framebank.tests.fuzz_videos --videos $(or $(VIDEOS),400)
->>>>>>> containers
 
 wheel: $(READY)  ## build/dist/framebank-*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/dist .
