@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from framebank.store.adoption import shards_of_parts
-from framebank.store.files import replacing, require_new_folder, sync
+from framebank.store.files import replacing, require_new_folder, sync, undoing
 from framebank.store.lock import Lock
 from framebank.store.place import clear_store
 from framebank.store.reader import Contents, ShardReader
@@ -69,8 +69,9 @@ def repair_store(folder: Path) -> Repair:
             _keep(path, broken)
         if moved or bad:
             change_shards(folder, bad, removed=[path for path in moved if path.parent == folder])
-        for path in moved:
-            path.unlink(missing_ok=True)  # of a part store
+        for path in moved:  # those of part stores are still there
+            with undoing(None, of=path):
+                path.unlink(missing_ok=True)
         after = verify_store(folder)
     return Repair(tuple(moved), tuple(dropped), after.to_extract, after.faults)
 

@@ -107,10 +107,10 @@ def test_files_of_two_indexes(tmp_path):
 
 
 def test_a_half_written_index_is_none(tmp_path, monkeypatch):
-    def fail(path, text):
+    def fail(vectors, videos):
         raise DataError("full")
 
-    monkeypatch.setattr("framebank.store.index.write_text", fail)
+    monkeypatch.setattr("framebank.store.index._digest", fail)
     with pytest.raises(DataError, match="full"):
         make()[1].save(tmp_path / "a")
     assert not list((tmp_path / "a").iterdir())
