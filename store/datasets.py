@@ -11,6 +11,7 @@ import mmap
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 from framebank.store.description import DIGEST, Description, Form, dataset_digest, unpacked
 from framebank.store.errors import DataError
 from framebank.store.hdf5_process import ask
-from framebank.store.remembered import LARGE, Known, Stamp, keep, recall, stamp_of
+from framebank.store.remembered import LARGE, Known, Stamp, is_same, keep, recall, stamp_of
 
 LARGEST = 1 << 30  # bytes that may be unpacked to one array, where it is much smaller in the file
 MUCH = 64
@@ -45,8 +46,9 @@ class Datasets:
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
         stamp = stamp_of(self._raw.fileno())
-        if known is not None and known.stamp != stamp:
+        if known is not None and not is_same(known.stamp, stamp):
             raise DataError(f"{path}: has been rewritten since this store was opened; open it again")
+        known = known and replace(known, stamp=stamp)  # of one more link to it, say
         self.known = known or (None if anew else recall(path, stamp)) or self._examined(stamp)
         self.attributes = self.known.description.attributes
         self.forms = self.known.description.forms
@@ -151,8 +153,9 @@ class Datasets:
         """Hold all of a dataset against its checksum, where nobody of this user has done so; DataError."""
         form = self.form(name)
         if form.digest and name not in self.known.sound:
-            other = recall(self.path, self.known.stamp)  # another process may have, meanwhile
-            self.known.sound.update(other.sound if other else ())
+            if form.num_bytes >= LARGE:  # another process may have done so by now
+                other = recall(self.path, self.known.stamp)
+                self.known.sound.update(other.sound if other else ())
             self._settle(name, form, lambda: self._digest(name, form))
 
     def _examined(self, stamp: Stamp) -> Known:
