@@ -7,12 +7,10 @@ first read.
 
 import hashlib
 import math
-import mmap
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from framebank.store.remembered import LARGE, Known, Stamp, is_same, keep, recal
 
 LARGEST = 1 << 30  # bytes that may be unpacked to one array, where it is much smaller in the file
 MUCH = 64
+FEW = 16  # one row of so many is read alone, of fewer all are read together
 
 
 class Datasets:
@@ -36,7 +35,6 @@ class Datasets:
     def __init__(self, path: Path, *, known: Known | None = None, anew: bool = False, mend: str = "") -> None:
         self.path = path
         self._mend = f"; {mend}" if mend else ""
-        self._columns: dict[str, np.ndarray] = {}
         try:
             if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
                 raise DataError(f"{path}: is no regular file")
@@ -65,8 +63,6 @@ class Datasets:
 
     def close(self) -> None:
         """Close the file; what was read stays."""
-        self._columns = {}
-        self.__dict__.pop("_map", None)  # unmapped when nobody reads it any more
         self._raw.close()
 
     def doubt(self) -> None:
@@ -118,10 +114,15 @@ class Datasets:
 
     def picked(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Return some rows, (...) of row numbers -> (..., D)."""
+        form, wanted = self.form(name), rows.reshape(-1)
+        if form.offset is None or len(wanted) * FEW > form.shape[0]:
+            found: np.ndarray = self.whole(name)[rows]
+            return found
         self.require_sound(name)
-        column = self._column(name, self.form(name))
-        found: np.ndarray = (self.whole(name) if column is None else column)[rows]
-        return found
+        out = np.empty((len(wanted), *form.shape[1:]), dtype=form.dtype)
+        for place, row in zip(out[:, None], wanted.tolist(), strict=True):
+            self._pread(name, place, form.offset + row * form.num_row_bytes)
+        return out.reshape(*rows.shape, *form.shape[1:])
 
     def whole(self, name: str) -> np.ndarray:
         """Return all of a dataset but strings of any length, in memory of its own."""
@@ -145,7 +146,7 @@ class Datasets:
         if form.offset is None or np.dtype(form.dtype) != out.dtype:
             out[:] = self._rows(name, form, start, start + len(out))
         else:
-            self._pread(name, out, form.offset + start * (form.num_bytes // max(1, form.shape[0])))
+            self._pread(name, out, form.offset + start * form.num_row_bytes)
         if is_whole:
             self._settle(name, form, lambda: dataset_digest(out))
 
@@ -193,15 +194,12 @@ class Datasets:
         return state.hexdigest()
 
     def _rows(self, name: str, form: Form, start: int, end: int) -> np.ndarray:
-        column = self._column(name, form)
-        if column is not None:
-            return np.array(column[start:end])
         start, end = max(0, start), min(end, form.shape[0])
         out = np.empty((max(0, end - start), *form.shape[1:]), dtype=form.dtype)
-        if form.offset is not None:
-            self._pread(name, out, form.offset + start * (form.num_bytes // max(1, form.shape[0])))
+        if form.offset is not None and out.size:
+            self._pread(name, out, form.offset + start * form.num_row_bytes)
             return out
-        for first, last in form.slices(start, end):
+        for first, last in form.slices(start, end) if out.size else ():
             out[first - start : last - start] = self._asked(name, form, first, last)
         return out
 
@@ -226,26 +224,10 @@ class Datasets:
     def _pread(self, name: str, out: np.ndarray, offset: int) -> None:
         rest = out.reshape(-1).view(np.uint8).data  # the bytes of `out` itself
         while len(rest):
-            count = os.preadv(self._raw.fileno(), [rest], offset)
+            try:
+                count = os.preadv(self._raw.fileno(), [rest], offset)
+            except OSError as error:  # a bad sector; of a memory map, it would end the process
+                raise self.damaged(f"{name} cannot be read: {error.strerror}") from error
             if count == 0:
                 raise self.damaged(f"{name} ends early")
             offset, rest = offset + count, rest[count:]
-
-    def _column(self, name: str, form: Form) -> np.ndarray | None:
-        """A dataset on the map of the file; None where it does not lie there as plain bytes."""
-        if not form.num_bytes:
-            return np.empty(form.shape, dtype=form.dtype)
-        if form.offset is None or self._map is None:
-            return None
-        if name not in self._columns:
-            flat = np.frombuffer(self._map, dtype=form.dtype, count=math.prod(form.shape), offset=form.offset)
-            self._columns[name] = flat.reshape(form.shape)
-        return self._columns[name]
-
-    @cached_property
-    def _map(self) -> mmap.mmap | None:
-        """The bytes of the file; None on a file system that cannot map."""
-        try:
-            return mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError):
-            return None

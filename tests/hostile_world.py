@@ -72,6 +72,10 @@ def further_claim_of_60_gb(file: h5py.File, name: str, folder: Path) -> None:
     file.create_dataset("further", shape=(60 << 30,), dtype="u1")
 
 
+def claim_without_rows(file: h5py.File, name: str, folder: Path) -> None:
+    _again(file, name, shape=(0, 1 << 40, 1 << 20), chunks=(1, 1, 1), maxshape=(None, None, None))
+
+
 def nothing(file: h5py.File, name: str, folder: Path) -> None:
     del file[name]
     file[name] = h5py.Empty("f4")
@@ -115,6 +119,7 @@ HARM: dict[str, Change] = {
         claim_of_60_gb,
         packed_claim_of_60_gb,
         further_claim_of_60_gb,
+        claim_without_rows,
     )
 }
 
