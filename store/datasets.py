@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class Datasets:
     def __init__(self, path: Path, *, known: Known | None = None, anew: bool = False, mend: str = "") -> None:
         self.path = path
         self._mend = f"; {mend}" if mend else ""
+        self._plain: dict[str, tuple[int, int, tuple[int, ...], np.dtype[Any]]] = {}  # of sound datasets
         try:
             if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
                 raise DataError(f"{path}: is no regular file")
@@ -43,7 +45,8 @@ class Datasets:
             raise DataError(f"{path}: no such file") from error
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
-        stamp = stamp_of(self._raw.fileno())
+        self._handle = self._raw.fileno()
+        stamp = stamp_of(self._handle)
         if known is not None and not is_same(known.stamp, stamp):
             raise DataError(f"{path}: has been rewritten since this store was opened; open it again")
         known = known and replace(known, stamp=stamp)  # of one more link to it, say
@@ -63,6 +66,7 @@ class Datasets:
 
     def close(self) -> None:
         """Close the file; what was read stays."""
+        self._handle = -1
         self._raw.close()
 
     def doubt(self) -> None:
@@ -104,8 +108,19 @@ class Datasets:
 
     def rows(self, name: str, start: int, end: int) -> np.ndarray:
         """Return rows of a dataset of numbers, in memory of their own."""
-        self.require_sound(name)
-        return self._rows(name, self.form(name), start, end)
+        plain = self._plain.get(name)
+        if plain is None:
+            self.require_sound(name)
+            form = self.form(name)
+            if form.offset is None:
+                return self._rows(name, form, start, end)
+            plain = self._plain[name] = form.offset, form.num_row_bytes, form.shape, np.dtype(form.dtype)
+        offset, num_row_bytes, shape, dtype = plain
+        if not 0 <= start <= end <= shape[0]:
+            start, end, _ = slice(start, end).indices(shape[0])
+        out = np.empty((max(0, end - start), *shape[1:]), dtype=dtype)
+        self._pread(name, out, offset + start * num_row_bytes)
+        return out
 
     def row(self, name: str, number: int) -> np.ndarray:
         """Return one row."""
@@ -222,12 +237,13 @@ class Datasets:
         return np.frombuffer(content, dtype=dtype).reshape(shape)
 
     def _pread(self, name: str, out: np.ndarray, offset: int) -> None:
-        rest = out.reshape(-1).view(np.uint8).data  # the bytes of `out` itself
-        while len(rest):
-            try:
-                count = os.preadv(self._raw.fileno(), [rest], offset)
-            except OSError as error:  # a bad sector; of a memory map, it would end the process
-                raise self.damaged(f"{name} cannot be read: {error.strerror}") from error
-            if count == 0:
-                raise self.damaged(f"{name} ends early")
-            offset, rest = offset + count, rest[count:]
+        try:
+            done = os.preadv(self._handle, [out.data], offset) if out.size else 0
+            while done < out.nbytes:
+                rest = out.reshape(-1).view(np.uint8)[done:]  # the bytes of `out` itself
+                count = os.preadv(self._handle, [rest.data], offset + done)
+                if count == 0:
+                    raise self.damaged(f"{name} ends early")
+                done += count
+        except OSError as error:  # a bad sector; of a memory map, it would end the process
+            raise self.damaged(f"{name} cannot be read: {error.strerror}") from error
