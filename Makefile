@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 
-.PHONY: help demo test lint types bench wheel clean
+.PHONY: help demo test lint types bench fuzz wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ types: $(DEV)  ## mypy, strict
 
 bench: $(DEV)  ## the measurements behind docs/benchmarks.md
 	for script in $(filter-out %/plot.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+
+fuzz: $(DEV)  ## mutated files for every reader, 20,000 of them or CASES=N, and what came of each
+	OMP_NUM_THREADS=1 $(BIN)/python -m framebank.tests.fuzz --cases $(or $(CASES),20000)
 
 wheel: $(READY)  ## build/dist/framebank-*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/dist .
