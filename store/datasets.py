@@ -75,7 +75,8 @@ class Datasets:
 
     def damaged(self, problem: str) -> DataError:
         """Return the error that says so of this file."""
-        return DataError(f"{self.path}: {problem}{self._mend}")
+        shown = problem if problem.isprintable() else ascii(problem)[1:-1]
+        return DataError(f"{self.path}: {shown[:500]}{self._mend}")
 
     def form(self, name: str) -> Form:
         """Return the form of a dataset; DataError where it is not there or cannot be read."""
