@@ -7,22 +7,23 @@ first read.
 
 import hashlib
 import math
-import mmap
 import os
 import stat
 from collections.abc import Callable
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from framebank.store.description import DIGEST, Description, Form, dataset_digest, unpacked
 from framebank.store.errors import DataError
 from framebank.store.hdf5_process import ask
-from framebank.store.remembered import LARGE, Known, Stamp, keep, recall, stamp_of
+from framebank.store.remembered import LARGE, Known, Stamp, is_same, keep, recall, stamp_of
 
 LARGEST = 1 << 30  # bytes that may be unpacked to one array, where it is much smaller in the file
 MUCH = 64
+FEW = 16  # one row of so many is read alone, of fewer all are read together
 
 
 class Datasets:
@@ -35,7 +36,7 @@ class Datasets:
     def __init__(self, path: Path, *, known: Known | None = None, anew: bool = False, mend: str = "") -> None:
         self.path = path
         self._mend = f"; {mend}" if mend else ""
-        self._columns: dict[str, np.ndarray] = {}
+        self._plain: dict[str, tuple[int, int, tuple[int, ...], np.dtype[Any]]] = {}  # of sound datasets
         try:
             if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
                 raise DataError(f"{path}: is no regular file")
@@ -44,9 +45,11 @@ class Datasets:
             raise DataError(f"{path}: no such file") from error
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
-        stamp = stamp_of(self._raw.fileno())
-        if known is not None and known.stamp != stamp:
+        self._handle = self._raw.fileno()
+        stamp = stamp_of(self._handle)
+        if known is not None and not is_same(known.stamp, stamp):
             raise DataError(f"{path}: has been rewritten since this store was opened; open it again")
+        known = known and replace(known, stamp=stamp)  # of one more link to it, say
         self.known = known or (None if anew else recall(path, stamp)) or self._examined(stamp)
         self.attributes = self.known.description.attributes
         self.forms = self.known.description.forms
@@ -63,8 +66,7 @@ class Datasets:
 
     def close(self) -> None:
         """Close the file; what was read stays."""
-        self._columns = {}
-        self.__dict__.pop("_map", None)  # unmapped when nobody reads it any more
+        self._handle = -1
         self._raw.close()
 
     def doubt(self) -> None:
@@ -73,7 +75,8 @@ class Datasets:
 
     def damaged(self, problem: str) -> DataError:
         """Return the error that says so of this file."""
-        return DataError(f"{self.path}: {problem}{self._mend}")
+        shown = problem if problem.isprintable() else ascii(problem)[1:-1]
+        return DataError(f"{self.path}: {shown[:500]}{self._mend}")
 
     def form(self, name: str) -> Form:
         """Return the form of a dataset; DataError where it is not there or cannot be read."""
@@ -106,8 +109,19 @@ class Datasets:
 
     def rows(self, name: str, start: int, end: int) -> np.ndarray:
         """Return rows of a dataset of numbers, in memory of their own."""
-        self.require_sound(name)
-        return self._rows(name, self.form(name), start, end)
+        plain = self._plain.get(name)
+        if plain is None:
+            self.require_sound(name)
+            form = self.form(name)
+            if form.offset is None:
+                return self._rows(name, form, start, end)
+            plain = self._plain[name] = form.offset, form.num_row_bytes, form.shape, np.dtype(form.dtype)
+        offset, num_row_bytes, shape, dtype = plain
+        if not 0 <= start <= end <= shape[0]:
+            start, end, _ = slice(start, end).indices(shape[0])
+        out = np.empty((max(0, end - start), *shape[1:]), dtype=dtype)
+        self._pread(name, out, offset + start * num_row_bytes)
+        return out
 
     def row(self, name: str, number: int) -> np.ndarray:
         """Return one row."""
@@ -116,10 +130,15 @@ class Datasets:
 
     def picked(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Return some rows, (...) of row numbers -> (..., D)."""
+        form, wanted = self.form(name), rows.reshape(-1)
+        if form.offset is None or len(wanted) * FEW > form.shape[0]:
+            found: np.ndarray = self.whole(name)[rows]
+            return found
         self.require_sound(name)
-        column = self._column(name, self.form(name))
-        found: np.ndarray = (self.whole(name) if column is None else column)[rows]
-        return found
+        out = np.empty((len(wanted), *form.shape[1:]), dtype=form.dtype)
+        for place, row in zip(out[:, None], wanted.tolist(), strict=True):
+            self._pread(name, place, form.offset + row * form.num_row_bytes)
+        return out.reshape(*rows.shape, *form.shape[1:])
 
     def whole(self, name: str) -> np.ndarray:
         """Return all of a dataset but strings of any length, in memory of its own."""
@@ -143,7 +162,7 @@ class Datasets:
         if form.offset is None or np.dtype(form.dtype) != out.dtype:
             out[:] = self._rows(name, form, start, start + len(out))
         else:
-            self._pread(name, out, form.offset + start * (form.num_bytes // max(1, form.shape[0])))
+            self._pread(name, out, form.offset + start * form.num_row_bytes)
         if is_whole:
             self._settle(name, form, lambda: dataset_digest(out))
 
@@ -151,8 +170,9 @@ class Datasets:
         """Hold all of a dataset against its checksum, where nobody of this user has done so; DataError."""
         form = self.form(name)
         if form.digest and name not in self.known.sound:
-            other = recall(self.path, self.known.stamp)  # another process may have, meanwhile
-            self.known.sound.update(other.sound if other else ())
+            if form.num_bytes >= LARGE:  # another process may have done so by now
+                other = recall(self.path, self.known.stamp)
+                self.known.sound.update(other.sound if other else ())
             self._settle(name, form, lambda: self._digest(name, form))
 
     def _examined(self, stamp: Stamp) -> Known:
@@ -190,15 +210,12 @@ class Datasets:
         return state.hexdigest()
 
     def _rows(self, name: str, form: Form, start: int, end: int) -> np.ndarray:
-        column = self._column(name, form)
-        if column is not None:
-            return np.array(column[start:end])
         start, end = max(0, start), min(end, form.shape[0])
         out = np.empty((max(0, end - start), *form.shape[1:]), dtype=form.dtype)
-        if form.offset is not None:
-            self._pread(name, out, form.offset + start * (form.num_bytes // max(1, form.shape[0])))
+        if form.offset is not None and out.size:
+            self._pread(name, out, form.offset + start * form.num_row_bytes)
             return out
-        for first, last in form.slices(start, end):
+        for first, last in form.slices(start, end) if out.size else ():
             out[first - start : last - start] = self._asked(name, form, first, last)
         return out
 
@@ -221,28 +238,13 @@ class Datasets:
         return np.frombuffer(content, dtype=dtype).reshape(shape)
 
     def _pread(self, name: str, out: np.ndarray, offset: int) -> None:
-        rest = out.reshape(-1).view(np.uint8).data  # the bytes of `out` itself
-        while len(rest):
-            count = os.preadv(self._raw.fileno(), [rest], offset)
-            if count == 0:
-                raise self.damaged(f"{name} ends early")
-            offset, rest = offset + count, rest[count:]
-
-    def _column(self, name: str, form: Form) -> np.ndarray | None:
-        """A dataset on the map of the file; None where it does not lie there as plain bytes."""
-        if not form.num_bytes:
-            return np.empty(form.shape, dtype=form.dtype)
-        if form.offset is None or self._map is None:
-            return None
-        if name not in self._columns:
-            flat = np.frombuffer(self._map, dtype=form.dtype, count=math.prod(form.shape), offset=form.offset)
-            self._columns[name] = flat.reshape(form.shape)
-        return self._columns[name]
-
-    @cached_property
-    def _map(self) -> mmap.mmap | None:
-        """The bytes of the file; None on a file system that cannot map."""
         try:
-            return mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError):
-            return None
+            done = os.preadv(self._handle, [out.data], offset) if out.size else 0
+            while done < out.nbytes:
+                rest = out.reshape(-1).view(np.uint8)[done:]  # the bytes of `out` itself
+                count = os.preadv(self._handle, [rest.data], offset + done)
+                if count == 0:
+                    raise self.damaged(f"{name} ends early")
+                done += count
+        except OSError as error:  # a bad sector; of a memory map, it would end the process
+            raise self.damaged(f"{name} cannot be read: {error.strerror}") from error

@@ -62,6 +62,11 @@ class Form:
         """How many bytes all its values have."""
         return np.dtype(self.dtype).itemsize * math.prod(self.shape)
 
+    @property
+    def num_row_bytes(self) -> int:
+        """How many bytes a row has."""
+        return np.dtype(self.dtype).itemsize * math.prod(self.shape[1:])
+
     def slices(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Yield the first row and the end of parts of these rows that are not large."""
         rows = self.shape[0] if self.shape else 1

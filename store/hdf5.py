@@ -192,8 +192,9 @@ def _num_texts(dataset: h5py.Dataset) -> int | None:
 def _require_room(form: Form, *, begin: int, packing: int, is_chunked: bool, size: int) -> None:
     """Refuse a dataset that claims more bytes than its part of the file can give: DataError."""
     most = form.num_stored * MOST_PACKED ** max(1, packing) if is_chunked else form.num_stored
-    if begin + form.num_stored > size or form.num_bytes > max(most, ALWAYS_READ) or (begin and form.num_bytes > most):
-        raise DataError(f"{_shown(form.place)} claims {form.num_bytes} bytes, more than the file of {size} can hold")
+    claim = np.dtype(form.dtype).itemsize * math.prod(max(1, length) for length in form.shape)  # of (0, 2**60) too
+    if begin + form.num_stored > size or claim > max(most, ALWAYS_READ) or (begin and form.num_bytes > most):
+        raise DataError(f"{_shown(form.place)} claims {claim} bytes, more than the file of {size} can hold")
 
 
 def _with_texts(dataset: h5py.Dataset, form: Form, *, size: int, watch: Watch) -> Form:

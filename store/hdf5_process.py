@@ -175,7 +175,7 @@ def _answer(answers: Any, question: dict[str, Any]) -> tuple[Any, bytes, str]:
     except MemoryError:
         return None, b"", f"takes more than {MEMORY >> 20} MiB to read; it is damaged, or made to harm"
     except Exception as error:  # HDF5 and h5py raise whatever they stumble over in a damaged file
-        words = " ".join(str(error).split())[:200]
+        words = ascii(" ".join(str(error).split()))[1:-1][:200]
         return None, b"", f"is damaged ({words or type(error).__name__})"
     return answer, values, ""
 

@@ -42,6 +42,11 @@ def stamp_of(place: int | Path) -> Stamp:
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
+def is_same(one: Stamp, other: Stamp) -> bool:
+    """Whether stamps are of one file with one content, as a process that has read it may believe."""
+    return one[:2] == other[:2] and one[3] == other[3]
+
+
 def remember(path: Path, description: Description, *, sound: Iterable[str], size: int) -> None:
     """Keep what a file of `size` bytes that was just written holds."""
     with contextlib.suppress(OSError):

@@ -1,6 +1,5 @@
 """HDF5 files that are damaged or made to harm, each by a change of a good one."""
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +71,10 @@ def further_claim_of_60_gb(file: h5py.File, name: str, folder: Path) -> None:
     file.create_dataset("further", shape=(60 << 30,), dtype="u1")
 
 
+def claim_without_rows(file: h5py.File, name: str, folder: Path) -> None:
+    _again(file, name, shape=(0, 1 << 40, 1 << 20), chunks=(1, 1, 1), maxshape=(None, None, None))
+
+
 def nothing(file: h5py.File, name: str, folder: Path) -> None:
     del file[name]
     file[name] = h5py.Empty("f4")
@@ -115,6 +118,7 @@ HARM: dict[str, Change] = {
         claim_of_60_gb,
         packed_claim_of_60_gb,
         further_claim_of_60_gb,
+        claim_without_rows,
     )
 }
 
@@ -131,24 +135,3 @@ def zero_the_heap(path: Path) -> None:
     at = content.index(b"GCOL")
     content[at + 16 : at + 116] = bytes(100)
     path.write_bytes(content)
-
-
-def mutated(content: bytes, generator: random.Random) -> bytes:
-    """Return a file's bytes with one damage: a bit, a run of zeros, ones or noise, a cut, a block twice or put in."""
-    data = bytearray(content)
-    start, length = generator.randrange(len(data)), generator.choice((1, 2, 4, 8, 16, 64, 100, 512))
-    size = len(data[start : start + length])
-    kind = generator.choice(("bit", "zeros", "ones", "noise", "cut", "twice", "put in"))
-    if kind == "bit":
-        data[start] ^= 1 << generator.randrange(8)
-    elif kind == "cut":
-        del data[start:]
-    elif kind == "put in":
-        data[start:start] = generator.randbytes(length)
-    elif kind == "twice":
-        other = generator.randrange(len(data) - size)
-        data[other : other + size] = data[start : start + size]
-    else:
-        run = {"zeros": bytes(size), "ones": b"\xff" * size, "noise": generator.randbytes(size)}
-        data[start : start + size] = run[kind]
-    return bytes(data)

@@ -46,7 +46,7 @@ from framebank.store.sources import open_source
 from framebank.store.verify import verify_store
 from framebank.tests.heads_world import CLASSES, SPEC, prompts_of, texts_of
 from framebank.tests.store_world import SPEC as STORE_SPEC
-from framebank.tests.store_world import make_store
+from framebank.tests.store_world import make_earlier, make_store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,12 @@ def _store(folder: Path) -> None:
     relabel_store(folder, {("a/one", "label"): "set by hand", ("b/four", "split"): "test"})
 
 
+def _earlier_store(folder: Path) -> None:
+    _store(folder)
+    for path in folder.glob("shard-*.h5"):
+        make_earlier(path)
+
+
 def _read_store(folder: Path) -> list[object]:
     store = FeatureStore(folder)
     each = [(name, store[name], store.read_video(name)) for name in store]
@@ -125,6 +131,10 @@ def _repair(folder: Path) -> object:
 
 def _prompts(folder: Path) -> None:
     prompts_of().write(folder / "prompts.h5")
+
+
+def _earlier_prompts(folder: Path) -> None:
+    shutil.copy(Path(__file__).parent / "made_by" / "0.1.0" / "prompts.h5", folder / "prompts.h5")
 
 
 def _index(folder: Path) -> None:
@@ -205,6 +215,12 @@ def _h5(folder: Path) -> None:
             file.create_dataset(name, data=values.astype("S") if values.dtype.kind == "U" else values)
 
 
+def _h5_with_strings(folder: Path) -> None:
+    with h5py.File(folder / "features.h5", "w") as file:
+        for name, values in ARRAYS.items():
+            file[name] = [str(value) for value in values] if values.dtype.kind == "U" else values
+
+
 def _h5_keyed(folder: Path) -> None:
     with h5py.File(folder / "features.h5", "w") as file:
         for n, values in enumerate(ARRAYS["features"]):
@@ -272,11 +288,14 @@ READERS: dict[str, Reader] = {
     "shards": Reader(_store, "shard-*.h5", _read_store, has_digest=True),
     "shards, by verify": Reader(_store, "shard-*.h5", _verify, has_digest=True),
     "shards, by repair": Reader(_store, "shard-*.h5", _repair),
+    "shards of 0.1.0": Reader(_earlier_store, "shard-*.h5", _read_store),
+    "shards of 0.1.0, by repair": Reader(_earlier_store, "shard-*.h5", _repair),
     "manifest": Reader(_store, "manifest.csv", lambda folder: FeatureStore(folder).manifest),
     "ledger": Reader(_store, "failed.csv", lambda folder: FeatureStore(folder).failures),
     "sources": Reader(_store, SOURCES, read_learned),
     "history": Reader(_store, "history.csv", History.read),
     "prompts": Reader(_prompts, "prompts.h5", lambda f: PromptBank.read(f / "prompts.h5"), has_digest=True),
+    "prompts of 0.1.0": Reader(_earlier_prompts, "prompts.h5", lambda f: PromptBank.read(f / "prompts.h5")),
     "index, vectors": Reader(_index, "index.faiss", _read_index, has_digest=True),
     "index, list": Reader(_index, "ids.csv", _read_index),
     "index, spec": Reader(_index, "spec.json", _read_index, has_digest=True),
@@ -299,6 +318,7 @@ READERS: dict[str, Reader] = {
     "import of npz": Reader(lambda f: np.savez(f / "x.npz", **ARRAYS), "x.npz", _import("x.npz")),
     "import of packed npz": Reader(lambda f: np.savez_compressed(f / "x.npz", **ARRAYS), "x.npz", _import("x.npz")),
     "import of HDF5": Reader(_h5, "features.h5", _import("features.h5")),
+    "import of HDF5 with strings": Reader(_h5_with_strings, "features.h5", _import("features.h5")),
     "import of HDF5, one array a video": Reader(_h5_keyed, "features.h5", _import("features.h5")),
     "import of pt": Reader(_pt, "features.pt", _import("features.pt")),
     "import of npy": Reader(_export("npy", "npy"), "npy/**/*.npy", _import("npy")),

@@ -213,6 +213,13 @@ def test_chunked_and_compressed_datasets_read_alike(folder):
     np.testing.assert_array_equal(store.read_packed()[0], np.concatenate([store[v].data for v in store.ids]))
 
 
+def test_another_link_to_a_shard_behind_an_open_store_changes_nothing(folder, tmp_path):
+    store = FeatureStore(folder)
+    os.link(folder / "shard-00000.h5", tmp_path / "backup.h5")
+    (folder / "shard-00001.h5").chmod(0o600)
+    assert [len(store[video_id].data) for video_id in store] == list(ROWS.values())
+
+
 def test_a_shard_rewritten_behind_an_open_store_is_said(folder, tmp_path):
     store = FeatureStore(folder)
     other = make_store(tmp_path / "other", {"x": 4, "a": 3})

@@ -12,6 +12,7 @@ import pytest
 from framebank.store import DataError, FeatureStore, LabelSet, PromptBank
 from framebank.store.description import DIGEST
 from framebank.store.imports import import_features, imported_spec
+from framebank.store.reader import ShardReader
 from framebank.store.repair import repair_store
 from framebank.store.source import Names
 from framebank.store.sources import open_source
@@ -118,6 +119,14 @@ def test_what_is_no_array_of_numbers_is_not_imported(tmp_path: Path, change: Cha
         raise DataError(f"{path}: {outcomes[0].error}")  # a video that failed is said, too
 
     assert "Error:" not in refused(path, read)
+
+
+def test_rows_picked_here_and_there(tmp_path: Path) -> None:
+    folder = make_store(tmp_path / "store", {"a": 2000})
+    column = FeatureStore(folder)["a"].data
+    with ShardReader(folder / "shard-00000.h5") as reader:
+        for rows in (np.array([[7, 3], [1999, 0]]), np.arange(1000)[::-1], np.zeros((0, 3), np.int64)):
+            np.testing.assert_array_equal(reader.picked("streams/frame", rows), column[rows])
 
 
 @pytest.fixture
