@@ -19,7 +19,9 @@ NAMES = ("a", "b", "c,é")
 @pytest.fixture
 def folder(tmp_path):
     vectors = np.random.default_rng(1).normal(size=(len(NAMES), DIM))
-    origin = Origin(tmp_path, "all", (1, 2), {"shard-00000.h5": (3, 4)}, np.zeros(3, int), np.ones(3, int), {"z": "none"})
+    origin = Origin(
+        tmp_path, "all", (1, 2), {"shard-00000.h5": (3, 4)}, np.zeros(3, int), np.ones(3, int), {"z": "none"}
+    )
     made_by = {"head": "mean", "run": None, "store": "/bank"}
     Index(vectors, videos(*NAMES), spec=SPEC, made_by=made_by, origin=origin).save(tmp_path / "i")
     return tmp_path / "i"

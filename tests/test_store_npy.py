@@ -22,7 +22,9 @@ ARRAYS = {
 def header(text, *, content=b"", version=b"\x01\x00"):
     """An npy whose header says `text`."""
     padded = text.encode() + b"\n"
-    return b"\x93NUMPY" + version + len(padded).to_bytes(2 if version == b"\x01\x00" else 4, "little") + padded + content
+    return (
+        b"\x93NUMPY" + version + len(padded).to_bytes(2 if version == b"\x01\x00" else 4, "little") + padded + content
+    )
 
 
 def claiming(shape, descr="'<f4'", *, order="False", content=bytes(100)):
