@@ -85,7 +85,7 @@ def test_a_flipped_bit_in_a_matcher_is_refused(matcher_folder):
 
 
 CLAIMS = {
-    "width": (lambda about, _: about["spec"].update(dim=10**9), "the width 1000000000, and none of its tensors is"),
+    "width": (lambda about, _: about["spec"].update(dim=10**9), "claims the width 1000000000, and none of its tensors is wider"),
     "width of a few": (lambda about, _: about["spec"].update(dim=32), "the model that it describes"),
     "layers": (lambda about, _: about["recipe"]["head_options"].update(num_layers=10**6), "of more than the 1. tensors"),
     "too many layers": (lambda about, _: about["recipe"]["head_options"].update(num_layers=10**8), "from 0 to 1000000"),
@@ -95,7 +95,7 @@ CLAIMS = {
     "heads that do not divide": (lambda about, _: about["recipe"]["head_options"].update(num_heads=7), "cannot be built"),
     "a width of frames": (lambda about, _: about.update(in_shape=[4]), "the model that it describes"),
     "a shape of nothing": (lambda about, _: about.update(in_shape=["a"]), r"in_shape is \['a'\]; expected a list of"),
-    "no class": (lambda about, _: about.update(labels=[]), "is of 0 classes"),
+    "no class": (lambda about, _: about.update(labels=[]), r"labels is \[\]; expected the name of a class"),
     "a class that is a number": (lambda about, _: about["labels"].append(3), "labels is .*; expected a list of texts"),
     "a recipe that is a list": (lambda about, _: about.update(recipe=[]), r"recipe is \[\]; expected an object"),
     "options that are a list": (lambda about, _: about["recipe"].update(head_options=[]), "head_options is "),
