@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +10,27 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
+MAX_NAME, MAX_PATH = 255, 4095  # bytes that a file system takes
+
+
+class FilePath(click.Path):
+    """A path whose names fit a file system: for another there can be neither a file to read nor one to write."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; DataError where a name of it is too long."""
+        path = super().convert(value, param, ctx)
+        longest = max((len(os.fsencode(name)) for name in path.parts), default=0)
+        if longest > MAX_NAME or len(os.fsencode(path)) > MAX_PATH:
+            from framebank.store.errors import DataError  # here, so that --help loads neither h5py nor numpy
+
+            raise DataError(
+                f"{str(path)[:60]}...: has a name of {longest} bytes, and {len(os.fsencode(path))} in all; expected "
+                f"{MAX_NAME} and {MAX_PATH} at most"
+            )
+        return path
+
+
+PATH = FilePath(path_type=Path)
 
 # Of options that take key=value.
 EXAMPLES = {"--set": "lr=1e-3", "--where": "label=run"}

@@ -104,8 +104,10 @@ class Run:
         trained_on = _trained_on(about.fields("trained_on"))
 
         widest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
-        if not labels or spec.dim > widest:
-            raise DataError(f"{path}: is of {len(labels)} classes and the width {spec.dim}, and none of its tensors is")
+        if not labels:
+            raise about.refuse("labels", "the name of a class at least")
+        if spec.dim > widest:
+            raise DataError(f"{path}: claims the width {spec.dim}, and none of its tensors is wider than {widest}")
         lexicon = torch.zeros(1, spec.dim) if trained_on.get("lexicon") else None
         texts = ClassTexts.blank(len(labels), spec.dim) if recipe.reads_texts else None
 

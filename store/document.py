@@ -175,16 +175,16 @@ def _whole(figures: str) -> int:
 
 
 def _require_plain(found: object, *, where: object, hint: str) -> None:
-    level = [found]
-    for _ in range(MAX_DEPTH + 1):
+    level, depth = [found], 0
+    while level:
         for value in level:
             wrong = _wrong_with(value)
             if wrong:
                 raise DataError(f"{where}: holds {wrong}{hint}")
+        depth += any(isinstance(value, dict | list | Pairs) for value in level)
+        if depth > MAX_DEPTH:
+            raise DataError(f"{where}: nests more than {MAX_DEPTH} brackets{hint}")
         level = [inner for value in level for inner in _inside(value)]
-        if not level:
-            return
-    raise DataError(f"{where}: nests more than {MAX_DEPTH} brackets{hint}")
 
 
 def _inside(value: object) -> Iterator[object]:

@@ -155,6 +155,8 @@ def _read(arrays: Npz, *, dim: int) -> Enrolment:
     calibration = Calibration()
     if "calibration" in about:  # not in what was enrolled before there was one
         given = about.list("calibration")
+        if len(given) != 4:
+            raise about.refuse("calibration", "a share, a store, a split and videos")
         made = Fields(dict(zip(("share", "store", "split", "videos"), given, strict=True)), "calibration")
         held_out = _vectors(arrays, "held_out", dim=dim)
         store, split, rows = made.text("store"), made.text("split"), _videos_of(made.list("videos"))
