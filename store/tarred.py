@@ -44,7 +44,8 @@ def _told(video: Video) -> Video:
     about = _about(video.path)
     if about is None:
         return video
-    return Video(str(about["video_id"]), video.path, str(about["label"]), str(about["split"]))
+    group = str(about.get("group", ""))
+    return Video(str(about["video_id"]), video.path, str(about["label"]), str(about["split"]), group=group)
 
 
 def _about(path: Path) -> dict[str, Any] | None:
