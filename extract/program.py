@@ -29,8 +29,8 @@ def walk_program(content: mmap) -> Wholeness:
         elif head[3] == PACK:
             is_mpeg2 = len(head) > 4 and head[4] >> 6 == 1
             place += 14 + (head[13] & 7 if len(head) == 14 else 0) if is_mpeg2 else 12
-        elif length := int.from_bytes(head[4:6]):
-            place += 6 + length
+        elif len(head) < 6 or any(head[4:6]):
+            place += 6 + int.from_bytes(head[4:6])
         else:  # a length that is not told, as in what was a transport stream
             following = START.search(content, place + 6)
             place = following.start() if following else size
