@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 
-.PHONY: help demo test lint types bench fuzz-videos wheel clean
+.PHONY: help demo test lint types bench fuzz fuzz-videos wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ types: $(DEV)  ## mypy, strict
 
 bench: $(DEV)  ## the measurements behind docs/benchmarks.md
 	for script in $(filter-out %/plot.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+
+fuzz: $(DEV)  ## mutated files for every reader, 20,000 of them or CASES=N, and what came of each
+	OMP_NUM_THREADS=1 $(BIN)/python -m framebank.tests.fuzz --cases $(or $(CASES),20000)
 
 fuzz-videos: $(DEV)  ## mutated videos in one extraction, 400 of them or VIDEOS=N, and what came of each
 	$(BIN)/python -m framebank.tests.fuzz_videos --videos $(or $(VIDEOS),400)

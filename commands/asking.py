@@ -1,7 +1,6 @@
 """Asking: who labels new videos, how these are embedded for each, and the options that say so."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,18 +9,13 @@ import click
 
 from framebank.commands.options import PATH, model_options, required, template_option, texts_option, together
 from framebank.commands.printing import progress, warn_if_random
-from framebank.commands.wiring import embed_texts, open_index, task_of
+from framebank.library.labelling import Asked, encoder_of, pixels_of
+from framebank.library.search_index import SearchIndex
+from framebank.library.texts import embed_texts
 
 if TYPE_CHECKING:
     from framebank.extract.encoder import Encoder
-    from framebank.heads.calibrating import ThresholdSource
-    from framebank.heads.labelled import Labelled
-    from framebank.heads.labellers import Labeller
-    from framebank.heads.labelling import Answer
-    from framebank.store import Embeddings, FeatureSpec, FeatureStore, PromptBank, Video
-    from framebank.store.ledger import Failure
-
-AT_ONCE = 64  # decoded videos that are labelled together
+    from framebank.store import FeatureSpec, FeatureStore, PromptBank
 
 asking_options = together(
     click.option("--run", "run_path", type=PATH, help="Label with a trained run."),
@@ -81,25 +75,12 @@ class Asking:
         return tuple(path for path in (self.index_path, self.run_path, self.labels, self.prompts) if path)
 
 
-@dataclass(frozen=True)
-class Source:
-    """Who is asked: how a video is embedded for it, and by which encoder, which is none where rows are stored.
-
-    `thresholds` tells what set them where it has any.
-    """
-
-    labeller: "Labeller"
-    spec: "FeatureSpec"
-    encoder: "Encoder | None" = None
-    thresholds: "ThresholdSource | None" = None
-
-
-def sources_of(asking: Asking, store: "FeatureStore | None" = None) -> list[Source]:
+def sources_of(asking: Asking, store: "FeatureStore | None" = None) -> list[Asked]:
     """Read everyone who is asked, once: for the rows of a store, or else each with an encoder for new videos."""
     from framebank.extract.encoder import resolve_device
     from framebank.heads.labellers import ModelLabeller
 
-    sources: list[Source] = []
+    sources: list[Asked] = []
     if asking.index_path:
         sources.append(_index_source(asking, embeds=store is None))
     if asking.run_path:
@@ -109,26 +90,27 @@ def sources_of(asking: Asking, store: "FeatureStore | None" = None) -> list[Sour
         labeller = ModelLabeller.of_texts(
             prompts, where=asking.labels or asking.prompts, top=asking.top, device=resolve_device(asking.device)
         )
-        sources.append(Source(labeller, spec, encoder))
+        sources.append(Asked(labeller, spec, encoder))
     for found in {id(source.encoder): source.encoder for source in sources if source.encoder}.values():
         warn_if_random(found)
     return sources
 
 
-def _index_source(asking: Asking, *, embeds: bool) -> Source:
+def _index_source(asking: Asking, *, embeds: bool) -> Asked:
     from framebank.heads.calibrating import source_of
     from framebank.heads.labellers import IndexLabeller
 
     path = asking.index_path
     assert path
-    index, _ = open_index(path)
-    encoder = _encoder_of(path, index.spec, device=asking.device) if embeds else None
+    opened = SearchIndex.open(path, device=asking.device)
+    index = opened.index
+    encoder = encoder_of(index.spec, where=path, device=asking.device) if embeds else None
     thresholds = None if index.enrolment.is_empty else source_of(index)
     labeller = IndexLabeller(index, where=path, k=asking.k, knows_itself=asking.knows_itself)
-    return Source(labeller, index.spec, encoder, thresholds)
+    return Asked(labeller, index.spec, encoder, thresholds)
 
 
-def _run_source(asking: Asking, *, others: Sequence[Source], embeds: bool) -> Source:
+def _run_source(asking: Asking, *, others: Sequence[Asked], embeds: bool) -> Asked:
     from framebank.extract.encoder import resolve_device
     from framebank.heads.labellers import ModelLabeller
     from framebank.heads.run import Run
@@ -138,25 +120,14 @@ def _run_source(asking: Asking, *, others: Sequence[Source], embeds: bool) -> So
     run = Run.read(path)
     labeller = ModelLabeller.of_run(run, where=path, top=asking.top, device=resolve_device(asking.device))
     if not embeds:
-        return Source(labeller, run.spec)
+        return Asked(labeller, run.spec)
     run.require_frames(path)  # new videos are embedded into these alone
-    encoder = next((other.encoder for other in others if _pixels(other.spec) == _pixels(run.spec)), None)
-    return Source(labeller, run.spec, encoder or _encoder_of(path, run.spec, device=asking.device))
-
-
-def _encoder_of(path: Path, spec: "FeatureSpec", *, device: str) -> "Encoder":
-    """The encoder of an index or a run; DataError naming it where there is none for new videos."""
-    from framebank.extract.encoder import encoder_like
-    from framebank.store import DataError
-
-    try:
-        return encoder_like(spec, device=device)
-    except DataError as error:
-        raise DataError(f"{path}: new videos cannot be embedded as its own were ({error})") from error
+    encoder = next((other.encoder for other in others if pixels_of(other.spec) == pixels_of(run.spec)), None)
+    return Asked(labeller, run.spec, encoder or encoder_of(run.spec, where=path, device=asking.device))
 
 
 def _texts(
-    asking: Asking, sources: Sequence[Source], store: "FeatureStore | None"
+    asking: Asking, sources: Sequence[Asked], store: "FeatureStore | None"
 ) -> "tuple[FeatureSpec, Encoder | None, PromptBank]":
     """The texts of the classes, and how videos are embedded for them."""
     from framebank.store import LabelSet, PromptBank
@@ -171,15 +142,15 @@ def _texts(
     assert asking.labels
     classes = LabelSet.read(asking.labels)
     if store:
-        spec, encoder = store.spec, _encoder_of(store.path, store.spec, device=asking.device)
+        spec, encoder = store.spec, encoder_of(store.spec, where=store.path, device=asking.device)
     else:
         spec, encoder = _text_encoder(asking, sources)
     kind = asking.texts or ("descriptions" if classes.described else "names")
-    return spec, encoder, embed_texts(classes, encoder, templates=asking.templates, texts=kind)
+    return spec, encoder, embed_texts(classes, encoder, templates=asking.templates, texts=kind, watch=progress)
 
 
 def _text_encoder(
-    asking: Asking, sources: Sequence[Source], made_by: "FeatureSpec | None" = None
+    asking: Asking, sources: Sequence[Asked], made_by: "FeatureSpec | None" = None
 ) -> "tuple[FeatureSpec, Encoder]":
     """The encoder of a store, of a model, or else of the index or the run that is asked too, or of the texts."""
     from framebank.extract.encoder import Encoder, encoder_like
@@ -195,89 +166,3 @@ def _text_encoder(
     else:
         encoder = Encoder(required(asking.model, "--like or --model"), asking.pretrained, device=asking.device)
     return replace(encoder.spec, sampling=f"segments:{asking.frames}"), encoder
-
-
-def label_videos(
-    videos: "Sequence[Video]", sources: Sequence[Source], *, workers: int | None = None
-) -> "Iterator[Labelled | Failure]":
-    """Embed and label new videos, in their order; what cannot be read is a Failure.
-
-    A video is decoded once for all that sample it alike; several are decoded in processes, in full batches. Each has a
-    video_id of its own.
-    """
-    from framebank.heads.labelled import Labelled
-    from framebank.store.ledger import Failure
-
-    groups: dict[tuple[FeatureSpec, str], list[Source]] = {}
-    for source in sources:
-        groups.setdefault((_pixels(source.spec), source.spec.sampling), []).append(source)
-    answers: dict[str, list[Answer]] = {video.video_id: [] for video in videos}
-    reasons: dict[str, str] = {}
-    for group in groups.values():
-        left = [video for video in videos if video.video_id not in reasons]
-        found = _embed(left, group[0], workers=workers or os.cpu_count() or 1)
-        _ask(progress(found, total=len(left), unit="video"), group, answers, reasons)
-    for video in videos:
-        if video.video_id in reasons:
-            yield Failure(video.video_id, str(video.path), reasons[video.video_id])
-        else:
-            yield Labelled.of(video, answers[video.video_id])
-
-
-def _embed(videos: "Sequence[Video]", source: Source, *, workers: int) -> "Iterator[tuple[Video, Embeddings | str]]":
-    """Yield the rows of each video, or the reason there are none; one alone is decoded in this process."""
-    from framebank.extract.embed import embed_videos
-    from framebank.extract.pipeline import embed_clip
-    from framebank.extract.worker import Job
-    from framebank.store import DataError
-
-    encoder = source.encoder
-    assert encoder
-    task = task_of(source.spec, encoder)
-    if len(videos) == 1:
-        (video,) = videos
-        try:
-            yield video, embed_clip(Job(video.path, video.start, video.end), task=task, encoder=encoder)
-        except DataError as error:
-            yield video, str(error)
-        return
-    for outcome, rows in embed_videos(videos, task=task, encoders=[encoder], num_workers=min(workers, len(videos))):
-        yield outcome.video, outcome.error or rows or ""
-
-
-def _ask(
-    found: "Iterator[tuple[Video, Embeddings | str]]",
-    group: Sequence[Source],
-    answers: "dict[str, list[Answer]]",
-    reasons: dict[str, str],
-) -> None:
-    """Ask those of a group of the videos as they come, a number of them together."""
-    held: list[tuple[Video, Embeddings]] = []
-    for video, rows in found:
-        if isinstance(rows, str):
-            reasons[video.video_id] = rows
-        else:
-            held.append((video, rows))
-        if len(held) == AT_ONCE:
-            _ask_of(held, group, answers)
-            held = []
-    if held:
-        _ask_of(held, group, answers)
-
-
-def _ask_of(
-    held: "Sequence[tuple[Video, Embeddings]]", group: Sequence[Source], answers: "dict[str, list[Answer]]"
-) -> None:
-    from framebank.heads.labelled import label_rows
-    from framebank.store.memory import MemoryStore
-
-    spec = group[0].spec
-    rows = MemoryStore(Path("the videos"), spec, {video.video_id: found for video, found in held})
-    videos = [video for video, _ in held]
-    for video, told in zip(videos, label_rows(videos, rows, [source.labeller for source in group]), strict=True):
-        answers[video.video_id] += told
-
-
-def _pixels(spec: "FeatureSpec") -> "FeatureSpec":
-    """What of a spec an encoder is made by."""
-    return replace(spec, pretrained="", sampling="", decoder="", streams="")

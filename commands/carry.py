@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from framebank.commands.options import PATH, device_option, json_option, template_option
-from framebank.commands.printing import print_report
-from framebank.commands.wiring import embed_texts
+from framebank.commands.printing import print_report, progress
+from framebank.library.texts import embed_texts
 from framebank.store.counts import counted
 
 
@@ -86,7 +86,7 @@ def import_checkpoint(
     classes = LabelSet.read(labels)
     weights = write_clip(clip, run / "clip.safetensors")
     encoder = Encoder(name, str(weights), device=device)
-    prompts = embed_texts(classes, encoder, templates=templates, texts="names")
+    prompts = embed_texts(classes, encoder, templates=templates, texts="names", watch=progress)
     made = build_run(fusion, encoder.spec, prompts, where=checkpoint, legacy_axes=legacy_axes)
     made.write(run, log=[])
     report = {

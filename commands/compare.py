@@ -20,8 +20,10 @@ from framebank.commands.options import (
     split_option,
     text_options,
 )
-from framebank.commands.printing import Bar, percent, print_report, protocol_lines, table
-from framebank.commands.wiring import open_split, prompt_banks, tower_of
+from framebank.commands.printing import Bar, percent, print_report, table
+from framebank.commands.wiring import open_split, prompt_banks
+from framebank.library.report import protocol_lines
+from framebank.library.texts import tower_of
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:

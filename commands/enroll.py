@@ -2,18 +2,13 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, progress, table, warn_if_random
-from framebank.commands.wiring import open_split, task_of, warn_if_older
+from framebank.commands.wiring import open_split
 from framebank.store.counts import counted
-
-if TYPE_CHECKING:
-    from framebank.extract.encoder import Encoder
-    from framebank.store.index import Index
 
 
 @click.command(short_help="Add a class to an index by a few example clips.")
@@ -40,32 +35,15 @@ def enroll(
     """
     if not videos and not video_ids:
         raise click.UsageError("give at least one clip, or --id")
-    import numpy as np
-
-    from framebank.extract.pipeline import embed_clip
-    from framebank.extract.worker import Job
     from framebank.heads.calibrating import fewest, source_of
-    from framebank.heads.enrolling import check_label, describe
-    from framebank.heads.enrolling import enroll as add
-    from framebank.heads.neighbours import pool_query
-    from framebank.store import Video
-    from framebank.store.index import Index
+    from framebank.library.search_index import SearchIndex
 
-    loaded = Index.load(index)
-    warn_if_older(index, loaded)
-    check_label(loaded, label)
-    examples: list[tuple[Video, np.ndarray]] = [
-        (loaded.video(video_id), loaded.vector(video_id)) for video_id in video_ids
-    ]
+    opened = SearchIndex.open(index, device=device)
     if videos:
-        encoder = _encoder_of(loaded, index, device=device)
-        warn_if_random(encoder)
-        task = task_of(loaded.spec, encoder)
-        for path in progress(videos, total=len(videos), unit="video"):
-            vector = pool_query(loaded, embed_clip(Job(path), task=task, encoder=encoder))[0]
-            examples.append((Video(path.stem or path.absolute().name, path.absolute()), vector))
-    loaded = add(index, label, examples, index=loaded)
-    made, source = describe(loaded, label), source_of(loaded)
+        warn_if_random(opened.encoder_of_examples())
+    made = opened.enroll(label, videos, ids=video_ids, watch=progress)
+    loaded = opened.whole
+    source, num_given = source_of(loaded), len(videos) + len(video_ids)
     threshold = [
         f"no threshold: {fewest(source.share)} videos of other classes are needed to set one",
         "a video passes when it is nearer to the class than to any video of the index",
@@ -78,25 +56,13 @@ def enroll(
             f"at most {100 * source.share:g} % of the videos of other classes should pass",
         ]
     lines = [
-        f"{counted(len(examples), 'video')} enrolled as {label!r}, which now has "
+        f"{counted(num_given, 'video')} enrolled as {label!r}, which now has "
         f"{counted(made.num_enrolled + made.num_own, 'example')} -> {index}",
         *threshold,
         f"compared with {counted(made.num_others, 'video')} of other classes, of {source}",
     ]
-    report = {"index": str(index), "enrolled": len(examples), **asdict(made), "thresholds": asdict(source)}
+    report = {"index": str(index), "enrolled": num_given, **asdict(made), "thresholds": asdict(source)}
     print_report(report, as_json=as_json, lines=lines)
-
-
-def _encoder_of(index: "Index", path: Path, *, device: str) -> "Encoder":
-    from framebank.extract.encoder import encoder_like
-    from framebank.store import DataError
-
-    try:
-        return encoder_like(index.spec, device=device)
-    except DataError as error:
-        raise DataError(
-            f"{path}: clips cannot be embedded as its own videos were ({error}); --id takes examples of the index"
-        ) from error
 
 
 @click.command(short_help="Take an enrolled class out of an index again.")
@@ -149,6 +115,7 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     from framebank.heads.calibrating import calibrate as set_thresholds
     from framebank.heads.calibrating import fewest, held_out, source_of
     from framebank.heads.enrolling import describe
+    from framebank.library.opening import warn_if_older
     from framebank.store.enrolment import Calibration
     from framebank.store.index import Index
 

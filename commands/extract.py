@@ -1,6 +1,5 @@
 """The command that embeds videos: extract."""
 
-import os
 import shlex
 import sys
 from dataclasses import replace
@@ -136,15 +135,12 @@ def extract(
     if not store.is_dir():
         required(model, "--model")
 
-    from framebank.store.files import refuse_inside
-    from framebank.store.inputs import read_videos
+    from framebank.library.extraction import fill, local_machine, read_sources, require_some
 
-    refuse_inside(store, videos, what="store")
-    intake = read_videos(videos, is_video=_probe() if any_suffix else None)
+    intake = read_sources(videos, store, is_video=_probe() if any_suffix else None)
 
-    from framebank.extract.extraction import LocalMachine, Setup, Tally, left_out
-    from framebank.extract.fill import filling
-    from framebank.store import DataError, Manifest
+    from framebank.extract.extraction import Setup, left_out
+    from framebank.store import Manifest
     from framebank.store.labels import warn_of_forms
     from framebank.store.plan import Choices
     from framebank.store.tars import is_tar
@@ -168,7 +164,6 @@ def extract(
     if taken:
         click.echo(f"as in {store}: {', '.join(f'{name} {value}' for name, value in taken.items())}", err=True)
     setup = replace(setup, model=required(setup.model, "--model"))
-    work = setup.work()
     manifest = Manifest(intake.videos)
     if left := intake.told():
         click.echo(left, err=True)
@@ -182,19 +177,16 @@ def extract(
     if engine == "ray":
         from framebank.extract.cluster import Cluster
 
-        machine = Cluster(work, address=address, num_workers=workers, device=setup.device or device)
+        machine = Cluster(setup.work(), address=address, num_workers=workers, device=setup.device or device)
         click.get_current_context().with_resource(machine)
     else:
         names = device_names(setup.device or device, devices)
-        machine = LocalMachine(work, devices=names, num_workers=workers or os.cpu_count() or 1)
+        machine = local_machine(setup, device=device, devices=names, workers=workers)
     warn_if_random(machine)
     roots = tuple(path for path in videos if path.is_dir() or is_tar(path))
     choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
     try:
-        with filling(store, manifest, spec=machine.spec, embed=machine.embed, choices=choices) as found:
-            tally = Tally(found.plan)
-            for outcome in progress(found.outcomes, total=len(found.plan.todo), unit="video"):
-                tally.add(outcome)
+        tally = fill(store, manifest, machine, choices, watch=progress)
     except KeyboardInterrupt:
         command = shlex.join(["framebank", *sys.argv[1:]])
         click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
@@ -223,8 +215,7 @@ def extract(
         before = len(tally.plan.failed_before)
         again = f"; {before} failed before, --retry-failed tries them again" if before else ""
         click.echo(f"{without} of {len(manifest)} videos have no embedding: {store / 'failed.csv'}{again}", err=True)
-    if without == len(manifest):
-        raise DataError(f"{store}: none of the {len(manifest)} videos could be embedded")
+    require_some(store, manifest, tally)
     if (without or tally.failed) and strict:
         sys.exit(1)
 

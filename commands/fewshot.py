@@ -14,8 +14,9 @@ from framebank.commands.fewshot_plan import plan_episodes, require_plan, with_cl
 from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name, spread_name
 from framebank.commands.names import require_matcher
 from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options, together
-from framebank.commands.printing import Bar, percent, print_report, protocol_lines, table
+from framebank.commands.printing import Bar, percent, print_report, table
 from framebank.commands.wiring import prompt_banks
+from framebank.library.report import protocol_lines
 
 if TYPE_CHECKING:
     from framebank.heads.fewshot_run import FewshotRun

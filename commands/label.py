@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from framebank.commands.asking import Asking, asking_options, label_videos, sources_of
+from framebank.commands.asking import Asking, asking_options, sources_of
 from framebank.commands.options import PATH, device_option, json_option, required
-from framebank.commands.printing import print_report
+from framebank.commands.printing import print_report, progress
+from framebank.library.labelling import find_videos, label_videos
 
 if TYPE_CHECKING:
     from framebank.heads.calibrating import ThresholdSource
     from framebank.heads.labelled import Labelled
     from framebank.heads.labelling import Answer
-    from framebank.store import Video
 
 
 @click.command(short_help="Label new videos by a run, an index or texts.")
@@ -50,7 +50,7 @@ def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking
     from framebank.store.ledger import Failure
 
     sources = sources_of(asked)
-    found = list(label_videos(_videos_of(videos), sources, workers=workers))
+    found = list(label_videos(find_videos(videos), sources, workers=workers, watch=progress))
     told = [one for one in found if not isinstance(one, Failure)]
     failures = [one.reason for one in found if isinstance(one, Failure)]
     judged = any(answer.threshold is not None for one in told for answer in one.answers)
@@ -74,20 +74,6 @@ def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking
         click.echo(f"Error: {failure}", err=True)
     if failures:
         sys.exit(1)
-
-
-def _videos_of(paths: Sequence[Path]) -> "list[Video]":
-    """The videos that were named, each once, and those below the folders; the id is the path as it is shown."""
-    from framebank.store import Video
-    from framebank.store.inputs import read_videos
-
-    found: dict[str, Video] = {}
-    for path in paths:
-        inside = read_videos([path]).videos if path.is_dir() else (Video(str(path), path),)
-        for video in inside:
-            shown = path / video.path.relative_to(path.absolute()) if path.is_dir() else path
-            found[str(shown)] = Video(str(shown), shown)
-    return list(found.values())
 
 
 def _report(one: "Labelled", *, top: int) -> dict[str, Any]:

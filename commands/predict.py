@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from framebank.commands.asking import Asking, Source, asking_options, label_videos, sources_of
+from framebank.commands.asking import Asking, asking_options, sources_of
 from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, progress, table
+from framebank.library.labelling import Asked, label_videos
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def predict(
             label_store(store, manifest, [source.labeller for source in sources]), total=len(manifest), unit="video"
         )
     else:
-        labelled = label_videos(manifest.videos, sources, workers=workers)
+        labelled = label_videos(manifest.videos, sources, workers=workers, watch=progress)
     tally = _Tally(keeps=as_json or not csv_path)
     with contextlib.ExitStack() as stack:
         if csv_path:
@@ -162,7 +163,7 @@ def _require_outside(path: Path | None, inputs: Sequence[Path]) -> None:
 def _print(
     tally: _Tally,
     asking: Asking,
-    sources: Sequence[Source],
+    sources: Sequence[Asked],
     store: "FeatureStore | None",
     *,
     csv_path: Path | None,
@@ -210,7 +211,7 @@ def _video_lines(tally: _Tally, *, top: int) -> list[str]:
 
     rows = []
     for one in tally.told:
-        ranked = one.ranked(top)
+        ranked = one.top(top)
         places = decimals([score for _, score in ranked if score is not None])
         shown = ", ".join(name if score is None else f"{name} {score:.{places}f}" for name, score in ranked)
         rows.append((one.video.video_id, shown, one.by or "", "unsure" if one.unsure else ""))

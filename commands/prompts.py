@@ -15,8 +15,8 @@ from framebank.commands.options import (
     template_option,
     texts_option,
 )
-from framebank.commands.printing import print_report, warn_if_random
-from framebank.commands.wiring import embed_texts
+from framebank.commands.printing import print_report, progress, warn_if_random
+from framebank.library.texts import embed_texts
 from framebank.store.counts import counted
 
 
@@ -72,7 +72,7 @@ def prompts(
     else:
         encoder = Encoder(str(model), pretrained, device=device, precision=precision)
     warn_if_random(encoder)
-    bank = embed_texts(classes, encoder, templates=templates, texts=texts or "names")
+    bank = embed_texts(classes, encoder, templates=templates, texts=texts or "names", watch=progress)
     bank.write(out)
     report = {
         "prompts": str(out),

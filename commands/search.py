@@ -1,6 +1,5 @@
 """Commands that find: index and search."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from framebank.commands.options import PATH, device_option, json_option, run_option
-from framebank.commands.printing import print_report, table
-from framebank.commands.wiring import open_index, open_split, task_of
+from framebank.commands.printing import print_report
+from framebank.commands.wiring import open_split
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-
-    from framebank.store.index import Hit, Index
+    from framebank.store.index import Index
 
 
 @click.command(short_help="Index the videos of a store for search and labels.")
@@ -52,13 +47,12 @@ def index(
     """
     if update and overwrite:
         raise click.UsageError("--update keeps the index that is there and --overwrite replaces it; give one of them")
-    features, manifest = open_split(store, "all" if update else split or "all")
+    features, _ = open_split(store, "all" if update else split or "all")
 
     from framebank.extract.encoder import resolve_device
-    from framebank.heads.folder import require_free
-    from framebank.heads.neighbours import index_store
     from framebank.heads.run import Run
     from framebank.heads.updating import update_index
+    from framebank.library.search_index import index as make_index
 
     report: dict[str, Any] = {}
     lines = []
@@ -69,12 +63,7 @@ def index(
         report = {name: getattr(difference, name) for name in difference.counts} | _kept(built)
         lines = [f"{index}: {difference}", *_kept_lines(built)]
     else:
-        require_free(index, what="index", overwrite=overwrite)
-        run = Run.read(run_path) if run_path else None
-        built = index_store(
-            features, manifest, run=run, run_path=run_path, device=resolve_device(device), split=split or "all"
-        )
-        built.save(index)
+        built = make_index(store, index, run=run_path, split=split or "all", overwrite=overwrite, device=device).whole
     left_out = dict(built.origin.left_out) if built.origin else {}
     listed = built.num_own + len(left_out)
     report = {
@@ -155,62 +144,18 @@ def search(
     if text is not None and not text.strip():
         raise click.UsageError("--text is empty; give a sentence")
 
-    from framebank.heads.neighbours import neighbours_of_id
+    from framebank.library.search_index import SearchIndex
 
-    loaded, difference = open_index(index)
-    if video_id is not None:
-        hits = neighbours_of_id(loaded, video_id, k=k)
-    else:
-        hits = loaded.search(_query(loaded, text=text, video=video, device=device), k)[0]
-    report = {
-        "query": text if text is not None else video_id or str(video),
-        "hits": [{**asdict(hit), "path": str(hit.path)} for hit in hits],
-        "drift": difference.counts if difference is not None else None,
-        "made_by": {**loaded.spec.to_dict(), **loaded.made_by},
-    }
-    print_report(report, as_json=as_json, lines=_hit_lines(hits))
-
-
-def _hit_lines(hits: "Sequence[Hit]") -> list[str]:
-    """The neighbours as a table; with columns of seconds and of what was enrolled where one has such."""
-    spans = [_seconds(hit) for hit in hits]
-    marks = ["enrolled" if hit.enrolled else "" for hit in hits]
-    header = ("video", *["seconds"] * any(spans), "cosine", "label", *["by"] * any(marks), "path")
-    rows = [
-        (
-            hit.video_id,
-            *[span] * any(spans),
-            f"{hit.score:.3f}",
-            hit.label,
-            *[mark] * any(marks),
-            _short(hit.path),
-        )
-        for hit, span, mark in zip(hits, spans, marks, strict=True)
-    ]
-    return table(header, rows)
-
-
-def _short(path: Path) -> str:
-    """The path from the working directory, where that is shorter."""
-    return min(str(path), os.path.relpath(path), key=len)
-
-
-def _seconds(hit: "Hit") -> str:
-    if not hit.start and hit.end is None:
-        return ""
-    return f"{hit.start or 0:g} to {'the end' if hit.end is None else format(hit.end, 'g')}"
-
-
-def _query(index: "Index", *, text: str | None, video: Path | None, device: str) -> "np.ndarray":
-    """The embedding (1, D) of a text or of a video pooled as the index's own."""
-    from framebank.extract.encoder import encoder_like
-    from framebank.extract.pipeline import embed_clip
-    from framebank.extract.worker import Job
-    from framebank.heads.neighbours import pool_query, require_text_space
-
+    opened = SearchIndex.open(index, device=device)
     if text is not None:
-        require_text_space(index)
-        return encoder_like(index.spec, device=device).encode_texts([text])
-    assert video is not None
-    encoder = encoder_like(index.spec, device=device)
-    return pool_query(index, embed_clip(Job(video), task=task_of(index.spec, encoder), encoder=encoder))
+        hits = opened.search_text(text, k=k)
+    elif video is not None:
+        hits = opened.search_file(video, k=k)
+    else:
+        hits = opened.search_id(str(video_id), k=k)
+    report = {
+        **hits.to_dict(),
+        "drift": opened.difference.counts if opened.difference is not None else None,
+        "made_by": {**opened.index.spec.to_dict(), **opened.index.made_by},
+    }
+    print_report(report, as_json=as_json, lines=hits.lines())

@@ -21,7 +21,8 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import Bar, percent, print_report
 from framebank.commands.tensorboard import tensorboard_of
-from framebank.commands.wiring import context_templates, open_split, prompt_banks, tower_of
+from framebank.commands.wiring import context_templates, open_split, prompt_banks
+from framebank.library.texts import tower_of
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:

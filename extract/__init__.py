@@ -1,11 +1,12 @@
 """Videos and class names become embeddings.
 
-Names are loaded when they are asked for: decoding processes need no torch.
+Names are loaded when they are asked for: decoding processes need no torch. The room itself can be called, as
+`framebank.extract("videos/", "bank", model="ViT-B-16")`.
 """
 
 from typing import TYPE_CHECKING
 
-from framebank.store.lazy import lazy_names
+from framebank.store.lazy import lazy_names, make_callable
 
 if TYPE_CHECKING:
     from framebank.extract.pipeline import Outcome, extract_videos
@@ -23,3 +24,5 @@ __getattr__ = lazy_names(
         "read_templates": "prompts",
     },
 )
+
+make_callable(__name__, module="framebank.library.extraction", name="extract")

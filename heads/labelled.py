@@ -18,7 +18,7 @@ from framebank.store.video import Video
 AT_ONCE = 2048  # videos whose embeddings are in memory together
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Labelled:
     """A video and its label: "unknown" where no answer passes. The answers stand in the order in which they count."""
 
@@ -42,10 +42,14 @@ class Labelled:
         """Whether the label is one among equals, or unknown."""
         return self.answers[0].unsure
 
-    def ranked(self, top: int) -> list[tuple[str, float | None]]:
+    def top(self, count: int) -> list[tuple[str, float | None]]:
         """Return the label and the next likeliest of who gave it; behind "unknown" those that did not pass."""
         found = list(self.answers[0].ranked)
-        return [*([] if self.by else [(UNKNOWN, None)]), *found][:top]
+        return [*([] if self.by else [(UNKNOWN, None)]), *found][:count]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(name if score is None else f"{name} {score:.2f}" for name, score in self.top(3))
+        return f"{self.video.video_id}: {shown} (by {self.by or 'nobody'}{', unsure' if self.unsure else ''})"
 
     def to_dict(self, *, top: int) -> dict[str, Any]:
         """Return it as plain values."""
@@ -57,7 +61,7 @@ class Labelled:
             "end": video.end,
             "label": self.label,
             "by": self.by,
-            "labels": [{"label": label, "confidence": score} for label, score in self.ranked(top)],
+            "labels": [{"label": label, "confidence": score} for label, score in self.top(top)],
             "unsure": self.unsure,
         }
 
@@ -107,7 +111,7 @@ def write_table(path: Path, labelled: Iterable[Labelled], *, top: int) -> None:
         writer.writerow(("video_id", "path", "start", "end", "label", "confidence", *more, "unsure", "by"))
         for one in labelled:
             video = one.video
-            ranked = [(label, "" if score is None else f"{score:.6g}") for label, score in one.ranked(top)]
+            ranked = [(label, "" if score is None else f"{score:.6g}") for label, score in one.top(top)]
             cells = [cell for pair in ranked for cell in pair]
             cells += [""] * (2 * top - len(cells))
             times = ("" if time is None else time for time in (video.start, video.end))

@@ -220,8 +220,10 @@ class Index:
             about = {"version": VERSION, "spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
             origin = {"origin": self.origin.to_dict()} if self.origin else {}
             write_text(part / "spec.json", json.dumps(about | origin, indent=2))
-            if not self.enrolment.is_empty:
-                replace(self.enrolment, of=name).write(part)
+            enrolment = replace(self.enrolment, of=name)
+            if not enrolment.is_empty:
+                enrolment.write(part)
+        self.enrolment = enrolment  # so that this object is the index of the folder, as if it had been read there
 
     @classmethod
     def load(cls, folder: str | Path) -> "Index":

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("commands", "demo", "extract", "heads", "store")
+ROOMS = ("commands", "demo", "extract", "heads", "library", "store")
 
 MAY_IMPORT = {
     "store": {"store"},
     "extract": {"extract", "store"},
     "heads": {"heads", "store"},
     "demo": {"demo", "extract", "heads", "store"},
-    "commands": {"commands", "demo", "extract", "heads", "store"},
+    "library": {"extract", "heads", "library", "store"},
+    "commands": {"commands", "demo", "extract", "heads", "library", "store"},
     "cli.py": {"commands", "store"},
     "__main__.py": {"cli"},
 }

@@ -154,7 +154,7 @@ def test_what_cannot_be_enrolled_changes_nothing(
 def test_an_index_of_an_encoder_that_is_not_here(framebank: Any, world: Any, bars: list[Path], tmp_path: Path) -> None:
     framebank("index", world.store.path, tmp_path / "i")
     told = sentence(framebank("enroll", tmp_path / "i", "bars", bars[0], exit_code=1))
-    assert f"{tmp_path / 'i'}: clips cannot be embedded as its own videos were (" in told
+    assert f"{tmp_path / 'i'}: new videos cannot be embedded as its own were (" in told
     assert "--id takes examples of the index" in told
     asked = sentence(framebank("label", bars[0], "--index", tmp_path / "i", exit_code=1))
     assert f"{tmp_path / 'i'}: new videos cannot be embedded as its own were (" in asked

@@ -90,7 +90,7 @@ def test_votes_of_nobody_are_unknown(world):
     index = index_of(world)
     bare = Index(index.vectors, [replace(v, label="") for v in index.videos], spec=index.spec, made_by=index.made_by)
     one = next(label_store(world.store, world.manifest, [IndexLabeller(bare, where=world.store.path)]))
-    assert (one.label, one.by, one.unsure, one.ranked(3)) == ("unknown", None, True, [("unknown", None)])
+    assert (one.label, one.by, one.unsure, one.top(3)) == ("unknown", None, True, [("unknown", None)])
 
 
 def test_the_table(world, tmp_path):

@@ -1,0 +1,136 @@
+"""Evaluation: what a run, or the texts of the classes alone, are worth on a split of a store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framebank.library.report import Report
+from framebank.library.watch import Watch, unwatched
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    from framebank.heads.run import Run
+    from framebank.store import FeatureStore, Manifest
+
+
+def zeroshot(
+    bank: "FeatureStore | str | Path",
+    split: str = "test",
+    *,
+    labels: str | Path | None = None,
+    prompts: str | Path | None = None,
+    templates: str | tuple[str, ...] | None = None,
+    texts: str | None = None,
+    scoring: str = "probabilities",
+    run: str | Path | None = None,
+    device: str = "auto",
+    watch: Watch = unwatched,
+) -> Report:
+    """Recognise the videos of a split by the texts of the classes alone (CLIP, Radford et al. 2021).
+
+    Names and, where `labels` (a file) has them, descriptions are scored, each by the mean of the templates'
+    probabilities (as ActionCLIP does) and of their embeddings (as CLIP does). The report is that of `scoring`, its
+    `others` are all of them. `prompts` is a file of `framebank prompts`; `run` pools the frames by its head in place of
+    their mean. DataError where no video of the split has a label, or the texts do not cover the labels.
+
+    >>> import framebank as fb
+    >>> fb.zeroshot("demo-out/store", split="test").top1                                       # doctest: +SKIP
+    0.4083
+    """
+    from framebank.library.opening import open_store
+
+    store, manifest = _labelled_split(open_store(bank), split)
+
+    from framebank.extract.encoder import resolve_device
+    from framebank.heads.evaluate import evaluate_zero_shot, require_labels, zero_shot_hint
+    from framebank.heads.recipe import SCORINGS
+    from framebank.heads.run import Run
+    from framebank.library.texts import prompt_banks, tower_of
+
+    require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
+    trained = Run.read(run) if run else None
+    if trained and not prompts and trained.recipe.text == "context":
+        templates = _bare(templates, texts)
+    reports = [
+        evaluate_zero_shot(
+            each,
+            store,
+            manifest,
+            split=split,
+            scoring=way,
+            device=resolve_device(device),
+            run=trained,
+            folder=Path(run) if run else None,
+            tower=tower_of(store, device=device),
+        )
+        for each in prompt_banks(
+            store,
+            manifest,
+            labels=Path(labels) if labels else None,
+            prompts=Path(prompts) if prompts else None,
+            templates=templates,
+            texts=texts,
+            device=device,
+            classes=store.manifest.labels,
+            watch=watch,
+        )
+        for way in SCORINGS
+    ]
+    shown = ("texts", "scoring", "top1", "top5", "mean_class_accuracy", "top1_interval", "map")
+    scores = [{name: report[name] for name in shown if name in report} for report in reports]
+    about = [{"texts": report["texts"], "scoring": report["scoring"]} for report in reports]
+    others = tuple(Report.of(report, about=cells) for report, cells in zip(reports, about, strict=True))
+    first = next(number for number, report in enumerate(reports) if report["scoring"] == scoring)
+    return Report.of({**reports[first], "scores": scores}, about=about[first], others=others)
+
+
+def evaluate(
+    run: "Run | str | Path",
+    bank: "FeatureStore | str | Path | None" = None,
+    split: str = "test",
+    *,
+    folder: str | Path | None = None,
+    prompts: str | Path | None = None,
+    device: str = "auto",
+) -> Report:
+    """Score a split with a run; write metrics.json and predictions.npz into its folder.
+
+    `bank` is the store that the run was trained on, where it is not given; `folder` is that of a `run` that is handed
+    over as an object. `prompts` is a file of other texts of the same classes. DataError where the store is of another
+    encoder, has classes that the run lacks, or no video of the split has a label.
+    """
+    from framebank.extract.encoder import resolve_device
+    from framebank.heads.evaluate import evaluate_run
+    from framebank.heads.run import Run
+    from framebank.library.opening import open_store
+    from framebank.store import PromptBank
+
+    where = Path(folder) if folder else Path(run) if isinstance(run, str | Path) else None
+    if where is None:
+        raise TypeError("evaluate: a Run that is handed over needs `folder`, where its figures are written")
+    trained = run if isinstance(run, Run) else Run.read(run)
+    if bank is None and not Path(trained.store).is_dir():
+        raise DataError(f"{where}: was trained on the store {trained.store}, which is not there; name it with --store")
+    store, manifest = _labelled_split(open_store(trained.store if bank is None else bank), split, run=where)
+    if prompts:
+        trained = trained.with_same_classes(PromptBank.read(prompts), where=prompts)
+    values = evaluate_run(trained, store, manifest, split=split, device=resolve_device(device), folder=where)
+    return Report.of(values, about={"head": trained.recipe.head, "classifier": trained.recipe.classifier})
+
+
+def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":
+    """A split of a store; where no video of the store has a label, that comes before which splits it has."""
+    if not store.manifest.labels:
+        from framebank.heads.evaluate import require_labels, zero_shot_hint
+
+        hint = f"framebank predict {store.path} --run {run} --csv out.csv" if run else zero_shot_hint(store)
+        require_labels(store, store.manifest, split="all", hint=hint)
+    return store, store.split(split)
+
+
+def _bare(templates: str | Sequence[str] | None, texts: str | None) -> str:
+    if templates or texts:
+        raise DataError(
+            "the run has text=context and learned what stands around the names; --templates and --texts have no part"
+        )
+    return "bare"

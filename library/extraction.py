@@ -1,0 +1,124 @@
+"""Extraction: the frames of videos are embedded into a store, once; what is there already is not done again."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framebank.library.watch import Watch, unwatched
+from framebank.store.counts import counted
+from framebank.store.errors import DataError, warn
+
+if TYPE_CHECKING:
+    from framebank.extract.extraction import Engine, Setup, Tally
+    from framebank.store import FeatureStore, Manifest
+    from framebank.store.intake import Intake
+    from framebank.store.plan import Choices
+
+
+def extract(
+    videos: "str | Path | Sequence[str | Path]",
+    store: str | Path,
+    *,
+    model: str | None = None,
+    pretrained: str | None = None,
+    frames: int | None = None,
+    fps: float | None = None,
+    view: str | None = None,
+    streams: str | None = None,
+    lists: Sequence[str | Path] = (),
+    refresh: bool = False,
+    prune: bool = False,
+    retry_failed: bool = False,
+    device: str = "auto",
+    precision: str | None = None,
+    batch_size: int = 64,
+    workers: int | None = None,
+    watch: Watch = unwatched,
+) -> "FeatureStore":
+    """Embed the frames of videos into the folder `store` and open it; what it holds already is not done again.
+
+    `videos` is a folder of class folders, a CSV of videos, a tar of clips, a video file, or several of them. `model` is
+    a name of open_clip, or "demo", and `pretrained` one of its tags, a checkpoint file, or "none" for random weights; a
+    store that is there says itself how it was made. `frames` (16) are the centres of as many equal segments of each
+    video; `fps` takes so many a second instead. `lists` are official split files. A video that cannot be read is in
+    `failures` of the store, and a DataWarning counts them. DataError where none can be embedded, or the store was made
+    otherwise.
+
+    >>> import framebank as fb
+    >>> bank = fb.extract("videos/", "bank", model="ViT-B-16", pretrained="openai")            # doctest: +SKIP
+    >>> bank["juggling/a"].data.shape                                                          # doctest: +SKIP
+    (16, 512)
+    """
+    from framebank.extract.extraction import Setup
+    from framebank.store import FeatureStore, Manifest
+    from framebank.store.plan import Choices
+    from framebank.store.tars import is_tar
+
+    if frames and fps:
+        raise DataError("frames and fps exclude each other; expected one of them")
+    sources = [Path(videos)] if isinstance(videos, str | Path) else [Path(one) for one in videos]
+    store = Path(store)
+    intake = read_sources(sources, store)
+    setup = Setup(
+        model=model,
+        pretrained=pretrained,
+        sampling=f"fps:{fps:g}" if fps else f"segments:{frames}" if frames else None,
+        view=view,
+        streams=streams,
+        precision=precision,
+        device=None if device == "auto" else device,
+        batch_size=batch_size,
+    )
+    made, _ = setup.like(store)
+    manifest = Manifest(intake.videos)
+    if left := intake.told():
+        warn(left)
+    if lists:
+        manifest, _ = manifest.with_splits([Path(one) for one in lists])
+    machine = local_machine(made, device=device, workers=workers)
+    roots = tuple(path for path in sources if path.is_dir() or is_tar(path))
+    choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
+    tally = fill(store, manifest, machine, choices, watch=watch)
+    require_some(store, manifest, tally)
+    if tally.without_embedding:
+        told = f"{tally.without_embedding} of {counted(len(manifest), 'video')} have no embedding"
+        warn(f"{told}: {store / 'failed.csv'} tells why")
+    return FeatureStore(store)
+
+
+def read_sources(sources: Sequence[Path], store: Path, *, is_video: Callable[[Path], bool] | None = None) -> "Intake":
+    """Return the videos of files and folders, and what was not taken; DataError where the store would lie in them."""
+    from framebank.store.files import refuse_inside
+    from framebank.store.inputs import read_videos
+
+    refuse_inside(store, sources, what="store")
+    return read_videos(sources, is_video=is_video)
+
+
+def local_machine(setup: "Setup", *, device: str, workers: int | None, devices: Sequence[str] = ()) -> "Engine":
+    """Return what embeds videos on this machine: an encoder on each of `devices`, or on the one of the setup."""
+    from framebank.extract.extraction import LocalMachine
+
+    names = list(devices) or [setup.device or device]
+    return LocalMachine(setup.work(), devices=names, num_workers=workers or os.cpu_count() or 1)
+
+
+def fill(
+    store: Path, manifest: "Manifest", machine: "Engine", choices: "Choices", *, watch: Watch = unwatched
+) -> "Tally":
+    """Embed what a store lacks of the videos, and return what became of them."""
+    from framebank.extract.extraction import Tally
+    from framebank.extract.fill import filling
+
+    with filling(store, manifest, spec=machine.spec, embed=machine.embed, choices=choices) as found:
+        tally = Tally(found.plan)
+        for outcome in watch(found.outcomes, total=len(found.plan.todo), unit="video"):
+            tally.add(outcome)
+    return tally
+
+
+def require_some(store: Path, manifest: "Manifest", tally: "Tally") -> None:
+    """Refuse an extraction after which no video has an embedding; DataError."""
+    if manifest.videos and tally.without_embedding == len(manifest):
+        raise DataError(f"{store}: none of the {len(manifest)} videos could be embedded")

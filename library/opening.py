@@ -1,0 +1,60 @@
+"""Opening: what was written before, told apart by what lies in its place."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framebank.store.errors import DataError, warn
+
+if TYPE_CHECKING:
+    from framebank.library.search_index import SearchIndex
+    from framebank.library.trained_run import TrainedRun
+    from framebank.store import FeatureStore, PromptBank
+    from framebank.store.index import Index
+    from framebank.store.origin import Difference
+
+
+def open(  # noqa: A001 - it is called framebank.open
+    path: str | Path, *, device: str = "auto"
+) -> "FeatureStore | TrainedRun | SearchIndex | PromptBank":
+    """Open a store, a run, an index or a file of prompts, whichever `path` is.
+
+    A store is a mapping of video_id to embeddings: `store["juggling/a"].data` is (T, D) float16, un-normalised, with
+    `timestamps` (T,) in seconds. `device` is where a run or an index computes. DataError where there is none of them.
+
+    >>> import framebank as fb
+    >>> bank = fb.open("demo-out/store")                                                       # doctest: +SKIP
+    >>> bank[bank.ids[0]].data.shape                                                           # doctest: +SKIP
+    (16, 256)
+    """
+    path = Path(path)
+    if path.is_file():
+        from framebank.store import PromptBank
+
+        return PromptBank.read(path)
+    if (path / "checkpoint.safetensors").is_file():
+        from framebank.library.trained_run import TrainedRun
+
+        return TrainedRun.open(path, device=device)
+    if (path / "spec.json").is_file() or (path / "index.faiss").is_file():
+        from framebank.library.search_index import SearchIndex
+
+        return SearchIndex.open(path, device=device)
+    if (path / "matcher.safetensors").is_file():
+        raise DataError(f"{path}: is a matcher trained by episodes; expected a store, a run, an index or prompts")
+    return open_store(path)
+
+
+def open_store(bank: "FeatureStore | str | Path") -> "FeatureStore":
+    """Return the store in a folder, or the one that is open already; DataError where the folder is no store."""
+    from framebank.store import FeatureStore
+
+    return bank if isinstance(bank, FeatureStore) else FeatureStore(bank)
+
+
+def warn_if_older(path: Path, index: "Index") -> "Difference | None":
+    """Warn where the store of an index differs from it, and return how; None where the store is not at hand."""
+    difference = index.compare()
+    if difference:
+        mend = f"`framebank index {difference.store} {path} --update`"
+        warn(f"{path}: is older than its store: {difference} since; {mend} mends that")
+    return difference

@@ -1,0 +1,109 @@
+"""Report: what a run, or texts alone, are worth on a split of a store, and what made that figure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from framebank.library.table import html_table, percent, table
+from framebank.store.counts import counted
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """The figures of one evaluation; it prints as the table of the command line.
+
+    top1, top5 and mean_class_accuracy are fractions from 0 to 1, and `interval` holds the 95 % interval of top1; with
+    several labels a video they are None and `map` is the mean average precision. `protocol` tells what made the
+    figures: videos, encoder, frames, texts. Where several ways were scored, as names and descriptions, `others` holds
+    a report for each, in the order in which they were scored, this one among them. `to_dict()` is what --json prints.
+    """
+
+    top1: float | None
+    top5: float | None
+    mean_class_accuracy: float | None
+    interval: tuple[float, float] | None
+    map: float | None
+    videos_evaluated: int
+    videos_listed: int
+    videos_without_label: int
+    protocol: Mapping[str, Any]
+    about: Mapping[str, str]
+    values: Mapping[str, Any]
+    others: tuple["Report", ...] = ()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], *, about: Mapping[str, str], others: tuple["Report", ...] = ()) -> "Report":
+        """Build a report of the values that an evaluation returns; `about` are cells that stand before the figures."""
+        interval = values.get("top1_interval")
+        return cls(
+            top1=values.get("top1"),
+            top5=values.get("top5"),
+            mean_class_accuracy=values.get("mean_class_accuracy"),
+            interval=(interval[0], interval[1]) if interval else None,
+            map=values.get("map"),
+            videos_evaluated=values["made_by"]["videos_evaluated"],
+            videos_listed=values["videos_listed"],
+            videos_without_label=values["videos_without_label"],
+            protocol=values["made_by"],
+            about=about,
+            values=values,
+            others=others,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        return dict(self.values)
+
+    def lines(self) -> list[str]:
+        """Return the table and what made the figures, a line each."""
+        header, rows = self._cells()
+        return [*table(header, rows), *self._below()]
+
+    def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        shown = self.others or (self,)
+        rows = [tuple({**one.about, **figures(one.values)}.values()) for one in shown]
+        return tuple({**self.about, **figures(self.values)}), rows
+
+    def _below(self) -> list[str]:
+        without = self.videos_without_label
+        left_out = [f"left out   {counted(without, 'video')} without a label"] if without else []
+        return [*protocol_lines(self.protocol), *left_out]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        header, rows = self._cells()
+        return html_table(header, rows, below=self._below())
+
+
+def figures(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the figures of an evaluation under the names of their columns."""
+    if "map" in values:
+        occurring = sum(value is not None for value in values["average_precision"])
+        return {"mAP": percent(values["map"]), "classes": f"{occurring} of {len(values['labels'])} occur"}
+    low, high = values["top1_interval"]
+    return {
+        "top-1": percent(values["top1"]),
+        "95 %": f"{100 * low:.1f}-{100 * high:.1f}",
+        "top-5": percent(values["top5"]),
+        "class mean": percent(values["mean_class_accuracy"]),
+    }
+
+
+def protocol_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Return what made a number, for a reader."""
+    encoder = f"{facts['model']}/{facts['pretrained'] or 'RANDOM WEIGHTS'}, weights {facts['weights_hash'][:12]}"
+    lines = [
+        "",
+        f"videos     {facts['videos_evaluated']} of {facts['videos_listed']} listed in split {facts['split']}",
+        f"encoder    {encoder}, {facts['precision']}",
+        f"frames     {facts['sampling']}, {facts['view']}, decoder {facts['decoder']}",
+    ]
+    templates = facts.get("templates")
+    if templates:
+        shown = "; ".join(templates[:2]) + ("; ..." if len(templates) > 2 else "")
+        lines.append(
+            f"texts      {facts['texts']}, {counted(len(templates), 'template')} ({shown}), {facts['scoring']} averaged"
+        )
+    return [*lines, f"protocol   {facts['protocol_hash']}"]

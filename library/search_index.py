@@ -1,0 +1,229 @@
+"""SearchIndex: an index that is open, with its folder; it finds videos, learns classes from examples and labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from framebank.library.hits import Hits
+from framebank.library.labels import Labels
+from framebank.library.watch import Watch, unwatched
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from framebank.extract.encoder import Encoder
+    from framebank.heads.enrolling import Enrolled
+    from framebank.heads.labelled import Labelled
+    from framebank.library.trained_run import TrainedRun
+    from framebank.store import FeatureStore
+    from framebank.store.index import Index
+    from framebank.store.origin import Difference
+
+
+def index(
+    bank: "FeatureStore | str | Path",
+    folder: str | Path,
+    *,
+    run: "TrainedRun | str | Path | None" = None,
+    split: str = "all",
+    overwrite: bool = False,
+    device: str = "auto",
+) -> "SearchIndex":
+    """Index the videos of a split in a folder: the mean of each video's frames, or what the head of a run pools.
+
+    DataError where the folder holds something already, unless `overwrite` replaces an index; where the run is of
+    another encoder; or where no video has an embedding that can be compared.
+
+    >>> import framebank as fb
+    >>> found = fb.index("demo-out/store", "index")                                            # doctest: +SKIP
+    >>> found.search("a person lying on the floor", k=1)                                       # doctest: +SKIP
+    """
+    from framebank.library.opening import open_store
+
+    store, folder = open_store(bank), Path(folder)
+    manifest = store.split(split)
+
+    from framebank.extract.encoder import resolve_device
+    from framebank.heads.folder import require_free
+    from framebank.heads.neighbours import index_store
+    from framebank.heads.run import Run
+    from framebank.library.trained_run import TrainedRun
+
+    require_free(folder, what="index", overwrite=overwrite)
+    path = run.path if isinstance(run, TrainedRun) else Path(run) if run else None
+    pools = run.run if isinstance(run, TrainedRun) else Run.read(run) if run else None
+    made = index_store(store, manifest, run=pools, run_path=path, device=resolve_device(device), split=split)
+    made.save(folder)
+    return SearchIndex(folder, made, device=device)
+
+
+@dataclass
+class SearchIndex:
+    """An index and the folder it lies in. It is read once; `enroll` and `unenroll` change the folder and this object.
+
+    `difference` tells how the index's store differs from it, None where the store is not at hand. `whole` is the index
+    as it was read; `index` is without the videos that were removed from its store since, which are not found.
+    """
+
+    path: Path
+    whole: "Index"
+    difference: "Difference | None" = None
+    device: str = "auto"
+
+    @classmethod
+    def open(cls, path: str | Path, *, device: str = "auto") -> "SearchIndex":
+        """Open the index in a folder; DataError where there is none. A DataWarning tells that its store has changed."""
+        from framebank.library.opening import warn_if_older
+        from framebank.store.index import Index
+
+        loaded = Index.load(path)
+        return cls(Path(path), loaded, warn_if_older(Path(path), loaded), device)
+
+    @cached_property
+    def index(self) -> "Index":
+        """The index without the videos that were removed from its store."""
+        return self.whole.following(self.difference) if self.difference else self.whole
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The video_ids, in their order."""
+        return tuple(video.video_id for video in self.index.videos)
+
+    def search(self, query: "str | Path | np.ndarray", *, k: int = 10) -> Hits:
+        """Find the k nearest videos, best first; all there are, where they are fewer.
+
+        `query` is a text, the path of a video file, the video_id of one of the index's own videos (which is left out of
+        its hits) or an embedding (D,). A str that is a video_id here is one, else a file where there is such a file,
+        else a text; `search_text`, `search_file` and `search_id` take one of these alone. DataError where the file
+        cannot be read, or the index is not in the space of texts.
+        """
+        if not isinstance(query, str | Path):
+            return self._nearest(query.reshape(1, -1), k, told="an embedding")
+        if isinstance(query, str) and query in self.index:
+            return self.search_id(query, k=k)
+        return self.search_file(query, k=k) if Path(query).exists() else self.search_text(str(query), k=k)
+
+    def search_text(self, text: str, *, k: int = 10) -> Hits:
+        """Find the k videos nearest to a text; DataError where it is empty, or the vectors are not of texts."""
+        from framebank.heads.neighbours import require_text_space
+
+        if not text.strip():
+            raise DataError("the text to search for is empty; expected a sentence")
+        require_text_space(self.index)
+        return self._nearest(self.encoder.encode_texts([text]), k, told=text)
+
+    def search_file(self, path: str | Path, *, k: int = 10) -> Hits:
+        """Find the k videos nearest to a video file, embedded and pooled as the index's own videos were."""
+        return self._nearest(self._pool(Path(path))[None], k, told=str(path))
+
+    def search_id(self, video_id: str, *, k: int = 10) -> Hits:
+        """Find the k videos nearest to one of the index's own, without itself; DataError where there is no such one."""
+        from framebank.heads.neighbours import neighbours_of_id
+
+        return Hits(video_id, tuple(neighbours_of_id(self.index, video_id, k=k)))
+
+    def enroll(
+        self,
+        label: str,
+        videos: Sequence[str | Path] = (),
+        *,
+        ids: Sequence[str] = (),
+        watch: Watch = unwatched,
+    ) -> "Enrolled":
+        """Make a label a class of the index by example clips, or by `ids` of its own videos; all of them or none.
+
+        Returns the class as it stands now, with its threshold. DataError where no example is given, one cannot be read
+        or is there already, or the label cannot be one.
+        """
+        from framebank.heads.enrolling import check_label, describe
+        from framebank.heads.enrolling import enroll as add
+        from framebank.store import Video
+
+        if isinstance(videos, str | Path):
+            videos = [videos]
+        if not videos and not ids:
+            raise DataError(f"{self.path}: no example of {label!r} is given; expected a clip at least, or an id")
+        check_label(self.whole, label)
+        examples: list[tuple[Video, np.ndarray]] = [
+            (self.whole.video(video_id), self.whole.vector(video_id)) for video_id in ids
+        ]
+        if videos:
+            self.encoder_of_examples()
+        for path in watch(map(Path, videos), total=len(videos), unit="video"):
+            examples.append((Video(path.stem or path.absolute().name, path.absolute()), self._pool(path)))
+        self._become(add(self.path, label, examples, index=self.whole))
+        return describe(self.whole, label)
+
+    def unenroll(self, label: str) -> int:
+        """Remove the enrolled videos of a label and return how many; DataError where it was not enrolled."""
+        from framebank.heads.enrolling import unenroll as remove
+
+        removed = remove(self.path, label)
+        self._become(self.whole.reread(self.path))
+        return removed
+
+    def _become(self, whole: "Index") -> None:
+        """Be what the folder holds now."""
+        self.whole = whole
+        for name in ("index", "_labeller"):
+            self.__dict__.pop(name, None)
+
+    @overload
+    def label(self, videos: str | Path, *, workers: int | None = None, watch: Watch = unwatched) -> "Labelled": ...
+
+    @overload
+    def label(self, videos: list[str | Path], *, workers: int | None = None, watch: Watch = unwatched) -> Labels: ...
+
+    def label(
+        self, videos: str | Path | list[str | Path], *, workers: int | None = None, watch: Watch = unwatched
+    ) -> "Labelled | Labels":
+        """Label a new video file, or several: by the classes that were enrolled, and the votes of the nearest videos.
+
+        The label is "unknown" where nothing passes its threshold. As `TrainedRun.label` for what cannot be read.
+        """
+        from framebank.library.labelling import Asked
+        from framebank.library.trained_run import label_by
+
+        return label_by([Asked(self._labeller, self.index.spec, self.encoder)], videos, workers=workers, watch=watch)
+
+    def _nearest(self, queries: "np.ndarray", k: int, *, told: str) -> Hits:
+        return Hits(told, tuple(self.index.search(queries, k)[0]))
+
+    def _pool(self, path: Path) -> "np.ndarray":
+        """The vector (D,) of a file."""
+        from framebank.heads.neighbours import pool_query
+        from framebank.library.labelling import embed_file
+
+        vector: np.ndarray = pool_query(self.index, embed_file(path, self.index.spec, self.encoder))[0]
+        return vector
+
+    def encoder_of_examples(self) -> "Encoder":
+        """Return the encoder of new videos; DataError with the way out where it is not here."""
+        try:
+            return self.encoder
+        except DataError as error:
+            raise DataError(f"{error}; --id takes examples of the index") from error
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """The encoder of new videos and of texts; DataError where it is not here."""
+        from framebank.library.labelling import encoder_of
+
+        return encoder_of(self.whole.spec, where=self.path, device=self.device)
+
+    @cached_property
+    def _labeller(self) -> Any:
+        from framebank.heads.labellers import IndexLabeller
+
+        return IndexLabeller(self.index, where=self.path, knows_itself=True)
+
+    def __repr__(self) -> str:
+        enrolled = f", {len(self.index.enrolment.labels)} enrolled classes" if self.index.enrolment.labels else ""
+        head = self.index.made_by.get("head")
+        return f"SearchIndex({str(self.path)!r}: {self.index.num_own} videos, pooled by {head}{enrolled})"

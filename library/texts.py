@@ -1,0 +1,125 @@
+"""Texts: the names and descriptions of classes, embedded by the text tower of a store's encoder."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framebank.library.watch import Watch, unwatched
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    from framebank.extract.encoder import Encoder
+    from framebank.heads.text_tower import TextTower, TowerLoader
+    from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
+
+
+def prompts(
+    labels: "LabelSet | Sequence[str] | str | Path",
+    like: "FeatureStore | str | Path",
+    *,
+    templates: str | tuple[str, ...] | None = None,
+    texts: str = "names",
+    device: str = "auto",
+    watch: Watch = unwatched,
+) -> "PromptBank":
+    """Embed the texts of classes by the encoder that made a store; embeddings (R, D), R texts in all.
+
+    `labels` are class names, or a file of them (lines, CSV or JSON). `templates` is the name of a set ("actionclip",
+    "clip-kinetics", "clip-ucf101", "bare"), a file, or the templates themselves, each with a {} for the name. `texts`
+    is "names", or "descriptions" where the labels have them. DataError where a class is empty or there twice, or the
+    store's encoder has no text tower here.
+
+    >>> import framebank as fb
+    >>> bank = fb.open("demo-out/store")                                                       # doctest: +SKIP
+    >>> fb.prompts(["juggling", "waving"], bank).class_embeddings().shape                      # doctest: +SKIP
+    (2, 256)
+    """
+    from framebank.extract.encoder import encoder_like
+    from framebank.library.opening import open_store
+    from framebank.store import LabelSet
+
+    chosen = LabelSet.read(labels) if isinstance(labels, str | Path) else labels
+    if not isinstance(chosen, LabelSet):
+        chosen = LabelSet(tuple(chosen))
+    encoder = encoder_like(open_store(like).spec, device=device)
+    return embed_texts(chosen, encoder, templates=templates, texts=texts, watch=watch)
+
+
+def embed_texts(
+    labels: "LabelSet",
+    encoder: "Encoder",
+    *,
+    templates: str | tuple[str, ...] | None,
+    texts: str,
+    watch: Watch = unwatched,
+) -> "PromptBank":
+    """Return the prompts of the classes; names go into ActionCLIP's templates, descriptions stand alone.
+
+    `templates` is a set's name or a file, or the templates themselves, as a recipe has them.
+    """
+    from framebank.extract.prompts import embed_prompts, read_templates, require_places
+
+    if isinstance(templates, tuple):
+        require_places(templates, where="the recipe")
+        chosen = templates
+    else:
+        chosen = read_templates(templates or ("bare" if texts == "descriptions" else "actionclip"))
+
+    def watched(batches: Sequence[list[str]]) -> Iterable[list[str]]:
+        return watch(batches, total=len(batches), unit="batch", title=f"texts of {texts}")
+
+    return embed_prompts(labels, encoder, templates=chosen, kind=texts, watch=watched)
+
+
+def prompt_banks(
+    store: "FeatureStore",
+    manifest: "Manifest",
+    *,
+    labels: Path | None,
+    prompts: Path | None,
+    templates: str | tuple[str, ...] | None,
+    texts: str | None,
+    device: str,
+    classes: tuple[str, ...] = (),
+    watch: Watch = unwatched,
+) -> "list[PromptBank]":
+    """Return the prompts of a file, or those of the classes: names and, where all have them, descriptions.
+
+    Without `labels` and `prompts` the classes are `classes`, or else the labels of `manifest`. DataError where they do
+    not cover the labels of `manifest`, or are of another encoder.
+    """
+    from framebank.store import LabelSet, PromptBank
+
+    named = manifest.labelled().labels
+    if prompts:
+        bank = PromptBank.read(prompts)
+        store.spec.require_same_encoder(bank.encoder, mine=store.path, theirs=prompts)
+        bank.labels.require_covers(named, mine=prompts, theirs=store.path)
+        bank.warn_of_near()
+        return [bank]
+    chosen = LabelSet.read(labels) if labels else LabelSet.of(classes or named)
+    chosen.require_covers(named, mine=labels, theirs=store.path)
+    from framebank.extract.encoder import encoder_like
+
+    try:
+        encoder = encoder_like(store.spec, device=device)
+    except DataError as error:
+        raise DataError(
+            f"{store.path}: no text tower is here for its features ({error}); expected --prompts with class embeddings,"
+            " or a classifier that reads no texts, such as linear"
+        ) from error
+    kinds = [texts] if texts else ["names", *["descriptions"] * chosen.described]
+    return [embed_texts(chosen, encoder, templates=templates, texts=kind, watch=watch) for kind in kinds]
+
+
+def tower_of(store: "FeatureStore", *, device: str) -> "TowerLoader":
+    """Return what reads the text tower of the store's encoder, once; DataError then, where it is not of CLIP's kind."""
+    return functools.partial(_read_tower, store.spec, device)  # which goes to another process as it is
+
+
+@functools.lru_cache(maxsize=1)
+def _read_tower(spec: "FeatureSpec", device: str) -> "TextTower":
+    from framebank.extract.encoder import encoder_like
+
+    return encoder_like(spec, device=device).text_tower()

@@ -1,0 +1,130 @@
+"""TrainedRun: a run that is open, with its folder and the device it computes on; it scores splits and labels videos."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from framebank.library.labels import Labels
+from framebank.library.report import Report
+from framebank.library.watch import Watch, unwatched
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from framebank.extract.encoder import Encoder
+    from framebank.heads.labelled import Labelled
+    from framebank.heads.run import Run
+    from framebank.store import FeatureStore
+    from framebank.store.ledger import Failure
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A run and the folder it lies in. The weights are read once, and the encoder of new videos is made once."""
+
+    path: Path
+    run: "Run"
+    device: str = "auto"
+
+    @classmethod
+    def open(cls, path: str | Path, *, device: str = "auto") -> "TrainedRun":
+        """Open the run in a folder; DataError where there is none."""
+        from framebank.heads.run import Run
+
+        return cls(Path(path), Run.read(path), device)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its C classes."""
+        return self.run.labels
+
+    def evaluate(self, split: str = "test", *, bank: "FeatureStore | str | Path | None" = None) -> Report:
+        """Score a split of the store that it was trained on, or of `bank`; metrics.json in its folder has the figures.
+
+        DataError where the store is of another encoder, has classes that the run lacks, or the split has no label.
+        """
+        from framebank.library.evaluation import evaluate
+
+        return evaluate(self.run, bank, split, folder=self.path, device=self.device)
+
+    def score(self, frames: "np.ndarray") -> "np.ndarray":
+        """Return the probability of each class (C,) for one video's frames (T, D), un-normalised embeddings."""
+        return self.run.score(frames)
+
+    @overload
+    def label(self, videos: str | Path, *, workers: int | None = None, watch: Watch = unwatched) -> "Labelled": ...
+
+    @overload
+    def label(self, videos: list[str | Path], *, workers: int | None = None, watch: Watch = unwatched) -> Labels: ...
+
+    def label(
+        self, videos: str | Path | list[str | Path], *, workers: int | None = None, watch: Watch = unwatched
+    ) -> "Labelled | Labels":
+        """Label a new video file, or several files and folders of videos.
+
+        Of one file the answer comes back, and DataError where it cannot be read; of several all answers, with those
+        that cannot be read in `failed`. `workers` processes decode several; one for each core where it is not given.
+        """
+        from framebank.library.labelling import Asked
+
+        return label_by([Asked(self._labeller, self.run.spec, self._encoder)], videos, workers=workers, watch=watch)
+
+    def predict(self, bank: "FeatureStore | str | Path", split: str = "all") -> Labels:
+        """Label the videos of a store from its rows, without decoding; those without an embedding are `failed`."""
+        from framebank.heads.labelled import label_store
+        from framebank.library.opening import open_store
+
+        store = open_store(bank)
+        return sort_labels(label_store(store, store.split(split), [self._labeller]))
+
+    @cached_property
+    def _labeller(self) -> Any:
+        from framebank.extract.encoder import resolve_device
+        from framebank.heads.labellers import ModelLabeller
+
+        return ModelLabeller.of_run(self.run, where=self.path, top=3, device=resolve_device(self.device))
+
+    @cached_property
+    def _encoder(self) -> "Encoder":
+        from framebank.library.labelling import encoder_of
+
+        self.run.require_frames(self.path)  # new videos are embedded into these alone
+        return encoder_of(self.run.spec, where=self.path, device=self.device)
+
+    def __repr__(self) -> str:
+        recipe, trained = self.run.recipe, self.run.trained_on
+        on = f"{trained['train_videos']} videos of " if "train_videos" in trained else ""
+        return f"TrainedRun({str(self.path)!r}: {recipe.head} + {recipe.classifier} on {on}{len(self.labels)} classes)"
+
+
+def label_by(
+    asked: Sequence[Any], videos: str | Path | list[str | Path], *, workers: int | None, watch: Watch
+) -> "Labelled | Labels":
+    """Return what those who are asked say of one video file, or of several files and folders; as `TrainedRun.label`."""
+    from framebank.library.labelling import find_videos, label_videos
+
+    alone = isinstance(videos, str | Path)
+    paths = [videos] if isinstance(videos, str | Path) else list(videos)
+    found = sort_labels(label_videos(find_videos(paths), asked, workers=workers, watch=watch))
+    if not alone or Path(paths[0]).is_dir():
+        return found
+    if found.failed:
+        raise DataError(found.failed[0].reason)
+    return found[0]
+
+
+def sort_labels(found: "Iterable[Labelled | Failure]") -> Labels:
+    """Return the videos that have a label, and the failures apart."""
+    from framebank.heads.labelled import Labelled
+
+    labelled: list[Labelled] = []
+    failed: list[Failure] = []
+    for one in found:
+        if isinstance(one, Labelled):
+            labelled.append(one)
+        else:
+            failed.append(one)
+    return Labels(tuple(labelled), tuple(failed))

@@ -1,0 +1,215 @@
+"""The library as a script and a notebook use it: the whole chain by a few calls, and what comes back."""
+
+import doctest
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import framebank as fb
+from framebank.demo.clips import render_clips
+from framebank.store import DataError, FeatureStore, PromptBank
+from framebank.store.errors import DataWarning
+
+LABELS = Path(__file__).parents[1] / "demo" / "labels.json"
+NUM_TRAIN, NUM_TEST = 3, 2
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's clips; those of four of its classes."""
+    folder = tmp_path_factory.mktemp("clips") / "videos"
+    for _ in render_clips(folder, num_train=NUM_TRAIN, num_test=NUM_TEST, seed=0):
+        pass
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bank(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    return fb.extract(videos / "manifest.csv", tmp_path_factory.mktemp("bank") / "bank", model="demo", frames=4)
+
+
+@pytest.fixture(scope="module")
+def run(bank: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> fb.TrainedRun:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    return fb.train(bank, folder, head="mean", classifier="linear", loss="ce", epochs=20, lr=0.01)
+
+
+def test_import_is_light_and_finds_the_rooms() -> None:
+    code = (
+        "import sys, framebank; assert not {'torch', 'numpy', 'h5py', 'click'} & set(sys.modules);"
+        "assert framebank.store.FeatureStore; assert 'torch' not in sys.modules;"
+        "assert framebank.heads.HEADS and framebank.extract.TEMPLATES and callable(framebank.extract);"
+        "assert {'open', 'extract', 'store'} <= set(dir(framebank))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})
+
+
+def test_every_public_name_is_there() -> None:
+    for name in fb.__all__:
+        assert getattr(fb, name) is not None
+    with pytest.raises(AttributeError, match="'framebank' has no attribute 'no_such_name'"):
+        _ = fb.no_such_name  # type: ignore[attr-defined]
+
+
+def test_extract_gives_the_store_and_goes_on_with_it(bank: FeatureStore, videos: Path) -> None:
+    assert isinstance(bank, FeatureStore)
+    assert bank[bank.ids[0]].data.shape == (4, bank.spec.dim)
+    again = fb.extract(videos / "manifest.csv", bank.path)  # the store says itself how it was made
+    assert again.ids == bank.ids
+    with pytest.raises(DataError, match="cannot be mixed"):
+        fb.extract(videos / "manifest.csv", bank.path, frames=8)
+    with pytest.raises(DataError, match="frames and fps exclude each other"):
+        fb.extract(videos, bank.path, frames=8, fps=2)
+
+
+def test_a_video_that_cannot_be_read_is_told_of(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "in" / "run").mkdir(parents=True)
+    (tmp_path / "in" / "run" / "good.mp4").write_bytes(next(videos.rglob("*.mp4")).read_bytes())
+    (tmp_path / "in" / "run" / "bad.mp4").write_bytes(b"not a video")
+    with pytest.warns(DataWarning, match="1 of 2 videos have no embedding"):
+        found = fb.extract(tmp_path / "in", tmp_path / "bank", model="demo", frames=2)
+    assert found.ids == ("run/good",)
+    assert [failure.video_id for failure in found.failures] == ["run/bad"]
+
+
+def test_zeroshot_says_what_the_command_says(framebank: Any, bank: FeatureStore) -> None:
+    report = fb.zeroshot(bank, split="test")
+    printed = json.loads(framebank("zeroshot", bank.path, "--json").stdout)
+    assert json.loads(json.dumps(report.to_dict())) == printed
+    assert framebank("zeroshot", bank.path).stdout == f"{report!r}\n"
+    assert report.top1 is not None and report.top5 is not None and report.interval is not None
+    assert report.interval[0] < report.top1 < report.interval[1]
+    assert report.top5 >= report.top1
+    assert len(report.others) == 2  # the ways to average the templates
+    assert report.protocol["videos_evaluated"] == report.videos_evaluated
+    assert "<td>names</td>" in report._repr_html_()
+
+
+def test_a_run_scores_and_labels(framebank: Any, bank: FeatureStore, run: fb.TrainedRun, videos: Path) -> None:
+    report = run.evaluate(split="test")
+    assert json.loads(json.dumps(report.to_dict())) == json.loads(framebank("evaluate", run.path, "--json").stdout)
+    assert report.top1 == pytest.approx(0.6, abs=0.4)
+    opened = fb.open(run.path)
+    assert isinstance(opened, fb.TrainedRun)
+    assert opened.labels == run.labels
+    assert repr(opened).startswith(f"TrainedRun('{run.path}': mean + linear on ")
+    video = next(one for one in bank.manifest.split("train").videos)
+    found = run.label(video.path)
+    top = found.top(3)
+    assert found.label == top[0][0] and len(top) == 3
+    assert [score for _, score in top] == sorted((score for _, score in top), reverse=True)  # type: ignore[type-var]
+    by_row = dict(zip(run.labels, run.score(bank[video.video_id].data).tolist(), strict=True))
+    assert top[0][1] == pytest.approx(by_row[top[0][0]], abs=1e-3)
+    several = run.label([video.path, videos / "gone.mp4"])
+    assert len(several) == 1 and several[0].label == found.label
+    assert "gone.mp4" in several.failed[0].reason
+    assert str(several).splitlines()[-1].startswith("failed: ")
+    with pytest.raises(DataError, match=r"gone\.mp4"):
+        run.label(videos / "gone.mp4")
+    stored = run.predict(bank, split="test")
+    assert len(stored) == report.videos_evaluated
+    right = [one.label == one.video.label for one in stored]
+    assert np.mean(right) == pytest.approx(report.top1)
+
+
+def test_train_takes_recipes_options_and_refuses_what_is_none(bank: FeatureStore, tmp_path: Path) -> None:
+    made = fb.train(bank, tmp_path / "a", recipe="linear-probe", epochs=1, settings={"batch_size": 8})
+    assert (made.run.recipe.epochs, made.run.recipe.batch_size) == (1, 8)
+    with pytest.raises(DataError, match="already holds a run"):
+        fb.train(bank, tmp_path / "a", recipe="linear-probe", epochs=1)
+    fb.train(bank, tmp_path / "a", recipe="linear-probe", epochs=1, overwrite=True)
+    with pytest.raises(DataError, match="a recipe has no key 'epoch'"):
+        fb.train(bank, tmp_path / "b", epoch=1)
+    deep = fb.train(bank, tmp_path / "c", head="transformer", epochs=1, settings={"head.num_layers": 1})
+    assert deep.run.recipe.head_options["num_layers"] == 1
+
+
+def test_an_index_finds_learns_and_labels(framebank: Any, bank: FeatureStore, tmp_path: Path) -> None:
+    index = fb.index(bank, tmp_path / "index", split="train")
+    first = bank.manifest.split("train").videos[0]
+    by_id = index.search(first.video_id, k=3)
+    assert first.video_id not in [hit.video_id for hit in by_id]
+    by_file = index.search(first.path, k=1)
+    assert (by_file[0].video_id, by_file[0].label) == (first.video_id, first.label)
+    assert by_file[0].score == pytest.approx(1, abs=1e-3)
+    by_vector = index.search(bank[first.video_id].data.astype(np.float32).mean(0), k=2)
+    assert len(by_vector) == 2
+    by_text = index.search("a person lying on the floor", k=4)
+    command = framebank("search", index.path, "--text", "a person lying on the floor", "-k", 4)
+    assert command.stdout == f"{by_text!r}\n"
+    assert by_text[1:].hits == by_text.hits[1:]
+    assert by_text._repr_html_().count("data:image/jpeg;base64,") == 4
+    with pytest.raises(DataError, match="is empty"):
+        index.search_text(" ")
+    tests = bank.manifest.split("test").videos
+    made = index.enroll("my handshake", [tests[0].path, tests[1].path])
+    assert made.num_enrolled == 2
+    assert "my handshake" in [hit.label for hit in index.search(tests[0].path, k=3)]
+    assert index.label(tests[0].path).label
+    reopened = fb.open(index.path)
+    assert isinstance(reopened, fb.SearchIndex)
+    assert len(reopened) == len(index) == NUM_TRAIN * len(bank.manifest.labels) + 2
+    assert index.unenroll("my handshake") == 2
+    assert len(index) == NUM_TRAIN * len(bank.manifest.labels)
+
+
+def test_open_tells_what_lies_there(bank: FeatureStore, tmp_path: Path) -> None:
+    assert isinstance(fb.open(bank.path), FeatureStore)
+    texts = fb.prompts(["juggling", "waving"], bank)
+    texts.write(tmp_path / "texts.h5")
+    opened = fb.open(tmp_path / "texts.h5")
+    assert isinstance(opened, PromptBank)
+    assert opened.labels.names == ("juggling", "waving")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no shard"):
+        fb.open(tmp_path / "empty")
+    with pytest.raises(DataError, match="no such store"):
+        fb.open(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("module", ["table", "watch"])
+def test_examples_of_docstrings(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"framebank.library.{module}"))
+    assert found.attempted and not found.failed
+
+
+SCRIPT = """
+import framebank as fb
+bank = fb.extract("videos/manifest.csv", "bank", model="demo", frames=4)
+print(bank[bank.ids[0]].data.shape)
+print(fb.zeroshot(bank, split="test").top1)
+run = fb.train(bank, "run", head="transformer", epochs=2)
+print(run.evaluate(split="test"))
+print(run.label(bank.manifest.videos[0].path).top(3))
+index = fb.index(bank, "index")
+print(index.search("a person juggling", k=5))
+index.enroll("my handshake", [bank.manifest.videos[0].path, bank.manifest.videos[1].path])
+print(index.label(bank.manifest.videos[0].path))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["script", "-c", "-"])
+def test_the_chain_from_a_script_without_a_guard(videos: Path, tmp_path: Path, way: str) -> None:
+    (tmp_path / "videos").symlink_to(videos)
+    (tmp_path / "chain.py").write_text(SCRIPT)
+    arguments = {"script": ["chain.py"], "-c": ["-c", SCRIPT], "-": ["-"]}[way]
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        input=SCRIPT if way == "-" else "",
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("(4, ")
+    assert not (tmp_path / "bank" / "failed.csv").exists()
