@@ -12,8 +12,8 @@ from framebank.store.repair import writing
 from framebank.store.rewrite import change_store
 from framebank.store.selection import matching
 from framebank.store.spelling import nfc
+from framebank.store.split_folders import split_in_cell
 from framebank.store.table import read_table
-from framebank.store.video import split_in_cell
 
 ID = "video_id"
 

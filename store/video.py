@@ -7,7 +7,6 @@ from pathlib import Path
 
 from framebank.store.errors import DataError
 from framebank.store.labels import class_text
-from framebank.store.spelling import nfc
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset((
@@ -23,12 +22,6 @@ SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 LABEL_SEPARATOR = ";"
-
-
-def split_in_cell(text: str) -> str:
-    """Return the split that a cell of a table names: " TRAIN" is "train"; one of another name stays as it is."""
-    name = nfc(text).strip()
-    return name.lower() if name.lower() in SPLIT_NAMES.values() else name
 
 
 @dataclass(frozen=True)

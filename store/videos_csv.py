@@ -8,8 +8,9 @@ from pathlib import Path
 from framebank.store.counts import listed
 from framebank.store.errors import DataError
 from framebank.store.spelling import find_file, nfc, nfc_ids
+from framebank.store.split_folders import split_in_cell
 from framebank.store.table import Row, Table, read_table
-from framebank.store.video import Video, require_own_ids, split_in_cell
+from framebank.store.video import Video, require_own_ids
 
 COLUMNS = ("video_id", "path", "label", "split")
 TIMES = ("start", "end")
