@@ -8,7 +8,7 @@ import click
 from framebank.commands.drift import drift_lines
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 
 SHOWN = 10  # of the values that were set
 
@@ -53,6 +53,7 @@ def relabel(store: Path, file: Path | None, settings: tuple[str, ...], column: s
         for (name, column), value in done.now.items()
     ]
     report = {"store": str(store), "undone": undo, "changed": changes, "same": done.same, "columns_not_used": unused}
+    report["moved"] = list(done.moved)
     print_report(report, as_json=as_json, lines=_lines(report))
 
 
@@ -67,6 +68,11 @@ def _lines(report: dict[str, Any]) -> list[str]:
     ]
     if len(changes) > SHOWN:
         lines.append(f"and {len(changes) - SHOWN} more, which --json names")
+    if report["moved"]:
+        lines.append(
+            f"moved since that change: {listed(report['moved'])}; the values are those of before, "
+            "and `framebank extract` takes those of the folder"
+        )
     if report["columns_not_used"]:
         lines.append(f"columns that were not used: {', '.join(report['columns_not_used'])}")
     return lines

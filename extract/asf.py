@@ -53,7 +53,9 @@ def _walk_packets(content: mmap, start: int, end: int, *, length: int) -> Wholen
             for payload in _payloads(content[place : place + length]):
                 objects.take(payload, place=place, size=size)
         except (_BrokenError, IndexError):
-            if end == size and not PACKET.search(content, place):  # what stands behind a live recording
+            if (
+                end == size and content[start] & 0x80 and not PACKET.search(content, place)
+            ):  # what stands behind a live recording
                 return Wholeness(lost_of=objects.lost, end=place)
             return Wholeness(lost=damaged_at(place, size))
     return Wholeness(missing=max(0, end - size), lost_of=objects.lost)
@@ -67,7 +69,8 @@ class _BrokenError(Exception):
 class _Payload:
     """A part of an object, which is a frame: its stream, the object's number, where the part lies in it, its length.
 
-    `whole` is the length of the object, `numbers` how many numbers there are before they begin again.
+    `whole` is the length of the object, `numbers` how many numbers there are before they begin again, and `is_key`
+    whether it is a key frame.
     """
 
     stream: int
@@ -76,6 +79,7 @@ class _Payload:
     length: int
     whole: int
     numbers: int
+    is_key: bool
 
 
 class _Objects:
@@ -86,9 +90,14 @@ class _Objects:
         self._next: dict[int, tuple[int, int]] = {}
 
     def take(self, payload: _Payload, *, place: int, size: int) -> None:
-        """Note a payload; one that is not the next of its stream says that something is gone."""
+        """Note a payload; one that is not the next of its stream says that something is gone.
+
+        A key frame behind a whole frame may have any number, as where recordings were joined.
+        """
         here = (payload.number, payload.offset)
-        if self._next.get(payload.stream, here) != here:
+        following = self._next.get(payload.stream, here)
+        is_joined = payload.is_key and not payload.offset and not following[1]
+        if following != here and not is_joined:
             self.lost.setdefault(payload.stream, f"packets in front of byte {place} of {size} are missing")
         behind = payload.offset + payload.length
         is_done = behind >= payload.whole
@@ -106,7 +115,7 @@ def _payloads(packet: bytes) -> Iterator[_Payload]:
         width = WIDTHS[flags >> shift & 3]
         fields.append(int.from_bytes(packet[place : place + width], "little"))
         place += width
-    if packet[0] & 0x60 or flags & 0x80 or not widths or (fields[0] and fields[0] > len(packet)):
+    if packet[0] & 0xE0 in (0xA0, 0xC0, 0xE0) or flags & 0x80 or not widths or fields[0] > len(packet):
         raise _BrokenError
     place += 6  # when it is sent, and for how long
     end = (fields[0] or len(packet)) - fields[2]
@@ -114,7 +123,7 @@ def _payloads(packet: bytes) -> Iterator[_Payload]:
     count, width = (packet[place] & 0x3F, WIDTHS[packet[place] >> 6]) if several else (1, 0)
     place += several
     for _ in range(count):
-        stream = packet[place] & 0x7F
+        stream, is_key = packet[place] & 0x7F, packet[place] > 0x7F
         place += 1
         told = []
         for shift in (4, 2, 0):  # number of the object, place in it, length of what describes it
@@ -130,4 +139,4 @@ def _payloads(packet: bytes) -> Iterator[_Payload]:
             raise _BrokenError
         place += length
         if described >= 8:
-            yield _Payload(stream, number, offset, length, whole, 1 << 8 * WIDTHS[widths >> 4 & 3])
+            yield _Payload(stream, number, offset, length, whole, 1 << 8 * WIDTHS[widths >> 4 & 3], is_key)

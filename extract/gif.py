@@ -9,6 +9,8 @@ EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
 NAME = b"GIF8"
 COLOURS = 0x80  # a table of colours follows, its size in the last three bits
 
+FILLED = re.compile(rb"\0+(?=[\x21\x2c\x3b])")  # zeros in front of a block
+
 # What says how long a picture is shown stands in front of it.
 CONTROL = re.compile(rb"\x21\xf9\x04.{4}\0", re.DOTALL)
 
@@ -21,6 +23,8 @@ def walk_gif(content: mmap) -> Wholeness:
     size = len(content)
     place = _behind_header(content, 0)
     while place < size:
+        filled = FILLED.match(content, place)
+        place = filled.end() if filled else place
         kind = content[place]
         if kind == TRAILER and content[place + 1 : place + 5] == NAME:  # one picture behind the other
             place = _behind_header(content, place + 1)

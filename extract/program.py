@@ -17,9 +17,9 @@ def walk_program(content: mmap) -> Wholeness:
         head = content[place : place + 14]
         if not (head.startswith(b"\0\0\1") and len(head) > 3 and head[3] >= END):
             filled = FILLED.match(content, place)
-            following = max(place, filled.end() - 2) if filled else place
-            if following > place and START.match(content, following):
-                place = following
+            behind = max(place, filled.end() - 2) if filled else place
+            if behind > place and START.match(content, behind):
+                place = behind
                 continue
             has_more = START.search(content, last + 1)
             return Wholeness(lost=damaged_at(place, size)) if has_more else Wholeness(end=place)
@@ -29,6 +29,9 @@ def walk_program(content: mmap) -> Wholeness:
         elif head[3] == PACK:
             is_mpeg2 = len(head) > 4 and head[4] >> 6 == 1
             place += 14 + (head[13] & 7 if len(head) == 14 else 0) if is_mpeg2 else 12
-        else:
+        elif len(head) < 6 or any(head[4:6]):
             place += 6 + int.from_bytes(head[4:6])
+        else:  # a length that is not told, as in what was a transport stream
+            following = START.search(content, place + 6)
+            place = following.start() if following else size
     return Wholeness(missing=place - size)

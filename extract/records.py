@@ -48,7 +48,8 @@ def walk_ivf(content: mmap) -> Wholeness:
     while place < size:
         head = content[place : place + 12]
         length, time = int.from_bytes(head[:4], "little"), int.from_bytes(head[4:], "little")
-        if len(head) == 12 and not (length and before < time < before + (1 << 24)):
+        is_frame = before <= time < before + (1 << 24) and (length or time > before)
+        if len(head) == 12 and not is_frame:
             return Wholeness(end=place) if count >= promised else Wholeness(lost=damaged_at(place, size))
         following = place + 12 + length
         if following > size:

@@ -28,7 +28,7 @@ from framebank.store.counts import counted
 from framebank.store.draws import FEWEST_TO_HOLD_OUT
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.groups import shared_note, undivided_classes, undivided_note
+from framebank.store.groups import groups_of, shared_note, undivided_classes, undivided_note
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.manifest import Manifest
 from framebank.store.prompts import PromptBank
@@ -127,7 +127,10 @@ class TrainingJob:
         """Let a classifier that learns without steps see the training videos; it has all it needs without an epoch."""
         pooled = pool_bank(self.model, self._fitted_on, device=self.device)
         val = (pool_bank(self.model, self.val, device=self.device), self.val.target.cpu()) if self.val else None
-        self.model.classifier.fit(pooled, self._fitted_on.target.cpu(), val=val)  # type: ignore[operator]
+        groups = torch.from_numpy(groups_of(self.store.manifest.of_ids(self._fitted_on.video_ids)))
+        self.model.classifier.fit(  # type: ignore[operator]
+            pooled, self._fitted_on.target.cpu(), val=val, groups=groups
+        )
 
     def _require_something_to_learn(self) -> None:
         if self.recipe.epochs and not any(parameter.requires_grad for parameter in self.model.parameters()):

@@ -134,6 +134,7 @@ def _about(video: Video, embeddings: Embeddings) -> bytes:
         "video_id": video.video_id,
         "label": video.label,
         "split": video.split,
+        "group": video.group,
         "indices": embeddings.indices.tolist(),
         "timestamps": embeddings.timestamps.tolist(),
         "views": embeddings.views.tolist(),

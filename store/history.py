@@ -113,6 +113,12 @@ class History:
         rows = [(one.video_id, one.column, one.new, values[one.video_id, one.column]) for one in undone]
         return self._with("undo", rows), values
 
+    @property
+    def moved_since(self) -> frozenset[str]:
+        """The videos that have got their video_id since the last change by hand that was not undone."""
+        last = max((one.number for one in self._active()), default=0)
+        return frozenset(one.new for one in self.changes if one.action == "move" and one.number > last)
+
     def text(self) -> str:
         """Return the CSV that `read` reads."""
         out = io.StringIO()

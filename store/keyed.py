@@ -18,6 +18,25 @@ from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError
 from framebank.store.video import SPLIT_NAMES
 
+# What names of arrays of one and the same video may hold.
+FEATURE_WORDS = frozenset(
+    (
+        "rgb",
+        "flow",
+        "audio",
+        "sound",
+        "depth",
+        "pose",
+        "motion",
+        "frames",
+        "clip",
+        "feature",
+        "features",
+        "feat",
+        "feats",
+    )
+)
+
 # Arrays of these names tell of many videos at once.
 OF_ALL_NAMES = frozenset((*ID_NAMES, *LABEL_NAMES, *SPLIT_COLUMNS, *END_NAMES, *CLASS_NAMES))
 
@@ -34,8 +53,9 @@ def keyed_arrays(arrays: Arrays, wanted: str | None) -> Keyed | None:
     """Return which array is which video, or None where the arrays are not laid out so.
 
     In groups (HDF5, or names with slashes) that hold one array each, as `v_x/c3d_features`, a group is a video. Where
-    they hold several, `wanted` names that of the video, or one of the usual names is in every group. Otherwise each
-    array is a video, where all are numbers of one width. DataError where groups hold several and none is named.
+    they hold several, `wanted` names that of the video, or one of the usual names is in every group. Otherwise, also in
+    a single group, each array is a video, where all are numbers of one width. DataError where groups hold several and
+    none is named, or where arrays are of several widths.
     """
     groups: dict[str, list[str]] = {}
     for name in arrays:
@@ -49,7 +69,12 @@ def keyed_arrays(arrays: Arrays, wanted: str | None) -> Keyed | None:
     if wanted or (top and groups):
         return None
     names = {name: name for name in arrays}
-    return Keyed(names) if _are_videos(arrays, names) and _are_alike(arrays) else None
+    if not _are_videos(arrays, names):
+        return None
+    if not _are_alike(arrays):
+        _refuse_widths(arrays)
+        return None
+    return Keyed(names)
 
 
 def _in_groups(
@@ -69,6 +94,8 @@ def _in_groups(
     else:
         usual = next((name for name in EMBEDDING_NAMES if name in common), None)
         if usual is None:
+            if len(groups) == 1 and not _are_features(common):
+                return None  # a folder of arrays, each of them a video
             if common and _are_videos(arrays, {group: f"{group}/{common[0]}" for group in groups}):
                 raise DataError(
                     f"{arrays.path}: holds {counted(len(groups), 'group')} of several arrays, such as "
@@ -80,6 +107,23 @@ def _in_groups(
     array_of.update(dict.fromkeys(arrays.empty_groups, ""))
     others = num_top if wanted else 0
     return Keyed(array_of, others) if wanted or _are_videos(arrays, array_of) else None
+
+
+def _are_features(names: Sequence[str]) -> bool:
+    """Whether names of arrays say what was measured, as "rgb" and "flow", rather than of which video."""
+    return any(word in FEATURE_WORDS for name in names for word in re.split(r"[\W_\d]+", name.lower()))
+
+
+def _refuse_widths(arrays: Arrays) -> None:
+    """Refuse arrays that may be videos, (T, D) or the like, but are of several widths D: DataError."""
+    forms = {name: arrays.describe(name).shape for name in arrays}
+    widths = {shape[-1]: name for name, shape in reversed(forms.items()) if len(shape) > 1}
+    if len(widths) > 1 and len({len(shape) for shape in forms.values()}) == 1:
+        (one, a), (other, b) = sorted(widths.items())[:2]
+        raise DataError(
+            f"{arrays.path}: holds the arrays {listed(arrays)} of {len(widths)} widths, such as {a!r} of {one} and "
+            f"{b!r} of {other}; choose one with --array, or where each is a video, expected one width"
+        )
 
 
 def _are_videos(arrays: Arrays, array_of: Mapping[str, str]) -> bool:

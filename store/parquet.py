@@ -46,11 +46,16 @@ def parquet_source(path: Path, names: Names) -> Source:
     if column is None:
         raise DataError(f"{path}: has the columns {listed(there)}; choose the embeddings with --array")
     lists = {ours: name for ours, name in OF_ROWS.items() if name in there}
-    ids, labels, splits = (
+    ids, labels, splits, groups = (
         _strings(path, file, _find(path, there, wanted, usual))
-        for wanted, usual in ((names.ids, ID_NAMES), (names.label, LABEL_NAMES), (names.split, ("split",)))
+        for wanted, usual in (
+            (names.ids, ID_NAMES),
+            (names.label, LABEL_NAMES),
+            (names.split, ("split",)),
+            (None, ("group",)),
+        )
     )
-    said = Columns(ids, labels, [SPLIT_NAMES.get(split.lower(), split) for split in splits])
+    said = Columns(ids, labels, [SPLIT_NAMES.get(split.lower(), split) for split in splits], groups)
     if not file.metadata.num_rows:
         raise DataError(f"{path}: holds no rows; expected one for each video")
     manifest = said.manifest(path, file.metadata.num_rows)
@@ -142,14 +147,14 @@ def _spec_of(metadata: dict[bytes, bytes], path: Path) -> FeatureSpec | None:
 def write_parquet(read: ReadRows, videos: list[Video], path: Path, *, spec: FeatureSpec) -> Iterator[Video]:
     """Write videos as one parquet file, whole or not at all, yielding each as it is written.
 
-    Columns: video_id, label and split (strings); frame_index, view and clip (lists of T int64), timestamp (T doubles,
-    seconds); embedding, a list of T lists of D float32 (every float16 is one; few readers know 16 bits), rows of more
-    than one axis flattened. The schema's metadata holds the spec as JSON under `framebank.spec`.
+    Columns: video_id, label, split and group (strings); frame_index, view and clip (lists of T int64), timestamp (T
+    doubles, seconds); embedding, a list of T lists of D float32 (every float16 is one; few readers know 16 bits), rows
+    of more than one axis flattened. The schema's metadata holds the spec as JSON under `framebank.spec`.
     """
     pyarrow, files = load_pyarrow()
     schema = pyarrow.schema(
         [
-            *((name, pyarrow.string()) for name in ("video_id", "label", "split")),
+            *((name, pyarrow.string()) for name in ("video_id", "label", "split", "group")),
             *((name, pyarrow.list_(pyarrow.int64())) for name in ("frame_index", "view", "clip")),
             ("timestamp", pyarrow.list_(pyarrow.float64())),
             ("embedding", pyarrow.list_(pyarrow.list_(pyarrow.float32()))),
@@ -178,6 +183,7 @@ def _table(pyarrow: Any, schema: Any, read: ReadRows, videos: list[Video]) -> An
         "video_id": [video.video_id for video in videos],
         "label": [video.label for video in videos],
         "split": [video.split for video in videos],
+        "group": [video.group for video in videos],
         "frame_index": lists(np.concatenate([e.indices for e in found]).astype(np.int64)),
         "view": lists(np.concatenate([e.views for e in found]).astype(np.int64)),
         "clip": lists(np.concatenate([e.clips for e in found]).astype(np.int64)),

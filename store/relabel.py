@@ -12,6 +12,7 @@ from framebank.store.repair import writing
 from framebank.store.rewrite import change_store
 from framebank.store.selection import matching
 from framebank.store.spelling import nfc
+from framebank.store.split_folders import split_in_cell
 from framebank.store.table import read_table
 
 ID = "video_id"
@@ -19,11 +20,15 @@ ID = "video_id"
 
 @dataclass(frozen=True)
 class Relabelled:
-    """The values that were set: what each was before and is now, by video_id and column; and those that were so."""
+    """The values that were set: what each was before and is now, by video_id and column; and those that were so.
+
+    `moved` are videos whose values are those of before they were moved.
+    """
 
     before: Mapping[Setting, str]
     now: Mapping[Setting, str]
     same: int = 0
+    moved: tuple[str, ...] = ()
 
 
 def relabel_store(folder: Path, values: Mapping[Setting, str]) -> Relabelled:
@@ -46,14 +51,16 @@ def undo_relabel(folder: Path) -> Relabelled:
     with writing(folder):
         manifest = Manifest.read_csv(folder / "manifest.csv")
         try:
-            history, values = History.read(folder).undone()
+            known = History.read(folder)
+            history, values = known.undone()
         except DataError as error:
             raise DataError(f"{folder}: {error}") from error
         there = {video.video_id for video in manifest.videos}
         values = {key: value for key, value in values.items() if key[0] in there}
         before = _old_values(folder, manifest, values)
         _write(folder, manifest, values, history)
-    return Relabelled(before, values)
+    moved = sorted(known.moved_since & {name for name, _ in values})
+    return Relabelled(before, values, moved=tuple(moved))
 
 
 def read_settings(texts: Sequence[str], manifest: Manifest, *, column: str = "label") -> dict[Setting, str]:
@@ -73,7 +80,7 @@ def read_settings(texts: Sequence[str], manifest: Manifest, *, column: str = "la
             met = matching([text[:exact]], known)
         except DataError as error:
             raise DataError(f"{text!r}: the store {error}") from error
-        found |= {(name, column): nfc(text[exact + 1 :]).strip() for name in met}
+        found |= {(name, column): _value(column, text[exact + 1 :]) for name in met}
     return found
 
 
@@ -94,12 +101,16 @@ def read_values(path: Path, manifest: Manifest) -> tuple[dict[Setting, str], lis
         if name not in known:
             raise DataError(f"{table.where(row)}: there is no video {name!r}{near_names(name, known)}")
         for column in used:
-            value = nfc(row.cells[column]).strip()
+            value = _value(column, row.cells[column])
             if value and found.setdefault((name, column), value) != value:
                 raise DataError(
                     f"{table.where(row)}: the {column} of {name!r} is {value!r}, and another in a line before"
                 )
     return found, [name for name in table.columns if name not in (ID, *used)]
+
+
+def _value(column: str, text: str) -> str:
+    return split_in_cell(text) if column == "split" else nfc(text).strip()
 
 
 def require_column(column: str) -> None:

@@ -58,15 +58,17 @@ class Columns:
     ids: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
 
     def manifest(self, path: Path, count: int) -> Manifest:
         """Return the videos, numbered where they have no id; DataError where a column is not one value a video."""
-        for name, values in (("ids", self.ids), ("labels", self.labels), ("splits", self.splits)):
+        told = {"ids": self.ids, "labels": self.labels, "splits": self.splits, "groups": self.groups}
+        for name, values in told.items():
             if values and len(values) != count:
                 raise DataError(f"{path}: holds {counted(count, 'video')}, but {counted(len(values), name[:-1])}")
         width = len(str(count - 1))
         ids = self.ids or [f"{number:0{width}d}" for number in range(count)]
-        labels, splits = self.labels or [""] * count, self.splits or [""] * count
+        labels, splits, groups = (values or [""] * count for values in (self.labels, self.splits, self.groups))
+        rows = zip(ids, labels, splits, groups, strict=True)
         where = path.absolute()
-        videos = (Video(i, where, label, split) for i, label, split in zip(ids, labels, splits, strict=True))
-        return Manifest(tuple(videos))
+        return Manifest(tuple(Video(i, where, label, split, group=group) for i, label, split, group in rows))

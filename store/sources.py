@@ -27,6 +27,8 @@ from framebank.store.video import SPLIT_NAMES, Video
 from framebank.store.walk import walk_folder
 
 FILE_SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5")
+OTHER_SUFFIXES = (".parquet", ".csv", ".tar")
+MAGIC = {b"PAR1": ".parquet", b"\x93NUMPY": ".npy", b"PK\3\4": ".npz"}  # how files begin
 TIMES, RATE = "_timestamps_ms.npy", "_fps.npy"  # beside NAME_clip.npy, as video_features writes them
 
 # An export keeps here what made the store: a name that no file of a video has.
@@ -45,13 +47,24 @@ def open_source(path: Path, names: Names) -> Source:
     suffix = path.suffix.lower()
     if suffix == ".csv":
         return Source(Manifest.read_csv(path), _file_reader(names))
+    if suffix not in FILE_SUFFIXES and path.is_file():
+        suffix = _suffix_of(path)
     if suffix == ".parquet":
         from framebank.store.parquet import parquet_source  # pyarrow is an extra
 
         return parquet_source(path, names)
     if is_tar(path):
         return Source(Manifest(arrays_in_tars([path])), _read_member, _read_spec(path.with_name(SPEC_FILE)))
+    if suffix not in FILE_SUFFIXES:
+        raise DataError(f"{path}: is no file of features; expected {', '.join((*FILE_SUFFIXES, *OTHER_SUFFIXES))}")
     return _one_file(Arrays(path), names)
+
+
+def _suffix_of(path: Path) -> str:
+    """The suffix that a file should have by its first bytes; its own where they say nothing."""
+    with path.open("rb") as file:
+        start = file.read(max(map(len, MAGIC)))
+    return next((suffix for magic, suffix in MAGIC.items() if start.startswith(magic)), path.suffix.lower())
 
 
 def _file_reader(names: Names) -> Callable[[Video], RawFrames]:
@@ -125,6 +138,9 @@ def _folder(folder: Path, names: Names) -> Source:
     if any(path.name == "manifest.csv" for path in paths) and shard_paths(folder):
         raise DataError(f"{folder}: is a store already; expected features that another program wrote")
     features = [path for path in paths if path.suffix.lower() in FILE_SUFFIXES and not _is_side(path)]
+    tables = [path for path in paths if path.suffix.lower() == ".parquet"]
+    if tables and not features:
+        raise DataError(f"{folder}: holds {counted(len(tables), 'parquet file')}; expected one by itself: {tables[0]}")
     tars = [path for path in paths if is_tar(path)]
     if tars and features:
         raise DataError(f"{folder}: holds the feature file {features[0]} and the tar {tars[0]}; expected one kind")
@@ -171,7 +187,8 @@ def _video_of(folder: Path, path: Path, split: str, label: str) -> Video:
     """
     about = _read_about(path)
     if about is not None:
-        return Video(about.text("video_id"), path.absolute(), about.text("label"), about.text("split"))
+        group = about.text("group", default="")
+        return Video(about.text("video_id"), path.absolute(), about.text("label"), about.text("split"), group=group)
     side = _side_name(path)
     *folders, _ = path.relative_to(folder).parts
     name = side.name if side else path.stem

@@ -49,6 +49,12 @@ def split_name(name: str) -> str:
     return SPLIT_NAMES.get(name.strip().lower(), "")
 
 
+def split_in_cell(text: str) -> str:
+    """Return the split that a cell of a table names: " TRAIN" is "train"; one of another name stays as it is."""
+    name = nfc(text).strip()
+    return name.lower() if name.lower() in SPLIT_NAMES.values() else name
+
+
 def _split_and_label(folders: tuple[str, ...], splits: dict[str, str]) -> tuple[str, str]:
     split = splits.get(folders[0], "") if folders else ""
     others = folders[1:] if split else folders

@@ -41,7 +41,8 @@ def _told(video: Video) -> Video:
     about = _about(video.path)
     if about is None:
         return video
-    return Video(about.text("video_id"), video.path, about.text("label"), about.text("split"))
+    group = about.text("group", default="")
+    return Video(about.text("video_id"), video.path, about.text("label"), about.text("split"), group=group)
 
 
 def _about(path: Path) -> Fields | None:

@@ -85,8 +85,8 @@ def read_tars(
     `suffixes` says what is a video, and `is_video`, where it is given, which members of other suffixes are. A video's
     path is the tar's joined with the member's name, its video_id `<stem of the tar>/<name without suffix>`, its label
     that of the member `key.cls`, `key.json` ("label", "cls" or "class") or `key.txt` beside it, the first there is; its
-    split the name of the tar's folder where that is a split (`splits_of_tars`). Where tars of one stem have a key in common,
-    their folders stand in front of the stem: "train/0/a" and "val/0/a". DataError for a tar that is compressed,
+    split the name of the tar's folder where that is a split (`splits_of_tars`). Where tars of one stem have a key in
+    common, their folders stand in front of the stem: "train/0/a" and "val/0/a". DataError for a tar that is compressed,
     damaged or without videos.
     """
     splits = splits_of_tars(paths)
@@ -107,11 +107,12 @@ def _told_apart(paths: Sequence[Path], intakes: Sequence[Intake]) -> list[tuple[
     depth = 1
     while len({part[-depth:] for part in alike}) < len(set(alike)):
         depth += 1
-    names = [nfc("/".join(part[-depth:])) if stem in clashing else stem for part, stem in zip(parts, stems, strict=True)]
-    return [
-        tuple(replace(video, video_id=name + video.video_id.removeprefix(stem)) for video in intake.videos)
-        for name, stem, intake in zip(names, stems, intakes, strict=True)
-    ]
+    found = []
+    for part, stem, intake in zip(parts, stems, intakes, strict=True):
+        name = nfc("/".join(part[-depth:])) if stem in clashing else stem
+        renamed = (replace(video, video_id=name + video.video_id.removeprefix(stem)) for video in intake.videos)
+        found.append(tuple(renamed))
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from framebank.store.counts import listed
 from framebank.store.errors import DataError
 from framebank.store.spelling import find_file, nfc, nfc_ids
+from framebank.store.split_folders import split_in_cell
 from framebank.store.table import Row, Table, read_table
 from framebank.store.video import Video, require_own_ids
 
@@ -67,8 +68,8 @@ def _video(table: Table, row: Row, video_id: str, folder: Path) -> Video:
         raise DataError(f"{table.where(row)}: the video_id or the path is empty")
     start, end = [table.seconds(row, column) if cells.get(column) else None for column in TIMES]
     location = find_file(folder, cells["path"])
-    label, split, group = nfc(cells.get("label", "")), nfc(cells.get("split", "")), nfc(cells.get(GROUP, "").strip())
+    label, group = nfc(cells.get("label", "")), nfc(cells.get(GROUP, "").strip())
     try:
-        return Video(video_id, location, label, split, start, end, group)
+        return Video(video_id, location, label, split_in_cell(cells.get("split", "")), start, end, group)
     except DataError as error:
         raise DataError(f"{table.where(row)}: {error}") from error

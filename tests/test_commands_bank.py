@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from framebank.store import FeatureStore
-from framebank.tests.bank_world import put, write_store
+from framebank.tests.bank_world import put, replan, write_store
 from framebank.tests.cli_world import sentence
 
 
@@ -104,6 +104,20 @@ def test_relabel_by_patterns_and_by_a_file(framebank, bank, tmp_path):
     assert "no change by hand is left" in sentence(framebank("store", "relabel", bank, "--undo", exit_code=1))
     framebank("store", "relabel", bank, "--set", "*=test", "--column", "split")
     assert set(labels(bank, "split").values()) == {"test"}
+
+
+def test_undo_says_that_a_video_has_moved_since(framebank, bank, videos):
+    framebank("store", "relabel", bank, "--set", "run/a=jog")
+    (videos / "run").rename(videos / "running")
+    replan(bank, videos)
+    said = framebank("store", "relabel", bank, "--undo").stdout.splitlines()
+    assert said[1:] == [
+        "running/a: label jog -> run",
+        "moved since that change: running/a; the values are those of before, and `framebank extract` takes those of "
+        "the folder",
+    ]
+    replan(bank, videos)
+    assert labels(bank)["running/a"] == "running"
 
 
 def test_relabel_refuses_and_changes_nothing(framebank, bank, tmp_path):

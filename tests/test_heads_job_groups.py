@@ -1,5 +1,6 @@
 """What a training says where groups leave it nothing to validate by, or are on both sides."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from framebank.tests.store_world import DIM, SPEC
 RECIPE = Recipe(head="mean", classifier="ridge", loss="ce", epochs=0, val_fraction=0.2)
 
 
-def job(folder: Path, videos: list[Video], **options: object) -> TrainingJob:
+def job(folder: Path, videos: list[Video], *, recipe: Recipe = RECIPE, **options: object) -> TrainingJob:
     rng = np.random.default_rng(0)
     folder.mkdir()
     with ShardWriter(folder, SPEC) as writer:
@@ -23,7 +24,7 @@ def job(folder: Path, videos: list[Video], **options: object) -> TrainingJob:
             writer.add(video.video_id, rows, decoder="d")
     Manifest(tuple(videos)).write(folder / "manifest.csv")
     store = FeatureStore(folder)
-    return TrainingJob(store, store.split("train"), RECIPE, device=torch.device("cpu"), **options)
+    return TrainingJob(store, store.split("train"), recipe, device=torch.device("cpu"), **options)
 
 
 def parts(num_files: int, split: str = "train") -> list[Video]:
@@ -58,3 +59,12 @@ def test_splits_that_share_a_source_stay_and_are_told(tmp_path):
     assert len(trained.train) == 40
     (note,) = trained.notes
     assert note.startswith("10 training videos are of one source with validation videos")
+
+
+def test_ridge_chooses_by_other_sources_where_nothing_is_held_out(tmp_path):
+    recipe = replace(RECIPE, val_fraction=0.0)
+    trained = job(tmp_path / "bank", parts(8), recipe=recipe)
+    alone = job(tmp_path / "alone", [replace(v, path=Path(f"/v/{v.video_id}.mp4")) for v in parts(8)], recipe=recipe)
+    assert trained.train.video_ids == alone.train.video_ids and trained.val is alone.val is None
+    weights = [one.model.classifier.weight for one in (trained, alone)]
+    assert not torch.equal(*weights)

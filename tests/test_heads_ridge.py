@@ -104,3 +104,24 @@ def test_ridge_is_trained_further(world):
     losses = [epoch.loss for epoch in job.epochs()]
     assert losses[-1] < losses[0]
     assert F.cosine_similarity(start.flatten(), job.model.classifier.weight.flatten(), dim=0) > 0.9
+
+
+@torch.no_grad()
+def test_ridge_divides_no_group_where_it_holds_out():
+    """Noise, each video four times, which are a group: a held copy of what was learned would make it look certain."""
+    groups = torch.arange(20).repeat_interleave(4)
+    rows, labels = draw(20, 2, 40)[groups], (torch.arange(20) // 10)[groups]
+    held = held_out(labels, groups)
+    assert {int(group) for group in groups[held]}.isdisjoint(groups[~held].tolist())
+    assert [int((labels[held] == number).sum()) for number in range(2)] == [8, 8]
+    grouped, single = (built("ridge", fit=False, num_classes=2, dim=40) for _ in range(2))
+    grouped.fit(rows, labels, val=None, groups=groups)
+    single.fit(rows, labels, val=None, groups=torch.arange(len(labels)))
+    assert grouped.weight.norm() < 0.5 * single.weight.norm()
+
+
+def test_no_group_that_is_all_of_a_class_is_held_out():
+    target, groups = torch.tensor([0] * 6 + [1] * 6), torch.tensor([0] * 6 + [1, 1, 2, 2, 3, 3])
+    held = held_out(target, groups)
+    assert (held[:6].sum().item(), held[6:].sum().item()) == (0, 2)
+    assert held_out(target, torch.zeros(12, dtype=torch.long)).sum() == 0

@@ -180,7 +180,7 @@ def test_set_by_hand_stays_and_the_difference_is_told(folder, videos):
     (videos / "run/a.mp4").rename(videos / "walk/a.mp4")
     assert dict(replan(folder, videos).by_hand) == {("walk/a", "label"): "walk"}
     assert labels(folder)["walk/a"] == "jump"
-    undo_relabel(folder)
+    assert undo_relabel(folder).moved == ("walk/a",)
     assert labels(folder)["walk/a"] == "run"  # as it was, and as the folder says when it is given again
     replan(folder, videos)
     assert labels(folder)["walk/a"] == "walk"
@@ -190,7 +190,8 @@ def test_undo_goes_back_one_change_at_a_time(folder):
     before = labels(folder)
     for value in ("x", "y"):
         relabel_store(folder, {("run/a", "label"): value, ("run/b", "label"): value})
-    assert undo_relabel(folder).now == {("run/a", "label"): "x", ("run/b", "label"): "x"}
+    undone = undo_relabel(folder)
+    assert (undone.now, undone.moved) == ({("run/a", "label"): "x", ("run/b", "label"): "x"}, ())
     relabel_store(folder, {("run/a", "label"): "z"})
     assert labels(folder)["run/a"] == "z"
     undo_relabel(folder)

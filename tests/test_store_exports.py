@@ -30,7 +30,8 @@ def store(tmp_path: Path) -> FeatureStore:
     """A store whose videos have awkward names, different lengths, two views, and one without an embedding."""
     generator = np.random.default_rng(1)
     videos = [
-        Video(name, tmp_path / "v.mp4", "run" if n % 2 else "", "test" if n else "") for n, name in enumerate(IDS)
+        Video(name, tmp_path / "v.mp4", "run" if n % 2 else "", "test" if n else "", group="ab"[: n % 3])
+        for n, name in enumerate(IDS)
     ]
     with ShardWriter(_made(tmp_path / "bank"), SPEC, max_videos=3) as writer:
         for number, name in enumerate(IDS):
@@ -57,8 +58,8 @@ def _require_equal(store: FeatureStore, back: FeatureStore) -> None:
     for name in store:
         for part in ("data", "timestamps", "indices", "views", "clips"):
             assert np.array_equal(getattr(back[name], part), getattr(store[name], part)), (name, part)
-    known = {v.video_id: (v.label, v.split) for v in store.manifest.videos if v.video_id in store}
-    assert {v.video_id: (v.label, v.split) for v in back.manifest.videos} == known
+    known = {v.video_id: (v.label, v.split, v.group) for v in store.manifest.videos if v.video_id in store}
+    assert {v.video_id: (v.label, v.split, v.group) for v in back.manifest.videos} == known
 
 
 def _import(src: Path, folder: Path) -> FeatureStore:

@@ -341,6 +341,23 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: p
         open_source(tmp_path / "src", Names())
 
 
+def test_a_parquet_file_without_its_suffix_and_a_folder_of_one(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table({"video_id": ["a", "b"], "embedding": [[1.0, 2.0], [3.0, 4.0]]})
+    pyarrow.parquet.write_table(table, tmp_path / "features")
+    assert import_from(tmp_path / "features", tmp_path / "bank") == {}
+    assert sorted(FeatureStore(tmp_path / "bank")) == ["a", "b"]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "features").rename(tmp_path / "folder" / "x.parquet")
+    with pytest.raises(DataError, match=r"folder: holds 1 parquet file; expected one by itself: .*x\.parquet"):
+        open_source(tmp_path / "folder", Names())
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(DataError, match=r"notes\.txt: is no file of features; expected \.npy, .*\.parquet"):
+        open_source(tmp_path / "notes.txt", Names())
+
+
 def test_a_store_is_not_imported(tmp_path: Path) -> None:
     save(tmp_path / "src" / "a.npy", drawn(3, 4))
     import_from(tmp_path / "src", tmp_path / "bank")

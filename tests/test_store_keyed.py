@@ -181,3 +181,20 @@ def test_activity_net(tmp_path: Path) -> None:
         for video_id in store:
             values = file[f"{video_id}/c3d_features"][:]
             np.testing.assert_array_equal(store[video_id].data, values.astype(np.float16))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz", ".pt"])
+def test_a_single_group_is_a_folder_of_videos(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"all{suffix}", {"run/v_a": rows(0), "run/v_b": rows(1, frames=5)})
+    assert import_from(path, tmp_path / "bank") == {}
+    assert found_in(tmp_path / "bank") == {"run/v_a": ("run", "", 0), "run/v_b": ("run", "", 1)}
+    path = write(tmp_path / f"one{suffix}", {"v_a/rgb": rows(0), "v_a/flow": rows(1)})
+    with pytest.raises(DataError, match=r"holds 1 group of several arrays, such as \w+, \w+; choose that of the"):
+        open_source(path, Names())
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz", ".pt"])
+def test_arrays_of_two_widths_are_named(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"all{suffix}", {"v_a": np.ones((3, 8)), "v_b": np.ones((5, 16))})
+    with pytest.raises(DataError, match="v_a, v_b of 2 widths, such as 'v_a' of 8 and 'v_b' of 16; choose one"):
+        open_source(path, Names())

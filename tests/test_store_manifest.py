@@ -37,6 +37,12 @@ def test_csv_round_trip(tmp_path, name):
     assert Manifest.read([tmp_path / "m.csv"]) == manifest
 
 
+def test_splits_in_capitals_and_with_blanks(tmp_path):
+    rows = ("a,a.mp4,TRAIN", "b,b.mp4, val ", "c,c.mp4,Test", "d,d.mp4, Fold 1", "e,e.mp4,")
+    path = write(tmp_path / "m.csv", "video_id,path,split", *rows)
+    assert splits(Manifest.read_csv(path)) == {"a": "train", "b": "val", "c": "test", "d": "Fold 1", "e": ""}
+
+
 def test_paths_are_relative_to_the_csv(tmp_path):
     path = tmp_path / "sub" / "m.csv"
     path.parent.mkdir()

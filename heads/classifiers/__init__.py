@@ -19,8 +19,13 @@ from framebank.heads.classifiers.tip_adapter_f import TipAdapterF
 class Fitted(Protocol):
     """A classifier that learns from all training videos at once, before the first epoch; there may be none."""
 
-    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
-        """Take pooled (V, G, D), one row for each view and clip, target (V,), and the same of the validation videos."""
+    def fit(
+        self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
+    ) -> None:
+        """Take pooled (V, G, D), one row for each view and clip, target (V,), and the same of the validation videos.
+
+        One that holds out videos of its own divides no group of `groups` (V,), which number the videos' sources.
+        """
         ...
 
 

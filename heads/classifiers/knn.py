@@ -56,7 +56,9 @@ class KnnClassifier(nn.Module):
         self.register_buffer("owners", torch.zeros(0, dtype=torch.long))  # (R,), the class of each
 
     @torch.no_grad()
-    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
+    def fit(
+        self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
+    ) -> None:
         """Keep pooled (V, G, D) of target (V,); the validation videos are not read. DataError for several labels."""
         require_single_labels(target, name="knn")
         unit = F.normalize(pooled.float(), dim=-1)

@@ -40,7 +40,9 @@ class LdaClassifier(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_classes), requires_grad=learn_weights)
 
     @torch.no_grad()
-    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
+    def fit(
+        self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
+    ) -> None:
         """Take pooled (V, G, D), one row for each view and clip, and target (V,); the validation videos are not read.
 
         DataError for videos of several labels, or where no class has two rows.

@@ -24,7 +24,8 @@ class RidgeClassifier(nn.Module):
     `standardise`, all of them by the same factor, are regressed on 1 for a video of the class and -1 for another, with
     a bias that is not penalised; each view and clip is a row. The penalty of the squared weights is `penalty` for each
     row. Where it is 0, the penalty is that of the highest top-1 on the validation videos, or, where there are none, on
-    a fifth of each class's training videos, after which all of them are fitted; of equals the greatest. What the
+    about a fifth of each class's training videos, whole groups alone, after which all of them are fitted; of equals the
+    greatest. What the
     regression gives is made logits by the scale of the least cross-entropy on the same videos. With one video for each
     class nothing can be held out: penalty 1, scale 10.
 
@@ -54,13 +55,18 @@ class RidgeClassifier(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_classes))
 
     @torch.no_grad()
-    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
-        """Take pooled (V, G, D), one row for each view and clip, target (V,) or (V, C), and the validation videos'."""
+    def fit(
+        self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
+    ) -> None:
+        """Take pooled (V, G, D), one row for each view and clip, target (V,) or (V, C), and the validation videos'.
+
+        `groups` (V,) are the numbers of the training videos' sources, none of which is divided.
+        """
         labels = label_matrix(target, len(self.bias))
         penalty, scale = self.penalty or PENALTY, SCALE
         if val:
             penalty, scale = self._choose(pooled, labels, *val)
-        elif (held := held_out(target)).any():
+        elif (held := held_out(target, groups)).any():
             penalty, scale = self._choose(pooled[~held], labels[~held], pooled[held], target[held])
         weight, bias = next(_solve(pooled, labels, (penalty,), standardise=self.standardise))
         self.weight.copy_(scale * weight)

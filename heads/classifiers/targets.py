@@ -20,16 +20,34 @@ def require_single_labels(target: Tensor, *, name: str) -> None:
         )
 
 
-def held_out(target: Tensor, *, share: float = 0.2) -> Tensor:
+def held_out(target: Tensor, groups: Tensor | None = None, *, share: float = 0.2) -> Tensor:
     """Draw the videos to choose by, always the same: target (V,) or (V, C) -> (V,) true where held out.
 
     A share of each class's videos, at least one, but none of a class of one video; of several labels a share of all.
+    Where videos are of one of the `groups` (V,), whole groups, in random order those that bring a class nearer to its
+    share, but never all that a class has.
     """
     generator = torch.Generator().manual_seed(0)
     held = torch.zeros(len(target), dtype=torch.bool)
     classes = target if target.ndim == 1 else torch.zeros(len(target), dtype=torch.long)
+    are_grouped = groups is not None and len(groups.unique()) < len(groups)
     for number in classes.unique():
         own = (classes == number).nonzero().flatten()
         count = max(1, round(share * len(own))) if len(own) > 1 else 0
-        held[own[torch.randperm(len(own), generator=generator)[:count]]] = True
+        order = own[torch.randperm(len(own), generator=generator)]
+        if are_grouped and groups is not None:
+            _hold_out_groups(classes, groups, held, order, count)
+        else:
+            held[order[:count]] = True
     return held
+
+
+def _hold_out_groups(classes: Tensor, groups: Tensor, held: Tensor, order: Tensor, count: int) -> None:
+    """Hold out about `count` of the videos of a class, which are those in `order`."""
+    for group in dict.fromkeys(groups[order].tolist()):
+        members = groups == group
+        left = count - int(held[order].sum())
+        rest = classes[~(held | members)]
+        keeps_all = torch.isin(classes[members], rest).all()
+        if keeps_all and left > 0 and (int(members[order].sum()) < 2 * left or left == count):
+            held |= members

@@ -58,7 +58,9 @@ class TipAdapter(nn.Module):
         self.register_buffer("beta", torch.tensor(beta))
 
     @torch.no_grad()
-    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
+    def fit(
+        self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
+    ) -> None:
         """Cache pooled (V, G, D) of target (V,), and search alpha and beta on the validation videos.
 
         DataError for videos of several labels.

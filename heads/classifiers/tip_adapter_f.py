@@ -34,7 +34,9 @@ class TipAdapterF(nn.Module):
             dim, num_classes, texts, alpha=alpha, beta=beta, search=search, learn_keys=True, unit_views=unit_views
         )
 
-    def fit(self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None) -> None:
+    def fit(
+        self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
+    ) -> None:
         """Cache pooled (V, G, D) of target (V,), and search alpha and beta on the validation videos."""
         self.cache.fit(pooled, target, val=val)
 
