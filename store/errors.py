@@ -16,7 +16,7 @@ class DataError(Exception):
     that no sentence has cut.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str = "") -> None:
         super().__init__(_one_sentence(message))
 
 
