@@ -1,6 +1,7 @@
 """Rendering the demo's clips: real H.264 files in a folder of class folders, and their manifest."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,7 @@ from framebank.demo.motion import FPS, TAKES, draw_motion
 from framebank.demo.scene import SIZE, Scene
 from framebank.demo.stage import set_stage
 from framebank.store.errors import DataError
+from framebank.store.files import replacing, write_text
 from framebank.store.parallel import call_in_processes
 
 COLUMNS = ("video_id", "path", "label", "split", "take")
@@ -79,8 +81,7 @@ def _write_clip(clip: Clip, folder: Path, seed: int) -> Clip:
 
 def write_video(scene: Scene, path: Path) -> None:
     """Write the scene as H.264 at 25 fps; `path` appears only once the file is whole."""
-    part = path.with_name(f"{path.name}.part")
-    with av.open(str(part), "w", format="mp4") as container:
+    with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "23"})
         stream.width = stream.height = SIZE
         stream.pix_fmt = "yuv420p"
@@ -91,13 +92,11 @@ def write_video(scene: Scene, path: Path) -> None:
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    part.replace(path)
 
 
 def _write_manifest(path: Path, clips: list[Clip]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([clip.video_id, clip.path.as_posix(), clip.label, clip.split, clip.take] for clip in clips)
-    part.replace(path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([clip.video_id, clip.path.as_posix(), clip.label, clip.split, clip.take] for clip in clips)
+    write_text(path, text.getvalue())

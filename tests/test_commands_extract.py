@@ -211,7 +211,7 @@ def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path, name: str
         start_new_session=True,
         env=os.environ | {"TMPDIR": str(scratch)},
     )
-    while not list(scratch.iterdir()):
+    while not list(scratch.glob("framebank-*")):  # torch leaves a folder of its own there
         time.sleep(0.02)
     time.sleep(0.5)
     os.killpg(process.pid, getattr(signal, name))
@@ -222,7 +222,8 @@ def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path, name: str
     assert "To go on: framebank extract" in told and "Traceback" not in told
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # nobody of its session is left
-    assert not list(scratch.iterdir()) and not (tmp_path / "s" / "failed.csv").exists()
+    assert not [path for path in scratch.iterdir() if path.name.startswith(("framebank-", "pymp-"))]
+    assert not (tmp_path / "s" / "failed.csv").exists()
     assert not list((tmp_path / "s").glob("*.part"))
     kept = len(FeatureStore(tmp_path / "s")) if list((tmp_path / "s").glob("*.h5")) else 0
     if name == "SIGTERM":

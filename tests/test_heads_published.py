@@ -177,8 +177,14 @@ def test_through_the_door(framebank, tmp_path):
     arguments = ("import-checkpoint", path, tmp_path / "run", "--labels", tmp_path / "classes.txt")
     told = framebank(*arguments, exit_code=1).stderr
     assert "name it with --model" in told
+    wide = {"lstm_visual.weight_ih_l0": torch.zeros(4, 4)}
+    torch.save({"model_state_dict": weights, "fusion_model_state_dict": wide}, tmp_path / "wide.pt")
+    refused = ("import-checkpoint", tmp_path / "wide.pt", *arguments[2:], "--model", "demo")
+    assert "the fusion model does not fit the encoder" in framebank(*refused, exit_code=1).stderr
+    assert not run.exists()
     told = framebank(*arguments, "--model", "demo").stdout
     assert "conv1d of 2 classes" in told
+    assert Run.read(run).spec.pretrained == str(run / "clip.safetensors")
     run = Run.read(tmp_path / "run")
     assert run.labels == ("waving", "clapping")
     again = build_network("demo", str(tmp_path / "run" / "clip.safetensors"))
