@@ -21,7 +21,7 @@ DECODE_RATE, ENCODE_RATE = 618, 82.7  # frames/s on 2 cores
 ASSUMED_GPU_RATE = 2_000
 DECODE = 2 * 16 / DECODE_RATE * L / MEASURED_L  # core seconds a video
 ENCODE = 2 * T / ENCODE_RATE
-VIDEO_BYTES = 138
+VIDEO_BYTES = 61
 
 
 def table(head: str) -> dict[str, list[str]]:
