@@ -7,9 +7,9 @@ import click
 
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 
-SHOWN = 5  # of the videos to extract again; a large store may have a million
+SHOWN = 5  # of the videos to extract again, and of what has no checksum; a large store may have a million
 
 
 @click.command("verify", short_help="Check all of a store and print a line for each fault.")
@@ -45,7 +45,7 @@ def verify_store(store: Path, as_json: bool) -> None:
     lines = [
         f"{counted(verdict.num_shards, 'shard')}, {counted(verdict.num_videos, 'video')}, {verdict.num_failed} failed, "
         f"{len(verdict.to_extract)} to extract, {counted(len(verdict.faults), 'fault')}",
-        *[f"no checksum: {name}" for name in verdict.unchecked],
+        *[f"no checksum: {listed(verdict.unchecked, most=SHOWN)}"] * bool(verdict.unchecked),
         *[f"fault: {fault.problem}" for fault in verdict.faults],
     ]
     print_report(report, as_json=as_json, lines=lines)

@@ -42,9 +42,13 @@ def ask(path: Path, stamp: Stamp, question: str, **about: Any) -> tuple[Any, byt
     if refused is None:
         _reader.start()
         try:
-            return _reader.ask({"question": question, "path": str(path), "stamp": stamp, **about})
-        except DataError as error:
-            refused = _reader.refused[path, stamp] = str(error)  # it may have taken seconds
+            head, values = _reader.ask({"question": question, "path": str(path), "stamp": stamp, **about})
+        except DataError as error:  # it took seconds, and so would whatever else is asked of this file
+            refused = _reader.refused[path, stamp] = str(error)
+        else:
+            if not head["error"]:
+                return head["answer"], values
+            refused = head["error"]
     raise DataError(f"{path}: {refused}")
 
 
@@ -61,8 +65,8 @@ class _Reader:
         with self._lock:
             self._started()
 
-    def ask(self, question: dict[str, Any]) -> tuple[Any, bytes]:
-        """Return what `ask` does; DataError without the name of the file."""
+    def ask(self, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Return what the process says, and bytes; DataError where it dies of the question, or never answers."""
         with self._lock:
             try:
                 answer = self._asked(question) or self._asked(question)  # the first was about to end
@@ -71,10 +75,7 @@ class _Reader:
                 raise
         if answer is None:
             raise DataError("the process that reads it ends again and again")
-        head, values = answer
-        if head["error"]:
-            raise DataError(head["error"])
-        return head["answer"], values
+        return answer
 
     def _asked(self, question: dict[str, Any]) -> tuple[dict[str, Any], bytes] | None:
         """What the process answers; None where it has ended, as nobody had asked for so long."""

@@ -129,6 +129,21 @@ def test_rows_picked_here_and_there(tmp_path: Path) -> None:
             np.testing.assert_array_equal(reader.picked("streams/frame", rows), column[rows])
 
 
+def test_a_video_that_cannot_be_unpacked_is_a_failure_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "all.h5"
+    with h5py.File(path, "w") as file:
+        for number in range(3):
+            file.create_dataset(f"v_{number}/c3d", data=np.full((3, 8), 1.5), chunks=(3, 8), compression="gzip")
+        chunk = file["v_1/c3d"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
+    path.write_bytes(content)
+    source = open_source(path, Names())
+    outcomes = list(import_features(tmp_path / "bank", source, spec=imported_spec({}, dim=8)))
+    assert [bool(outcome.error) for outcome in outcomes] == [False, True, False]
+    assert FeatureStore(tmp_path / "bank").ids == ("v_0", "v_2")
+
+
 @pytest.fixture
 def endless(folder: Path) -> Iterator[Path]:
     """That store, with a shard of an earlier version that keeps HDF5 for ever."""

@@ -3,27 +3,8 @@ import numpy as np
 import pytest
 
 from framebank.store import DataError, Embeddings, FeatureStore, ShardWriter
-from framebank.store.datasets import Datasets
-from framebank.store.description import DIGEST
-from framebank.store.sealed import write_datasets
 from framebank.store.shard import shard_paths
 from framebank.tests.store_world import DIM, SPEC, embeddings, make_store
-
-
-def test_datasets_round_trip(tmp_path):
-    write_datasets(tmp_path / "a.h5", {"x/y": np.arange(3), "s": ["é", ""]}, {"n": 1, "t": ""})
-    with Datasets(tmp_path / "a.h5") as file:
-        assert file.whole("x/y").tolist() == [0, 1, 2]
-        assert file.strings("s") == ["é", ""]
-        assert {name: value for name, value in file.attributes.items() if name != DIGEST} == {"n": 1, "t": ""}
-
-
-def test_not_hdf5(tmp_path):
-    (tmp_path / "a.h5").write_text("no")
-    with pytest.raises(DataError, match="is not a readable HDF5 file"):
-        Datasets(tmp_path / "a.h5")
-    with pytest.raises(DataError, match="no such file"):
-        Datasets(tmp_path / "b.h5")
 
 
 def test_full_shards_are_written_at_once(tmp_path):
