@@ -12,11 +12,11 @@ LONGEST_WORD = 300  # letters between blanks and slashes; a name of a file has 2
 class DataError(Exception):
     """What the user gave is wrong: one sentence saying which thing, what it is, and what was expected.
 
-    What of a file stands in it is made fit for a terminal: letters that are none are escaped, and words that no sentence
-    has are cut.
+    What of a file stands in it is made fit for a terminal: what cannot be printed is escaped, and words that no
+    sentence has are cut.
     """
 
-    def __init__(self, message: object) -> None:
+    def __init__(self, message: object = "") -> None:
         text = "".join(
             letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in str(message)
         )

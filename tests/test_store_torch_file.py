@@ -62,6 +62,6 @@ def test_what_is_no_such_file_is_refused(tmp_path, content):
 
 def test_sparse_tensors_are_refused(tmp_path):
     torch.save(torch.eye(3).to_sparse(), tmp_path / "a.pt")
-    with warnings.catch_warnings(), pytest.raises(DataError, match="sparse_coo|is not a file of tensors"):
+    with warnings.catch_warnings(), pytest.raises(DataError, match=r"sparse_coo|is not a file of tensors"):
         warnings.simplefilter("ignore")
         read_torch(tmp_path / "a.pt", what=WHAT)
