@@ -16,9 +16,9 @@ MAX_NAME, MAX_PATH = 255, 4095  # bytes that a file system takes
 class FilePath(click.Path):
     """A path whose names fit a file system: for another there can be neither a file to read nor one to write."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path; DataError where a name of it is too long."""
-        path = super().convert(value, param, ctx)
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         longest = max((len(os.fsencode(name)) for name in path.parts), default=0)
         if longest > MAX_NAME or len(os.fsencode(path)) > MAX_PATH:
             from framebank.store.errors import DataError  # here, so that --help loads neither h5py nor numpy

@@ -11,6 +11,7 @@ from framebank.store.errors import DataError
 from framebank.store.labels import TEXT_KINDS, LabelSet, class_text
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
+from framebank.store.text import lines_of, read_text
 
 # ActionCLIP's sixteen (Wang et al. 2021, arXiv 2109.08472), in the order of the published code.
 ACTIONCLIP = (
@@ -81,10 +82,7 @@ def read_templates(name: str) -> tuple[str, ...]:
     path = Path(name)
     if not path.is_file():
         raise DataError(f"{name!r} is no template set ({', '.join(TEMPLATES)}) and no file of templates")
-    try:
-        lines = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a template file: {error}") from error
+    lines = tuple(lines_of(read_text(path, what="a template file"), where=path))
     if not lines:
         raise DataError(f"{path}: holds no template; expected one a line, with {{}} where the class goes")
     require_places(lines, where=path)

@@ -92,17 +92,17 @@ def _check_run(found: Finding) -> None:
     folder, run = found.path, None
     with found.checking(folder / WEIGHTS["run"], WEIGHTS["run"]):
         run = Run.read(folder)
-    path = folder / "recipe.toml"
+    path = current(folder, "recipe.toml")
     with found.checking(path, path.name):
         said = Recipe.from_dict({"form": EARLIER, **read_toml(path, what="a recipe")}, where=path)
         if run:
             _require_same(path, said.to_dict(), run.recipe.to_dict())
     _check_log(found, Epoch)
-    path = folder / "metrics.json"
+    path = current(folder, "metrics.json")
     if path.exists():
         with found.checking(path, path.name):
             Fields.of(read_json(path), where=path)
-    path = folder / "predictions.npz"
+    path = current(folder, "predictions.npz")
     if path.exists():
         with found.checking(path, path.name):
             arrays = Npz(path)
@@ -114,7 +114,7 @@ def _check_matcher(found: Finding) -> None:
     folder, run = found.path, None
     with found.checking(folder / WEIGHTS["matcher"], WEIGHTS["matcher"]):
         run = FewshotRun.read(folder)
-    path = folder / "recipe.json"
+    path = current(folder, "recipe.json")
     with found.checking(path, path.name):
         given = Fields.of(read_json(path), where=path).values
         said = FewshotRecipe.from_dict({"form": EARLIER, **given}, where=path)
@@ -124,7 +124,7 @@ def _check_matcher(found: Finding) -> None:
 
 
 def _check_log(found: Finding, row: type) -> None:
-    path = found.path / "log.csv"
+    path = current(found.path, "log.csv")
     with found.checking(path, path.name):
         log = read_records(path, (), what="a log of a training")
         known = [column.name for column in fields(row)]

@@ -22,3 +22,12 @@ def open_zip(path: Path, *, what: str) -> zipfile.ZipFile:
     if len({member.filename for member in members}) < len(members):
         raise DataError(f"{path}: holds two members of one name; expected one of each")
     return archive
+
+
+def require_sums(archive: zipfile.ZipFile, *, where: Path, what: str) -> None:
+    """Refuse a zip with a member that has lost its checksum, where it has one: DataError."""
+    for member in archive.infolist():
+        if member.CRC:  # torch can be told to write none
+            with parsing(where, what=what), archive.open(member) as file:
+                while file.read(1 << 20):
+                    pass

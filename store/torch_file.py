@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framebank.store.archive import open_zip
+from framebank.store.archive import open_zip, require_sums
 from framebank.store.errors import DataError, reason_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def read_torch(path: Path, *, what: str) -> Any:
 
     try:
         if zipfile.is_zipfile(path):
-            open_zip(path, what=what).close()
+            with open_zip(path, what=what) as archive:
+                require_sums(archive, where=path, what=what)
         found = torch.load(path, map_location="cpu", weights_only=True)
         for name, tensor in tensors_in(found):
             _require_own(tensor, where=f"{path}: its tensor {name!r}")

@@ -113,12 +113,17 @@ FAULTS: list[tuple[str, str, Callable[[Path], Any], str]] = [
     ("few-shot run", "recipe.json", lambda path: replace_in(path, '"way": 5', '"way": 6'), "way is 6, the checkpoint"),
     ("few-shot run", "matcher.safetensors", lambda path: path.write_text("no"), "cannot be read as a matcher"),
     ("index", "index.faiss", flip, "are of different indexes; make it again"),
-    ("index", "ids.csv", lambda path: replace_in(path, "a.mp4", "z.mp4"), "spec.json or ids.csv is not as it was written"),
+    (
+        "index",
+        "ids.csv",
+        lambda path: replace_in(path, "a.mp4", "z.mp4"),
+        "spec.json or ids.csv is not as it was written",
+    ),
     ("index", "spec.json", lambda path: replace_in(path, '"mean"', '"max"'), "spec.json or ids.csv is not as it was"),
     ("index", NAME, lambda path: path.write_text("no"), "enrolled.npz: cannot be read"),
     ("prompts", "", flip, "prompts"),
     ("prompts", "", lambda path: path.write_text("no"), "prompts"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "name", "harm", "said"), FAULTS)

@@ -42,9 +42,9 @@ RUNS = ["run_deep", "run_dim1e9", "run_in_shape", "run_layers1e9", "run_trained_
 
 # The input -> the command that reads it; {} is the input, and the working folder has the files of `work`.
 COMMANDS = {
-    **{name: "search {} --id a" for name in SEARCH},
-    **{name: "store import {} bank" for name in IMPORT},
-    **{name: "export-head {} head.safetensors" for name in RUNS},
+    **dict.fromkeys(SEARCH, "search {} --id a"),
+    **dict.fromkeys(IMPORT, "store import {} bank"),
+    **dict.fromkeys(RUNS, "export-head {} head.safetensors"),
     **{f"{name} ": "verify {}" for name in (*SEARCH, *RUNS)},
     **{f"ck_{name}.pt": "import-checkpoint {} run --labels names.txt" for name in ("cls", "int", "intkey", "intval")},
     **{f"ck_{name}.pt": "import-checkpoint {} run --labels names.txt" for name in ("nopos", "trunc")},
@@ -79,7 +79,7 @@ for line in sys.stdin:
 
 
 def run_all(commands: list[list[str]], work: Path) -> list[tuple[int, str, str, float]]:
-    """What came of each command in one process: its exit code, what it said, an exception that came through, seconds."""
+    """What came of each command, in one process: exit code, what it said, what exception came through, seconds."""
     given = "".join(f"{json.dumps(command)}\n" for command in commands)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], input=given, cwd=work, capture_output=True, text=True, check=False, timeout=170

@@ -41,33 +41,48 @@ def read(folder):
 
 
 WRONG = {
-    "a label that is a number": (lambda about, _: about["videos"][0].__setitem__(2, 3), "a video is .*; expected its id"),
+    "a label that is a number": (
+        lambda about, _: about["videos"][0].__setitem__(2, 3),
+        "a video is .*; expected its id",
+    ),
     "a video of three values": (lambda about, _: about["videos"].__setitem__(0, ["a", "b", "c"]), "a video is "),
     "a video that is a text": (lambda about, _: about["videos"].__setitem__(0, "abcdef"), "a video is 'abcdef'"),
     "a start that is a text": (lambda about, _: about["videos"][0].__setitem__(4, "1"), "a video is "),
     "two videos of one id": (lambda about, _: about["videos"][1].__setitem__(0, "k/0"), "stands for two videos"),
     "videos that are a number": (lambda about, _: about.update(videos=3), "videos is 3; expected a list"),
     "a threshold that is no number": (lambda about, _: about.update(thresholds={"k": float("nan")}), "holds nan"),
-    "a threshold that is a text": (lambda about, _: about.update(thresholds={"k": "high"}), "k is 'high'; expected a num"),
+    "a threshold that is a text": (
+        lambda about, _: about.update(thresholds={"k": "high"}),
+        "k is 'high'; expected a num",
+    ),
     "a threshold of no label": (lambda about, _: about.update(thresholds={"z": 0.5}), "2 videos of"),
     "nearest that is a list": (lambda about, _: about.update(nearest=[0.5]), r"nearest is \[0.5\]; expected a number"),
     "a share that is a text": (lambda about, _: about["calibration"].__setitem__(0, "0.05"), "share is '0.05'"),
     "a share of all": (lambda about, _: about["calibration"].__setitem__(0, 1.0), "share 1.0"),
-    "a calibration of two": (lambda about, _: about.update(calibration=[0.1, "a"]), "calibration is .*; expected a share,"),
+    "a calibration of two": (
+        lambda about, _: about.update(calibration=[0.1, "a"]),
+        "calibration is .*; expected a share,",
+    ),
     "of that is a number": (lambda about, _: about.update(of=3), "of is 3; expected a text"),
     "vectors of zeros": (lambda _, arrays: arrays["vectors"].fill(0), "vectors has a row that is not of length 1"),
     "vectors that are no numbers": (lambda _, arrays: arrays["vectors"].fill(np.nan), "not of length 1"),
     "long vectors": (lambda _, arrays: arrays.update(vectors=arrays["vectors"] * 2), "not of length 1"),
     "fewer vectors": (lambda _, arrays: arrays.update(vectors=arrays["vectors"][:1]), "2 videos of"),
     "vectors of words": (lambda _, arrays: arrays.update(vectors=np.array([["a"]])), "vectors is an array of <U1"),
-    "vectors in a row": (lambda _, arrays: arrays.update(vectors=arrays["vectors"][0]), r"shape \(8,\); expected 2 axes"),
+    "vectors in a row": (
+        lambda _, arrays: arrays.update(vectors=arrays["vectors"][0]),
+        r"shape \(8,\); expected 2 axes",
+    ),
     "no vectors": (lambda _, arrays: arrays.pop("vectors"), "vectors is missing; expected an array"),
     "held-out zeros": (lambda _, arrays: arrays["held_out"].fill(0), "held_out has a row that is not of length 1"),
     "cosines in a square": (lambda _, arrays: arrays.update(others0=np.zeros((2, 2))), "others0 is an array of"),
-    "cosines beyond 1": (lambda _, arrays: arrays.update(others0=np.float32([0.1, 7])), "others0 holds what are no cos"),
+    "cosines beyond 1": (
+        lambda _, arrays: arrays.update(others0=np.float32([0.1, 7])),
+        "others0 holds what are no cos",
+    ),
     "cosines that fall": (lambda _, arrays: arrays.update(nearest_others=np.float32([0.2, 0.1])), "in rising order"),
     "no cosines": (lambda _, arrays: arrays.pop("others0"), "others0 is missing"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", WRONG)

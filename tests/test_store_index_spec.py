@@ -81,10 +81,13 @@ WRONG = {
     "origin": (lambda about: about.update(origin=3), "origin is 3; expected an object"),
     "manifest": (lambda about: about["origin"].update(manifest=[1]), r"manifest is \[1\]; expected the size and the"),
     "shards": (lambda about: about["origin"].update(shards=[1]), r"shards is \[1\]; expected an object"),
-    "stamp": (lambda about: about["origin"].update(shards={"a": ["x", 1]}), r"a is \['x', 1\]; expected a list of whole"),
+    "stamp": (
+        lambda about: about["origin"].update(shards={"a": ["x", 1]}),
+        r"a is \['x', 1\]; expected a list of whole",
+    ),
     "left out": (lambda about: about["origin"].update(left_out={"a": 1}), "left_out: a is 1; expected a text"),
     "a list": (lambda about: [about], "expected an object"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -35,6 +35,15 @@ def test_a_zip_that_unpacks_to_far_more_is_refused(tmp_path):
         read_torch(tmp_path / "a.pt", what=WHAT)
 
 
+def test_a_flipped_bit_in_a_value_is_refused(tmp_path):
+    torch.save(torch.full((1000,), 0.125), tmp_path / "a.pt")
+    content = bytearray((tmp_path / "a.pt").read_bytes())
+    content[content.index(b"\x00\x00\x00\x3e" * 100) + 9] ^= 1
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.pt: cannot be read as a file of tensors \(Bad CRC-32"):
+        read_torch(tmp_path / "a.pt", what=WHAT)
+
+
 def test_tensors_that_nest_too_deep_are_refused(tmp_path):
     found = torch.ones(1)
     for _ in range(40):
@@ -53,6 +62,6 @@ def test_what_is_no_such_file_is_refused(tmp_path, content):
 
 def test_sparse_tensors_are_refused(tmp_path):
     torch.save(torch.eye(3).to_sparse(), tmp_path / "a.pt")
-    with warnings.catch_warnings(), pytest.raises(DataError, match="sparse_coo|is not a file of tensors"):
+    with warnings.catch_warnings(), pytest.raises(DataError, match=r"sparse_coo|is not a file of tensors"):
         warnings.simplefilter("ignore")
         read_torch(tmp_path / "a.pt", what=WHAT)
