@@ -237,3 +237,8 @@ def test_a_block_twice_in_avi(tmp_path):
     path.write_bytes(content[: middle + 2000] + content[middle:])
     with pytest.raises(DataError, match=rf"is damaged, and \d+ frames are there where {TOTAL} were promised"):
         count_frames(path)
+
+
+def test_a_file_that_cannot_be_opened(tmp_path):
+    with pytest.raises(DataError, match=r"gone\.mp4: cannot be read: No such file or directory"):
+        read_structure(tmp_path / "gone.mp4")
