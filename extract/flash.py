@@ -16,6 +16,7 @@ TAG = re.compile(rb"[\x08\x09\x12].{7}\0\0\0", re.DOTALL)  # the number of its s
 def walk_flash(content: mmap) -> Wholeness:
     """Walk along the tags; what follows the last one and holds no other is no part of the video."""
     size = len(content)
+    tells = False  # whether lengths are told twice, which some writers leave out
     last, start = 0, 4 + (int.from_bytes(content[5:9]) or HEADER)
     while len(head := content[start : start + HEAD]) == HEAD:
         if head[0] & ~FILTERED not in TAGS or any(head[8:]):
@@ -23,7 +24,9 @@ def walk_flash(content: mmap) -> Wholeness:
         end = _end(content, start)
         if end > size:
             return Wholeness(missing=end - size)
-        if int.from_bytes(content[end : end + 4]) not in (0, end - start) and end + 4 <= size:
+        told = int.from_bytes(content[end : end + 4])
+        tells = tells or told == end - start
+        if told not in ((end - start,) if tells else (0, end - start)) and end + 4 <= size:
             return Wholeness(lost=damaged_at(start, size))
         last, start = start, end + 4
     is_cut = head and head[0] & ~FILTERED in TAGS

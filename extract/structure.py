@@ -19,6 +19,7 @@ from framebank.extract.records import walk_ivf, walk_yuv4mpeg
 from framebank.extract.riff import walk_riff
 from framebank.extract.transport import walk_transport
 from framebank.extract.wholeness import Wholeness
+from framebank.store.errors import DataError
 
 # What stands at a place near the begin of a file -> the walk along it. Transport streams bear no such name.
 WALKS: dict[tuple[int, bytes], Callable[[mmap.mmap], Wholeness]] = {
@@ -42,9 +43,13 @@ def read_structure(path: Path) -> Wholeness:
     """Walk along the outer structure of the file `path`; nothing is missing in a file of another kind.
 
     Missing bytes are the one trace that every file cut short keeps: Matroska tells no frame count, others a wrong one.
+    DataError where it cannot be opened.
     """
-    found = path.stat()
-    return _walk(path, found.st_size, found.st_mtime_ns)
+    try:
+        found = path.stat()
+        return _walk(path, found.st_size, found.st_mtime_ns)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 @functools.lru_cache(maxsize=1)

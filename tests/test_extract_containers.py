@@ -237,3 +237,29 @@ def test_a_block_twice_in_avi(tmp_path):
     path.write_bytes(content[: middle + 2000] + content[middle:])
     with pytest.raises(DataError, match=rf"is damaged, and \d+ frames are there where {TOTAL} were promised"):
         count_frames(path)
+
+
+def test_a_file_that_cannot_be_opened(tmp_path):
+    with pytest.raises(DataError, match=r"gone\.mp4: cannot be read: No such file or directory"):
+        read_structure(tmp_path / "gone.mp4")
+
+
+def test_a_hole_in_the_last_fragment(tmp_path):
+    path = write_container(
+        tmp_path / "v.mp4", codec="libx264", header={"movflags": "frag_keyframe+empty_moov+omit_tfhd_offset"}
+    )
+    assert count_frames(path) == TOTAL
+    content = path.read_bytes()
+    last = content.rindex(b"moof")
+    for hole in (40, 200):
+        with pytest.raises(DataError, match="is lost: what stands at byte"):
+            count_frames(put(tmp_path, "hole.mp4", content[: last + 60] + content[last + 60 + hole :]))
+    for tail in TAILS.values():
+        assert count_frames(put(tmp_path, "tail.mp4", content + tail)) == TOTAL
+
+
+def test_flash_whose_end_never_arrived(tmp_path, whole):
+    content = whole("v.flv")
+    place = 2 * len(content) // 3
+    with pytest.raises(DataError, match="is lost: what stands at byte"):
+        count_frames(put(tmp_path, "v.flv", content[:place] + bytes(len(content) - place)))
