@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framebank.store.errors import DataError, warn
-from framebank.store.files import current
+from framebank.store.kinds import kind_of
 
 if TYPE_CHECKING:
     from framebank.library.search_index import SearchIndex
@@ -28,21 +28,22 @@ def open(  # noqa: A001 - it is called framebank.open
     (16, 256)
     """
     path = Path(path)
-    if path.is_file():
+    kind, place = kind_of(path)
+    if kind == "prompts":
         from framebank.store import PromptBank
 
-        return PromptBank.read(path)
-    if current(path, "checkpoint.safetensors").is_file():
+        return PromptBank.read(place)
+    if kind == "run":
         from framebank.library.trained_run import TrainedRun
 
-        return TrainedRun.open(path, device=device)
-    if current(path, "spec.json").is_file() or current(path, "index.faiss").is_file():
+        return TrainedRun.open(place, device=device)
+    if kind == "index":
         from framebank.library.search_index import SearchIndex
 
-        return SearchIndex.open(path, device=device)
-    if current(path, "matcher.safetensors").is_file():
-        raise DataError(f"{path}: is a matcher trained by episodes; expected a store, a run, an index or prompts")
-    return open_store(path)
+        return SearchIndex.open(place, device=device)
+    if kind == "store":
+        return open_store(place)
+    raise DataError(f"{path}: is a {kind}; expected a store, a run, an index or prompts")
 
 
 def open_store(bank: "FeatureStore | str | Path") -> "FeatureStore":

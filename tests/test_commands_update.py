@@ -59,14 +59,14 @@ def test_a_store_that_changed_behind_its_index(framebank: Any, clips: Path, bank
     older = f"{index}: is older than its store: 3 videos joined, 2 left, 1 relabelled since; "
     mend = f"`framebank index {bank} {index} --update` mends that"
     asked = framebank("search", index, "--video", clip, "-k", 1000, "--json")
-    assert asked.stderr.splitlines() == [older + mend]
+    assert asked.stderr.splitlines() == [f"note: {older}{mend}"]
     found = json.loads(asked.stdout)
     assert found["drift"] == {"joined": 3, "left": 2, "changed": 0, "moved": 0, "relabelled": 1}
     by_id = {hit["video_id"]: hit for hit in found["hits"]}
     assert len(by_id) == 64 - 2 + 1 and not {"waving_train_01", "waving_train_02"} & set(by_id)
     assert by_id["bowing_train_00"]["label"] == "jogging"
     for arguments in (("label", clip, "--index", index), ("calibrate", index, "--share", 0.1)):
-        assert framebank(*arguments).stderr.splitlines() == [older + mend]
+        assert framebank(*arguments).stderr.splitlines() == [f"note: {older}{mend}"]
     gone = framebank("search", index, "--id", "waving_train_01", exit_code=1)
     assert "the index has no video 'waving_train_01'" in sentence(gone)
 
