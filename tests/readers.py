@@ -297,7 +297,7 @@ READERS: dict[str, Reader] = {
     "prompts": Reader(_prompts, "prompts.h5", lambda f: PromptBank.read(f / "prompts.h5"), has_digest=True),
     "prompts of 0.1.0": Reader(_earlier_prompts, "prompts.h5", lambda f: PromptBank.read(f / "prompts.h5")),
     "index, vectors": Reader(_index, "index.faiss", _read_index, has_digest=True),
-    "index, list": Reader(_index, "ids.csv", _read_index),
+    "index, list": Reader(_index, "ids.csv", _read_index, has_digest=True),
     "index, spec": Reader(_index, "spec.json", _read_index, has_digest=True),
     "enrolments": Reader(_index, "enrolled.npz", _read_index, has_digest=True),
     "run of a transformer": Reader(_run("transformer", "text"), "checkpoint.safetensors", Run.read, has_digest=True),
