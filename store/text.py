@@ -1,16 +1,17 @@
-"""Text: what a file holds as text, in UTF-8 or UTF-16, and its lines."""
+"""Text: what a file holds as text, in UTF-8, UTF-16 or UTF-32, and its lines."""
 
 import codecs
 from pathlib import Path
 
 from framebank.store.errors import DataError
 
+UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)  # of which the first begins as UTF-16 does
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 LONGEST_LINE = 131_072  # letters; no list has a name as long, and Python's csv reads no longer cell
 
 
 def read_text(path: Path, *, what: str = "text", most: int | None = None) -> str:
-    """Return the text of a file in UTF-8 or UTF-16, line ends as they are.
+    """Return the text of a file in UTF-8, or in UTF-16 or UTF-32 with their mark, line ends as they are.
 
     DataError where it cannot be read as `what` it is, holds the letter NUL, or has more than `most` bytes.
     """
@@ -61,6 +62,8 @@ def is_text(text: str) -> bool:
 
 
 def _encoding(content: bytes) -> str:
+    if content.startswith(UTF32_MARKS):
+        return "utf-32"
     if content.startswith(UTF16_MARKS):
         return "utf-16"
     start = content[:1000]

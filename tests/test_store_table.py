@@ -23,7 +23,7 @@ def text(header: str = "video_id|path|label|split|start|end", *, by: str = ",", 
 
 
 @pytest.mark.parametrize("by", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_delimiters_and_encodings(tmp_path, by, encoding, end):
     path = tmp_path / "m.csv"
