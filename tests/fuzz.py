@@ -26,7 +26,7 @@ from framebank.store import DataError
 from framebank.tests.mutations import mutate
 from framebank.tests.readers import READERS, fingerprint
 
-HANG_SECONDS = 20.0
+HANG_SECONDS = 20.0  # on a machine that has nothing else to do
 MEMORY_BYTES = 2 << 30
 
 REFUSED, SAME, OTHER = "refused", "same values", "other values"
@@ -82,7 +82,7 @@ def _try_until_death(reader: str, numbers: Sequence[int], good: Path, scratch: P
     with os.fdopen(end, "rb", buffering=0) as channel:
         content = b""
         while waiting:
-            if not select.select([channel], [], [], HANG_SECONDS + 5)[0]:
+            if not select.select([channel], [], [], _limit() + 5)[0]:
                 os.kill(pid, signal.SIGKILL)
                 yield Case(reader, waiting[0], outcome=HANG, seconds=HANG_SECONDS)
                 break
@@ -96,6 +96,11 @@ def _try_until_death(reader: str, numbers: Sequence[int], good: Path, scratch: P
                 waiting.pop(0)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+
+
+def _limit() -> float:
+    """The seconds that a case may take, more of them where other programs want the cores too."""
+    return HANG_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _fork(work: Callable[[int], object]) -> tuple[int, int]:
@@ -152,7 +157,7 @@ def _try(reader: str, number: int, place: Path, expected: str, opened: list[str]
     seconds = time.monotonic() - before
     if opened:
         outcome, said = OUTSIDE, opened[0]
-    elif seconds > HANG_SECONDS:
+    elif seconds > _limit():
         outcome = HANG
     return Case(reader, number, mutation, path.relative_to(place).as_posix(), outcome, said, round(seconds, 3))
 
