@@ -17,9 +17,14 @@ class Ended(KeyboardInterrupt):
         self.number = number
 
 
+_heard: list[int] = []  # the signal that asked to end; a library may raise an interrupt of its own in place of Ended
+
+
 def signal_of(error: KeyboardInterrupt) -> int:
     """Return the number of the signal that was heard."""
-    return error.number if isinstance(error, Ended) else int(signal.SIGINT)
+    if isinstance(error, Ended):
+        return error.number
+    return _heard[0] if _heard else int(signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -33,6 +38,7 @@ def ended_by_signals() -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in ENDING}
     heard = {number: was for number, was in before.items() if was is not signal.SIG_IGN}
+    _heard.clear()
     try:
         for number in heard:
             signal.signal(number, _end)
@@ -45,4 +51,5 @@ def ended_by_signals() -> Iterator[None]:
 def _end(number: int, _: FrameType | None) -> None:
     for one in ENDING:
         signal.signal(one, signal.SIG_IGN)
+    _heard[:] = [number]
     raise Ended(number)

@@ -17,7 +17,7 @@ from framebank.store.digest import SEAL, seal
 from framebank.store.document import Fields, parse_json, shown
 from framebank.store.errors import DataError, parsing, reason_of
 
-SAID = "framebank"  # the metadata of a checkpoint: JSON under this name, and a digest under SEAL
+SAID = "framebank"  # the metadata of a checkpoint: JSON under this name, with a digest under SEAL in it
 CALLS = 5000  # of torch that building a model may take, and as many more for each tensor
 CALLS_OF_TENSOR = 200
 NOTHING = "\0"  # the name of no tensor
@@ -34,7 +34,8 @@ class Checkpoint:
 def save(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
     """Return a safetensors file of tensors, with plain values that tell of them, and a digest of both."""
     whole = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-    return save_tensors(whole, metadata={SAID: json.dumps(about), SEAL: seal(about, _arrays(whole))})
+    # Both in one text: the library writes several in an order of its own, and the same run should be the same bytes.
+    return save_tensors(whole, metadata={SAID: json.dumps({**about, SEAL: seal(about, _arrays(whole))})})
 
 
 def read_checkpoint(path: Path, *, what: str) -> Checkpoint:
@@ -48,7 +49,8 @@ def read_checkpoint(path: Path, *, what: str) -> Checkpoint:
             raise DataError(f"{path}: says nothing of its tensors; expected {what}")
         about = parse_json(said[SAID], where=path)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-        whole = said.get(SEAL) in (None, seal(about, _arrays(tensors)))
+        sealed = about.pop(SEAL, None) if isinstance(about, dict) else None
+        whole = sealed in (None, seal(about, _arrays(tensors)))
     if not whole:
         raise DataError(f"{path}: is not as it was written; bring it back from a copy, or train again")
     return Checkpoint(Fields.of(about, where=path), tensors)

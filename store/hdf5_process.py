@@ -42,7 +42,7 @@ def ask(path: Path, stamp: Stamp, question: str, **about: Any) -> tuple[Any, byt
     if refused is None:
         _reader.start()
         try:
-            head, values = _reader.ask({"question": question, "path": str(path), "stamp": stamp, **about})
+            head, values = _reader.ask({"question": question, "path": str(path.absolute()), "stamp": stamp, **about})
         except DataError as error:  # it took seconds, and so would whatever else is asked of this file
             refused = _reader.refused[path, stamp] = str(error)
         else:

@@ -65,7 +65,8 @@ def test_the_extras_are_those_of_setup_cfg() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     extras = {line.split(">=")[0] for line in config["options.extras_require"]["dev"].split()}
-    assert extras - set(EXTRAS) == {"mypy", "pytest", "pytest-xdist", "ruff"}
+    tools = {"ipykernel", "mypy", "nbclient", "nbformat", "pytest", "pytest-xdist", "ruff"}
+    assert extras - set(EXTRAS) == tools
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """../shared/data/faults: HDF5 files that hung, harmed or crashed a command give one sentence, and nothing else."""
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -32,7 +31,13 @@ MOST_MEMORY = 2 << 20  # KiB
 
 def sentence(*arguments: object) -> str:
     """Run a command that is to fail with one sentence, within a minute and two gigabytes; return the sentence."""
-    code = "import sys; sys.argv[0] = 'framebank'; from framebank.cli import main; main()"
+    code = (
+        "import atexit, resource, sys; sys.argv[0] = 'framebank'; from framebank.cli import main\n"
+        "both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)\n"
+        "most = lambda: max(resource.getrusage(who).ru_maxrss for who in both)\n"
+        "atexit.register(lambda: print('KiB', most(), file=sys.stderr))\n"
+        "main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,
@@ -41,8 +46,9 @@ def sentence(*arguments: object) -> str:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
     )
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MOST_MEMORY
-    said = (done.stdout + done.stderr).strip()
+    told, _, most = done.stderr.rpartition("KiB ")
+    assert int(most) < MOST_MEMORY
+    said = (done.stdout + told).strip()
     assert (done.returncode, said.count("Traceback")) == (1, 0), said
     return said
 
