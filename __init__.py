@@ -30,15 +30,16 @@ if TYPE_CHECKING:
         zeroshot,
     )
     from framebank.library import open as open  # noqa: A004
-    from framebank.store import DataError, FeatureStore, LabelSet, PromptBank
+    from framebank.store import DataError, DataWarning, FeatureStore, LabelSet, PromptBank
 
 __version__ = "0.2.0.dev0"
 
 ROOMS = ("commands", "demo", "extract", "heads", "library", "store")
-OF_STORE = ("DataError", "FeatureStore", "LabelSet", "PromptBank")
+OF_STORE = ("DataError", "DataWarning", "FeatureStore", "LabelSet", "PromptBank")
 
 __all__ = [
     "DataError",
+    "DataWarning",
     "FeatureStore",
     "Hits",
     "LabelSet",
@@ -69,4 +70,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *ROOMS])
+    return sorted({*__all__, *ROOMS})

@@ -7,6 +7,9 @@ import click
 
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
+from framebank.store.counts import counted, listed
+
+SHOWN = 5  # of the videos without an embedding
 
 
 @click.command(short_help="Check a store, an index, a run or prompts.")
@@ -31,10 +34,13 @@ def verify(path: Path, as_json: bool) -> None:
         "kind": found.kind,
         "path": str(found.path),
         "checked": found.checked,
+        "to_extract": list(found.to_extract),
         "faults": [{"path": str(fault.path), "what": fault.what} for fault in found.faults],
     }
     faults = [f"fault: {' '.join(fault.what.split())}" for fault in found.faults]
     right = f"{found.path}: looks right, {found.kind}: {', '.join(found.checked)}"
-    print_report(report, as_json=as_json, lines=faults or [right])
+    count = counted(len(found.to_extract), "listed video")
+    missing = f"{count} without an embedding, which `framebank extract` makes: {listed(found.to_extract, most=SHOWN)}"
+    print_report(report, as_json=as_json, lines=faults or [right, *[missing] * bool(found.to_extract)])
     if found.faults:
         sys.exit(1)

@@ -1,7 +1,7 @@
 """Videos and class names become embeddings.
 
-Names are loaded when they are asked for: decoding processes need no torch. The room itself can be called, as
-`framebank.extract("videos/", "bank", model="ViT-B-16")`.
+Names are loaded when they are asked for: decoding processes need no torch. The room itself can be called:
+`framebank.extract("videos/", "bank", model="ViT-B-16")`. `framebank.library.extraction.extract` has the help.
 """
 
 from typing import TYPE_CHECKING

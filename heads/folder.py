@@ -6,6 +6,7 @@ from pathlib import Path
 
 from framebank.store.errors import DataError
 from framebank.store.place import owning
+from framebank.store.shard import shard_paths
 
 # The file that tells what a folder holds: where it is, the rest is too.
 WEIGHTS = {"run": "checkpoint.safetensors", "matcher": "matcher.safetensors"}
@@ -25,4 +26,6 @@ def taking(folder: Path, *, what: str, overwrite: bool) -> Iterator[None]:
                 way_out = ", or --overwrite" if kind == what else ""
                 article = "an" if kind == "index" else "a"
                 raise DataError(f"{folder}: already holds {article} {kind}; choose another folder{way_out}")
+        if shard_paths(folder):
+            raise DataError(f"{folder}: already holds a store; choose another folder")
         yield

@@ -51,7 +51,7 @@ class Labelled:
         shown = ", ".join(name if score is None else f"{name} {score:.2f}" for name, score in self.top(3))
         return f"{self.video.video_id}: {shown} (by {self.by or 'nobody'}{', unsure' if self.unsure else ''})"
 
-    def to_dict(self, *, top: int) -> dict[str, Any]:
+    def to_dict(self, *, top: int = 3) -> dict[str, Any]:
         """Return it as plain values."""
         video = self.video
         return {

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from framebank.heads.bank import group_rows
 from framebank.heads.checkpoint import read_checkpoint, require_fit, save
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.folder import WEIGHTS
@@ -160,14 +161,19 @@ class Run:
     def score(self, frames: np.ndarray) -> np.ndarray:
         """Return the probability of each of `labels` (C,) for one video's frames (T, D), un-normalised embeddings.
 
-        DataError where the run reads another stream than these, or the width is another.
+        They are those of one view and clip, in their order; of a run with `frames`, so many of them are used. DataError
+        where the run reads another stream than these, the width is another, or there is none, or one that is no number.
         """
         self.require_frames("score")
-        if frames.ndim != 2 or frames.shape[1] != self.spec.dim:
+        frames = np.asarray(frames)
+        if frames.ndim != 2 or not len(frames) or frames.shape[1] != self.spec.dim:
             raise DataError(
                 f"score: frames are {frames.shape}; expected (T, {self.spec.dim}), as {self.spec.model} gives"
             )
-        x = torch.from_numpy(np.ascontiguousarray(frames))[None]  # (1, T, D)
+        if not np.isfinite(frames).all():
+            raise DataError("score: frames hold values that are not finite; expected embeddings")
+        chosen, _ = group_rows(np.array([len(frames)]), num_groups=1, num_frames=self.recipe.frames)  # (1, T)
+        x = torch.from_numpy(np.ascontiguousarray(frames[chosen[0]]))[None]  # (1, T, D)
         logits = self.model.cpu()(x, torch.ones(x.shape[:2], dtype=torch.bool))[0]
         return np.asarray((logits.sigmoid() if self.recipe.is_multi_label else logits.softmax(-1)).numpy())
 

@@ -43,6 +43,7 @@ class Finding:
     kind: str
     path: Path
     checked: list[str] = field(default_factory=list)
+    to_extract: tuple[str, ...] = ()  # videos that a store lists and does not hold: not yet, or no more
     faults: list[Wrong] = field(default_factory=list)
 
     @contextmanager
@@ -67,6 +68,7 @@ def _check_store(found: Finding) -> None:
     verdict = verify_store(found.path)
     found.checked += [counted(verdict.num_shards, "shard"), counted(verdict.num_videos, "video"), "manifest.csv"]
     found.faults += [Wrong(fault.path, fault.problem) for fault in verdict.faults]
+    found.to_extract = verdict.to_extract
     if current(found.path, "history.csv").exists():
         with found.checking(found.path / "history.csv", "history.csv"):
             History.read(found.path)

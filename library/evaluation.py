@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framebank.library.checks import require_among
 from framebank.library.report import Report
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
+from framebank.store.files import current
 
 if TYPE_CHECKING:
     from framebank.heads.run import Run
-    from framebank.store import FeatureStore, Manifest
+    from framebank.library.trained_run import TrainedRun
+    from framebank.store import FeatureStore, Manifest, PromptBank
 
 
 def zeroshot(
@@ -28,15 +31,17 @@ def zeroshot(
 ) -> Report:
     """Recognise the videos of a split by the texts of the classes alone (CLIP, Radford et al. 2021).
 
-    Names and, where `labels` (a file) has them, descriptions are scored, each by the mean of the templates'
-    probabilities (as ActionCLIP does) and of their embeddings (as CLIP does). The report is that of `scoring`, its
-    `others` are all of them. `prompts` is a file of `framebank prompts`; `run` pools the frames by its head in place of
-    their mean. DataError where no video of the split has a label, or the texts do not cover the labels.
+    `labels` are class names, or a file of them; without, those of the store. Names and, where `labels` has them,
+    descriptions are scored, each by the mean of the templates' probabilities (as ActionCLIP does) and of their
+    embeddings (as CLIP does). The report is that of `scoring`, its `others` are all of them. `prompts` is what
+    `fb.prompts` returned, or a file of it; `run` pools the frames by its head in place of their mean. DataError where
+    no video of the split has a label, or the texts do not cover the labels.
 
     >>> import framebank as fb
-    >>> fb.zeroshot("demo-out/store", split="test").top1                                       # doctest: +SKIP
-    0.4083
+    >>> print(fb.zeroshot("demo-out/store", split="test"))                                     # doctest: +SKIP
     """
+    require_among("scoring", scoring, ("probabilities", "embeddings"))
+    require_among("texts", texts, ("names", "descriptions"))
     from framebank.library.opening import open_store
 
     store, manifest = _labelled_split(open_store(bank), split)
@@ -46,9 +51,11 @@ def zeroshot(
     from framebank.heads.recipe import SCORINGS
     from framebank.heads.run import Run
     from framebank.library.texts import prompt_banks, tower_of
+    from framebank.library.trained_run import TrainedRun
 
     require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
-    trained = Run.read(run) if run else None
+    trained = run.run if isinstance(run, TrainedRun) else Run.read(run) if run else None
+    folder = run.path if isinstance(run, TrainedRun) else Path(run) if run else None
     if trained and not prompts and trained.recipe.text == "context":
         templates = _bare(templates, texts)
     reports = [
@@ -60,14 +67,14 @@ def zeroshot(
             scoring=way,
             device=resolve_device(device),
             run=trained,
-            folder=Path(run) if run else None,
+            folder=folder,
             tower=tower_of(store, device=device),
         )
         for each in prompt_banks(
             store,
             manifest,
-            labels=Path(labels) if labels else None,
-            prompts=Path(prompts) if prompts else None,
+            labels=labels,
+            prompts=prompts,
             templates=templates,
             texts=texts,
             device=device,
@@ -85,35 +92,42 @@ def zeroshot(
 
 
 def evaluate(
-    run: "Run | str | Path",
+    run: "TrainedRun | Run | str | Path",
     bank: "FeatureStore | str | Path | None" = None,
     split: str = "test",
     *,
     folder: str | Path | None = None,
-    prompts: str | Path | None = None,
+    prompts: "PromptBank | str | Path | None" = None,
     device: str = "auto",
 ) -> Report:
     """Score a split with a run; write metrics.json and predictions.npz into its folder.
 
-    `bank` is the store that the run was trained on, where it is not given; `folder` is that of a `run` that is handed
-    over as an object. `prompts` is a file of other texts of the same classes. DataError where the store is of another
+    `bank` is the store that the run was trained on, where it is not given. `prompts` are other texts of the same
+    classes, as `fb.prompts` returns them, or a file of them. DataError where the store is of another
     encoder, has classes that the run lacks, or no video of the split has a label.
     """
     from framebank.extract.encoder import resolve_device
     from framebank.heads.evaluate import evaluate_run
+    from framebank.heads.folder import WEIGHTS
     from framebank.heads.run import Run
     from framebank.library.opening import open_store
+    from framebank.library.trained_run import TrainedRun
     from framebank.store import PromptBank
 
-    where = Path(folder) if folder else Path(run) if isinstance(run, str | Path) else None
-    if where is None:
-        raise TypeError("evaluate: a Run that is handed over needs `folder`, where its figures are written")
-    trained = run if isinstance(run, Run) else Run.read(run)
+    if isinstance(run, TrainedRun):
+        where, trained = Path(folder or run.path), run.run
+    elif isinstance(run, Run):
+        where, trained = Path(folder or "."), run
+    else:
+        where, trained = Path(folder or run), Run.read(run)
+    if not current(where, WEIGHTS["run"]).is_file():
+        raise DataError(f"{where}: holds no run; expected the folder of the run, for its figures")
     if bank is None and not Path(trained.store).is_dir():
         raise DataError(f"{where}: was trained on the store {trained.store}, which is not there; name it with --store")
     store, manifest = _labelled_split(open_store(trained.store if bank is None else bank), split, run=where)
     if prompts:
-        trained = trained.with_same_classes(PromptBank.read(prompts), where=prompts)
+        texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
+        trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)
     values = evaluate_run(trained, store, manifest, split=split, device=resolve_device(device), folder=where)
     return Report.of(values, about={"head": trained.recipe.head, "classifier": trained.recipe.classifier})
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framebank.library.checks import require_least
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
 from framebank.store.errors import DataError, warn
@@ -26,7 +27,7 @@ def extract(
     fps: float | None = None,
     view: str | None = None,
     streams: str | None = None,
-    lists: Sequence[str | Path] = (),
+    lists: str | Path | Sequence[str | Path] = (),
     refresh: bool = False,
     prune: bool = False,
     retry_failed: bool = False,
@@ -52,11 +53,16 @@ def extract(
     """
     from framebank.extract.extraction import Setup
     from framebank.store import FeatureStore, Manifest
+    from framebank.store.labels import warn_of_forms
     from framebank.store.plan import Choices
     from framebank.store.tars import is_tar
 
-    if frames and fps:
+    if frames is not None and fps is not None:
         raise DataError("frames and fps exclude each other; expected one of them")
+    for name, value in (("frames", frames), ("batch_size", batch_size), ("workers", workers)):
+        require_least(name, value, 1)
+    if fps is not None and not fps > 0:
+        raise DataError(f"fps is {fps}; expected more than 0")
     sources = [Path(videos)] if isinstance(videos, str | Path) else [Path(one) for one in videos]
     store = Path(store)
     intake = read_sources(sources, store)
@@ -72,19 +78,34 @@ def extract(
     )
     made, _ = setup.like(store)
     manifest = Manifest(intake.videos)
+    warn_of_forms(manifest.labels)
     if left := intake.told():
         warn(left)
     if lists:
-        manifest, _ = manifest.with_splits([Path(one) for one in lists])
+        files = [lists] if isinstance(lists, str | Path) else lists
+        manifest, _ = manifest.with_splits([Path(one) for one in files])
     machine = local_machine(made, device=device, workers=workers)
+    if machine.random_weights:
+        warn(f"{machine.spec.model} has random weights (pretrained none): its embeddings mean nothing")
     roots = tuple(path for path in sources if path.is_dir() or is_tar(path))
     choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
     tally = fill(store, manifest, machine, choices, watch=watch)
     require_some(store, manifest, tally)
+    for line in _drift_told(tally, refreshed=refresh, pruned=prune):
+        warn(f"{store}: {line}")
     if tally.without_embedding:
         told = f"{tally.without_embedding} of {counted(len(manifest), 'video')} have no embedding"
         warn(f"{told}: {store / 'failed.csv'} tells why")
     return FeatureStore(store)
+
+
+def _drift_told(tally: "Tally", *, refreshed: bool, pruned: bool) -> list[str]:
+    """What has changed or gone since the store was made, and what to do about it."""
+    found = tally.report()
+    changed, gone = found["changed"], found["gone"]
+    again = f"{counted(changed, 'video')} changed since, refresh=True embeds such again"
+    removed = f"{counted(gone, 'video')} gone since, prune=True removes such"
+    return [*[again] * bool(changed and not refreshed), *[removed] * bool(gone and not pruned)]
 
 
 def read_sources(sources: Sequence[Path], store: Path, *, is_video: Callable[[Path], bool] | None = None) -> "Intake":

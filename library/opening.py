@@ -25,7 +25,7 @@ def open(  # noqa: A001 - it is called framebank.open
     >>> import framebank as fb
     >>> bank = fb.open("demo-out/store")                                                       # doctest: +SKIP
     >>> bank[bank.ids[0]].data.shape                                                           # doctest: +SKIP
-    (16, 256)
+    (16, 128)
     """
     path = Path(path)
     kind, place = kind_of(path)
@@ -50,7 +50,11 @@ def open_store(bank: "FeatureStore | str | Path") -> "FeatureStore":
     """Return the store in a folder, or the one that is open already; DataError where the folder is no store."""
     from framebank.store import FeatureStore
 
-    return bank if isinstance(bank, FeatureStore) else FeatureStore(bank)
+    if isinstance(bank, FeatureStore):
+        return bank
+    if not isinstance(bank, str | Path):
+        raise DataError(f"a {type(bank).__name__} is given; expected a store, or the folder of one")
+    return FeatureStore(bank)
 
 
 def warn_if_older(path: Path, index: "Index") -> "Difference | None":

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from framebank.library.checks import Paths, require_least
 from framebank.library.hits import Hits
 from framebank.library.labels import Labels
 from framebank.library.watch import Watch, unwatched
@@ -57,15 +58,24 @@ def index(
         pools = run.run if isinstance(run, TrainedRun) else Run.read(run) if run else None
         made = index_store(store, manifest, run=pools, run_path=path, device=resolve_device(device), split=split)
         made.save(folder)
-    return SearchIndex(folder, made, device=device)
+    return SearchIndex(folder.absolute(), made, device=device)
 
 
-@dataclass
+def _is_file(text: str) -> bool:
+    """Whether a text is the path of a file; a sentence may be longer than any."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+@dataclass(eq=False)
 class SearchIndex:
     """An index and the folder it lies in. It is read once; `enroll` and `unenroll` change the folder and this object.
 
-    `difference` tells how the index's store differs from it, None where the store is not at hand. `whole` is the index
-    as it was read; `index` is without the videos that were removed from its store since, which are not found.
+    `difference` tells how the index's store differed from it when it was opened, None where the store is not at hand.
+    `whole` is the index as it was read; `index` is without the videos that were removed from its store since, which are
+    not found.
     """
 
     path: Path
@@ -80,7 +90,7 @@ class SearchIndex:
         from framebank.store.index import Index
 
         loaded = Index.load(path)
-        return cls(Path(path), loaded, warn_if_older(Path(path), loaded), device)
+        return cls(Path(path).absolute(), loaded, warn_if_older(Path(path), loaded), device)
 
     @cached_property
     def index(self) -> "Index":
@@ -90,6 +100,9 @@ class SearchIndex:
     def __len__(self) -> int:
         return len(self.index)
 
+    def __contains__(self, video_id: object) -> bool:
+        return video_id in self.index
+
     @property
     def ids(self) -> tuple[str, ...]:
         """The video_ids, in their order."""
@@ -98,16 +111,25 @@ class SearchIndex:
     def search(self, query: "str | Path | np.ndarray", *, k: int = 10) -> Hits:
         """Find the k nearest videos, best first; all there are, where they are fewer.
 
-        `query` is a text, the path of a video file, the video_id of one of the index's own videos (which is left out of
-        its hits) or an embedding (D,). A str that is a video_id here is one, else a file where there is such a file,
-        else a text; `search_text`, `search_file` and `search_id` take one of these alone. DataError where the file
-        cannot be read, or the index is not in the space of texts.
+        `query` is a text, the Path of a video file, the video_id of one of the index's own videos (which is left out of
+        its hits) or an embedding (D,). A str that is a video_id here is one, else the path of a file where there is
+        such a file, else a text; `search_text`, `search_file` and `search_id` take one of these alone. DataError where
+        the file cannot be read, the text is empty, or the index is not in the space of texts.
         """
-        if not isinstance(query, str | Path):
-            return self._nearest(query.reshape(1, -1), k, told="an embedding")
-        if isinstance(query, str) and query in self.index:
+        if isinstance(query, Path):
+            return self.search_file(query, k=k)
+        if not isinstance(query, str):
+            import numpy as np
+
+            vector = np.asarray(query)
+            if vector.dtype.kind not in "fiu" or vector.shape not in ((self.index.spec.dim,), (1, self.index.spec.dim)):
+                raise DataError(
+                    f"the query is an array of {vector.dtype} {vector.shape}; expected numbers ({self.index.spec.dim},)"
+                )
+            return self._nearest(vector.reshape(1, -1).astype(np.float32), k, told="an embedding")
+        if query in self.index:
             return self.search_id(query, k=k)
-        return self.search_file(query, k=k) if Path(query).exists() else self.search_text(str(query), k=k)
+        return self.search_file(query, k=k) if _is_file(query) else self.search_text(query, k=k)
 
     def search_text(self, text: str, *, k: int = 10) -> Hits:
         """Find the k videos nearest to a text; DataError where it is empty, or the vectors are not of texts."""
@@ -123,9 +145,13 @@ class SearchIndex:
         return self._nearest(self._pool(Path(path))[None], k, told=str(path))
 
     def search_id(self, video_id: str, *, k: int = 10) -> Hits:
-        """Find the k videos nearest to one of the index's own, without itself; DataError where there is no such one."""
+        """Find the k videos nearest to one of the index's own, without itself; DataError where there is no such one.
+
+        A copy of it that was enrolled under a label is another video, and is found.
+        """
         from framebank.heads.neighbours import neighbours_of_id
 
+        require_least("k", k, 1)
         return Hits(video_id, tuple(neighbours_of_id(self.index, video_id, k=k)))
 
     def enroll(
@@ -145,8 +171,8 @@ class SearchIndex:
         from framebank.heads.enrolling import enroll as add
         from framebank.store import Video
 
-        if isinstance(videos, str | Path):
-            videos = [videos]
+        videos = [videos] if isinstance(videos, str | Path) else list(videos)
+        ids = [ids] if isinstance(ids, str) else list(ids)
         if not videos and not ids:
             raise DataError(f"{self.path}: no example of {label!r} is given; expected a clip at least, or an id")
         check_label(self.whole, label)
@@ -178,10 +204,10 @@ class SearchIndex:
     def label(self, videos: str | Path, *, workers: int | None = None, watch: Watch = unwatched) -> "Labelled": ...
 
     @overload
-    def label(self, videos: list[str | Path], *, workers: int | None = None, watch: Watch = unwatched) -> Labels: ...
+    def label(self, videos: Paths, *, workers: int | None = None, watch: Watch = unwatched) -> Labels: ...
 
     def label(
-        self, videos: str | Path | list[str | Path], *, workers: int | None = None, watch: Watch = unwatched
+        self, videos: str | Path | Paths, *, workers: int | None = None, watch: Watch = unwatched
     ) -> "Labelled | Labels":
         """Label a new video file, or several: by the classes that were enrolled, and the votes of the nearest videos.
 
@@ -193,6 +219,7 @@ class SearchIndex:
         return label_by([Asked(self._labeller, self.index.spec, self.encoder)], videos, workers=workers, watch=watch)
 
     def _nearest(self, queries: "np.ndarray", k: int, *, told: str) -> Hits:
+        require_least("k", k, 1)
         return Hits(told, tuple(self.index.search(queries, k)[0]))
 
     def _pool(self, path: Path) -> "np.ndarray":

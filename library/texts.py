@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framebank.library.checks import require_among
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
 
@@ -18,7 +19,7 @@ def prompts(
     labels: "LabelSet | Sequence[str] | str | Path",
     like: "FeatureStore | str | Path",
     *,
-    templates: str | tuple[str, ...] | None = None,
+    templates: str | Sequence[str] | None = None,
     texts: str = "names",
     device: str = "auto",
     watch: Watch = unwatched,
@@ -33,24 +34,34 @@ def prompts(
     >>> import framebank as fb
     >>> bank = fb.open("demo-out/store")                                                       # doctest: +SKIP
     >>> fb.prompts(["juggling", "waving"], bank).class_embeddings().shape                      # doctest: +SKIP
-    (2, 256)
+    (2, 128)
     """
     from framebank.extract.encoder import encoder_like
     from framebank.library.opening import open_store
+
+    require_among("texts", texts, ("names", "descriptions"))
+    encoder = encoder_like(open_store(like).spec, device=device)
+    return embed_texts(label_set(labels), encoder, templates=templates, texts=texts, watch=watch)
+
+
+def label_set(labels: "LabelSet | Sequence[str] | str | Path") -> "LabelSet":
+    """Return the classes of a file, or those that are given; DataError where one is no name, or there twice."""
     from framebank.store import LabelSet
 
-    chosen = LabelSet.read(labels) if isinstance(labels, str | Path) else labels
-    if not isinstance(chosen, LabelSet):
-        chosen = LabelSet(tuple(chosen))
-    encoder = encoder_like(open_store(like).spec, device=device)
-    return embed_texts(chosen, encoder, templates=templates, texts=texts, watch=watch)
+    if isinstance(labels, str | Path):
+        return LabelSet.read(labels)
+    if isinstance(labels, LabelSet):
+        return labels
+    if not all(isinstance(name, str) for name in labels):
+        raise DataError(f"the labels are {list(labels)[:3]!r}; expected names")
+    return LabelSet(tuple(labels))
 
 
 def embed_texts(
     labels: "LabelSet",
     encoder: "Encoder",
     *,
-    templates: str | tuple[str, ...] | None,
+    templates: str | Sequence[str] | None,
     texts: str,
     watch: Watch = unwatched,
 ) -> "PromptBank":
@@ -60,9 +71,9 @@ def embed_texts(
     """
     from framebank.extract.prompts import embed_prompts, read_templates, require_places
 
-    if isinstance(templates, tuple):
-        require_places(templates, where="the recipe")
-        chosen = templates
+    if templates is not None and not isinstance(templates, str):
+        chosen = tuple(templates)
+        require_places(chosen, where="the templates")
     else:
         chosen = read_templates(templates or ("bare" if texts == "descriptions" else "actionclip"))
 
@@ -76,15 +87,15 @@ def prompt_banks(
     store: "FeatureStore",
     manifest: "Manifest",
     *,
-    labels: Path | None,
-    prompts: Path | None,
-    templates: str | tuple[str, ...] | None,
+    labels: "LabelSet | Sequence[str] | str | Path | None",
+    prompts: "PromptBank | str | Path | None",
+    templates: str | Sequence[str] | None,
     texts: str | None,
     device: str,
     classes: tuple[str, ...] = (),
     watch: Watch = unwatched,
 ) -> "list[PromptBank]":
-    """Return the prompts of a file, or those of the classes: names and, where all have them, descriptions.
+    """Return the prompts that are given, or those of the classes: names and, where all have them, descriptions.
 
     Without `labels` and `prompts` the classes are `classes`, or else the labels of `manifest`. DataError where they do
     not cover the labels of `manifest`, or are of another encoder.
@@ -93,13 +104,15 @@ def prompt_banks(
 
     named = manifest.labelled().labels
     if prompts:
-        bank = PromptBank.read(prompts)
-        store.spec.require_same_encoder(bank.encoder, mine=store.path, theirs=prompts)
-        bank.labels.require_covers(named, mine=prompts, theirs=store.path)
+        bank = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
+        where = "the prompts" if bank is prompts else prompts
+        store.spec.require_same_encoder(bank.encoder, mine=store.path, theirs=where)
+        bank.labels.require_covers(named, mine=where, theirs=store.path)
         bank.warn_of_near()
         return [bank]
-    chosen = LabelSet.read(labels) if labels else LabelSet.of(classes or named)
-    chosen.require_covers(named, mine=labels, theirs=store.path)
+    chosen = label_set(labels) if labels else LabelSet.of(classes or named)
+    where = labels if isinstance(labels, str | Path) else "the labels"
+    chosen.require_covers(named, mine=where, theirs=store.path)
     from framebank.extract.encoder import encoder_like
 
     try:

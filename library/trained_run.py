@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from framebank.library.checks import Paths, require_least
 from framebank.library.labels import Labels
 from framebank.library.report import Report
 from framebank.library.watch import Watch, unwatched
@@ -34,7 +35,7 @@ class TrainedRun:
         """Open the run in a folder; DataError where there is none."""
         from framebank.heads.run import Run
 
-        return cls(Path(path), Run.read(path), device)
+        return cls(Path(path).absolute(), Run.read(path), device)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -58,10 +59,10 @@ class TrainedRun:
     def label(self, videos: str | Path, *, workers: int | None = None, watch: Watch = unwatched) -> "Labelled": ...
 
     @overload
-    def label(self, videos: list[str | Path], *, workers: int | None = None, watch: Watch = unwatched) -> Labels: ...
+    def label(self, videos: Paths, *, workers: int | None = None, watch: Watch = unwatched) -> Labels: ...
 
     def label(
-        self, videos: str | Path | list[str | Path], *, workers: int | None = None, watch: Watch = unwatched
+        self, videos: str | Path | Paths, *, workers: int | None = None, watch: Watch = unwatched
     ) -> "Labelled | Labels":
         """Label a new video file, or several files and folders of videos.
 
@@ -70,22 +71,26 @@ class TrainedRun:
         """
         from framebank.library.labelling import Asked
 
-        return label_by([Asked(self._labeller, self.run.spec, self._encoder)], videos, workers=workers, watch=watch)
+        labeller = self._labeller(len(self.labels))
+        return label_by([Asked(labeller, self.run.spec, self._encoder)], videos, workers=workers, watch=watch)
 
-    def predict(self, bank: "FeatureStore | str | Path", split: str = "all") -> Labels:
-        """Label the videos of a store from its rows, without decoding; those without an embedding are `failed`."""
+    def predict(self, bank: "FeatureStore | str | Path", split: str = "all", *, top: int = 3) -> Labels:
+        """Label the videos of a store from its rows, without decoding; those without an embedding are `failed`.
+
+        Each keeps its `top` likeliest classes.
+        """
+        require_least("top", top, 1)
         from framebank.heads.labelled import label_store
         from framebank.library.opening import open_store
 
         store = open_store(bank)
-        return sort_labels(label_store(store, store.split(split), [self._labeller]))
+        return sort_labels(label_store(store, store.split(split), [self._labeller(top)]))
 
-    @cached_property
-    def _labeller(self) -> Any:
+    def _labeller(self, top: int) -> Any:
         from framebank.extract.encoder import resolve_device
         from framebank.heads.labellers import ModelLabeller
 
-        return ModelLabeller.of_run(self.run, where=self.path, top=3, device=resolve_device(self.device))
+        return ModelLabeller.of_run(self.run, where=self.path, top=top, device=resolve_device(self.device))
 
     @cached_property
     def _encoder(self) -> "Encoder":
@@ -101,11 +106,12 @@ class TrainedRun:
 
 
 def label_by(
-    asked: Sequence[Any], videos: str | Path | list[str | Path], *, workers: int | None, watch: Watch
+    asked: Sequence[Any], videos: str | Path | Paths, *, workers: int | None, watch: Watch
 ) -> "Labelled | Labels":
     """Return what those who are asked say of one video file, or of several files and folders; as `TrainedRun.label`."""
     from framebank.library.labelling import find_videos, label_videos
 
+    require_least("workers", workers, 1)
     alone = isinstance(videos, str | Path)
     paths = [videos] if isinstance(videos, str | Path) else list(videos)
     found = sort_labels(label_videos(find_videos(paths), asked, workers=workers, watch=watch))

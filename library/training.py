@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from framebank.heads.job import TrainingJob
     from framebank.heads.lexicon import Lexicon
     from framebank.heads.recipe import Recipe
-    from framebank.store import FeatureStore, Manifest
+    from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
 def train(
@@ -28,9 +28,9 @@ def train(
     shots: int | None = None,
     split: str = "train",
     val_split: str | None = None,
-    labels: str | Path | None = None,
-    prompts: str | Path | None = None,
-    templates: str | None = None,
+    labels: "LabelSet | Sequence[str] | str | Path | None" = None,
+    prompts: "PromptBank | str | Path | None" = None,
+    templates: "str | Sequence[str] | None" = None,
     texts: str | None = None,
     settings: "dict[str, Any] | None" = None,
     overwrite: bool = False,
@@ -42,14 +42,13 @@ def train(
 
     `recipe` is the name of a published one ("actionclip"), a .toml file or a Recipe; `head`, `classifier`, `loss`,
     `shots` and any further key of a recipe (`epochs=20`, `lr=1e-3`) go over it, and `settings` reach options
-    ({"head.num_layers": 2}). Without a recipe: the transformer of ActionCLIP on texts, by its KL loss. `labels` is a
-    file of the classes, `prompts` one of `framebank prompts`. DataError where the folder holds something already and
-    `overwrite` is not given, a key is not known, or the split has no labels.
+    ({"head.num_layers": 2}). Without a recipe: the transformer of ActionCLIP on texts, by its KL loss. `labels` are
+    class names or a file of them, `prompts` what `fb.prompts` returned or a file of it. DataError where the folder
+    holds a run (unless `overwrite` is given), an index or a store, a key is not known, or the split has no labels.
 
     >>> import framebank as fb
     >>> run = fb.train("demo-out/store", "run", head="mean", classifier="linear", loss="ce")   # doctest: +SKIP
-    >>> run.evaluate(split="test").top1                                                        # doctest: +SKIP
-    0.775
+    >>> print(run.evaluate(split="test"))                                                      # doctest: +SKIP
     """
     from framebank.library.opening import open_store
 
@@ -67,15 +66,15 @@ def train(
             manifest,
             chosen,
             val_split=val_split,
-            labels=Path(labels) if labels else None,
-            prompts=Path(prompts) if prompts else None,
+            labels=labels,
+            prompts=prompts,
             templates=templates,
             texts=texts,
             device=resolve_device(device),
             watch=watch,
         )
         log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
-        return TrainedRun(folder, job.save(folder, log=log), device)
+        return TrainedRun(folder.absolute(), job.save(folder, log=log), device)
 
 
 def training_job(
@@ -85,9 +84,9 @@ def training_job(
     *,
     device: "torch.device",
     val_split: str | None = None,
-    labels: Path | None = None,
-    prompts: Path | None = None,
-    templates: str | None = None,
+    labels: "LabelSet | Sequence[str] | str | Path | None" = None,
+    prompts: "PromptBank | str | Path | None" = None,
+    templates: "str | Sequence[str] | None" = None,
     texts: str | None = None,
     lexicon: "Lexicon | None" = None,
     chooses_head_mix: bool = False,
@@ -99,8 +98,7 @@ def training_job(
     another encoder, or are given for a classifier that reads none.
     """
     from framebank.heads.job import TrainingJob
-    from framebank.library.texts import prompt_banks, tower_of
-    from framebank.store import LabelSet
+    from framebank.library.texts import label_set, prompt_banks, tower_of
 
     bank = None
     if recipe.reads_texts:
@@ -125,7 +123,7 @@ def training_job(
         manifest,
         recipe,
         val_split=val_split,
-        labels=LabelSet.read(labels) if labels else None,
+        labels=label_set(labels) if labels else None,
         prompts=bank,
         tower=tower_of(store, device=str(device)),
         lexicon=lexicon,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from framebank.store.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from framebank.store.errors import DataError
+    from framebank.store.errors import DataError, DataWarning
     from framebank.store.features import FeatureStore
     from framebank.store.labels import LabelSet
     from framebank.store.manifest import Manifest, Video
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataError",
+    "DataWarning",
     "Embeddings",
     "FeatureSpec",
     "FeatureStore",
@@ -32,6 +33,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "DataError": "errors",
+        "DataWarning": "errors",
         "Embeddings": "shard",
         "FeatureSpec": "spec",
         "FeatureStore": "features",

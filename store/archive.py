@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from framebank.store.errors import DataError, parsing
+from framebank.store.text import require_regular
 
 MAX_RATIO = 100  # of what a zip unpacks to; features do not pack as well
 SMALL = 256 << 20  # bytes; a zip that unpacks to less is read whatever its ratio
@@ -12,6 +13,7 @@ SMALL = 256 << 20  # bytes; a zip that unpacks to less is read whatever its rati
 
 def open_zip(path: Path, *, what: str) -> zipfile.ZipFile:
     """Return a zip whose members are no more than a file of its size can hold; DataError where it cannot be read."""
+    require_regular(path)
     with parsing(path, what=what):
         archive = zipfile.ZipFile(path)
         size = path.stat().st_size if archive.fp is None else os.fstat(archive.fp.fileno()).st_size

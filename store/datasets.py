@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from framebank.store.description import DIGEST, Description, Form, dataset_digest, unpacked
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, PlaceError
 from framebank.store.hdf5_process import ask
 from framebank.store.remembered import LARGE, Known, Stamp, is_same, keep, recall, stamp_of
 
@@ -44,7 +44,7 @@ class Datasets:
         except FileNotFoundError as error:
             raise DataError(f"{path}: no such file") from error
         except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+            raise PlaceError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
         self._handle = self._raw.fileno()
         stamp = stamp_of(self._handle)
         if known is not None and not is_same(known.stamp, stamp):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from framebank.store.text import is_text, read_text
 
 MAX_BYTES = 256 << 20
 MAX_DEPTH = 32  # brackets within brackets
+TEXTS = re.compile(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'|"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\'')  # of TOML
+DOTTED = re.compile(r"(?<![\w\"-])[\w\"-]++(?:\s*+\.\s*+[\w\"-]++)++")  # a.b.c, of which each is in the one before
 MAX_DIGITS = 20  # of a whole number; what has more is none of 64 bits
 MAX_WHOLE = 2**63
 
@@ -63,6 +66,9 @@ def parse_toml(text: str, *, where: object) -> dict[str, Any]:
 
     tomllib.TOMLDecodeError where it is not TOML, another ValueError where a number has too many digits.
     """
+    dotted = DOTTED.finditer(TEXTS.sub('""', text))
+    if any(name[0].count(".") > MAX_DEPTH for name in dotted):  # which takes tomllib minutes
+        raise DataError(f"{where}: nests more than {MAX_DEPTH} names")
     try:
         found = tomllib.loads(text)
     except RecursionError as error:

@@ -21,7 +21,10 @@ class DataError(Exception):
 
 
 class PlaceError(DataError):
-    """A place cannot be written to: it is full, not ours, or another process is writing there."""
+    """A place cannot be written to, or a file not be looked at, and nothing says that it is damaged.
+
+    It is full, not ours, another process is writing there, or the machine had no memory to spare.
+    """
 
 
 def _one_sentence(message: str) -> str:

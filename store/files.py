@@ -20,11 +20,17 @@ PATIENCE = 10.0  # seconds that one who replaces files together waits for anothe
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path to write to; when the block ends well it becomes `path`, synced; otherwise it is removed.
 
-    DataError where the place cannot be written to or is full, or another process is writing it.
+    A link stays, and the file that it leads to is replaced. DataError where the place cannot be written to or is full,
+    is a device or a pipe, or another process is writing it.
     """
-    part = path.with_name(path.name + PART)
     with undoing(None, of=path):
+        path = path.resolve() if path.is_symlink() else path
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise DataError(f"{path}: is a device or a pipe; expected a file that can be replaced")
+        part = path.with_name(path.name + PART)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if part.is_symlink():
+            part.unlink()  # whoever wrote through it would write elsewhere
         left = part.exists()
     with Lock(part, guards=path, passing=True, stands_in=False):
         if left:
@@ -82,7 +88,7 @@ def replacing_together(folder: Path) -> Iterator[Path]:
 def current(folder: Path, name: str) -> Path:
     """Return where the file `name` of a folder is; where `replacing_together` has removed it, nothing is there."""
     ready = folder / NEXT
-    is_newer = ready.is_dir() and ((ready / name).exists() or (ready / (name + REMOVED)).exists())
+    is_newer = _is_own(ready) and ((ready / name).exists() or (ready / (name + REMOVED)).exists())
     return (ready if is_newer else folder) / name
 
 
@@ -90,11 +96,16 @@ def current_paths(folder: Path, pattern: str) -> list[Path]:
     """Return where the files of a folder are whose names match, sorted by name, as `current` does for one."""
     found = {path.name: path for path in folder.glob(pattern)}
     ready = folder / NEXT
-    if ready.is_dir():
+    if _is_own(ready):
         found |= {path.name: path for path in ready.glob(pattern)}
         for path in ready.glob(pattern + REMOVED):
             found.pop(path.name.removesuffix(REMOVED), None)
     return [found[name] for name in sorted(found)]
+
+
+def _is_own(ready: Path) -> bool:
+    """Whether a folder of files that are not yet moved is one, and no link to another's."""
+    return ready.is_dir() and not ready.is_symlink()
 
 
 def remove_together(part: Path, name: str) -> None:
@@ -117,6 +128,9 @@ def _held(folder: Path) -> Lock:
 
 
 def _settle(folder: Path) -> None:
+    for path in (folder / NEXT, folder / (NEXT + PART)):
+        if path.is_symlink():
+            raise DataError(f"{path}: is a link; expected nothing there, or a folder that framebank wrote: remove it")
     part = folder / (NEXT + PART)
     if part.exists():
         shutil.rmtree(part)

@@ -24,6 +24,7 @@ PACKING = (
     h5py.h5z.FILTER_LZF,
 )
 MOST_PACKED = 1032  # to one, by deflate at best
+MOST_CHUNKS = 256 << 20  # bytes of unpacked chunks that are kept
 ALWAYS_READ = 1 << 24  # so many bytes may be claimed without any in the file: what was never written reads as zeros
 
 NUM_TEXTS_READ = 1024  # strings that are read at a time
@@ -37,7 +38,8 @@ Watch = Callable[[], None]  # told again and again that it goes on
 def open_file(path: Path) -> h5py.File:
     """Open a file for reading; DataError where it is not one of HDF5."""
     try:
-        return h5py.File(path, "r", locking=False)  # files never change once they have their name
+        # Files never change once they have their name. A chunk is unpacked once where many rows of it are asked for.
+        return h5py.File(path, "r", locking=False, rdcc_nbytes=MOST_CHUNKS)
     except OSError as error:
         raise DataError(f"is not a readable HDF5 file ({error})") from error
 
@@ -48,10 +50,16 @@ def describe(file: h5py.File, *, size: int, watch: Watch) -> Description:
     Whatever h5py raises, where the file is damaged.
     """
     forms: dict[str, Form] = {}
+    seen: dict[int, Form] = {}  # a dataset may have several names
     empty: list[str] = []
     for name, item in _walk(file, size=size, watch=watch):
         if isinstance(item, h5py.Dataset):
-            forms[name] = _form(item, size=size, watch=watch)
+            address = _address(item)
+            if address not in seen:
+                seen[address] = _form(item, size=size, watch=watch)
+            elif seen[address].texts:  # each name would say all of them again
+                raise DataError(f"{_shown(name)} is another name of the strings in {_shown(seen[address].place)}")
+            forms[name] = seen[address]
         else:
             empty.append(name)
     names = _names(file.attrs, size=size, watch=watch)
@@ -133,8 +141,8 @@ def _item(file: h5py.File, group: h5py.Group, key: str, *, left: int) -> Any:
     return item
 
 
-def _address(group: h5py.Group) -> int:
-    return int(h5py.h5o.get_info(group.id).addr)
+def _address(item: h5py.Group | h5py.Dataset) -> int:
+    return int(h5py.h5o.get_info(item.id).addr)
 
 
 def _form(dataset: h5py.Dataset, *, size: int, watch: Watch) -> Form:

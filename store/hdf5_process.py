@@ -16,13 +16,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, PlaceError
 from framebank.store.process import Process, died_of
 from framebank.store.remembered import Stamp
 
 IDLE_SECONDS = 60.0  # after which it ends, as nobody asks any more
 SILENCE_SECONDS = 20.0  # without a word; a disk may be slow
 CPU_SECONDS = 3  # of computing without a word
+ROWS_SECONDS = 15  # of reading rows, which may mean to unpack a chunk of gigabytes
 WORD_SECONDS = 0.5  # so often it says that it goes on
 LOOK_SECONDS = 5.0  # so often a process that begins is looked at
 MEMORY = 3 << 29  # bytes beyond what it has when it begins
@@ -43,6 +44,8 @@ def ask(path: Path, stamp: Stamp, question: str, **about: Any) -> tuple[Any, byt
         _reader.start()
         try:
             head, values = _reader.ask({"question": question, "path": str(path.absolute()), "stamp": stamp, **about})
+        except PlaceError as error:  # the next try may end well
+            raise PlaceError(f"{path}: {error}") from error
         except DataError as error:  # it took seconds, and so would whatever else is asked of this file
             refused = _reader.refused[path, stamp] = str(error)
         else:
@@ -113,6 +116,8 @@ class _Reader:
         code = process.wait(1.0)
         if code == -signal.SIGXCPU:
             return DataError(ENDLESS)
+        if code == -signal.SIGKILL:
+            return PlaceError("the process that reads it was killed, perhaps as memory was wanting; try once more")
         how = died_of(code) if code is not None else "it closed its channel"
         return DataError(f"the process that reads it ended ({how}); it is damaged, or memory is wanting")
 
@@ -161,7 +166,7 @@ def serve(connection: "Connection[Any, Any]") -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         while connection.poll(IDLE_SECONDS):
             question = json.loads(connection.recv_bytes())
-            _renew()
+            _renew(CPU_SECONDS if question["question"] == "describe" else ROWS_SECONDS)
             answer, values, error = _answer(answers, question)
             connection.send_bytes(SAYS + json.dumps({"answer": answer, "error": error}).encode())
             if not error:
@@ -190,9 +195,9 @@ def _limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def _renew() -> None:
+def _renew(seconds: int = CPU_SECONDS) -> None:
     """Allow some more seconds of computing: HDF5 that never ends is ended by the system, whoever has died by then."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    most = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
+    most = int(used.ru_utime + used.ru_stime) + 1 + seconds
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))

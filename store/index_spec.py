@@ -14,6 +14,7 @@ from framebank.store.document import Fields, read_json
 from framebank.store.errors import DataError, parsing
 from framebank.store.files import current
 from framebank.store.spec import FeatureSpec
+from framebank.store.text import require_regular
 
 VERSION = 2  # of the files; the first had no origin
 FLAT_HEADER = struct.Struct(
@@ -73,6 +74,7 @@ def index_spec_text(folder: Path, about: Mapping[str, Any]) -> str:
 
 def require_flat(path: Path) -> None:
     """Refuse an index.faiss that does not hold as many values as it claims: DataError, before faiss makes room."""
+    require_regular(path)
     with parsing(path, what="an index"):
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -89,4 +91,6 @@ def unreadable(folder: Path, error: Exception) -> DataError:
 
 
 def _beside(folder: Path) -> dict[str, np.ndarray]:
-    return {"ids.csv": np.frombuffer(current(folder, "ids.csv").read_bytes(), dtype=np.uint8)}
+    path = current(folder, "ids.csv")
+    require_regular(path)
+    return {"ids.csv": np.frombuffer(path.read_bytes(), dtype=np.uint8)}

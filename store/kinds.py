@@ -13,6 +13,16 @@ MARKS = {
     "index": ("index.faiss", "spec.json", "enrolled.npz"),
     "store": ("writer.lock", "manifest.csv"),
 }
+MEMBERS = (  # further files of such folders
+    "shard-*.h5",
+    "failed.csv",
+    "history.csv",
+    "sources.csv",
+    "log.csv",
+    "metrics.json",
+    "predictions.npz",
+    "ids.csv",
+)
 EXPECTED = "expected a store, an index, a run or prompts"
 
 
@@ -22,8 +32,8 @@ def kind_of(path: Path) -> tuple[str, Path]:
     DataError where it is none of these.
     """
     if path.is_file():
-        found = next((kind for kind, names in MARKS.items() if path.name in names), None)
-        return (found, path.parent) if found else ("prompts", path)
+        members = (*MEMBERS, *(name for names in MARKS.values() for name in names))
+        return kind_of(path.parent) if any(path.match(name) for name in members) else ("prompts", path)
     for kind, names in MARKS.items():
         if any(current(path, name).exists() for name in names):
             return kind, path

@@ -63,7 +63,7 @@ class Lock:
     def _try(self) -> bool:
         """Take the lock where nobody has it."""
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise PlaceError(f"{self.guards}: cannot be written to: {error.strerror}") from error
         try:

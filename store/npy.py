@@ -11,6 +11,7 @@ import numpy as np
 
 from framebank.store.archive import open_zip
 from framebank.store.errors import DataError, parsing
+from framebank.store.text import require_regular
 
 WHAT = "arrays of numpy"
 SUFFIX = ".npy"
@@ -58,6 +59,7 @@ class Npz(Mapping[str, np.ndarray]):
 
 def read_npy(path: Path) -> np.ndarray:
     """Return the array of an npy, which stays on the disk until it is indexed; DataError as `Npz`."""
+    require_regular(path)
     with parsing(path, what=WHAT):
         with path.open("rb") as file:
             shape, dtype, order = _header(file, path.stat().st_size, where=path)

@@ -161,7 +161,8 @@ def write_parquet(read: ReadRows, videos: list[Video], path: Path, *, spec: Feat
         ],
         metadata={SPEC_KEY: json.dumps(spec.to_dict()).encode()},
     )
-    with replacing(path) as part, files.ParquetWriter(part, schema) as writer:
+    # An open file: pyarrow takes a path with a colon for an address elsewhere.
+    with replacing(path) as part, part.open("wb") as file, files.ParquetWriter(file, schema) as writer:
         for start in range(0, len(videos), ROW_GROUP):
             chosen = videos[start : start + ROW_GROUP]
             writer.write_table(_table(pyarrow, schema, read, chosen))

@@ -7,6 +7,7 @@ from pathlib import Path
 from framebank.store.drift import Drift, find_drift
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
+from framebank.store.files import current
 from framebank.store.history import NAME as HISTORY_NAME
 from framebank.store.history import History, Setting, with_value
 from framebank.store.identity import Identity
@@ -121,8 +122,14 @@ def carry_out(folder: Path, plan: Plan) -> None:
     change_store(folder, dropped=pruned, renamed=moved, texts=texts)
 
 
+OTHERS = ("checkpoint.safetensors", "matcher.safetensors", "index.faiss")  # what no store holds
+
+
 def refuse_foreign(folder: Path) -> None:
-    """Refuse a folder whose manifest.csv is no store's, and would be written over: DataError."""
+    """Refuse a folder of a run or an index, or one whose manifest.csv is no store's: DataError."""
+    for name in OTHERS:
+        if current(folder, name).exists():
+            raise DataError(f"{folder}: holds {name}, so that it is a run or an index; choose another folder")
     if shard_paths(folder) or not (folder / "manifest.csv").exists() or (folder / "writer.lock").exists():
         return
     raise DataError(f"{folder}: holds a manifest.csv that is not a store's; expected another folder to write to")

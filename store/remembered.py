@@ -68,6 +68,8 @@ def keep(path: Path, known: Known) -> None:
     if len(content) > LARGEST:
         return
     with contextlib.suppress(OSError):
+        if not folder.parents[2].is_dir():  # a home that is not there is not made
+            return
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         entry = folder / _name(place)
         part = entry.with_name(f"{entry.name}.{os.getpid()}.part")

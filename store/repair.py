@@ -83,8 +83,10 @@ def _sort_out(folder: Path) -> tuple[list[Path], dict[Path, set[int]]]:
     whole: dict[Path, Contents] = {}
     for path in shard_paths(folder):
         contents, faults, _ = check_shard(path)
-        if contents is None or any(fault.hurts == "shard" for fault in faults):
+        if any(fault.hurts == "shard" for fault in faults):
             moved.append(path)
+            continue
+        if contents is None:  # it could not be looked at; verify says why
             continue
         whole[path] = contents
         hurt = {video_id for fault in faults if fault.hurts == "videos" for video_id in fault.video_ids}

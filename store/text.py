@@ -1,27 +1,40 @@
 """Text: what a file holds as text, in UTF-8, UTF-16 or UTF-32, and its lines."""
 
 import codecs
+import stat
 from pathlib import Path
 
 from framebank.store.errors import DataError
 
 UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)  # of which the first begins as UTF-16 does
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MOST_TEXT = 4 << 30  # bytes; the list of ten million videos has less
 LONGEST_LINE = 131_072  # letters; no list has a name as long, and Python's csv reads no longer cell
 
 
-def read_text(path: Path, *, what: str = "text", most: int | None = None) -> str:
+def require_regular(path: Path) -> None:
+    """Refuse what is there and no regular file: a pipe would be waited for, and a device never ends. DataError."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # whoever opens it says why
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise DataError(f"{path}: is a pipe or a device; expected a file")
+
+
+def read_text(path: Path, *, what: str = "text", most: int = MOST_TEXT) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 or UTF-32 with their mark, line ends as they are.
 
     DataError where it cannot be read as `what` it is, holds the letter NUL, or has more than `most` bytes.
     """
+    require_regular(path)
     try:
         with path.open("rb") as file:
-            content = file.read(-1 if most is None else most + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+            content = file.read() if path.stat().st_size <= most else None
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error or "there is too little memory"
         raise DataError(f"{path}: cannot be read as {what}: {reason}") from error
-    if most is not None and len(content) > most:
+    if content is None:
         raise DataError(f"{path}: has more than {most >> 20} MiB; expected a smaller file")
     try:
         text = content.decode(_encoding(content))

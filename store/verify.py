@@ -10,7 +10,7 @@ import numpy as np
 
 from framebank.store.adoption import shards_of_parts
 from framebank.store.description import DIGEST
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, PlaceError
 from framebank.store.files import current
 from framebank.store.ledger import Ledger
 from framebank.store.manifest import Manifest
@@ -109,6 +109,8 @@ def check_shard(path: Path) -> tuple[Contents | None, list[Fault], list[str]]:
                     faults.append(Fault(path, str(error), "shard"))
                 if not form.digest:
                     unchecked.append(name)
+    except PlaceError as error:  # nothing is known of it
+        return None, [Fault(path, str(error), "store")], []
     except DataError as error:
         return None, [Fault(path, str(error), "shard")], []
     return contents, faults, unchecked

@@ -169,7 +169,7 @@ def test_the_recipe_of_a_run_trains_it_again(framebank: Any, store: Path, tmp_pa
     named = json.loads(framebank("train", store, tmp_path / "third", *again, "--texts", "names", "--json").stdout)
     assert named["texts"] == "names"
     refused = framebank("train", store, tmp_path / "o", *again, "--set", 'templates=["no place"]', exit_code=1)
-    assert "the recipe: the template 'no place' does not hold {} once" in refused.stderr
+    assert "the template 'no place' does not hold {} once" in refused.stderr
     refused = framebank("train", store, tmp_path / "o", *again, "--set", "texts=poems", exit_code=1)
     assert "texts 'poems' is not known; expected one of names, descriptions" in refused.stderr
     assert not (tmp_path / "o").exists()

@@ -164,3 +164,11 @@ def test_verifying_a_store_says_the_same_under_both_names(tmp_path: Path, frameb
         ]
     ] * 2
     assert both[1]["faults"][0]["file"] == both[1]["faults"][0]["path"]
+
+
+def test_a_store_that_lost_a_shard_says_which_videos_it_has_not(tmp_path: Path, framebank: Framebank) -> None:
+    store = make_store(tmp_path / "s", {"a": 2, "b": 3, "c": 2})
+    (store / "shard-00001.h5").unlink()
+    told = framebank("verify", store).stdout.splitlines()
+    assert told[1] == "1 listed video without an embedding, which `framebank extract` makes: c"
+    assert json.loads(framebank("verify", store, "--json").stdout)["to_extract"] == ["c"]

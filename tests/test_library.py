@@ -160,6 +160,52 @@ def test_an_index_finds_learns_and_labels(framebank: Any, bank: FeatureStore, tm
     assert len(index) == NUM_TRAIN * len(bank.manifest.labels)
 
 
+def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.TrainedRun, tmp_path: Path) -> None:
+    index = fb.index(bank, tmp_path / "index")
+    wrong = {
+        "batch_size is 0; expected 1 or more": lambda: fb.extract(tmp_path, tmp_path / "s", model="demo", batch_size=0),
+        "workers is -1; expected 1 or more": lambda: run.label(["a.mp4", "b.mp4"], workers=-1),
+        "k is 0; expected 1 or more": lambda: index.search("a person", k=0),
+        "the text to search for is empty": lambda: index.search(""),
+        "nope.mp4": lambda: index.search(Path("nope.mp4")),
+        r"expected numbers \(128,\)": lambda: index.search(np.zeros((4, 128))),
+        "scoring is 'nope'; expected probabilities or embeddings": lambda: fb.zeroshot(bank, scoring="nope"),
+        "texts is 'nope'; expected names or descriptions": lambda: fb.prompts(["a"], bank, texts="nope"),
+        "already holds a store": lambda: fb.train(bank, bank.path, epochs=1),
+        "holds checkpoint.safetensors": lambda: fb.extract(bank.manifest.videos[0].path, run.path, model="demo"),
+        "a TrainedRun is given; expected a store": lambda: fb.zeroshot(run),
+        "score: frames are": lambda: run.score(np.zeros((0, 128))),
+        "not finite": lambda: run.score(np.full((4, 128), np.nan)),
+    }
+    for sentence, call in wrong.items():
+        with pytest.raises(DataError, match=sentence):
+            call()
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_text_is_no_file_however_long_it_is(bank: FeatureStore, tmp_path: Path) -> None:
+    index = fb.index(bank, tmp_path / "index")
+    assert len(index.search("a person " * 60, k=2)) == 2
+    assert bank.ids[0] in index and "none" not in index
+
+
+def test_objects_are_taken_where_files_are(bank: FeatureStore, run: fb.TrainedRun, tmp_path: Path) -> None:
+    names = list(bank.manifest.labels)
+    texts = fb.prompts(names, bank)
+    assert fb.zeroshot(bank, prompts=texts).top1 == fb.zeroshot(bank, labels=names).top1
+    trained = fb.train(bank, tmp_path / "r", prompts=texts, epochs=1, head="mean")
+    assert fb.evaluate(trained).top1 == trained.evaluate().top1
+    assert fb.zeroshot(bank, run=trained).protocol["run"] == str(trained.path)
+    assert len(run.predict(bank, top=16)[0].top(16)) == 16
+
+
+def test_score_is_what_label_says_of_a_run_with_fewer_frames(bank: FeatureStore, tmp_path: Path) -> None:
+    made = fb.train(bank, tmp_path / "r", head="mean", classifier="linear", loss="ce", epochs=2, frames=2)
+    for one in made.predict(bank, split="test", top=16):
+        scores = made.score(bank[one.video.video_id].data)
+        assert one.top(1)[0] == (made.labels[int(scores.argmax())], pytest.approx(scores.max(), abs=1e-5))
+
+
 def test_open_tells_what_lies_there(bank: FeatureStore, tmp_path: Path) -> None:
     assert isinstance(fb.open(bank.path), FeatureStore)
     texts = fb.prompts(["juggling", "waving"], bank)

@@ -1,0 +1,26 @@
+"""Checks of what a caller gives, which say what was expected."""
+
+from pathlib import Path
+
+from framebank.store.errors import DataError
+
+# Several files; a str is one of them, and no sequence.
+Paths = list[str] | list[Path] | list[str | Path] | tuple[str | Path, ...]
+
+
+def require_least(name: str, value: float | None, least: float) -> None:
+    """Refuse a number below `least`; None is one that was not given. DataError.
+
+    >>> require_least("k", 3, 1)
+    """
+    if value is not None and not value >= least:
+        raise DataError(f"{name} is {value}; expected {least} or more")
+
+
+def require_among(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is none of `choices`; None is one that was not given. DataError.
+
+    >>> require_among("scoring", "embeddings", ("probabilities", "embeddings"))
+    """
+    if value is not None and value not in choices:
+        raise DataError(f"{name} is {value!r}; expected {' or '.join(choices)}")
