@@ -14,6 +14,7 @@ from framebank.store import DataError
 from framebank.store.parallel import call_in_processes
 from framebank.store.process import Process, dumps
 from framebank.tests import process_world
+from framebank.tests.cli_world import hear_interrupts
 from framebank.tests.process_world import children, num_descriptors, square, tell
 
 # Decodes three made-up videos in two processes, and says what became of them and how often the script has run.
@@ -211,7 +212,12 @@ def test_they_end_with_the_one_that_started_them(tmp_path, way):
         "    next(events)\n"
     )
     driver = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_interrupts,
     )
     started = json.loads(driver.stdout.readline())
     assert len(started) == 2
