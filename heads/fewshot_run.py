@@ -17,7 +17,7 @@ from framebank.heads.folder import WEIGHTS
 from framebank.heads.forms import EARLIER
 from framebank.store.digest import digest
 from framebank.store.errors import DataError, parsing
-from framebank.store.files import current, replacing_together
+from framebank.store.files import current, read_settled, replacing_together
 from framebank.store.spec import FeatureSpec
 
 WHAT = "a matcher of framebank"
@@ -68,6 +68,10 @@ class FewshotRun:
     def read(cls, folder: str | Path) -> "FewshotRun":
         """Read what `write` wrote; DataError when the folder holds no matcher."""
         folder = Path(folder)
+        return read_settled(folder, lambda: cls._read(folder))
+
+    @classmethod
+    def _read(cls, folder: Path) -> "FewshotRun":
         path = current(folder, WEIGHTS["matcher"])
         if not path.is_file():
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank fewshot-train`")

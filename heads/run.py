@@ -27,7 +27,7 @@ from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.document import Fields
 from framebank.store.errors import DataError, parsing
-from framebank.store.files import current, remove_together, replacing_together
+from framebank.store.files import current, read_settled, remove_together, replacing_together
 from framebank.store.labels import LabelSet, class_text
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
@@ -94,6 +94,10 @@ class Run:
     def read(cls, folder: str | Path) -> "Run":
         """Read what `write` wrote; DataError when the folder is no run."""
         folder = Path(folder)
+        return read_settled(folder, lambda: cls._read(folder))
+
+    @classmethod
+    def _read(cls, folder: Path) -> "Run":
         path = current(folder, WEIGHTS["run"])
         if not path.is_file():
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank train`")

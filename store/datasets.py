@@ -42,13 +42,13 @@ class Datasets:
                 raise DataError(f"{path}: is no regular file")
             self._raw = path.open("rb", buffering=0)
         except FileNotFoundError as error:
-            raise DataError(f"{path}: no such file") from error
+            raise PlaceError(f"{path}: no such file") from error
         except (OSError, ValueError) as error:
             raise PlaceError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
         self._handle = self._raw.fileno()
         stamp = stamp_of(self._handle)
         if known is not None and not is_same(known.stamp, stamp):
-            raise DataError(f"{path}: has been rewritten since this store was opened; open it again")
+            raise PlaceError(f"{path}: has been rewritten since this store was opened; open it again")
         known = known and replace(known, stamp=stamp)  # of one more link to it, say
         self.known = known or (None if anew else recall(path, stamp)) or self._examined(stamp)
         self.attributes = self.known.description.attributes
@@ -178,6 +178,8 @@ class Datasets:
     def _examined(self, stamp: Stamp) -> Known:
         try:
             description = Description.from_json(ask(self.path, stamp, "describe")[1])
+        except PlaceError:
+            raise
         except DataError as error:
             raise DataError(f"{error}{self._mend}") from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -230,6 +232,8 @@ class Datasets:
     def _asked(self, name: str, form: Form, start: int, end: int) -> np.ndarray:
         try:
             dtype, content = ask(self.path, self.known.stamp, "rows", place=form.place, start=start, end=end)
+        except PlaceError:
+            raise
         except DataError as error:
             raise DataError(f"{error}{self._mend}") from error
         shape = (end - start, *form.shape[1:]) if form.shape else ()

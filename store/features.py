@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from framebank.store.errors import DataError
-from framebank.store.files import current
+from framebank.store.files import current, read_settled
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.manifest import Manifest
 from framebank.store.reader import ShardReader
@@ -40,6 +40,11 @@ class FeatureStore(Mapping[str, Embeddings]):
         self.path = Path(path)
         if not self.path.is_dir():
             raise DataError(f"{self.path}: no such store; expected a folder made by `framebank extract`")
+        self._readers: dict[int, ShardReader] = {}  # open shards of this process
+        self._process = os.getpid()
+        self.spec = read_settled(self.path, self._read)
+
+    def _read(self) -> FeatureSpec:
         self._paths = shard_paths(self.path)
         if not self._paths:
             failed = len(self.failures)
@@ -53,9 +58,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         self.decoders: dict[str, str] = {}
         self._ends: list[list[int]] = []  # of each shard, the row behind each video's last
         self._known: list[Known] = []  # what was found of each shard
-        self._readers: dict[int, ShardReader] = {}  # open shards of this process
-        self._process = os.getpid()
-        self.spec = self._scan()
+        return self._scan()
 
     def _scan(self) -> FeatureSpec:
         spec: FeatureSpec | None = None
@@ -131,7 +134,7 @@ class FeatureStore(Mapping[str, Embeddings]):
     @cached_property
     def manifest(self) -> Manifest:
         """The list of videos the store was made from, those that failed included."""
-        return Manifest.read_csv(current(self.path, "manifest.csv"))
+        return read_settled(self.path, lambda: Manifest.read_csv(current(self.path, "manifest.csv")))
 
     @cached_property
     def sources(self) -> dict[str, str]:

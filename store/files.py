@@ -3,16 +3,20 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from framebank.store.errors import DataError, PlaceError, warn
 from framebank.store.lock import Lock
+
+T = TypeVar("T")
 
 PART = ".part"
 LOCK = ".lock"
 NEXT = ".framebank-next"  # in a folder: files that are its own by now, and not yet moved to their places
 REMOVED = ".removed"  # in NEXT: behind the name of a file that is the folder's no longer
+TRIES = 20  # to read a folder while its files are moved, which takes milliseconds
 PATIENCE = 10.0  # seconds that one who replaces files together waits for another, who needs much less
 
 
@@ -106,6 +110,26 @@ def current_paths(folder: Path, pattern: str) -> list[Path]:
 def _is_own(ready: Path) -> bool:
     """Whether a folder of files that are not yet moved is one, and no link to another's."""
     return ready.is_dir() and not ready.is_symlink()
+
+
+def read_settled(folder: Path, read: Callable[[], T]) -> T:
+    """Return what `read` reads of the files of a folder; where it fails while they are moved, it reads once more."""
+    for _ in range(TRIES):
+        before = _mark(folder)
+        try:
+            return read()
+        except DataError:
+            if _mark(folder) == before:
+                raise
+    return read()
+
+
+def _mark(folder: Path) -> tuple[int, ...]:
+    """What changes with every file that comes into a folder or leaves it."""
+    with contextlib.suppress(OSError):
+        stat = folder.stat()
+        return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+    return ()
 
 
 def remove_together(part: Path, name: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from framebank.store.errors import DataError
 from framebank.store.hdf5 import File, Watch, describe, open_file, read_rows
-from framebank.store.remembered import Stamp, stamp_of
+from framebank.store.remembered import MOVED, Stamp, stamp_of
 
 
 class Answers:
@@ -34,6 +34,6 @@ class Answers:
             file = open_file(path)
             if stamp_of(path) != stamp:
                 file.close()
-                raise DataError("was rewritten while it was being opened; open it again")
+                raise DataError(MOVED)
             self._open = path, stamp, file
         return self._open[2]

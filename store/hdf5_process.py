@@ -18,7 +18,7 @@ from typing import Any
 
 from framebank.store.errors import DataError, PlaceError
 from framebank.store.process import Process, died_of
-from framebank.store.remembered import Stamp
+from framebank.store.remembered import MOVED, Stamp
 
 IDLE_SECONDS = 60.0  # after which it ends, as nobody asks any more
 SILENCE_SECONDS = 20.0  # without a word; a disk may be slow
@@ -52,6 +52,8 @@ def ask(path: Path, stamp: Stamp, question: str, **about: Any) -> tuple[Any, byt
             if not head["error"]:
                 return head["answer"], values
             refused = head["error"]
+            if refused == MOVED:
+                raise PlaceError(f"{path}: {refused}")
     raise DataError(f"{path}: {refused}")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from framebank.store.digest import digest
 from framebank.store.enrolment import NAME, Enrolment, changing
 from framebank.store.errors import DataError, near_names, parsing
-from framebank.store.files import current, finish_moves, replacing_together, require_new_folder
+from framebank.store.files import current, finish_moves, read_settled, replacing_together, require_new_folder
 from framebank.store.ids import read_ids, write_ids
 from framebank.store.index_spec import VERSION, index_spec_text, read_index_spec, require_flat, unreadable
 from framebank.store.origin import Difference, Origin, compare
@@ -229,6 +229,10 @@ class Index:
         Videos whose vectors are all zeros, or hold what is not a number, are left out: earlier versions kept them.
         """
         folder = Path(folder)
+        return read_settled(folder, lambda: cls._load(folder))
+
+    @classmethod
+    def _load(cls, folder: Path) -> "Index":
         about = read_index_spec(folder)
         spec, expected, path = about.spec, about.digest, current(folder, "index.faiss")
         try:

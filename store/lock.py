@@ -63,7 +63,8 @@ class Lock:
     def _try(self) -> bool:
         """Take the lock where nobody has it."""
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            making = 0 if self.path.is_symlink() else os.O_CREAT  # what a link leads to is not made
+            handle = os.open(self.path, os.O_RDWR | making, 0o666)
         except OSError as error:
             raise PlaceError(f"{self.guards}: cannot be written to: {error.strerror}") from error
         try:

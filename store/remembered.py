@@ -21,6 +21,8 @@ MOST = 20_000  # entries; of more, the oldest go
 LARGEST = 1 << 22  # an entry of more bytes is not kept
 LARGE = 1 << 20  # bytes of a dataset from which it is remembered that it has its checksum; others are checked each time
 
+MOVED = "was rewritten while it was being opened; open it again"
+
 Stamp = tuple[int, int, int, int]  # size in bytes, times of the content and of the inode in nanoseconds, inode
 
 

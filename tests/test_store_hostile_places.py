@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -150,3 +152,22 @@ def test_a_shard_that_could_not_be_looked_at_stays(folder: Path, monkeypatch: py
 def test_a_file_of_a_folder_stands_for_it(folder: Path) -> None:
     for name in ("shard-00000.h5", "manifest.csv", "writer.lock"):
         assert kind_of(folder / name) == ("store", folder)
+
+
+def test_a_store_is_opened_while_its_files_are_moved(folder: Path) -> None:
+    """Another process puts shards and the list in their places again and again; every opening finds a whole store."""
+    code = (
+        "import shutil, sys, time; from pathlib import Path; from framebank.store.files import replacing_together\n"
+        "folder, until = Path(sys.argv[1]), time.monotonic() + 4\n"
+        "while time.monotonic() < until:\n"
+        "    with replacing_together(folder) as part:\n"
+        "        for name in ('shard-00000.h5', 'shard-00001.h5', 'manifest.csv'):\n"
+        "            shutil.copy(folder / name, part / name)\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code, str(folder)])
+    opened = 0
+    while writer.poll() is None:
+        store = FeatureStore(folder)
+        assert (store.ids, len(store.manifest)) == (("a", "b", "c"), 3)
+        opened += 1
+    assert writer.returncode == 0 and opened > 20
