@@ -14,6 +14,7 @@ from framebank.heads.model import build_model
 from framebank.heads.recipe import Recipe, read_recipe
 from framebank.heads.run import Run
 from framebank.store import DataError
+from framebank.store.digest import SEAL
 from framebank.tests import published_forms as forms
 from framebank.tests.heads_formulas import shaken
 from framebank.tests.heads_world import CLASSES, DIM, SPEC, prompts_of, texts_of
@@ -35,7 +36,7 @@ def forget(path, *names):
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["framebank"])
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-    del about["recipe"]["form"]
+    del about["recipe"]["form"], about[SEAL]
     for options in names:
         about["recipe"][options] = {}
     save_file(weights, path, metadata={"framebank": json.dumps(about)})
