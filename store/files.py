@@ -98,6 +98,13 @@ def current(folder: Path, name: str) -> Path:
 
 def current_paths(folder: Path, pattern: str) -> list[Path]:
     """Return where the files of a folder are whose names match, sorted by name, as `current` does for one."""
+    for _ in range(TRIES):
+        with contextlib.suppress(FileNotFoundError):  # they were moved to their places meanwhile
+            return _current_paths(folder, pattern)
+    return _current_paths(folder, pattern)
+
+
+def _current_paths(folder: Path, pattern: str) -> list[Path]:
     found = {path.name: path for path in folder.glob(pattern)}
     ready = folder / NEXT
     if _is_own(ready):
