@@ -53,7 +53,7 @@ class Video:
         if LABEL_SEPARATOR in self.label:
             texts = [class_text(name) for name in self.labels]
             if not all(texts):
-                raise DataError(f"the label {self.label!r} of {self.video_id!r} has nothing beside a ';'")
+                raise DataError(f"{self.path}: its label {self.label!r} has nothing beside a ';'")
             if len(set(texts)) < len(texts):
                 raise DataError(f"the label {self.label!r} of {self.video_id!r} names a class twice")
 
