@@ -26,7 +26,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-ROWS, WIDTH = 16, 512
+from store import ROWS, WIDTH, write_store
+
 WAYS = ("h5py", "unknown", "opened", "known")
 STEPS = ("open", "one", "read")
 
@@ -43,7 +44,7 @@ def main(videos: int, repeats: int, folder: Path | None, json_path: Path | None)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         os.environ["XDG_CACHE_HOME"] = str(Path(scratch) / "cache")
         bank = Path(scratch) / "bank"
-        _write_store(bank, videos)
+        write_store(bank, videos)
         FeatureStore(bank).read_packed()  # into memory
         seconds: dict[str, dict[str, list[float]]] = {way: {step: [] for step in STEPS} for way in WAYS}
         for _ in range(repeats):
@@ -124,19 +125,6 @@ def measure(way: str, step: str, bank: str) -> None:
             store.read_packed()
     seconds = {"open": opened - started, step: time.perf_counter() - opened}
     print(json.dumps(seconds))
-
-
-def _write_store(folder: Path, num_videos: int) -> None:
-    from framebank.store import Embeddings, FeatureSpec, Manifest, ShardWriter, Video
-
-    spec = FeatureSpec("none", "", "0" * 32, WIDTH, "none", "fp16", f"segments:{ROWS}", "none")
-    generator = np.random.default_rng(0)
-    folder.mkdir()
-    with ShardWriter(folder, spec, min_seconds=float("inf")) as writer:
-        for number in range(num_videos):
-            data = generator.random((ROWS, WIDTH), dtype=np.float32).astype(np.float16)
-            writer.add(f"class/{number:07d}", Embeddings(data, np.arange(ROWS) / 25, np.arange(ROWS)))
-    Manifest((Video("class/0000000", Path("none")),)).write(folder / "manifest.csv")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def main(gigabytes: float, reads: int, repeats: int, folder: Path | None, json_p
     num_videos = int(gigabytes * 1e9 / (ROWS * WIDTH * 2))
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         bank = Path(scratch) / "bank"
-        _write_store(bank, num_videos)
+        write_store(bank, num_videos)
         _write_plain(Path(scratch), FeatureStore(bank))
         started = time.perf_counter()
         store = FeatureStore(bank)
@@ -81,7 +81,8 @@ def _seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def _write_store(folder: Path, num_videos: int) -> None:
+def write_store(folder: Path, num_videos: int) -> None:
+    """Write a store of made-up videos of ROWS rows of WIDTH."""
     from framebank.store import Embeddings, FeatureSpec, Manifest, ShardWriter, Video
 
     spec = FeatureSpec("none", "", "0" * 32, WIDTH, "none", "fp16", f"segments:{ROWS}", "none")

@@ -13,6 +13,7 @@ from framebank.commands.asking import Asking, asking_options, sources_of
 from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, progress, table
 from framebank.library.labelling import Asked, label_videos
+from framebank.library.labels import Labels
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
@@ -177,10 +178,7 @@ def _print(
         "unsure": tally.num_unsure,
     }
     report = {
-        "videos": [one.to_dict(top=asking.top) for one in tally.told],
-        "failed": [
-            {"video_id": failure.video_id, "path": failure.path, "reason": failure.reason} for failure in tally.failed
-        ],
+        **Labels(tuple(tally.told), tuple(tally.failed)).to_dict(top=asking.top),
         **counts,
         "csv": str(csv_path) if csv_path else None,
         "made_by": {
@@ -191,7 +189,7 @@ def _print(
             "by": ", ".join(map(str, asking.asked)),
         },
     }
-    lines = _table_lines(tally) if csv_path else _video_lines(tally, top=asking.top)
+    lines = _table_lines(tally) if csv_path else Labels(tuple(tally.told)).lines(top=asking.top)
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "labelled")
     failed = f", {len(tally.failed)} failed" if tally.failed else ""
     print_report(report, as_json=as_json, lines=[*lines, f"{told}{failed}{f' -> {csv_path}' if csv_path else ''}"])
@@ -203,16 +201,3 @@ def _table_lines(tally: _Tally) -> list[str]:
     lines = table(("label", "videos"), [(name, str(count)) for name, count in most])
     rest = len(tally.labels) - len(most)
     return [*lines, *([f"and {counted(rest, 'label')} more"] if rest else [])]
-
-
-def _video_lines(tally: _Tally, *, top: int) -> list[str]:
-    """A row for each video."""
-    from framebank.heads.certainty import decimals
-
-    rows = []
-    for one in tally.told:
-        ranked = one.top(top)
-        places = decimals([score for _, score in ranked if score is not None])
-        shown = ", ".join(name if score is None else f"{name} {score:.{places}f}" for name, score in ranked)
-        rows.append((one.video.video_id, shown, one.by or "", "unsure" if one.unsure else ""))
-    return table(("video", "labels", "by", ""), rows)

@@ -63,7 +63,9 @@ def index(
         report = {name: getattr(difference, name) for name in difference.counts} | _kept(built)
         lines = [f"{index}: {difference}", *_kept_lines(built)]
     else:
-        built = make_index(store, index, run=run_path, split=split or "all", overwrite=overwrite, device=device).whole
+        built = make_index(
+            features, index, run=run_path, split=split or "all", overwrite=overwrite, device=device
+        ).whole
     left_out = dict(built.origin.left_out) if built.origin else {}
     listed = built.num_own + len(left_out)
     report = {

@@ -1,7 +1,5 @@
 """Every container: a whole file is read, whatever stands behind it; a cut one and one with a hole are named."""
 
-import io
-
 import av
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from framebank.extract.pyav import scan_packets
 from framebank.extract.sampling import read_sampling
 from framebank.extract.structure import read_structure
 from framebank.store.errors import DataError
-from framebank.tests.video_world import HEIGHT, TOTAL, WIDTH, draw_index, read_index, write_video
+from framebank.tests.video_world import HEIGHT, TOTAL, WIDTH, Pipe, draw_index, read_index, write_video
 
 EVERY = read_sampling("every").rows
 
@@ -171,20 +169,6 @@ def test_sound_that_is_lost_is_no_loss_of_the_video(tmp_path, whole):
     path = put(tmp_path, "v.ts", bytes(content))
     assert set(read_structure(path).lost_of) == {257}
     assert count_frames(path) == TOTAL
-
-
-class Pipe(io.RawIOBase):
-    """What a writer cannot go back in."""
-
-    def __init__(self):
-        self.content = b""
-
-    def writable(self):
-        return True
-
-    def write(self, content):
-        self.content += bytes(content)
-        return len(content)
 
 
 @pytest.mark.parametrize("name", ["v.wmv", "v.ogv", "mpeg2.mxf", "v.nut", "v.ivf", "v.flv", "live.webm"])

@@ -1,6 +1,5 @@
 """Whole files are read, whatever their headers promise; files that lack a part are named, in every container."""
 
-import io
 import struct
 
 import av
@@ -12,7 +11,7 @@ from framebank.extract.sampling import read_sampling
 from framebank.extract.structure import read_structure
 from framebank.store.errors import DataError
 from framebank.tests.decode_world import DATA, needs_data
-from framebank.tests.video_world import TOTAL, draw_index, read_index, write_indexed, write_video
+from framebank.tests.video_world import TOTAL, Pipe, draw_index, read_index, write_indexed, write_video
 
 REPORTS = DATA / "reports"
 EVERY = read_sampling("every").rows
@@ -275,20 +274,6 @@ def test_the_times_of_repeats_choose_the_frames(tmp_path):
 
 
 # --- Lengths that a writer left open, and what stands behind or is cut -------------------------------------------
-
-
-class Pipe(io.RawIOBase):
-    """What a writer cannot go back in."""
-
-    def __init__(self):
-        self.content = b""
-
-    def writable(self):
-        return True
-
-    def write(self, content):
-        self.content += bytes(content)
-        return len(content)
 
 
 def write_piped_avi(tmp_path):

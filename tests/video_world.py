@@ -1,5 +1,6 @@
 """A world of videos: each frame carries its own index as ten black and white bars, so what comes back can be read."""
 
+import io
 from fractions import Fraction
 
 import av
@@ -42,3 +43,17 @@ def write_video(path, images, *, codec="libx264", pts=None, rate=25, header=None
 
 def write_indexed(path, *, total=TOTAL, **options):
     return write_video(path, [draw_index(index) for index in range(total)], **options)
+
+
+class Pipe(io.RawIOBase):
+    """What a writer cannot go back in."""
+
+    def __init__(self):
+        self.content = b""
+
+    def writable(self):
+        return True
+
+    def write(self, content):
+        self.content += bytes(content)
+        return len(content)
