@@ -27,7 +27,7 @@ test: lint types  ## lint, types and every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 kills: $(DEV)  ## kill every command that writes before each thing it does to files: a quarter of an hour
-	FRAMEBANK_KILLS=all $(BIN)/python -m pytest -n auto tests/test_kills.py
+	FRAMEBANK_KILLS=all $(BIN)/python -m pytest -n auto tests/kills/test_kills.py
 
 lint: $(DEV)  ## ruff, its formatter included
 	$(BIN)/ruff check .
@@ -42,10 +42,10 @@ bench: $(DEV)  ## the measurements behind docs/benchmarks.md
 	for script in $(filter-out %/plot.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
 fuzz: $(DEV)  ## mutated files for every reader, 20,000 of them or CASES=N, and what came of each
-	OMP_NUM_THREADS=1 $(BIN)/python -m framebank.tests.fuzz --cases $(or $(CASES),20000)
+	OMP_NUM_THREADS=1 $(BIN)/python -m framebank.tests.fuzz.files --cases $(or $(CASES),20000)
 
 fuzz-videos: $(DEV)  ## mutated videos in one extraction, 400 of them or VIDEOS=N, and what came of each
-	$(BIN)/python -m framebank.tests.fuzz_videos --videos $(or $(VIDEOS),400)
+	$(BIN)/python -m framebank.tests.fuzz.videos --videos $(or $(VIDEOS),400)
 
 wheel: $(READY)  ## build/dist/framebank-*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/dist .

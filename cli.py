@@ -7,27 +7,27 @@ from typing import Any
 import click
 
 from framebank import __version__
-from framebank.commands.carry import export_head, import_checkpoint
 from framebank.commands.compare import compare
 from framebank.commands.demo import demo
 from framebank.commands.enroll import calibrate, enroll, unenroll
-from framebank.commands.exchange import export_features, import_features
+from framebank.commands.evaluate import evaluate, zeroshot
 from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.group import Group
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
+from framebank.commands.models_in_and_out import export_head, import_checkpoint
 from framebank.commands.predict import predict
 from framebank.commands.printing import printed_warnings
 from framebank.commands.prompts import prompts
 from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify_store
-from framebank.commands.score import evaluate, zeroshot
 from framebank.commands.search import index, search
-from framebank.commands.share import merge, rm, show, split
 from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
+from framebank.commands.store_exchange import export_features, import_features
+from framebank.commands.store_subsets import merge, rm, show, split
 from framebank.commands.train import train
 from framebank.commands.verify import verify
 

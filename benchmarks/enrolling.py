@@ -20,7 +20,7 @@ import click
 
 if TYPE_CHECKING:
     from framebank.store import FeatureStore, Manifest
-    from framebank.store.index import Index
+    from framebank.store.indexes.index import Index
 
 PARTS = ("unknown", "enrolled", "indexed")
 # What the videos of a part are called -> the column of the table.
@@ -46,7 +46,7 @@ def main(
     store: Path, shots: int, neighbours: int, shares: tuple[float, ...], seed: int, json_path: Path | None
 ) -> None:
     """Ask every test video in every part, and print a row for each source and share."""
-    from framebank.heads.labelling import answers_of_index, decide
+    from framebank.heads.labelling.answers import answers_of_index, decide
     from framebank.heads.metrics import wilson_interval
     from framebank.store import FeatureStore
 
@@ -94,10 +94,10 @@ def worlds(
     """Yield an index without a class, another enrolled, under each calibration: by what, the share and the index."""
     import torch
 
-    from framebank.heads.calibrating import calibrate, held_out
-    from framebank.heads.enrolling import enroll
-    from framebank.heads.neighbours import index_store, pool_query
-    from framebank.store.enrolment import Calibration
+    from framebank.heads.labelling.calibrate import calibrate, held_out
+    from framebank.heads.labelling.enroll import enroll
+    from framebank.heads.labelling.neighbours import index_store, pool_query
+    from framebank.store.indexes.enrolment import Calibration
 
     cpu = torch.device("cpu")
     train = chosen(store.manifest.split("train"), without=(stranger,))

@@ -23,11 +23,11 @@ def main(store: Path, recipe: str, seeds: int, prompts: Path | None, settings: t
     import torch
 
     from framebank.heads.bank import load_bank
-    from framebank.heads.job import TrainingJob
     from framebank.heads.metrics import score_targets
-    from framebank.heads.predict import predict_logits
-    from framebank.heads.recipe import read_recipe
-    from framebank.heads.train import chosen_epoch
+    from framebank.heads.predictions import predict_logits
+    from framebank.heads.training.job import TrainingJob
+    from framebank.heads.training.loop import chosen_epoch
+    from framebank.heads.training.recipe import read_recipe
     from framebank.store import FeatureStore, PromptBank
 
     torch.set_num_threads(1)

@@ -72,8 +72,8 @@ def _ways(
     """Return what is timed, and what it is."""
     import torch
 
-    from framebank.extract.decode import decode_clip
-    from framebank.extract.encoder import Encoder
+    from framebank.extract.decoders.decode import decode_clip
+    from framebank.extract.encoders.encoder import Encoder
     from framebank.extract.pipeline import embed_clip, extract_videos
     from framebank.extract.pool import DecodePool
     from framebank.extract.sampling import read_sampling

@@ -56,10 +56,10 @@ def main(
     """Time the ways for each matcher and print them."""
     import torch
 
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.episodes import EpisodeSampler
-    from framebank.heads.fewshot_scores import Frames
-    from framebank.heads.matcher_name import untrained_matchers
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.fewshot.episodes import EpisodeSampler
+    from framebank.heads.fewshot.matcher_name import untrained_matchers
+    from framebank.heads.fewshot.scores import Frames
 
     place = resolve_device(device)
     generator = torch.Generator().manual_seed(0)
@@ -99,8 +99,8 @@ def _ways(name: str, bank: Any, drawn: Any, some: Any, device: Any) -> dict[str,
     """Return what is timed: on all episodes that were drawn, and on some."""
     import torch
 
-    from framebank.heads.fewshot_scores import score_episodes
-    from framebank.heads.matcher_name import MatcherName
+    from framebank.heads.fewshot.matcher_name import MatcherName
+    from framebank.heads.fewshot.scores import score_episodes
     from framebank.heads.matchers import MATCHERS
 
     dim = bank.x.shape[2]

@@ -30,7 +30,7 @@ def main(seeds: int, device: str, heads: str, turns: int, seconds: float, json_p
     """Time both ways and print the ratio."""
     import torch
 
-    from framebank.extract.encoder import resolve_device
+    from framebank.extract.encoders.encoder import resolve_device
 
     place = resolve_device(device)
     name = torch.cuda.get_device_name(place) if place.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
@@ -62,8 +62,8 @@ def _bank(device: Any) -> tuple[Any, Any, Any]:
 
 
 def _models(head: str, seeds: int, device: Any) -> list[Any]:
-    from framebank.heads.model import build_model
-    from framebank.heads.recipe import Recipe
+    from framebank.heads.training.build import build_model
+    from framebank.heads.training.recipe import Recipe
 
     recipes = [Recipe(head=head, classifier="linear", loss="ce", seed=seed) for seed in range(seeds)]
     models = [build_model(recipe, dim=WIDTH, num_classes=CLASSES, texts=None) for recipe in recipes]

@@ -48,7 +48,7 @@ def main(
     """Time them and print the ratios."""
     import torch
 
-    from framebank.extract.encoder import resolve_device
+    from framebank.extract.encoders.encoder import resolve_device
 
     place = resolve_device(device)
     name = torch.cuda.get_device_name(place) if place.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
@@ -87,13 +87,13 @@ def _bank(num_videos: int, device: Any) -> Any:
 
 
 def _recipe(head: str, batch_size: int, epochs: int) -> Any:
-    from framebank.heads.recipe import Recipe
+    from framebank.heads.training.recipe import Recipe
 
     return Recipe(head=head, classifier="linear", loss="ce", batch_size=batch_size, epochs=epochs, warmup=0.0)
 
 
 def _model(recipe: Any, device: Any) -> Any:
-    from framebank.heads.model import build_model
+    from framebank.heads.training.build import build_model
 
     return build_model(recipe, dim=WIDTH, num_classes=CLASSES, texts=None).to(device)
 
@@ -121,7 +121,7 @@ def _steps(head: str, num_videos: int, batch_size: int, turns: int, seconds: flo
 
 
 def _fit(head: str, bank: Any, batch_size: int, epochs: int, device: Any) -> float:
-    from framebank.heads.train import fit
+    from framebank.heads.training.loop import fit
 
     recipe = _recipe(head, batch_size, epochs=epochs + 1)
     log = list(fit(_model(recipe, device), recipe, bank, val=None, texts=None, device=device))
@@ -152,7 +152,7 @@ def _loader(head: str, store: Path, batch_size: int, device: Any) -> float:
     import torch.nn.functional as F
     from torch.utils.data import DataLoader
 
-    from framebank.heads.dataset import FrameDataset, pad_frames
+    from framebank.heads.training.dataset import FrameDataset, pad_frames
 
     model = _model(_recipe(head, batch_size, epochs=1), device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, fused=True)
@@ -181,7 +181,7 @@ def _loader(head: str, store: Path, batch_size: int, device: Any) -> float:
 
 def _epoch(head: str, batch_size: int, device: Any, *, full: bool, steps_per_second: float) -> float:
     """Return the seconds of an epoch at Kinetics-400's size: of the second, or what the measured steps make of it."""
-    from framebank.heads.train import fit
+    from framebank.heads.training.loop import fit
 
     if not full:
         return -(-KINETICS // batch_size) / steps_per_second

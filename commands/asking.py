@@ -14,7 +14,7 @@ from framebank.library.search_index import SearchIndex
 from framebank.library.texts import embed_texts
 
 if TYPE_CHECKING:
-    from framebank.extract.encoder import Encoder
+    from framebank.extract.encoders.encoder import Encoder
     from framebank.store import FeatureSpec, FeatureStore, PromptBank
 
 asking_options = together(
@@ -77,8 +77,8 @@ class Asking:
 
 def sources_of(asking: Asking, store: "FeatureStore | None" = None) -> list[Asked]:
     """Read everyone who is asked, once: for the rows of a store, or else each with an encoder for new videos."""
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.labellers import ModelLabeller
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.labelling.labellers import ModelLabeller
 
     sources: list[Asked] = []
     if asking.index_path:
@@ -97,8 +97,8 @@ def sources_of(asking: Asking, store: "FeatureStore | None" = None) -> list[Aske
 
 
 def _index_source(asking: Asking, *, embeds: bool) -> Asked:
-    from framebank.heads.calibrating import source_of
-    from framebank.heads.labellers import IndexLabeller
+    from framebank.heads.labelling.calibrate import source_of
+    from framebank.heads.labelling.labellers import IndexLabeller
 
     path = asking.index_path
     assert path
@@ -111,9 +111,9 @@ def _index_source(asking: Asking, *, embeds: bool) -> Asked:
 
 
 def _run_source(asking: Asking, *, others: Sequence[Asked], embeds: bool) -> Asked:
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.labellers import ModelLabeller
-    from framebank.heads.run import Run
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.labelling.labellers import ModelLabeller
+    from framebank.heads.training.run import Run
 
     path = asking.run_path
     assert path
@@ -153,7 +153,7 @@ def _text_encoder(
     asking: Asking, sources: Sequence[Asked], made_by: "FeatureSpec | None" = None
 ) -> "tuple[FeatureSpec, Encoder]":
     """The encoder of a store, of a model, or else of the index or the run that is asked too, or of the texts."""
-    from framebank.extract.encoder import Encoder, encoder_like
+    from framebank.extract.encoders.encoder import Encoder, encoder_like
     from framebank.store import FeatureStore
 
     if asking.like:

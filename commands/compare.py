@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framebank.commands.encoder_options import open_split, prompt_banks
 from framebank.commands.names import require_keys, require_recipe
 from framebank.commands.options import (
     PATH,
@@ -21,13 +22,12 @@ from framebank.commands.options import (
     text_options,
 )
 from framebank.commands.printing import Bar, percent, print_report, table
-from framebank.commands.wiring import open_split, prompt_banks
 from framebank.library.report import protocol_lines
 from framebank.library.texts import tower_of
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
-    from framebank.heads.compare import Standing, Trial
+    from framebank.heads.evaluation.compare import Standing, Trial
 
 COLUMNS = ("recipe", "score", "over seeds", "95 %", "class mean", "train s", "parameters")
 
@@ -75,14 +75,14 @@ def compare(
         require_recipe(name)
     require_alone(texts["prompts"], labels=texts["labels"], templates=texts["templates"], texts=texts["texts"])
 
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.compare import Comparison, run_trials, standings, to_json
-    from framebank.heads.lexicon import Lexicon
-    from framebank.heads.plot import draw_standings
-    from framebank.heads.recipe import read_recipe, recipe_names
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.evaluation.compare import Comparison, run_trials, standings, to_json
+    from framebank.heads.evaluation.plot import draw_standings
+    from framebank.heads.training.lexicon import Lexicon
+    from framebank.heads.training.recipe import read_recipe, recipe_names
     from framebank.store import DataError, LabelSet
-    from framebank.store.files import replacing_together
-    from framebank.store.place import owning
+    from framebank.store.files.place import owning
+    from framebank.store.files.replacing import replacing_together
 
     wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     recipes = {Path(name).stem: read_recipe(name).with_settings(keys) for name in wanted}

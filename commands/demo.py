@@ -22,7 +22,7 @@ def demo(out: Path, seed: int, device: str, as_json: bool) -> None:
     framebank demo --out demo-out
     """
     from framebank.demo.tour import Tour
-    from framebank.store.place import owning
+    from framebank.store.files.place import owning
 
     click.get_current_context().with_resource(owning(out, what="demo"))
     tour = Tour(out, seed=seed, device=device)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from framebank.commands.encoder_options import open_split
 from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, progress, table, warn_if_random
-from framebank.commands.wiring import open_split
 from framebank.store.counts import counted
 
 
@@ -35,7 +35,7 @@ def enroll(
     """
     if not videos and not video_ids:
         raise click.UsageError("give at least one clip, or --id")
-    from framebank.heads.calibrating import fewest, source_of
+    from framebank.heads.labelling.calibrate import fewest, source_of
     from framebank.library.search_index import SearchIndex
 
     opened = SearchIndex.open(index, device=device)
@@ -75,7 +75,7 @@ def unenroll(index: Path, label: str, as_json: bool) -> None:
     \b
     framebank unenroll index juggling
     """
-    from framebank.heads.enrolling import unenroll as remove
+    from framebank.heads.labelling.enroll import unenroll as remove
 
     removed = remove(index, label)
     print_report(
@@ -111,13 +111,13 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     """
     if split and not store:
         raise click.UsageError("--split is that of a STORE")
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.calibrating import calibrate as set_thresholds
-    from framebank.heads.calibrating import fewest, held_out, source_of
-    from framebank.heads.enrolling import describe
-    from framebank.library.opening import warn_if_older
-    from framebank.store.enrolment import Calibration
-    from framebank.store.index import Index
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.labelling.calibrate import calibrate as set_thresholds
+    from framebank.heads.labelling.calibrate import fewest, held_out, source_of
+    from framebank.heads.labelling.enroll import describe
+    from framebank.library.search_index import warn_if_older
+    from framebank.store.indexes.enrolment import Calibration
+    from framebank.store.indexes.index import Index
 
     loaded = Index.load(index)
     warn_if_older(index, loaded)

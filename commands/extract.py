@@ -25,7 +25,7 @@ from framebank.commands.printing import print_report, progress, warn_if_random
 from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.store.counts import counted
 
-# Those of framebank.extract.decode, which loads PyAV; --help does not.
+# Those of framebank.extract.decoders.decode, which loads PyAV; --help does not.
 DECODER_NAMES = ("auto", "pyav", "torchcodec", "decord")
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,9 +142,9 @@ def extract(
 
     from framebank.extract.extraction import Setup, left_out
     from framebank.store import Manifest
-    from framebank.store.labels import warn_of_forms
-    from framebank.store.plan import Choices
-    from framebank.store.tars import is_tar
+    from framebank.store.upkeep.plan import Choices
+    from framebank.store.videos.labels import warn_of_forms
+    from framebank.store.videos.tars import is_tar
 
     asked = Setup(
         model=model,
@@ -176,7 +176,7 @@ def extract(
         manifest = manifest.shard(*part)
     machine: Engine
     if engine == "ray":
-        from framebank.extract.cluster import Cluster
+        from framebank.extract.cluster.cluster import Cluster
 
         machine = Cluster(setup.work(), address=address, num_workers=workers, device=setup.device or device)
         click.get_current_context().with_resource(machine)
@@ -223,7 +223,7 @@ def extract(
 
 
 def _probe() -> "Callable[[Path], bool]":
-    from framebank.extract.probe import is_video  # which loads PyAV
+    from framebank.extract.decoders.probe import is_video  # which loads PyAV
 
     return is_video
 

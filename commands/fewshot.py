@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framebank.commands.encoder_options import prompt_banks
 from framebank.commands.fewshot_options import matcher_option, shot_option
 from framebank.commands.fewshot_plan import plan_episodes, require_plan, with_class_splits
 from framebank.commands.fewshot_report import cells, csv_text, episodes_line, markdown, row_name, spread_name
 from framebank.commands.names import require_matcher
 from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options, together
 from framebank.commands.printing import Bar, percent, print_report, table
-from framebank.commands.wiring import prompt_banks
 from framebank.library.report import protocol_lines
 
 if TYPE_CHECKING:
-    from framebank.heads.fewshot_run import FewshotRun
+    from framebank.heads.fewshot.run import FewshotRun
     from framebank.store import FeatureStore, Manifest, PromptBank
 
 episode_options = together(
@@ -123,8 +123,8 @@ def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: 
     """
     from framebank.heads.options import split_list
     from framebank.store import DataError
-    from framebank.store.files import replacing_together
-    from framebank.store.place import AT_WORK, owning
+    from framebank.store.files.place import AT_WORK, owning
+    from framebank.store.files.replacing import replacing_together
 
     numbers = [text.strip() for text in shots.split(",")]
     if not all(text.isdecimal() and int(text) for text in numbers):
@@ -163,7 +163,7 @@ def _require_single(matchers: Sequence[str]) -> None:
 
 def _with_options(matchers: Sequence[str], options: dict[str, Any]) -> tuple[str]:
     """The one matcher that --option is for, written with its options."""
-    from framebank.heads.matcher_name import MatcherName
+    from framebank.heads.fewshot.matcher_name import MatcherName
 
     return (str(MatcherName(matchers[0], tuple(options.items()))),)
 
@@ -189,10 +189,10 @@ def _evaluate(
     require_plan(**options)
     require_alone(prompts, labels=labels, templates=templates, texts=texts)
 
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.episodes import EpisodeSampler
-    from framebank.heads.fewshot import evaluate_few_shot
-    from framebank.heads.matcher_name import MatcherName, reads_text, untrained_matchers
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.fewshot.episodes import EpisodeSampler
+    from framebank.heads.fewshot.evaluate import evaluate_few_shot
+    from framebank.heads.fewshot.matcher_name import MatcherName, reads_text, untrained_matchers
     from framebank.store import DataError, FeatureStore
 
     for name in matchers:
@@ -248,7 +248,7 @@ def _shown(bar: Bar, matchers: Sequence[str]) -> Iterator[str]:
 
 
 def _trained(path: Path, store: "FeatureStore") -> "FewshotRun":
-    from framebank.heads.fewshot_run import FewshotRun
+    from framebank.heads.fewshot.run import FewshotRun
 
     run = FewshotRun.read(path)
     run.spec.require_same_encoder(store.spec, mine=path, theirs=store.path)

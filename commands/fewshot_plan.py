@@ -10,7 +10,7 @@ import click
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
-    from framebank.heads.episodes import AllWaySampler, EpisodeSampler
+    from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import Manifest
 
 
@@ -20,7 +20,7 @@ def with_class_splits(manifest: "Manifest", files: Sequence[Path], *, where: Pat
     What the files said goes to stderr. DataError where they name no class of the store.
     """
     from framebank.store import DataError
-    from framebank.store.class_splits import read_class_splits
+    from framebank.store.videos.class_splits import read_class_splits
 
     splits = read_class_splits(files)
     try:
@@ -65,7 +65,7 @@ def plan_episodes(
     The options are those that `require_plan` lets pass. DataError where a support list is of another number of shots,
     or a video would be on both sides.
     """
-    from framebank.heads.episodes import AllWaySampler, EpisodeSampler
+    from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import DataError, Manifest
 
     queries = manifest.split(split).labelled()

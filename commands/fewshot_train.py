@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framebank.commands.encoder_options import prompt_banks
 from framebank.commands.fewshot_options import matcher_option, shot_option
 from framebank.commands.fewshot_plan import with_class_splits
 from framebank.commands.names import MATCHERS, require_matcher
 from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options
 from framebank.commands.printing import Bar, percent, print_report
-from framebank.commands.wiring import prompt_banks
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
-    from framebank.heads.fewshot_train import Stage
+    from framebank.heads.fewshot.loop import Stage
     from framebank.store import Manifest
 
 
@@ -80,11 +80,11 @@ def fewshot_train(
     require_matcher(choices["matcher"], known=MATCHERS)
     require_alone(prompts, labels=labels, templates=templates, texts=texts)
 
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.fewshot_job import FewshotJob
-    from framebank.heads.fewshot_recipe import FewshotRecipe
-    from framebank.heads.folder import taking
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.fewshot.job import FewshotJob
+    from framebank.heads.fewshot.recipe import FewshotRecipe
     from framebank.heads.matchers import READS_TEXT
+    from framebank.heads.training.folder import taking
     from framebank.store import FeatureStore, Manifest
 
     recipe = FewshotRecipe(**choices)

@@ -14,9 +14,9 @@ from framebank.commands.printing import print_report, progress
 from framebank.library.labelling import find_videos, label_videos
 
 if TYPE_CHECKING:
-    from framebank.heads.calibrating import ThresholdSource
-    from framebank.heads.labelled import Labelled
-    from framebank.heads.labelling import Answer
+    from framebank.heads.labelling.answers import Answer
+    from framebank.heads.labelling.calibrate import ThresholdSource
+    from framebank.heads.labelling.table import Labelled
 
 
 @click.command(short_help="Label new videos by a run, an index or texts.")
@@ -77,7 +77,7 @@ def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking
 
 
 def _report(one: "Labelled", *, top: int) -> dict[str, Any]:
-    from framebank.heads.labelling import MEASURES
+    from framebank.heads.labelling.answers import MEASURES
 
     return {
         "video": str(one.video.path),
@@ -105,8 +105,8 @@ def _report(one: "Labelled", *, top: int) -> dict[str, Any]:
 
 def _lines(told: "Sequence[Labelled]", *, top: int) -> list[str]:
     """A line for each video and its label; below it what each who was asked says, the one who answers first."""
-    from framebank.heads.certainty import decimals
-    from framebank.heads.labelling import MEASURES
+    from framebank.heads.labelling.answers import MEASURES
+    from framebank.heads.labelling.certainty import decimals
 
     lines = []
     for one in told:

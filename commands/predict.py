@@ -17,7 +17,7 @@ from framebank.library.labels import Labels
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
-    from framebank.heads.labelled import Labelled
+    from framebank.heads.labelling.table import Labelled
     from framebank.store import FeatureStore, Manifest
     from framebank.store.ledger import Failure
 
@@ -57,8 +57,8 @@ def predict(
     """
     asking = Asking(**options)
 
-    from framebank.heads.labelled import label_store, write_table
-    from framebank.store.files import replacing
+    from framebank.heads.labelling.table import label_store, write_table
+    from framebank.store.files.replacing import replacing
 
     _require_outside(csv_path, [*videos, *asking.asked])
     store, manifest = _open(videos, split)
@@ -132,8 +132,8 @@ def _open(videos: Sequence[Path], split: str) -> "tuple[FeatureStore | None, Man
     What is not taken of a folder is told on stderr.
     """
     from framebank.store import DataError, FeatureStore, Manifest
-    from framebank.store.inputs import read_videos
     from framebank.store.shard import shard_paths
+    from framebank.store.videos.inputs import read_videos
 
     stores = [path for path in videos if path.is_dir() and shard_paths(path)]
     if stores and len(videos) > 1:

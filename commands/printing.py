@@ -19,7 +19,7 @@ from framebank.store.counts import counted
 from framebank.store.errors import DataWarning
 
 if TYPE_CHECKING:
-    from framebank.extract.encoder import Encoder
+    from framebank.extract.encoders.encoder import Encoder
     from framebank.extract.extraction import Engine
 
 T = TypeVar("T")

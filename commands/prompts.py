@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from framebank.commands.exchange import prompt_import_options, write_imported_prompts
 from framebank.commands.options import (
     PATH,
     encoder_options,
@@ -16,6 +15,7 @@ from framebank.commands.options import (
     texts_option,
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
+from framebank.commands.store_exchange import prompt_import_options, write_imported_prompts
 from framebank.library.texts import embed_texts
 from framebank.store.counts import counted
 
@@ -65,7 +65,7 @@ def prompts(
     classes = LabelSet.read(labels)
     if like:
         spec = FeatureStore(like).spec
-    from framebank.extract.encoder import Encoder, encoder_like
+    from framebank.extract.encoders.encoder import Encoder, encoder_like
 
     if like:
         encoder = encoder_like(spec, device=device)

@@ -33,7 +33,7 @@ def relabel(store: Path, file: Path | None, settings: tuple[str, ...], column: s
     framebank store relabel bank --undo
     """
     from framebank.store.features import read_manifest
-    from framebank.store.relabel import read_settings, read_values, relabel_store, require_column, undo_relabel
+    from framebank.store.upkeep.relabel import read_settings, read_values, relabel_store, require_column, undo_relabel
 
     if (file is not None) + bool(settings) + undo != 1:
         raise click.UsageError("give one of FILE, --set and --undo")
@@ -91,7 +91,7 @@ def status(store: Path, videos: tuple[Path, ...], as_json: bool) -> None:
     framebank store status bank
     framebank store status bank videos/
     """
-    from framebank.store.status import store_status
+    from framebank.store.upkeep.status import store_status
 
     report = store_status(store, videos)
     print_report(report, as_json=as_json, lines=_status_lines(report))

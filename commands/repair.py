@@ -21,7 +21,7 @@ def verify_store(store: Path, as_json: bool) -> None:
     \b
     framebank store verify bank
     """
-    from framebank.store.verify import verify_store as verified
+    from framebank.store.upkeep.verify import verify_store as verified
 
     verdict = verified(store)
     report = {
@@ -65,7 +65,7 @@ def repair(store: Path, as_json: bool) -> None:
     \b
     framebank store repair bank
     """
-    from framebank.store.repair import repair_store
+    from framebank.store.upkeep.repair import repair_store
 
     done = repair_store(store)
     report = {

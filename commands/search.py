@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framebank.commands.encoder_options import open_split
 from framebank.commands.options import PATH, device_option, json_option, run_option
 from framebank.commands.printing import print_report
-from framebank.commands.wiring import open_split
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
-    from framebank.store.index import Index
+    from framebank.store.indexes.index import Index
 
 
 @click.command(short_help="Index the videos of a store for search and labels.")
@@ -49,9 +49,9 @@ def index(
         raise click.UsageError("--update keeps the index that is there and --overwrite replaces it; give one of them")
     features, _ = open_split(store, "all" if update else split or "all")
 
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.run import Run
-    from framebank.heads.updating import update_index
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.labelling.update import update_index
+    from framebank.heads.training.run import Run
     from framebank.library.search_index import index as make_index
 
     report: dict[str, Any] = {}
@@ -84,7 +84,7 @@ def index(
 
 
 def _kept(index: "Index") -> dict[str, Any]:
-    from framebank.heads.calibrating import source_of
+    from framebank.heads.labelling.calibrate import source_of
 
     enrolment = index.enrolment
     return {
@@ -97,7 +97,7 @@ def _kept(index: "Index") -> dict[str, Any]:
 
 def _kept_lines(index: "Index") -> list[str]:
     """What was enrolled and calibrated, with the thresholds of today."""
-    from framebank.heads.calibrating import source_of
+    from framebank.heads.labelling.calibrate import source_of
 
     enrolment = index.enrolment
     if enrolment.is_empty:

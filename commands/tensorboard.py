@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from framebank.heads.train import Epoch
+    from framebank.heads.training.loop import Epoch
 
 
 def tensorboard_of(run: Path, epochs: "Iterable[Epoch]") -> "Iterator[Epoch]":

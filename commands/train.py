@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from framebank.commands.encoder_options import context_templates, open_split
 from framebank.commands.names import CLASSIFIERS, HEADS, SCORERS, require_keys, require_losses, require_recipe
 from framebank.commands.options import (
     PATH,
@@ -21,11 +22,10 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import Bar, percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
-from framebank.commands.wiring import context_templates, open_split
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
-    from framebank.heads.train import Epoch
+    from framebank.heads.training.loop import Epoch
 
 
 def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -119,11 +119,11 @@ def train(
     require_alone(prompts, labels=labels, templates=templates, texts=texts)
     features, manifest = open_split(store, split)
 
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.folder import taking
-    from framebank.heads.lexicon import Lexicon
-    from framebank.heads.ranks import Ranks
-    from framebank.heads.recipe import Recipe, read_recipe, with_choices
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.training.distributed import Ranks
+    from framebank.heads.training.folder import taking
+    from framebank.heads.training.lexicon import Lexicon
+    from framebank.heads.training.recipe import Recipe, read_recipe, with_choices
     from framebank.library.training import training_job
 
     given = {name: value for name, value in choices.items() if value is not None}

@@ -24,10 +24,10 @@ def verify(path: Path, as_json: bool) -> None:
     \b
     framebank verify run
     """
-    from framebank.store.kinds import kind_of
+    from framebank.store.files.kinds import kind_of
 
     kind_of(path)  # before what reads it is loaded
-    from framebank.heads.verify import verify_path
+    from framebank.library.verification import verify_path
 
     found = verify_path(path)
     report = {

@@ -15,8 +15,8 @@ from framebank.demo.motion import FPS, TAKES, draw_motion
 from framebank.demo.scene import SIZE, Scene
 from framebank.demo.stage import set_stage
 from framebank.store.errors import DataError
-from framebank.store.files import replacing, write_text
-from framebank.store.parallel import call_in_processes
+from framebank.store.files.parallel import call_in_processes
+from framebank.store.files.replacing import replacing, write_text
 
 COLUMNS = ("video_id", "path", "label", "split", "take")
 # The first number of every seed keeps the clips apart from the frames that the encoder is trained and tested on.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from framebank.demo.actions import ACTIONS
-from framebank.heads.predict import Predictions
+from framebank.heads.predictions import Predictions
 
 REVERSE = {action.name: action.reverse for action in ACTIONS if action.reverse}
 REVERSE |= {reverse: name for name, reverse in REVERSE.items()}

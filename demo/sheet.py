@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from framebank.store.files import replacing
+from framebank.store.files.replacing import replacing
 
 CELL, GAP, LINE = 96, 4, 20
 INK, PAPER, FAINT = (24, 26, 30), (255, 255, 255), (110, 116, 124)

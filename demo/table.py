@@ -9,7 +9,7 @@ import numpy as np
 from framebank.demo.actions import ACTIONS
 from framebank.demo.pairs import count_within_pairs
 from framebank.heads.metrics import wilson_interval
-from framebank.heads.predict import Predictions
+from framebank.heads.predictions import Predictions
 
 NOVEL = frozenset(action.name for action in ACTIONS if action.novel)
 HEADER = ("", "top-1", "95 %", "base", "novel", "within pairs", "95 %", "in loops", "seconds")

@@ -18,27 +18,27 @@ from framebank.demo.actions import ACTIONS
 from framebank.demo.clips import render_clips
 from framebank.demo.sheet import Section, Strip, draw_sheet
 from framebank.demo.table import Row, count, table_lines
-from framebank.extract.decode import decode_clip, decoder_versions, read_clip
-from framebank.extract.encoder import Encoder, resolve_device
+from framebank.extract.decoders.decode import decode_clip, decoder_versions, read_clip
+from framebank.extract.encoders.encoder import Encoder, resolve_device
 from framebank.extract.fill import fill_store, store_spec
 from framebank.extract.pipeline import embed_clip
 from framebank.extract.prompts import TEMPLATES, embed_prompts
 from framebank.extract.sampling import read_sampling, segment_indices
 from framebank.extract.worker import Job, Task
 from framebank.heads.bank import Bank, load_bank
-from framebank.heads.evaluate import evaluate_run
-from framebank.heads.job import TrainingJob
-from framebank.heads.labelling import label_by_index
+from framebank.heads.evaluation.evaluate import evaluate_run
+from framebank.heads.evaluation.zeroshot import zero_shot_model
+from framebank.heads.labelling.answers import label_by_index
+from framebank.heads.labelling.neighbours import index_store, pool_query
 from framebank.heads.model import Model
-from framebank.heads.neighbours import index_store, pool_query
-from framebank.heads.predict import predict
-from framebank.heads.recipe import Recipe
-from framebank.heads.run import Run
-from framebank.heads.zeroshot import zero_shot_model
+from framebank.heads.predictions import predict
+from framebank.heads.training.job import TrainingJob
+from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.run import Run
 from framebank.store import DataError, FeatureStore, LabelSet, Manifest, PromptBank
-from framebank.store.files import require_new_folder, write_text
-from framebank.store.index import Hit
-from framebank.store.place import AT_WORK
+from framebank.store.files.place import AT_WORK
+from framebank.store.files.replacing import require_new_folder, write_text
+from framebank.store.indexes.index import Hit
 
 LABELS = Path(__file__).parent / "labels.json"
 SAMPLING = read_sampling("segments:16")

@@ -21,7 +21,7 @@ from framebank.demo.frames import CAPTIONS_PER_FRAME, FRAMES_PER_SCENE, Frames, 
 from framebank.demo.gates import measure
 from framebank.demo.pose import JOINTS
 from framebank.demo.weights import CONFIG, MODEL, UNKNOWN, Vocabulary, new_model, save_weights
-from framebank.store.parallel import call_in_processes
+from framebank.store.files.parallel import call_in_processes
 
 NUM_SCENES, NUM_HELD_OUT = 14000, 400
 SCENES_PER_BATCH, CAPTIONS_PER_IMAGE = 32, 2

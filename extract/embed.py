@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from framebank.extract.pipeline import FrameEncoder, Outcome, extract_videos
 from framebank.extract.worker import Task
-from framebank.store.manifest import Video
 from framebank.store.shard import Embeddings
+from framebank.store.videos.manifest import Video
 
 
 class _Handover:

@@ -7,23 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from framebank.extract.decode import DECODERS, decode_clip, decoder_versions
-from framebank.extract.encoder import PRECISIONS, Encoder
+from framebank.extract.cluster.remote_worker import Work
+from framebank.extract.decoders.decode import DECODERS, decode_clip, decoder_versions
+from framebank.extract.decoders.pixels import SQUARE, reading_for
+from framebank.extract.encoders.encoder import PRECISIONS, Encoder
+from framebank.extract.encoders.weights import weights_of
 from framebank.extract.fill import Embed, LocalEngine, store_spec
 from framebank.extract.pipeline import Outcome
-from framebank.extract.pixels import SQUARE, reading_for
-from framebank.extract.remote import Work
 from framebank.extract.sampling import read_sampling
-from framebank.extract.weights import weights_of
 from framebank.extract.worker import Task
-from framebank.store.adoption import shards_of_parts
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.plan import Plan
 from framebank.store.reader import ShardReader
 from framebank.store.shard import shard_paths
 from framebank.store.spec import FeatureSpec
-from framebank.store.status import drift_report
+from framebank.store.upkeep.adoption import shards_of_parts
+from framebank.store.upkeep.plan import Plan
+from framebank.store.upkeep.status import drift_report
 
 # What a store says of itself that is asked for by these names too.
 SAME_NAMES = ("model", "sampling", "view", "streams")

@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from framebank.extract.decoders.pixels import SQUARE
 from framebank.extract.pipeline import FrameEncoder, Outcome, extract_videos
-from framebank.extract.pixels import SQUARE
 from framebank.extract.worker import Task
-from framebank.store.adoption import PARTS, Adopter, part_name, remove_parts_folder, take_parts
 from framebank.store.features import FeatureStore
-from framebank.store.files import require_new_folder
+from framebank.store.files.replacing import require_new_folder
 from framebank.store.ledger import Failure, Ledger
-from framebank.store.manifest import Manifest, Video
-from framebank.store.plan import Choices, Plan, carry_out, plan_extraction, refuse_foreign
 from framebank.store.shard import ShardWriter
 from framebank.store.spec import FeatureSpec
+from framebank.store.upkeep.adoption import PARTS, Adopter, part_name, remove_parts_folder, take_parts
+from framebank.store.upkeep.plan import Choices, Plan, carry_out, plan_extraction, refuse_foreign
+from framebank.store.videos.manifest import Manifest, Video
 
 # What embeds videos: those of a plan, into a store whose writer is given; yields what became of each.
 Embed = Callable[[Plan, ShardWriter], Generator[Outcome, None, None]]

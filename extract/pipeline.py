@@ -11,15 +11,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from framebank.extract.frames import Clip
+from framebank.extract.decoders.frames import Clip
+from framebank.extract.encoders.preprocess import Preprocessing
 from framebank.extract.pool import Chunk, Cleared, Decoded, DecodePool, Failed
-from framebank.extract.preprocess import Preprocessing
 from framebank.extract.rows import assemble
 from framebank.extract.worker import Job, Task
 from framebank.store.errors import DataError
-from framebank.store.manifest import Video
 from framebank.store.shard import Embeddings
 from framebank.store.spec import FeatureSpec
+from framebank.store.videos.manifest import Video
 
 # Batches that a device is given before the first of them is asked for: one computes while another is filled.
 IN_FLIGHT = 2

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from framebank.extract.frames import Clip
+from framebank.extract.decoders.frames import Clip
 from framebank.extract.worker import Job, Slots, Task, slots_size, work
 from framebank.store.errors import DataError
-from framebank.store.manifest import Video
-from framebank.store.process import Process, died_of, shared_memory
-from framebank.store.scratch import scratch_path, sweep_scratch
+from framebank.store.files.process import Process, died_of, shared_memory
+from framebank.store.files.scratch import scratch_path, sweep_scratch
+from framebank.store.videos.manifest import Video
 
 # A worker is replaced after so many videos: decoders keep memory.
 VIDEOS_PER_WORKER = 500
 
 # What a worker imports before anything of the caller's.
-PRELOAD = ("framebank.extract.worker", "framebank.extract.decode")
+PRELOAD = ("framebank.extract.worker", "framebank.extract.decoders.decode")
 
 
 @dataclass(frozen=True)

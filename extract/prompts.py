@@ -6,12 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
-from framebank.extract.tokens import TextReader
+from framebank.extract.encoders.tokens import TextReader
 from framebank.store.errors import DataError
-from framebank.store.labels import TEXT_KINDS, LabelSet, class_text
+from framebank.store.formats.text import lines_of, read_text
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
-from framebank.store.text import lines_of, read_text
+from framebank.store.videos.labels import TEXT_KINDS, LabelSet, class_text
 
 # ActionCLIP's sixteen (Wang et al. 2021, arXiv 2109.08472), in the order of the published code.
 ACTIONCLIP = (

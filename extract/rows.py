@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from framebank.extract.frames import Clip
+from framebank.extract.decoders.frames import Clip
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings
 
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from framebank.extract.frames import Clip, Sink
-from framebank.extract.preprocess import Preprocessing
+from framebank.extract.decoders.frames import Clip, Sink
+from framebank.extract.encoders.preprocess import Preprocessing
 from framebank.extract.sampling import Sampling
 from framebank.store.errors import DataError
-from framebank.store.identity import Identity, glance_at, identify_quietly
-from framebank.store.scratch import hold_scratch
+from framebank.store.files.scratch import hold_scratch
+from framebank.store.videos.identity import Identity, glance_at, identify_quietly
 
 Decode = Callable[[Path, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.int64]], Sink], Clip]
 

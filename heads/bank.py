@@ -9,11 +9,11 @@ from torch import Tensor
 from framebank.heads.shares import class_shares
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
-from framebank.store.labels import LabelSet
-from framebank.store.manifest import Manifest
 from framebank.store.memory import Rows
 from framebank.store.shard import PATCH_MEAN, distinct_mask
-from framebank.store.video import Video
+from framebank.store.videos.labels import LabelSet
+from framebank.store.videos.manifest import Manifest
+from framebank.store.videos.video import Video
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_average_precision, multiclass_confusion_matrix
 
-from framebank.heads.predict import Predictions
+from framebank.heads.predictions import Predictions
 from framebank.heads.ranking import best_class, rank_of_target
 from framebank.store.errors import DataError
 

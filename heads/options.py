@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from framebank.store.document import parse_json, shown
 from framebank.store.errors import DataError
+from framebank.store.formats.document import parse_json, shown
 
 # What a constructor asks for -> what is said of it; anything else is given by the training and is no option.
 KINDS: dict[Any, str] = {

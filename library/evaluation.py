@@ -2,18 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from framebank.library.checks import require_among
 from framebank.library.report import Report
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
-from framebank.store.files import current
+from framebank.store.files.replacing import current
 
 if TYPE_CHECKING:
-    from framebank.heads.run import Run
-    from framebank.library.trained_run import TrainedRun
+    from framebank.heads.training.run import Run
     from framebank.store import FeatureStore, Manifest, PromptBank
+
+
+class OpenRun(Protocol):
+    """A run that is open, with the folder it lies in: a TrainedRun."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def run(self) -> "Run":
+        """What was read of it."""
 
 
 def zeroshot(
@@ -25,7 +36,7 @@ def zeroshot(
     templates: str | tuple[str, ...] | None = None,
     texts: str | None = None,
     scoring: str = "probabilities",
-    run: str | Path | None = None,
+    run: "OpenRun | str | Path | None" = None,
     device: str = "auto",
     watch: Watch = unwatched,
 ) -> Report:
@@ -42,20 +53,19 @@ def zeroshot(
     """
     require_among("scoring", scoring, ("probabilities", "embeddings"))
     require_among("texts", texts, ("names", "descriptions"))
-    from framebank.library.opening import open_store
+    from framebank.library.stores import open_store
 
     store, manifest = _labelled_split(open_store(bank), split)
 
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.evaluate import evaluate_zero_shot, require_labels, zero_shot_hint
-    from framebank.heads.recipe import SCORINGS
-    from framebank.heads.run import Run
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.evaluation.evaluate import evaluate_zero_shot, require_labels, zero_shot_hint
+    from framebank.heads.training.recipe import SCORINGS
+    from framebank.heads.training.run import Run
     from framebank.library.texts import prompt_banks, tower_of
-    from framebank.library.trained_run import TrainedRun
 
     require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
-    trained = run.run if isinstance(run, TrainedRun) else Run.read(run) if run else None
-    folder = run.path if isinstance(run, TrainedRun) else Path(run) if run else None
+    folder = Path(run) if isinstance(run, str | Path) else run.path if run else None
+    trained = Run.read(run) if isinstance(run, str | Path) else run.run if run else None
     if trained and not prompts and trained.recipe.text == "context":
         templates = _bare(templates, texts)
     reports = [
@@ -92,7 +102,7 @@ def zeroshot(
 
 
 def evaluate(
-    run: "TrainedRun | Run | str | Path",
+    run: "OpenRun | Run | str | Path",
     bank: "FeatureStore | str | Path | None" = None,
     split: str = "test",
     *,
@@ -106,20 +116,19 @@ def evaluate(
     classes, as `fb.prompts` returns them, or a file of them. DataError where the store is of another
     encoder, has classes that the run lacks, or no video of the split has a label.
     """
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.evaluate import evaluate_run
-    from framebank.heads.folder import WEIGHTS
-    from framebank.heads.run import Run
-    from framebank.library.opening import open_store
-    from framebank.library.trained_run import TrainedRun
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.evaluation.evaluate import evaluate_run
+    from framebank.heads.training.folder import WEIGHTS
+    from framebank.heads.training.run import Run
+    from framebank.library.stores import open_store
     from framebank.store import PromptBank
 
-    if isinstance(run, TrainedRun):
-        where, trained = Path(folder or run.path), run.run
-    elif isinstance(run, Run):
+    if isinstance(run, Run):
         where, trained = Path(folder or "."), run
-    else:
+    elif isinstance(run, str | Path):
         where, trained = Path(folder or run), Run.read(run)
+    else:
+        where, trained = Path(folder or run.path), run.run
     if not current(where, WEIGHTS["run"]).is_file():
         raise DataError(f"{where}: holds no run; expected the folder of the run, for its figures")
     if bank is None and not Path(trained.store).is_dir():
@@ -135,7 +144,7 @@ def evaluate(
 def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":
     """A split of a store; where no video of the store has a label, that comes before which splits it has."""
     if not store.manifest.labels:
-        from framebank.heads.evaluate import require_labels, zero_shot_hint
+        from framebank.heads.evaluation.evaluate import require_labels, zero_shot_hint
 
         hint = f"framebank predict {store.path} --run {run} --csv out.csv" if run else zero_shot_hint(store)
         require_labels(store, store.manifest, split="all", hint=hint)

@@ -13,8 +13,8 @@ from framebank.store.errors import DataError, warn
 if TYPE_CHECKING:
     from framebank.extract.extraction import Engine, Setup, Tally
     from framebank.store import FeatureStore, Manifest
-    from framebank.store.intake import Intake
-    from framebank.store.plan import Choices
+    from framebank.store.upkeep.plan import Choices
+    from framebank.store.videos.intake import Intake
 
 
 def extract(
@@ -53,9 +53,9 @@ def extract(
     """
     from framebank.extract.extraction import Setup
     from framebank.store import FeatureStore, Manifest
-    from framebank.store.labels import warn_of_forms
-    from framebank.store.plan import Choices
-    from framebank.store.tars import is_tar
+    from framebank.store.upkeep.plan import Choices
+    from framebank.store.videos.labels import warn_of_forms
+    from framebank.store.videos.tars import is_tar
 
     if frames is not None and fps is not None:
         raise DataError("frames and fps exclude each other; expected one of them")
@@ -110,8 +110,8 @@ def _drift_told(tally: "Tally", *, refreshed: bool, pruned: bool) -> list[str]:
 
 def read_sources(sources: Sequence[Path], store: Path, *, is_video: Callable[[Path], bool] | None = None) -> "Intake":
     """Return the videos of files and folders, and what was not taken; DataError where the store would lie in them."""
-    from framebank.store.files import refuse_inside
-    from framebank.store.inputs import read_videos
+    from framebank.store.files.replacing import refuse_inside
+    from framebank.store.videos.inputs import read_videos
 
     refuse_inside(store, sources, what="store")
     return read_videos(sources, is_video=is_video)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from framebank.library.table import html_table, table
 
 if TYPE_CHECKING:
-    from framebank.store.index import Hit
+    from framebank.store.indexes.index import Hit
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,7 +83,7 @@ def _picture(hit: "Hit") -> str:
     """The middle frame of a hit as the address of an image, "" where its file cannot be read."""
     from PIL import Image
 
-    from framebank.extract.decode import read_clip
+    from framebank.extract.decoders.decode import read_clip
     from framebank.extract.sampling import read_sampling
     from framebank.store.errors import DataError
 

@@ -11,12 +11,12 @@ from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
-    from framebank.extract.encoder import Encoder
+    from framebank.extract.encoders.encoder import Encoder
     from framebank.extract.worker import Task
-    from framebank.heads.calibrating import ThresholdSource
-    from framebank.heads.labelled import Labelled
-    from framebank.heads.labellers import Labeller
-    from framebank.heads.labelling import Answer
+    from framebank.heads.labelling.answers import Answer
+    from framebank.heads.labelling.calibrate import ThresholdSource
+    from framebank.heads.labelling.labellers import Labeller
+    from framebank.heads.labelling.table import Labelled
     from framebank.store import Embeddings, FeatureSpec, Video
     from framebank.store.ledger import Failure
 
@@ -38,8 +38,8 @@ class Asked:
 
 def task_of(spec: "FeatureSpec", encoder: "Encoder") -> "Task":
     """Return what turns a video into rows as `spec` says: its sampling, its pixels, and those of the encoder."""
-    from framebank.extract.decode import decode_clip
-    from framebank.extract.pixels import read_pixels
+    from framebank.extract.decoders.decode import decode_clip
+    from framebank.extract.decoders.pixels import read_pixels
     from framebank.extract.sampling import read_sampling
     from framebank.extract.worker import Task
 
@@ -49,7 +49,7 @@ def task_of(spec: "FeatureSpec", encoder: "Encoder") -> "Task":
 
 def encoder_of(spec: "FeatureSpec", *, where: object, device: str) -> "Encoder":
     """Return the encoder that made a spec; DataError naming `where` when there is none for new videos."""
-    from framebank.extract.encoder import encoder_like
+    from framebank.extract.encoders.encoder import encoder_like
 
     try:
         return encoder_like(spec, device=device)
@@ -60,7 +60,7 @@ def encoder_of(spec: "FeatureSpec", *, where: object, device: str) -> "Encoder":
 def find_videos(paths: Sequence[str | Path]) -> "list[Video]":
     """Return the videos that were named, each once, and those below folders; the id is the path as it is shown."""
     from framebank.store import Video
-    from framebank.store.inputs import read_videos
+    from framebank.store.videos.inputs import read_videos
 
     found: dict[str, Video] = {}
     for path in map(Path, paths):
@@ -79,7 +79,7 @@ def label_videos(
     A video is decoded once for all that sample it alike; several are decoded in processes, in full batches. Each has a
     video_id of its own.
     """
-    from framebank.heads.labelled import Labelled
+    from framebank.heads.labelling.table import Labelled
     from framebank.store.ledger import Failure
 
     groups: dict[tuple[FeatureSpec, str], list[Asked]] = {}
@@ -154,7 +154,7 @@ def _ask(
 def _ask_of(
     held: "Sequence[tuple[Video, Embeddings]]", group: Sequence[Asked], answers: "dict[str, list[Answer]]"
 ) -> None:
-    from framebank.heads.labelled import label_rows
+    from framebank.heads.labelling.table import label_rows
     from framebank.store.memory import MemoryStore
 
     spec = group[0].spec

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 from framebank.library.table import html_table, table
 
 if TYPE_CHECKING:
-    from framebank.heads.labelled import Labelled
+    from framebank.heads.labelling.table import Labelled
     from framebank.store.ledger import Failure
 
 
@@ -45,7 +45,7 @@ class Labels(Sequence["Labelled"]):
         return [*table(*self._cells(top)), *self._below()]
 
     def _cells(self, top: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        from framebank.heads.certainty import decimals
+        from framebank.heads.labelling.certainty import decimals
 
         rows: list[tuple[str, ...]] = []
         for one in self.labelled:

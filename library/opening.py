@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framebank.store.errors import DataError, warn
-from framebank.store.kinds import kind_of
+from framebank.library.stores import open_store
+from framebank.store.errors import DataError
+from framebank.store.files.kinds import kind_of
 
 if TYPE_CHECKING:
     from framebank.library.search_index import SearchIndex
     from framebank.library.trained_run import TrainedRun
     from framebank.store import FeatureStore, PromptBank
-    from framebank.store.index import Index
-    from framebank.store.origin import Difference
 
 
 def open(  # noqa: A001 - it is called framebank.open
@@ -44,23 +43,3 @@ def open(  # noqa: A001 - it is called framebank.open
     if kind == "store":
         return open_store(place)
     raise DataError(f"{path}: is a {kind}; expected a store, a run, an index or prompts")
-
-
-def open_store(bank: "FeatureStore | str | Path") -> "FeatureStore":
-    """Return the store in a folder, or the one that is open already; DataError where the folder is no store."""
-    from framebank.store import FeatureStore
-
-    if isinstance(bank, FeatureStore):
-        return bank
-    if not isinstance(bank, str | Path):
-        raise DataError(f"a {type(bank).__name__} is given; expected a store, or the folder of one")
-    return FeatureStore(bank)
-
-
-def warn_if_older(path: Path, index: "Index") -> "Difference | None":
-    """Warn where the store of an index differs from it, and return how; None where the store is not at hand."""
-    difference = index.compare()
-    if difference:
-        mend = f"`framebank index {difference.store} {path} --update`"
-        warn(f"{path}: is older than its store: {difference} since; {mend} mends that")
-    return difference

@@ -10,18 +10,18 @@ from framebank.library.checks import Paths, require_least
 from framebank.library.hits import Hits
 from framebank.library.labels import Labels
 from framebank.library.watch import Watch, unwatched
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from framebank.extract.encoder import Encoder
-    from framebank.heads.enrolling import Enrolled
-    from framebank.heads.labelled import Labelled
+    from framebank.extract.encoders.encoder import Encoder
+    from framebank.heads.labelling.enroll import Enrolled
+    from framebank.heads.labelling.table import Labelled
     from framebank.library.trained_run import TrainedRun
     from framebank.store import FeatureStore
-    from framebank.store.index import Index
-    from framebank.store.origin import Difference
+    from framebank.store.indexes.index import Index
+    from framebank.store.indexes.origin import Difference
 
 
 def index(
@@ -42,15 +42,15 @@ def index(
     >>> found = fb.index("demo-out/store", "index")                                            # doctest: +SKIP
     >>> found.search("a person lying on the floor", k=1)                                       # doctest: +SKIP
     """
-    from framebank.library.opening import open_store
+    from framebank.library.stores import open_store
 
     store, folder = open_store(bank), Path(folder)
     manifest = store.split(split)
 
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.folder import taking
-    from framebank.heads.neighbours import index_store
-    from framebank.heads.run import Run
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.labelling.neighbours import index_store
+    from framebank.heads.training.folder import taking
+    from framebank.heads.training.run import Run
     from framebank.library.trained_run import TrainedRun
 
     path = run.path if isinstance(run, TrainedRun) else Path(run) if run else None
@@ -86,8 +86,7 @@ class SearchIndex:
     @classmethod
     def open(cls, path: str | Path, *, device: str = "auto") -> "SearchIndex":
         """Open the index in a folder; DataError where there is none. A DataWarning tells that its store has changed."""
-        from framebank.library.opening import warn_if_older
-        from framebank.store.index import Index
+        from framebank.store.indexes.index import Index
 
         loaded = Index.load(path)
         return cls(Path(path).absolute(), loaded, warn_if_older(Path(path), loaded), device)
@@ -133,7 +132,7 @@ class SearchIndex:
 
     def search_text(self, text: str, *, k: int = 10) -> Hits:
         """Find the k videos nearest to a text; DataError where it is empty, or the vectors are not of texts."""
-        from framebank.heads.neighbours import require_text_space
+        from framebank.heads.labelling.neighbours import require_text_space
 
         if not text.strip():
             raise DataError("the text to search for is empty; expected a sentence")
@@ -149,7 +148,7 @@ class SearchIndex:
 
         A copy of it that was enrolled under a label is another video, and is found.
         """
-        from framebank.heads.neighbours import neighbours_of_id
+        from framebank.heads.labelling.neighbours import neighbours_of_id
 
         require_least("k", k, 1)
         return Hits(video_id, tuple(neighbours_of_id(self.index, video_id, k=k)))
@@ -167,8 +166,8 @@ class SearchIndex:
         Returns the class as it stands now, with its threshold. DataError where no example is given, one cannot be read
         or is there already, or the label cannot be one.
         """
-        from framebank.heads.enrolling import check_label, describe
-        from framebank.heads.enrolling import enroll as add
+        from framebank.heads.labelling.enroll import check_label, describe
+        from framebank.heads.labelling.enroll import enroll as add
         from framebank.store import Video
 
         videos = [videos] if isinstance(videos, str | Path) else list(videos)
@@ -188,7 +187,7 @@ class SearchIndex:
 
     def unenroll(self, label: str) -> int:
         """Remove the enrolled videos of a label and return how many; DataError where it was not enrolled."""
-        from framebank.heads.enrolling import unenroll as remove
+        from framebank.heads.labelling.enroll import unenroll as remove
 
         removed = remove(self.path, label)
         self._become(self.whole.reread(self.path))
@@ -224,7 +223,7 @@ class SearchIndex:
 
     def _pool(self, path: Path) -> "np.ndarray":
         """The vector (D,) of a file."""
-        from framebank.heads.neighbours import pool_query
+        from framebank.heads.labelling.neighbours import pool_query
         from framebank.library.labelling import embed_file
 
         vector: np.ndarray = pool_query(self.index, embed_file(path, self.index.spec, self.encoder))[0]
@@ -246,7 +245,7 @@ class SearchIndex:
 
     @cached_property
     def _labeller(self) -> Any:
-        from framebank.heads.labellers import IndexLabeller
+        from framebank.heads.labelling.labellers import IndexLabeller
 
         return IndexLabeller(self.index, where=self.path, knows_itself=True)
 
@@ -254,3 +253,12 @@ class SearchIndex:
         enrolled = f", {len(self.index.enrolment.labels)} enrolled classes" if self.index.enrolment.labels else ""
         head = self.index.made_by.get("head")
         return f"SearchIndex({str(self.path)!r}: {self.index.num_own} videos, pooled by {head}{enrolled})"
+
+
+def warn_if_older(path: Path, index: "Index") -> "Difference | None":
+    """Warn where the store of an index differs from it, and return how; None where the store is not at hand."""
+    difference = index.compare()
+    if difference:
+        mend = f"`framebank index {difference.store} {path} --update`"
+        warn(f"{path}: is older than its store: {difference} since; {mend} mends that")
+    return difference

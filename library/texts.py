@@ -10,7 +10,7 @@ from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
-    from framebank.extract.encoder import Encoder
+    from framebank.extract.encoders.encoder import Encoder
     from framebank.heads.text_tower import TextTower, TowerLoader
     from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
 
@@ -36,8 +36,8 @@ def prompts(
     >>> fb.prompts(["juggling", "waving"], bank).class_embeddings().shape                      # doctest: +SKIP
     (2, 128)
     """
-    from framebank.extract.encoder import encoder_like
-    from framebank.library.opening import open_store
+    from framebank.extract.encoders.encoder import encoder_like
+    from framebank.library.stores import open_store
 
     require_among("texts", texts, ("names", "descriptions"))
     encoder = encoder_like(open_store(like).spec, device=device)
@@ -113,7 +113,7 @@ def prompt_banks(
     chosen = label_set(labels) if labels else LabelSet.of(classes or named)
     where = labels if isinstance(labels, str | Path) else "the labels"
     chosen.require_covers(named, mine=where, theirs=store.path)
-    from framebank.extract.encoder import encoder_like
+    from framebank.extract.encoders.encoder import encoder_like
 
     try:
         encoder = encoder_like(store.spec, device=device)
@@ -133,6 +133,6 @@ def tower_of(store: "FeatureStore", *, device: str) -> "TowerLoader":
 
 @functools.lru_cache(maxsize=1)
 def _read_tower(spec: "FeatureSpec", device: str) -> "TextTower":
-    from framebank.extract.encoder import encoder_like
+    from framebank.extract.encoders.encoder import encoder_like
 
     return encoder_like(spec, device=device).text_tower()

@@ -15,9 +15,9 @@ from framebank.store.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
-    from framebank.extract.encoder import Encoder
-    from framebank.heads.labelled import Labelled
-    from framebank.heads.run import Run
+    from framebank.extract.encoders.encoder import Encoder
+    from framebank.heads.labelling.table import Labelled
+    from framebank.heads.training.run import Run
     from framebank.store import FeatureStore
     from framebank.store.ledger import Failure
 
@@ -33,7 +33,7 @@ class TrainedRun:
     @classmethod
     def open(cls, path: str | Path, *, device: str = "auto") -> "TrainedRun":
         """Open the run in a folder; DataError where there is none."""
-        from framebank.heads.run import Run
+        from framebank.heads.training.run import Run
 
         return cls(Path(path).absolute(), Run.read(path), device)
 
@@ -80,15 +80,15 @@ class TrainedRun:
         Each keeps its `top` likeliest classes.
         """
         require_least("top", top, 1)
-        from framebank.heads.labelled import label_store
-        from framebank.library.opening import open_store
+        from framebank.heads.labelling.table import label_store
+        from framebank.library.stores import open_store
 
         store = open_store(bank)
         return sort_labels(label_store(store, store.split(split), [self._labeller(top)]))
 
     def _labeller(self, top: int) -> Any:
-        from framebank.extract.encoder import resolve_device
-        from framebank.heads.labellers import ModelLabeller
+        from framebank.extract.encoders.encoder import resolve_device
+        from framebank.heads.labelling.labellers import ModelLabeller
 
         return ModelLabeller.of_run(self.run, where=self.path, top=top, device=resolve_device(self.device))
 
@@ -124,7 +124,7 @@ def label_by(
 
 def sort_labels(found: "Iterable[Labelled | Failure]") -> Labels:
     """Return the videos that have a label, and the failures apart."""
-    from framebank.heads.labelled import Labelled
+    from framebank.heads.labelling.table import Labelled
 
     labelled: list[Labelled] = []
     failed: list[Failure] = []

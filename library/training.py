@@ -11,9 +11,9 @@ from framebank.store.errors import DataError
 if TYPE_CHECKING:
     import torch
 
-    from framebank.heads.job import TrainingJob
-    from framebank.heads.lexicon import Lexicon
-    from framebank.heads.recipe import Recipe
+    from framebank.heads.training.job import TrainingJob
+    from framebank.heads.training.lexicon import Lexicon
+    from framebank.heads.training.recipe import Recipe
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
@@ -50,13 +50,13 @@ def train(
     >>> run = fb.train("demo-out/store", "run", head="mean", classifier="linear", loss="ce")   # doctest: +SKIP
     >>> print(run.evaluate(split="test"))                                                      # doctest: +SKIP
     """
-    from framebank.library.opening import open_store
+    from framebank.library.stores import open_store
 
     store, folder = open_store(bank), Path(folder)
     manifest = store.split(split)
 
-    from framebank.extract.encoder import resolve_device
-    from framebank.heads.folder import taking
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.training.folder import taking
 
     given = {"head": head, "classifier": classifier, "loss": loss, "shots": shots, **keys}
     chosen = recipe_of(recipe, {name: value for name, value in given.items() if value is not None}, settings or {})
@@ -97,7 +97,7 @@ def training_job(
     What is not given of the texts is as the recipe has it. DataError where the texts do not cover the labels, are of
     another encoder, or are given for a classifier that reads none.
     """
-    from framebank.heads.job import TrainingJob
+    from framebank.heads.training.job import TrainingJob
     from framebank.library.texts import label_set, prompt_banks, tower_of
 
     bank = None
@@ -134,7 +134,7 @@ def training_job(
 
 def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], settings: dict[str, Any]) -> "Recipe":
     """Return a recipe with some of its keys and options set; DataError for a key that is none."""
-    from framebank.heads.recipe import Recipe, read_recipe, with_choices
+    from framebank.heads.training.recipe import Recipe, read_recipe, with_choices
 
     start = recipe if isinstance(recipe, Recipe) else read_recipe(recipe) if recipe else None
     texts = {name: _as_text(value) for name, value in settings.items()}

@@ -10,11 +10,11 @@ from framebank.store.lazy import lazy_names
 if TYPE_CHECKING:
     from framebank.store.errors import DataError, DataWarning
     from framebank.store.features import FeatureStore
-    from framebank.store.labels import LabelSet
-    from framebank.store.manifest import Manifest, Video
     from framebank.store.prompts import PromptBank
     from framebank.store.shard import Embeddings, ShardWriter
     from framebank.store.spec import FeatureSpec
+    from framebank.store.videos.labels import LabelSet
+    from framebank.store.videos.manifest import Manifest, Video
 
 __all__ = [
     "DataError",
@@ -37,10 +37,10 @@ __getattr__ = lazy_names(
         "Embeddings": "shard",
         "FeatureSpec": "spec",
         "FeatureStore": "features",
-        "LabelSet": "labels",
-        "Manifest": "manifest",
+        "LabelSet": "videos.labels",
+        "Manifest": "videos.manifest",
         "PromptBank": "prompts",
         "ShardWriter": "shard",
-        "Video": "manifest",
+        "Video": "videos.video",
     },
 )

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from framebank.store.errors import DataError
-from framebank.store.files import current, read_settled
+from framebank.store.files.replacing import current, read_settled
+from framebank.store.formats.remembered import Known
 from framebank.store.ledger import Failure, Ledger
-from framebank.store.manifest import Manifest
 from framebank.store.reader import ShardReader
-from framebank.store.remembered import Known
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings, shard_paths
 from framebank.store.spec import FeatureSpec
-from framebank.store.spelling import nfc, nfc_ids
+from framebank.store.videos.manifest import Manifest
+from framebank.store.videos.spelling import nfc, nfc_ids
 
 MAX_OPEN_FILES = 128  # a slow extraction leaves a shard a minute, and a process may open about a thousand files
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framebank.store.errors import DataError
-from framebank.store.files import current, write_text
-from framebank.store.records import read_records
-from framebank.store.spelling import nfc
+from framebank.store.files.replacing import current, write_text
+from framebank.store.formats.records import read_records
+from framebank.store.videos.spelling import nfc
 
 COLUMNS = ("video_id", "path", "reason")
 SOURCE = "source"  # a further column, where the identity of a file that failed is known

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from framebank.store.counts import counted, listed
-from framebank.store.datasets import Datasets
-from framebank.store.description import Value
 from framebank.store.errors import DataError, warn
-from framebank.store.labels import LabelSet
-from framebank.store.sealed import write_datasets
+from framebank.store.formats.datasets import Datasets
+from framebank.store.formats.description import Value
+from framebank.store.formats.sealed import write_datasets
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import near_pairs, unit
+from framebank.store.videos.labels import LabelSet
 
 NEAR = 0.999  # the cosine from which two classes are nearly one; of 1,203 names of things CLIP's nearest have 0.965
 NUM_SHOWN = 5  # of such pairs

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from framebank.store.datasets import Datasets
-from framebank.store.description import Form, Value
-from framebank.store.remembered import Known
+from framebank.store.formats.datasets import Datasets
+from framebank.store.formats.description import Form, Value
+from framebank.store.formats.remembered import Known
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, SOURCE, Embeddings
 from framebank.store.spec import FeatureSpec
 

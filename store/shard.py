@@ -10,10 +10,10 @@ from types import TracebackType
 import numpy as np
 
 from framebank.store.errors import DataError
-from framebank.store.files import current_paths
-from framebank.store.lock import Lock
-from framebank.store.place import clear_store
-from framebank.store.sealed import write_datasets
+from framebank.store.files.lock import Lock
+from framebank.store.files.place import clear_store
+from framebank.store.files.replacing import current_paths
+from framebank.store.formats.sealed import write_datasets
 from framebank.store.spec import FeatureSpec
 
 FRAME_STREAM = "frame"

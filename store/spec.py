@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
-from framebank.store.document import Fields, shown
 from framebank.store.errors import DataError
-from framebank.store.text import is_text
+from framebank.store.formats.document import Fields, shown
+from framebank.store.formats.text import is_text
 
 SCHEMA_VERSION = 1
 

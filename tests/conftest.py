@@ -86,7 +86,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The little store of made-up features that the tests of the heads share; new for each module."""
-    from framebank.tests.heads_world import write_world
+    from framebank.tests.worlds.heads import write_world
 
     return write_world(tmp_path_factory.mktemp("world"))
 
@@ -94,7 +94,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def groups(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A store of two views and three clips of each video; new for each module."""
-    from framebank.tests.heads_world import CLIPS, VIEWS, write_groups
+    from framebank.tests.worlds.heads import CLIPS, VIEWS, write_groups
 
     return write_groups(tmp_path_factory.mktemp("groups"), num_views=VIEWS, num_clips=CLIPS)
 
@@ -105,6 +105,6 @@ def bank(groups: Any) -> Any:
     import torch
 
     from framebank.heads.bank import load_bank
-    from framebank.tests.heads_world import LABELS
+    from framebank.tests.worlds.heads import LABELS
 
     return load_bank(groups.store, groups.manifest, LABELS, device=torch.device("cpu"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from framebank.heads import CLASSIFIERS, HEADS, LOSSES, MATCHERS, SCORERS, TEXTS
-from framebank.tests import published_forms as forms
+from framebank.tests.worlds import published_forms as forms
 
 DICTS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "head": HEADS,

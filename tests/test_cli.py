@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from framebank.tests.cli_world import LABELS, ROOT, sentence
+from framebank.tests.worlds.cli import LABELS, ROOT, sentence
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:

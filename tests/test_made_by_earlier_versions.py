@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 from framebank.store import FeatureStore, PromptBank
-from framebank.store.index import Index
+from framebank.store.indexes.index import Index
 
 MADE_BY = Path(__file__).parent / "made_by"
 VERSIONS = sorted(folder.name for folder in MADE_BY.iterdir())

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from framebank.heads.enrolling import enroll
-from framebank.heads.labelled import Labelled, label_store
-from framebank.heads.labellers import IndexLabeller
+from framebank.heads.labelling.enroll import enroll
+from framebank.heads.labelling.labellers import IndexLabeller
+from framebank.heads.labelling.table import Labelled, label_store
 from framebank.store import FeatureStore
-from framebank.store.index import Index
+from framebank.store.indexes.index import Index
 
 FEATURES = Path(__file__).parents[2] / "shared" / "data" / "features" / "clip-vit-b32"
 UCF, LVIS = FEATURES / "ucf101-midframes.npz", FEATURES / "lvis-names.npz"

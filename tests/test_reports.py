@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from framebank.extract.decode import count_frames, read_frames
+from framebank.extract.decoders.decode import count_frames, read_frames
 from framebank.store import DataError, FeatureStore, Manifest
 
 REPORTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "reports"

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from framebank.store import FeatureStore
-from framebank.store.index import Index
+from framebank.store.indexes.index import Index
 
 pytestmark = pytest.mark.slow
 

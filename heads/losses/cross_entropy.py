@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads.step import Step
+from framebank.heads.losses.step import Step
 
 
 class CrossEntropy(nn.Module):

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads.step import Step
+from framebank.heads.losses.step import Step
 
 SHARE = 0.1  # of the residual, FROSTER's alpha
 WEIGHT = 2.0  # FROSTER's, on the whole

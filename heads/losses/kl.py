@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from framebank.heads.step import Step
+from framebank.heads.losses.step import Step
 
 TARGET_SHARPNESS = 10.0  # ActionCLIP's factor before the softmax of the targets
 

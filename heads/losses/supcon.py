@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads.step import Step
+from framebank.heads.losses.step import Step
 
 TEMPERATURE = 0.1
 

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.classifiers.linear import LinearClassifier
-from framebank.heads.step import Step
+from framebank.heads.losses.step import Step
 
 
 class VideoCe(nn.Module):

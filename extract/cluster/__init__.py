@@ -1,0 +1,1 @@
+"""Cluster: one store filled by several machines."""

@@ -1,0 +1,1 @@
+"""Decoders: frames of a video or a folder, exact to the index."""

@@ -1,0 +1,1 @@
+"""Encoders: the frozen towers of a model, and what they are fed."""

@@ -1,0 +1,238 @@
+"""Encoder: the frozen towers of any open_clip model, fed with bytes."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framebank.extract.decoders.pixels import SQUARE
+from framebank.extract.encoders.preprocess import Preprocessing, read_preprocessing
+from framebank.extract.encoders.streams import Streams, read_streams
+from framebank.extract.encoders.text_tower import TextTower
+from framebank.extract.encoders.tokens import TextReader, token_table
+from framebank.extract.encoders.weights import (
+    NO_WEIGHTS,
+    build_network,
+    chosen_weights,
+    hash_weights,
+    pretrained_name,
+    read_tokenizer,
+    weights_of,
+)
+from framebank.store.errors import DataError
+from framebank.store.spec import FeatureSpec
+
+BATCH_SIZE = 256  # sentences
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A batch on its way through an encoder: its results, and on CUDA what tells when they have arrived."""
+
+    streams: Mapping[str, Tensor]
+    arrived: torch.cuda.Event | None = None
+    source: Tensor | None = None  # kept until then, as the copy to the device may still be reading it
+
+
+class Encoder:
+    """Turn frames and texts into un-normalised embeddings of one joint space.
+
+    `model` is an open_clip name, or "demo" for the model that comes with this package; `pretrained` is one of
+    open_clip's tags, the path of a checkpoint, or "none" for random weights (drawn from a fixed seed). None is for a
+    model that brings its weights, as "demo" and those of the Hugging Face hub ("hf-hub:...") do. `view` says which
+    parts of a frame are encoded, as "centre+flip" does (views.py), and `streams` what is kept beside each embedding, as
+    "frame,regions:3" does (streams.py); `compile` compiles the image tower at its first batch. On CUDA the towers run
+    under autocast; a CPU with bf16 arithmetic runs the image tower with bf16 weights, which halves the time. A model
+    whose own default is to normalise, as CoCa's is, is told not to.
+
+    DataError for an unknown model, tag, view or stream, a model without `pretrained`, weights that cannot be had or do
+    not fit, and OpenAI weights under a config without quick-GELU, which would silently give wrong embeddings.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: str | None = None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        view: str = "centre",
+        streams: str = "frame",
+        compile: bool = False,  # noqa: A002 - the word of torch
+    ) -> None:
+        self.device = resolve_device(device)
+        self.precision = _resolve_precision(precision, self.device)
+        pretrained = chosen_weights(model, pretrained)
+        self.random_weights = pretrained == NO_WEIGHTS
+        wanted = read_streams(streams)
+        if compile and len(wanted) > 1:
+            raise DataError(f"a compiled encoder gives the frame stream alone, but {streams} are wanted")
+        network = build_network(model, pretrained)
+        config = dict(network.visual.preprocess_cfg)
+        self.preprocessing: Preprocessing = read_preprocessing(config, view=view)
+        self.spec = FeatureSpec(
+            model=model,
+            pretrained=pretrained_name(model, pretrained),
+            weights_hash=hash_weights(network),
+            dim=_width(network),
+            preprocessing=json.dumps(config, sort_keys=True),
+            precision=f"{self.device.type}-{self.precision}",
+            sampling="",
+            decoder="",
+            view=view,
+            streams=streams,
+            pixels=SQUARE,
+        )
+        self.logit_scale = float(network.logit_scale.detach().exp())
+        self._network = network.to(self.device).eval().requires_grad_(False)
+        self._network.visual.to(memory_format=torch.channels_last)
+        self._dtype = PRECISIONS[self.precision]
+        if self.device.type == "cpu" and self._dtype is not torch.float32:
+            # Autocast on a CPU converts the weights again for every batch and is slower than fp32.
+            self._network.visual.to(self._dtype)
+        self._streams = Streams(self._network.visual, wanted, model=model)
+        if compile:
+            self._network.visual.compile()
+        self._copying = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+
+    @torch.inference_mode()
+    def start(self, pixels: np.ndarray | Tensor) -> Running:
+        """Start to encode pictures (N, S_h, S_w, 3) uint8, and return what `finish` takes.
+
+        On CUDA this returns at once; pinned memory is not copied first, and must not be written to before `finish`.
+        """
+        source = torch.as_tensor(pixels)
+        if self._copying is None:
+            return Running(self._encode(source))
+        source = source if source.is_pinned() else source.pin_memory()
+        computing = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self._copying):
+            on_device = source.to(self.device, non_blocking=True)
+        computing.wait_stream(self._copying)
+        on_device.record_stream(computing)  # its memory was given out on the other stream
+        with torch.cuda.device(self.device):
+            streams = {name: _copy_back(tensor) for name, tensor in self._encode(on_device).items()}
+            arrived = torch.cuda.Event()
+            arrived.record(computing)
+        return Running(streams, arrived, source)
+
+    def finish(self, running: Running) -> dict[str, np.ndarray]:
+        """Wait for a batch and return its streams by name; "frame" holds un-normalised embeddings (N, D) float32.
+
+        The shapes of the others are those of `Streams.collect`.
+        """
+        if running.arrived is not None:
+            running.arrived.synchronize()
+        return {name: tensor.numpy() for name, tensor in running.streams.items()}
+
+    def encode_frames(self, pixels: np.ndarray | Tensor) -> dict[str, np.ndarray]:
+        """Encode pictures (N, S_h, S_w, 3) uint8 at once: what `finish` returns."""
+        return self.finish(self.start(pixels))
+
+    def encode_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        phrases: Sequence[str] | None = None,
+        watch: Callable[[Sequence[list[str]]], Iterable[list[str]]] = iter,
+    ) -> np.ndarray:
+        """Encode sentences -> un-normalised embeddings (N, D) float32.
+
+        A DataWarning tells of texts that are cut, as they are longer than the tower reads, and of words that it does
+        not know: those of `phrases`, where these are what the sentences are made of, or of the sentences themselves.
+        `watch` passes the batches of sentences on and may show how far they are.
+        """
+        self.reader.warn_of_cut(texts)
+        self.reader.warn_of_unknown(texts if phrases is None else phrases)
+        batches = [list(texts[start : start + BATCH_SIZE]) for start in range(0, len(texts), BATCH_SIZE)]
+        return np.concatenate([self._encode_batch(batch) for batch in watch(batches)])
+
+    @torch.inference_mode()
+    def _encode_batch(self, texts: Sequence[str]) -> np.ndarray:
+        embeddings = self._network.encode_text(self.reader.read(texts).to(self.device), normalize=False)
+        return np.asarray(embeddings.float().cpu().numpy())
+
+    def text_tower(self) -> TextTower:
+        """Return the text tower by itself, open at its token embeddings; DataError where it is not of CLIP's kind."""
+        return TextTower(self._network, read_tokenizer(self.spec.model), model=self.spec.model)
+
+    @cached_property
+    def reader(self) -> TextReader:
+        """What reads texts as the text tower does; made when it is first needed, as frames need none."""
+        return TextReader(read_tokenizer(self.spec.model), model=self.spec.model, table=token_table(self._network))
+
+    def _encode(self, pixels: Tensor) -> dict[str, Tensor]:
+        images = normalise(pixels, mean=self.preprocessing.mean, std=self.preprocessing.std)
+        on_cpu = self.device.type == "cpu"
+        enabled = not on_cpu and self._dtype is not torch.float32
+        with torch.autocast(self.device.type, dtype=self._dtype if enabled else None, enabled=enabled):
+            frame = self._network.encode_image(images.to(self._dtype) if on_cpu else images, normalize=False)
+            streams = {"frame": frame, **self._streams.collect()}
+        return {name: tensor.float() for name, tensor in streams.items()}
+
+
+def normalise(pixels: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return what the network takes, (N, 3, H, W) float32: pictures (N, H, W, 3) uint8 on the scale of its training."""
+    images = torch.einsum("nhwc->nchw", pixels).to(torch.float32)  # (N, 3, H, W), channels last in memory
+    shift, scale = (torch.tensor(values, device=pixels.device)[:, None, None] for values in (mean, std))  # (3, 1, 1)
+    return images.div_(255).sub_(shift).div_(scale)
+
+
+def encoder_like(spec: FeatureSpec, *, device: str = "auto") -> Encoder:
+    """Return the encoder that made `spec`, at its precision where it was made on such a device.
+
+    It has the views of that spec and the frame stream alone.
+    DataError where the weights are not what they were.
+    """
+    pretrained = weights_of(spec.model, spec.pretrained)
+    kind, _, precision = spec.precision.partition("-")
+    same_kind = kind == resolve_device(device).type and precision in PRECISIONS
+    encoder = Encoder(
+        spec.model, pretrained, device=device, precision=precision if same_kind else "auto", view=spec.view
+    )
+    if encoder.spec.weights_hash != spec.weights_hash:
+        raise DataError(
+            f"{spec.model}/{spec.pretrained or 'random weights'} has the weights {encoder.spec.weights_hash[:12]} now, "
+            f"but {spec.weights_hash[:12]} when the embeddings were made; bring those weights back, or extract again"
+        )
+    return encoder
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a name; "auto" is CUDA when there is one. DataError for one that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DataError(f"the device {name!r} cannot be used here; expected auto, cpu or a CUDA device") from error
+    return device
+
+
+def _resolve_precision(name: str, device: torch.device) -> str:
+    if name in PRECISIONS:
+        return name
+    if name != "auto":
+        raise DataError(f"the precision {name!r} is not known; expected auto, {', '.join(PRECISIONS)}")
+    if device.type == "cpu":
+        return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+    return "fp16"
+
+
+def _copy_back(tensor: Tensor) -> Tensor:
+    """Start to copy a tensor into pinned memory, where it must not be read before the work queued so far is done."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
+@torch.inference_mode()
+def _width(network: Any) -> int:
+    size = network.visual.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    return int(network.eval().encode_image(torch.zeros(1, 3, height, width)).shape[1])

@@ -1,0 +1,158 @@
+"""Weights: an open_clip network with the right weights under the right config. The only door to open_clip."""
+
+import contextlib
+import difflib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.factory import load_state_dict
+
+from framebank.extract.encoders.tokens import Tokenizer
+from framebank.store.digest import digest
+from framebank.store.errors import DataError
+
+# Models that come with this package: name -> (open_clip config, weights).
+DEMO = Path(__file__).parents[2] / "demo"
+LOCAL_MODELS = {"demo": (DEMO / "tiny-clip.json", DEMO / "tiny-clip.pt")}
+
+# OpenAI's own archives hold these beside the weights; all of its CLIPs were trained with quick-GELU.
+OPENAI_MARKS = ("input_resolution", "context_length", "vocab_size")
+
+NO_WEIGHTS = "none"  # what random weights are asked for by
+OWN_WEIGHTS = "own"  # what a spec calls those that a model brings, from the Hugging Face hub or a folder
+NUM_TAGS = 6  # that a message names
+
+
+def chosen_weights(model: str, pretrained: str | None) -> str | None:
+    """Return which weights `build_network` is to load: `pretrained`, or None for those that the model brings.
+
+    DataError for an unknown model, and for one that brings none where no others are named: random weights are had by
+    the word "none" alone.
+    """
+    name = _config_name(model)
+    if model not in LOCAL_MODELS and ":" not in name and name not in open_clip.list_models():
+        near = difflib.get_close_matches(name, [*LOCAL_MODELS, *open_clip.list_models()], n=3, cutoff=0.5)
+        raise DataError(f"no model {model!r} in open_clip; the nearest names: {', '.join(near) or 'none'}")
+    if pretrained or model in LOCAL_MODELS or ":" in name:
+        return pretrained or None
+    tags = _name_tags(name)
+    choice = f"one of its tags ({tags})" if tags else "a checkpoint file (open_clip has no tag for it)"
+    raise DataError(
+        f"{model} is given without --pretrained, and what random weights give means nothing; expected --pretrained "
+        f"with {choice}, or with {NO_WEIGHTS} for random weights all the same"
+    )
+
+
+def build_network(model: str, pretrained: str | None) -> Any:
+    """Return the open_clip network of a name, on the CPU, with the weights that `chosen_weights` returns.
+
+    Random weights, "none", are of a fixed seed. DataError for a tag that is unknown, and for weights that cannot be had
+    or do not fit.
+    """
+    if model in LOCAL_MODELS:
+        config, weights = LOCAL_MODELS[model]
+        if config.stem not in open_clip.list_models():
+            open_clip.add_model_config(config)
+        pretrained = pretrained or str(weights)
+    pretrained = None if pretrained == NO_WEIGHTS else pretrained
+    name = _config_name(model)
+    quick_gelu = _needs_quick_gelu(model, pretrained)
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # random weights are the same in every process, so that they can be resumed and prompted
+        try:
+            return open_clip.create_model(name, pretrained=pretrained, force_quick_gelu=quick_gelu)
+        except (RuntimeError, OSError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"the weights {pretrained!r} cannot be loaded into {model}: {reason}") from error
+
+
+def read_tokenizer(model: str) -> Tokenizer:
+    """Return what turns sentences into the tokens (N, L) of that model; DataError where its vocabulary is not here."""
+    try:
+        return open_clip.get_tokenizer(_config_name(model))  # type: ignore[no-any-return]
+    except (ImportError, OSError) as error:  # some models have a tokenizer of the package transformers
+        reason = str(error).splitlines()[0]
+        raise DataError(f"the tokenizer of {model}, which its texts need, cannot be had: {reason}") from error
+
+
+def pretrained_name(model: str, pretrained: str | None) -> str:
+    """Return what a spec calls these weights: a tag, the whole path of a file, "own", or "" for random ones."""
+    if pretrained == NO_WEIGHTS:
+        return ""
+    if not pretrained:
+        return model if model in LOCAL_MODELS else OWN_WEIGHTS
+    return str(Path(pretrained).absolute()) if Path(pretrained).is_file() else pretrained
+
+
+def weights_of(model: str, pretrained: str) -> str | None:
+    """Return what brings back the weights that a spec calls `pretrained`: the inverse of `pretrained_name`."""
+    if model in LOCAL_MODELS and pretrained == model:
+        return None
+    if ":" in model and pretrained in (OWN_WEIGHTS, ""):  # stores of before 0.2 called them "", as random ones
+        return None
+    return pretrained or NO_WEIGHTS
+
+
+def hash_weights(network: Any) -> str:
+    """Return a hash that is the same for the same weights, whatever file they came from."""
+    return digest({name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()})
+
+
+def _needs_quick_gelu(model: str, pretrained: str | None) -> bool:
+    """Whether the weights were trained with quick-GELU though the config of that model has none.
+
+    open_clip only warns there, and its embeddings are wrong. A tag says what it was trained with, so that it can be
+    set right; a file does not, so that OpenAI's are refused.
+    """
+    if not pretrained:
+        return False
+    name = _config_name(model)
+    configured = bool((open_clip.get_model_config(name) or {}).get("quick_gelu", False))
+    tag = open_clip.get_pretrained_cfg(name, pretrained)
+    if tag:
+        return bool(tag.get("quick_gelu", False)) and not configured
+    if ":" in name:
+        return False
+    if not Path(pretrained).is_file():
+        raise DataError(
+            f"{pretrained!r} is neither a tag of {model} ({_name_tags(name) or 'none'}) nor a checkpoint file"
+        )
+    if not configured and _is_from_openai(Path(pretrained)):
+        raise DataError(f"{pretrained}: OpenAI weights need quick-GELU, which {model} has not; use {name}-quickgelu")
+    return False
+
+
+def _name_tags(name: str) -> str:
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    return ", ".join([*tags[:NUM_TAGS], *["..."] * (len(tags) > NUM_TAGS)])
+
+
+def _is_from_openai(path: Path) -> bool:
+    try:
+        return not set(OPENAI_MARKS).isdisjoint(load_state_dict(str(path)))
+    except Exception as error:  # whatever torch, safetensors or zip raise on a damaged file
+        raise DataError(f"{path}: is not a checkpoint that loads without running code: {error}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence open_clip while it builds: what it would say is checked or said by this module."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def _config_name(model: str) -> str:
+    return (
+        LOCAL_MODELS[model][0].stem if model in LOCAL_MODELS else model.replace("/", "-") if ":" not in model else model
+    )

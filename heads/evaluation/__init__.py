@@ -1,0 +1,1 @@
+"""Evaluation: what runs and texts are worth, and comparisons of several."""

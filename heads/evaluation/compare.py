@@ -1,0 +1,207 @@
+"""Comparison: several recipes on one store with the same texts, videos and seeds, and what each is worth."""
+
+import itertools
+import statistics
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framebank.heads.evaluation.evaluate import evaluate_run
+from framebank.heads.metrics import wilson_interval
+from framebank.heads.progress import Tell, tell_after, tell_nobody
+from framebank.heads.text_tower import TowerLoader
+from framebank.heads.training.job import TrainingJob
+from framebank.heads.training.lexicon import Lexicon
+from framebank.heads.training.recipe import Recipe
+from framebank.store.errors import DataError, PlaceError
+from framebank.store.features import FeatureStore
+from framebank.store.files.parallel import call_in_processes
+from framebank.store.prompts import PromptBank
+from framebank.store.videos.labels import LabelSet
+from framebank.store.videos.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one recipe: its metrics on the test videos, or why there are none.
+
+    `seconds` is the training with the reading of the bank; `parameters` counts what was trained by steps.
+    """
+
+    recipe: str
+    seed: int
+    seconds: float = 0.0
+    parameters: int = 0
+    report: dict[str, Any] = field(default_factory=dict)
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a recipe is worth over its seeds: mean and sample deviation of a score, which is top-1 or mAP.
+
+    `interval` is the 95 % interval of the mean over videos, which no number of seeds narrows; None for mAP.
+    """
+
+    recipe: str
+    score: float
+    deviation: float
+    interval: tuple[float, float] | None
+    mean_class_accuracy: float | None
+    seconds: float
+    parameters: int
+    seeds: int
+    videos: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What every recipe is given alike: the videos of `train` and `test` (of `split`), classes, texts.
+
+    Where a recipe asks for them, also the encoder's text `tower` and the `lexicon`. Runs are kept in
+    `folder`/NAME/seed-N.
+    """
+
+    store: FeatureStore
+    train: Manifest
+    test: Manifest
+    split: str
+    labels: LabelSet
+    device: torch.device
+    folder: Path
+    prompts: PromptBank | None = None
+    tower: TowerLoader | None = None
+    lexicon: Lexicon | None = None
+
+    def try_recipe(self, name: str, recipe: Recipe, seed: int, *, tell: Tell = tell_nobody) -> Trial:
+        """Train a recipe, keep its run, and return what it is worth, or why this store cannot serve it.
+
+        `tell` hears of each epoch. DataError where the run cannot be written.
+        """
+        try:
+            return self._try(name, replace(recipe, seed=seed), tell=tell)
+        except PlaceError:  # which no recipe is to blame for
+            raise
+        except DataError as error:
+            return Trial(name, seed, refused=str(error))
+
+    def _try(self, name: str, recipe: Recipe, *, tell: Tell) -> Trial:
+        if recipe.reads_texts and self.prompts is None:
+            raise DataError(
+                f"the recipe {name!r} needs the texts of the classes; expected --prompts, or an encoder that makes them"
+            )
+        texts = self.prompts if recipe.reads_texts else None
+        folder = self.folder / name / f"seed-{recipe.seed}"
+        started = time.perf_counter()
+        job = TrainingJob(
+            self.store,
+            self.train,
+            recipe,
+            labels=self.labels,
+            prompts=texts,
+            tower=self.tower,
+            lexicon=self.lexicon if recipe.reads_lexicon else None,
+            device=self.device,
+        )
+        log = []
+        for epoch in job.epochs():
+            log.append(epoch)
+            tell(epoch.number, recipe.epochs)
+        seconds = time.perf_counter() - started
+        learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
+        run = job.save(folder, log=log)
+        report = evaluate_run(run, self.store, self.test, split=self.split, device=self.device, folder=folder)
+        return Trial(name, recipe.seed, seconds=seconds, parameters=learned if log else 0, report=report)
+
+
+def run_trials(
+    comparison: Comparison,
+    recipes: Mapping[str, Recipe],
+    *,
+    seeds: Sequence[int],
+    workers: int = 1,
+    tell: Tell = tell_nobody,
+) -> Iterator[Trial]:
+    """Try each recipe with each seed, in that order, and yield what it is worth.
+
+    A recipe that this store cannot serve (another stream, no texts) is one trial, with the reason. With several
+    `workers` as many processes share the threads of this one: small heads leave most of what many threads cost unused.
+    They do not run the caller's main. DataError where one of them dies.
+
+    `tell` hears how many epochs of all are done, where a recipe without epochs counts as one: each as it ends, or with
+    several workers those of a whole trial. What is left out for a recipe that is refused counts as done.
+    """
+    jobs = [(name, recipe, seed) for name, recipe in recipes.items() for seed in seeds]
+    ends = list(itertools.accumulate(max(1, recipe.epochs) for _, recipe, _ in jobs))
+    refused: set[str] = set()
+    one_by_one = _one_by_one(comparison, jobs, ends, refused, tell)
+    for trial, end in zip(_side_by_side(comparison, jobs, workers) if workers > 1 else one_by_one, ends, strict=True):
+        if trial and trial.recipe not in refused:
+            yield trial
+        if trial and trial.refused:
+            refused.add(trial.recipe)
+        tell(end, ends[-1])
+
+
+def _one_by_one(
+    comparison: Comparison,
+    jobs: Sequence[tuple[str, Recipe, int]],
+    ends: Sequence[int],
+    refused: Collection[str],
+    tell: Tell,
+) -> Iterator[Trial | None]:
+    """Yield the trial of each job, and None for one whose recipe is refused by then."""
+    for job, begin in zip(jobs, [0, *ends[:-1]], strict=True):
+        telling = tell_after(tell, before=begin, total=ends[-1])
+        yield None if job[0] in refused else comparison.try_recipe(*job, tell=telling)
+
+
+def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]], workers: int) -> Iterator[Trial]:
+    threads = max(1, torch.get_num_threads() // workers)
+    return call_in_processes(partial(_try_with, comparison, threads), jobs, processes=workers, name="training process")
+
+
+def _try_with(comparison: Comparison, threads: int, *job: Any) -> Trial:
+    """Try a recipe with this worker's share of the threads."""
+    torch.set_num_threads(threads)
+    return comparison.try_recipe(*job)
+
+
+def standings(trials: Sequence[Trial]) -> list[Standing]:
+    """Sum up the trials of each recipe that ran, the best first."""
+    done = [trial for trial in trials if not trial.refused]
+    names = dict.fromkeys(trial.recipe for trial in done)
+    found = [_sum_up([trial for trial in done if trial.recipe == name]) for name in names]
+    return sorted(found, key=lambda standing: -standing.score)
+
+
+def _sum_up(trials: Sequence[Trial]) -> Standing:
+    reports = [trial.report for trial in trials]
+    several = "map" in reports[0]
+    scores = [report["map" if several else "top1"] for report in reports]
+    videos = reports[0]["videos_evaluated"]
+    mean = statistics.fmean(scores)
+    return Standing(
+        recipe=trials[0].recipe,
+        score=mean,
+        deviation=statistics.stdev(scores) if len(scores) > 1 else 0.0,
+        interval=None if several else wilson_interval(round(mean * videos), videos),
+        mean_class_accuracy=None if several else statistics.fmean(r["mean_class_accuracy"] for r in reports),
+        seconds=statistics.fmean(trial.seconds for trial in trials),
+        parameters=trials[0].parameters,
+        seeds=len(trials),
+        videos=videos,
+    )
+
+
+def to_json(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return trials and standings as plain values."""
+    return {
+        "standings": [asdict(standing) for standing in standings(trials)],
+        "trials": [asdict(trial) for trial in trials],
+    }

@@ -1,0 +1,158 @@
+"""Evaluation: what a run, or texts alone, are worth on a split, and the files that say so."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framebank.heads.bank import Bank, load_bank
+from framebank.heads.evaluation.protocol import made_by
+from framebank.heads.evaluation.zeroshot import zero_shot_model
+from framebank.heads.metrics import measure
+from framebank.heads.model import Model
+from framebank.heads.predictions import Predictions, predict
+from framebank.heads.text_tower import TowerLoader
+from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.run import Run
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.files.replacing import replacing_together
+from framebank.store.prompts import PromptBank
+from framebank.store.videos.labels import LabelSet
+from framebank.store.videos.manifest import Manifest
+
+
+def require_labels(store: FeatureStore, manifest: Manifest, *, split: str, hint: str) -> int:
+    """Return how many videos of a split have no label; DataError where none has one, saying what to do.
+
+    `hint` is the command that labels videos without any.
+    """
+    without = sum(not video.label for video in manifest.videos)
+    if without < len(manifest):
+        return without
+    what = "the store" if split == "all" else f"the split {split!r}"
+    raise DataError(
+        f"{store.path}: none of the {counted(len(manifest), 'video')} of {what} has a label, and a figure needs them; "
+        f"give them with `framebank store relabel {store.path} FILE.csv`, or label the videos themselves with `{hint}`"
+    )
+
+
+def evaluate_run(
+    run: Run, store: FeatureStore, manifest: Manifest, *, split: str, device: torch.device, folder: Path
+) -> dict[str, Any]:
+    """Score the videos of `manifest`, write metrics.json and predictions.npz into `folder`, return the metrics.
+
+    The store may hold other frames, views or precisions than the one the run was trained on: its spec is among the
+    facts. DataError where its encoder is another, or it has classes that the run lacks.
+    """
+    run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
+    hint = f"framebank predict {store.path} --run {folder} --csv out.csv"
+    without = require_labels(store, manifest, split=split, hint=hint)
+    labels = LabelSet(run.labels)
+    predictions, bank = _score(
+        run.model,
+        labels,
+        store,
+        manifest,
+        where=folder,
+        device=device,
+        recipe=run.recipe,
+    )
+    facts = made_by(
+        spec=store.spec,
+        bank=bank,
+        split=split,
+        labels=labels,
+        recipe=run.recipe,
+        texts=run.trained_on.get("texts"),
+        templates=run.trained_on.get("templates"),
+        scoring=run.recipe.scoring if run.trained_on.get("templates") else None,
+        run=str(folder),
+        run_hash=run.weights_hash,
+        store=str(store.path),
+    )
+    report = _report(predictions, bank, facts, without=without)
+    with replacing_together(folder) as part:
+        predictions.write(part / "predictions.npz")
+        (part / "metrics.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    return report
+
+
+def evaluate_zero_shot(
+    prompts: PromptBank,
+    store: FeatureStore,
+    manifest: Manifest,
+    *,
+    split: str,
+    scoring: str,
+    device: torch.device,
+    run: Run | None = None,
+    folder: Path | None = None,
+    tower: TowerLoader | None = None,
+) -> dict[str, Any]:
+    """Score the videos of `manifest` by the texts of the classes: pooled by their mean, or by the head of a run.
+
+    A run with a learned context reads the classes in it, through the text tower.
+    DataError where the run was trained on features of another encoder, or with a classifier that is not of texts.
+    """
+    without = require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
+    if run:
+        run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
+        served = run.with_prompts(prompts, where=folder, scoring=scoring, tower=tower)
+        model, labels = served.model, LabelSet(served.labels)
+    else:
+        model, labels = zero_shot_model(prompts, scoring=scoring), prompts.labels
+    recipe = run.recipe if run else None
+    predictions, bank = _score(model, labels, store, manifest, where="the set of classes", device=device, recipe=recipe)
+    facts = made_by(
+        spec=store.spec,
+        bank=bank,
+        split=split,
+        prompts=prompts,
+        labels=labels,
+        scoring=scoring,
+        frames=recipe.frames if recipe else 0,
+        frame_norm=recipe.frame_norm if recipe else True,
+        stream=recipe.stream if recipe else "frame",
+        head_mix=recipe.head_mix if recipe else 0.0,
+        head=run.recipe.head if run else "mean",
+        run=str(folder) if folder else None,
+        run_hash=run.weights_hash if run else None,
+        store=str(store.path),
+    )
+    return {"texts": prompts.kind, "scoring": scoring, **_report(predictions, bank, facts, without=without)}
+
+
+def _score(
+    model: Model,
+    labels: LabelSet,
+    store: FeatureStore,
+    manifest: Manifest,
+    *,
+    where: object,
+    device: torch.device,
+    recipe: Recipe | None,
+) -> tuple[Predictions, Bank]:
+    labels.require_covers(manifest.labels, mine=where, theirs=store.path)
+    bank = load_bank(
+        store,
+        manifest,
+        labels,
+        device=device,
+        num_frames=recipe.frames if recipe else 0,
+        stream=recipe.stream if recipe else "frame",
+        multi_label=recipe.is_multi_label if recipe else False,
+    )
+    return predict(model, bank, labels=labels.names, device=device), bank
+
+
+def _report(predictions: Predictions, bank: Bank, facts: dict[str, Any], *, without: int) -> dict[str, Any]:
+    counts = {"videos_listed": bank.num_listed, "videos_without_label": without}
+    return {**measure(predictions), **counts, "made_by": facts}
+
+
+def zero_shot_hint(store: FeatureStore) -> str:
+    """Return the command that labels the videos of a store by texts."""
+    return f"framebank predict {store.path} --labels CLASSES.txt --csv out.csv"

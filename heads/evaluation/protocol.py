@@ -1,0 +1,70 @@
+"""Protocol: what made a number, so that no number stands without it."""
+
+import hashlib
+import json
+from typing import Any
+
+from framebank import __version__
+from framebank.heads.bank import Bank
+from framebank.heads.training.recipe import Recipe
+from framebank.store.prompts import PromptBank
+from framebank.store.spec import FeatureSpec
+from framebank.store.videos.labels import LabelSet, class_text
+
+# Where things lie decides no number; the hashes beside them tell what they are.
+PLACES = ("store", "run", "pretrained")
+
+
+def made_by(
+    *,
+    spec: FeatureSpec,
+    bank: Bank,
+    split: str,
+    recipe: Recipe | None = None,
+    prompts: PromptBank | None = None,
+    labels: LabelSet | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Return everything that decides a number, with a hash of it all: encoder, frames, videos, texts, recipe.
+
+    With `labels`, the classes that the bank's targets count, and of prompts, the order of the classes decides nothing.
+    """
+    facts: dict[str, Any] = {
+        **{name: value for name, value in spec.to_dict().items() if name != "schema_version"},
+        "split": split,
+        "videos_evaluated": int(bank.labels.any(1).sum()) if bank.num_classes else 0,
+        "videos_listed": bank.num_listed,
+        "videos_hash": _hash(sorted(zip(bank.video_ids, _labels_of(bank, labels), strict=True))),
+        "framebank": __version__,
+        **more,
+    }
+    if prompts:
+        facts |= {
+            "texts": prompts.kind,
+            "templates": list(prompts.templates),
+            "prompts_hash": _hash(_texts_of(prompts)),
+        }
+    if recipe:
+        facts |= {"recipe": recipe.to_dict()}
+    counted = {name: value for name, value in facts.items() if name not in PLACES}
+    return {**facts, "protocol_hash": _hash(counted)}
+
+
+def _labels_of(bank: Bank, labels: LabelSet | None) -> list[Any]:
+    if labels is None:
+        return list(bank.target.tolist())
+    names = [class_text(name) for name in labels.names]
+    if bank.target.ndim == 1:
+        return [[names[place]] if place >= 0 else [] for place in bank.target.tolist()]
+    return [sorted(name for name, is_own in zip(names, own, strict=True) if is_own) for own in bank.target.tolist()]
+
+
+def _texts_of(prompts: PromptBank) -> dict[str, tuple[str, ...]]:
+    ends = prompts.end.tolist()
+    bounds = zip([0, *ends[:-1]], ends, strict=True)
+    texts = (prompts.texts[start:end] for start, end in bounds)
+    return dict(zip(map(class_text, prompts.labels.names), texts, strict=True))
+
+
+def _hash(value: object) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()

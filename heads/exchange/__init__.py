@@ -1,0 +1,1 @@
+"""Models of other programs in, models for other programs out."""

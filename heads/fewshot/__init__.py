@@ -1,0 +1,1 @@
+"""Few-shot recognition: episodes, matchers on them, and training by episodes."""

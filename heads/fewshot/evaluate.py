@@ -1,0 +1,165 @@
+"""Few-shot recognition over a store: every matcher on the same episodes, beside the two baselines."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from framebank.heads.bank import Bank, load_bank
+from framebank.heads.evaluation.protocol import made_by
+from framebank.heads.fewshot.episodes import AllWaySampler, Episodes, EpisodeSampler
+from framebank.heads.fewshot.matcher_name import TRAINED, MatcherName, reads_text
+from framebank.heads.fewshot.run import FewshotRun
+from framebank.heads.fewshot.scores import Frames, score_episodes
+from framebank.heads.fewshot.tasks import require_finite
+from framebank.heads.progress import Tell, tell_after, tell_nobody
+from framebank.heads.ranking import best_class
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.prompts import PromptBank
+from framebank.store.videos.groups import groups_of, undivided_note
+from framebank.store.videos.labels import LabelSet, class_text
+from framebank.store.videos.manifest import Manifest
+
+BASELINES = ("text", "mean")
+MANY_EPISODES = 30  # from here on, an interval by the normal distribution
+
+
+def measure_episodes(scores: Tensor, episodes: Episodes) -> dict[str, Any]:
+    """Return accuracy and interval (fractions) and those of each class, of scores (E, Q, N).
+
+    The accuracy is the mean over the episodes, and its 95 % interval is over them too; of fewer than 30 episodes the
+    interval is None and `accuracies` has each. A class that was never drawn has None.
+    """
+    hits = best_class(scores).numpy() == episodes.target  # (E, Q)
+    each = hits.mean(1)  # (E,)
+    half = 1.959964 * each.std(ddof=1) / len(each) ** 0.5 if len(each) >= MANY_EPISODES else None
+    mean = float(each.mean())
+    classes = np.take_along_axis(episodes.classes, episodes.target, 1).ravel()  # (E*Q,)
+    asked = np.bincount(classes, minlength=len(episodes.labels))
+    right = np.bincount(classes, weights=hits.ravel(), minlength=len(episodes.labels))
+    report: dict[str, Any] = {
+        "accuracy": mean,
+        "interval": None if half is None else (max(0.0, mean - float(half)), min(1.0, mean + float(half))),
+        "classes": {
+            name: float(right[number] / asked[number]) if asked[number] else None
+            for number, name in enumerate(episodes.labels)
+        },
+    }
+    return report if half is not None else {**report, "accuracies": each.tolist()}
+
+
+def evaluate_few_shot(
+    names: Sequence[str],
+    store: FeatureStore,
+    manifest: Manifest,
+    sampler: EpisodeSampler | AllWaySampler,
+    *,
+    split: str,
+    prompts: PromptBank | None,
+    device: torch.device,
+    num_frames: int = 0,
+    frame_norm: bool = True,
+    run: FewshotRun | None = None,
+    watch: Callable[[Sequence[str]], Iterable[str]] = iter,
+    tell: Tell = tell_nobody,
+    **facts: Any,
+) -> dict[str, Any]:
+    """Score the episodes that `sampler` draws from `manifest` by each matcher; the baselines always, where they can be.
+
+    `names` are written as MatcherName reads them. The baselines are the texts of the classes ("text", with `prompts`)
+    and the mean of the frames ("mean"). Returns the figures of the first of `names`, all of them under "scores", and
+    what made them, with the further `facts`. Of several views or clips of a video the first is used. The matcher of a
+    `run` comes before all others; it sees frames as they are stored, as it did in training, whatever `frame_norm` is.
+    `watch` goes through the names of the matchers, and `tell` hears how many queries of all matchers are scored.
+    DataError for a matcher that is not known, has weights to train or lacks its texts, for episodes that cannot be
+    drawn, and for features or scores that are no numbers.
+    """
+    trained = {f"{TRAINED}{run.recipe.matcher}": run.matcher} if run else {}
+    own = {str(name): name for name in map(MatcherName.parse, names)}
+    lacking = next((name for name in [*trained, *own] if reads_text(name) and not prompts), None)
+    if lacking:
+        raise DataError(f"{store.path}: the matcher {lacking!r} needs the texts of the classes, and there are none")
+    own |= {name: MatcherName(name) for name in BASELINES if prompts or not reads_text(name)}
+    matchers = {**trained, **{written: name.build(store.spec.dim) for written, name in own.items()}}
+    labels = LabelSet.of(manifest.labelled().labels)
+    bank = load_bank(store, manifest.labelled(), labels, device=device, num_frames=num_frames)
+    require_finite(bank, where=store.path)
+    try:
+        names_of_videos = [labels.names[target] for target in bank.target.tolist()]
+        episodes = sampler.draw(bank.video_ids, names_of_videos, groups_of(manifest.of_ids(bank.video_ids)))
+    except DataError as error:
+        raise DataError(f"{store.path}: {error}") from error
+    if len(episodes.labels) < 2:
+        raise DataError(
+            f"{store.path}: all videos to recognise are of one class, {episodes.labels[0]!r}; expected two or more"
+        )
+    of_run = _facts_of(run, episodes) if run else {}
+    frames = frames_of(bank, episodes, prompts=prompts, frame_norm=frame_norm)
+    queries = episodes.query.size
+    rows: list[dict[str, Any]] = []
+    for name in watch(tuple(matchers)):
+        seen = frames_of(bank, episodes, prompts=prompts, frame_norm=False) if name in trained else frames
+        started = time.perf_counter()
+        telling = tell_after(tell, before=len(rows) * queries, total=len(matchers) * queries)
+        scores = score_episodes(matchers[name], seen, episodes, device=device, tell=telling)
+        seconds = round(time.perf_counter() - started, 3)
+        if scores.isnan().any():
+            raise DataError(
+                f"{store.path}: the matcher {name!r} gives scores that are not numbers; expected other options"
+            )
+        told = made_by(
+            spec=store.spec,
+            bank=bank,
+            split=split,
+            prompts=prompts if reads_text(name) else None,
+            matcher=name,
+            frames=num_frames,
+            frame_norm=frame_norm and name not in trained,
+            groups=f"first of {bank.num_groups}",
+            scoring="embeddings" if reads_text(name) else None,
+            **sampler.facts,
+            classes=len(episodes.labels),
+            classes_hash=episodes.labels_hash,
+            episodes_hash=episodes.hash,
+            **facts,
+            **(of_run if name in trained else _options_of(own[name])),
+            store=str(store.path),
+        )
+        figures = measure_episodes(scores, episodes)
+        rows.append({"matcher": name, "baseline": name in BASELINES, "seconds": seconds, **figures, "made_by": told})
+    note = undivided_note(episodes.undivided, so="queries share a source with their support and are easier")
+    return {**rows[0], "scores": [_short(row) for row in rows], "notes": [note] if note else []}
+
+
+def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, frame_norm: bool) -> Frames:
+    """Return what episodes of a bank point into: its first group, each frame unit with `frame_norm`."""
+    x = bank.x[:: bank.num_groups].float()  # (V, T, D)
+    text = None
+    if prompts:
+        chosen = [prompts.labels.index(name) for name in episodes.labels]
+        text = torch.from_numpy(prompts.class_embeddings()[chosen])  # (C, D)
+    return Frames(F.normalize(x, dim=-1) if frame_norm else x, bank.mask[:: bank.num_groups], text)
+
+
+def _options_of(name: MatcherName) -> dict[str, Any]:
+    return {"matcher_options": dict(name.options)} if name.options else {}
+
+
+def _facts_of(run: FewshotRun, episodes: Episodes) -> dict[str, Any]:
+    """What decides the figure of a trained matcher, and how many of the episodes' classes it was trained on."""
+    known = set(map(class_text, run.labels))
+    return {
+        "run_hash": run.weights_hash,
+        "fewshot_recipe": run.recipe.to_dict(),
+        "classes_trained_on": sum(class_text(name) in known for name in episodes.labels),
+    }
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    figures = {name: value for name, value in row.items() if name != "made_by"}
+    return {**figures, "protocol_hash": row["made_by"]["protocol_hash"]}

@@ -1,0 +1,74 @@
+"""How an untrained matcher is written: its name, combine:NAME, and either with options, otam(smoothing=0.5)."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from framebank.heads.fewshot.recipe import read_matcher_options
+from framebank.heads.matchers import MATCHERS, READS_TEXT
+from framebank.heads.options import parse_options, split_list
+from framebank.store.errors import DataError
+
+TRAINED = "trained:"  # before the name of a matcher that comes from a run
+
+
+@dataclass(frozen=True)
+class MatcherName:
+    """A matcher of MATCHERS, or "combine:" and the one for it to combine the texts with, and the options of the first.
+
+    Options are held to what the constructor asks for. DataError for another name, for an option that the matcher does
+    not have and for one of another kind.
+    """
+
+    name: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the name, then the options; numbers become what they are asked as, and the order that of names."""
+        kind, _, metric = self.name.partition(":")
+        known = self.name in MATCHERS or (kind == "combine" and metric in MATCHERS and metric != "combine")
+        if not known:
+            expected = f"expected one of {', '.join(untrained_matchers())}, or combine:<one>"
+            raise DataError(f"the matcher {self.name!r} is not known; {expected}")
+        read = read_matcher_options(kind, dict(self.options))
+        object.__setattr__(self, "options", tuple(sorted(read.items())))
+
+    def __str__(self) -> str:
+        """How it is written: in one way only."""
+        told = ", ".join(f"{option}={json.dumps(value)}" for option, value in self.options)
+        return f"{self.name}({told})" if told else self.name
+
+    @classmethod
+    def parse(cls, written: str) -> "MatcherName":
+        """Read what `str` writes; DataError for what is written otherwise."""
+        match = re.fullmatch(r"\s*([^()\s]+)\s*(?:\((.*)\))?\s*", written, flags=re.DOTALL)
+        if not match:
+            raise DataError(f"{written!r} is not a matcher; expected a name such as otam, or otam(smoothing=0.5)")
+        name, inside = match.groups(default="")
+        return cls(name, tuple(parse_options(split_list(inside)).items()))
+
+    def build(self, dim: int) -> nn.Module:
+        """Return the matcher for embeddings (D,) of this width; DataError where it has weights to train."""
+        kind, _, metric = self.name.partition(":")
+        given: dict[str, Any] = {"metric": MATCHERS[metric]} if metric else {}
+        try:
+            matcher = MATCHERS[kind](dim, **given, **dict(self.options))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise DataError(f"the matcher {self} cannot be built: {' '.join(str(error).split())}") from error
+        if next(matcher.parameters(), None) is not None:
+            expected = f"expected one of {', '.join(untrained_matchers())}"
+            raise DataError(f"the matcher {self.name!r} has weights to train; {expected}")
+        return matcher.eval()
+
+
+def untrained_matchers() -> tuple[str, ...]:
+    """Return the names of the matchers that have nothing to train."""
+    return tuple(name for name, build in MATCHERS.items() if next(build(8).parameters(), None) is None)
+
+
+def reads_text(written: str) -> bool:
+    """Whether a matcher, or the trained one of a run, scores by the texts of the classes."""
+    return re.split("[:(]", written.removeprefix(TRAINED))[0] in READS_TEXT

@@ -1,0 +1,128 @@
+"""Scores of episodes: each video prepared once where the matcher can, then as many episodes at a time as fit."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from framebank.heads.fewshot.episodes import Episodes
+from framebank.heads.matchers.prepared import Prepared, PreparesVideos
+from framebank.heads.matchers.trx import TupleTransformer
+from framebank.heads.progress import Tell, tell_nobody
+
+MAX_PREPARED = 1 << 29  # numbers, 2 GB: what is prepared of all videos is kept up to here
+CHUNK = 1 << 23  # numbers that are prepared at once
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What episodes point into: x (V, T, D) float32, mask (V, T) true where real, text (C, D) or None."""
+
+    x: Tensor
+    mask: Tensor
+    text: Tensor | None = None
+
+
+@torch.inference_mode()
+def score_episodes(
+    matcher: nn.Module,
+    frames: Frames,
+    episodes: Episodes,
+    *,
+    device: torch.device,
+    max_values: int | None = None,
+    max_prepared: int = MAX_PREPARED,
+    tell: Tell = tell_nobody,
+) -> Tensor:
+    """Return the scores of every query of every episode, (E, Q, N) on the CPU.
+
+    Episodes go in chunks of about `max_values` numbers, by default few enough for the caches of a CPU and many more on
+    CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself. One that fits
+    the support compares no pairs of frames, and so its parts are larger. What a matcher prepares of a video is made
+    once for all episodes, or for each chunk where that of all videos drawn is over `max_prepared` numbers. `tell` hears
+    how many queries are scored.
+    """
+    matcher = matcher.to(device)
+    videos = _Videos.of(matcher, frames, episodes, device=device, max_prepared=max_prepared)
+    num_ways, num_shots = episodes.support.shape[1:]
+    num_frames = frames.x.shape[1]
+    pairs = 1 if getattr(matcher, "fits_support", False) else 2 * num_frames**3  # of frames, and of tuples of them
+    # Prototypes that each query has of its own are tuples too.
+    per_query = videos.values + num_ways * (num_shots * pairs + _tuple_values(matcher, num_frames))
+    per_episode = num_ways * num_shots * videos.values + episodes.query.shape[1] * per_query
+    max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 23)
+    at_once = max(1, max_values // per_episode)
+    queries_at_once = max(1, max_values // per_query)
+    chunks, done = [], 0
+    for start in range(0, len(episodes), at_once):
+        rows = slice(start, start + at_once)
+        support = videos.of_videos(episodes.support[rows])
+        text = None
+        if frames.text is not None:
+            text = frames.text[torch.from_numpy(episodes.classes[rows])].to(device)  # (E, N, D)
+        parts = []
+        for first in range(0, episodes.query.shape[1], queries_at_once):
+            query = videos.of_videos(episodes.query[rows, first : first + queries_at_once])
+            parts.append(_match(matcher, query, support, text).cpu())
+            done += len(parts[-1]) * parts[-1].shape[1]
+            tell(done, episodes.query.size)
+        chunks.append(torch.cat(parts, dim=1))
+    return torch.cat(chunks)
+
+
+def _match(matcher: nn.Module, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
+    if isinstance(matcher, PreparesVideos):
+        return matcher.match(query, support, text)
+    scores: Tensor = matcher(query[0], support[0], text, query[1], support[1])
+    return scores
+
+
+@dataclass(frozen=True)
+class _Videos:
+    """parts (V, ...) of videos, `prepare` what is yet to be done with them, and `values`, how many a video then has.
+
+    The parts are the frames and their mask, or once prepared what the matcher made of the videos `drawn`, which are
+    told by their places among all.
+    """
+
+    parts: Prepared
+    prepare: Callable[[Tensor, Tensor], Prepared] | None
+    values: int
+    device: torch.device
+    drawn: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls, matcher: nn.Module, frames: Frames, episodes: Episodes, *, device: torch.device, max_prepared: int
+    ) -> "_Videos":
+        whole = cls((frames.x, frames.mask), None, frames.x[0].numel(), device)
+        if not isinstance(matcher, PreparesVideos):
+            return replace(whole, values=whole.values + _tuple_values(matcher, frames.x.shape[1]))
+        whole = replace(whole, prepare=matcher.prepare)
+        drawn = np.unique(np.concatenate([episodes.support.ravel(), episodes.query.ravel()]))
+        first = whole.of_videos(drawn[:1])
+        values = sum(part.numel() for part in first)
+        if len(drawn) * values > max_prepared:
+            return replace(whole, values=values)
+        parts = tuple(part.new_empty(len(drawn), *part.shape[1:]) for part in first)
+        step = max(1, CHUNK // values)
+        for start in range(0, len(drawn), step):
+            rows = slice(start, start + step)
+            for part, made in zip(parts, whole.of_videos(drawn[rows]), strict=True):
+                part[rows] = made
+        return cls(parts, None, values, device, drawn)
+
+    def of_videos(self, videos: np.ndarray) -> Prepared:
+        """What a matcher compares, of videos (...), each part (..., and axes of its own)."""
+        chosen = torch.from_numpy(videos if self.drawn is None else np.searchsorted(self.drawn, videos))
+        parts = tuple(part[chosen.to(part.device)].to(self.device) for part in self.parts)
+        return self.prepare(*parts) if self.prepare else parts
+
+
+def _tuple_values(matcher: nn.Module, num_frames: int) -> int:
+    """How many numbers TRX, if it is a part of the matcher, makes of a video: a key and a value of each tuple."""
+    parts = (part for part in matcher.modules() if isinstance(part, TupleTransformer))
+    return sum(2 * part.value.out_features * math.comb(num_frames, part.cardinality) for part in parts)

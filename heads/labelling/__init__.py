@@ -1,0 +1,1 @@
+"""Labelling: neighbours, votes, enrolled classes and their thresholds."""

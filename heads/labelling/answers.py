@@ -1,0 +1,168 @@
+"""Labelling: what a model, neighbours or enrolled classes say of a video, and the answer that comes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from framebank.heads.labelling.calibrate import share_as_near
+from framebank.heads.labelling.certainty import (
+    doubt_of_cosines,
+    doubt_of_labels,
+    doubt_of_probabilities,
+    doubt_of_votes,
+)
+from framebank.heads.labelling.enroll import UNKNOWN, prototypes
+from framebank.heads.labelling.neighbours import as_batch, pool_query
+from framebank.heads.labelling.vote import vote
+from framebank.heads.model import Model
+from framebank.heads.predictions import mean_over_groups
+from framebank.heads.ranking import rank_classes
+from framebank.store.indexes.enrolment import Enrolment
+from framebank.store.indexes.index import Hit, Index
+from framebank.store.shard import Embeddings
+from framebank.store.vectors import unit
+
+# Who answers, the first of them that passes giving the label, and what its scores are.
+MEASURES = {"enrolled": "cosine", "run": "probability", "texts": "probability", "neighbours": "share of votes"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one of MEASURES says of a video: labels with scores, most likely first.
+
+    It passes where `similarity`, the cosine that tells how well the video is known, is over `threshold`; `share` of the
+    other classes' videos that set it come as near. A run and texts have no such cosine, and always pass: they know the
+    classes they were given and no others. `doubt` says in words why the first label is one among equals
+    (`heads.certainty`); it is empty where it is not.
+    """
+
+    by: str
+    ranked: tuple[tuple[str, float], ...]
+    passes: bool = True
+    similarity: float | None = None
+    threshold: float | None = None
+    share: float | None = None
+    doubt: str = ""
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the first label is one among equals, or nothing passes."""
+        return bool(self.doubt) or not self.passes
+
+
+def decide(answers: Sequence[Answer]) -> tuple[str, list[Answer]]:
+    """Return the label of a video, and the answers in the order in which they count.
+
+    An enrolled class that passes comes first, then a run, then texts, then the votes of neighbours that pass; where
+    none passes, the label is "unknown". Behind those that pass come those that do not.
+    """
+    order = list(MEASURES)
+    ranked = sorted(answers, key=lambda answer: (not answer.passes, order.index(answer.by)))
+    return ranked[0].ranked[0][0] if ranked[0].passes else UNKNOWN, ranked
+
+
+@torch.inference_mode()
+def label_by_model(
+    model: Model, labels: Sequence[str], embeddings: Embeddings, *, num_frames: int = 0, multi_label: bool = False
+) -> list[tuple[str, float]]:
+    """Return every label with its probability, most probable first; `num_frames` is that of the model's recipe.
+
+    With `multi_label`, as the recipe says, each label is judged by itself, and the probabilities need not sum to one.
+    """
+    logits = model(*as_batch(embeddings, num_frames=num_frames))  # (G, C)
+    logits = mean_over_groups(logits, len(logits), multi_label=multi_label)[0].double()  # (C,)
+    scores = logits.sigmoid() if multi_label else logits.softmax(-1)
+    return [(labels[position], float(scores[position])) for position in rank_classes(scores).tolist()]
+
+
+def answer_of_scores(
+    by: str, scores: np.ndarray, labels: Sequence[str], *, top: int, multi_label: bool = False
+) -> list[Answer]:
+    """Return what the probabilities (V, C) of a run or of texts say of each video: its `top` likeliest labels."""
+    order = rank_classes(torch.from_numpy(scores))[:, : max(top, 2)].numpy()  # (V, K)
+    values = np.take_along_axis(scores, order, 1)
+    answers = []
+    for places, best in zip(order.tolist(), values.tolist(), strict=True):
+        doubt = doubt_of_labels(best) if multi_label else doubt_of_probabilities(best, num_classes=len(labels))
+        ranked = tuple((labels[place], score) for place, score in zip(places, best, strict=True))
+        answers.append(Answer(by, ranked[:top], doubt=doubt))
+    return answers
+
+
+def label_by_index(index: Index, embeddings: Embeddings, *, k: int) -> list[tuple[str, float]]:
+    """Return the labels of the k nearest own videos with their share of the votes; all vote where they are fewer."""
+    hits = index.search_own(pool_query(index, embeddings), k)
+    return vote([(hit.label, hit.score) for hit in hits])
+
+
+def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[Answer]:
+    """Return what the enrolled classes of an index say of a video and what the votes of its own videos say.
+
+    An enrolled class passes by the cosine to the mean of its examples, the votes by that of the nearest video with a
+    label. Where both are over their thresholds and that video is of another class, the class passes only if no larger a
+    share of others comes as near to it as to the videos of the index: the two cosines cannot be compared, the shares
+    can. Without a threshold, for want of videos to set it, a class passes when it is nearer than that video, and votes
+    always do, as where nothing was enrolled or calibrated. DataError where nobody has a label to give.
+    """
+    query = pool_query(index, embeddings)
+    means = prototypes(index) if index.enrolment.labels else None
+    return answers_of_hits(index, query, index.search_own(query, k), means=means)
+
+
+def answers_of_hits(index: Index, query: np.ndarray, hits: Sequence[Hit], *, means: np.ndarray | None) -> list[Answer]:
+    """Return what `answers_of_index` does for a query (1, D) and its nearest own videos.
+
+    `means` (C, D) are the `prototypes` of the enrolled classes, None where there is none.
+    """
+    if index.enrolment.is_empty:
+        ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
+        return [Answer("neighbours", ranked, doubt=_doubt_of(ranked))]
+    nearest = next((hit for hit in hits if hit.label), None)
+    if means is None:
+        return [_voted(index.enrolment, hits)]
+    enrolled = _enrolled(index, query, means, nearest=nearest.score if nearest else None)
+    if nearest is None:
+        return [enrolled]
+    votes = _voted(index.enrolment, hits)
+    label = enrolled.ranked[0][0]
+    if _is_less_rare(enrolled, than=votes) and label not in index.video(nearest.video_id).labels:
+        enrolled = replace(enrolled, passes=False)
+    return [enrolled, votes]
+
+
+def _voted(enrolment: Enrolment, hits: Sequence[Hit]) -> Answer:
+    """What the nearest own videos say; DataError where none of them has a label."""
+    ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
+    nearest = next(hit.score for hit in hits if hit.label)
+    passes = enrolment.nearest is None or nearest > enrolment.nearest
+    share = share_as_near(enrolment.nearest_others, nearest)
+    return Answer("neighbours", ranked, passes, nearest, enrolment.nearest, share, _doubt_of(ranked))
+
+
+def _doubt_of(votes: Sequence[tuple[str, float]]) -> str:
+    return doubt_of_votes([share for _, share in votes])
+
+
+def _enrolled(index: Index, query: np.ndarray, means: np.ndarray, *, nearest: float | None) -> Answer:
+    """What the enrolled classes say of a query (1, D): those that pass first, the rarest match of them foremost."""
+    enrolment = index.enrolment
+    thresholds = enrolment.thresholds
+    cosines = dict(zip(enrolment.labels, (means @ unit(query)[0]).tolist(), strict=True))
+    floors = {label: nearest if thresholds[label] is None else thresholds[label] for label in cosines}
+    passing = {label: floor is None or cosines[label] > floor for label, floor in floors.items()}
+    shares = {label: share_as_near(enrolment.others_of(label), cosines[label]) for label in cosines}
+    order = sorted(
+        cosines, key=lambda label: (not passing[label], shares[label] * passing[label], -cosines[label], label)
+    )
+    first = order[0]
+    ranked = tuple((label, cosines[label]) for label in order)
+    doubt = doubt_of_cosines([cosines[label] for label in order if passing[label]])
+    return Answer("enrolled", ranked, passing[first], cosines[first], thresholds[first], shares[first], doubt)
+
+
+def _is_less_rare(one: Answer, *, than: Answer) -> bool:
+    """Whether two answers are both over a threshold, and a larger share of others comes as near to the one."""
+    judged = all(answer.passes and answer.threshold is not None for answer in (one, than))
+    return judged and (one.share or 0.0) > (than.share or 0.0)

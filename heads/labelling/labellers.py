@@ -1,0 +1,171 @@
+"""Labellers: who can be asked for the labels of many videos, each made ready once: a model, or an index."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from framebank.heads.bank import load_bank
+from framebank.heads.evaluation.zeroshot import zero_shot_model
+from framebank.heads.labelling.answers import Answer, answer_of_scores, answers_of_hits
+from framebank.heads.labelling.neighbours import query_model
+from framebank.heads.labelling.prototypes import SAME, place_of, prototypes
+from framebank.heads.model import Model
+from framebank.heads.predictions import embed_bank, predict
+from framebank.heads.training.run import Run
+from framebank.store.indexes.index import Hit, Index
+from framebank.store.memory import Rows
+from framebank.store.prompts import PromptBank
+from framebank.store.spec import FeatureSpec
+from framebank.store.vectors import has_direction
+from framebank.store.videos.labels import LabelSet
+from framebank.store.videos.manifest import Manifest
+from framebank.store.videos.video import Video
+
+
+class Labeller(Protocol):
+    """Who is asked: what it needs of each video's rows, and what it makes of them."""
+
+    stream: str
+
+    def require(self, spec: FeatureSpec, *, where: object) -> None:
+        """Refuse rows that were embedded in another way than this one knows: DataError."""
+        ...
+
+    def answers(self, videos: Sequence[Video], rows: Rows) -> list[list[Answer]]:
+        """Return what it says of each video, all of which are in `rows`."""
+        ...
+
+
+class ModelLabeller:
+    """A run, or texts: the probability of each of its classes; the `top` likeliest are told."""
+
+    def __init__(
+        self,
+        by: str,
+        model: Model,
+        labels: tuple[str, ...],
+        *,
+        spec: FeatureSpec,
+        where: object,
+        top: int,
+        device: torch.device,
+        num_frames: int = 0,
+        stream: str = "frame",
+        multi_label: bool = False,
+    ) -> None:
+        self.by = by
+        self.stream = stream
+        self._model, self._labels = model, labels
+        self._spec, self._where = spec, where
+        self._top, self._device = top, device
+        self._num_frames, self._multi_label = num_frames, multi_label
+
+    @classmethod
+    def of_run(cls, run: Run, *, where: object, top: int, device: torch.device) -> "ModelLabeller":
+        """Ask a run."""
+        return cls(
+            "run",
+            run.model,
+            run.labels,
+            spec=run.spec,
+            where=where,
+            top=top,
+            device=device,
+            num_frames=run.recipe.frames,
+            stream=run.recipe.stream,
+            multi_label=run.recipe.is_multi_label,
+        )
+
+    @classmethod
+    def of_texts(cls, prompts: PromptBank, *, where: object, top: int, device: torch.device) -> "ModelLabeller":
+        """Ask the texts of classes, as zero-shot does by the probabilities of its templates."""
+        model, names = zero_shot_model(prompts, scoring="probabilities"), prompts.labels.names
+        return cls("texts", model, names, spec=prompts.encoder, where=where, top=top, device=device)
+
+    def require(self, spec: FeatureSpec, *, where: object) -> None:
+        """Refuse rows of another encoder: DataError. Other frames and views will do, as in `evaluate`."""
+        self._spec.require_same_encoder(spec, mine=self._where, theirs=where)
+
+    def answers(self, videos: Sequence[Video], rows: Rows) -> list[list[Answer]]:
+        """Return one answer for each video, as `evaluate` scores it."""
+        bank = load_bank(
+            rows,
+            _without_labels(videos),
+            LabelSet(self._labels),
+            device=self._device,
+            num_frames=self._num_frames,
+            stream=self.stream,
+            multi_label=self._multi_label,
+        )
+        found = predict(self._model, bank, labels=self._labels, device=self._device)
+        told = answer_of_scores(self.by, found.scores, self._labels, top=self._top, multi_label=self._multi_label)
+        return [[answer] for answer in told]
+
+
+class IndexLabeller:
+    """An index: what its enrolled classes say, and the votes of the k nearest of its own videos.
+
+    A video that is in the index itself has no vote on itself: an own video of the same video_id, or of the same seconds
+    of the same file, and of the same embedding (a cosine of 0.99) is left out, and the next nearest votes. With
+    `knows_itself` it votes. A video whose embedding is all zeros, or not all numbers, has no neighbours
+    and no label.
+    """
+
+    stream = "frame"
+
+    def __init__(self, index: Index, *, where: Path, k: int | None = None, knows_itself: bool = False) -> None:
+        self.index = index
+        self.k = min(10, index.num_own) if k is None else k
+        self._where = where
+        self._knows_itself = knows_itself
+        self._model, self._num_frames = query_model(index)
+        self._means = prototypes(index) if index.enrolment.labels else None
+        own = index.videos[: index.num_own]
+        self._places = {video.video_id: place_of(video) for video in own}
+        # Of features that another program made, all videos may lie in one file.
+        self._is_place_own = len(set(self._places.values())) == len(own)
+
+    def require(self, spec: FeatureSpec, *, where: object) -> None:
+        """Refuse rows that were embedded in another way than the index's own: DataError."""
+        mine = self.index.spec
+        alike = replace(spec, precision=mine.precision, decoder=mine.decoder, streams=mine.streams)
+        mine.require_equal(alike, mine=self._where, theirs=where)
+
+    def answers(self, videos: Sequence[Video], rows: Rows) -> list[list[Answer]]:
+        """Return the answers for each video; where no neighbour has a label, votes that do not pass."""
+        bank = load_bank(rows, _without_labels(videos), None, device=torch.device("cpu"), num_frames=self._num_frames)
+        vectors = embed_bank(self._model, bank, device=torch.device("cpu"))
+        usable = has_direction(vectors)
+        wanted = min(len(self.index), self.k + 1 + len(self.index.enrolment))
+        found = iter(self.index.search(vectors[usable], wanted) if usable.any() else ())
+        told = []
+        for video, vector, comparable in zip(videos, vectors, usable.tolist(), strict=True):
+            if not comparable:
+                told.append([Answer("neighbours", (), passes=False)])
+                continue
+            hits = next(found)
+            voters = [hit for hit in hits if not hit.enrolled and not self._is_itself(hit, video)][: self.k]
+            told.append(self._answers(vector[None], voters))
+        return told
+
+    def _answers(self, query: np.ndarray, voters: Sequence[Hit]) -> list[Answer]:
+        if self._means is None and not any(hit.label for hit in voters):
+            return [Answer("neighbours", (), passes=False)]
+        return answers_of_hits(self.index, query, voters, means=self._means)
+
+    def _is_itself(self, hit: Hit, video: Video) -> bool:
+        if self._knows_itself:
+            return False
+        same = hit.video_id == video.video_id
+        if self._is_place_own:
+            same = same or self._places[hit.video_id] == place_of(video)
+        return same and hit.score >= SAME
+
+
+def _without_labels(videos: Sequence[Video]) -> Manifest:
+    """The videos as such of which nothing is known: a label that the labeller does not have is no error."""
+    return Manifest(tuple(replace(video, label="") for video in videos))

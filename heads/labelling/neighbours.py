@@ -1,0 +1,166 @@
+"""Neighbours: pooled embeddings of a store in an index, and queries pooled the same way."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from framebank.heads.bank import group_rows, load_bank
+from framebank.heads.model import Model
+from framebank.heads.predictions import embed_bank, pool_groups
+from framebank.heads.temporal.mean import Mean
+from framebank.heads.training.folder import WEIGHTS
+from framebank.heads.training.run import Run
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.files.replacing import current
+from framebank.store.indexes.index import Hit, Index
+from framebank.store.indexes.origin import Origin
+from framebank.store.shard import Embeddings, distinct_mask
+from framebank.store.vectors import has_direction
+from framebank.store.videos.manifest import Manifest
+
+# Why a video of a store is not in an index of it.
+MISSING = "not in the store"
+ZEROS = "all zeros"
+NOT_FINITE = "not all numbers"
+
+
+def index_store(
+    store: FeatureStore,
+    manifest: Manifest,
+    *,
+    run: Run | None,
+    run_path: Path | None,
+    device: torch.device,
+    split: str | None = None,
+) -> Index:
+    """Index the videos of `manifest` by the mean of their frames, or by the head of a run.
+
+    Where `manifest` is all of a `split`, the index remembers the store, and can be compared with it and updated. Videos
+    without an embedding are left out, and those whose embedding is all zeros or holds what is not a number; its origin
+    names them. DataError where the run was trained on features of another encoder, or no video is left.
+    """
+    if run:
+        run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
+        run.require_frames(run_path)
+    model = run.model.to(device) if run else _mean(store.spec.dim)
+    bank = load_bank(store, manifest, None, device=device, num_frames=run.recipe.frames if run else 0)
+    made_by = {
+        "head": run.recipe.head if run else "mean",
+        "classifier": run.recipe.classifier if run else "text",
+        "in_text_space": run.recipe.reads_texts if run else True,
+        "run": str(run_path.absolute()) if run_path else None,
+        "run_hash": run.weights_hash if run else None,
+        "store": str(store.path.absolute()),
+    }
+    vectors = embed_bank(model, bank, device=device)
+    left_out, good = _left_out(manifest, bank.video_ids, vectors)
+    if not good.any():
+        raise DataError(
+            f"{store.path}: none of the {counted(len(manifest), 'video')} has an embedding that can be compared; the "
+            f"embedding of {bank.video_ids[0]!r} is {left_out[bank.video_ids[0]]}"
+        )
+    video_of = {video.video_id: video for video in manifest.videos}
+    videos = [video_of[video_id] for video_id, kept in zip(bank.video_ids, good.tolist(), strict=True) if kept]
+    origin = None if split is None else Origin.of(store, videos, split=split, left_out=left_out)
+    return Index(vectors if good.all() else vectors[good], videos, spec=store.spec, made_by=made_by, origin=origin)
+
+
+def _left_out(manifest: Manifest, embedded: Sequence[str], vectors: np.ndarray) -> tuple[dict[str, str], np.ndarray]:
+    """The videos that cannot be indexed, each with the reason, and which of those embedded (V,) can."""
+    there = set(embedded)
+    left_out = {video.video_id: MISSING for video in manifest.videos if video.video_id not in there}
+    good = has_direction(vectors)
+    for row in np.flatnonzero(~good).tolist():
+        left_out[embedded[row]] = NOT_FINITE if not np.isfinite(vectors[row]).all() else ZEROS
+    return left_out, good
+
+
+def neighbours_of_id(index: Index, video_id: str, *, k: int) -> list[Hit]:
+    """Return the k nearest other videos of one in the index, all where they are fewer."""
+    hits = index.search(index.vector(video_id)[None], k + 1)[0]
+    return [hit for hit in hits if hit.video_id != video_id][:k]
+
+
+def run_of(index: Index) -> Run | None:
+    """Return the run that pooled the videos of an index, None where their frames were averaged; it is read once.
+
+    DataError where it is not there, or was trained again since.
+    """
+    if not index.made_by.get("run"):
+        return None
+    path = Path(index.made_by["run"])
+    if not path.is_dir():
+        raise DataError(f"the index was pooled by the run {path}, which is not there; make the index again")
+    run, weights_hash = _read_run(path, _stamp(current(path, WEIGHTS["run"])))
+    if weights_hash != index.made_by["run_hash"]:
+        raise DataError(f"{path}: was trained again since it pooled the videos of the index; make the index again")
+    return run
+
+
+@functools.lru_cache(maxsize=1)
+def _read_run(path: Path, _: tuple[int, ...]) -> tuple[Run, str]:
+    """The run of a folder and the hash of its weights; read again where its file has another stamp."""
+    run = Run.read(path)
+    return run, run.weights_hash
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
+    """Pool one video's rows (R, D) as the index pooled its own -> (1, D).
+
+    DataError where the run that pooled them has gone or was trained again.
+    """
+    model, num_frames = query_model(index)
+    return embed_frames(model, embeddings, num_frames=num_frames)
+
+
+def query_model(index: Index) -> tuple[Model, int]:
+    """Return what pooled the videos of an index, and how many frames of each it used, 0 for all.
+
+    DataError where the run that pooled them has gone or was trained again.
+    """
+    run = run_of(index)
+    return (_mean(index.spec.dim), 0) if run is None else (run.model.cpu(), run.recipe.frames)
+
+
+def require_text_space(index: Index) -> None:
+    """Refuse a text query where the index's vectors are not in the space of texts: DataError."""
+    if not index.made_by.get("in_text_space", index.made_by.get("classifier", "text") == "text"):
+        raise DataError(
+            f"the index was pooled by the run {index.made_by['run']}, whose classifier is "
+            f"{index.made_by['classifier']!r}: its vectors cannot be compared with texts"
+        )
+
+
+@torch.inference_mode()
+def embed_frames(model: Model, embeddings: Embeddings, *, num_frames: int = 0) -> np.ndarray:
+    """Pool one video's rows (R, D) with a model -> (1, D); `num_frames` is that of the model's recipe."""
+    pooled = model.embed(*as_batch(embeddings, num_frames=num_frames))  # (G, D)
+    return np.asarray(pool_groups(pooled, len(pooled)).numpy())
+
+
+def as_batch(embeddings: Embeddings, *, num_frames: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return one video's groups as a batch: x (G, T, D) rounded as a store would, mask (G, T) false for a repeat.
+
+    With `num_frames`, that many frames of each group are used, as by `load_bank`.
+    """
+    counts = np.array([len(embeddings.data)])
+    rows, _ = group_rows(counts, num_groups=embeddings.num_groups, num_frames=num_frames)  # (G, T), all real
+    x = torch.from_numpy(embeddings.data.astype(np.float16)[rows])
+    return x, torch.from_numpy(distinct_mask(embeddings.indices[rows]))
+
+
+def _mean(dim: int) -> Model:
+    return Model(Mean(dim), torch.nn.Identity()).eval()

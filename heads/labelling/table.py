@@ -1,0 +1,120 @@
+"""Labelled videos: the answer of everyone who was asked of each, for a store at a time, and the table of them."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framebank.heads.labelling.answers import Answer, decide
+from framebank.heads.labelling.enroll import UNKNOWN
+from framebank.heads.labelling.labellers import Labeller
+from framebank.store.features import FeatureStore
+from framebank.store.ledger import Failure
+from framebank.store.memory import Rows, StorePart
+from framebank.store.videos.manifest import Manifest
+from framebank.store.videos.video import Video
+
+AT_ONCE = 2048  # videos whose embeddings are in memory together
+
+
+@dataclass(frozen=True, repr=False)
+class Labelled:
+    """A video and its label: "unknown" where no answer passes. The answers stand in the order in which they count."""
+
+    video: Video
+    label: str
+    answers: tuple[Answer, ...]
+
+    @classmethod
+    def of(cls, video: Video, answers: Sequence[Answer]) -> "Labelled":
+        """Decide between the answers."""
+        label, ordered = decide(answers)
+        return cls(video, label, tuple(ordered))
+
+    @property
+    def by(self) -> str | None:
+        """Who gave the label; None of an unknown one."""
+        return self.answers[0].by if self.answers[0].passes else None
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the label is one among equals, or unknown."""
+        return self.answers[0].unsure
+
+    def top(self, count: int) -> list[tuple[str, float | None]]:
+        """Return the label and the next likeliest of who gave it; behind "unknown" those that did not pass."""
+        found = list(self.answers[0].ranked)
+        return [*([] if self.by else [(UNKNOWN, None)]), *found][:count]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(name if score is None else f"{name} {score:.2f}" for name, score in self.top(3))
+        return f"{self.video.video_id}: {shown} (by {self.by or 'nobody'}{', unsure' if self.unsure else ''})"
+
+    def to_dict(self, *, top: int = 3) -> dict[str, Any]:
+        """Return it as plain values."""
+        video = self.video
+        return {
+            "video_id": video.video_id,
+            "path": str(video.path),
+            "start": video.start,
+            "end": video.end,
+            "label": self.label,
+            "by": self.by,
+            "labels": [{"label": label, "confidence": score} for label, score in self.top(top)],
+            "unsure": self.unsure,
+        }
+
+
+def label_rows(videos: Sequence[Video], rows: Rows, labellers: Sequence[Labeller]) -> list[list[Answer]]:
+    """Return all answers for each video, whose embeddings are in `rows`."""
+    told: list[list[Answer]] = [[] for _ in videos]
+    for labeller in labellers:
+        for answers, found in zip(told, labeller.answers(videos, rows), strict=True):
+            answers += found
+    return told
+
+
+def label_store(store: FeatureStore, manifest: Manifest, labellers: Sequence[Labeller]) -> Iterator[Labelled | Failure]:
+    """Label the videos of `manifest` from their stored rows, in its order; a video without any is a Failure.
+
+    A few thousand videos are in memory at a time. DataError where the store's rows are not of the labellers' kind.
+    """
+    for labeller in labellers:
+        labeller.require(store.spec, where=store.path)
+    reasons = {failure.video_id: failure.reason for failure in store.failures}
+    for first in range(0, len(manifest), AT_ONCE):
+        part = manifest.videos[first : first + AT_ONCE]
+        held = [video for video in part if video.video_id in store]
+        told = {}
+        if held:
+            found = label_rows(held, StorePart(store, tuple(video.video_id for video in held)), labellers)
+            told = {video.video_id: answers for video, answers in zip(held, found, strict=True)}
+        for video in part:
+            if video.video_id in told:
+                yield Labelled.of(video, told[video.video_id])
+            else:
+                reason = reasons.get(video.video_id, f"{video.path}: has no embedding in {store.path}; extract it")
+                yield Failure(video.video_id, str(video.path), reason)
+
+
+def write_table(path: Path, labelled: Iterable[Labelled], *, top: int) -> None:
+    """Write a CSV row for each labelled video as they come: who, which seconds, and the `top` labels.
+
+    The columns are video_id, path, start, end, label, confidence, then label_2, confidence_2 and so on, unsure, by.
+    Confidence is a probability of a run or of texts, a share of the votes of neighbours, or the cosine of an enrolled
+    class, as `by` says; it is empty for "unknown".
+    """
+    more = [f"{name}_{number}" for number in range(2, top + 1) for name in ("label", "confidence")]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("video_id", "path", "start", "end", "label", "confidence", *more, "unsure", "by"))
+        for one in labelled:
+            video = one.video
+            ranked = [(label, "" if score is None else f"{score:.6g}") for label, score in one.top(top)]
+            cells = [cell for pair in ranked for cell in pair]
+            cells += [""] * (2 * top - len(cells))
+            times = ("" if time is None else time for time in (video.start, video.end))
+            writer.writerow(
+                (video.video_id, video.path, *times, *cells, "true" if one.unsure else "false", one.by or "")
+            )

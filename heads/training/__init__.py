@@ -1,0 +1,1 @@
+"""Training: recipes, losses put together, the loop, and the run that it leaves."""

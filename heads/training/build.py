@@ -1,0 +1,87 @@
+"""Building: a model from a recipe."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers import CLASSIFIERS
+from framebank.heads.model import Model
+from framebank.heads.randomness import drawn_from
+from framebank.heads.scorers import SCORERS
+from framebank.heads.temporal import HEADS
+from framebank.heads.text_tower import TextTower
+from framebank.heads.texts import TEXTS
+from framebank.heads.texts.context import Context
+from framebank.heads.training.recipe import Recipe
+from framebank.store.errors import DataError
+
+# About the cosine of CLIP's images and texts that fit; where a label by itself is judged, the threshold starts there.
+COSINE_THRESHOLD = 0.2
+
+
+def build_model(
+    recipe: Recipe,
+    *,
+    dim: int,
+    num_classes: int,
+    texts: ClassTexts | None,
+    in_shape: tuple[int, ...] = (),
+    tower: TextTower | None = None,
+    names: Sequence[str] = (),
+    lexicon: Tensor | None = None,
+) -> Model:
+    """Build what a recipe describes, drawn from its seed.
+
+    `dim` is the width of the embeddings, and `in_shape` the shape of one frame of the recipe's stream where it is not
+    that: another width, which the head then gives, or several layers, which it brings to `dim`. A training that learns
+    through the text `tower`, or reads tokens by it, gives it, and the `names` of the classes; a checkpoint brings what
+    came of that. A `lexicon` (M, D) is for a classifier that reads one. ValueError where the classifier reads texts and
+    there are none, or reads no lexicon and there is one; DataError where a part cannot be built of its options.
+    """
+    shape = {"in_shape": in_shape} if len(in_shape) > 1 else {}
+    dim = in_shape[0] if len(in_shape) == 1 else dim
+    with drawn_from(recipe.seed, device=torch.device("cpu")):
+        with _told_of("head", recipe.head, recipe.head_options):
+            head = HEADS[recipe.head](dim, **shape, **recipe.head_options)
+        build = {**CLASSIFIERS, **SCORERS}[recipe.classifier]
+        if texts is None and recipe.reads_texts:
+            raise ValueError(f"the classifier {recipe.classifier!r} needs the texts of the classes")
+        options = dict(recipe.classifier_options)
+        if lexicon is not None:
+            if not recipe.reads_lexicon:
+                raise ValueError(f"the classifier {recipe.classifier!r} reads no lexicon")
+            options["lexicon"] = lexicon
+        if recipe.is_multi_label and recipe.classifier == "text":
+            options.setdefault("threshold", COSINE_THRESHOLD)
+        if recipe.text != "fixed":
+            with _told_of("text", recipe.text, recipe.text_options):
+                options["text"] = TEXTS[recipe.text](dim, num_classes, **recipe.text_options)
+        with _told_of("classifier", recipe.classifier, recipe.classifier_options):
+            classifier = build(dim, num_classes, texts, **options)
+        if getattr(classifier, "reads_head_frames", False) and not hasattr(head, "mix"):
+            raise DataError(
+                f"the classifier {recipe.classifier!r} scores the frames that the head makes, and the head "
+                f"{recipe.head!r} makes none; expected another, such as transformer, or classifier.head_frames=false"
+            )
+        if tower and isinstance(text := options.get("text"), Context):
+            text.meet(tower, names)
+        if tower and recipe.reads_tokens:
+            classifier.set_texts(texts, tower=tower)  # type: ignore[operator]
+    return Model(head, classifier, frame_norm=recipe.frame_norm, head_mix=recipe.head_mix)
+
+
+@contextlib.contextmanager
+def _told_of(what: str, name: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what a constructor says of options that cannot be, such as 7 heads for a width of 512, into a DataError."""
+    try:
+        yield
+    except (ValueError, RuntimeError, ArithmeticError, AssertionError) as error:
+        if not options:
+            raise
+        given = ", ".join(f"{what}.{option} = {value!r}" for option, value in options.items())
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"the {what} {name!r} cannot be built with {given}: {reason}") from error

@@ -1,0 +1,124 @@
+"""Checkpoint: tensors with what is said of them, as safetensors, held against their digest and against each other."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from framebank.store.counts import counted
+from framebank.store.digest import SEAL, seal
+from framebank.store.errors import DataError, parsing, reason_of
+from framebank.store.formats.document import Fields, parse_json, shown
+
+SAID = "framebank"  # the metadata of a checkpoint: JSON under this name, with a digest under SEAL in it
+CALLS = 5000  # of torch that building a model may take, and as many more for each tensor
+CALLS_OF_TENSOR = 200
+NOTHING = "\0"  # the name of no tensor
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a file by name, and what it says of them."""
+
+    about: Fields
+    tensors: Mapping[str, Tensor]
+
+
+def save(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
+    """Return a safetensors file of tensors, with plain values that tell of them, and a digest of both."""
+    whole = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+    # Both in one text: the library writes several in an order of its own, and the same run should be the same bytes.
+    return save_tensors(whole, metadata={SAID: json.dumps({**about, SEAL: seal(about, _arrays(whole))})})
+
+
+def read_checkpoint(path: Path, *, what: str) -> Checkpoint:
+    """Return what `save` made; `what` it is, for a message.
+
+    DataError where the file cannot be read, or has a digest and is not as it was written.
+    """
+    with parsing(path, what=what), safe_open(path, framework="pt") as file:
+        said = file.metadata() or {}
+        if SAID not in said:
+            raise DataError(f"{path}: says nothing of its tensors; expected {what}")
+        about = parse_json(said[SAID], where=path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        sealed = about.pop(SEAL, None) if isinstance(about, dict) else None
+        whole = sealed in (None, seal(about, _arrays(tensors)))
+    if not whole:
+        raise DataError(f"{path}: is not as it was written; bring it back from a copy, or train again")
+    return Checkpoint(Fields.of(about, where=path), tensors)
+
+
+def require_fit(
+    build: Callable[[], nn.Module], tensors: Mapping[str, Tensor], *, where: object, free: str = NOTHING
+) -> None:
+    """Refuse what is said of a model where its tensors are not those of a file: DataError.
+
+    The model is built without memory, and in no more steps than one of so many tensors takes. A tensor whose name
+    begins with `free` is as long as the texts or videos are many (`_are_alike`).
+    """
+    try:
+        with torch.device("meta"), _Counted(CALLS + CALLS_OF_TENSOR * len(tensors)):
+            said = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
+    except _TooManyError as error:
+        raise DataError(
+            f"{where}: describes a model of more than the {counted(len(tensors), 'tensor')} that are in the file"
+        ) from error
+    except DataError as error:
+        raise DataError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from error
+    except Exception as error:  # a constructor of torch raises whatever a value made it stumble over
+        raise DataError(f"{where}: describes a model that cannot be built ({reason_of(error)})") from error
+    held = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    odd = next(iter(sorted(said.keys() ^ held.keys())), None)
+    if odd is not None:
+        there = "holds" if odd in held else "lacks"
+        raise DataError(f"{where}: {there} the tensor {shown(odd)}, otherwise than the model that it describes")
+    wrong = next(
+        (name for name in sorted(held) if not _are_alike(held[name], said[name], free=name.startswith(free))), None
+    )
+    if wrong is not None:
+        raise DataError(
+            f"{where}: {shown(wrong)} has the shape {held[wrong]}, the model that it describes {said[wrong]}"
+        )
+
+
+def _are_alike(held: tuple[int, ...], said: tuple[int, ...], *, free: bool) -> bool:
+    """Whether two shapes are the same; where it is `free`, but for the first axis, and what is 1 or 0 in a blank."""
+    if held == said or not free:
+        return held == said
+    return 0 in said or (
+        len(held) == len(said) and all(a == b or b == 1 for a, b in zip(held[1:], said[1:], strict=True))
+    )
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The bytes of tensors as numpy's arrays, which have no bfloat16, by name, type and shape."""
+    return {
+        f"{name} {tensor.dtype} {tuple(tensor.shape)}": tensor.detach().reshape(-1).view(torch.uint8).numpy()
+        for name, tensor in tensors.items()
+    }
+
+
+class _TooManyError(Exception):
+    """Building takes more calls of torch than were allowed."""
+
+
+class _Counted(TorchFunctionMode):
+    """Within it, so many calls of torch can be made and no more."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.left = most
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise _TooManyError
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,31 @@
+"""Folder: where what was made of a store is kept; it holds one run, one matcher or one index."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from framebank.store.errors import DataError
+from framebank.store.files.place import owning
+from framebank.store.shard import shard_paths
+
+# The file that tells what a folder holds: where it is, the rest is too.
+WEIGHTS = {"run": "checkpoint.safetensors", "matcher": "matcher.safetensors"}
+KINDS = {**WEIGHTS, "index": "spec.json"}
+
+
+@contextlib.contextmanager
+def taking(folder: Path, *, what: str, overwrite: bool) -> Iterator[None]:
+    """Hold a folder to put `what`, one of KINDS, into it; nobody else may take it meanwhile.
+
+    DataError where it holds a run, a matcher or an index, or cannot hold one. With `overwrite` it may hold another of
+    its own kind.
+    """
+    with owning(folder, what=what):
+        for kind, name in KINDS.items():
+            if (folder / name).exists() and not (overwrite and kind == what):
+                way_out = ", or --overwrite" if kind == what else ""
+                article = "an" if kind == "index" else "a"
+                raise DataError(f"{folder}: already holds {article} {kind}; choose another folder{way_out}")
+        if shard_paths(folder):
+            raise DataError(f"{folder}: already holds a store; choose another folder")
+        yield

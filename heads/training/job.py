@@ -1,0 +1,242 @@
+"""TrainingJob: from a store and a recipe to a run."""
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from framebank.heads.bank import Bank, load_bank
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers import Fitted
+from framebank.heads.predictions import pool_bank
+from framebank.heads.progress import Tell, tell_nobody
+from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
+from framebank.heads.training.build import build_model
+from framebank.heads.training.chance import warn_of_chance
+from framebank.heads.training.distributed import Ranks
+from framebank.heads.training.forms import EARLIER
+from framebank.heads.training.head_mix import HeadMix, choose_head_mix
+from framebank.heads.training.lexicon import Lexicon
+from framebank.heads.training.loop import Epoch, chosen_epoch, fit
+from framebank.heads.training.objective import require_read, require_shares
+from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.run import Run
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.prompts import PromptBank
+from framebank.store.videos.draws import FEWEST_TO_HOLD_OUT
+from framebank.store.videos.groups import groups_of, shared_note, undivided_classes, undivided_note
+from framebank.store.videos.labels import LabelSet, class_text
+from framebank.store.videos.manifest import Manifest
+
+
+class TrainingJob:
+    """One training: its videos drawn, its bank in memory, its model built; then `epochs`, then `save`.
+
+    `manifest` holds the training videos; with `recipe.shots` that many of each class are drawn. The epoch is chosen on
+    `val_split`, or the split "val" where there is one, or a part of the training videos. That part is held out only
+    where the recipe chooses something by it, or `chooses_head_mix` says that head_mix will be. With shots, and with no
+    validation videos, the last epoch is kept. The classes are those of the prompts, of `labels`, or the labels that
+    occur. `tower` is called where the recipe reads the encoder's text tower; a `lexicon` is for a recipe with one.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        manifest: Manifest,
+        recipe: Recipe,
+        *,
+        val_split: str | None = None,
+        labels: LabelSet | None = None,
+        prompts: PromptBank | None = None,
+        tower: TowerLoader | None = None,
+        lexicon: Lexicon | None = None,
+        chooses_head_mix: bool = False,
+        device: torch.device,
+    ) -> None:
+        if prompts:
+            recipe = replace(recipe, texts=prompts.kind, templates=prompts.templates)
+        if recipe.reads_tower and tower is None:
+            raise DataError(
+                f"{store.path}: {recipe.asks_tower} needs the text tower of the encoder, which was not handed in"
+            )
+        if recipe.epochs:
+            require_read(recipe.loss, label_smoothing=recipe.label_smoothing, logit_adjustment=recipe.logit_adjustment)
+            require_shares(recipe.loss, mixup=recipe.mixup)
+        if recipe.form != EARLIER:
+            options = options_of_model(recipe.head, recipe.head_options, model=store.spec.model)
+            recipe = replace(recipe, head_options=options)
+        self.store = store
+        self.recipe = recipe
+        self.prompts = prompts
+        self.lexicon = lexicon
+        self.device = device
+        several = recipe.is_multi_label
+        choosing = recipe.chooses or chooses_head_mix
+        train, val, self.notes = _draw(store, manifest, recipe, val_split=val_split, choosing=choosing)
+        self.labels = prompts.labels if prompts else labels or LabelSet.of(train.labels)
+        self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
+        _require_videos(self.labels, train)
+        # With jitter, training draws among all frames; whatever is measured sees the centres.
+        frames = 0 if recipe.jitter else recipe.frames
+        load = functools.partial(load_bank, store, stream=recipe.stream, multi_label=several, device=device)
+        self.train = load(train, self.labels, num_frames=frames)
+        self.val: Bank | None = None
+        if val:
+            self.labels.require_covers(val.labels, mine="the set of classes", theirs="the validation videos")
+            self.val = load(val, self.labels, num_frames=recipe.frames)
+        self.in_shape = tuple(self.train.x.shape[2:])
+        self.in_shape = () if self.in_shape == (store.spec.dim,) else self.in_shape
+        if prompts and len(self.in_shape) == 1:
+            raise DataError(
+                f"{store.path}: the stream {recipe.stream!r} is {self.in_shape[0]} wide and the texts are "
+                f"{store.spec.dim}; expected a classifier that reads no texts, such as linear"
+            )
+        self.texts = ClassTexts.of(prompts, scoring=recipe.scoring) if prompts else None
+        dim, count = store.spec.dim, len(self.labels)
+        text_tower = tower() if tower and recipe.reads_tower else None
+        if text_tower and recipe.init:
+            width = self.in_shape[-1] if self.in_shape else dim
+            options = options_of_blocks(recipe.head_options, text_tower, dim=width)
+            recipe = self.recipe = replace(recipe, head_options=options)
+        self.model = build_model(
+            recipe,
+            dim=dim,
+            num_classes=count,
+            texts=self.texts,
+            in_shape=self.in_shape,
+            tower=text_tower,
+            names=[class_text(name) for name in self.labels.names],
+            lexicon=lexicon.embeddings if lexicon else None,
+        )
+        if text_tower and recipe.init:
+            fill_blocks(self.model.head, text_tower)
+        self.chosen: HeadMix | None = None
+        self._fitted_on = self.train
+        if isinstance(self.model.classifier, Fitted):
+            if recipe.jitter:  # it is asked with the centres, and fitted to them
+                self._fitted_on = load(train, self.labels, num_frames=recipe.frames)
+            self._fit_classifier()
+        self._require_something_to_learn()
+
+    def _fit_classifier(self) -> None:
+        """Let a classifier that learns without steps see the training videos; it has all it needs without an epoch."""
+        pooled = pool_bank(self.model, self._fitted_on, device=self.device)
+        val = (pool_bank(self.model, self.val, device=self.device), self.val.target.cpu()) if self.val else None
+        groups = torch.from_numpy(groups_of(self.store.manifest.of_ids(self._fitted_on.video_ids)))
+        self.model.classifier.fit(  # type: ignore[operator]
+            pooled, self._fitted_on.target.cpu(), val=val, groups=groups
+        )
+
+    def _require_something_to_learn(self) -> None:
+        if self.recipe.epochs and not any(parameter.requires_grad for parameter in self.model.parameters()):
+            raise DataError(
+                f"{self.recipe.head} + {self.recipe.classifier} has nothing to learn; expected another head or "
+                "classifier, or epochs = 0"
+            )
+
+    def epochs(self, ranks: Ranks | None = None, *, tell: Tell = tell_nobody) -> Iterator[Epoch]:
+        """Train, yielding each epoch, alone or with other processes; `tell` hears of each step.
+
+        A DataWarning tells where nothing was learned.
+        """
+        model, recipe, val, texts = self.model, self.recipe, self.val, self.texts
+        yield from fit(model, recipe, self.train, val=val, texts=texts, device=self.device, ranks=ranks, tell=tell)
+        if recipe.epochs and (ranks is None or ranks.is_first):
+            what = f"{recipe.head} + {recipe.classifier}"
+            warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
+
+    def require_head_mix_choice(self) -> None:
+        """Refuse a job that `choose_head_mix` cannot serve: DataError."""
+        if self.val is None:
+            raise DataError(
+                f"{self.store.path}: there are no validation videos to choose head_mix on; expected a number, or some "
+                "by --val-split or --val-fraction, which --shots leaves without"
+            )
+        if len(self.in_shape) > 1:
+            raise DataError(
+                f"{self.store.path}: a frame of the stream {self.recipe.stream!r} is several layers, whose mean cannot "
+                "be mixed with what the head gives; expected head_mix 0"
+            )
+
+    def choose_head_mix(self) -> HeadMix:
+        """Choose `recipe.head_mix` on the validation videos, to be called after the last epoch.
+
+        A classifier that learns without steps is fitted anew to each share. After epochs it stays what the head was
+        trained under, as every other classifier does.
+        """
+        if self.val is None:
+            raise ValueError("there are no validation videos to choose head_mix on")
+        fits = isinstance(self.model.classifier, Fitted) and not self.recipe.epochs
+        refit = self._fit_classifier if fits else None
+        self.chosen = choose_head_mix(self.model, self.val, device=self.device, refit=refit)
+        self.recipe = replace(self.recipe, head_mix=self.chosen.share)
+        return self.chosen
+
+    def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
+        """Write the run into `folder` and return it."""
+        kept = chosen_epoch(log)
+        best = self.chosen.score if self.chosen else kept.val_score if kept else math.nan
+        trained_on = {
+            "train_videos": len(self.train),
+            "val_videos": len(self.val) if self.val else 0,
+            "val_score": None if math.isnan(best) else best,
+            "epoch": kept.number if kept else len(log),
+            "classes": len(self.labels),
+            "texts": self.prompts.kind if self.prompts else None,
+            "templates": list(self.prompts.templates) if self.prompts else None,
+            **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
+        }
+        where = str(self.store.path.absolute())
+        run = Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape)
+        run.write(folder, log=log)
+        return run
+
+
+def _require_videos(labels: LabelSet, train: Manifest) -> None:
+    named = {class_text(name) for name in train.labels}
+    without = [name for name in labels.names if class_text(name) not in named]
+    if without:
+        others = (
+            f" and {counted(len(without) - 1, 'other class', 'other classes')} have" if len(without) > 1 else " has"
+        )
+        raise DataError(f"the class {without[0]!r}{others} no training video; expected only classes that have one")
+
+
+def _draw(
+    store: FeatureStore, manifest: Manifest, recipe: Recipe, *, val_split: str | None, choosing: bool
+) -> tuple[Manifest, Manifest | None, tuple[str, ...]]:
+    several = recipe.is_multi_label
+    train, val = _embedded(store, manifest, multi_label=several), Manifest(())
+    note = ""
+    if val_split or (not recipe.shots and "val" in store.manifest.split_sizes):
+        val = _embedded(store, store.split(val_split or "val"), multi_label=several)
+        seen = {video.video_id for video in val.videos}
+        train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
+        note = shared_note(train.videos, val.videos)
+        if not train.videos:
+            raise DataError(f"{store.path}: every training video is a validation video too; name other splits")
+    elif not recipe.shots and choosing:
+        if recipe.val_fraction:
+            alone = undivided_classes(train.videos, least=FEWEST_TO_HOLD_OUT)
+            note = undivided_note(alone, so="none of them is held out for validation")
+        train, val = train.held_out(recipe.val_fraction, seed=recipe.seed)
+    if recipe.shots:
+        train = train.few_shot(recipe.shots, seed=recipe.seed)
+    return train, val if val.videos else None, (note,) if note else ()
+
+
+def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:
+    """The labelled videos that have an embedding."""
+    found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
+    if not found.videos:
+        raise DataError(
+            f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has both an embedding and a label"
+        )
+    if not multi_label:
+        found.require_single_labels()
+    return found

@@ -1,0 +1,175 @@
+"""Training: one loop, in the open, over a bank that lies in memory."""
+
+import copy
+import functools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from framebank.heads.bank import Bank
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.losses.step import Step
+from framebank.heads.masking import drop_frames
+from framebank.heads.metrics import score_targets
+from framebank.heads.model import Model
+from framebank.heads.predictions import predict_logits
+from framebank.heads.progress import Tell, tell_nobody
+from framebank.heads.randomness import drawn_from
+from framebank.heads.shares import class_shares
+from framebank.heads.training.augmentation import mix_videos
+from framebank.heads.training.batches import draw_frames, draw_sequences
+from framebank.heads.training.distributed import Ranks
+from framebank.heads.training.objective import Objective
+from framebank.heads.training.optimizer import build_optimizer, set_lr, warmup_cosine
+from framebank.heads.training.recipe import Recipe
+from framebank.store.errors import DataError
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the bank gave: mean loss, learning rate at its end, score on the validation videos.
+
+    The score is top-1, or the mean average precision where videos have several labels; val_loss is the cross-entropy of
+    those videos' labels, by which the epoch is chosen. Both are NaN without such videos.
+    """
+
+    number: int
+    loss: float
+    lr: float
+    val_score: float
+    seconds: float
+    val_loss: float = math.nan
+
+
+def chosen_epoch(log: Sequence[Epoch]) -> Epoch | None:
+    """Return the epoch of the lowest loss on the validation videos, the later of equals; None without such videos.
+
+    Of few videos one more that happens to be right is a high score; what the loss says is of all of them.
+    """
+    judged = [epoch for epoch in log if not math.isnan(epoch.val_loss)]
+    return min(reversed(judged), key=lambda epoch: epoch.val_loss, default=None)
+
+
+def fit(
+    model: Model,
+    recipe: Recipe,
+    train: Bank,
+    *,
+    val: Bank | None,
+    texts: ClassTexts | None,
+    device: torch.device,
+    ranks: Ranks | None = None,
+    tell: Tell = tell_nobody,
+) -> Iterator[Epoch]:
+    """Train `model` in place, yielding each epoch; at the end it holds the weights of the `chosen_epoch`.
+
+    Without a validation bank the last weights stay, or the average of the last where the recipe says so. The test split
+    is never looked at. Batches are index operations on the bank; the last one of an epoch is smaller rather than
+    dropped. Started by torchrun, each of the `ranks` pools its share of every batch. `tell` hears of each step.
+    """
+    if train.target.ndim == 1 and (unlabelled := int((train.target < 0).sum())):
+        raise ValueError(f"{unlabelled} of the videos to train on has no label")
+    ranks = ranks or Ranks()
+    dim = _pooled_width(model.to(device).eval(), train, device=device)
+    model.train()
+    with drawn_from(recipe.seed, device=device):
+        objective = Objective(recipe.loss, dim, train.num_classes, label_smoothing=recipe.label_smoothing).to(device)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    frequency = train.frequency.to(device)  # (C,)
+    step = functools.partial(
+        Step,
+        model,
+        texts=texts.to(device) if texts else None,
+        generator=generator,
+        frequency=frequency,
+        log_prior=recipe.logit_adjustment * frequency.clamp(min=1e-8).log() if recipe.logit_adjustment else None,
+        pool=ranks.pool,
+    )
+    bound_scale = getattr(model.classifier, "bound_scale", None)
+    optimizer = build_optimizer(model, objective, weight_decay=recipe.weight_decay)
+    examples = len(train.x) if recipe.views == "all" else len(train)
+    total = recipe.epochs * math.ceil(examples / recipe.batch_size)
+    taken = 0
+    average = AveragedModel(model) if recipe.average else None
+    log: list[Epoch] = []
+    best_state = None
+    for number in range(1, recipe.epochs + 1):
+        started, losses = time.perf_counter(), []
+        dropout_seed = int(torch.randint(2**31, (), generator=generator))
+        with drawn_from(dropout_seed, device=device):  # an epoch at a time: between them others may draw
+            order = draw_sequences(train, recipe.views, sampler=recipe.sampler, generator=generator)
+            for rows in order.to(train.device).split(recipe.batch_size):
+                loss = objective(step(*take_batch(train, rows, recipe, generator=generator, device=device)))
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                ranks.average_gradients(model, objective)
+                set_lr(optimizer, recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup))
+                optimizer.step()
+                if bound_scale:
+                    bound_scale()
+                losses.append(loss.detach())
+                taken += 1
+                tell(taken, total)
+        mean_loss = float(torch.stack(losses).mean())
+        if not math.isfinite(mean_loss):
+            raise DataError(f"the loss became {mean_loss} in epoch {number}; a lower lr than {recipe.lr} may help")
+        judged = model
+        if average and number > recipe.epochs - math.ceil(recipe.epochs * recipe.average - 1e-9):
+            average.update_parameters(model)
+            judged = average.module  # type: ignore[assignment] # it is a Model, as it was given
+        score, val_loss = _judge(judged, val, device=device) if val else (math.nan, math.nan)
+        lr = recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup)
+        log.append(Epoch(number, mean_loss, lr, score, time.perf_counter() - started, val_loss))
+        if chosen_epoch(log) is log[-1] or (average and judged is average.module and not val):
+            best_state = copy.deepcopy(judged.state_dict())
+        yield log[-1]
+    if best_state is not None:
+        model.load_state_dict(best_state)
+    model.eval()
+
+
+def take_batch(
+    bank: Bank, rows: Tensor, recipe: Recipe, *, generator: torch.Generator, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows (B,) of a bank as they are trained on: x (B, T, ...), mask (B, T), labels (B,), or shares (B, C)."""
+    x, mask = _bring(bank.x[rows], device), _bring(bank.mask[rows], device)
+    if recipe.jitter:
+        x, mask = draw_frames(x, mask, recipe.frames)
+    mask = drop_frames(mask, recipe.frame_dropout) if recipe.frame_dropout else mask
+    videos = rows if bank.num_groups == 1 else rows // bank.num_groups
+    labels = bank.target[videos].to(device)
+    if recipe.mixup:
+        shares = class_shares(labels, bank.num_classes)
+        x, mask, labels = mix_videos(x, mask, shares, alpha=recipe.mixup, generator=generator)
+    return x, mask, labels
+
+
+@torch.no_grad()
+def _pooled_width(model: Model, bank: Bank, *, device: torch.device) -> int:
+    """What the head gives is as wide as the frames, or, of several layers, as the embeddings."""
+    return model.embed(bank.x[:1].to(device), bank.mask[:1].to(device)).shape[-1]
+
+
+def _bring(batch: Tensor, device: torch.device) -> Tensor:
+    """Copy a batch to the device, from pinned pages where the bank lies in the host's memory."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
+
+
+def _judge(model: Model, bank: Bank, *, device: torch.device) -> tuple[float, float]:
+    """Return the score and the loss on a bank."""
+    was_training = model.training
+    model.eval()
+    logits = predict_logits(model, bank, device=device)
+    model.train(was_training)
+    target = bank.target.cpu()
+    loss_of = F.binary_cross_entropy_with_logits if target.ndim == 2 else F.cross_entropy
+    loss = float(loss_of(logits, target.float() if target.ndim == 2 else target))
+    return score_targets(logits, target), loss

@@ -1,0 +1,287 @@
+"""Recipe: one training, reproducible; written beside what it made."""
+
+import difflib
+import json
+import math
+import tomllib
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from framebank.heads import CLASSIFIERS, HEADS, LOSSES, SCORERS, TEXTS
+from framebank.heads.options import RECIPE_KINDS, is_of_kind, read_options
+from framebank.heads.text_tower import INITS
+from framebank.heads.training.forms import EARLIER, FORMS, PUBLISHED, options_of_form
+from framebank.heads.training.objective import read_losses
+from framebank.store.errors import DataError, parsing
+from framebank.store.files.replacing import write_text
+from framebank.store.formats.document import parse_toml, read_toml, shown
+from framebank.store.videos.labels import TEXT_KINDS
+
+SCORINGS = ("probabilities", "embeddings")
+VIEWS = ("random", "all", "first")
+SAMPLERS = ("shuffle", "balanced")
+OPTIONED = ("head", "classifier", "text")
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, and how.
+
+    `form` 1 is for what was trained before methods were made equal to their authors' code: it sets the options that
+    give each its earlier form. A run that says none has that one.
+    """
+
+    head: str = "transformer"
+    head_options: dict[str, Any] = field(default_factory=dict)
+    init: str = ""  # where the head's blocks start: as they are drawn, or as the first of the text tower
+    classifier: str = "text"
+    classifier_options: dict[str, Any] = field(default_factory=dict)
+    text: str = "fixed"  # what is learned of the class embeddings
+    text_options: dict[str, Any] = field(default_factory=dict)
+    loss: str = "kl"  # or a sum, "ce + 0.5 froster"
+    stream: str = "frame"  # what of a frame the head sees
+
+    # The texts of the classes, and whether their probabilities (ActionCLIP) or their embeddings (CLIP) are averaged.
+    templates: tuple[str, ...] = ()
+    texts: str = "names"
+    scoring: str = "probabilities"
+
+    # 0 shots is every training video.
+    shots: int = 0
+    val_fraction: float = 0.1
+    frame_norm: bool = True
+    head_mix: float = 0.0  # the share of the frames' plain mean in what the head gives
+
+    # Where the store holds several views and clips of a video: one drawn for each epoch, all of them, or the first.
+    views: str = "random"
+    frames: int = 0  # how many of each of them are used, evenly spread, wherever the run is; 0 is all
+    jitter: bool = False  # in training, any frame of each of these segments rather than its centre
+
+    epochs: int = 50
+    batch_size: int = 64
+    lr: float = 5e-4
+    weight_decay: float = 0.2
+    warmup: float = 0.1
+    label_smoothing: float = 0.0
+    frame_dropout: float = 0.0  # the chance that a frame is left out of a training step
+    mixup: float = 0.0  # how alike the shares of two mixed videos are: Beta(mixup, mixup); 0 mixes none
+    sampler: str = "shuffle"  # every video once an epoch, or as many of each class
+    logit_adjustment: float = 0.0  # how much of log(class frequency) is added to the logits in training
+    average: float = 0.0  # the share of the epochs, from the last, whose weights are averaged
+    seed: int = 0
+    form: int = PUBLISHED
+
+    def __post_init__(self) -> None:
+        """Check each field, and the pairs that must agree; options become what their constructors ask for."""
+        for each in fields(self):
+            _require_kind(each.name, getattr(self, each.name), _kind_of(each))
+        if self.form not in FORMS:
+            raise DataError(f"form is {self.form}; expected {EARLIER} or {PUBLISHED}")
+        _require_among("head", self.head, tuple(HEADS))
+        _require_among("classifier", self.classifier, (*CLASSIFIERS, *SCORERS))
+        _require_among("init", self.init, INITS)
+        if self.init and not hasattr(HEADS[self.head], "load_blocks"):
+            raise DataError(
+                f"init = {self.init!r} fills blocks of a head, and the head {self.head!r} takes none; expected vivit"
+            )
+        _require_among("scoring", self.scoring, SCORINGS)
+        _require_among("texts", self.texts, TEXT_KINDS)
+        _require_among("views", self.views, VIEWS)
+        _require_among("sampler", self.sampler, SAMPLERS)
+        _require_among("text", self.text, tuple(TEXTS))
+        for what, tables in (("head", HEADS), ("classifier", {**CLASSIFIERS, **SCORERS}), ("text", TEXTS)):
+            chosen = getattr(self, what)
+            options = options_of_form(self.form, what, chosen, getattr(self, f"{what}_options"))
+            object.__setattr__(self, f"{what}_options", read_options(what, chosen, tables[chosen], options))
+        reads = getattr(HEADS[self.head], "stream", "")
+        if (reads or "frame") != self.stream and "layers" in (reads, self.stream):
+            raise DataError(
+                f"the head {self.head!r} reads the stream {reads or 'frame'!r}, but stream is {self.stream!r}"
+            )
+        if self.text != "fixed" and self.classifier != "text":
+            raise DataError(
+                f"text = {self.text!r} learns class embeddings; the classifier {self.classifier!r} has none: use text"
+            )
+        losses = read_losses(self.loss)
+        needy = next((name for name in losses if LOSSES[name].reads_texts), "")
+        if needy and not self.reads_texts:
+            raise DataError(
+                f"the loss {needy!r} matches videos with texts; the classifier {self.classifier!r} reads none: use ce"
+            )
+        if len({LOSSES[name].multi_label for name in losses if LOSSES[name].multi_label is not None}) > 1:
+            raise DataError(
+                f"the loss {self.loss!r} adds losses for one label of a video to losses for several; expected one kind"
+            )
+        for name in ("batch_size", "lr"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise DataError(f"{name} is {getattr(self, name)}; expected more than 0")
+        for name in ("epochs", "weight_decay", "seed", "mixup", "logit_adjustment"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise DataError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        for name in ("val_fraction", "warmup", "frame_dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DataError(f"{name} is {getattr(self, name)}; expected at least 0 and less than 1")
+        for name in ("head_mix", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DataError(f"{name} is {getattr(self, name)}; expected 0 to 1")
+        if self.seed >= 2**63:
+            raise DataError(f"seed is {self.seed}; expected less than 2**63")
+        if self.frames < 0:
+            raise DataError(f"frames is {self.frames}; expected 0, for all that are stored, or more")
+        if self.jitter and not self.frames:
+            raise DataError("jitter draws a frame of each segment; expected their number in frames, such as 8")
+        if self.shots < 0:
+            raise DataError(f"shots is {self.shots}; expected 0, for every video, or more")
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether the classifier scores with the texts of the classes."""
+        return bool({**CLASSIFIERS, **SCORERS}[self.classifier].reads_texts)  # type: ignore[attr-defined]
+
+    @property
+    def reads_lexicon(self) -> bool:
+        """Whether the classifier takes a lexicon of phrases beside the texts of the classes."""
+        return hasattr({**CLASSIFIERS, **SCORERS}[self.classifier], "reads_lexicon")
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the classifier scores with the tokens of the texts, as the encoder's text tower gives them."""
+        return self.classifier_options.get("words") == "tokens"
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a training chooses by validation videos: the epoch, or what its classifier searches."""
+        return self.epochs > 0 or hasattr({**CLASSIFIERS, **SCORERS}[self.classifier], "chooses")
+
+    @property
+    def asks_tower(self) -> str:
+        """The setting that needs the encoder's text tower in training: for its blocks, or what it says; or nothing."""
+        if self.init:
+            return f"init = {self.init!r}"
+        if hasattr(TEXTS[self.text], "reads_tower"):
+            return f"text = {self.text!r}"
+        return "classifier.words = 'tokens'" if self.reads_tokens else ""
+
+    @property
+    def reads_tower(self) -> bool:
+        """Whether training needs the encoder's text tower."""
+        return bool(self.asks_tower)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a video may have several labels."""
+        return any(LOSSES[name].multi_label for name in read_losses(self.loss))
+
+    @classmethod
+    def from_choices(cls, choices: dict[str, Any], *, settings: dict[str, str]) -> "Recipe":
+        """Build a recipe of some fields and --set's; the loss is kl, or ce with another classifier than text.
+
+        DataError as `with_settings`.
+        """
+        chosen = settings.get("classifier", choices.get("classifier", cls.classifier))
+        if "loss" not in choices and chosen != "text":
+            choices = {**choices, "loss": "ce"}
+        return cls.from_dict(_with_settings(choices, settings), where="the recipe")
+
+    def with_settings(self, settings: dict[str, str]) -> "Recipe":
+        """Return the recipe with some keys set, each value as TOML or a bare word; "head.num_layers" reaches an option.
+
+        DataError as `from_dict`.
+        """
+        return Recipe.from_dict(_with_settings(self.to_dict(), settings), where="--set")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return asdict(self)
+
+    def write(self, path: Path) -> None:
+        """Write the recipe as TOML."""
+        write_text(path, "".join(f"{name} = {_toml(value)}\n" for name, value in self.to_dict().items()))
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Recipe":
+        """Read TOML; DataError as `from_dict`."""
+        path = Path(path)
+        return cls.from_dict(read_toml(path, what="a recipe"), where=path)
+
+    @classmethod
+    def from_dict(cls, found: dict[str, Any], *, where: object) -> "Recipe":
+        """Build a recipe from its fields; DataError for a key that is none of them, with the nearest that is."""
+        known = [field.name for field in fields(cls)]
+        for name in found:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0)
+                raise DataError(f"{where}: a recipe has no key {name!r}; the nearest is {near[0]!r}")
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
+        try:
+            return cls(**values)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
+
+
+def read_recipe(name: str | Path) -> Recipe:
+    """Return a recipe of heads/recipes by its name, or of a .toml file; DataError where there is none of them."""
+    path = Path(name) if str(name).endswith(".toml") else RECIPES / f"{name}.toml"
+    if not path.is_file():
+        raise DataError(f"no recipe is named {name!r}; expected one of {', '.join(recipe_names())}, or a .toml file")
+    return Recipe.read(path)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the published recipes."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str, Any]:
+    found = with_choices(values, {key: _read_value(text) for key, text in settings.items() if "." not in key})
+    for key, text in settings.items():
+        name, dot, option = key.partition(".")
+        if dot and name not in OPTIONED:
+            raise DataError(
+                f"--set {key}: {name!r} has no options; expected one of {', '.join(OPTIONED)} before the dot"
+            )
+        if dot:
+            found[f"{name}_options"] = {**found.get(f"{name}_options", {}), option: _read_value(text)}
+    return found
+
+
+def with_choices(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a recipe with some chosen anew; another head, classifier or text starts without options."""
+    changed = [part for part in OPTIONED if part in values and choices.get(part, values[part]) != values[part]]
+    return {**values, **{f"{part}_options": {} for part in changed}, **choices}
+
+
+def _kind_of(each: "Field[Any]") -> type:
+    return dict if each.default is MISSING else type(each.default)
+
+
+def _read_value(text: str) -> Any:
+    with parsing("--set", what="a value"):
+        try:
+            return parse_toml(f"value = {text}", where="--set")["value"]
+        except tomllib.TOMLDecodeError:
+            return text
+
+
+def _require_kind(name: str, value: object, kind: type) -> None:
+    if not is_of_kind(value, kind):
+        raise DataError(f"{name} is {shown(value)}; expected {RECIPE_KINDS[kind]}")
+
+
+def _require_among(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise DataError(f"{name} {value!r} is not known; expected one of {', '.join(choices)}")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # TOML's strings escape as JSON's do
+    return repr(value)

@@ -1,0 +1,220 @@
+"""Run: a folder that holds one training: recipe, weights, log, and what it was measured to be worth."""
+
+import copy
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from framebank.heads.bank import group_rows
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.model import Model
+from framebank.heads.text_tower import TowerLoader
+from framebank.heads.texts.context import Context
+from framebank.heads.training.build import build_model
+from framebank.heads.training.checkpoint import read_checkpoint, require_fit, save
+from framebank.heads.training.folder import WEIGHTS
+from framebank.heads.training.forms import EARLIER
+from framebank.heads.training.loop import Epoch
+from framebank.heads.training.recipe import Recipe
+from framebank.store.counts import counted
+from framebank.store.digest import digest
+from framebank.store.errors import DataError, parsing
+from framebank.store.files.replacing import current, read_settled, remove_together, replacing_together
+from framebank.store.formats.document import Fields
+from framebank.store.prompts import PromptBank
+from framebank.store.spec import FeatureSpec
+from framebank.store.videos.labels import LabelSet, class_text
+
+MEASURED = ("metrics.json", "predictions.npz")  # what `evaluate` adds
+WHAT = "a checkpoint of framebank"
+CLASSIFIER = "classifier"  # the part of a model whose tensors may be as long as its texts or videos are many
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: opens without being told what it is.
+
+    `store` is where the features it was trained on lay; `trained_on` counts the videos and names the split.
+    `in_shape` is the shape of one frame where the recipe's stream is not the embeddings themselves.
+    """
+
+    recipe: Recipe
+    spec: FeatureSpec
+    labels: tuple[str, ...]
+    model: Model
+    store: str
+    trained_on: dict[str, Any]
+    in_shape: tuple[int, ...] = ()
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """The same for the same weights; another after another training. Weights do not change behind a Run."""
+        return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
+
+    def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
+        """Write recipe.toml, log.csv and checkpoint.safetensors in the place of an earlier run: all of it, or nothing.
+
+        What that was measured to be worth goes with it. DataError where there is no place or no room.
+        """
+        with replacing_together(folder) as part:
+            self.put(part, log=log)
+            for name in MEASURED:
+                if (folder / name).exists():
+                    remove_together(part, name)
+
+    def about(self) -> dict[str, Any]:
+        """Return all that a run is beside its weights, as plain values."""
+        return {
+            "recipe": self.recipe.to_dict(),
+            "spec": self.spec.to_dict(),
+            "labels": self.labels,
+            "store": self.store,
+            "trained_on": self.trained_on,
+            "in_shape": self.in_shape,
+        }
+
+    def put(self, part: Path, *, log: Sequence[Epoch]) -> None:
+        """Put the files of a run into a folder of `replacing_together`."""
+        self.recipe.write(part / "recipe.toml")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(Epoch.__dataclass_fields__), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(epoch) for epoch in log)
+        (part / "log.csv").write_text(text.getvalue(), encoding="utf-8")
+        (part / WEIGHTS["run"]).write_bytes(save(self.about(), self.model.state_dict()))
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Run":
+        """Read what `write` wrote; DataError when the folder is no run."""
+        folder = Path(folder)
+        return read_settled(folder, lambda: cls._read(folder))
+
+    @classmethod
+    def _read(cls, folder: Path) -> "Run":
+        path = current(folder, WEIGHTS["run"])
+        if not path.is_file():
+            raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank train`")
+        found = read_checkpoint(path, what=WHAT)
+        about, tensors = found.about, found.tensors
+        recipe = Recipe.from_dict({"form": EARLIER, **about.fields("recipe").values}, where=path)
+        spec = FeatureSpec.from_dict(about.fields("spec").values, where=path)
+        labels, in_shape = about.texts("labels"), about.wholes("in_shape", least=1, default=())
+        trained_on = _trained_on(about.fields("trained_on"))
+
+        widest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
+        if not labels:
+            raise about.refuse("labels", "the name of a class at least")
+        if spec.dim > widest:
+            raise DataError(f"{path}: claims the width {spec.dim}, and none of its tensors is wider than {widest}")
+        lexicon = torch.zeros(1, spec.dim) if trained_on.get("lexicon") else None
+        texts = ClassTexts.blank(len(labels), spec.dim) if recipe.reads_texts else None
+
+        def build() -> Model:
+            num_classes = len(labels)
+            return build_model(
+                recipe, dim=spec.dim, num_classes=num_classes, texts=texts, in_shape=in_shape, lexicon=lexicon
+            )
+
+        require_fit(build, tensors, where=path, free=CLASSIFIER)
+        with parsing(path, what=WHAT):
+            model = _fill(build(), tensors)
+        return cls(recipe, spec, labels, model, about.text("store"), trained_on, in_shape)
+
+    def with_prompts(
+        self, prompts: PromptBank, *, where: object, scoring: str | None = None, tower: TowerLoader | None = None
+    ) -> "Run":
+        """Return the run scoring with other class embeddings; DataError where the classifier is bound to its own.
+
+        The run's own classes stay in its order, which is that of whatever it learned of each. A learned context puts
+        other classes into itself where the text tower that it was learned through is given, and a scorer of tokens
+        reads theirs.
+        """
+        if not self.recipe.reads_texts:
+            raise DataError(
+                f"{where}: the run's classifier is {self.recipe.classifier!r} and knows only its own "
+                f"{counted(len(self.labels), 'class', 'classes')}; other classes or texts need a run with "
+                "--classifier text"
+            )
+        self.spec.require_same_encoder(prompts.encoder, mine="the run", theirs=where)
+        model = copy.deepcopy(self.model)
+        bound = any(hasattr(part, "keeps_classes") for part in model.modules())
+        if set(map(class_text, prompts.labels.names)) == set(map(class_text, self.labels)):
+            prompts = prompts.select(self.labels)
+        elif bound and len(prompts.labels) == len(self.labels):  # of another number what is bound says more itself
+            raise DataError(
+                f"{where}: the run has learned weights for its own {counted(len(self.labels), 'class', 'classes')} "
+                "and cannot serve others; expected those classes"
+            )
+        try:
+            if tower and isinstance(text := getattr(model.classifier, "text", None), Context):
+                text.serve(tower(), [class_text(name) for name in prompts.labels.names])
+            given = {"tower": tower()} if tower and self.recipe.reads_tokens else {}
+            model.classifier.set_texts(ClassTexts.of(prompts, scoring=scoring or self.recipe.scoring), **given)  # type: ignore[operator]
+        except (ValueError, DataError) as error:
+            raise DataError(f"{where}: {error}") from error
+        return replace(self, labels=prompts.labels.names, model=model.eval())
+
+    @torch.inference_mode()
+    def score(self, frames: np.ndarray) -> np.ndarray:
+        """Return the probability of each of `labels` (C,) for one video's frames (T, D), un-normalised embeddings.
+
+        They are those of one view and clip, in their order; of a run with `frames`, so many of them are used. DataError
+        where the run reads another stream than these, the width is another, or there is none, or one that is no number.
+        """
+        self.require_frames("score")
+        frames = np.asarray(frames)
+        if frames.ndim != 2 or not len(frames) or frames.shape[1] != self.spec.dim:
+            raise DataError(
+                f"score: frames are {frames.shape}; expected (T, {self.spec.dim}), as {self.spec.model} gives"
+            )
+        if not np.isfinite(frames).all():
+            raise DataError("score: frames hold values that are not finite; expected embeddings")
+        chosen, _ = group_rows(np.array([len(frames)]), num_groups=1, num_frames=self.recipe.frames)  # (1, T)
+        x = torch.from_numpy(np.ascontiguousarray(frames[chosen[0]]))[None]  # (1, T, D)
+        logits = self.model.cpu()(x, torch.ones(x.shape[:2], dtype=torch.bool))[0]
+        return np.asarray((logits.sigmoid() if self.recipe.is_multi_label else logits.softmax(-1)).numpy())
+
+    def require_frames(self, where: object) -> None:
+        """Refuse a run that reads another stream than the frames' embeddings: DataError."""
+        if self.recipe.stream != "frame":
+            raise DataError(
+                f"{where}: the run reads the stream {self.recipe.stream!r}; expected one trained on the stream 'frame'"
+            )
+
+    def with_same_classes(self, prompts: PromptBank, *, where: object) -> "Run":
+        """Return the run scoring with other texts of its own classes; DataError where the classes differ."""
+        LabelSet(self.labels).require_covers(prompts.labels.names, mine="the run", theirs=where)
+        prompts.labels.require_covers(self.labels, mine=where, theirs="the run")
+        trained_on = {**self.trained_on, "texts": prompts.kind, "templates": list(prompts.templates)}
+        return replace(self.with_prompts(prompts.select(self.labels), where=where), trained_on=trained_on)
+
+
+def _trained_on(found: Fields) -> dict[str, Any]:
+    """What a run says of its training, where the texts of its classes are as a scoring asks for them."""
+    if found.values.get("templates") is not None:
+        found.texts("templates")
+    if found.values.get("texts") is not None:
+        found.text("texts")
+    return dict(found.values)
+
+
+def _fill(model: Model, tensors: Mapping[str, Tensor]) -> Model:
+    """Give a model its tensors; what a classifier keeps of its texts or videos is as long as they were many."""
+    for name, value in tensors.items():
+        owner, _, leaf = name.rpartition(".")
+        module = model.get_submodule(owner)
+        if owner.startswith(CLASSIFIER) and leaf in module._buffers:
+            module._buffers[leaf] = torch.empty_like(value)
+        elif owner.startswith(CLASSIFIER) and leaf in module._parameters:
+            learned = module.get_parameter(leaf).requires_grad
+            module._parameters[leaf] = nn.Parameter(torch.empty_like(value), requires_grad=learned)
+    model.load_state_dict(tensors)
+    return model.eval()

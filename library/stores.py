@@ -1,0 +1,20 @@
+"""Stores: one that is open already, or one that is opened from its folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    from framebank.store import FeatureStore
+
+
+def open_store(bank: "FeatureStore | str | Path") -> "FeatureStore":
+    """Return the store in a folder, or the one that is open already; DataError where the folder is no store."""
+    from framebank.store import FeatureStore
+
+    if isinstance(bank, FeatureStore):
+        return bank
+    if not isinstance(bank, str | Path):
+        raise DataError(f"a {type(bank).__name__} is given; expected a store, or the folder of one")
+    return FeatureStore(bank)

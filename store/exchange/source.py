@@ -1,0 +1,74 @@
+"""Source: features that another program wrote, as a list of videos and a way to read each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+from framebank.store.spec import FeatureSpec
+from framebank.store.videos.manifest import Manifest
+from framebank.store.videos.video import Video
+
+
+@dataclass(frozen=True)
+class RawFrames:
+    """One video as found: values (T, D), (D,) or (T, ...); what its layout does not say is None."""
+
+    values: np.ndarray
+    timestamps: np.ndarray | None = None  # (T,) seconds
+    indices: np.ndarray | None = None  # (T,)
+    views: np.ndarray | None = None
+    clips: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The videos, what reads one (an exception where it cannot be read), and what made them where that is known.
+
+    `not_taken` counts the files of a folder that are no part of this, by reason.
+    """
+
+    manifest: Manifest
+    read: Callable[[Video], RawFrames]
+    spec: FeatureSpec | None = None
+    notes: tuple[str, ...] = ()
+    not_taken: Mapping[str, int] = field(default_factory=dict)  # reason -> number of files
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the arrays of a file are called; None looks for the usual names."""
+
+    array: str | None = None
+    ids: str | None = None
+    label: str | None = None
+    classes: str | None = None
+    split: str | None = None
+    split_values: tuple[str, ...] = ()
+    end: str | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a file says of its V videos, each (V,) strings; an empty list says nothing."""
+
+    ids: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+
+    def manifest(self, path: Path, count: int) -> Manifest:
+        """Return the videos, numbered where they have no id; DataError where a column is not one value a video."""
+        told = {"ids": self.ids, "labels": self.labels, "splits": self.splits, "groups": self.groups}
+        for name, values in told.items():
+            if values and len(values) != count:
+                raise DataError(f"{path}: holds {counted(count, 'video')}, but {counted(len(values), name[:-1])}")
+        width = len(str(count - 1))
+        ids = self.ids or [f"{number:0{width}d}" for number in range(count)]
+        labels, splits, groups = (values or [""] * count for values in (self.labels, self.splits, self.groups))
+        rows = zip(ids, labels, splits, groups, strict=True)
+        where = path.absolute()
+        return Manifest(tuple(Video(i, where, label, split, group=group) for i, label, split, group in rows))

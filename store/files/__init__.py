@@ -1,0 +1,1 @@
+"""Files and processes: writes that are whole or absent, locks, places, walks."""

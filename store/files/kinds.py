@@ -1,0 +1,42 @@
+"""Kinds: which of the things that framebank writes lies at a path."""
+
+from pathlib import Path
+
+from framebank.store.errors import DataError
+from framebank.store.files.replacing import current
+from framebank.store.shard import shard_paths
+
+# A folder that holds one of these files is of the kind; where all are lost but one, it still is.
+MARKS = {
+    "run": ("checkpoint.safetensors", "recipe.toml"),
+    "few-shot run": ("matcher.safetensors", "recipe.json"),
+    "index": ("index.faiss", "spec.json", "enrolled.npz"),
+    "store": ("writer.lock", "manifest.csv"),
+}
+MEMBERS = (  # further files of such folders
+    "shard-*.h5",
+    "failed.csv",
+    "history.csv",
+    "sources.csv",
+    "log.csv",
+    "metrics.json",
+    "predictions.npz",
+    "ids.csv",
+)
+EXPECTED = "expected a store, an index, a run or prompts"
+
+
+def kind_of(path: Path) -> tuple[str, Path]:
+    """Return what lies at a path, one of MARKS or "prompts", and where it begins: the folder of a file of it.
+
+    DataError where it is none of these.
+    """
+    if path.is_file():
+        members = (*MEMBERS, *(name for names in MARKS.values() for name in names))
+        return kind_of(path.parent) if any(path.match(name) for name in members) else ("prompts", path)
+    for kind, names in MARKS.items():
+        if any(current(path, name).exists() for name in names):
+            return kind, path
+    if path.is_dir() and shard_paths(path):
+        return "store", path
+    raise DataError(f"{path}: is nothing that framebank wrote; {EXPECTED}")

@@ -1,0 +1,92 @@
+"""Place: where a command writes, for as long as it works; a second one is refused at once, not when it is done."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from framebank.store.errors import DataError
+from framebank.store.files.lock import Lock
+from framebank.store.files.replacing import (
+    LOCK,
+    PART,
+    finish_moves,
+    remove_parts,
+    require_new_folder,
+    sync,
+    tell_left,
+    undoing,
+)
+
+AT_WORK = ".framebank-lock"  # in a folder: a command is at work there
+STORE_FILES = ("shard-*.h5", "manifest.csv", "failed.csv", "history.csv", "sources.csv")
+# Those that were written one by one by earlier versions, or are.
+FOLDER_FILES = ("checkpoint.safetensors", "matcher.safetensors", "recipe.*", "log.csv", "metrics.json", "enrolled.npz")
+
+
+@contextlib.contextmanager
+def owning(folder: Path, *, what: str) -> Iterator[None]:
+    """Hold a folder to write a `what` into; where it is new and nothing is written, it is removed again.
+
+    What a killed command left goes first. DataError where another process holds it, or it cannot be written to.
+    """
+    made = not folder.exists()
+    require_new_folder(folder, what=what)
+    try:
+        with Lock(folder / AT_WORK, passing=True):
+            clear_folder(folder)
+            yield
+    finally:
+        if made:
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
+def clear_store(folder: Path) -> None:
+    """Finish or remove what a killed command left in a store, for whoever holds its lock; other files of it stay."""
+    finish_moves(folder)
+    remove_parts(folder, STORE_FILES)
+
+
+def clear_folder(folder: Path) -> None:
+    """Finish or remove what a killed command left in the folder of a run, a matcher or an index; other files stay."""
+    finish_moves(folder)
+    remove_parts(folder, FOLDER_FILES)
+
+
+@contextlib.contextmanager
+def making(out: Path, *, what: str) -> Iterator[None]:
+    """Let nobody else write `out`, a file or folder that must not be there yet; what a killed one left goes first.
+
+    DataError where somebody does, or has done so.
+    """
+    with undoing(None, of=out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with Lock(out.with_name(f".{out.name}{LOCK}"), guards=out, passing=True):
+        if out.exists() or out.is_symlink():
+            raise DataError(f"{out}: is there already; choose another place for the {what}")
+        part = out.with_name(out.name + PART)
+        if part.is_dir():
+            with undoing(None, of=out):
+                shutil.rmtree(part)
+            tell_left(part)
+        yield
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to write into that becomes `out` when the block ends well, synced; otherwise it is removed.
+
+    For whoever is `making` it.
+    """
+    part = out.with_name(out.name + PART)
+    with undoing(part, of=out):
+        part.mkdir()
+        yield part
+        for root, _, names in os.walk(part):
+            for name in names:
+                sync(Path(root, name))
+            sync(Path(root))
+        part.rename(out)
+        sync(out.parent)

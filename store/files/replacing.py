@@ -1,0 +1,232 @@
+"""Files that are whole or not there, one or several together: written beside their place, then renamed into it."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from framebank.store.errors import DataError, PlaceError, warn
+from framebank.store.files.lock import Lock
+
+T = TypeVar("T")
+
+PART = ".part"
+LOCK = ".lock"
+NEXT = ".framebank-next"  # in a folder: files that are its own by now, and not yet moved to their places
+REMOVED = ".removed"  # in NEXT: behind the name of a file that is the folder's no longer
+TRIES = 20  # to read a folder while its files are moved, which takes milliseconds
+PATIENCE = 10.0  # seconds that one who replaces files together waits for another, who needs much less
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the path to write to; when the block ends well it becomes `path`, synced; otherwise it is removed.
+
+    A link stays, and the file that it leads to is replaced. DataError where the place cannot be written to or is full,
+    is a device or a pipe, or another process is writing it.
+    """
+    with undoing(None, of=path):
+        path = path.resolve() if path.is_symlink() else path
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise DataError(f"{path}: is a device or a pipe; expected a file that can be replaced")
+        part = path.with_name(path.name + PART)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if part.is_symlink():
+            part.unlink()  # whoever wrote through it would write elsewhere
+        left = part.exists()
+    with Lock(part, guards=path, passing=True, stands_in=False):
+        if left:
+            tell_left(part)
+        with undoing(part, of=path):
+            yield part
+            sync(part)
+            part.replace(path)
+            sync(path.parent)
+
+
+@contextlib.contextmanager
+def undoing(part: Path | None, *, of: Path) -> Iterator[None]:
+    """Remove a file or folder where the block that makes it fails; DataError naming `of` where the disk is at fault."""
+    try:
+        yield
+    except OSError as error:
+        _remove(part)
+        raise PlaceError(f"{of}: cannot be written: {error.strerror or error}") from error
+    except BaseException:
+        _remove(part)
+        raise
+
+
+def _remove(part: Path | None) -> None:
+    if part:
+        shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(OSError):  # where nothing can be written, there is nothing to remove
+            part.unlink()
+
+
+@contextlib.contextmanager
+def replacing_together(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write files into; when the block ends well they are those of `folder`, all of them or none.
+
+    They are synced, and one renaming makes them so; they are moved to their places after it. Until then, or where a
+    kill comes between, `current` tells where they are. DataError where the place cannot be written to or is full, or
+    another process is writing there for longer than a few seconds.
+    """
+    part = folder / (NEXT + PART)
+    with undoing(None, of=folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder), undoing(part, of=folder):
+        _settle(folder)
+        part.mkdir()
+        yield part
+        for path in part.iterdir():
+            sync(path)
+        sync(part)
+        part.rename(folder / NEXT)
+        sync(folder)
+        _move(folder)
+
+
+def current(folder: Path, name: str) -> Path:
+    """Return where the file `name` of a folder is; where `replacing_together` has removed it, nothing is there."""
+    ready = folder / NEXT
+    is_newer = _is_own(ready) and ((ready / name).exists() or (ready / (name + REMOVED)).exists())
+    return (ready if is_newer else folder) / name
+
+
+def current_paths(folder: Path, pattern: str) -> list[Path]:
+    """Return where the files of a folder are whose names match, sorted by name, as `current` does for one."""
+    for _ in range(TRIES):
+        with contextlib.suppress(FileNotFoundError):  # they were moved to their places meanwhile
+            return _current_paths(folder, pattern)
+    return _current_paths(folder, pattern)
+
+
+def _current_paths(folder: Path, pattern: str) -> list[Path]:
+    found = {path.name: path for path in folder.glob(pattern)}
+    ready = folder / NEXT
+    if _is_own(ready):
+        found |= {path.name: path for path in ready.glob(pattern)}
+        for path in ready.glob(pattern + REMOVED):
+            found.pop(path.name.removesuffix(REMOVED), None)
+    return [found[name] for name in sorted(found)]
+
+
+def _is_own(ready: Path) -> bool:
+    """Whether a folder of files that are not yet moved is one, and no link to another's."""
+    return ready.is_dir() and not ready.is_symlink()
+
+
+def read_settled(folder: Path, read: Callable[[], T]) -> T:
+    """Return what `read` reads of the files of a folder; where it fails while they are moved, it reads once more."""
+    for _ in range(TRIES):
+        before = _mark(folder)
+        try:
+            return read()
+        except DataError:
+            if _mark(folder) == before:
+                raise
+    return read()
+
+
+def _mark(folder: Path) -> tuple[int, ...]:
+    """What changes with every file that comes into a folder or leaves it."""
+    with contextlib.suppress(OSError):
+        stat = folder.stat()
+        return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+    return ()
+
+
+def remove_together(part: Path, name: str) -> None:
+    """Have the file `name` removed where the files in `part`, a folder of `replacing_together`, take their places."""
+    (part / (name + REMOVED)).touch()
+
+
+def finish_moves(folder: Path) -> None:
+    """Move what a killed `replacing_together` left to its place where all of it had been written, or else remove it.
+
+    Either is said. DataError where the folder cannot be written to.
+    """
+    if any((folder / name).exists() for name in (NEXT, NEXT + PART, NEXT + LOCK)):
+        with _held(folder), undoing(None, of=folder):
+            _settle(folder)
+
+
+def _held(folder: Path) -> Lock:
+    return Lock(folder / (NEXT + LOCK), passing=True, stands_in=False, patience=PATIENCE)
+
+
+def _settle(folder: Path) -> None:
+    for path in (folder / NEXT, folder / (NEXT + PART)):
+        if path.is_symlink():
+            raise DataError(f"{path}: is a link; expected nothing there, or a folder that framebank wrote: remove it")
+    part = folder / (NEXT + PART)
+    if part.exists():
+        shutil.rmtree(part)
+        tell_left(part)
+    if (folder / NEXT).is_dir():
+        _move(folder)
+        warn(f"{folder}: a command that was killed had written files here; they are in their places now")
+
+
+def _move(folder: Path) -> None:
+    ready = folder / NEXT
+    for path in sorted(ready.iterdir()):
+        if path.name.endswith(REMOVED):
+            (folder / path.name.removesuffix(REMOVED)).unlink(missing_ok=True)
+            path.unlink()
+        else:
+            path.replace(folder / path.name)
+    sync(folder)
+    ready.rmdir()
+
+
+def remove_parts(folder: Path, patterns: Iterable[str]) -> None:
+    """Remove what killed writers of files whose names match left beside them, and say so; not what is being written."""
+    for part in [part for pattern in patterns for part in sorted(folder.glob(pattern + PART))]:
+        with contextlib.suppress(PlaceError), Lock(part, passing=True, stands_in=False):
+            tell_left(part)
+
+
+def tell_left(part: Path) -> None:
+    """Say that something half-written is removed."""
+    warn(f"{part}: was left by a command that was killed, and is removed")
+
+
+def refuse_inside(out: Path, sources: Iterable[Path], *, what: str) -> None:
+    """Refuse to write a `what` into one of the folders that are read, where it would be read again: DataError."""
+    place = out.resolve()
+    for source in sources:
+        inside = source.resolve()
+        if source.is_dir() and (place == inside or inside in place.parents):
+            raise DataError(f"{out}: lies in {source}, which is read; expected another place for the {what}")
+
+
+def sync(path: Path) -> None:
+    """Have the file's or folder's bytes on the disk before returning."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def require_new_folder(path: Path, *, what: str) -> None:
+    """Make `path` a folder to write a `what` into; DataError when it is taken by a file or cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".writable{PART}"
+        probe.touch()
+        probe.unlink(missing_ok=True)  # another process may be probing too
+    except FileExistsError as error:
+        raise DataError(f"{path}: is a file; expected a folder for the {what}") from error
+    except OSError as error:
+        raise PlaceError(f"{path}: cannot hold the {what}: {error.strerror or error}") from error

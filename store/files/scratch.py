@@ -1,0 +1,58 @@
+"""Scratch: folders among the temporary files for what is kept for a while; the next user removes those of the dead."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from framebank.store.files.replacing import tell_left
+
+PREFIX = "framebank-scratch-"
+NEW_SECONDS = 5.0  # one that is younger may be held in a moment
+
+
+def scratch_path() -> Path:
+    """Return a name for a new scratch folder, which `hold_scratch` makes."""
+    return Path(tempfile.gettempdir(), f"{PREFIX}{secrets.token_hex(8)}")
+
+
+def hold_scratch(path: Path) -> int:
+    """Make a scratch folder, for as long as the descriptor that is returned is open, or else the process lives."""
+    path.mkdir(mode=0o700)
+    descriptor = os.open(path, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # a file system without locks, where nobody takes it for that of a dead process
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder for a while."""
+    sweep_scratch()
+    path = scratch_path()
+    descriptor = hold_scratch(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(descriptor)
+
+
+def sweep_scratch() -> None:
+    """Remove the scratch folders whose process is gone, killed together with those that would have removed them."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # it is not ours, or its process lives, or is removing it
+            if time.time() - path.stat().st_mtime < NEW_SECONDS:
+                continue
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path)
+                tell_left(path)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,264 @@
+"""Origin: the store that an index was made from, as it was then, and how the store differs from it now."""
+
+import csv
+import io
+import zlib
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.files.replacing import current
+from framebank.store.formats.document import Fields
+from framebank.store.formats.text import read_text
+from framebank.store.reader import ShardReader
+from framebank.store.shard import FRAME_STREAM, shard_paths
+from framebank.store.videos.manifest import COLUMNS, TIMES
+from framebank.store.videos.spelling import nfc
+from framebank.store.videos.video import Video
+
+Stamp = tuple[int, int]  # size in bytes, time of the last writing in nanoseconds
+
+Row = tuple[str, str, str, float | None, float | None]  # path, label, split, start, end
+
+NEVER: Stamp = (0, 0)  # the stamp of no file: what bears it is compared by its content
+
+UNKNOWN = -1  # the mark of rows of which nothing was kept
+USELESS = 0  # the mark of rows that are all zeros, or hold what is not a number
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """A split of a store as it was when an index was made from it.
+
+    `shard_of` and `marks` (V,) tell for each of the index's own videos the position of its shard among `shards`, and
+    what its rows looked like. `left_out` has the listed videos that are not in the index, each with the reason.
+    """
+
+    store: Path
+    split: str
+    manifest: Stamp
+    shards: Mapping[str, Stamp]
+    shard_of: np.ndarray
+    marks: np.ndarray
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the columns of the videos, as plain values."""
+        found = {name: value for name, value in vars(self).items() if name not in ("shard_of", "marks")}
+        return {**found, "store": str(self.store)}
+
+    @classmethod
+    def from_fields(cls, found: Fields, *, shard_of: np.ndarray, marks: np.ndarray) -> "Origin":
+        """Build what `to_dict` gave, with the columns of the videos; DataError where it is not that."""
+        shards, left_out = found.fields("shards"), found.fields("left_out")
+        return cls(
+            Path(found.text("store")),
+            found.text("split"),
+            _stamp_in(found, "manifest"),
+            {name: _stamp_in(shards, name) for name in shards.values},
+            shard_of,
+            marks,
+            {name: left_out.text(name) for name in left_out.values},
+        )
+
+    def only(self, rows: Sequence[int]) -> "Origin":
+        """Return the origin of an index of some of the videos, by their rows."""
+        return replace(self, shard_of=self.shard_of[rows], marks=self.marks[rows])
+
+    @classmethod
+    def unmarked(cls, store: Path, num_videos: int) -> "Origin":
+        """Return the origin of an index that an earlier version made, which kept the place of its store alone."""
+        return cls(store, "all", NEVER, {}, np.full(num_videos, -1), np.full(num_videos, UNKNOWN))
+
+    @classmethod
+    def of(cls, store: FeatureStore, videos: Sequence[Video], *, split: str, left_out: Mapping[str, str]) -> "Origin":
+        """Return the origin of an index of these videos of a store."""
+        listed_at = _stamp(current(store.path, "manifest.csv"))
+        listed = _listed(current(store.path, "manifest.csv"), split)
+        same = all(listed.get(video.video_id) == row_of(video) for video in videos)
+        same = same and len(listed) == len(videos) + len(left_out)
+        shards: dict[str, Stamp] = {}
+        found: dict[str, tuple[int, int]] = {}
+        for number, path in enumerate(shard_paths(store.path)):
+            with ShardReader(path) as reader:
+                shards[path.name] = reader.stamp
+                found |= {video_id: (number, mark) for video_id, mark in _marks(reader).items()}
+        try:
+            places = np.array([found[video.video_id] for video in videos], dtype=np.int64).reshape(-1, 2)
+        except KeyError as error:
+            raise DataError(f"{store.path}: was changed while it was read; make the index again") from error
+        return cls(
+            store.path.absolute(), split, listed_at if same else NEVER, shards, places[:, 0], places[:, 1], left_out
+        )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a store differs from what an index holds of it, by video_id.
+
+    `joined` are new in it, `left` are in it no more, `changed` have other embeddings. `moved` have another path or
+    video_id, which is the new one here. `relabelled` have another label or split. `videos` has each video that moved or
+    was relabelled, as it is now, by its video_id in the index.
+    """
+
+    store: Path
+    joined: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    moved: Mapping[str, str] = field(default_factory=dict)
+    relabelled: tuple[str, ...] = ()
+    videos: Mapping[str, Video] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many videos joined, left, changed, moved and were relabelled."""
+        return {name: len(found) for name, found in asdict(self).items() if name not in ("store", "videos")}
+
+    def __bool__(self) -> bool:
+        return any(self.counts.values())
+
+    def __str__(self) -> str:
+        counts = [(name, count) for name, count in self.counts.items() if count]
+        if not counts:
+            return "no video joined, left or changed"
+        (name, count), *rest = counts
+        return ", ".join([f"{counted(count, 'video')} {name}", *(f"{count} {name}" for name, count in rest)])
+
+
+def compare(origin: Origin, videos: Sequence[Video]) -> Difference | None:
+    """Return how the store of an index of these videos differs from them now; None where it is not at hand.
+
+    Where no file of the store was written since, nothing is read; else its list, and the shards that were written.
+    """
+    manifest = current(origin.store, "manifest.csv")
+    try:
+        if not manifest.is_file():
+            return None
+        shards = {path.name: path for path in shard_paths(origin.store)}
+        stamps = {name: _stamp(path) for name, path in shards.items()}
+        if _stamp(manifest) == origin.manifest and stamps == origin.shards:
+            return Difference(origin.store)
+        listed = _listed(manifest, origin.split)
+        written = {name for name, stamp in stamps.items() if origin.shards.get(name) != stamp}
+        marks = _marks_in(shards[name] for name in written)
+        useless = {name for name in origin.left_out if marks.get(name, USELESS) == USELESS}
+        stay = {number for number, name in enumerate(origin.shards) if name in stamps.keys() - written}
+        for video, number, mark in zip(videos, origin.shard_of.tolist(), origin.marks.tolist(), strict=True):
+            if number in stay:
+                marks[video.video_id] = mark
+        if any(name not in marks and name not in useless for name in listed):
+            # Another split had it, perhaps; or it is listed, and was never embedded.
+            marks = {**_marks_in(shards[name] for name in shards.keys() - written), **marks}
+    except (DataError, OSError):
+        return None
+    now = {name: (row, marks[name]) for name, row in listed.items() if name in marks and name not in useless}
+    return difference(origin.store, videos, origin.marks.tolist(), now)
+
+
+def difference(
+    store: Path, videos: Sequence[Video], marks: Sequence[Hashable], now: Mapping[str, tuple[Row, Hashable]]
+) -> Difference:
+    """Return how the videos that a store has `now`, with a mark of the rows of each, differ from those of an index."""
+    known = {video.video_id for video in videos}
+    joined = [video_id for video_id in now if video_id not in known]
+    by_mark: dict[Hashable, list[str]] = {}
+    for video_id in joined:
+        by_mark.setdefault(now[video_id][1], []).append(video_id)
+    left, changed, relabelled, moved, followed = [], [], [], {}, {}
+    for video, mark in zip(videos, marks, strict=True):
+        name = video.video_id
+        if name not in now:
+            if not by_mark.get(mark):
+                left.append(name)
+                continue
+            name = moved[video.video_id] = by_mark[mark].pop(0)
+        row, found = now[name]
+        old = row_of(video)
+        if mark not in (found, UNKNOWN):
+            changed.append(video.video_id)
+        if row == old and name == video.video_id:
+            continue
+        if _comparable(row[1:3]) != _comparable(old[1:3]):
+            relabelled.append(video.video_id)
+        if (_comparable(row[:1]), row[3:]) != (_comparable(old[:1]), old[3:]):
+            moved[video.video_id] = name
+        followed[video.video_id] = Video(name, Path(row[0]), *row[1:])
+    arrived = set(moved.values())
+    return Difference(
+        store,
+        tuple(video_id for video_id in joined if video_id not in arrived),
+        tuple(left),
+        tuple(changed),
+        moved,
+        tuple(relabelled),
+        followed,
+    )
+
+
+def row_of(video: Video) -> Row:
+    """Return what a list of videos says of one beside its video_id."""
+    return str(video.path), video.label, video.split, video.start, video.end
+
+
+def _comparable(words: Sequence[str]) -> list[str]:
+    """Texts in one Unicode form: a list may be written in another than the one it is read in."""
+    return [nfc(text) for text in words]
+
+
+def _listed(manifest: Path, split: str) -> dict[str, Row]:
+    """The videos of a split in a store's list; `Manifest.read_csv` takes five times as long."""
+    reader = csv.reader(io.StringIO(read_text(manifest), newline=""))
+    try:
+        header = next(reader, [])
+        name, path, label, part = (header.index(column) for column in COLUMNS)
+        start, end = (header.index(column) if column in header else None for column in TIMES)
+        found = {}
+        for cells in reader:
+            if split in ("all", cells[part]):
+                times = [float(cells[at]) if at is not None and cells[at] else None for at in (start, end)]
+                place = cells[path] if cells[path].startswith("/") else str((manifest.parent / cells[path]).absolute())
+                found[nfc(cells[name])] = (place, nfc(cells[label]), nfc(cells[part]), times[0], times[1])
+    except (ValueError, IndexError, csv.Error) as error:
+        raise DataError(f"{manifest}: cannot be read ({error})") from error
+    return found
+
+
+def _marks_in(paths: Iterable[Path]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for path in paths:
+        with ShardReader(path) as reader:
+            found |= _marks(reader)
+    return found
+
+
+def _marks(reader: ShardReader) -> dict[str, int]:
+    """What tells a video's rows from others, by video_id: their number, the first, the middle and the last of them."""
+    contents = reader.contents
+    ends = np.array(contents.ends, dtype=np.int64)
+    counts = np.diff(ends, prepend=0)
+    picked = np.stack([ends - counts, ends - counts + counts // 2, ends - 1], axis=1)  # (V, 3)
+    rows = reader.picked(f"streams/{FRAME_STREAM}", picked)  # (V, 3, D)
+    usable = np.isfinite(rows).all(axis=(1, 2)) & rows.any(axis=(1, 2))
+    marks = [zlib.crc32(row.tobytes(), count) or 1 for row, count in zip(rows, counts.tolist(), strict=True)]
+    return {
+        nfc(name): mark if good else USELESS
+        for name, mark, good in zip(contents.ids, marks, usable.tolist(), strict=True)
+    }
+
+
+def _stamp(path: Path) -> Stamp:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _stamp_in(found: Fields, name: str) -> Stamp:
+    stamp = found.wholes(name)
+    if len(stamp) != 2:
+        raise found.refuse(name, "the size and the time of a file")
+    return stamp[0], stamp[1]

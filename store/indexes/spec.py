@@ -1,0 +1,96 @@
+"""IndexSpec: spec.json of an index: what its embeddings are, how they were pooled, digests of the files beside it."""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebank.store.digest import SEAL, seal
+from framebank.store.errors import DataError, parsing
+from framebank.store.files.replacing import current
+from framebank.store.formats.document import Fields, read_json
+from framebank.store.formats.text import require_regular
+from framebank.store.spec import FeatureSpec
+
+VERSION = 2  # of the files; the first had no origin
+FLAT_HEADER = struct.Struct(
+    "<4siqqqBiQ"
+)  # of faiss: name, width, vectors, two that mean nothing, trained, metric, values
+
+
+@dataclass(frozen=True)
+class IndexSpec:
+    """What spec.json says. `digest` is of the vectors and the videos, `own` of this file and ids.csv, "" of before."""
+
+    spec: FeatureSpec
+    made_by: dict[str, Any]
+    digest: str
+    origin: Fields | None
+    own: str
+    said: Mapping[str, Any]
+
+    def require_own(self, folder: Path) -> None:
+        """Refuse an index whose spec.json or ids.csv is another than was written: DataError."""
+        if self.own and seal(self.said, _beside(folder)) != self.own:
+            raise DataError(
+                f"{folder}: spec.json or ids.csv is not as it was written: damaged, or of different indexes; "
+                "make it again with `framebank index`"
+            )
+
+
+def read_index_spec(folder: Path) -> IndexSpec:
+    """Return what spec.json of an index says; DataError where the folder is none, or the file cannot be read."""
+    path = current(folder, "spec.json")
+    if not path.exists() or not current(folder, "index.faiss").exists():
+        raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
+    try:
+        found = read_json(path)
+        about = Fields.of(found, where="spec.json")
+        version = about.whole("version", least=1, default=1)
+        digest, own = about.text("digest"), about.text(SEAL, default="")
+        made_by = about.fields("made_by")
+        for name in ("head", "run", "run_hash", "store"):
+            if not isinstance(made_by.values.get(name, ""), str | None):
+                raise made_by.refuse(name, "a text")
+        origin = about.fields("origin") if "origin" in about else None
+        given = about.fields("spec").values
+    except DataError as error:
+        raise unreadable(folder, error) from error
+    if version > VERSION:
+        raise DataError(f"{folder}: is an index of version {version}, this framebank reads those up to {VERSION}")
+    spec = FeatureSpec.from_dict(given, where=folder / "spec.json")
+    said = {name: value for name, value in found.items() if name != SEAL}
+    return IndexSpec(spec, dict(made_by.values), digest, origin, own, said)
+
+
+def index_spec_text(folder: Path, about: Mapping[str, Any]) -> str:
+    """Return spec.json, with a digest of what it says and of ids.csv, which lies in the folder already."""
+    return json.dumps({**about, SEAL: seal(about, _beside(folder))}, indent=2)
+
+
+def require_flat(path: Path) -> None:
+    """Refuse an index.faiss that does not hold as many values as it claims: DataError, before faiss makes room."""
+    require_regular(path)
+    with parsing(path, what="an index"):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            name, width, count, _, _, _, _, values = FLAT_HEADER.unpack(file.read(FLAT_HEADER.size))
+    if name != b"IxFI" or values != width * count or FLAT_HEADER.size + 4 * values != size:
+        raise DataError(
+            f"{path}: claims {count} vectors of width {width} in {size} bytes; it is damaged, or no index of framebank"
+        )
+
+
+def unreadable(folder: Path, error: Exception) -> DataError:
+    """Return the error that says what is wrong with a file of an index."""
+    return DataError(f"{folder}: the index cannot be read ({type(error).__name__}: {' '.join(str(error).split())})")
+
+
+def _beside(folder: Path) -> dict[str, np.ndarray]:
+    path = current(folder, "ids.csv")
+    require_regular(path)
+    return {"ids.csv": np.frombuffer(path.read_bytes(), dtype=np.uint8)}

@@ -1,0 +1,1 @@
+"""Upkeep of a store: plans, verdicts, repairs, merges, relabelling."""

@@ -1,0 +1,236 @@
+"""Drift: how the files of today differ from those that a store was made from."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from framebank.store.features import FeatureStore
+from framebank.store.ledger import Failure
+from framebank.store.upkeep.known_files import known_identities
+from framebank.store.videos.identity import Glance, Identity, glance_at, identify_quietly
+from framebank.store.videos.manifest import Manifest, Video
+
+READERS = 8  # files that are looked at together: on a network file system each look waits
+LOOKS = 64  # that one of them does in a row
+
+Span = tuple[float, float | None]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What became of the videos of a store, by video_id.
+
+    `changed` have another file under their name than the one they were embedded from, or failed with; `unsure` are
+    those of which an earlier version kept no identity, whose file is newer than their rows. `moved` is the new video_id
+    of those whose file lies elsewhere now. `gone` have no file any more. The files of those that are `unreadable` could
+    not be looked at. `learned` are identities that the store does not hold yet.
+    """
+
+    changed: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+    moved: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    learned: Mapping[str, Identity] = field(default_factory=dict)
+
+
+def find_drift(
+    store: FeatureStore, given: Manifest, *, failures: Iterable[Failure] = (), roots: Collection[Path] = ()
+) -> Drift:
+    """Return how the videos that are `given` now, below the folders `roots`, differ from what a store holds.
+
+    Each file is looked at, and read where it was written since. A video that is not given is gone where its path lies
+    below one of the roots and nothing lies there; one that is given, where nothing lies at its path.
+    """
+    search = _Search(store, given, failures)
+    search.compare()
+    moved = search.find_moved(_renamed_in_place(store, given, roots=roots, search=search))
+    below = [root.absolute() for root in roots]
+    gone = [video_id for video_id in search.absent if video_id not in moved and search.is_gone(video_id, below)]
+    return Drift(
+        changed=tuple(name for name in search.changed if name not in moved),
+        unsure=tuple(name for name in search.unsure if name not in moved),
+        moved=moved,
+        gone=tuple(gone),
+        unreadable=tuple(search.unreadable),
+        learned=search.learned,
+    )
+
+
+class _Search:
+    """One comparison of a store with the files of today."""
+
+    def __init__(self, store: FeatureStore, given: Manifest, failures: Iterable[Failure]) -> None:
+        self.store = store
+        self.given = {video.video_id: video for video in given.videos}
+        self.old = {video.video_id: video for video in store.manifest.videos}
+        self.known = known_identities(store)
+        self.failed = {one.video_id: Identity.read(one.source) for one in failures if one.video_id not in store}
+        self.changed: list[str] = []
+        self.unsure: list[str] = []
+        self.absent: list[str] = []
+        self.unreadable: list[str] = []
+        self.learned: dict[str, Identity] = {}
+        self._identities: dict[Path, Identity | None] = {}
+
+    def compare(self) -> None:
+        """Sort the videos of the store by what lies at their paths today."""
+        names = list(dict.fromkeys([*self.old, *(name for name in self.given if name in self.store)]))
+        videos = [self.given.get(name) or self.old[name] for name in names]
+        glances = dict(zip(names, _look(videos), strict=True))
+        self._read([video for video in videos if self._must_be_read(video, glances[video.video_id])])
+        for video in videos:
+            self._sort(video, glances[video.video_id])
+
+    def find_moved(self, renamed: Mapping[str, str]) -> dict[str, str]:
+        """Return the new video_id of each embedded video whose file is found at another place, beside `renamed`."""
+        lost: dict[tuple[str, Span], list[str]] = defaultdict(list)
+        for name in (*self.absent, *self.changed):
+            if name in self.store and name in self.old and name in self.known and name not in renamed:
+                lost[self.known[name].digest, _span(self.old[name])].append(name)
+        sizes = {self.known[name].size for names in lost.values() for name in names}
+        come = [video for video in self.given.values() if self._is_new(video.video_id)]
+        come = [video for video in come if video.video_id not in renamed.values()]
+        looks = zip(come, _look(come), strict=True)
+        fitting = [video for video, glance in looks if isinstance(glance, Glance) and glance.size in sizes]
+        fitting += [self.given[name] for name in self.changed if name in self.given]
+        self._read(fitting)
+        moved = dict(renamed)
+        for video in fitting:
+            identity = self._identities.get(video.path)
+            candidates = lost.get((identity.digest, _span(video)), []) if identity else []
+            candidates = [name for name in candidates if name != video.video_id]
+            if candidates:
+                same_name = [name for name in candidates if self.old[name].path.name == video.path.name]
+                chosen = (same_name or candidates)[0]
+                lost[identity.digest, _span(video)].remove(chosen)  # type: ignore[union-attr]
+                moved[chosen] = video.video_id
+        return _into_free_places(moved, taken=set(self.store))
+
+    def is_gone(self, name: str, roots: Sequence[Path]) -> bool:
+        """Whether a video without a file is missed: one that was embedded, or lay below one of the roots."""
+        return name in self.store if name in self.given else _is_below(self.old[name].path, roots)
+
+    def is_same(self, name: str, path: Path) -> bool:
+        """Whether what lies at a path is what an embedded video was read from, as far as that is known."""
+        glance, known = _glance(path), self.known.get(name)
+        if not isinstance(glance, Glance):
+            return False
+        if known is None:
+            return not self._is_newer(name, glance)
+        self._read([Video(name, path)] if known.glance != glance else [])
+        found = self._identities.get(path)
+        return known.glance == glance or (found is not None and found.digest == known.digest)
+
+    def _is_new(self, name: str) -> bool:
+        return name not in self.store and name not in self.failed
+
+    def _must_be_read(self, video: Video, glance: Glance | OSError | None) -> bool:
+        known = self._of(video.video_id)
+        if not isinstance(glance, Glance):
+            return False
+        if known is None:
+            return video.video_id in self.store and not self._is_newer(video.video_id, glance)
+        return known.size == glance.size and (known.stamp != glance.stamp or self._lies_elsewhere(video))
+
+    def _sort(self, video: Video, glance: Glance | OSError | None) -> None:
+        name, known = video.video_id, self._of(video.video_id)
+        found = self._identities.get(video.path)
+        if isinstance(glance, OSError):
+            self.unreadable.append(name)
+        elif glance is None:
+            self.absent.append(name)
+        elif known is None and name in self.store:
+            if self._is_newer(name, glance):
+                self.unsure.append(name)
+            elif found:
+                self.learned[name] = found
+        elif known and found and found.digest == known.digest:
+            if found.glance != known.glance:
+                self.learned[name] = found
+        elif known and (found or known.glance != glance):
+            self.changed.append(name)
+
+    def _lies_elsewhere(self, video: Video) -> bool:
+        """Whether a video has another path than before: then size and time alone say too little."""
+        old = self.old.get(video.video_id)
+        return old is not None and old.path.absolute() != video.path.absolute()
+
+    def _of(self, name: str) -> Identity | None:
+        return self.known.get(name) or self.failed.get(name)
+
+    def _is_newer(self, name: str, glance: Glance) -> bool:
+        """Whether a file was written after the rows of its video."""
+        return glance.changed_ns > self.store.written_ns(name)
+
+    def _read(self, videos: Iterable[Video]) -> None:
+        paths = list(dict.fromkeys(video.path for video in videos if video.path not in self._identities))
+        with ThreadPoolExecutor(READERS) as readers:
+            self._identities |= zip(paths, readers.map(identify_quietly, paths), strict=True)
+
+
+def _renamed_in_place(
+    store: FeatureStore, given: Manifest, *, roots: Collection[Path], search: _Search
+) -> dict[str, str]:
+    """Return videos whose file lies where it did, and that the folder calls otherwise now.
+
+    A folder names its files by their paths without the suffix, or with it where two would have one name.
+    """
+    by_place = {(video.path.absolute(), _span(video)): video.video_id for video in given.videos}
+    renamed = {}
+    for name, old in search.old.items():
+        new = by_place.get((old.path.absolute(), _span(old)))
+        if new and name in store and name not in search.given and new not in store:
+            usual = {one for root in roots for one in _names_below(root, old.path)}
+            if name in usual and new in usual and search.is_same(name, old.path):
+                renamed[name] = new
+    return renamed
+
+
+def _names_below(root: Path, path: Path) -> tuple[str, ...]:
+    try:
+        inside = path.absolute().relative_to(root.absolute())
+    except ValueError:
+        return ()
+    return (inside.as_posix(), inside.with_suffix("").as_posix()) if inside.name else ()
+
+
+def _into_free_places(moved: dict[str, str], *, taken: set[str]) -> dict[str, str]:
+    """Return those moves whose new video_id has no rows, or has them move away too."""
+    while True:
+        kept = {old: new for old, new in moved.items() if new not in taken or new in moved}
+        if len(kept) == len(moved):
+            return kept
+        moved = kept
+
+
+def _span(video: Video) -> Span:
+    return video.start or 0.0, video.end
+
+
+def _is_below(path: Path, roots: Sequence[Path]) -> bool:
+    place = path.absolute()
+    return any(root == place or root in place.parents for root in roots)
+
+
+def _look(videos: Sequence[Video]) -> list[Glance | OSError | None]:
+    """Return what lies at the path of each video; an error where that cannot be told."""
+    paths = list(dict.fromkeys(video.path for video in videos))
+    parts = [paths[start : start + LOOKS] for start in range(0, len(paths), LOOKS)]
+    with ThreadPoolExecutor(READERS) as readers:
+        found = dict(zip(paths, chain.from_iterable(readers.map(_glances, parts)), strict=True))
+    return [found[video.path] for video in videos]
+
+
+def _glances(paths: Sequence[Path]) -> list[Glance | OSError | None]:
+    return [_glance(path) for path in paths]
+
+
+def _glance(path: Path) -> Glance | OSError | None:
+    try:
+        return glance_at(path)
+    except OSError as error:
+        return error

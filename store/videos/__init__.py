@@ -1,0 +1,1 @@
+"""Videos: the manifest, folders, lists, splits, labels and groups that name them."""

@@ -1,0 +1,188 @@
+"""Manifest: the only list of videos; everything else is keyed by their video_id."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from framebank.store.counts import counted, listed
+from framebank.store.errors import DataError
+from framebank.store.files.replacing import write_text
+from framebank.store.videos.draws import draw_held_out, draw_shots
+from framebank.store.videos.inputs import read_videos
+from framebank.store.videos.splits import CHARADES_CLASSES, charades_segments, with_lists
+from framebank.store.videos.tars import tar_and_member
+from framebank.store.videos.video import Video as Video
+from framebank.store.videos.video import require_own_ids
+from framebank.store.videos.videos_csv import COLUMNS as COLUMNS
+from framebank.store.videos.videos_csv import TIMES as TIMES
+from framebank.store.videos.videos_csv import read_videos_csv, videos_csv_text
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The videos, each with its own video_id."""
+
+    videos: tuple[Video, ...]
+
+    def __post_init__(self) -> None:
+        """Check that no video_id stands for two videos."""
+        require_own_ids(self.videos)
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that occur, sorted; each by itself where a video has several."""
+        return tuple(sorted({label for video in self.videos for label in video.labels}))
+
+    def require_single_labels(self) -> None:
+        """Refuse videos with several labels where each needs one: DataError naming the first of them."""
+        several = next((video for video in self.videos if len(video.labels) > 1), None)
+        if several:
+            raise DataError(
+                f"{several.video_id!r} has {len(several.labels)} labels, {several.label!r}; expected one for each video"
+            )
+
+    def split(self, name: str) -> "Manifest":
+        """Return the videos of one split ("all" is every video); DataError naming the splits there are."""
+        if name == "all":
+            return self
+        found = Manifest(tuple(video for video in self.videos if video.split == name))
+        if not found.videos:
+            sizes = sorted(self.split_sizes.items())
+            there = listed((f"{split or 'none'} ({count})" for split, count in sizes), most=10)
+            raise DataError(f"no video is in the split {name!r}; the splits are: {there}, and 'all'")
+        return found
+
+    @property
+    def split_sizes(self) -> Counter[str]:
+        """How many videos each split has; "" counts those in none."""
+        return Counter(video.split for video in self.videos)
+
+    def shard(self, number: int, count: int) -> "Manifest":
+        """Return every `count`-th video from the `number`-th on, counted from 1; DataError where there is none."""
+        if number > len(self):
+            raise DataError(f"shard {number} of {count} holds none of the {len(self)} videos; expected fewer shards")
+        return Manifest(self.videos[number - 1 :: count])
+
+    def of_ids(self, video_ids: Sequence[str]) -> tuple[Video, ...]:
+        """Return the videos of these ids, in their order; KeyError for one that is not there."""
+        by_id = {video.video_id: video for video in self.videos}
+        return tuple(by_id[video_id] for video_id in video_ids)
+
+    def labelled(self) -> "Manifest":
+        """Return the videos that have a label; DataError when there is none."""
+        found = Manifest(tuple(video for video in self.videos if video.label))
+        if not found.videos:
+            raise DataError(
+                "no video has a label; expected a folder of class folders or a manifest with a label column"
+            )
+        return found
+
+    def few_shot(self, shots: int, *, seed: int) -> "Manifest":
+        """Return `shots` videos of each class, drawn by seed, of different groups as far as a class has them.
+
+        DataError naming a class that has fewer, and where a video has several labels.
+        """
+        self.require_single_labels()
+        return Manifest(draw_shots(self.videos, shots, seed=seed))
+
+    def held_out(self, fraction: float, *, seed: int) -> tuple["Manifest", "Manifest"]:
+        """Split off about `fraction` of each class: (rest, held out); no group is divided (`draw_held_out`)."""
+        held = draw_held_out(self.videos, fraction, seed=seed)
+        pairs = list(zip(self.videos, held, strict=True))
+        return Manifest(tuple(v for v, out in pairs if not out)), Manifest(tuple(v for v, out in pairs if out))
+
+    def with_ids_of(self, known: "Manifest") -> "Manifest":
+        """Return the videos, each file under the id that it has in `known`, where the two differ by its suffix alone.
+
+        "run/a.mp4" is called "run/a" until "run/a.mov" lies beside it, and then "run/a.mp4".
+        """
+        ids = {_place(video): video.video_id for video in known.videos}
+        own = {video.video_id for video in self.videos}
+        videos = []
+        for video in self.videos:
+            before = ids.get(_place(video), video.video_id)
+            suffix = video.path.suffix
+            alike = (suffix and before + suffix == video.video_id) or video.video_id + suffix == before
+            videos.append(replace(video, video_id=before) if alike and before not in own else video)
+        return Manifest(tuple(videos))
+
+    def merged(self, newer: "Manifest") -> "Manifest":
+        """Return these videos with those of `newer` added, rows of the same video_id replaced.
+
+        Where `newer` gives no video a label, or none a split or group, those that are there stay: a folder given again
+        without its lists loses nothing. DataError when a video_id would stand for two files that both exist, or for two
+        parts of a video.
+        """
+        rows = {video.video_id: video for video in self.videos}
+        silent = [
+            name for name in ("label", "split", "group") if not any(getattr(video, name) for video in newer.videos)
+        ]
+        for video in newer.videos:
+            old = rows.get(video.video_id)
+            if old and old.path.absolute() != video.path.absolute() and _are_two_files(old.path, video.path):
+                raise DataError(f"the video_id {video.video_id!r} is {old.path} in the store and {video.path} now")
+            if old and (old.start or 0.0, old.end) != (video.start or 0.0, video.end):
+                raise DataError(
+                    f"the video_id {video.video_id!r} is {old.span} in the store and {video.span} now; give the new "
+                    "part another video_id, or remove the old one by `framebank store rm` first"
+                )
+            rows[video.video_id] = replace(video, **{name: getattr(old, name) for name in silent}) if old else video
+        return Manifest(tuple(rows.values()))
+
+    def with_splits(self, files: Sequence[Path]) -> tuple["Manifest", list[str]]:
+        """Return the videos with what official lists say of them, and lines on what each list said (`with_lists`)."""
+        videos, notes = with_lists(self.videos, files)
+        return Manifest(videos), notes
+
+    def with_actions(self, files: Sequence[Path]) -> tuple["Manifest", list[str]]:
+        """Return a video for each action in lists of Charades, and a line for each list (`charades_segments`).
+
+        The classes are those of Charades_v1_classes.txt among the files, or beside each list.
+        """
+        given = [file for file in files if file.name == CHARADES_CLASSES]
+        videos: list[Video] = []
+        notes = []
+        for file in [file for file in files if file not in given]:
+            found = charades_segments(
+                self.videos, file, classes=given[0] if given else file.with_name(CHARADES_CLASSES)
+            )
+            notes.append(f"{file.name}: {counted(len(found), 'action')}")
+            videos += found
+        return Manifest(tuple(videos)), notes
+
+    @classmethod
+    def read(cls, given: str | Path | Sequence[str | Path]) -> "Manifest":
+        """Read one folder, one CSV, video files, or tars (`read_videos`, which tells what is not taken too).
+
+        DataError saying what was expected.
+        """
+        sources = [Path(source) for source in ([given] if isinstance(given, str | Path) else given)]
+        return cls(read_videos(sources).videos)
+
+    @classmethod
+    def read_csv(cls, path: str | Path) -> "Manifest":
+        """Read a CSV of videos (`read_videos_csv`); DataError with the line."""
+        return cls(read_videos_csv(Path(path)))
+
+    def write(self, path: str | Path) -> None:
+        """Write the CSV that `read_csv` reads, whole or not at all."""
+        write_text(Path(path), self.text())
+
+    def text(self) -> str:
+        """Return the CSV that `read_csv` reads; paths are absolute."""
+        return videos_csv_text(self.videos)
+
+
+def _place(video: Video) -> tuple[str, float, float | None]:
+    return str(video.path.absolute()), video.start or 0.0, video.end
+
+
+def _are_two_files(a: Path, b: Path) -> bool:
+    (file_a, member_a), (file_b, member_b) = tar_and_member(a), tar_and_member(b)
+    if not (file_a.exists() and file_b.exists()):
+        return False
+    return member_a != member_b or not file_a.samefile(file_b)

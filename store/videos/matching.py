@@ -1,0 +1,90 @@
+"""Matching: which videos a name in a list means, by the longest end of their paths that agrees."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from framebank.store.errors import DataError
+from framebank.store.videos.lists import ListedVideo
+from framebank.store.videos.spelling import nfc
+from framebank.store.videos.video import VIDEO_SUFFIXES, Video
+
+Key = TypeVar("Key")
+
+
+def match(rows: Sequence[ListedVideo], videos: Sequence[Video], *, where: Path) -> list[tuple[ListedVideo, Video]]:
+    """Return each row with each video it means, by the longest end of their paths that is any video's.
+
+    Parts of one file are all meant by its row. DataError when a row may mean either of two files, or none means any.
+    """
+    ends = Ends(videos)
+    found = ends.match({row: row.key for row in rows}, where=where)
+    matched = {row for row, _ in found}
+    found += ends.match({row: row.other_key for row in rows if row.other_key and row not in matched}, where=where)
+    if not found:
+        examples = f"the first listed is {rows[0].key!r}, the first given {videos[0].path}" if rows and videos else ""
+        raise DataError(f"{where}: none of its {len(rows)} videos is among the {len(videos)} given; {examples}")
+    return found
+
+
+def name_parts(path: str) -> tuple[str, ...]:
+    """Return the folders and the name of a path, the name without the suffix of a video file.
+
+    Backslashes divide folders, as on Windows, where there is no slash.
+    """
+    text = nfc(path.strip())
+    text = text.replace("\\", "/") if "/" not in text else text
+    *folders, name = [part for part in text.split("/") if part] or [""]
+    stem, dot, suffix = name.rpartition(".")
+    return (*folders, stem if stem and f"{dot}{suffix}".lower() in VIDEO_SUFFIXES else name)
+
+
+class Ends:
+    """Videos by the ends of their paths: the name, the name with the folder before it, and so on."""
+
+    def __init__(self, videos: Sequence[Video]) -> None:
+        self._own = [(name_parts(video.path.as_posix()), video) for video in videos]
+        self._by_depth: dict[int, dict[tuple[str, ...], list[Video]]] = {}
+
+    def match(self, names: Mapping[ListedVideo, str], *, where: Path) -> list[tuple[ListedVideo, Video]]:
+        """Return each row with each video that its name means; DataError where that may be either of two files."""
+        found = []
+        for row, meant in self._deepest({row: name_parts(name) for row, name in names.items()}):
+            alike = _of_suffix(meant, names[row])
+            other = next((video for video in alike if video.path != alike[0].path), None)
+            if other:
+                raise DataError(
+                    f"{where}: {'/'.join(name_parts(names[row]))!r} may be {alike[0].path} or {other.path}; "
+                    "expected lists with the folders before the names, or a manifest with a split column"
+                )
+            found += [(row, video) for video in alike]
+        return found
+
+    def paths_of(self, names: Iterable[str]) -> frozenset[Path]:
+        """Return the paths of the videos that names mean."""
+        found = self._deepest({name: name_parts(name) for name in names})
+        return frozenset(video.path for _, meant in found for video in meant)
+
+    def _deepest(self, keys: Mapping[Key, tuple[str, ...]]) -> list[tuple[Key, list[Video]]]:
+        """The keys that mean videos, by as many folders before the name as agree for any of them."""
+        for depth in range(max(map(len, keys.values()), default=0), 0, -1):
+            ends = self._at(depth)
+            found = [(key, ends[parts[-depth:]]) for key, parts in keys.items() if parts[-depth:] in ends]
+            if found:
+                return found
+        return []
+
+    def _at(self, depth: int) -> dict[tuple[str, ...], list[Video]]:
+        if depth not in self._by_depth:
+            by_end: dict[tuple[str, ...], list[Video]] = {}
+            for parts, video in self._own:
+                by_end.setdefault(parts[-depth:], []).append(video)
+            self._by_depth[depth] = by_end
+        return self._by_depth[depth]
+
+
+def _of_suffix(videos: list[Video], name: str) -> list[Video]:
+    """Those of the videos whose file has the suffix of the name, where any has: "IMG_1.mov" is not IMG_1.mp4."""
+    suffix = PurePosixPath(name.strip().replace("\\", "/")).suffix.lower()
+    alike = [video for video in videos if video.path.suffix.lower() == suffix]
+    return alike if suffix in VIDEO_SUFFIXES and alike else videos

@@ -1,0 +1,75 @@
+"""The CSV of videos: one row each, with its path, label, split, times and group."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from framebank.store.counts import listed
+from framebank.store.errors import DataError
+from framebank.store.formats.table import Row, Table, read_table
+from framebank.store.videos.spelling import find_file, nfc, nfc_ids
+from framebank.store.videos.split_folders import split_in_cell
+from framebank.store.videos.video import Video, require_own_ids
+
+COLUMNS = ("video_id", "path", "label", "split")
+TIMES = ("start", "end")
+GROUP = "group"
+
+
+def read_videos_csv(path: Path) -> tuple[Video, ...]:
+    """Read a CSV with the columns video_id and path, and optionally label, split, start, end and group.
+
+    Paths are relative to it; start and end are seconds or hh:mm:ss, and a row without them is the whole video. Cells
+    are divided by commas, semicolons or tabs. DataError with the line.
+    """
+    return videos_of(read_table(path, wanted=COLUMNS[:2]))
+
+
+def videos_of(table: Table) -> tuple[Video, ...]:
+    """Return the videos of a table that `read_videos_csv` would read; DataError with the line."""
+    for column in COLUMNS[:2]:
+        if column not in table.columns:
+            got = listed(table.columns, most=10)
+            expected = ", ".join((*COLUMNS, *TIMES, GROUP))
+            raise DataError(f"{table.path}: no column {column!r} (its columns: {got}); expected {expected}")
+    if not table.rows:
+        raise DataError(f"{table.path}: lists no video")
+    ids = nfc_ids([row.cells["video_id"] for row in table.rows])
+    folder = table.path.parent.absolute()
+    videos = tuple(_video(table, row, video_id, folder) for row, video_id in zip(table.rows, ids, strict=True))
+    try:
+        require_own_ids(videos)
+    except DataError as error:
+        raise DataError(f"{table.path}: {error}") from error
+    return videos
+
+
+def videos_csv_text(videos: Sequence[Video]) -> str:
+    """Return the CSV that `read_videos_csv` reads; paths are absolute.
+
+    The columns start and end, and the column group, are there when a video has one.
+    """
+    timed = any(video.start is not None or video.end is not None for video in videos)
+    grouped = any(video.group for video in videos)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*COLUMNS, *(TIMES if timed else ()), *((GROUP,) if grouped else ())))
+    for video in videos:
+        times = (video.start, video.end) if timed else ()
+        group = (video.group,) if grouped else ()
+        writer.writerow((video.video_id, video.path.absolute(), video.label, video.split, *times, *group))
+    return text.getvalue()
+
+
+def _video(table: Table, row: Row, video_id: str, folder: Path) -> Video:
+    cells = row.cells
+    if not video_id or not cells["path"]:
+        raise DataError(f"{table.where(row)}: the video_id or the path is empty")
+    start, end = [table.seconds(row, column) if cells.get(column) else None for column in TIMES]
+    location = find_file(folder, cells["path"])
+    label, group = nfc(cells.get("label", "")), nfc(cells.get(GROUP, "").strip())
+    try:
+        return Video(video_id, location, label, split_in_cell(cells.get("split", "")), start, end, group)
+    except DataError as error:
+        raise DataError(f"{table.where(row)}: {error}") from error

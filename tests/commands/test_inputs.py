@@ -1,0 +1,179 @@
+"""Wrong usage and inputs that are not there are told before anything heavy is loaded."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from framebank.cli import main
+from framebank.commands import names
+from framebank.commands.inputs import OWN, SHARED
+from framebank.tests.places import TESTS
+
+HEAVY = {"torch", "faiss", "av", "open_clip", "decord", "torchcodec", "ray", "matplotlib"}
+
+# Each line is wrong: the exit code, what is told, and the command. "there" is a folder, "no" leads nowhere.
+WRONG = """
+2|--model is needed|extract there out
+2|--fps and --stride exclude each other|extract there out --model demo --fps 2 --stride 3
+2|--shard is '9/4'|extract there out --model demo --shard 9/4
+2|--address is that of a Ray cluster|extract there out --model demo --address a:1
+2|--actions cuts the videos|extract there out --model demo --actions
+2|is not one of 'auto'|extract there out --model demo --decoder vlc
+1|no: no such file or folder; expected a folder, a manifest CSV|extract no out --model demo
+1|no: no such split file|extract there out --model demo --split-file no
+1|no: no such labels file|prompts no out --model demo
+2|--like or --model is needed|prompts there out
+2|--like brings its own|prompts there out --like there --model demo
+2|--import needs --like|prompts there out --import there
+1|no: no such store|zeroshot no
+1|no: no such file; expected one made by `framebank prompts`|zeroshot there --prompts no
+2|--prompts holds its own classes|zeroshot there --prompts there --labels there
+1|there: holds no shard|zeroshot there
+1|no: no such store|train no out
+1|there: holds no shard|train there out
+2|'nothing' is none of mean, conv1d|train there out --head nothing
+2|'nothing' is none of text, linear|train there out --classifier nothing
+2|--set is 'lr'; expected key=value|train there out --set lr
+2|--set gives lr twice|train there out --set lr=1 --set lr=2
+1|a recipe has no 'lrr'; the nearest is 'lr'|train there out --set lrr=1
+1|'nose' has no options|train there out --set nose.size=1
+2|--head-mix is 'much'|train there out --head-mix much
+1|no recipe is named 'nothing'; expected one of a5,|train there out --recipe nothing
+1|loss 'nothing' is not known; expected one of kl,|train there out --loss nothing
+1|no: no such run|evaluate no
+1|no: no such store|evaluate there --store no
+1|no: no such store|compare no out
+2|expected --seeds|compare there out --set seed=1
+1|no recipe is named 'nothing'|compare there out --recipes a5,nothing
+1|no: no such store|fewshot no
+1|the matcher 'nothing' is not known; expected one of mean|fewshot there --matcher nothing
+2|expected NAME=VALUE|fewshot there --option smoothing
+2|--option is for one --matcher|fewshot there --matcher all --option smoothing=1
+1|no: no such run; expected a folder made by `framebank fewshot-train`|fewshot there --run no
+2|no other class is left|fewshot there --way 1
+2|--query is not for --way 0|fewshot there --way 0 --query 2
+2|are for --way 0|fewshot there --support-split train
+2|--prompts holds its own classes|fewshot there --prompts there --texts names
+2|--shots is '1,x'|fewshot-compare there out --shots 1,x
+1|the matcher 'nothing' is not known|fewshot-compare there out --matchers mean,nothing
+1|the matcher 'nothing' is not known|fewshot-train there out --matcher nothing
+2|expected NAME=VALUE|fewshot-train there out --option metric
+1|no: no such store|fewshot-train no out
+1|no: no such store|index no out
+1|there: holds no shard|index there out
+2|give one of --text, --video and --id|search there
+2|--text is empty|search there --text ''
+1|no: is no index|search no --text a
+1|no: no such file; expected a video|search there --video no
+2|give at least one of --run, --index and --labels|label there
+2|go with --labels|label there --run there --templates bare
+2|--like or --model is needed|label there --labels there
+1|no: is no index|label there --index no
+2|give at least one clip|enroll there juggling
+1|no: no such file; expected a video|enroll there juggling no
+1|no: is no index|unenroll no juggling
+2|--split is that of a STORE|calibrate there --split val
+1|no: no such store|calibrate there no
+1|no: no such store|store info no
+1|no: no such store|store show no a
+1|no: no such store|store verify no
+1|no: no such store|store repair no
+1|no: no such file or folder; expected a store|verify no
+1|there: is nothing that framebank wrote; expected a store|verify there
+1|no: no such store|store merge there no out
+2|expected one of --by and --videos|store split there out
+1|no: no such file; expected video_ids|store split there out --videos no
+1|no: no such store|store rm no a
+1|no: no such store|store status no
+1|no: no such store|store relabel no --set a=b
+1|no: no such file; expected a CSV|store relabel there no
+1|no: no such file or folder; expected a store|predict no --run there
+2|give at least one of --run, --index, --labels and --prompts|predict there
+1|no: no such run|predict there --run no
+2|--prompts holds its own classes|predict there --prompts there --labels there
+1|no: no such file or folder; expected a folder of features|store import no out
+1|no: no such store|store export no out
+1|no: no such run|export-head no head.onnx
+1|expected a name that ends in .onnx|export-head there head.txt
+1|no: no such file; expected a checkpoint of ActionCLIP|import-checkpoint no out
+""".strip().splitlines()
+
+SCRIPT = f"""
+import shlex, sys
+sys.path.insert(0, {str(TESTS)!r})
+import conftest
+from click.testing import CliRunner
+from framebank.cli import main
+for number, line in enumerate(sys.stdin.read().splitlines()):
+    code, told, command = line.split("|")
+    result = CliRunner().invoke(main, shlex.split(command))
+    loaded = sorted({HEAVY!r} & set(sys.modules))
+    text = " ".join(result.stderr.split())
+    assert result.exit_code == int(code) and told in text and not loaded, (command, text, loaded, result.exception)
+"""
+
+
+def test_nothing_heavy_is_loaded_before_wrong_usage_is_told(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        input="\n".join(WRONG),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def commands(group: click.Group = main) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from commands(command)
+        else:
+            yield command
+
+
+# What a command makes rather than reads.
+MADE = {"out"}
+
+MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
+MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("export-head", "file")}
+TOLD_LATER = {("label", "videos"), ("extract", "videos")}  # beside others, and by whoever reads them
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=lambda command: command.name)
+def test_every_path_is_looked_for_or_made(command: click.Command) -> None:
+    name = str(command.name)
+    for parameter in command.params:
+        if isinstance(parameter.type, click.Path) and parameter.name not in MADE:
+            key = str(parameter.name)
+            known = key in SHARED or key in OWN.get(name, {})
+            assert known != ((name, key) in MADE_BY | TOLD_LATER), f"{name}: {key}"
+
+
+def test_the_lines_above_are_of_every_command() -> None:
+    tried = {
+        (words[1] if words[0] == "store" else words[0]) for words in (line.split("|")[2].split() for line in WRONG)
+    }
+    assert [command.name for command in commands() if command.name not in tried] == ["demo"]
+
+
+def test_names_are_those_of_the_tables() -> None:
+    from framebank import heads
+    from framebank.heads.fewshot.matcher_name import untrained_matchers
+    from framebank.heads.training.recipe import OPTIONED, RECIPES, Recipe
+
+    for name in ("HEADS", "CLASSIFIERS", "SCORERS", "LOSSES"):
+        assert getattr(names, name) == tuple(getattr(heads, name)), name
+    assert set(names.MATCHERS) == set(heads.MATCHERS)
+    assert untrained_matchers() == names.UNTRAINED
+    assert set(names.RECIPE_KEYS) == {field.name for field in dataclasses.fields(Recipe)}
+    assert names.OPTIONED == OPTIONED
+    assert names.RECIPES == RECIPES

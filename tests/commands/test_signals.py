@@ -1,0 +1,72 @@
+"""A request to end is Ctrl-C: what was begun is cleaned up, and the exit code names the signal."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framebank.commands.signals import ENDING, Ended, ended_by_signals, signal_of
+from framebank.tests.worlds.cli import hear_interrupts
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_is_heard_once(number: signal.Signals) -> None:
+    before = [signal.getsignal(one) for one in ENDING]
+    cleaned = []
+    with pytest.raises(KeyboardInterrupt) as error, ended_by_signals():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        finally:
+            for one in ENDING:
+                os.kill(os.getpid(), one)
+            cleaned.append(True)
+    assert isinstance(error.value, Ended) and signal_of(error.value) == number and cleaned
+    assert signal_of(KeyboardInterrupt()) == number  # of a library that raises its own in place of it
+    with ended_by_signals():
+        assert signal_of(KeyboardInterrupt()) == signal.SIGINT
+    assert [signal.getsignal(one) for one in ENDING] == before
+
+
+def test_one_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_in_a_thread_nothing_is_heard() -> None:
+    found = []
+
+    def look() -> None:
+        with ended_by_signals():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [signal.SIG_DFL]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_training_that_is_ended_leaves_nothing(world: Any, tmp_path: Path, name: str, code: int) -> None:
+    command = [sys.executable, "-m", "framebank.cli", "train", str(world.store.path), str(tmp_path / "run")]
+    command += ["--head", "mean", "--classifier", "linear", "--epochs", "1000000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts)
+    while not (tmp_path / "run").exists():
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(getattr(signal, name))
+    told = process.communicate(timeout=60)[1]
+    assert (process.returncode, told.split()) == (code, ["stopped"])
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,177 @@
+import csv
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from framebank.heads.evaluation.compare import Comparison, Trial, run_trials, standings
+from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.run import Run
+from framebank.store import DataError, LabelSet
+from framebank.tests.worlds.heads import write_world
+from framebank.tests.worlds.process import children
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+QUICK = Recipe(head="mean", classifier="linear", loss="ce", epochs=3, lr=0.05, val_fraction=0.0)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("compare"))
+
+
+def compare(world, recipes, folder, *, seeds=(0, 1), prompts=None, workers=1):
+    comparison = Comparison(
+        world.store,
+        world.manifest.split("train"),
+        world.manifest.split("test"),
+        "test",
+        LabelSet(world.prompts.labels.names),
+        torch.device("cpu"),
+        folder,
+        prompts=prompts,
+    )
+    return list(run_trials(comparison, recipes, seeds=seeds, workers=workers))
+
+
+def test_every_recipe_with_every_seed(world, tmp_path):
+    recipes = {"probe": QUICK, "lstm": replace(QUICK, head="lstm", classifier="text", loss="ce")}
+    trials = compare(world, recipes, tmp_path, prompts=world.prompts)
+    assert [(trial.recipe, trial.seed) for trial in trials] == [("probe", 0), ("probe", 1), ("lstm", 0), ("lstm", 1)]
+    for trial in trials:
+        run = Run.read(tmp_path / trial.recipe / f"seed-{trial.seed}")
+        assert run.recipe.seed == trial.seed
+        assert json.loads((tmp_path / trial.recipe / f"seed-{trial.seed}" / "metrics.json").read_text()) == json.loads(
+            json.dumps(trial.report)
+        )
+        assert trial.parameters == sum(parameter.numel() for parameter in run.model.parameters())
+    found = standings(trials)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    lstm = next(one for one in found if one.recipe == "lstm")
+    tops = [trial.report["top1"] for trial in trials if trial.recipe == "lstm"]
+    assert lstm.score == pytest.approx(statistics.fmean(tops))
+    assert lstm.deviation == pytest.approx(statistics.stdev(tops))
+    assert lstm.interval[0] < lstm.score < lstm.interval[1]
+
+
+def test_a_recipe_that_cannot_run_says_why_and_the_others_run(world, tmp_path):
+    recipes = {"texts": Recipe(epochs=1), "regions": replace(QUICK, stream="regions"), "probe": QUICK}
+    trials = compare(world, recipes, tmp_path, seeds=(0,))
+    assert [bool(trial.refused) for trial in trials] == [True, True, False]
+    assert "texts of the classes" in trials[0].refused
+    assert "has no stream 'regions'" in trials[1].refused
+    assert [one.recipe for one in standings(trials)] == ["probe"]
+
+
+@pytest.mark.slow
+def test_side_by_side_gives_the_same(world, tmp_path):
+    recipes = {"texts": Recipe(epochs=1), "probe": QUICK, "lstm": replace(QUICK, head="lstm")}
+    alone = compare(world, recipes, tmp_path / "alone")
+    together = compare(world, recipes, tmp_path / "together", workers=2)
+    assert [replace(trial, seconds=0, report={}) for trial in together] == [
+        replace(trial, seconds=0, report={}) for trial in alone
+    ]
+    for name in ("probe", "lstm"):
+        for seed in (0, 1):
+            ours, theirs = (Run.read(tmp_path / way / name / f"seed-{seed}") for way in ("alone", "together"))
+            assert ours.weights_hash == theirs.weights_hash
+    assert not children()
+
+
+@pytest.mark.slow
+def test_processes_of_others_go_on(world, tmp_path):
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    compare(world, {"probe": QUICK}, tmp_path, workers=2)
+    assert children() == [] and other.poll() is None
+    other.kill()
+    other.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("running", [1, 2])  # 1: the other one is being started while the first one dies
+def test_a_worker_that_is_killed(running, world, tmp_path):
+    recipes = {"probe": replace(QUICK, epochs=100_000)}
+    told = []
+
+    def run():
+        with pytest.raises(DataError, match=r"a training process ended before .* \(signal SIGKILL\)"):
+            compare(world, recipes, tmp_path, workers=2)
+        told.append(True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while thread.is_alive() and len(children()) < running:
+        time.sleep(0.001)
+    for child in children():
+        os.kill(child, signal.SIGKILL)
+    thread.join(60)
+    assert told and not children()
+
+
+def test_standings_of_several_labels():
+    trials = [Trial("a", seed, report={"map": score, "videos_evaluated": 9}) for seed, score in enumerate((0.5, 0.7))]
+    (found,) = standings(trials)
+    assert (found.score, found.interval, found.mean_class_accuracy) == (pytest.approx(0.6), None, None)
+
+
+def test_plot(world, tmp_path):
+    pytest.importorskip("matplotlib")
+    from framebank.heads.evaluation.plot import draw_standings
+
+    trials = [Trial("a", 0, report={"top1": 0.5, "mean_class_accuracy": 0.4, "videos_evaluated": 20})]
+    draw_standings(standings(trials), tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command(framebank, world, tmp_path):
+    out = tmp_path / "out"
+    world.prompts.write(tmp_path / "prompts.h5")
+    arguments = ("compare", world.store.path, out, "--recipes", "linear-probe,actionclip", "--seeds", 2)
+    told = framebank(*arguments, "--set", "epochs=1", "--prompts", tmp_path / "prompts.h5").stdout
+    assert "linear-probe" in told and "4 runs" in told
+    rows = list(csv.DictReader((out / "compare.csv").open()))
+    assert len(rows) == 4
+    assert {row["refused"] for row in rows} == {""}
+    assert (out / "compare.md").read_text().count("|") == 4 * 8
+    assert len(json.loads((out / "compare.json").read_text())["trials"]) == 4
+    again = framebank(*arguments, "--prompts", tmp_path / "prompts.h5", exit_code=1)
+    assert "already holds a comparison" in again.stderr
+
+
+def test_the_command_with_a_name_that_is_none(framebank, world, tmp_path):
+    told = framebank("compare", world.store.path, tmp_path / "o", "--recipes", "resnet", exit_code=1).stderr
+    assert "no recipe is named 'resnet'; expected one of a5, actionclip" in told
+    told = framebank("compare", world.store.path, tmp_path / "o", "--set", "epoch=3", exit_code=1).stderr
+    assert "'epoch'; the nearest is 'epochs'" in told
+    told = framebank("compare", world.store.path, tmp_path / "o", "--recipes", "knn,knn", exit_code=1).stderr
+    assert "--recipes knn,knn: two recipes have the same name" in told
+    assert not (tmp_path / "o").exists()
+
+
+def test_what_is_set_in_every_recipe_has_no_other_option(framebank, world, tmp_path):
+    for options, told in (
+        (("--set", "seed=3"), "--set seed is not for a comparison"),
+        (("--texts", "names", "--set", "texts=descriptions"), "--texts is 'names' and --set texts is 'descriptions'"),
+    ):
+        assert told in framebank("compare", world.store.path, tmp_path / "o", *options, exit_code=2).stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_store_without_a_text_tower(framebank, world, tmp_path):
+    """The recipes that read no texts run; the others are listed with the reason."""
+    arguments = ("compare", world.store.path, tmp_path / "out", "--seeds", 1)
+    told = framebank(*arguments, "--recipes", "knn,actionclip").stdout
+    assert "not run: actionclip: the recipe 'actionclip' needs the texts of the classes" in told
+    assert "no text tower is here for its features (no model 'tiny' in open_clip" in told
+    assert "1 run ->" in told
+    alone = framebank(*arguments[:2], tmp_path / "other", *arguments[3:], "--recipes", "actionclip", exit_code=1).stderr
+    assert "expected --prompts with class embeddings" in alone

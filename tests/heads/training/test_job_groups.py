@@ -1,0 +1,70 @@
+"""What a training says where groups leave it nothing to validate by, or are on both sides."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from framebank.heads.training.job import TrainingJob
+from framebank.heads.training.recipe import Recipe
+from framebank.store import Embeddings, FeatureStore, Manifest, ShardWriter, Video
+from framebank.tests.worlds.store import DIM, SPEC
+
+RECIPE = Recipe(head="mean", classifier="ridge", loss="ce", epochs=0, val_fraction=0.2)
+
+
+def job(folder: Path, videos: list[Video], *, recipe: Recipe = RECIPE, **options: object) -> TrainingJob:
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    with ShardWriter(folder, SPEC) as writer:
+        for video in videos:
+            data = rng.normal(size=(1, DIM)).astype(np.float16)
+            rows = Embeddings(data=data, timestamps=np.zeros(1), indices=np.zeros(1, np.int64))
+            writer.add(video.video_id, rows, decoder="d")
+    Manifest(tuple(videos)).write(folder / "manifest.csv")
+    store = FeatureStore(folder)
+    return TrainingJob(store, store.split("train"), recipe, device=torch.device("cpu"), **options)
+
+
+def parts(num_files: int, split: str = "train") -> list[Video]:
+    return [
+        Video(f"{split}-{file}-{part}", Path(f"/v/{file}.mp4"), "xy"[file % 2], split, part, part + 0.5)
+        for file in range(num_files)
+        for part in range(10)
+    ]
+
+
+def test_validation_videos_are_of_other_sources(tmp_path):
+    trained = job(tmp_path / "bank", parts(8))
+    assert trained.notes == ()
+    assert trained.val is not None
+    files = [{name.split("-")[1] for name in bank.video_ids} for bank in (trained.train, trained.val)]
+    assert not files[0] & files[1]
+    assert len(trained.val) == 20
+
+
+def test_classes_of_one_source_are_named(tmp_path):
+    trained = job(tmp_path / "bank", parts(2))
+    assert trained.val is None
+    assert trained.notes == (
+        "2 classes ('x', 'y') have videos of too few sources, so none of them is held out for validation; "
+        "the column group of manifest.csv says which videos are of one source",
+    )
+
+
+def test_splits_that_share_a_source_stay_and_are_told(tmp_path):
+    trained = job(tmp_path / "bank", [*parts(4), *parts(1, split="val")])
+    assert trained.val is not None and len(trained.val) == 10
+    assert len(trained.train) == 40
+    (note,) = trained.notes
+    assert note.startswith("10 training videos are of one source with validation videos")
+
+
+def test_ridge_chooses_by_other_sources_where_nothing_is_held_out(tmp_path):
+    recipe = replace(RECIPE, val_fraction=0.0)
+    trained = job(tmp_path / "bank", parts(8), recipe=recipe)
+    alone = job(tmp_path / "alone", [replace(v, path=Path(f"/v/{v.video_id}.mp4")) for v in parts(8)], recipe=recipe)
+    assert trained.train.video_ids == alone.train.video_ids and trained.val is alone.val is None
+    weights = [one.model.classifier.weight for one in (trained, alone)]
+    assert not torch.equal(*weights)
