@@ -6,6 +6,7 @@ a file opened outside the folder, and a value other than was written where there
 
 import argparse
 import json
+import math
 import os
 import resource
 import select
@@ -222,7 +223,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write each case as a line of this file")
     chosen = parser.parse_args()
     readers = chosen.reader or list(READERS)
-    each = range(chosen.start, chosen.start + max(1, chosen.cases // len(readers)))
+    each = range(chosen.start, chosen.start + max(1, math.ceil(chosen.cases / len(readers))))
     cases: list[Case] = []
     with tempfile.TemporaryDirectory(prefix="framebank-fuzz-") as scratch:
         os.environ["XDG_CACHE_HOME"] = str(Path(scratch, "cache"))
