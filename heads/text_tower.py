@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from framebank.heads.temporal.head import TakesBlocks
 from framebank.store.errors import DataError
 
-INITS = ("", "text-tower")
-
 
 class TextTower(Protocol):
     """A causal CLIP text tower of width W, whose weights are frozen, and through which gradients flow.
