@@ -64,6 +64,8 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.relative_to(ROOT)}: relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "require":
+            names |= {one.value for one in node.args if isinstance(one, ast.Constant)}  # of framebank.store.lazy
     return names
 
 
@@ -150,6 +152,17 @@ def test_what_a_part_can_do_is_said_by_types() -> None:
         and isinstance(node.args[1], ast.Constant)
     }
     assert not asked
+
+
+def test_locks_are_held_by_with() -> None:
+    """What is taken by hand is not given back after an error."""
+    taken = [
+        f"{path.relative_to(ROOT)}: {ast.unparse(node)}"
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "acquire"
+    ]
+    assert set(taken) == {"store/files/lock.py: self.acquire"}
 
 
 @pytest.mark.parametrize(
