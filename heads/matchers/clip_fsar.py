@@ -32,7 +32,7 @@ class ClipFsar(nn.Module, HasLosses):
     and texts are frozen, where the paper trains the visual encoder.
     """
 
-    traits = MatcherTraits(reads_text=True)
+    traits = MatcherTraits(reads_text=True, has_weights=True)
 
     def __init__(
         self,

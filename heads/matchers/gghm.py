@@ -30,7 +30,7 @@ class Gghm(nn.Module, PreparesVideos, HasLosses):
     The edges between query and classes learn from the labels by a loss of weight `edge_loss`.
     """
 
-    traits = MatcherTraits()
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(
         self,

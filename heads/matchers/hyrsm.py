@@ -52,7 +52,7 @@ class Hyrsm(nn.Module, PreparesVideos, HasLosses):
     `classification`.
     """
 
-    traits = MatcherTraits()
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(
         self,

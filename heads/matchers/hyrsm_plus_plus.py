@@ -20,7 +20,7 @@ class HyrsmPlusPlus(nn.Module, PreparesVideos, HasLosses):
     HMDB51.
     """
 
-    traits = MatcherTraits()
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ class Linear(nn.Module):
     those parts. The published one starts at random.
     """
 
-    traits = MatcherTraits()
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(self, dim: int, *, num_frames: int = 8) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ class MaClip(nn.Module):
     class, each with its text. The adapters inside the encoder cannot be had of frozen embeddings.
     """
 
-    traits = MatcherTraits(reads_text=True)
+    traits = MatcherTraits(reads_text=True, has_weights=True)
 
     def __init__(self, dim: int, *, metric: str = "otam", num_heads: int = 8, dropout: float = 0.1) -> None:
         super().__init__()

@@ -13,10 +13,12 @@ class MatcherTraits:
     reads_text    it scores by the texts of the classes, and is of no use without
     fits_support  it averages the frames and learns from the support; it is asked for many queries at once, so that it
                   learns once for them
+    has_weights   it has to be trained by episodes before it is of use
     """
 
     reads_text: bool = False
     fits_support: bool = False
+    has_weights: bool = False
 
 
 class MatcherClass(Protocol):

@@ -24,7 +24,7 @@ class SloshNet(nn.Module, PreparesVideos):
     7 by 7.
     """
 
-    traits = MatcherTraits()
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(
         self, dim: int, *, num_heads: int = 8, width: int = 1152, dropout: float = 0.1, negated: bool = True

@@ -33,7 +33,7 @@ class Trx(nn.Module, PreparesVideos):
     A video of fewer frames than a tuple has repeats them evenly and makes one tuple.
     """
 
-    traits = MatcherTraits()
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(
         self, dim: int, *, cardinalities: Sequence[int] = (2, 3), width: int = 1152, dropout: float = 0.1
