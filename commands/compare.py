@@ -1,7 +1,5 @@
 """Compare: several recipes on one store, in one table."""
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ from framebank.commands.options import (
     split_option,
     text_options,
 )
-from framebank.commands.printing import Bar, percent, print_report, table
+from framebank.commands.printing import Bar, csv_table, markdown_table, percent, print_report, table
 from framebank.library.report import protocol_lines
 from framebank.library.texts import tower_of
 from framebank.store.counts import counted
@@ -171,17 +169,18 @@ def _cells(standing: "Standing") -> tuple[str, ...]:
 
 
 def _markdown(found: "list[Standing]", refused: list[str], facts: list[str]) -> str:
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(standing) for standing in found)]
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    body = "\n".join(markdown_table(COLUMNS, [_cells(standing) for standing in found]))
     return "\n\n".join([body, *refused, *(fact for fact in facts if fact)]) + "\n"
 
 
 def _csv(trials: "list[Trial]") -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     measured = ("top1", "map", "mean_class_accuracy", "videos_evaluated")
-    writer.writerow(("recipe", "seed", *measured, "seconds", "parameters", "refused"))
-    for trial in trials:
-        metrics = [trial.report.get(name, "") for name in measured]
-        writer.writerow((trial.recipe, trial.seed, *metrics, f"{trial.seconds:.3f}", trial.parameters, trial.refused))
-    return text.getvalue()
+    rows = (
+        (
+            *(trial.recipe, trial.seed),
+            *(trial.report.get(name) for name in measured),
+            *(f"{trial.seconds:.3f}", trial.parameters, trial.refused),
+        )
+        for trial in trials
+    )
+    return csv_table(("recipe", "seed", *measured, "seconds", "parameters", "refused"), rows)

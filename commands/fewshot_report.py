@@ -1,9 +1,9 @@
 """What a few-shot evaluation looks like: a row of a table, a Markdown table, a CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
+
+from framebank.library.table import csv_table, markdown_table
 
 
 def row_name(row: dict[str, Any]) -> str:
@@ -33,18 +33,15 @@ def episodes_line(facts: dict[str, Any]) -> str:
 
 def markdown(reports: Sequence[dict[str, Any]]) -> list[str]:
     """Return a table with a row for each matcher and a column for each number of shots, and what made it."""
-    lines = [
-        f"| matcher | {' | '.join(str(report['made_by']['shot']) + '-shot' for report in reports)} |",
-        f"|---|{'---|' * len(reports)}",
+    header = ("matcher", *(f"{report['made_by']['shot']}-shot" for report in reports))
+    of_matchers = zip(*(report["scores"] for report in reports), strict=True)
+    rows = [
+        (row_name(row[0]), *(f"{accuracy} ({spread})" for accuracy, spread, _ in map(cells, row)))
+        for row in of_matchers
     ]
-    for rows in zip(*(report["scores"] for report in reports), strict=True):
-        told = []
-        for row in rows:
-            accuracy, spread, _ = cells(row)
-            told.append(f"{accuracy} ({spread})")
-        lines.append(f"| {row_name(rows[0])} | {' | '.join(told)} |")
     facts = [report["made_by"] for report in reports]
-    lines += [
+    lines = [
+        *markdown_table(header, rows),
         "",
         f"In brackets: {spread_name(reports[0])} over the episodes.",
         f"Encoder: {facts[0]['model']}, weights {facts[0]['weights_hash'][:12]}. Frames: {facts[0]['sampling']}.",
@@ -55,11 +52,9 @@ def markdown(reports: Sequence[dict[str, Any]]) -> list[str]:
 
 def csv_text(rows: Sequence[dict[str, Any]]) -> str:
     """Return a CSV with a line for each matcher and number of shots."""
-    text = io.StringIO()
     columns = ("shot", "matcher", "baseline", "accuracy", "low", "high", "seconds", "protocol_hash")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    told = []
     for row in rows:
         low, high = row["interval"] or (min(row["accuracies"]), max(row["accuracies"]))
-        writer.writerow({**row, "low": low, "high": high})
-    return text.getvalue()
+        told.append([{**row, "low": low, "high": high}.get(name) for name in columns])
+    return csv_table(columns, told)

@@ -13,6 +13,7 @@ from framebank.commands.fewshot_plan import with_class_splits
 from framebank.commands.names import MATCHERS, require_matcher
 from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options
 from framebank.commands.printing import Bar, percent, print_report
+from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 @click.argument("run", type=PATH)
 @click.option(
     "--matcher",
-    default="trx",
+    default=FewshotRecipe.matcher,
     help="trx, hyrsm, hyrsm++, clip-fsar, ma-clip, gghm, sloshnet, linear.",
 )
 @matcher_option
-@click.option("--way", default=5, type=click.IntRange(2), help="Classes of an episode.")
+@click.option("--way", default=FewshotRecipe.way, type=click.IntRange(2), help="Classes of an episode.")
 @shot_option
-@click.option("--query", default=5, type=click.IntRange(1), help="Queries of each class.")
+@click.option("--query", default=FewshotRecipe.query, type=click.IntRange(1), help="Queries of each class.")
 @click.option("--split", default="train", help="The split to train on, or all; of the classes with --class-split.")
 @click.option("--val-split", help="Keep the step that is best on this split.  [val, or without one the last step]")
 @click.option(
@@ -41,15 +42,31 @@ if TYPE_CHECKING:
     type=PATH,
     help="The split of each class: JSON, CSV, or official few-shot lists or their folder.",
 )
-@click.option("--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all.")
+@click.option(
+    "--frames",
+    default=FewshotRecipe.frames,
+    type=click.IntRange(0),
+    help="Use N of the stored frames of each video; 0 is all.",
+)
 @text_options
-@click.option("--steps", default=1000, type=click.IntRange(1), help="Steps of training.")
-@click.option("--episodes", default=4, type=click.IntRange(1), help="Episodes of a step.")
-@click.option("--lr", default=1e-4, help="Learning rate of AdamW: up over a tenth of the steps, then a cosine fall.")
-@click.option("--weight-decay", default=0.01, help="Weight decay of AdamW, on matrices.")
-@click.option("--val-every", default=100, type=click.IntRange(1), help="Steps between two validations.")
-@click.option("--val-episodes", default=200, type=click.IntRange(1), help="Episodes of a validation, always the same.")
-@click.option("--seed", default=0, help="Decides the first weights and the episodes.")
+@click.option("--steps", default=FewshotRecipe.steps, type=click.IntRange(1), help="Steps of training.")
+@click.option("--episodes", default=FewshotRecipe.episodes, type=click.IntRange(1), help="Episodes of a step.")
+@click.option(
+    "--lr",
+    default=FewshotRecipe.lr,
+    help="Learning rate of AdamW: up over a tenth of the steps, then a cosine fall.",
+)
+@click.option("--weight-decay", default=FewshotRecipe.weight_decay, help="Weight decay of AdamW, on matrices.")
+@click.option(
+    "--val-every", default=FewshotRecipe.val_every, type=click.IntRange(1), help="Steps between two validations."
+)
+@click.option(
+    "--val-episodes",
+    default=FewshotRecipe.val_episodes,
+    type=click.IntRange(1),
+    help="Episodes of a validation, always the same.",
+)
+@click.option("--seed", default=FewshotRecipe.seed, help="Decides the first weights and the episodes.")
 @device_option
 @click.option("--overwrite", is_flag=True, help="Replace a matcher that is already there.")
 @json_option
@@ -82,7 +99,6 @@ def fewshot_train(
 
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.fewshot.job import FewshotJob
-    from framebank.heads.fewshot.recipe import FewshotRecipe
     from framebank.heads.matchers import READS_TEXT
     from framebank.heads.training.folder import taking
     from framebank.store import FeatureStore, Manifest

@@ -118,16 +118,14 @@ def sampling_spec(
 
 
 def pairs(texts: tuple[str, ...], *, option: str = "--set") -> dict[str, str]:
-    """Return the keys and values of "key=value" texts; wrong usage where one is none."""
-    for text in texts:
-        if not text.partition("=")[0] or "=" not in text:
-            raise click.UsageError(f"{option} is {text!r}; expected key=value, such as {EXAMPLES[option]}")
-    found: dict[str, str] = {}
-    for key, _, value in (text.partition("=") for text in texts):
-        if key.strip() in found:
-            raise click.UsageError(f"{option} gives {key.strip()} twice, {found[key.strip()]!r} and {value.strip()!r}")
-        found[key.strip()] = value.strip()
-    return found
+    """Return the keys and values of "key=value" texts; wrong usage where one is written otherwise."""
+    from framebank.store.errors import DataError
+    from framebank.store.formats.settings import read_pairs
+
+    try:
+        return read_pairs(texts, what=option, expected=f"key=value, such as {EXAMPLES[option]}")
+    except DataError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def require_once(settings: Mapping[str, str], options: Mapping[str, object]) -> None:

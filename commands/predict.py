@@ -14,7 +14,7 @@ from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, progress, table
 from framebank.library.labelling import Asked, label_videos
 from framebank.library.labels import Labels
-from framebank.store.counts import counted
+from framebank.store.counts import counted, first_lines, listed
 
 if TYPE_CHECKING:
     from framebank.heads.labelling.table import Labelled
@@ -80,10 +80,8 @@ def predict(
                 pass
         tally.require_some(videos)
     _print(tally, asking, sources, store, csv_path=csv_path, split=split, as_json=as_json)
-    for failure in tally.failed[:MOST_NAMED]:
-        click.echo(f"failed: {failure.reason}", err=True)
-    if len(tally.failed) > MOST_NAMED:
-        click.echo(f"and {len(tally.failed) - MOST_NAMED} more; --json lists all of them", err=True)
+    for line in first_lines((f"failed: {failure.reason}" for failure in tally.failed), most=MOST_NAMED):
+        click.echo(line, err=True)
     if tally.failed:
         sys.exit(1)
 
@@ -119,7 +117,7 @@ class _Tally:
         from framebank.store import DataError
 
         if not self.labels:
-            where = ", ".join(map(str, videos[:3]))
+            where = listed(videos, most=3)
             raise DataError(
                 f"{where}: none of {counted(len(self.failed), 'video')} could be labelled; the first: "
                 f"{self.failed[0].reason}"

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from framebank.library.table import csv_table as csv_table
+from framebank.library.table import markdown_table as markdown_table
 from framebank.library.table import percent as percent
 from framebank.library.table import table as table
 from framebank.store.counts import counted

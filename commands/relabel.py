@@ -8,7 +8,7 @@ import click
 from framebank.commands.drift import drift_lines
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
-from framebank.store.counts import counted, listed
+from framebank.store.counts import counted, first_lines, listed
 
 SHOWN = 10  # of the values that were set
 
@@ -62,12 +62,8 @@ def _lines(report: dict[str, Any]) -> list[str]:
     what = "set back" if report["undone"] else "set by hand"
     same = f", {report['same']} were so before" if report["same"] else ""
     lines = [f"{counted(len(changes), 'value')} {what} in {report['store']}{same}"]
-    lines += [
-        f"{one['video_id']}: {one['column']} {one['old'] or 'none'} -> {one['new'] or 'none'}"
-        for one in changes[:SHOWN]
-    ]
-    if len(changes) > SHOWN:
-        lines.append(f"and {len(changes) - SHOWN} more, which --json names")
+    told = (f"{one['video_id']}: {one['column']} {one['old'] or 'none'} -> {one['new'] or 'none'}" for one in changes)
+    lines += first_lines(told, most=SHOWN)
     if report["moved"]:
         lines.append(
             f"moved since that change: {listed(report['moved'])}; the values are those of before, "

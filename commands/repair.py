@@ -7,7 +7,7 @@ import click
 
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
-from framebank.store.counts import counted, listed
+from framebank.store.counts import counted, first_lines, listed
 
 SHOWN = 5  # of the videos to extract again, and of what has no checksum; a large store may have a million
 
@@ -80,8 +80,7 @@ def repair(store: Path, as_json: bool) -> None:
         f"{len(done.to_extract)} to extract",
         *[f"moved to {store / 'broken'}: {path.name}" for path in done.moved],
         *[f"dropped: {video_id}" for video_id in done.dropped],
-        *[f"to extract: {video_id}" for video_id in done.to_extract[:SHOWN]],
-        *[f"and {len(done.to_extract) - SHOWN} more, which --json names"] * (len(done.to_extract) > SHOWN),
+        *first_lines((f"to extract: {video_id}" for video_id in done.to_extract), most=SHOWN),
         *["next: framebank extract, with the options of before, does them"] * bool(done.to_extract),
         *[f"left: {fault.problem}" for fault in done.left],
     ]

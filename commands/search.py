@@ -9,7 +9,7 @@ import click
 from framebank.commands.encoder_options import open_split
 from framebank.commands.options import PATH, device_option, json_option, run_option
 from framebank.commands.printing import print_report
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 
 if TYPE_CHECKING:
     from framebank.store.indexes.index import Index
@@ -117,7 +117,7 @@ def _left_out_lines(left_out: dict[str, str]) -> list[str]:
     lines = []
     for reason in dict.fromkeys(left_out.values()):
         names = [video_id for video_id, why in left_out.items() if why == reason]
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        shown = listed(names, most=3)
         lines.append(f"left out: {counted(len(names), 'video')} whose embedding is {reason}: {shown}")
     return lines
 

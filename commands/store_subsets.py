@@ -7,7 +7,9 @@ import click
 
 from framebank.commands.options import PATH, json_option, pairs
 from framebank.commands.printing import print_report, table
-from framebank.store.counts import counted
+from framebank.store.counts import counted, first_lines
+
+SHOWN = 10  # of the videos that were removed
 
 
 @click.command(short_help="Copy several stores, made alike, into a new one.")
@@ -93,15 +95,8 @@ def rm(store: Path, patterns: tuple[str, ...], conditions: tuple[str, ...], as_j
     report = {"store": str(store), "removed": sorted(chosen), "embedded": embedded}
     line = f"{counted(len(chosen), 'video')} removed from {store}, {embedded} of them embedded"
     print_report(
-        report, as_json=as_json, lines=[line, *(f"removed: {name}" for name in chosen[:SHOWN]), *_more(chosen)]
+        report, as_json=as_json, lines=[line, *first_lines((f"removed: {name}" for name in chosen), most=SHOWN)]
     )
-
-
-SHOWN = 10  # of the videos that were removed
-
-
-def _more(names: list[str]) -> list[str]:
-    return [f"and {len(names) - SHOWN} more, which --json names"] if len(names) > SHOWN else []
 
 
 @click.command(short_help="Print what a store holds of one video.")

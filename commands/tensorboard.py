@@ -10,12 +10,11 @@ if TYPE_CHECKING:
 
 def tensorboard_of(run: Path, epochs: "Iterable[Epoch]") -> "Iterator[Epoch]":
     """Pass epochs on, writing loss, learning rate and validation score of each; DataError without TensorBoard."""
-    from framebank.store import DataError
+    from framebank.store.lazy import require
 
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise DataError("--tensorboard needs tensorboard: pip install framebank[tensorboard]") from error
+    require("tensorboard", extra="tensorboard", what="--tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(str(run)) as writer:
         for epoch in epochs:
             for name in ("loss", "lr", "val_score", "seconds"):

@@ -22,6 +22,7 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import Bar, percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
+from framebank.heads.training.recipe import Recipe
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
@@ -44,38 +45,59 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
 @click.argument("run", type=PATH)
 @click.option("--recipe", "recipe_name", help="A published one, such as actionclip, or a .toml file; then the rest.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key; head.num_layers=2.")
-@click.option("--head", callback=_one_of(HEADS), help="What pools the frames: mean, lstm ...  [transformer]")
+@click.option("--head", callback=_one_of(HEADS), help=f"What pools the frames: mean, lstm ...  [{Recipe.head}]")
 @click.option(
     "--init", type=click.Choice(["text-tower"]), help="Start the blocks of --head vivit as those of CLIP's texts."
 )
-@click.option("--head-mix", help="The share of the frames' plain mean in the pooled embedding, or auto.  [0]")
-@click.option("--classifier", callback=_one_of((*CLASSIFIERS, *SCORERS)), help="text, linear ...  [text]")
-@click.option("--loss", help="One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [kl; without texts: ce]")
+@click.option(
+    "--head-mix",
+    help=f"The share of the frames' plain mean in the pooled embedding, or auto.  [{Recipe.head_mix:g}]",
+)
+@click.option(
+    "--classifier", callback=_one_of((*CLASSIFIERS, *SCORERS)), help=f"text, linear ...  [{Recipe.classifier}]"
+)
+@click.option(
+    "--loss",
+    help=f"One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [{Recipe.loss}; without texts: ce]",
+)
 @click.option("--shots", "--shot", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
 @text_options
 @lexicon_option
 @click.option(
     "--scoring",
     type=click.Choice(["probabilities", "embeddings"]),
-    help="Average the templates' probabilities (ActionCLIP) or their embeddings (CLIP).  [probabilities]",
+    help=f"Average the templates' probabilities (ActionCLIP) or their embeddings (CLIP).  [{Recipe.scoring}]",
 )
 @click.option("--split", default="train", help="The split to train on, or all.")
 @click.option("--val-split", help="Choose the epoch by this split.  [val, else a part of the training videos]")
-@click.option("--val-fraction", type=float, help="That part; 0 keeps the last epoch, and so do --shots.  [0.1]")
+@click.option(
+    "--val-fraction",
+    type=float,
+    help=f"That part; 0 keeps the last epoch, and so do --shots.  [{Recipe.val_fraction:g}]",
+)
 @click.option(
     "--views",
     type=click.Choice(["random", "all", "first"]),
-    help="Of several views and clips of a video: train on one drawn for each epoch, on all, or on the first.  [random]",
+    help="Of several views and clips of a video: train on one drawn for each epoch, on all, or on the first.  "
+    f"[{Recipe.views}]",
 )
 @click.option("--frames", type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all of them.")
-@click.option("--epochs", type=click.IntRange(0), help="Passes over the training videos.  [50]")
-@click.option("--batch-size", type=click.IntRange(1), help="Videos of a step.  [64]")
-@click.option("--lr", type=float, help="AdamW's, after a rise over a tenth of the steps, before a cosine fall.  [5e-4]")
-@click.option("--weight-decay", type=float, help="AdamW's, on matrices.  [0.2]")
-@click.option("--label-smoothing", type=float, help="With --loss ce and its like.  [0]")
-@click.option("--frame-dropout", type=float, help="Leave a frame out of a step with this chance.  [0]")
+@click.option("--epochs", type=click.IntRange(0), help=f"Passes over the training videos.  [{Recipe.epochs}]")
+@click.option("--batch-size", type=click.IntRange(1), help=f"Videos of a step.  [{Recipe.batch_size}]")
+@click.option(
+    "--lr",
+    type=float,
+    help=f"AdamW's, after a rise over a tenth of the steps, before a cosine fall.  [{Recipe.lr:g}]",
+)
+@click.option("--weight-decay", type=float, help=f"AdamW's, on matrices.  [{Recipe.weight_decay:g}]")
+@click.option("--label-smoothing", type=float, help=f"With --loss ce and its like.  [{Recipe.label_smoothing:g}]")
+@click.option(
+    "--frame-dropout", type=float, help=f"Leave a frame out of a step with this chance.  [{Recipe.frame_dropout:g}]"
+)
 @click.option("--frame-norm/--no-frame-norm", default=None, help="Make each frame's embedding unit before the head.")
-@click.option("--seed", type=int, help="Draws the weights, the order, the shots and the validation videos.  [0]")
+@click.option(
+    "--seed", type=int, help=f"Draws the weights, the order, the shots and the validation videos.  [{Recipe.seed}]"
+)
 @device_option
 @click.option("--tensorboard", is_flag=True, help="Write a log for TensorBoard into RUN, beside log.csv.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is already there.")
@@ -123,7 +145,7 @@ def train(
     from framebank.heads.training.distributed import Ranks
     from framebank.heads.training.folder import taking
     from framebank.heads.training.lexicon import Lexicon
-    from framebank.heads.training.recipe import Recipe, read_recipe, with_choices
+    from framebank.heads.training.recipe import read_recipe, with_choices
     from framebank.library.training import training_job
 
     given = {name: value for name, value in choices.items() if value is not None}

@@ -11,6 +11,7 @@ from torch import Tensor
 from framebank.demo.captions import PHRASES, tell
 from framebank.demo.frames import Frames
 from framebank.demo.stage import COLOURS
+from framebank.library.table import percent, table
 
 POSE = ("view", "level", "lean", "arms", "legs")
 POOL = 128
@@ -28,15 +29,19 @@ class Figure:
     least: float
     chance: float
 
-    def __str__(self) -> str:
-        verdict = "ok" if self.passed else "FAILED"
-        least, chance = 100 * self.least, 100 * self.chance
-        return f"{self.name:10s} {100 * self.value:5.1f} % (chance {chance:.1f}, gate {least:.0f}) {verdict}"
-
     @property
     def passed(self) -> bool:
         """Whether the gate is open."""
         return self.value >= self.least
+
+
+def gate_lines(figures: Sequence[Figure]) -> list[str]:
+    """Return a table of the figures, with chance and the least that passes."""
+    rows = [
+        (each.name, percent(each.value), percent(each.chance), percent(each.least), "ok" if each.passed else "FAILED")
+        for each in figures
+    ]
+    return table(("", "right", "chance", "gate", ""), rows, align="lrrrl")
 
 
 def measure(scenes: Sequence[Frames], *, encode_image: ImageEncoder, encode_text: TextEncoder) -> list[Figure]:

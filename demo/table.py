@@ -10,6 +10,7 @@ from framebank.demo.actions import ACTIONS
 from framebank.demo.pairs import count_within_pairs
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.predictions import Predictions
+from framebank.library.table import table
 
 NOVEL = frozenset(action.name for action in ACTIONS if action.novel)
 HEADER = ("", "top-1", "95 %", "base", "novel", "within pairs", "95 %", "in loops", "seconds")
@@ -73,14 +74,13 @@ def table_lines(rows: Sequence[Row]) -> list[str]:
         )
         for row in rows
     ]
-    widths = [max(len(row[column]) for row in [HEADER, *cells]) for column in range(len(HEADER))]
     first = rows[0]
     return [
         f"Accuracy on {first.everything[1]} test videos, in %. Novel: classes whose names the encoder never read.",
         f"Within pairs: an action or its reversal ({first.pairs[1]} videos), chance is 50. In loops: those of them",
         f"whose first and last pose are the same ({first.looped[1]}), so that only the order between tells.",
         "",
-        *("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in (HEADER, *cells)),
+        *table(HEADER, cells, align="l" + "r" * (len(HEADER) - 1)),
     ]
 
 

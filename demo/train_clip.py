@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from framebank.demo.clips import HELD_OUT_SPACE, TRAIN_SPACE
 from framebank.demo.frames import CAPTIONS_PER_FRAME, FRAMES_PER_SCENE, Frames, draw_frames
-from framebank.demo.gates import measure
+from framebank.demo.gates import gate_lines, measure
 from framebank.demo.pose import JOINTS
 from framebank.demo.weights import CONFIG, MODEL, UNKNOWN, Vocabulary, new_model, save_weights
 from framebank.store.files.parallel import call_in_processes
@@ -208,7 +208,7 @@ def main() -> int:
     # Measured on the file, as everybody else will load it.
     model = open_clip.create_model(MODEL, pretrained=str(candidate)).eval()
     figures = measure(held_out, encode_image=image_encoder(model), encode_text=text_encoder(model))
-    print(*figures, sep="\n")
+    print(*gate_lines(figures), sep="\n")
     if not all(figure.passed for figure in figures):
         print(f"a gate failed: {arguments.out / MODEL}.pt was left as it is, see {candidate}", file=sys.stderr)
         return 1

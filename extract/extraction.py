@@ -73,16 +73,18 @@ class Setup:
             "decoder": decoder if decoder in DECODERS and decoder != "pyav" else None,
             "pixels": spec.pixels,
         }
-        taken = {name: value for name, value in found.items() if value is not None and getattr(self, name) is None}
+        taken: dict[str, Any] = {
+            name: value for name, value in found.items() if value is not None and getattr(self, name) is None
+        }
         told = {name: value for name, value in taken.items() if value != USUAL.get(name)}
-        return replace(self, **taken), told  # type: ignore[arg-type]
+        return replace(self, **taken), told
 
     def with_defaults(self) -> "Setup":
         """Return this setup with the usual value for all that is left open; DataError without a model."""
         if not self.model:
             raise DataError("no model is given; expected one, such as ViT-B-16 with the pretrained weights openai")
-        usual = {name: value for name, value in USUAL.items() if getattr(self, name) is None}
-        return replace(self, **usual)  # type: ignore[arg-type]
+        usual: dict[str, Any] = {name: value for name, value in USUAL.items() if getattr(self, name) is None}
+        return replace(self, **usual)
 
     def work(self) -> Work:
         """Return what is done to every video, wherever; DataError where it asks for what cannot be."""

@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from framebank.heads.classifiers import CLASSIFIERS
     from framebank.heads.losses import LOSSES
     from framebank.heads.matchers import MATCHERS
-    from framebank.heads.scorers import SCORERS
+    from framebank.heads.scorers import CLASSIFIERS_AND_SCORERS, SCORERS
     from framebank.heads.temporal import HEADS
     from framebank.heads.texts import TEXTS
 
-__all__ = ["CLASSIFIERS", "HEADS", "LOSSES", "MATCHERS", "SCORERS", "TEXTS"]
+__all__ = ["CLASSIFIERS", "CLASSIFIERS_AND_SCORERS", "HEADS", "LOSSES", "MATCHERS", "SCORERS", "TEXTS"]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "CLASSIFIERS": "classifiers",
+        "CLASSIFIERS_AND_SCORERS": "scorers",
         "HEADS": "temporal",
         "LOSSES": "losses",
         "MATCHERS": "matchers",

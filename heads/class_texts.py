@@ -80,8 +80,8 @@ class ClassTexts:
 
     def to(self, device: torch.device) -> "ClassTexts":
         """Return the same on a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("matrix", "rows", "counts", "norms")}
-        return replace(self, **moved)
+        matrix, rows, counts, norms = (each.to(device) for each in (self.matrix, self.rows, self.counts, self.norms))
+        return replace(self, matrix=matrix, rows=rows, counts=counts, norms=norms)
 
     def draw(self, target: Tensor, *, generator: torch.Generator) -> Tensor:
         """Return one text of its class for each video, drawn anew: target (B,) -> (B, D)."""

@@ -4,9 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean
-from framebank.heads.scorers import SCORERS
-
-SCORER_TYPES = tuple(scorer for scorer in SCORERS.values() if isinstance(scorer, type))
+from framebank.heads.scorers.scorer import Scorer, reads_of
+from framebank.heads.temporal.head import MixesFrames
 
 
 class Model(nn.Module):
@@ -26,9 +25,10 @@ class Model(nn.Module):
         self.classifier = classifier
         self.frame_norm = frame_norm
         self.head_mix = head_mix
-        self.reads_frames = isinstance(classifier, SCORER_TYPES)
-        self.reads_pooled = getattr(classifier, "reads_pooled", True)
-        self.reads_head_frames = getattr(classifier, "reads_head_frames", False)
+        reads = reads_of(classifier)
+        self.reads_frames = isinstance(classifier, Scorer)
+        self.reads_pooled = reads.pooled
+        self.reads_head_frames = reads.head_frames
 
     def frames(self, x: Tensor) -> Tensor:
         """Return what the head sees of stored frames x (B, T, D) of any float type: float32, unit where wanted."""
@@ -45,8 +45,8 @@ class Model(nn.Module):
 
     def score(self, frames: Tensor, mask: Tensor, pooled: Tensor | None) -> Tensor:
         """Score frames (B, T, D) and what was pooled from them (B, D), None where it is not read -> logits (B, C)."""
-        if self.reads_head_frames:
-            frames, mask = self.head.mix(frames, mask)  # type: ignore[operator] # build_model has looked for it
+        if self.reads_head_frames and isinstance(self.head, MixesFrames):  # build_model refuses any other head
+            frames, mask = self.head.mix(frames, mask)
         logits: Tensor = self.classifier(frames, mask, pooled) if self.reads_frames else self.classifier(pooled)
         return logits
 

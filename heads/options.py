@@ -2,13 +2,13 @@
 
 import difflib
 import inspect
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from framebank.store.errors import DataError
-from framebank.store.formats.document import parse_json, shown
+from framebank.store.formats.document import shown
+from framebank.store.formats.settings import read_pairs, read_value
 
 # What a constructor asks for -> what is said of it; anything else is given by the training and is no option.
 KINDS: dict[Any, str] = {
@@ -73,21 +73,9 @@ def _fits(value: object, kind: Any) -> bool:
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return options written as NAME=VALUE, the value in JSON or else a word; DataError for one written otherwise."""
-    read: dict[str, Any] = {}
-    for text in pairs:
-        name, mark, value = (part.strip() for part in text.partition("="))
-        if not (mark and name and value):
-            raise DataError(f"{text!r} is not an option; expected NAME=VALUE, such as metric=bi-mhm")
-        if name in read:
-            raise DataError(f"the option {name!r} is given twice")
-        try:
-            read[name] = parse_json(value, where=text)
-        except DataError as error:
-            if not isinstance(error.__cause__, json.JSONDecodeError):
-                raise
-            read[name] = value  # a word
-    return read
+    """Return options written as NAME=VALUE, the value as `read_value` reads it; DataError for one written otherwise."""
+    read = read_pairs(pairs, what="the option", expected="NAME=VALUE, such as smoothing=0.5")
+    return {name: read_value(value, where=f"the option {name}") for name, value in read.items()}
 
 
 def split_list(text: str) -> list[str]:

@@ -5,9 +5,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from framebank.heads.temporal.head import TakesBlocks
 from framebank.store.errors import DataError
-
-INITS = ("", "text-tower")
 
 
 class TextTower(Protocol):
@@ -88,6 +87,8 @@ def options_of_model(head: str, options: Mapping[str, Any], *, model: str) -> di
 def fill_blocks(head: nn.Module, tower: TextTower) -> None:
     """Start a head's blocks as the tower's first, as CLIP4Clip does (Luo et al. 2021, arXiv 2104.08860).
 
-    DataError where the tower has fewer.
+    DataError where the tower has fewer; ValueError where the head takes none, which a recipe refuses.
     """
-    head.load_blocks(tower.blocks()[: len(head.blocks)])  # type: ignore[operator, arg-type] # a recipe has checked it
+    if not isinstance(head, TakesBlocks):
+        raise ValueError(f"{type(head).__name__} takes no blocks")
+    head.load_blocks(tower.blocks()[: head.num_blocks])

@@ -1,18 +1,48 @@
-"""Tables: aligned lines for a terminal, and the same cells for a notebook."""
+"""Tables: the same cells as aligned lines for a terminal, as Markdown, as CSV and as HTML for a notebook."""
 
+import csv
 import html
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return aligned lines, the header first.
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, align: str = "") -> list[str]:
+    """Return aligned lines, the header first; `align` has an "l" or "r" for each column, left where it says none.
 
     >>> table(("video", "cosine"), [("a", "0.91"), ("b/two", "0.88")])
     ['video  cosine', 'a      0.91', 'b/two  0.88']
+    >>> table(("video", "frames"), [("a", "8"), ("b/two", "16")], align="lr")
+    ['video  frames', 'a           8', 'b/two      16']
     """
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
-    return [line.rstrip() for line in lines]
+    lines = [header, *rows]
+    widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
+    sides = align or "l" * len(header)
+    return ["  ".join(map(_padded, row, widths, sides)).rstrip() for row in lines]
+
+
+def _padded(cell: str, width: int, side: str) -> str:
+    return cell.rjust(width) if side == "r" else cell.ljust(width)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table in Markdown.
+
+    >>> markdown_table(("video", "cosine"), [("a|b", "0.91")])
+    ['| video | cosine |', '|---|---|', '| a\\\\|b | 0.91 |']
+    """
+    first, *others = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in [header, *rows])
+    return [first, f"|{'---|' * len(header)}", *others]
+
+
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    r"""Return a table as CSV; None is an empty cell.
+
+    >>> csv_table(("video", "cosine"), [("a,b", 0.91), ("c", None)])
+    'video,cosine\n"a,b",0.91\nc,\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue()
 
 
 def html_table(

@@ -1,10 +1,12 @@
-"""Lazy names: a room's public names, each loaded with its module when it is first asked for."""
+"""Lazy: names and libraries that are loaded when they are first asked for."""
 
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+from framebank.store.errors import DataError
 
 
 def lazy_names(room: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
@@ -19,6 +21,20 @@ def lazy_names(room: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(import_module(f"{room}.{modules[name]}"), name)
 
     return load
+
+
+def require(module: str, *, extra: str, what: object) -> ModuleType:
+    """Return a module of a library that an extra of this package installs; DataError where it cannot be loaded.
+
+    `what` needs it is for the message.
+    """
+    library = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (module, library):
+            raise DataError(f"{what}: {library} is not installed (pip install framebank[{extra}])") from error
+        raise DataError(f"{what}: {library} is installed and cannot be loaded ({error})") from error
 
 
 def make_callable(room: str, *, module: str, name: str) -> None:

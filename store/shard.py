@@ -1,5 +1,6 @@
 """Shards: HDF5 files of packed rows, and what writes them. A file named .h5 is complete by definition."""
 
+import contextlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -118,22 +119,18 @@ class ShardWriter:
         self._lock = Lock(folder / "writer.lock")
 
     def __enter__(self) -> "ShardWriter":
-        self._lock.acquire()
-        try:
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._lock)
             clear_store(self.folder)
-        except BaseException:
-            self._lock.release()
-            raise
+            self._held = held.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with self._held:
             if not self._failed:  # what was embedded before an interruption or an error is worth keeping
                 self.flush()
-        finally:
-            self._lock.release()
 
     def add(self, video_id: str, embeddings: Embeddings, *, decoder: str = "", source: str = "") -> None:
         """Take one video's embeddings, (T, D) with D the spec's; they are on disk after the next flush.

@@ -21,6 +21,7 @@ from framebank.extract.fill import filling
 from framebank.extract.pipeline import Outcome
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
+from framebank.store.lazy import require
 from framebank.store.shard import ShardWriter
 from framebank.store.spec import FeatureSpec
 from framebank.store.upkeep.adoption import PARTS, SIGN, Adopter, remove_parts_folder
@@ -56,7 +57,7 @@ class Cluster:
             raise DataError(f"the device {device!r} cannot be chosen on a cluster; expected auto, cpu or cuda")
         self.work = work
         self.spec: FeatureSpec  # of the store, as the first worker that is ready gives it
-        self._ray = _import_ray()
+        self._ray: Any = require("ray", extra="ray", what="--engine ray")
         self._address = address
         self._wanted = num_workers
         self._device = device
@@ -247,14 +248,6 @@ def divide(rooms: Sequence[tuple[int, int]], num_workers: int | None) -> tuple[i
         raise DataError(f"the cluster has room for {room(1)} workers of {needs} each, not for {max(count, 1)}")
     share = max(share for share in range(1, max(cpus for cpus, _ in rooms) + 1) if room(share) >= count)
     return count, share, with_gpus
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise DataError("--engine ray needs ray, which is not installed: pip install framebank[ray]") from error
-    return ray
 
 
 def _connect(ray: Any, address: str | None) -> bool:

@@ -13,9 +13,15 @@ from framebank.extract.decoders.pixels import READ, Reading, require_plain, to_s
 from framebank.extract.decoders.pyav import check_video
 from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
+from framebank.store.lazy import require
 
 # torchcodec tells times in double precision.
 CLOCK_SECONDS = 1e-6
+
+NO_FFMPEG = (
+    "torchcodec finds no FFmpeg: it needs the shared libraries of FFmpeg 4 to 9 (libavcodec and its kin) where the "
+    "system looks for libraries, and the version of torch that it was built for"
+)
 
 
 def read_torchcodec(path: Path, sample: Sample, sink: Sink, *, reading: Reading = READ) -> Clip:
@@ -55,21 +61,14 @@ def read_torchcodec(path: Path, sample: Sample, sink: Sink, *, reading: Reading 
 def require_torchcodec(source: object) -> None:
     """Raise UnsupportedError, which begins with `source`, where torchcodec cannot be loaded."""
     try:
-        import torchcodec
+        torchcodec = require("torchcodec", extra="torchcodec", what=source)
+    except DataError as error:
+        raise UnsupportedError(str(error)) from error
     except Exception as error:  # some versions raise RuntimeError, with pages of text
-        raise UnsupportedError(f"{source}: {_missing(error)}") from error
+        raise UnsupportedError(f"{source}: {NO_FFMPEG}") from error
     # Others load without FFmpeg, for the sake of images, and fail at the first video.
     if torchcodec.ffmpeg_major_version is None:
-        raise UnsupportedError(f"{source}: {_missing(None)}")
-
-
-def _missing(error: Exception | None) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name in ("torchcodec", None):
-        return "torchcodec is not installed"
-    return (
-        "torchcodec finds no FFmpeg: it needs the shared libraries of FFmpeg 4 to 9 (libavcodec and its kin) where the "
-        "system looks for libraries, and the version of torch that it was built for"
-    )
+        raise UnsupportedError(f"{source}: {NO_FFMPEG}")
 
 
 def _read_alone(path: Path, sample: Sample, sink: Sink, *, reading: Reading) -> Clip:

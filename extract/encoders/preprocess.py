@@ -106,7 +106,7 @@ def _pair(size: int | Sequence[int]) -> tuple[int, int]:
 
 
 def _channels(values: float | Sequence[float]) -> tuple[float, ...]:
-    return tuple(values) if isinstance(values, list | tuple) else (float(values),) * 3  # type: ignore[arg-type]
+    return (float(values),) * 3 if isinstance(values, int | float) else tuple(values)
 
 
 def _resized_size(size: tuple[int, int], target: tuple[int, int], *, mode: str) -> tuple[int, int]:

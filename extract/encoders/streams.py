@@ -72,9 +72,11 @@ class Streams:
         tower = self._tower
         if name == "layers":
             return torch.stack([tower.summary(heard[f"block {place}"]) for place in self._layers], dim=1)  # (N, L, W)
-        if name == "pre_proj":
-            return tower.pooled(heard["last"])  # type: ignore[misc] # _check has refused None
-        patches = tower.patches(heard[f"block {len(tower.blocks) - 1}"]).float()  # type: ignore[misc] # (N, P, D)
+        if name == "pre_proj" and tower.pooled:
+            return tower.pooled(heard["last"])
+        if not tower.patches:
+            raise ValueError(f"the tower has no stream {name!r}, which _check refuses")
+        patches = tower.patches(heard[f"block {len(tower.blocks) - 1}"]).float()  # (N, P, D)
         if name == "patch_mean":
             return patches
         pictures = patches.unflatten(1, tower.grid).movedim(-1, 1)  # (N, D, rows, columns)
@@ -140,7 +142,8 @@ def _open_clip_tower(visual: VisionTransformer) -> Tower:
         return normed if normed.ndim == 2 else visual._global_pool(normed)[0]
 
     def patches(tokens: Tensor) -> Tensor:
-        return visual.ln_post(tokens[:, 1:]) @ visual.proj  # type: ignore[no-any-return]
+        projected: Tensor = visual.ln_post(tokens[:, 1:]) @ visual.proj
+        return projected
 
     return Tower(
         blocks=visual.transformer.resblocks,
@@ -161,7 +164,8 @@ def _timm_tower(visual: TimmModel) -> Tower:
         return tokens[:, first:].mean(1) if by_average else tokens[:, 0]
 
     def patches(tokens: Tensor) -> Tensor:
-        return visual.head(trunk.head(trunk.fc_norm(trunk.norm(tokens)[:, first:])))  # type: ignore[no-any-return]
+        projected: Tensor = visual.head(trunk.head(trunk.fc_norm(trunk.norm(tokens)[:, first:])))
+        return projected
 
     return Tower(
         blocks=trunk.blocks,

@@ -68,16 +68,16 @@ class TextTower:
         """Return the last states of the tower, normed, (N, L, W)."""
         text, length = self._text, embeddings.shape[1]
         x = embeddings.to(text.positional_embedding) + text.positional_embedding[:length]
-        return text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))  # type: ignore[no-any-return]
+        states: Tensor = text.ln_final(text.transformer(x, attn_mask=text.attn_mask[:length, :length]))
+        return states
 
     def _project(self, states: Tensor) -> Tensor:
         """Bring states (..., W) into the joint space, (..., D)."""
         projection = self._text.text_projection
         if projection is None:
             return states
-        if isinstance(projection, nn.Linear):
-            return projection(states)  # type: ignore[no-any-return]
-        return states @ projection  # type: ignore[no-any-return]
+        joint: Tensor = projection(states) if isinstance(projection, nn.Linear) else states @ projection
+        return joint
 
     def _find_ends(self, tokens: Tensor) -> Tensor:
         if _pooling(self._text) == "argmax":

@@ -74,10 +74,11 @@ def build_network(model: str, pretrained: str | None) -> Any:
 def read_tokenizer(model: str) -> Tokenizer:
     """Return what turns sentences into the tokens (N, L) of that model; DataError where its vocabulary is not here."""
     try:
-        return open_clip.get_tokenizer(_config_name(model))  # type: ignore[no-any-return]
+        tokenizer: Tokenizer = open_clip.get_tokenizer(_config_name(model))
     except (ImportError, OSError) as error:  # some models have a tokenizer of the package transformers
         reason = str(error).splitlines()[0]
         raise DataError(f"the tokenizer of {model}, which its texts need, cannot be had: {reason}") from error
+    return tokenizer
 
 
 def pretrained_name(model: str, pretrained: str | None) -> str:

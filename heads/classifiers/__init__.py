@@ -1,10 +1,10 @@
-"""Classifiers, (B, D) -> (B, C): a new one is one file and one row."""
+"""Classifiers, (B, D) -> (B, C): a new one is one file and one row.
 
-from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+Each class says in its `traits` what it reads (`ClassifierTraits`). What else it can do it says by the types that it
+derives from: one that learns without steps is a `Fitted`.
+"""
 
-from torch import Tensor, nn
-
+from framebank.heads.classifiers.classifier import ClassifierClass, Fitted
 from framebank.heads.classifiers.knn import KnnClassifier
 from framebank.heads.classifiers.lda import LdaClassifier
 from framebank.heads.classifiers.linear import LinearClassifier
@@ -14,24 +14,9 @@ from framebank.heads.classifiers.text_linear import TextLinearClassifier
 from framebank.heads.classifiers.tip_adapter import TipAdapter
 from framebank.heads.classifiers.tip_adapter_f import TipAdapterF
 
+__all__ = ["CLASSIFIERS", "ClassifierClass", "Fitted"]
 
-@runtime_checkable
-class Fitted(Protocol):
-    """A classifier that learns from all training videos at once, before the first epoch; there may be none."""
-
-    def fit(
-        self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
-    ) -> None:
-        """Take pooled (V, G, D), one row for each view and clip, target (V,), and the same of the validation videos.
-
-        One that holds out videos of its own divides no group of `groups` (V,), which number the videos' sources.
-        """
-        ...
-
-
-# name -> (dim, num_classes, texts, **options) -> classifier; one that learns without steps has a `fit`, and `chooses`
-# where it searches something on the validation videos
-CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
+CLASSIFIERS: dict[str, ClassifierClass] = {
     "text": TextClassifier,
     "linear": LinearClassifier,
     "text-linear": TextLinearClassifier,

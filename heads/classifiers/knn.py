@@ -1,10 +1,13 @@
 """KnnClassifier: the nearest training videos vote."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits, Fitted
 from framebank.heads.classifiers.targets import require_single_labels
 from framebank.heads.ranking import nearest_rows
 from framebank.store.errors import DataError
@@ -13,7 +16,8 @@ MODES = ("uniform", "video", "clip")
 PART = 65536  # rows of the bank that are compared at a time
 
 
-class KnnClassifier(nn.Module):
+@final
+class KnnClassifier(nn.Module, Fitted):
     """Weighted nearest neighbours, as DINO (Caron et al. 2021, arXiv 2104.14294) and TWLV-I (arXiv 2408.11318) test.
 
     Of the k rows of the bank with the highest cosine to a video, of equal ones the first, each votes
@@ -29,7 +33,7 @@ class KnnClassifier(nn.Module):
     (`epochs = 0`): a head that is trained under it moves away from the rows.
     """
 
-    reads_texts = False
+    traits = ClassifierTraits()
     rows: Tensor
     owners: Tensor
 

@@ -1,15 +1,19 @@
 """LdaClassifier: linear discriminant analysis, frozen or as a start."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits, Fitted
 from framebank.heads.classifiers.targets import require_single_labels
 from framebank.store.errors import DataError
 
 
-class LdaClassifier(nn.Module):
+@final
+class LdaClassifier(nn.Module, Fitted):
     """Text4Vis's LDA classifier (Wu et al. 2022, arXiv 2207.01297): the discriminants of unit embeddings.
 
     All classes share one covariance within the class, shrunk towards a multiple of the identity by `shrinkage`, or,
@@ -21,7 +25,7 @@ class LdaClassifier(nn.Module):
     scikit-learn's LDA; here it is all of the training videos.
     """
 
-    reads_texts = False
+    traits = ClassifierTraits()
 
     def __init__(
         self,

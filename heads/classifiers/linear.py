@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits
 
 
 class LinearClassifier(nn.Module):
@@ -12,7 +13,7 @@ class LinearClassifier(nn.Module):
     Its input is brought to a root mean square of one, so that one learning rate serves encoders of any scale.
     """
 
-    reads_texts = False
+    traits = ClassifierTraits()
 
     def __init__(self, dim: int, num_classes: int, texts: ClassTexts | None = None) -> None:
         super().__init__()

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits, Fitted
 from framebank.heads.classifiers.targets import held_out, label_matrix
 from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError
@@ -17,7 +19,8 @@ SCALES = tuple(10.0 ** (power / 10) for power in range(21))  # 1 to 100
 PENALTY, SCALE = 1.0, 10.0  # where no video can be held out
 
 
-class RidgeClassifier(nn.Module):
+@final
+class RidgeClassifier(nn.Module, Fitted):
     """Regularised least squares, one class against all others (Rifkin and Klautau 2004, JMLR 5:101-141).
 
     Unit embeddings, centred and each channel brought to a spread of one over the training videos, or, without
@@ -34,8 +37,7 @@ class RidgeClassifier(nn.Module):
     cross-entropy.
     """
 
-    reads_texts = False
-    chooses = True
+    traits = ClassifierTraits(chooses=True)
 
     def __init__(
         self,

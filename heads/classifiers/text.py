@@ -1,17 +1,21 @@
 """TextClassifier: the cosine to the class embeddings, times the logit scale."""
 
 import math
+from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import BoundsScale, ClassifierTraits, ServesTexts
 from framebank.heads.logit_scale import MAX_LOGIT_SCALE
 from framebank.heads.texts.fixed import Fixed
+from framebank.heads.texts.text import LearnedText
 
 
-class TextClassifier(nn.Module):
+@final
+class TextClassifier(nn.Module, ServesTexts, BoundsScale):
     """CLIP's zero-shot classifier (Radford et al. 2021, arXiv 2103.00020), whose classes are their texts.
 
     Of P templates' class embeddings (P, C, D) the probabilities are averaged (ActionCLIP's test, arXiv 2109.08472),
@@ -21,8 +25,9 @@ class TextClassifier(nn.Module):
     the sigmoid of a score is the probability of a label by itself; the softmax is the same with and without.
     """
 
-    reads_texts = True
+    traits = ClassifierTraits(reads_texts=True)
     embeddings: Tensor
+    text: LearnedText
 
     def __init__(
         self,
@@ -30,7 +35,7 @@ class TextClassifier(nn.Module):
         num_classes: int,
         texts: ClassTexts,
         *,
-        text: nn.Module | None = None,
+        text: LearnedText | None = None,
         learn_scale: bool = True,
         scale: float = 0.0,
         threshold: float = 0.0,
@@ -57,7 +62,7 @@ class TextClassifier(nn.Module):
 
     def set_texts(self, texts: ClassTexts) -> None:
         """Score other classes, or the same by other texts; ValueError where what was learned is bound to its own."""
-        self.text.require_classes(len(texts))  # type: ignore[operator]
+        self.text.require_classes(len(texts))
         self.embeddings = texts.matrix.to(self.embeddings.device)
 
     def class_embeddings(self) -> Tensor:

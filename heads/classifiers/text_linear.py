@@ -1,13 +1,17 @@
 """TextLinearClassifier: a row of weights for each class, which starts as the class's text."""
 
+from typing import final
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import BoundsScale, ClassifierTraits, ServesTexts
 from framebank.heads.logit_scale import LogitScale
 
 
-class TextLinearClassifier(nn.Module):
+@final
+class TextLinearClassifier(nn.Module, ServesTexts, BoundsScale):
     """Text4Vis's classifier (Wu et al. 2022, arXiv 2207.01297): linear weights that start as the class embeddings.
 
     The weights (C, D) are the mean of the templates' class embeddings, made unit; the input is made unit, and the
@@ -16,7 +20,7 @@ class TextLinearClassifier(nn.Module):
     bound to their classes. The paper trains the encoder under the frozen weights; here only a head can be.
     """
 
-    reads_texts = True
+    traits = ClassifierTraits(reads_texts=True)
 
     def __init__(
         self,

@@ -1,13 +1,17 @@
 """TipAdapter: zero-shot, and a cache of the training videos that is asked beside it."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits, Fitted, ServesTexts
 from framebank.heads.classifiers.targets import require_single_labels
 from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.ranking import best_class
+from framebank.heads.texts.text import KeepsClasses
 from framebank.store.counts import counted
 
 ALPHAS = tuple(0.15 * number for number in range(21))  # 0 to 3; 0 is zero-shot
@@ -15,7 +19,8 @@ BETAS = tuple(0.35 * number for number in range(1, 21))  # 0.35 to 7
 PART = 1024  # videos that are compared with the cache at a time
 
 
-class TipAdapter(nn.Module):
+@final
+class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
     """Tip-Adapter (Zhang et al. 2021, arXiv 2111.03930): 100 f W + alpha * exp(-beta (1 - f K)) V.
 
     W are the class embeddings, scaled as zero-shot is, and f is the video, unit. The keys K (N, D) are the training
@@ -29,9 +34,7 @@ class TipAdapter(nn.Module):
     is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
     """
 
-    reads_texts = True
-    chooses = True
-    keeps_classes = True
+    traits = ClassifierTraits(reads_texts=True, chooses=True)
     owners: Tensor
     alpha: Tensor
     beta: Tensor
@@ -73,6 +76,11 @@ class TipAdapter(nn.Module):
         self.owners = target.to(device)
         if val and self.search:
             self._search(val[0].to(device), val[1].to(device))
+
+    @property
+    def keeps_classes(self) -> bool:
+        """The cache is bound to its classes."""
+        return True
 
     def _search(self, pooled: Tensor, target: Tensor) -> None:
         """Keep the alpha and beta of the highest top-1 for pooled (V, G, D), the views' probabilities averaged."""

@@ -1,12 +1,16 @@
 """TipAdapterF: Tip-Adapter whose keys are trained."""
 
+from typing import final
+
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits, Fitted, ServesTexts
 from framebank.heads.classifiers.tip_adapter import TipAdapter
 
 
-class TipAdapterF(nn.Module):
+@final
+class TipAdapterF(nn.Module, Fitted, ServesTexts):
     """Tip-Adapter-F (Zhang et al. 2021, arXiv 2111.03930): the cached keys are the start of what is trained.
 
     The keys (N, D) are learned, the class embeddings and the keys' classes stay, and the keys are not held to be unit,
@@ -15,8 +19,7 @@ class TipAdapterF(nn.Module):
     code takes the one that is best on the test images.
     """
 
-    reads_texts = True
-    chooses = True
+    traits = ClassifierTraits(reads_texts=True, chooses=True)
 
     def __init__(
         self,

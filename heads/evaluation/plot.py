@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from framebank.heads.evaluation.compare import Standing
-from framebank.store.errors import DataError
+from framebank.store.lazy import require
 
 
 def draw_standings(found: Sequence[Standing], path: Path) -> None:
@@ -12,11 +12,9 @@ def draw_standings(found: Sequence[Standing], path: Path) -> None:
 
     DataError where matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise DataError(f"{path.name} needs matplotlib: pip install framebank[plot]") from error
-    figure = Figure(figsize=(8, 0.4 * len(found) + 1.4), layout="constrained")
+    figure = require("matplotlib.figure", extra="plot", what=path.name).Figure(
+        figsize=(8, 0.4 * len(found) + 1.4), layout="constrained"
+    )
     axes = figure.subplots()
     places = range(len(found), 0, -1)
     for place, standing in zip(places, found, strict=True):

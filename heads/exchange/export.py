@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from framebank.heads.training.run import Run
 from framebank.store.errors import DataError
 from framebank.store.files.replacing import replacing
+from framebank.store.lazy import require
 
 LENGTHS = (4, 8, 16, 32)  # frames that the written file is checked with
 TOLERANCE = 1e-3  # of a probability
@@ -41,7 +42,9 @@ def export_onnx(run: Run, path: Path) -> float:
     the file scores otherwise than the run.
     """
     run.require_frames(path)
-    onnx, runtime = _packages(path)
+    onnx = require("onnx", extra="onnx", what=path.name)
+    runtime = require("onnxruntime", extra="onnx", what=path.name)
+    require("onnxscript", extra="onnx", what=path.name)  # torch's exporter asks for it
     model = Scores(run).eval()
     frames, mask = _example(run, num_videos=2, num_frames=16)
     free = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
@@ -88,16 +91,6 @@ def _example(run: Run, *, num_videos: int, num_frames: int) -> tuple[Tensor, Ten
     mask = torch.ones(num_videos, num_frames, dtype=torch.bool)
     mask[-1, num_frames - num_frames // 4 :] = False
     return frames, mask
-
-
-def _packages(path: Path) -> tuple[Any, Any]:
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401 (torch's exporter asks for it)
-    except ImportError as error:
-        raise DataError(f"{path.name} needs {error.name}: pip install framebank[onnx]") from error
-    return onnx, onnxruntime
 
 
 def export_weights(run: Run, path: Path) -> Path:

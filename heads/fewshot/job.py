@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from framebank.heads.bank import load_bank
+from framebank.heads.fewshot.build import build_matcher
 from framebank.heads.fewshot.episodes import EpisodeSampler
 from framebank.heads.fewshot.loop import Stage, fit_episodes
-from framebank.heads.fewshot.recipe import FewshotRecipe, build_matcher
+from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.fewshot.tasks import Tasks, class_texts, require_finite
 from framebank.heads.matchers import READS_TEXT

@@ -1,4 +1,7 @@
-"""FewshotRecipe: one training of a matcher by episodes, reproducible; written beside what it made."""
+"""FewshotRecipe: one training of a matcher by episodes, reproducible; written beside what it made.
+
+The matchers are loaded when a recipe is made: the defaults can be read without torch.
+"""
 
 import inspect
 import math
@@ -6,12 +9,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
-import torch
-from torch import nn
-
-from framebank.heads.matchers import MATCHERS
+from framebank import heads
 from framebank.heads.options import KINDS, RECIPE_KINDS, is_of_kind, read_options
-from framebank.heads.randomness import drawn_from
 from framebank.heads.training.forms import EARLIER, FORMS, PUBLISHED, options_of_form
 from framebank.store.errors import DataError
 from framebank.store.formats.document import shown
@@ -47,8 +46,8 @@ class FewshotRecipe:
 
     def __post_init__(self) -> None:
         """Check each field; options become what the matcher's constructor asks for."""
-        if self.matcher not in MATCHERS:
-            raise DataError(f"the matcher {self.matcher!r} is not known; expected one of {', '.join(MATCHERS)}")
+        if self.matcher not in heads.MATCHERS:
+            raise DataError(f"the matcher {self.matcher!r} is not known; expected one of {', '.join(heads.MATCHERS)}")
         if self.form not in FORMS:
             raise DataError(f"form is {self.form}; expected {EARLIER} or {PUBLISHED}")
         options = options_of_form(self.form, "matcher", self.matcher, self.options)
@@ -89,7 +88,7 @@ class FewshotRecipe:
 
 def options_of(matcher: str) -> tuple[str, ...]:
     """Return the names of the options that can be given to a matcher's constructor."""
-    asked = inspect.signature(MATCHERS[matcher]).parameters.values()
+    asked = inspect.signature(heads.MATCHERS[matcher]).parameters.values()
     return tuple(p.name for p in asked if p.annotation in KINDS and p.name not in GIVEN)
 
 
@@ -99,21 +98,4 @@ def read_matcher_options(matcher: str, options: Mapping[str, Any]) -> dict[str, 
     strange = next((name for name in options if name not in has), None)
     if strange:
         raise DataError(f"the matcher {matcher!r} has no option {strange!r}; it has {', '.join(has) or 'none'}")
-    return read_options("matcher", matcher, MATCHERS[matcher], options)
-
-
-def build_matcher(recipe: FewshotRecipe, *, dim: int, num_classes: int) -> nn.Module:
-    """Build what a recipe describes, drawn from its seed; DataError where an option cannot be.
-
-    A matcher that tells the `num_classes` it is trained on apart, by a further loss, is told their number.
-    """
-    build = MATCHERS[recipe.matcher]
-    counted = {"num_classes": num_classes} if "num_classes" in inspect.signature(build).parameters else {}
-    with drawn_from(recipe.seed, device=torch.device("cpu")):
-        try:
-            return build(dim, **counted, **recipe.options)
-        except (TypeError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(
-                f"the matcher {recipe.matcher!r} cannot be built with {recipe.options}: {reason}"
-            ) from error
+    return read_options("matcher", matcher, heads.MATCHERS[matcher], options)

@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import nn
 
+from framebank.heads.fewshot.build import build_matcher
 from framebank.heads.fewshot.loop import Stage
-from framebank.heads.fewshot.recipe import FewshotRecipe, build_matcher
+from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.training.checkpoint import read_checkpoint, require_fit, save
 from framebank.heads.training.folder import WEIGHTS
 from framebank.heads.training.forms import EARLIER

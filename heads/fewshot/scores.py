@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.fewshot.episodes import Episodes
+from framebank.heads.matchers.matcher import traits_of
 from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.trx import TupleTransformer
 from framebank.heads.progress import Tell, tell_nobody
@@ -49,7 +50,7 @@ def score_episodes(
     videos = _Videos.of(matcher, frames, episodes, device=device, max_prepared=max_prepared)
     num_ways, num_shots = episodes.support.shape[1:]
     num_frames = frames.x.shape[1]
-    pairs = 1 if getattr(matcher, "fits_support", False) else 2 * num_frames**3  # of frames, and of tuples of them
+    pairs = 1 if traits_of(matcher).fits_support else 2 * num_frames**3  # of frames, and of tuples of them
     # Prototypes that each query has of its own are tuples too.
     per_query = videos.values + num_ways * (num_shots * pairs + _tuple_values(matcher, num_frames))
     per_episode = num_ways * num_shots * videos.values + episodes.query.shape[1] * per_query

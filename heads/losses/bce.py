@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 
@@ -13,12 +14,7 @@ class Bce(nn.Module):
     label is likely.
     """
 
-    reads_texts = False
-    reads_labels = True
-    multi_label = True
-    reads_shares = True
-    smooths_labels = True
-    reads_logits = True
+    traits = LossTraits(reads_labels=True, multi_label=True, reads_shares=True, smooths_labels=True, reads_logits=True)
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 
@@ -17,9 +18,7 @@ class Consistency(nn.Module):
     classifier teaches itself from the mean.
     """
 
-    reads_texts = False
-    reads_labels = False
-    multi_label = None
+    traits = LossTraits()
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

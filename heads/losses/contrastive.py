@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 
@@ -29,9 +30,7 @@ def _one_way(logits: Tensor, same: Tensor) -> Tensor:
 class Contrastive(nn.Module):
     """InfoNCE over one text of its class for each video, drawn anew at each step."""
 
-    reads_texts = True
-    reads_labels = True
-    multi_label = False
+    traits = LossTraits(reads_texts=True, reads_labels=True, multi_label=False)
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 NUM_WINDOWS = 4
@@ -20,9 +21,7 @@ class Diversity(nn.Module):
     only what they point to can differ, not their length.
     """
 
-    reads_texts = False
-    reads_labels = False
-    multi_label = None
+    traits = LossTraits()
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.classifiers.text import TextClassifier
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 SHARE = 0.1  # of the residual, FROSTER's alpha
@@ -19,9 +21,7 @@ class Froster(nn.Module):
     a trained encoder; here the frames are frozen, so it is the pooled video that can stray, and that is held.
     """
 
-    reads_texts = False
-    reads_labels = False
-    multi_label = None
+    traits = LossTraits()
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
@@ -31,9 +31,8 @@ class Froster(nn.Module):
         """Return the loss of a batch."""
         loss = _distance(step.pooled, step.mean, self.video)
         classifier = step.model.classifier
-        if any(parameter.requires_grad for parameter in _learned_text(classifier).parameters()):
-            learned, given = classifier.class_embeddings(), classifier.embeddings  # type: ignore[operator]
-            loss = loss + _distance(learned, given, self.text)  # type: ignore[arg-type]
+        if isinstance(classifier, TextClassifier) and any(each.requires_grad for each in classifier.text.parameters()):
+            loss = loss + _distance(classifier.class_embeddings(), classifier.embeddings, self.text)
         return WEIGHT * loss
 
 
@@ -48,8 +47,3 @@ def _projection(dim: int) -> nn.Module:
     nn.init.kaiming_normal_(first.weight)
     nn.init.zeros_(second.weight)
     return nn.Sequential(first, nn.GELU(), second)
-
-
-def _learned_text(classifier: nn.Module) -> nn.Module:
-    text = getattr(classifier, "text", None)
-    return text if isinstance(text, nn.Module) and hasattr(classifier, "class_embeddings") else nn.Identity()

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 TARGET_SHARPNESS = 10.0  # ActionCLIP's factor before the softmax of the targets
@@ -24,9 +25,7 @@ def symmetric_kl(logits: Tensor, labels: Tensor) -> Tensor:
 class SymmetricKl(nn.Module):
     """ActionCLIP's loss, over one text of its class for each video, drawn anew at each step."""
 
-    reads_texts = True
-    reads_labels = True
-    multi_label = False
+    traits = LossTraits(reads_texts=True, reads_labels=True, multi_label=False)
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 TEMPERATURE = 0.07
@@ -21,9 +22,7 @@ class MaskedText(nn.Module):
     the video has to say.
     """
 
-    reads_texts = True
-    reads_labels = True
-    multi_label = False
+    traits = LossTraits(reads_texts=True, reads_labels=True, multi_label=False)
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

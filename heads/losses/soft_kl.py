@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 
@@ -15,12 +16,7 @@ class SoftKl(nn.Module):
     logits is not the probability of a label. Label smoothing shares a part among all classes.
     """
 
-    reads_texts = False
-    reads_labels = True
-    multi_label = True
-    reads_shares = True
-    smooths_labels = True
-    reads_logits = True
+    traits = LossTraits(reads_labels=True, multi_label=True, reads_shares=True, smooths_labels=True, reads_logits=True)
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

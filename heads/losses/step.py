@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.masking import masked_mean
+from framebank.heads.scorers.scorer import reads_of
 from framebank.heads.shares import class_shares
 from framebank.store.errors import DataError
 
@@ -107,13 +109,12 @@ class Step:
         A scorer that weighs each class's texts all at once scores the class of every video.
         """
         scorer = self.model.classifier
-        if hasattr(scorer, "scores_pairs"):
+        if reads_of(scorer).all_texts:
             return self._scores[:, self.target]
-        if not hasattr(scorer, "text"):
+        if not isinstance(scorer, TextClassifier):
             raise DataError(
                 "this loss pairs videos with single texts, which only the classifiers text and vcs do: use ce"
             )
         drawn = self.texts.draw(self.target, generator=self.generator)  # (B, D)
-        text = F.normalize(scorer.text(drawn, self.target), dim=-1)  # type: ignore[operator]
-        scale: Tensor = scorer.logit_scale  # type: ignore[assignment]
-        return scale * F.normalize(self.pooled, dim=-1) @ text.T
+        text = F.normalize(scorer.text(drawn, self.target), dim=-1)
+        return scorer.logit_scale * F.normalize(self.pooled, dim=-1) @ text.T

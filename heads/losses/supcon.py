@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 TEMPERATURE = 0.1
@@ -28,9 +29,7 @@ def supervised_contrastive(embeddings: Tensor, labels: Tensor) -> Tensor:
 class SupCon(nn.Module):
     """The supervised contrastive loss on what the head gives; the paper's projection on top of it is left out."""
 
-    reads_texts = False
-    reads_labels = True
-    multi_label = False
+    traits = LossTraits(reads_labels=True, multi_label=False)
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

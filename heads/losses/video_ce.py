@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.classifiers.linear import LinearClassifier
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 
@@ -15,11 +16,7 @@ class VideoCe(nn.Module):
     tower learn from; here it is what the head gives, at a root mean square of one, from weights of zero.
     """
 
-    reads_texts = False
-    reads_labels = True
-    multi_label = False
-    reads_shares = True
-    smooths_labels = True
+    traits = LossTraits(reads_labels=True, multi_label=False, reads_shares=True, smooths_labels=True)
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 
@@ -12,12 +13,7 @@ class WeightedCe(nn.Module):
     So weighted, a video counts 1 on average, and a class as much as any other; one without videos counts nothing.
     """
 
-    reads_texts = False
-    reads_labels = True
-    multi_label = False
-    reads_shares = True
-    smooths_labels = True
-    reads_logits = True
+    traits = LossTraits(reads_labels=True, multi_label=False, reads_shares=True, smooths_labels=True, reads_logits=True)
 
     def __init__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

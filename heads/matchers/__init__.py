@@ -9,8 +9,7 @@ A matcher scores the queries of E episodes against the N classes of each, all at
     support_mask  (E, N, K, T), as well
     -> scores     (E, Q, N) float32, higher is nearer; double where the frames are
 
-A matcher whose `fits_support` is true averages the frames and learns from the support; it is asked for many queries at
-once, so that it learns once for them.
+Each class says in its `traits` whether it reads the texts and whether it learns from the support (`MatcherTraits`).
 
 A matcher that first sees each video by itself may prepare videos (`framebank.heads.matchers.prepared`): in scoring
 many episodes that is done once for each.
@@ -18,9 +17,7 @@ many episodes that is done once for each.
 Frames come in any floating type and of any length. Frames that are masked out change nothing, wherever they lie.
 """
 
-from collections.abc import Callable
-
-from torch import nn
+from collections.abc import Sequence
 
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.chamfer import Chamfer
@@ -34,6 +31,7 @@ from framebank.heads.matchers.hyrsm_plus_plus import HyrsmPlusPlus
 from framebank.heads.matchers.linear import Linear
 from framebank.heads.matchers.linear_probe import LinearProbe
 from framebank.heads.matchers.ma_clip import MaClip
+from framebank.heads.matchers.matcher import MatcherClass
 from framebank.heads.matchers.max import Max
 from framebank.heads.matchers.mean import Mean
 from framebank.heads.matchers.otam import Otam
@@ -45,8 +43,7 @@ from framebank.heads.matchers.tip_adapter import TipAdapter
 from framebank.heads.matchers.trx import Trx
 from framebank.heads.matchers.tuple import Tuple
 
-# name -> (dim, **options) -> matcher
-MATCHERS: dict[str, Callable[..., nn.Module]] = {
+MATCHERS: dict[str, MatcherClass] = {
     "mean": Mean,
     "max": Max,
     "diagonal": Diagonal,
@@ -73,5 +70,5 @@ MATCHERS: dict[str, Callable[..., nn.Module]] = {
     "sloshnet": SloshNet,
 }
 
-# Those that score by the texts of the classes, and are of no use without.
-READS_TEXT = ("text", "combine", "tip-adapter", "text-residual", "clip-fsar", "ma-clip")
+# Those that score by the texts of the classes, and are of no use without. (`tuple` is a module of this package.)
+READS_TEXT: Sequence[str] = [name for name, matcher in MATCHERS.items() if matcher.traits.reads_text]

@@ -5,6 +5,7 @@ import math
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import frame_similarities
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class BiMhm(nn.Module):
@@ -15,6 +16,8 @@ class BiMhm(nn.Module):
     for it; where lengths are equal, as published, that changes nothing. Frames are made unit, as published; with an
     `eps`, that is added to the product of their norms instead. No parameters, blind to the order of frames.
     """
+
+    traits = MatcherTraits()
 
     def __init__(self, dim: int, *, eps: float = 0.0) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import frame_similarities
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class Chamfer(nn.Module):
@@ -11,6 +12,8 @@ class Chamfer(nn.Module):
     The mean over the query's frames of the largest cosine to a frame of the video, and the mean over the video's
     frames, halved. With videos of T frames it is 1 + score / 2T of "bi-mhm", and ranks alike. No parameters.
     """
+
+    traits = MatcherTraits()
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import frame_similarities, pack_similarities
+from framebank.heads.matchers.matcher import MatcherTraits
 
 NEVER = -1e4
 
@@ -17,6 +18,8 @@ class ChamferPlus(nn.Module):
     the tuples of unit frames. The score is the mean over the query's tuples of the most alike in any video of the
     class, and the mean over the class's tuples, halved. A video of fewer frames repeats them. No parameters.
     """
+
+    traits = MatcherTraits()
 
     def __init__(self, dim: int, *, length: int = 3) -> None:
         super().__init__()

@@ -1,19 +1,23 @@
 """CLIP-FSAR: classes whose frames have read their own name."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.attention import ContextBlock
 from framebank.heads.matchers.frames import mean_frame
+from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.otam import Otam
 from framebank.heads.matchers.sequences import mean_video, packed
-from framebank.heads.matchers.task import Task, match_loss
+from framebank.heads.matchers.task import HasLosses, Task, match_loss
 
 MLP_WIDTH = 2048
 
 
-class ClipFsar(nn.Module):
+@final
+class ClipFsar(nn.Module, HasLosses):
     """CLIP-guided prototype modulation (Wang et al. 2023, arXiv 2303.02982).
 
     One shared attention block: a query's frames read each other, a class's frames read each other and the embedding of
@@ -27,6 +31,8 @@ class ClipFsar(nn.Module):
     texts of the episode, the rest that of the match; the published mixture is 0.9, zero leaves the texts out. Encoder
     and texts are frozen, where the paper trains the visual encoder.
     """
+
+    traits = MatcherTraits(reads_text=True, has_weights=True)
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.otam import Otam
 from framebank.heads.matchers.text import Text
 
@@ -18,6 +19,8 @@ class Combine(nn.Module):
     defaults are the published ones: the scale of the texts is where its learning starts, that of OTAM is one over 8
     frames, and its smoothing 0.5, where the matcher otam has 0.1. No parameters.
     """
+
+    traits = MatcherTraits(reads_text=True)
 
     def __init__(
         self,

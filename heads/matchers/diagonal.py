@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import frame_similarities, overlaps, pack_similarities
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class Diagonal(nn.Module):
@@ -11,6 +12,8 @@ class Diagonal(nn.Module):
     A baseline of Bertrand et al. 2023 (arXiv 2303.16084). Videos of different lengths are stretched over each other:
     a pair of frames counts as long as it is shown together. No parameters.
     """
+
+    traits = MatcherTraits()
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -1,5 +1,7 @@
 """GgHM: a graph of the episode, and matching by frames and by tuples at once."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,14 +10,16 @@ from framebank.heads.matchers.attention import fitting_heads
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.frames import mean_frame
 from framebank.heads.matchers.hyrsm import matched_alone
-from framebank.heads.matchers.prepared import Prepared
+from framebank.heads.matchers.matcher import MatcherTraits
+from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
-from framebank.heads.matchers.task import Task, match_loss
+from framebank.heads.matchers.task import HasLosses, Task, match_loss
 from framebank.heads.matchers.trx import Trx
 from framebank.heads.temporal.attention import AttentionBlock
 
 
-class Gghm(nn.Module):
+@final
+class Gghm(nn.Module, PreparesVideos, HasLosses):
     """Graph-guided hybrid matching (Xing et al. 2023, arXiv 2308.09346). No code is published: this is our reading.
 
     Of the abstract: a learnable dense temporal module (`DenseTemporal`), features of the task by the guidance of a
@@ -25,6 +29,8 @@ class Gghm(nn.Module):
     frames are matched by Bi-MHM of cosine distances, which counts for `frame_share`, and pairs by TRX, for the rest.
     The edges between query and classes learn from the labels by a loss of weight `edge_loss`.
     """
+
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(
         self,
@@ -55,7 +61,8 @@ class Gghm(nn.Module):
 
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
         """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
-        return self.temporal(x, mask)  # type: ignore[no-any-return]
+        prepared: Prepared = self.temporal(x, mask)
+        return prepared
 
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
         """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
@@ -151,4 +158,4 @@ class EpisodeGraph(nn.Module):
         like = odds.new_zeros(*odds.shape[:-1], size, size)
         like[..., :-1, -1] = like[..., -1, :-1] = odds.sigmoid()
         unlike = (1 - like) * (1 - torch.eye(size, device=odds.device, dtype=odds.dtype))
-        return tuple(F.normalize(edge, p=1, dim=-1) for edge in (like, unlike))  # type: ignore[return-value]
+        return F.normalize(like, p=1, dim=-1), F.normalize(unlike, p=1, dim=-1)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 from framebank.heads.matchers.attention import Attention
 from framebank.heads.matchers.bi_mhm import BiMhm
 from framebank.heads.matchers.frames import mean_frame
-from framebank.heads.matchers.prepared import Prepared
+from framebank.heads.matchers.matcher import MatcherTraits
+from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
-from framebank.heads.matchers.task import Task, Truth, match_loss
+from framebank.heads.matchers.task import HasLosses, Task, Truth, match_loss
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Related:
     support_mask: Tensor
 
 
-class Hyrsm(nn.Module):
+@final
+class Hyrsm(nn.Module, PreparesVideos, HasLosses):
     """Hybrid relation guided set matching (Wang et al. 2022, arXiv 2204.13423), bi-directional mean Hausdorff metric.
 
     Within a video: positions, self-attention over its frames, ReLU. Prototypes are the mean of a class's videos frame
@@ -48,6 +51,8 @@ class Hyrsm(nn.Module):
     With `num_classes`, a linear map of single frames to the classes trained on is a further loss, of weight
     `classification`.
     """
+
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(
         self,

@@ -1,20 +1,26 @@
 """HyRSM++: HyRSM whose frames are taught to change with time and not at once."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.hyrsm import Hyrsm
-from framebank.heads.matchers.prepared import Prepared
-from framebank.heads.matchers.task import Task, match_loss
+from framebank.heads.matchers.matcher import MatcherTraits
+from framebank.heads.matchers.prepared import Prepared, PreparesVideos
+from framebank.heads.matchers.task import HasLosses, Task, match_loss
 
 
-class HyrsmPlusPlus(nn.Module):
+@final
+class HyrsmPlusPlus(nn.Module, PreparesVideos, HasLosses):
     """HyRSM and its temporal coherence (Wang et al. 2023, arXiv 2301.03330), a further loss of weight `coherence`.
 
     It scores as `Hyrsm` does. Window, margin, weights and `frame_scale` (POSITION_A there) are those published for
     HMDB51.
     """
+
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import frame_similarities, overlaps, pack_similarities
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class Linear(nn.Module):
@@ -13,6 +14,8 @@ class Linear(nn.Module):
     parts of the time; the cosines of a video of another length are averaged into those. It starts as the diagonal of
     those parts. The published one starts at random.
     """
+
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(self, dim: int, *, num_frames: int = 8) -> None:
         super().__init__()

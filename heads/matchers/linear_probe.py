@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import unit_mean_frame
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class LinearProbe(nn.Module):
@@ -18,7 +19,7 @@ class LinearProbe(nn.Module):
     steps are done on what each video counts, for all episodes at once. No parameters, blind to the order of the frames.
     """
 
-    fits_support = True
+    traits = MatcherTraits(fits_support=True)
 
     def __init__(self, dim: int, *, steps: int = 100, lr: float = 1.0) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from framebank.heads.matchers.chamfer import Chamfer
 from framebank.heads.matchers.chamfer_plus import ChamferPlus
 from framebank.heads.matchers.diagonal import Diagonal
 from framebank.heads.matchers.linear import Linear
+from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.max import Max
 from framebank.heads.matchers.mean import Mean
 from framebank.heads.matchers.otam import Otam
@@ -43,6 +44,8 @@ class MaClip(nn.Module):
     its class too, as a key and value among theirs. Unit frames and text enter. The metric then sees K videos of each
     class, each with its text. The adapters inside the encoder cannot be had of frozen embeddings.
     """
+
+    traits = MatcherTraits(reads_text=True, has_weights=True)
 
     def __init__(self, dim: int, *, metric: str = "otam", num_heads: int = 8, dropout: float = 0.1) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import frame_similarities
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class Max(nn.Module):
@@ -10,6 +11,8 @@ class Max(nn.Module):
 
     A baseline of Bertrand et al. 2023 (arXiv 2303.16084). No parameters, and blind to the order of the frames.
     """
+
+    traits = MatcherTraits()
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import unit_mean_frame
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class Mean(nn.Module):
@@ -13,6 +14,8 @@ class Mean(nn.Module):
     Prototypes are those of Snell et al. 2017 (arXiv 1703.05175) with the cosine for the distance. No parameters, and
     blind to the order of the frames.
     """
+
+    traits = MatcherTraits()
 
     def __init__(self, dim: int) -> None:
         super().__init__()

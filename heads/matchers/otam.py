@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import frame_similarities, pack_similarities
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class Otam(nn.Module):
@@ -19,6 +20,8 @@ class Otam(nn.Module):
     The sum over a video's frames is taken to the query's number of frames, or else a video of fewer would be nearer
     for it; where lengths are equal, as published, that changes nothing and the score is symmetric.
     """
+
+    traits = MatcherTraits()
 
     def __init__(self, dim: int, *, smoothing: float = 0.1) -> None:
         super().__init__()

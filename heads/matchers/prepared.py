@@ -1,5 +1,6 @@
 """Prepared: what a matcher that first sees each video by itself makes of it, before it compares."""
 
+from abc import abstractmethod
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
@@ -15,10 +16,12 @@ class PreparesVideos(Protocol):
     Called as a whole it gives the same: match(prepare(query, query_mask), prepare(support, support_mask), text).
     """
 
+    @abstractmethod
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
         """Return what `match` reads of videos x (..., T, D), mask (..., T): tensors (..., and axes of their own)."""
         ...
 
+    @abstractmethod
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
         """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
         ...

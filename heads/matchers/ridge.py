@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import unit_mean_frame
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class Ridge(nn.Module):
@@ -19,7 +20,7 @@ class Ridge(nn.Module):
     frames.
     """
 
-    fits_support = True
+    traits = MatcherTraits(fits_support=True)
 
     def __init__(self, dim: int, *, penalty: float = 1.0) -> None:
         super().__init__()

@@ -1,16 +1,20 @@
 """SloshNet: attention and motion over time, side by side, before TRX of single frames."""
 
+from typing import final
+
 import torch
 from torch import Tensor, nn
 
 from framebank.heads.matchers.attention import fitting_heads
-from framebank.heads.matchers.prepared import Prepared
+from framebank.heads.matchers.matcher import MatcherTraits
+from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.sequences import packed
 from framebank.heads.matchers.trx import TupleTransformer
 from framebank.heads.temporal.attention import AttentionBlock
 
 
-class SloshNet(nn.Module):
+@final
+class SloshNet(nn.Module, PreparesVideos):
     """The long-term and short-term modules of SloshNet (Xing et al. 2023, arXiv 2301.07944) and its matcher.
 
     Long-term: one attention block over the frames. Short-term: minus each frame's values, gated by how the keys of the
@@ -19,6 +23,8 @@ class SloshNet(nn.Module):
     had, and the depthwise convolution of queries and keys is a factor for each channel: a frame is one token here, not
     7 by 7.
     """
+
+    traits = MatcherTraits(has_weights=True)
 
     def __init__(
         self, dim: int, *, num_heads: int = 8, width: int = 1152, dropout: float = 0.1, negated: bool = True

@@ -1,5 +1,6 @@
 """Task: the episodes of a training step, what is true of them, and the loss that every matcher shares."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -52,6 +53,7 @@ class Task:
 class HasLosses(Protocol):
     """A matcher whose training adds something to the loss of its scores."""
 
+    @abstractmethod
     def losses(self, task: Task) -> dict[str, Tensor]:
         """Return the parts of the loss by name, each weighted: their sum is what is minimised."""
         ...

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import at_least_float, unit_mean_frame
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class Text(nn.Module):
@@ -12,6 +13,8 @@ class Text(nn.Module):
 
     The score is the cosine of the query's mean frame to the class's text. No parameters.
     """
+
+    traits = MatcherTraits(reads_text=True)
 
     def __init__(self, dim: int) -> None:
         super().__init__()

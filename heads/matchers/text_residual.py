@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import at_least_float, unit_mean_frame
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class TextResidual(nn.Module):
@@ -20,7 +21,7 @@ class TextResidual(nn.Module):
     does. No parameters, blind to the order of the frames.
     """
 
-    fits_support = True
+    traits = MatcherTraits(fits_support=True, reads_text=True)
 
     def __init__(
         self, dim: int, *, steps: int = 100, lr: float = 0.002, alpha: float = 0.5, text_scale: float = 100.0

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import at_least_float, unit_mean_frame
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class TipAdapter(nn.Module):
@@ -17,7 +18,7 @@ class TipAdapter(nn.Module):
     means over ten crops; here each video is one key. No parameters, blind to the order of the frames.
     """
 
-    fits_support = True
+    traits = MatcherTraits(fits_support=True, reads_text=True)
 
     def __init__(self, dim: int, *, alpha: float = 3.0, beta: float = 1.0, text_scale: float = 100.0) -> None:
         super().__init__()

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Sequence
 from itertools import combinations
+from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import packed_places
-from framebank.heads.matchers.prepared import Prepared
+from framebank.heads.matchers.matcher import MatcherTraits
+from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.sequences import sinusoid_like
 
 # Prepared of a video at each cardinality: keys and values of M tuples (..., M, W), and which are real (..., M).
@@ -20,7 +22,8 @@ MAX_CPU = 1 << 21
 MAX_CUDA = 1 << 27
 
 
-class Trx(nn.Module):
+@final
+class Trx(nn.Module, PreparesVideos):
     """The temporal cross-transformer (Perrett et al. 2021, arXiv 2101.06184).
 
     For each tuple of query frames, attention over all tuples of a class's videos makes a prototype of its own; the
@@ -30,13 +33,15 @@ class Trx(nn.Module):
     A video of fewer frames than a tuple has repeats them evenly and makes one tuple.
     """
 
+    traits = MatcherTraits(has_weights=True)
+
     def __init__(
         self, dim: int, *, cardinalities: Sequence[int] = (2, 3), width: int = 1152, dropout: float = 0.1
     ) -> None:
         super().__init__()
         if not cardinalities:
             raise ValueError("cardinalities is empty; expected one or more numbers of frames")
-        self.transformers: Sequence[TupleTransformer] = nn.ModuleList(  # type: ignore[assignment]
+        self.transformers = nn.ModuleList(
             TupleTransformer(dim, cardinality=cardinality, width=width, dropout=dropout)
             for cardinality in cardinalities
         )
@@ -49,12 +54,15 @@ class Trx(nn.Module):
 
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
         """Return what `match` reads of videos x (..., T, D), mask (..., T): their tuples, of each cardinality."""
-        return tuple(part for transformer in self.transformers for part in transformer.prepare(x, mask))
+        return tuple(part for transformer in self._each() for part in transformer.prepare(x, mask))
 
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
         """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
-        each = zip(self.transformers, _by_cardinality(query), _by_cardinality(support), strict=True)
+        each = zip(self._each(), _by_cardinality(query), _by_cardinality(support), strict=True)
         return torch.stack([transformer(*parts) for transformer, *parts in each]).mean(0)
+
+    def _each(self) -> "list[TupleTransformer]":
+        return [transformer for transformer in self.transformers if isinstance(transformer, TupleTransformer)]
 
 
 def _by_cardinality(prepared: Prepared) -> list[Prepared]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.matchers.frames import at_least_float, packed_places
+from framebank.heads.matchers.matcher import MatcherTraits
 
 
 class Tuple(nn.Module):
@@ -19,6 +20,8 @@ class Tuple(nn.Module):
     1152, and their product is divided by the root of that. TRX takes the mean over the lengths 2 and 3; its positions
     and projections are left out. A video of fewer frames repeats them. No parameters.
     """
+
+    traits = MatcherTraits()
 
     def __init__(self, dim: int, *, length: int = 2, scale: float = math.sqrt(1152)) -> None:
         super().__init__()

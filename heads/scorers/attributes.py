@@ -1,17 +1,23 @@
 """Attributes: how well each frame fits each text of a lexicon, over time, tells the class."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits
 from framebank.heads.logit_scale import LogitScale
 from framebank.heads.masking import masked_mean, pack
 from framebank.heads.scorers.rows import class_matrix, distinct_rows
+from framebank.heads.scorers.scorer import Scorer, ScorerReads
+from framebank.heads.texts.text import KeepsClasses
 from framebank.store.counts import counted
 
 
-class Attributes(nn.Module):
+@final
+class Attributes(nn.Module, Scorer, KeepsClasses):
     """Knowledge prompting (Shi et al. 2022, arXiv 2211.12030): the scores of text proposals are the features.
 
     For the M texts of a lexicon and the unit frames: their cosines (T, M), standardised over the lexicon; a depthwise
@@ -27,8 +33,7 @@ class Attributes(nn.Module):
     own the classes may come by other texts, which then only the cosine reads.
     """
 
-    reads_texts = True
-    reads_lexicon = True
+    traits = ClassifierTraits(reads_texts=True, reads_lexicon=True)
     lexicon: Tensor
     classes: Tensor
 
@@ -40,14 +45,22 @@ class Attributes(nn.Module):
         self.has_own_lexicon = lexicon is not None
         if lexicon is None:
             lexicon, _ = distinct_rows(texts)
-        else:
-            self.keeps_classes = True  # without one, it is the lexicon that tells other classes
         self.register_buffer("lexicon", lexicon)  # (M, D)
         self.register_buffer("classes", class_matrix(texts))  # (C, D)
         self.scale = LogitScale(texts.logit_scale)
         self.taps = nn.Parameter(torch.zeros(len(lexicon), 1, 3))
         self.weight = nn.Parameter(torch.zeros(num_classes, len(lexicon)))
         self.bias = nn.Parameter(torch.zeros(num_classes))
+
+    @property
+    def reads(self) -> ScorerReads:
+        """It reads the stored frames, and what the head made of them."""
+        return ScorerReads()
+
+    @property
+    def keeps_classes(self) -> bool:
+        """Without a lexicon of its own, it is the lexicon that tells other classes."""
+        return self.has_own_lexicon
 
     def bound_scale(self) -> None:
         """Bring the scale back to CLIP's 100."""

@@ -1,19 +1,24 @@
 """Descriptions: a video, and each of its frames, against every description of a class."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits
 from framebank.heads.logit_scale import LogitScale
 from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import row_mask
+from framebank.heads.scorers.scorer import Scorer, ScorerReads
 from framebank.store.errors import DataError
 
 TOGETHER = ("mean", "log-mean-exp", "top-k")
 
 
-class Descriptions(nn.Module):
+@final
+class Descriptions(nn.Module, Scorer):
     """Many descriptions of each class, aligned with the video as a whole and with the frames that show them.
 
     Of each description r of a class: the cosine to what the head made of the video (classification by description,
@@ -29,7 +34,7 @@ class Descriptions(nn.Module):
     motion finds no frame that shows it. Other classes can be served.
     """
 
-    reads_texts = True
+    traits = ClassifierTraits(reads_texts=True)
     rows: Tensor
     written: Tensor
 
@@ -59,6 +64,11 @@ class Descriptions(nn.Module):
         self.scale = LogitScale(texts.logit_scale, learned=learn_scale)
         self.register_buffer("rows", texts.rows)  # (C, R, D)
         self.register_buffer("written", row_mask(texts))  # (C, R), true where a description is
+
+    @property
+    def reads(self) -> ScorerReads:
+        """It reads the stored frames, and what the head made of them."""
+        return ScorerReads()
 
     def bound_scale(self) -> None:
         """Bring the scale back to CLIP's 100."""

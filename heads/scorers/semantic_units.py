@@ -1,22 +1,26 @@
 """SemanticUnits: what the frames find in a bank of texts decodes the video."""
 
 import math
+from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits
 from framebank.heads.logit_scale import LogitScale
 from framebank.heads.masking import masked_mean
 from framebank.heads.scorers.cross_block import CrossBlock
 from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix, distinct_rows
+from framebank.heads.scorers.scorer import Scorer, ScorerReads
 from framebank.heads.temporal.attention import initialise
 from framebank.store.errors import DataError
 
 
-class SemanticUnits(nn.Module):
+@final
+class SemanticUnits(nn.Module, Scorer):
     """SU, attentive semantic units (Chen et al. 2023, arXiv 2303.09756), as its abstract tells it; no code was found.
 
     The abstract fixes this: units are entities (body parts, objects, scenes, motions) out of descriptions of the whole
@@ -35,7 +39,7 @@ class SemanticUnits(nn.Module):
     it, and with `frame` there are none. Other classes can be served: they bring their units.
     """
 
-    reads_texts = True
+    traits = ClassifierTraits(reads_texts=True)
     units: Tensor
     shares: Tensor
     classes: Tensor
@@ -65,6 +69,11 @@ class SemanticUnits(nn.Module):
         self.register_buffer("units", units)  # (M, D)
         self.register_buffer("shares", shares)  # (M, C), rows sum to one
         self.register_buffer("classes", class_matrix(texts))  # (C, D)
+
+    @property
+    def reads(self) -> ScorerReads:
+        """It reads the stored frames, and what the head made of them."""
+        return ScorerReads()
 
     def bound_scale(self) -> None:
         """Bring the scale back to CLIP's 100."""

@@ -1,13 +1,17 @@
 """Vcs: BIKE's video concept spotting, where a class's words choose its frames."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits
 from framebank.heads.logit_scale import LogitScale
 from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix, row_mask
+from framebank.heads.scorers.scorer import ReadsTokens, Scorer, ScorerReads
 from framebank.heads.scorers.tokens import encode_words
 from framebank.heads.text_tower import TextTower
 from framebank.store.counts import counted
@@ -16,7 +20,8 @@ from framebank.store.errors import DataError
 WORDS = ("texts", "tokens")
 
 
-class Vcs(nn.Module):
+@final
+class Vcs(nn.Module, Scorer, ReadsTokens):
     """BIKE's temporal concept spotting (Wu et al. 2023, arXiv 2301.00182): each class weighs the frames by its words.
 
     For a class's words S (W, D), its embedding s and unit frames F (T, D): the weights of the frames are
@@ -41,8 +46,7 @@ class Vcs(nn.Module):
     `head_share` is the share of the head's own cosine to s in the score, 0 in the paper.
     """
 
-    reads_texts = True
-    scores_pairs = True
+    traits = ClassifierTraits(reads_texts=True)
     words: Tensor
     spoken: Tensor
     classes: Tensor
@@ -65,12 +69,11 @@ class Vcs(nn.Module):
             raise DataError(f"temperature is {temperature}; expected more than 0")
         if words not in WORDS:
             raise DataError(f"words {words!r} are not known; expected one of {', '.join(WORDS)}")
-        self.reads_tokens = words == "tokens"
+        self.words_are_tokens = words == "tokens"
         self.temperature = temperature
         self.head_share = head_share
-        self.reads_head_frames = head_frames
+        self.head_frames = head_frames
         self.unit_video = unit_video
-        self.reads_pooled = bool(head_share)
         self.scale = LogitScale(texts.logit_scale, learned=learn_scale)
         rows, spoken = texts.rows, row_mask(texts)
         if self.reads_tokens:  # they come with the tower, or from a checkpoint
@@ -78,6 +81,16 @@ class Vcs(nn.Module):
         self.register_buffer("words", rows)  # (C, W, D)
         self.register_buffer("spoken", spoken)  # (C, W), true where a word is
         self.register_buffer("classes", class_matrix(texts))  # (C, D)
+
+    @property
+    def reads(self) -> ScorerReads:
+        """It weighs the frames by all words of a class at once; what the head made is read where it has a share."""
+        return ScorerReads(pooled=bool(self.head_share), head_frames=self.head_frames, all_texts=True)
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the words of a class are the tokens of its text."""
+        return self.words_are_tokens
 
     def bound_scale(self) -> None:
         """Bring the scale back to CLIP's 100."""

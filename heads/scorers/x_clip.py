@@ -1,21 +1,25 @@
 """XClip: class embeddings that read the video before they are compared with it."""
 
 import math
+from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ClassifierTraits
 from framebank.heads.logit_scale import LogitScale
 from framebank.heads.scorers.cross_block import CrossBlock
 from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix
+from framebank.heads.scorers.scorer import Scorer, ScorerReads
 from framebank.heads.temporal.attention import heads_for, initialise
 from framebank.store.errors import DataError
 
 
-class XClip(nn.Module):
+@final
+class XClip(nn.Module, Scorer):
     """X-CLIP's video-specific prompts (Ni et al. 2022, arXiv 2208.02816): text + alpha * what it reads of the video.
 
     Each class embedding (D,), a query, passes `num_layers` blocks of cross-attention whose keys and values are the
@@ -30,7 +34,7 @@ class XClip(nn.Module):
     `text_norms` they enter unit. Other classes can be served.
     """
 
-    reads_texts = True
+    traits = ClassifierTraits(reads_texts=True)
     classes: Tensor
 
     def __init__(
@@ -55,6 +59,11 @@ class XClip(nn.Module):
         self.alpha = nn.Parameter(torch.full((dim,), alpha))
         self.scale = LogitScale(texts.logit_scale)
         self.register_buffer("classes", self._classes(texts))  # (C, D)
+
+    @property
+    def reads(self) -> ScorerReads:
+        """It reads the stored frames, and what the head made of them."""
+        return ScorerReads()
 
     def bound_scale(self) -> None:
         """Bring the scale back to CLIP's 100."""

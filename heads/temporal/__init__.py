@@ -1,17 +1,14 @@
 """Temporal heads, (x (B, T, D), mask (B, T)) -> (B, D): a new one is one file and one row.
 
-A head whose class says `stream = "layers"` reads x (B, T, L, W) instead, and is built with `in_shape=(L, W)`. One that
-is the mean of frames that it makes has `mix`, which gives them.
+Each class says in its `traits` what it reads (`HeadTraits`). What else it can do it says by the types that it derives
+from, such as `MixesFrames`.
 """
-
-from collections.abc import Callable
-
-from torch import nn
 
 from framebank.heads.temporal.a5 import A5
 from framebank.heads.temporal.attentive import Attentive
 from framebank.heads.temporal.conv1d import Conv1d
 from framebank.heads.temporal.gru import Gru
+from framebank.heads.temporal.head import HeadClass
 from framebank.heads.temporal.layer_fusion import LayerFusion
 from framebank.heads.temporal.lstm import Lstm
 from framebank.heads.temporal.m2clip import M2Clip
@@ -25,8 +22,7 @@ from framebank.heads.temporal.transformer import Transformer
 from framebank.heads.temporal.transformer_cls import TransformerCls
 from framebank.heads.temporal.vivit import Vivit
 
-# name -> (dim, **options) -> head
-HEADS: dict[str, Callable[..., nn.Module]] = {
+HEADS: dict[str, HeadClass] = {
     "mean": Mean,
     "conv1d": Conv1d,
     "shift": Shift,

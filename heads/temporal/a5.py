@@ -1,15 +1,18 @@
 """A5: attention blocks over the frames, and the mean of what they give."""
 
 import math
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
 from framebank.heads.temporal.attention import AttentionBlock, positions_for
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class A5(nn.Module):
+@final
+class A5(nn.Module, MixesFrames):
     """The temporal transformer of Efficient-Prompt (Ju et al. 2022, arXiv 2112.04478), whose model A5 trains on a bank.
 
     As published: positions from N(0, 0.01), two pre-norm blocks of 8 heads (one block in its recipe for HMDB51), no
@@ -18,6 +21,8 @@ class A5(nn.Module):
     stretches for a longer video. Nothing of it needs more than frozen embeddings; its learned prompts belong to the
     texts, not to the head.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int, *, num_layers: int = 2, num_heads: int | None = None, max_frames: int = 77) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from framebank.heads.masking import pack
 from framebank.heads.temporal.attention import heads_for, positions_for
+from framebank.heads.temporal.head import HeadTraits
 
 
 class Attentive(nn.Module):
@@ -21,6 +22,8 @@ class Attentive(nn.Module):
     positions the probe is a weighted average, blind to order: so `positions` is on; off is the published probe. A video
     of more than `max_frames` frames stretches the table. Frozen frames have no patches to attend to.
     """
+
+    traits = HeadTraits()
 
     def __init__(
         self,

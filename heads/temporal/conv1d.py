@@ -1,18 +1,24 @@
 """Conv1d: a convolution over time for each channel of its own."""
 
+from typing import final
+
 import torch
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class Conv1d(nn.Module):
+@final
+class Conv1d(nn.Module, MixesFrames):
     """ActionCLIP's Conv_1D (Wang et al. 2021, arXiv 2109.08472): depthwise convolution, residual, mean.
 
     Starts as a temporal shift (TSM): a quarter of the channels comes from the frame before, a quarter from the frame
     after. The published code scrambles time and channels at the input; here the axes are right, unless `legacy_axes`
     asks for what a published checkpoint was trained with. Then every video must have the same number of frames.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int, *, legacy_axes: bool = False) -> None:
         super().__init__()

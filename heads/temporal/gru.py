@@ -1,17 +1,23 @@
 """Gru: a gated recurrent network over the frames."""
 
+from typing import final
+
 import torch
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class Gru(nn.Module):
+@final
+class Gru(nn.Module, MixesFrames):
     """A gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), used as ActionCLIP uses its LSTM: residual, mean.
 
     One layer, one direction. Its candidate state starts at zero, and so do all states: untrained, it is the mean of
     the frames. Frozen embeddings are all that it reads.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.temporal.head import HeadTraits
 from framebank.heads.temporal.sloshnet import SloshNet
 
 
@@ -21,7 +22,7 @@ class LayerFusion(nn.Module):
     of a frozen transformer there is one vector each, so only the weights of the layers are searched for.
     """
 
-    stream = "layers"
+    traits = HeadTraits(reads_layers=True)
 
     def __init__(self, dim: int, *, in_shape: tuple[int, ...], inner: Callable[[int], nn.Module] = SloshNet) -> None:
         super().__init__()

@@ -1,12 +1,18 @@
 """Lstm: a recurrent network over the frames."""
 
+from typing import final
+
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class Lstm(nn.Module):
+@final
+class Lstm(nn.Module, MixesFrames):
     """ActionCLIP's LSTM (Wang et al. 2021, arXiv 2109.08472): one layer, one direction, residual, mean."""
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -1,17 +1,23 @@
 """M2Clip: each frame with what its neighbours say of it, through a bottleneck, and the mean."""
 
+from typing import final
+
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class M2Clip(nn.Module):
+@final
+class M2Clip(nn.Module, MixesFrames):
     """M2-CLIP's adapter of frame embeddings (Wang et al. 2024, arXiv 2401.11649): x + fc2(conv3(fc1 x)), mean.
 
     As published: half the width inside, a depthwise convolution over three frames that starts at zero, no activation;
     untrained, it is the mean of the frames. The TED-Adapters of M2-CLIP are inside the blocks of its image tower, which
     frozen embeddings do not have; the head `ted` is a reading of those.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int) -> None:
         super().__init__()

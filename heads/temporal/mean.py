@@ -1,15 +1,21 @@
 """Mean: the average of the frames; the baseline of every table."""
 
+from typing import final
+
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class Mean(nn.Module):
+@final
+class Mean(nn.Module, MixesFrames):
     """ActionCLIP's meanP (Wang et al. 2021, arXiv 2109.08472), and CLIP's own way with video. No parameters.
 
     Blind to the order of the frames.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -1,13 +1,17 @@
 """Mit: one attention block over the frames, added to the frames themselves."""
 
+from typing import final
+
 import torch
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
 from framebank.heads.temporal.attention import AttentionBlock, heads_for, positions_for, silence
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class Mit(nn.Module):
+@final
+class Mit(nn.Module, MixesFrames):
     """X-CLIP's multi-frame integration transformer (Ni et al. 2022, arXiv 2208.02816).
 
     Positions, block, residual, mean. As published: one block, a head for every 64 channels, weights and positions from
@@ -16,6 +20,8 @@ class Mit(nn.Module):
     What frozen embeddings cannot give: cross-frame attention inside the image tower, and the prompt that reads its
     patches.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int, *, num_layers: int = 1, num_heads: int | None = None, max_frames: int = 77) -> None:
         super().__init__()

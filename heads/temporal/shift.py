@@ -1,13 +1,17 @@
 """Shift: part of each frame comes from the frame before, part from the frame after; nothing is learned."""
 
+from typing import final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class Shift(nn.Module):
+@final
+class Shift(nn.Module, MixesFrames):
     """The temporal shift of TSM (Lin et al. 2019, arXiv 1811.08383) on embeddings, residual, mean. No parameters.
 
     One channel in `fold` comes from the frame before, as many from the frame after, zeros beyond the ends, as in TSM.
@@ -16,6 +20,8 @@ class Shift(nn.Module):
     between them. So each shifted frame is brought back to the length of the frame it replaces: that depends on all of
     its channels, and so on which frames are neighbours. Still a weak sense of order: try it as a baseline.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int, *, fold: int = 8) -> None:
         super().__init__()

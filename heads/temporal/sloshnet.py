@@ -1,6 +1,7 @@
 """SloshNet: attention over all frames, and a gate that opens on what changes to the next, with learned weights."""
 
 import math
+from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -8,9 +9,11 @@ from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
 from framebank.heads.temporal.attention import AttentionBlock, initialise, silence
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class SloshNet(nn.Module):
+@final
+class SloshNet(nn.Module, MixesFrames):
     """SloshNet's long-term and short-term modelling (Xing et al. 2023, arXiv 2301.07944), and the mean of the frames.
 
     Long-term is one attention block of 8 heads without positions; a width that 8 does not divide gets fewer. Short-term
@@ -23,6 +26,8 @@ class SloshNet(nn.Module):
     space in Q and K, and the search over the stages of a ResNet, for which see `LayerFusion`. Its few-shot matcher is
     no part of a head.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int, *, num_heads: int | None = None) -> None:
         super().__init__()

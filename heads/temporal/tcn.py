@@ -1,20 +1,25 @@
 """Tcn: convolutions over time, each reaching twice as far as the one before."""
 
 from collections.abc import Sequence
+from typing import final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class Tcn(nn.Module):
+@final
+class Tcn(nn.Module, MixesFrames):
     """The dilated residual layers of MS-TCN (Abu Farha and Gall 2019, arXiv 1903.01945), and the mean of the last.
 
     Each layer adds linear(relu(conv(x))), a convolution over three frames that lie `dilation` apart, to its input; with
     dilations of 1, 2 and 4 a frame sees 7 to each side. Beyond the ends of a video there are zeros. The linear maps
     start at zero: untrained, it is the mean of the frames. Left out: the stages that refine a label of every frame.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int, *, dilations: Sequence[int] = (1, 2, 4)) -> None:
         super().__init__()

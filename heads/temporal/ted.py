@@ -1,13 +1,17 @@
 """Ted: attention over all frames, and what changes from one frame to the next."""
 
+from typing import final
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
 from framebank.heads.temporal.attention import AttentionBlock, heads_for, initialise, silence
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class Ted(nn.Module):
+@final
+class Ted(nn.Module, MixesFrames):
     """After M2-CLIP's TED-Adapter (Wang et al. 2024, arXiv 2401.11649): temporal enhancement and temporal difference.
 
     Enhancement is one attention block over the frames. Difference is an adapter on F_t - F_(t-1), zero for the first
@@ -19,6 +23,8 @@ class Ted(nn.Module):
     not have: this is a reading of ours on frames, with sizes of ours. What the published code does with frame
     embeddings is the head `m2clip`.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int, *, num_heads: int | None = None) -> None:
         super().__init__()

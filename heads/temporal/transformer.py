@@ -1,17 +1,23 @@
 """Transformer: pre-norm attention blocks over the frames, added to the frames themselves."""
 
+from typing import final
+
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
 from framebank.heads.temporal.attention import AttentionBlock, heads_for, initialise, positions_for
+from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
-class Transformer(nn.Module):
+@final
+class Transformer(nn.Module, MixesFrames):
     """ActionCLIP's Transf (Wang et al. 2021, arXiv 2109.08472), its best head: positions, six blocks, residual, mean.
 
     A position starts as long as a unit frame; in the published code, std 0.02 beside frames of norm ten, it starts
     shorter and order is learned later. A video of more than `max_frames` frames stretches the table of positions.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int, *, num_layers: int = 6, num_heads: int | None = None, max_frames: int = 77) -> None:
         super().__init__()

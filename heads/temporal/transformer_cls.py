@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from framebank.heads.masking import pack
 from framebank.heads.temporal.attention import positions_for
+from framebank.heads.temporal.head import HeadTraits
 
 
 class TransformerCls(nn.Module):
@@ -15,6 +16,8 @@ class TransformerCls(nn.Module):
     No residual to the frames: untrained, its answer says nothing about them. As published: 8 attention heads, a hidden
     width of 2048, dropout 0.1; a width that 8 does not divide gets fewer heads.
     """
+
+    traits = HeadTraits()
 
     def __init__(self, dim: int, *, num_layers: int = 6, max_frames: int = 77) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """Vivit: a temporal transformer on frozen frames, whose blocks may come from a CLIP text tower."""
 
 from collections.abc import Mapping, Sequence
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from framebank.heads.temporal.attention import (
     positions_for,
     silence,
 )
+from framebank.heads.temporal.head import HeadTraits, MixesFrames, TakesBlocks
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -34,7 +36,8 @@ CLIP_NAMES = {
 }
 
 
-class Vivit(nn.Module):
+@final
+class Vivit(nn.Module, MixesFrames, TakesBlocks):
     """ViViT's factorised encoder (Arnab et al. 2021, arXiv 2103.15691): frozen frames, then a temporal transformer.
 
     Positions, `num_layers` blocks of width `width` (by default that of the frames), residual, mean. `load_blocks` gives
@@ -47,6 +50,8 @@ class Vivit(nn.Module):
     mean is taken; attention goes both ways, in CLIP's text tower only back. Its spatial encoder is the frozen image
     tower, and does not learn. `quick_gelu` is for OpenAI's weights; most others in open_clip need it off.
     """
+
+    traits = HeadTraits(takes_blocks=True)
 
     def __init__(
         self,
@@ -87,6 +92,11 @@ class Vivit(nn.Module):
         for block in self.blocks:
             mixed = block(mixed, mask)
         return frames + self.leave(mixed), mask
+
+    @property
+    def num_blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self.blocks)
 
     def load_blocks(self, blocks: Sequence[Mapping[str, Tensor]]) -> None:
         """Copy the state of CLIP's residual attention blocks, one for each of ours, first to last.

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.texts.text import TextTraits
+
 
 class Adapter(nn.Module):
     """CLIP-Adapter's text side (Gao et al. 2021, arXiv 2110.04544): ratio * MLP(text) + (1 - ratio) * text.
@@ -11,6 +13,8 @@ class Adapter(nn.Module):
     MLP's output and the text are mixed as they are, and made unit after. It serves any classes. M2-CLIP
     (Wang et al. 2024, arXiv 2401.11649) puts its text adapters inside the text tower, where stored texts do not reach.
     """
+
+    traits = TextTraits()
 
     def __init__(self, dim: int, num_classes: int, *, ratio: float = 0.2, reduction: int = 4) -> None:
         super().__init__()

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from framebank.heads.text_tower import TextTower
+from framebank.heads.texts.text import ReadsTower, TextTraits
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 
-class Context(nn.Module):
+@final
+class Context(nn.Module, ReadsTower):
     """CoOp (Zhou et al. 2022, arXiv 2109.01134): learned vectors before the class name, 16 by default, through CLIP.
 
     They are shared by all classes, or each class has its own (`class_specific`), and start as noise of `std`; they may
@@ -27,7 +30,7 @@ class Context(nn.Module):
     The class embeddings are kept whenever training stops to evaluate, so that a run scores without the tower.
     """
 
-    reads_tower = True
+    traits = TextTraits(reads_tower=True)
     kept: Tensor
 
     def __init__(
@@ -126,7 +129,9 @@ class Context(nn.Module):
 
     def _encode_chunk(self, classes: Tensor) -> Tensor:
         vectors = self.vectors[classes] if self.class_specific else self.vectors.expand(len(classes), -1, -1)
-        encode = self._sentences.encode  # type: ignore[union-attr] # it is asked for where there is one
+        if self._sentences is None:
+            raise ValueError("the context has met no text tower")
+        encode = self._sentences.encode
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(encode, vectors, classes, use_reentrant=False)
         return encode(vectors, classes)

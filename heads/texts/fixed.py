@@ -2,9 +2,13 @@
 
 from torch import Tensor, nn
 
+from framebank.heads.texts.text import TextTraits
+
 
 class Fixed(nn.Module):
     """Nothing is learned; serves any classes."""
+
+    traits = TextTraits()
 
     def __init__(self, dim: int, num_classes: int) -> None:
         super().__init__()

@@ -1,24 +1,33 @@
 """Residual: a learned offset for each class embedding."""
 
+from typing import final
+
 import torch
 from torch import Tensor, nn
 
+from framebank.heads.texts.text import KeepsClasses, TextTraits
 from framebank.store.counts import counted
 
 
-class Residual(nn.Module):
+@final
+class Residual(nn.Module, KeepsClasses):
     """TaskRes (Yu et al. 2022, arXiv 2211.10277): text + alpha * a learned vector of its class, which starts at zero.
 
     Untrained it changes nothing. All texts of a class, its templates and descriptions, are moved by the same vector.
     The paper's alpha is 0.5 for most data sets; its "enhanced base", class embeddings tuned beforehand, is left out.
     """
 
-    keeps_classes = True
+    traits = TextTraits()
 
     def __init__(self, dim: int, num_classes: int, *, alpha: float = 0.5) -> None:
         super().__init__()
         self.alpha = alpha
         self.offsets = nn.Parameter(torch.zeros(num_classes, dim))
+
+    @property
+    def keeps_classes(self) -> bool:
+        """There is an offset for each class."""
+        return True
 
     def require_classes(self, num_classes: int) -> None:
         """Refuse another number of classes: ValueError. As many others cannot be told from its own, and are taken."""

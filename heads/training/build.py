@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from framebank.heads.class_texts import ClassTexts
-from framebank.heads.classifiers import CLASSIFIERS
 from framebank.heads.model import Model
 from framebank.heads.randomness import drawn_from
-from framebank.heads.scorers import SCORERS
+from framebank.heads.scorers import CLASSIFIERS_AND_SCORERS
+from framebank.heads.scorers.scorer import ReadsTokens, reads_of
 from framebank.heads.temporal import HEADS
+from framebank.heads.temporal.head import MixesFrames
 from framebank.heads.text_tower import TextTower
 from framebank.heads.texts import TEXTS
-from framebank.heads.texts.context import Context
+from framebank.heads.texts.text import ReadsTower
 from framebank.heads.training.recipe import Recipe
 from framebank.store.errors import DataError
 
@@ -47,7 +48,7 @@ def build_model(
     with drawn_from(recipe.seed, device=torch.device("cpu")):
         with _told_of("head", recipe.head, recipe.head_options):
             head = HEADS[recipe.head](dim, **shape, **recipe.head_options)
-        build = {**CLASSIFIERS, **SCORERS}[recipe.classifier]
+        build = CLASSIFIERS_AND_SCORERS[recipe.classifier]
         if texts is None and recipe.reads_texts:
             raise ValueError(f"the classifier {recipe.classifier!r} needs the texts of the classes")
         options = dict(recipe.classifier_options)
@@ -62,15 +63,15 @@ def build_model(
                 options["text"] = TEXTS[recipe.text](dim, num_classes, **recipe.text_options)
         with _told_of("classifier", recipe.classifier, recipe.classifier_options):
             classifier = build(dim, num_classes, texts, **options)
-        if getattr(classifier, "reads_head_frames", False) and not hasattr(head, "mix"):
+        if reads_of(classifier).head_frames and not isinstance(head, MixesFrames):
             raise DataError(
                 f"the classifier {recipe.classifier!r} scores the frames that the head makes, and the head "
                 f"{recipe.head!r} makes none; expected another, such as transformer, or classifier.head_frames=false"
             )
-        if tower and isinstance(text := options.get("text"), Context):
+        if tower and isinstance(text := options.get("text"), ReadsTower):
             text.meet(tower, names)
-        if tower and recipe.reads_tokens:
-            classifier.set_texts(texts, tower=tower)  # type: ignore[operator]
+        if tower and texts and isinstance(classifier, ReadsTokens) and classifier.reads_tokens:
+            classifier.set_texts(texts, tower=tower)
     return Model(head, classifier, frame_norm=recipe.frame_norm, head_mix=recipe.head_mix)
 
 

@@ -128,9 +128,8 @@ class TrainingJob:
         pooled = pool_bank(self.model, self._fitted_on, device=self.device)
         val = (pool_bank(self.model, self.val, device=self.device), self.val.target.cpu()) if self.val else None
         groups = torch.from_numpy(groups_of(self.store.manifest.of_ids(self._fitted_on.video_ids)))
-        self.model.classifier.fit(  # type: ignore[operator]
-            pooled, self._fitted_on.target.cpu(), val=val, groups=groups
-        )
+        if isinstance(self.model.classifier, Fitted):
+            self.model.classifier.fit(pooled, self._fitted_on.target.cpu(), val=val, groups=groups)
 
     def _require_something_to_learn(self) -> None:
         if self.recipe.epochs and not any(parameter.requires_grad for parameter in self.model.parameters()):

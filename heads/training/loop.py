@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from framebank.heads.bank import Bank
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import BoundsScale
 from framebank.heads.losses.step import Step
 from framebank.heads.masking import drop_frames
 from framebank.heads.metrics import score_targets
@@ -91,7 +93,7 @@ def fit(
         log_prior=recipe.logit_adjustment * frequency.clamp(min=1e-8).log() if recipe.logit_adjustment else None,
         pool=ranks.pool,
     )
-    bound_scale = getattr(model.classifier, "bound_scale", None)
+    bound_scale = model.classifier.bound_scale if isinstance(model.classifier, BoundsScale) else None
     optimizer = build_optimizer(model, objective, weight_decay=recipe.weight_decay)
     examples = len(train.x) if recipe.views == "all" else len(train)
     total = recipe.epochs * math.ceil(examples / recipe.batch_size)
@@ -122,7 +124,7 @@ def fit(
         judged = model
         if average and number > recipe.epochs - math.ceil(recipe.epochs * recipe.average - 1e-9):
             average.update_parameters(model)
-            judged = average.module  # type: ignore[assignment] # it is a Model, as it was given
+            judged = cast(Model, average.module)  # it is a Model, as it was given
         score, val_loss = _judge(judged, val, device=device) if val else (math.nan, math.nan)
         lr = recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup)
         log.append(Epoch(number, mean_loss, lr, score, time.perf_counter() - started, val_loss))

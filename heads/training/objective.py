@@ -1,45 +1,22 @@
 """Objective: the weighted sum of losses that a training minimises, as it is written in a recipe."""
 
 import functools
-import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from framebank.heads.losses import LOSSES
 from framebank.heads.losses.step import Step
+from framebank.heads.training.loss_sum import read_losses
 from framebank.store.errors import DataError
-
-
-def read_losses(text: str) -> dict[str, float]:
-    """Return the weight of each loss: "ce + 0.5 froster" gives {"ce": 1.0, "froster": 0.5}.
-
-    DataError for a loss that is not known, named twice, or with a weight that is no number above 0, and where none of
-    them learns the classes.
-    """
-    weights: dict[str, float] = {}
-    for part in text.split("+"):
-        *number, name = part.split() or [""]
-        if name not in LOSSES:
-            raise DataError(
-                f"loss {name!r} is not known; expected one of {', '.join(LOSSES)}, or a sum such as ce + 0.5 kl"
-            )
-        if name in weights:
-            raise DataError(f"the loss {text!r} names {name} twice; expected each once")
-        weights[name] = _weight(number, of=part)
-    if not any(LOSSES[name].reads_labels for name in weights):
-        raise DataError(f"the loss {text!r} learns no class; expected it beside one that does, as in ce + {text}")
-    return weights
 
 
 def require_read(text: str, *, label_smoothing: float, logit_adjustment: float) -> None:
     """Refuse what none of the losses reads: DataError."""
-    for name, value, mark in (
-        ("label_smoothing", label_smoothing, "smooths_labels"),
-        ("logit_adjustment", logit_adjustment, "reads_logits"),
+    for name, value, able in (
+        ("label_smoothing", label_smoothing, [loss for loss, made in LOSSES.items() if made.traits.smooths_labels]),
+        ("logit_adjustment", logit_adjustment, [loss for loss, made in LOSSES.items() if made.traits.reads_logits]),
     ):
-        able = [loss for loss, build in LOSSES.items() if hasattr(build, mark)]
         if value and not set(able) & set(read_losses(text)):
             raise DataError(
                 f"{name} is {value}, which the loss {text!r} does not read; expected 0, or {', '.join(able)}"
@@ -48,8 +25,8 @@ def require_read(text: str, *, label_smoothing: float, logit_adjustment: float) 
 
 def require_shares(text: str, *, mixup: float) -> None:
     """Refuse to mix videos for a loss that would take each for a video of one class: DataError."""
-    able = [loss for loss, build in LOSSES.items() if hasattr(build, "reads_shares")]
-    unable = [loss for loss in read_losses(text) if LOSSES[loss].reads_labels and loss not in able]
+    able = [loss for loss, made in LOSSES.items() if made.traits.reads_shares]
+    unable = [loss for loss in read_losses(text) if LOSSES[loss].traits.reads_labels and loss not in able]
     if mixup and unable:
         raise DataError(
             f"mixup is {mixup}, and the loss {unable[0]!r} takes a mixed video for one of the class it has most of; "
@@ -57,25 +34,14 @@ def require_shares(text: str, *, mixup: float) -> None:
         )
 
 
-def _weight(words: list[str], *, of: str) -> float:
-    try:
-        weight = float(words[0].removesuffix("*")) if words else 1.0
-    except ValueError:
-        weight = math.nan
-    if len(words) > 1 or not 0 < weight < math.inf:
-        raise DataError(
-            f"the loss {of.strip()!r} is not understood; expected a weight above 0 and a name, as in 0.5 ce"
-        )
-    return weight
-
-
 class Objective(nn.Module):
     """Several losses, each of which may have parameters of its own that are trained beside the model's."""
 
-    def __init__(self, text: str, dim: int, num_classes: int, **options: Any) -> None:
+    def __init__(self, text: str, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.weights = read_losses(text)
-        self.losses = nn.ModuleDict({name: LOSSES[name](dim, num_classes, **options) for name in self.weights})
+        losses = {name: LOSSES[name](dim, num_classes, label_smoothing=label_smoothing) for name in self.weights}
+        self.losses = nn.ModuleDict(losses)
 
     def forward(self, step: Step) -> Tensor:
         """Return the weighted sum for a batch."""

@@ -1,23 +1,27 @@
-"""Recipe: one training, reproducible; written beside what it made."""
+"""Recipe: one training, reproducible; written beside what it made.
+
+The tables of framebank.heads are loaded when a recipe is made: the defaults can be read without torch.
+"""
 
 import difflib
 import json
 import math
-import tomllib
+from collections.abc import Callable
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from framebank.heads import CLASSIFIERS, HEADS, LOSSES, SCORERS, TEXTS
+from framebank import heads
 from framebank.heads.options import RECIPE_KINDS, is_of_kind, read_options
-from framebank.heads.text_tower import INITS
 from framebank.heads.training.forms import EARLIER, FORMS, PUBLISHED, options_of_form
-from framebank.heads.training.objective import read_losses
-from framebank.store.errors import DataError, parsing
+from framebank.heads.training.loss_sum import read_losses
+from framebank.store.errors import DataError
 from framebank.store.files.replacing import write_text
-from framebank.store.formats.document import parse_toml, read_toml, shown
+from framebank.store.formats.document import read_toml, shown
+from framebank.store.formats.settings import read_value
 from framebank.store.videos.labels import TEXT_KINDS
 
+INITS = ("", "text-tower")
 SCORINGS = ("probabilities", "embeddings")
 VIEWS = ("random", "all", "first")
 SAMPLERS = ("shuffle", "balanced")
@@ -79,10 +83,10 @@ class Recipe:
             _require_kind(each.name, getattr(self, each.name), _kind_of(each))
         if self.form not in FORMS:
             raise DataError(f"form is {self.form}; expected {EARLIER} or {PUBLISHED}")
-        _require_among("head", self.head, tuple(HEADS))
-        _require_among("classifier", self.classifier, (*CLASSIFIERS, *SCORERS))
+        _require_among("head", self.head, tuple(heads.HEADS))
+        _require_among("classifier", self.classifier, tuple(heads.CLASSIFIERS_AND_SCORERS))
         _require_among("init", self.init, INITS)
-        if self.init and not hasattr(HEADS[self.head], "load_blocks"):
+        if self.init and not heads.HEADS[self.head].traits.takes_blocks:
             raise DataError(
                 f"init = {self.init!r} fills blocks of a head, and the head {self.head!r} takes none; expected vivit"
             )
@@ -90,27 +94,30 @@ class Recipe:
         _require_among("texts", self.texts, TEXT_KINDS)
         _require_among("views", self.views, VIEWS)
         _require_among("sampler", self.sampler, SAMPLERS)
-        _require_among("text", self.text, tuple(TEXTS))
-        for what, tables in (("head", HEADS), ("classifier", {**CLASSIFIERS, **SCORERS}), ("text", TEXTS)):
+        _require_among("text", self.text, tuple(heads.TEXTS))
+        builds: dict[str, Callable[..., object]] = {
+            "head": heads.HEADS[self.head],
+            "classifier": heads.CLASSIFIERS_AND_SCORERS[self.classifier],
+            "text": heads.TEXTS[self.text],
+        }
+        for what, build in builds.items():
             chosen = getattr(self, what)
             options = options_of_form(self.form, what, chosen, getattr(self, f"{what}_options"))
-            object.__setattr__(self, f"{what}_options", read_options(what, chosen, tables[chosen], options))
-        reads = getattr(HEADS[self.head], "stream", "")
-        if (reads or "frame") != self.stream and "layers" in (reads, self.stream):
-            raise DataError(
-                f"the head {self.head!r} reads the stream {reads or 'frame'!r}, but stream is {self.stream!r}"
-            )
+            object.__setattr__(self, f"{what}_options", read_options(what, chosen, build, options))
+        if heads.HEADS[self.head].traits.reads_layers != (self.stream == "layers"):
+            reads = "layers" if heads.HEADS[self.head].traits.reads_layers else "frame"
+            raise DataError(f"the head {self.head!r} reads the stream {reads!r}, but stream is {self.stream!r}")
         if self.text != "fixed" and self.classifier != "text":
             raise DataError(
                 f"text = {self.text!r} learns class embeddings; the classifier {self.classifier!r} has none: use text"
             )
         losses = read_losses(self.loss)
-        needy = next((name for name in losses if LOSSES[name].reads_texts), "")
+        needy = next((name for name in losses if heads.LOSSES[name].traits.reads_texts), "")
         if needy and not self.reads_texts:
             raise DataError(
                 f"the loss {needy!r} matches videos with texts; the classifier {self.classifier!r} reads none: use ce"
             )
-        if len({LOSSES[name].multi_label for name in losses if LOSSES[name].multi_label is not None}) > 1:
+        if len({heads.LOSSES[name].traits.multi_label for name in losses} - {None}) > 1:
             raise DataError(
                 f"the loss {self.loss!r} adds losses for one label of a video to losses for several; expected one kind"
             )
@@ -138,12 +145,12 @@ class Recipe:
     @property
     def reads_texts(self) -> bool:
         """Whether the classifier scores with the texts of the classes."""
-        return bool({**CLASSIFIERS, **SCORERS}[self.classifier].reads_texts)  # type: ignore[attr-defined]
+        return heads.CLASSIFIERS_AND_SCORERS[self.classifier].traits.reads_texts
 
     @property
     def reads_lexicon(self) -> bool:
         """Whether the classifier takes a lexicon of phrases beside the texts of the classes."""
-        return hasattr({**CLASSIFIERS, **SCORERS}[self.classifier], "reads_lexicon")
+        return heads.CLASSIFIERS_AND_SCORERS[self.classifier].traits.reads_lexicon
 
     @property
     def reads_tokens(self) -> bool:
@@ -153,14 +160,14 @@ class Recipe:
     @property
     def chooses(self) -> bool:
         """Whether a training chooses by validation videos: the epoch, or what its classifier searches."""
-        return self.epochs > 0 or hasattr({**CLASSIFIERS, **SCORERS}[self.classifier], "chooses")
+        return self.epochs > 0 or heads.CLASSIFIERS_AND_SCORERS[self.classifier].traits.chooses
 
     @property
     def asks_tower(self) -> str:
         """The setting that needs the encoder's text tower in training: for its blocks, or what it says; or nothing."""
         if self.init:
             return f"init = {self.init!r}"
-        if hasattr(TEXTS[self.text], "reads_tower"):
+        if heads.TEXTS[self.text].traits.reads_tower:
             return f"text = {self.text!r}"
         return "classifier.words = 'tokens'" if self.reads_tokens else ""
 
@@ -172,7 +179,7 @@ class Recipe:
     @property
     def is_multi_label(self) -> bool:
         """Whether a video may have several labels."""
-        return any(LOSSES[name].multi_label for name in read_losses(self.loss))
+        return any(heads.LOSSES[name].traits.multi_label for name in read_losses(self.loss))
 
     @classmethod
     def from_choices(cls, choices: dict[str, Any], *, settings: dict[str, str]) -> "Recipe":
@@ -235,7 +242,9 @@ def recipe_names() -> list[str]:
 
 
 def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str, Any]:
-    found = with_choices(values, {key: _read_value(text) for key, text in settings.items() if "." not in key})
+    found = with_choices(
+        values, {key: read_value(text, where=f"--set {key}") for key, text in settings.items() if "." not in key}
+    )
     for key, text in settings.items():
         name, dot, option = key.partition(".")
         if dot and name not in OPTIONED:
@@ -243,7 +252,10 @@ def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str
                 f"--set {key}: {name!r} has no options; expected one of {', '.join(OPTIONED)} before the dot"
             )
         if dot:
-            found[f"{name}_options"] = {**found.get(f"{name}_options", {}), option: _read_value(text)}
+            found[f"{name}_options"] = {
+                **found.get(f"{name}_options", {}),
+                option: read_value(text, where=f"--set {key}"),
+            }
     return found
 
 
@@ -255,14 +267,6 @@ def with_choices(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, A
 
 def _kind_of(each: "Field[Any]") -> type:
     return dict if each.default is MISSING else type(each.default)
-
-
-def _read_value(text: str) -> Any:
-    with parsing("--set", what="a value"):
-        try:
-            return parse_toml(f"value = {text}", where="--set")["value"]
-        except tomllib.TOMLDecodeError:
-            return text
 
 
 def _require_kind(name: str, value: object, kind: type) -> None:

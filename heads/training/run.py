@@ -15,9 +15,12 @@ from torch import Tensor, nn
 
 from framebank.heads.bank import group_rows
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.classifier import ServesTexts
+from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.model import Model
+from framebank.heads.scorers.scorer import ReadsTokens
 from framebank.heads.text_tower import TowerLoader
-from framebank.heads.texts.context import Context
+from framebank.heads.texts.text import KeepsClasses, ReadsTower
 from framebank.heads.training.build import build_model
 from framebank.heads.training.checkpoint import read_checkpoint, require_fit, save
 from framebank.heads.training.folder import WEIGHTS
@@ -145,7 +148,7 @@ class Run:
             )
         self.spec.require_same_encoder(prompts.encoder, mine="the run", theirs=where)
         model = copy.deepcopy(self.model)
-        bound = any(hasattr(part, "keeps_classes") for part in model.modules())
+        bound = any(isinstance(part, KeepsClasses) and part.keeps_classes for part in model.modules())
         if set(map(class_text, prompts.labels.names)) == set(map(class_text, self.labels)):
             prompts = prompts.select(self.labels)
         elif bound and len(prompts.labels) == len(self.labels):  # of another number what is bound says more itself
@@ -154,10 +157,7 @@ class Run:
                 "and cannot serve others; expected those classes"
             )
         try:
-            if tower and isinstance(text := getattr(model.classifier, "text", None), Context):
-                text.serve(tower(), [class_text(name) for name in prompts.labels.names])
-            given = {"tower": tower()} if tower and self.recipe.reads_tokens else {}
-            model.classifier.set_texts(ClassTexts.of(prompts, scoring=scoring or self.recipe.scoring), **given)  # type: ignore[operator]
+            _serve(model.classifier, prompts, scoring=scoring or self.recipe.scoring, tower=tower)
         except (ValueError, DataError) as error:
             raise DataError(f"{where}: {error}") from error
         return replace(self, labels=prompts.labels.names, model=model.eval())
@@ -195,6 +195,17 @@ class Run:
         prompts.labels.require_covers(self.labels, mine=where, theirs="the run")
         trained_on = {**self.trained_on, "texts": prompts.kind, "templates": list(prompts.templates)}
         return replace(self.with_prompts(prompts.select(self.labels), where=where), trained_on=trained_on)
+
+
+def _serve(classifier: nn.Module, prompts: PromptBank, *, scoring: str, tower: TowerLoader | None) -> None:
+    """Let a classifier or a scorer score with prompts; ValueError or DataError where it is bound to its own."""
+    texts = ClassTexts.of(prompts, scoring=scoring)
+    if tower and isinstance(classifier, TextClassifier) and isinstance(classifier.text, ReadsTower):
+        classifier.text.serve(tower(), [class_text(name) for name in prompts.labels.names])
+    if tower and isinstance(classifier, ReadsTokens) and classifier.reads_tokens:
+        classifier.set_texts(texts, tower=tower())
+    elif isinstance(classifier, ServesTexts):
+        classifier.set_texts(texts)
 
 
 def _trained_on(found: Fields) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.exchange.arrays import EMBEDDING_NAMES, Arrays
 from framebank.store.exchange.parquet import read_parquet_rows
+from framebank.store.formats.settings import read_pairs
 from framebank.store.formats.text import read_text
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
@@ -72,13 +73,12 @@ def look_up_prompts(
 
 def read_renamed(pairs: tuple[str, ...]) -> dict[str, str]:
     """Return {words of the class: name in the file} of `CLASS=NAME` pairs; DataError where one is no pair."""
-    found = {}
-    for pair in pairs:
-        name, equals, other = pair.partition("=")
-        if not equals or not name.strip() or not other.strip():
-            raise DataError(f"{pair!r} maps no class to a name; expected CLASS=NAME")
-        found[class_text(name)] = other.strip()
-    return found
+    expected = "CLASS=NAME, the name that the file has for the class"
+    found = read_pairs(pairs, what="--map", expected=expected)
+    for name, other in found.items():
+        if not other:
+            raise DataError(f"--map is {f'{name}='!r}; expected {expected}")
+    return {class_text(name): other for name, other in found.items()}
 
 
 def _rows_of(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.exchange.source import RawFrames, Source
 from framebank.store.files.replacing import require_new_folder
+from framebank.store.formats.settings import read_pairs
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.shard import Embeddings, ShardWriter
 from framebank.store.spec import FeatureSpec
@@ -37,12 +39,12 @@ class Outcome:
 
 def read_description(parts: tuple[str, ...]) -> dict[str, str]:
     """Return {"model": "VGG16", ...} of "model=VGG16,pretrained=imagenet"; DataError for a word that means nothing."""
-    found: dict[str, str] = {}
-    for part in (part for text in parts for part in text.split(",")):
-        name, equals, value = (word.strip() for word in part.partition("="))
-        if name not in DESCRIBED or not equals or not value:
-            raise DataError(f"{part!r} describes nothing; expected NAME=VALUE with one of {', '.join(DESCRIBED)}")
-        found[name] = value
+    expected = f"NAME=VALUE with one of {', '.join(DESCRIBED)}"
+    written = (part for text in parts for part in text.split(","))
+    found = read_pairs(written, what="the description", expected=expected)
+    for name, value in found.items():
+        if name not in DESCRIBED or not value:
+            raise DataError(f"the description is {f'{name}={value}'!r}; expected {expected}")
     return found
 
 
@@ -62,7 +64,8 @@ def imported_spec(description: Mapping[str, str], *, dim: int, made_by: FeatureS
         sampling=IMPORTED,
         decoder=IMPORTED,
     )
-    spec = replace(base, dim=dim, streams="frame", **description)  # type: ignore[arg-type]
+    described: dict[str, Any] = dict(description)
+    spec = replace(base, dim=dim, streams="frame", **described)
     renamed = (spec.model, spec.pretrained) != (base.model, base.pretrained)
     if "weights_hash" not in description and (renamed or not spec.weights_hash):
         words = f"{spec.model}\0{spec.pretrained}".encode()

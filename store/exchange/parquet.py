@@ -15,6 +15,7 @@ from framebank.store.exchange.source import Columns, Names, RawFrames, Source
 from framebank.store.files.replacing import replacing
 from framebank.store.formats.archive import MAX_RATIO, SMALL
 from framebank.store.formats.document import parse_json
+from framebank.store.lazy import require
 from framebank.store.shard import Embeddings
 from framebank.store.spec import FeatureSpec
 from framebank.store.videos.video import SPLIT_NAMES, Video
@@ -30,12 +31,8 @@ ReadRows = Callable[[str], tuple[np.ndarray, Embeddings]]
 
 def load_pyarrow() -> Any:
     """Return the modules pyarrow and pyarrow.parquet; DataError where they are not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet as files
-    except ImportError as error:
-        raise DataError("parquet needs pyarrow: pip install framebank[exchange]") from error
-    return pyarrow, files
+    files = require("pyarrow.parquet", extra="exchange", what="parquet")
+    return require("pyarrow", extra="exchange", what="parquet"), files
 
 
 def parquet_source(path: Path, names: Names) -> Source:

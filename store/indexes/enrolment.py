@@ -227,9 +227,5 @@ def changing(folder: Path) -> Iterator[None]:
     clear_folder(folder)
     if not (folder / "spec.json").exists():  # the lock would make one
         raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
-    lock = Lock(folder / "spec.json")
-    lock.acquire()
-    try:
+    with Lock(folder / "spec.json"):
         yield
-    finally:
-        lock.release()

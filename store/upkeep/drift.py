@@ -103,10 +103,10 @@ class _Search:
             identity = self._identities.get(video.path)
             candidates = lost.get((identity.digest, _span(video)), []) if identity else []
             candidates = [name for name in candidates if name != video.video_id]
-            if candidates:
+            if identity and candidates:
                 same_name = [name for name in candidates if self.old[name].path.name == video.path.name]
                 chosen = (same_name or candidates)[0]
-                lost[identity.digest, _span(video)].remove(chosen)  # type: ignore[union-attr]
+                lost[identity.digest, _span(video)].remove(chosen)
                 moved[chosen] = video.video_id
         return _into_free_places(moved, taken=set(self.store))
 

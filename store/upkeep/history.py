@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from framebank.store.errors import DataError
 from framebank.store.files.replacing import current
@@ -26,7 +27,8 @@ Setting = tuple[str, str]  # a video_id and a column
 
 def with_value(video: Video, column: str, value: str) -> Video:
     """Return a video with another label, split or group; DataError where the value cannot be one."""
-    return replace(video, **{column: value})  # type: ignore[arg-type]
+    changed: dict[str, Any] = {column: value}
+    return replace(video, **changed)
 
 
 @dataclass(frozen=True)

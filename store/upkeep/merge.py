@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from framebank.store.counts import listed
 from framebank.store.errors import DataError, near_names
 from framebank.store.features import FeatureStore, read_manifest
 from framebank.store.files.replacing import current, refuse_inside, require_new_folder, write_text
@@ -123,7 +124,7 @@ def remove_videos(folder: Path, video_ids: Sequence[str]) -> int:
         known = _known(folder, manifest)
         unknown = [video_id for video_id in video_ids if nfc(video_id) not in known]
         if unknown:
-            shown = ", ".join(repr(video_id) for video_id in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+            shown = listed(map(repr, unknown), most=3)
             raise DataError(f"{folder}: has no video {shown}{near_names(unknown[0], known)}; nothing was removed")
         kept = tuple(video for video in manifest.videos if nfc(video.video_id) not in gone)
         if not kept:

@@ -89,7 +89,7 @@ class ClassSplits:
             replace(video, split=self.by_text.get(class_text(video.label), "") if video.label else "")
             for video in manifest.videos
         )
-        notes = [f"{len(missing)} of {len(self.split_of)} classes have no video: {', '.join(missing[:3])}"]
+        notes = [f"{len(missing)} of {len(self.split_of)} classes have no video: {listed(missing, most=3)}"]
         return Manifest(videos), notes if missing else []
 
 

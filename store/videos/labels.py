@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError, warn
 from framebank.store.formats.document import MAX_BYTES, Pairs, parse_json
 from framebank.store.formats.table import Table, first_columns, parse_table
@@ -74,7 +74,7 @@ class LabelSet:
         positions = self.positions
         strange = sorted({name for name in names if class_text(name) not in positions})
         if strange:
-            shown = ", ".join(repr(name) for name in strange[:3]) + (", ..." if len(strange) > 3 else "")
+            shown = listed(map(repr, strange), most=3)
             what = "a label" if len(strange) == 1 else "labels"
             raise DataError(f"{mine} has {counted(len(self), 'class', 'classes')} without {shown}, {what} of {theirs}")
 
@@ -122,10 +122,9 @@ def warn_of_forms(labels: Sequence[str]) -> None:
     """Warn of labels that are one class written in several ways, such as "Walk" and "walk"."""
     several = [forms for forms in _forms(labels).values() if len(forms) > 1]
     if several:
-        shown = "; ".join(", ".join(map(repr, forms)) for forms in several[:NUM_SHOWN])
-        more = f"; and {len(several) - NUM_SHOWN} more" if len(several) > NUM_SHOWN else ""
+        shown = listed((", ".join(map(repr, forms)) for forms in several), most=NUM_SHOWN, mark="; ")
         classes = f"{counted(len(several), 'class', 'classes')} {'is' if len(several) == 1 else 'are'}"
-        warn(f"{classes} written in several ways, which count as one: {shown}{more}")
+        warn(f"{classes} written in several ways, which count as one: {shown}")
 
 
 def _forms(labels: Sequence[str]) -> dict[str, list[str]]:

@@ -159,7 +159,7 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
         (("--option", "smoothing=soft"), 1, "matcher.smoothing is 'soft'; expected a number"),
         (("--option", "smoothing=0"), 1, "the matcher otam(smoothing=0.0) cannot be built: smoothing is 0.0; expected"),
         (("--option", "smoothing=1e-300"), 1, "the matcher 'otam(smoothing=1e-300)' gives scores that are not numbers"),
-        (("--option", "smoothing"), 2, "'smoothing' is not an option; expected NAME=VALUE"),
+        (("--option", "smoothing"), 2, "the option is 'smoothing'; expected NAME=VALUE"),
         (("--option", "smoothing=1", "--matcher", "all"), 2, "--option is for one --matcher"),
         (("--option", "smoothing=1", "--matcher", "otam", "--matcher", "max"), 2, "--option is for one --matcher"),
         (("--matcher", "otam(smoothing"), 1, "'otam(smoothing' is not a matcher"),

@@ -91,7 +91,7 @@ def test_what_is_wrong_is_said(own, framebank, tmp_path):
     assert "already holds a matcher; choose another folder, or --overwrite" in taken.stderr
     framebank("fewshot-train", own, run, *NARROW, "--overwrite", "--seed", 1)
     wrong = framebank("fewshot-train", own, run, "--option", "width", exit_code=2)
-    assert "'width' is not an option; expected NAME=VALUE, such as metric=bi-mhm" in wrong.stderr
+    assert "the option is 'width'; expected NAME=VALUE, such as smoothing=0.5" in wrong.stderr
     unknown = framebank("fewshot-train", own, tmp_path / "new", "--option", "depth=3", exit_code=1)
     assert "has no option 'depth'; it has cardinalities, width, dropout" in unknown.stderr
     texts = framebank("fewshot-train", own, tmp_path / "new", *NARROW, "--texts", "names", exit_code=2)

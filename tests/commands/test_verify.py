@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from framebank.heads.fewshot.recipe import FewshotRecipe, build_matcher
+from framebank.heads.fewshot.build import build_matcher
+from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.store import Video
 from framebank.store.indexes.enrolment import NAME, Enrolment

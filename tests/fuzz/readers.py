@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from framebank.heads.exchange.published import read_checkpoint
-from framebank.heads.fewshot.recipe import FewshotRecipe, build_matcher
+from framebank.heads.fewshot.build import build_matcher
+from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.labelling import enroll as enrolling
 from framebank.heads.labelling.calibrate import calibrate

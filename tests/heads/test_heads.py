@@ -12,7 +12,7 @@ from framebank.tests.worlds.formulas import attention_block, everything, frames
 from framebank.tests.worlds.formulas import shaken as shake
 
 # those on frames (B, T, D); test_heads_layer_fusion.py has those on layers
-ON_FRAMES = [name for name, head in HEADS.items() if getattr(head, "stream", "frame") == "frame"]
+ON_FRAMES = [name for name, head in HEADS.items() if not head.traits.reads_layers]
 # the frames are added to what is learned of them
 RESIDUAL = ("conv1d", "tcn", "lstm", "gru", "transformer", "mit", "a5", "vivit", "ted", "sloshnet")
 # training starts at the mean, exactly or but for small positions
@@ -35,7 +35,7 @@ def build(name, dim, *, seed=0, shaken=False):
 
 def test_every_head_reads_frames_or_layers():
     assert {name for name in HEADS if name not in ON_FRAMES} == {"sloshnet-layers"}
-    assert HEADS["sloshnet-layers"].stream == "layers"
+    assert HEADS["sloshnet-layers"].traits.reads_layers
 
 
 @every_head

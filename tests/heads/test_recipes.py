@@ -8,7 +8,7 @@ import torch
 
 from framebank.heads.predictions import predict_logits
 from framebank.heads.training.job import TrainingJob
-from framebank.heads.training.objective import read_losses
+from framebank.heads.training.loss_sum import read_losses
 from framebank.heads.training.recipe import RECIPES, Recipe, read_recipe, recipe_names
 from framebank.store import DataError
 

@@ -13,7 +13,7 @@ from framebank.heads import HEADS
 from framebank.heads.class_texts import ClassTexts
 from framebank.store import Embeddings, FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank, ShardWriter, Video
 
-FRAME_HEADS = [name for name, head in HEADS.items() if getattr(head, "stream", "frame") == "frame"]
+FRAME_HEADS = [name for name, head in HEADS.items() if not head.traits.reads_layers]
 DIM = 16
 NUM_FRAMES = 8
 CLASSES = ("wave", "clap", "rise", "fall")

@@ -18,7 +18,7 @@ from framebank.tests.worlds.classifier import built, draw, videos
 from framebank.tests.worlds.heads import CLASSES, DIM, SPEC, prompts_of, texts_of, write_groups
 
 CPU = torch.device("cpu")
-FITTED = [name for name, build in CLASSIFIERS.items() if hasattr(build, "fit")]
+FITTED = [name for name, build in CLASSIFIERS.items() if isinstance(build, type) and issubclass(build, Fitted)]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 every_classifier = pytest.mark.parametrize("name", CLASSIFIERS)

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from framebank.heads import MATCHERS
+from framebank.heads.fewshot.build import build_matcher
 from framebank.heads.fewshot.job import FewshotJob
 from framebank.heads.fewshot.loop import accuracy_of, losses_of
-from framebank.heads.fewshot.recipe import FewshotRecipe, build_matcher, options_of
+from framebank.heads.fewshot.recipe import FewshotRecipe, options_of
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.matchers import READS_TEXT
 from framebank.heads.training.folder import WEIGHTS

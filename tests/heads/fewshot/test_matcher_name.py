@@ -46,8 +46,8 @@ def test_options_reach_the_matcher():
         ("combine(metric=max)", "the matcher 'combine' has no option 'metric'; it has text_share, text_scale"),
         ("otam(smoothing=soft)", "matcher.smoothing is 'soft'; expected a number"),
         ("chamfer++(length=1.5)", "matcher.length is 1.5; expected a whole number"),
-        ("otam(smoothing)", "'smoothing' is not an option; expected NAME=VALUE"),
-        ("otam(smoothing=1, smoothing=2)", "the option 'smoothing' is given twice"),
+        ("otam(smoothing)", "the option is 'smoothing'; expected NAME=VALUE"),
+        ("otam(smoothing=1, smoothing=2)", "the option gives smoothing twice"),
         (
             "ridge(penalty=-1)",
             r"the matcher ridge\(penalty=-1.0\) cannot be built: penalty is -1.0; expected more than 0",

@@ -11,8 +11,8 @@ from framebank.heads.training.recipe import Recipe
 from framebank.store import DataError
 from framebank.tests.worlds.loss import DIM, NUM_CLASSES, gradients, loss_of, step_of
 
-OF_ONE_LABEL = [name for name, loss in LOSSES.items() if loss.multi_label is not True]
-OF_SEVERAL = [name for name, loss in LOSSES.items() if loss.multi_label is not False]
+OF_ONE_LABEL = [name for name, loss in LOSSES.items() if loss.traits.multi_label is not True]
+OF_SEVERAL = [name for name, loss in LOSSES.items() if loss.traits.multi_label is not False]
 SEVERAL = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 1]])
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_each_says_what_it_reads(name):
-    loss = LOSSES[name]
+    loss = LOSSES[name].traits
     assert (type(loss.reads_texts), type(loss.reads_labels)) == (bool, bool)
     assert loss.multi_label in (True, False, None)
     assert loss.reads_labels == (loss.multi_label is not None)  # to learn classes is to know how many a video has
@@ -48,14 +48,14 @@ def test_several_labels(name):
         assert value >= 0
 
 
-@pytest.mark.parametrize("name", [name for name in OF_ONE_LABEL if not LOSSES[name].reads_texts])
+@pytest.mark.parametrize("name", [name for name in OF_ONE_LABEL if not LOSSES[name].traits.reads_texts])
 def test_a_linear_classifier_will_do(name):
     step = step_of([0, 1, 0], classifier="linear")
     step._texts = None
     assert loss_of(name)(step).isfinite()
 
 
-@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.reads_texts])
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.traits.reads_texts])
 def test_texts_are_asked_for(name):
     step = step_of([0, 1, 0])
     step._texts = None
@@ -90,7 +90,7 @@ def test_draws_come_from_the_generator_alone(name):
     assert torch.equal(*values)
 
 
-@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if not loss.reads_labels])
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if not loss.traits.reads_labels])
 def test_what_learns_no_class_is_not_trained_alone(name):
     with pytest.raises(DataError, match=f"the loss '{name}' learns no class; expected it beside one that does"):
         Recipe(loss=name)
@@ -129,8 +129,8 @@ def test_each_reads_what_it_says_it_reads(name):
     moved._log_prior = torch.tensor([3.0, 0.0, -1.0, 2.0])
     loss, smooth = loss_of(name, label_smoothing=0.0), loss_of(name, label_smoothing=0.4)
     value = loss(plain)
-    assert hasattr(loss, "reads_logits") == (not torch.allclose(loss(moved), value))
-    assert hasattr(loss, "smooths_labels") == (not torch.allclose(smooth(step_of(target)), value))
+    assert loss.traits.reads_logits == (not torch.allclose(loss(moved), value))
+    assert loss.traits.smooths_labels == (not torch.allclose(smooth(step_of(target)), value))
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -140,7 +140,7 @@ def test_each_that_learns_shares_says_so(name):
     loss, values = loss_of(name), []
     for share in (0.9, 0.6):
         values.append(loss(step_of(share * sets + (1 - share) * sets.roll(1, 0))))
-    assert hasattr(loss, "reads_shares") == (not torch.allclose(*values))
+    assert loss.traits.reads_shares == (not torch.allclose(*values))
 
 
 @pytest.mark.parametrize("text", ["kl", "contrastive", "ce + 0.5 kl", "ce + 0.1 supcon", "ce + masked-text"])

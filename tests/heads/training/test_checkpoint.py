@@ -8,7 +8,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from framebank.heads.fewshot.recipe import FewshotRecipe, build_matcher
+from framebank.heads.fewshot.build import build_matcher
+from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.training.checkpoint import read_checkpoint, save
 from framebank.heads.training.recipe import Recipe

@@ -7,7 +7,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from framebank.heads.fewshot.recipe import FewshotRecipe, build_matcher
+from framebank.heads.fewshot.build import build_matcher
+from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.training.build import build_model
 from framebank.heads.training.forms import EARLIER, EARLIER_OPTIONS, PUBLISHED

@@ -1,7 +1,7 @@
 import pytest
 
 from framebank.heads import LOSSES
-from framebank.heads.training.objective import read_losses
+from framebank.heads.training.loss_sum import read_losses
 from framebank.heads.training.recipe import Recipe
 from framebank.store import DataError
 

@@ -1,0 +1,75 @@
+"""What a classifier or a scorer is: how its class is called, what it says of itself, and what it may be able to do."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from framebank.heads.class_texts import ClassTexts
+
+
+@dataclass(frozen=True)
+class ClassifierTraits:
+    """What a classifier or a scorer says of itself before it is built.
+
+    reads_texts    it scores with the texts of the classes, and is a `ServesTexts`
+    reads_lexicon  it takes a `lexicon` (M, D) beside them
+    chooses        its `fit` searches something on the validation videos
+    """
+
+    reads_texts: bool = False
+    reads_lexicon: bool = False
+    chooses: bool = False
+
+
+class ClassifierClass(Protocol):
+    """A class of CLASSIFIERS or SCORERS, called with the width, the number of classes, their texts and its own options.
+
+    The module of a classifier maps (B, D) to logits (B, C); for that of a scorer see `Scorer`. Its options are the
+    keyword-only arguments of its constructor.
+    """
+
+    @property
+    def traits(self) -> ClassifierTraits:
+        """What the classifier says of itself."""
+        ...
+
+    def __call__(self, dim: int, num_classes: int, *args: Any, **options: Any) -> nn.Module:
+        """Build the classifier of C classes for embeddings (D,)."""
+        ...
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A classifier that learns from all training videos at once, before the first epoch; there may be none."""
+
+    @abstractmethod
+    def fit(
+        self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
+    ) -> None:
+        """Take pooled (V, G, D), one row for each view and clip, target (V,), and the same of the validation videos.
+
+        One that holds out videos of its own divides no group of `groups` (V,), which number the videos' sources.
+        """
+        ...
+
+
+@runtime_checkable
+class ServesTexts(Protocol):
+    """A classifier or a scorer that scores with the texts of the classes."""
+
+    @abstractmethod
+    def set_texts(self, texts: ClassTexts) -> None:
+        """Score other classes, or the same by other texts; ValueError where it is bound to its own."""
+        ...
+
+
+@runtime_checkable
+class BoundsScale(Protocol):
+    """A classifier or a scorer that multiplies cosines with a learned scale."""
+
+    @abstractmethod
+    def bound_scale(self) -> None:
+        """Bring the scale back to CLIP's 100 where a step of training took it above."""
+        ...

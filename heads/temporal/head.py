@@ -1,0 +1,62 @@
+"""What a temporal head is: how its class is called, what it says of itself, and what it may be able to do."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class HeadTraits:
+    """What a head says of itself before it is built.
+
+    reads_layers  it reads x (B, T, L, W), the stream "layers", and is built with `in_shape=(L, W)`
+    takes_blocks  it is a `TakesBlocks`: its blocks may start as those of a text tower
+    """
+
+    reads_layers: bool = False
+    takes_blocks: bool = False
+
+
+class HeadClass(Protocol):
+    """A class of HEADS, called with the width and its own options; its module maps x (B, T, D), mask (B, T) to (B, D).
+
+    Its options are the keyword-only arguments of its constructor.
+    """
+
+    @property
+    def traits(self) -> HeadTraits:
+        """What the head says of itself."""
+        ...
+
+    def __call__(self, dim: int, *args: Any, **options: Any) -> nn.Module:
+        """Build the head for embeddings (D,)."""
+        ...
+
+
+@runtime_checkable
+class MixesFrames(Protocol):
+    """A head whose answer is the mean of frames that it makes."""
+
+    @abstractmethod
+    def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames whose mean is the answer, and their mask: (B, T, D), (B, T)."""
+        ...
+
+
+@runtime_checkable
+class TakesBlocks(Protocol):
+    """A head whose attention blocks may start as those of a CLIP text tower."""
+
+    @property
+    @abstractmethod
+    def num_blocks(self) -> int:
+        """How many blocks the head has."""
+        ...
+
+    @abstractmethod
+    def load_blocks(self, blocks: Sequence[Mapping[str, Tensor]]) -> None:
+        """Copy the states of CLIP's residual attention blocks, as many as the head has, first to last."""
+        ...

@@ -1,0 +1,78 @@
+"""What is learned of the class embeddings: how its class is called, what it says of itself, and what it can do."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from framebank.heads.text_tower import TextTower
+
+
+@dataclass(frozen=True)
+class TextTraits:
+    """What a class of TEXTS says of itself before it is built.
+
+    reads_tower  it learns through the encoder's text tower, and is a `ReadsTower`
+    """
+
+    reads_tower: bool = False
+
+
+class LearnedText(Protocol):
+    """A module that changes text embeddings (..., D) of classes (...)."""
+
+    def __call__(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        """Return the embeddings (..., D) of classes (...) that are scored with."""
+        ...
+
+    def require_classes(self, num_classes: int) -> None:
+        """Refuse to serve this number of classes: ValueError where what was learned is bound to others."""
+        ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Return what is learned, as every torch module does."""
+        ...
+
+
+class TextClass(Protocol):
+    """A class of TEXTS, called with the width, the number of classes and its own options.
+
+    Its options are the keyword-only arguments of its constructor.
+    """
+
+    @property
+    def traits(self) -> TextTraits:
+        """What it says of itself."""
+        ...
+
+    def __call__(self, dim: int, num_classes: int, *args: Any, **options: Any) -> LearnedText:
+        """Build it for the embeddings (C, D) of the classes."""
+        ...
+
+
+@runtime_checkable
+class ReadsTower(Protocol):
+    """A text that is learned through the encoder's text tower."""
+
+    @abstractmethod
+    def meet(self, tower: TextTower, names: Sequence[str]) -> None:
+        """Start to learn of classes of these names; DataError where the tower has no room for one."""
+        ...
+
+    @abstractmethod
+    def serve(self, tower: TextTower, names: Sequence[str]) -> None:
+        """Serve other classes; DataError where what was learned is bound to its own."""
+        ...
+
+
+@runtime_checkable
+class KeepsClasses(Protocol):
+    """A part of a model that may have learned something of each of its classes, which no other classes have."""
+
+    @property
+    @abstractmethod
+    def keeps_classes(self) -> bool:
+        """Whether it did."""
+        ...
