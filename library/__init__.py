@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
     from framebank.library.hits import Hits
+    from framebank.library.indexing.build import index
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
     from framebank.library.report import Report
-    from framebank.library.search_index import SearchIndex, index
+    from framebank.library.search_index import SearchIndex
     from framebank.library.texts import prompts
     from framebank.library.trained_run import TrainedRun
     from framebank.library.training import train
@@ -27,7 +28,7 @@ NAMES = {
     "TrainedRun": "trained_run",
     "evaluate": "evaluation",
     "extract": "extraction",
-    "index": "search_index",
+    "index": "indexing.build",
     "open": "opening",
     "prompts": "texts",
     "train": "training",

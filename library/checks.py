@@ -17,6 +17,15 @@ def require_least(name: str, value: float | None, least: float) -> None:
         raise DataError(f"{name} is {value}; expected {least} or more")
 
 
+def require_share(name: str, value: float) -> None:
+    """Refuse what is no share: a number between 0 and 1, without both. DataError.
+
+    >>> require_share("share", 0.05)
+    """
+    if not 0 < value < 1:
+        raise DataError(f"{name} is {value}; expected more than 0 and less than 1")
+
+
 def require_among(name: str, value: str | None, choices: tuple[str, ...]) -> None:
     """Refuse a word that is none of `choices`; None is one that was not given. DataError.
 

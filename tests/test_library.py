@@ -156,6 +156,13 @@ def test_an_index_finds_learns_and_labels(framebank: Any, bank: FeatureStore, tm
     reopened = fb.open(index.path)
     assert isinstance(reopened, fb.SearchIndex)
     assert len(reopened) == len(index) == NUM_TRAIN * len(bank.manifest.labels) + 2
+    assert index.thresholds.classes[0].label == "my handshake"
+    told = index.calibrate(share=0.5)
+    assert told.to_dict() == json.loads(framebank("calibrate", index.path, "--share", 0.5, "--json").stdout)
+    assert framebank("calibrate", index.path, "--share", 0.5).stdout == f"{told!r}\n"
+    assert "<td>my handshake</td>" in told._repr_html_()
+    assert not index.update(bank).difference
+    assert index.enrolled == ("my handshake",)
     assert index.unenroll("my handshake") == 2
     assert len(index) == NUM_TRAIN * len(bank.manifest.labels)
 
@@ -167,6 +174,8 @@ def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.Train
         "workers is -1; expected 1 or more": lambda: run.label(["a.mp4", "b.mp4"], workers=-1),
         "k is 0; expected 1 or more": lambda: index.search("a person", k=0),
         "the text to search for is empty": lambda: index.search(""),
+        "share is 1; expected more than 0": lambda: index.calibrate(share=1),
+        "'val' is given without a store": lambda: index.calibrate(split="val"),
         "nope.mp4": lambda: index.search(Path("nope.mp4")),
         r"expected numbers \(128,\)": lambda: index.search(np.zeros((4, 128))),
         "scoring is 'nope'; expected probabilities or embeddings": lambda: fb.zeroshot(bank, scoring="nope"),
