@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framebank.library import (
+        Answers,
         Hits,
         Labels,
+        LabelTable,
         Report,
         SearchIndex,
         TrainedRun,
         evaluate,
         extract,
         index,
+        label,
+        predict,
         prompts,
         train,
         zeroshot,
@@ -38,11 +42,13 @@ ROOMS = ("commands", "demo", "extract", "heads", "library", "store")
 OF_STORE = ("DataError", "DataWarning", "FeatureStore", "LabelSet", "PromptBank")
 
 __all__ = [
+    "Answers",
     "DataError",
     "DataWarning",
     "FeatureStore",
     "Hits",
     "LabelSet",
+    "LabelTable",
     "Labels",
     "PromptBank",
     "Report",
@@ -52,7 +58,9 @@ __all__ = [
     "evaluate",
     "extract",
     "index",
+    "label",
     "open",
+    "predict",
     "prompts",
     "train",
     "zeroshot",

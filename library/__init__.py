@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from framebank.store.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from framebank.library.asking.answers import Answers
+    from framebank.library.asking.calls import label, predict
+    from framebank.library.asking.label_table import LabelTable
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
     from framebank.library.hits import Hits
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
     from framebank.library.training import train
 
 NAMES = {
+    "Answers": "asking.answers",
     "Hits": "hits",
+    "LabelTable": "asking.label_table",
     "Labels": "labels",
     "Report": "report",
     "SearchIndex": "search_index",
@@ -29,14 +34,18 @@ NAMES = {
     "evaluate": "evaluation",
     "extract": "extraction",
     "index": "indexing.build",
+    "label": "asking.calls",
     "open": "opening",
+    "predict": "asking.calls",
     "prompts": "texts",
     "train": "training",
     "zeroshot": "evaluation",
 }
 
 __all__ = [
+    "Answers",
     "Hits",
+    "LabelTable",
     "Labels",
     "Report",
     "SearchIndex",
@@ -44,7 +53,9 @@ __all__ = [
     "evaluate",
     "extract",
     "index",
+    "label",
     "open",
+    "predict",
     "prompts",
     "train",
     "zeroshot",

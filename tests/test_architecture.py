@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "store": {"store"},
     "extract": {"extract", "store"},
     "heads": {"heads", "store"},
-    "demo": {"demo", "extract", "heads", "store"},
+    "demo": {"demo", "extract", "heads", "library", "store"},
     "library": {"extract", "heads", "library", "store"},
     "commands": {"commands", "demo", "extract", "heads", "library", "store"},
     "cli.py": {"commands", "store"},

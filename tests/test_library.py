@@ -167,6 +167,34 @@ def test_an_index_finds_learns_and_labels(framebank: Any, bank: FeatureStore, tm
     assert len(index) == NUM_TRAIN * len(bank.manifest.labels)
 
 
+def test_several_sources_are_asked_together(
+    framebank: Any, bank: FeatureStore, run: fb.TrainedRun, tmp_path: Path
+) -> None:
+    index, names = fb.index(bank, tmp_path / "index"), tmp_path / "names.txt"
+    names.write_text("\n".join(bank.manifest.labels))
+    clip = bank.manifest.videos[0].path
+    found = fb.label([clip, tmp_path / "gone.mp4"], run=run, index=index, labels=names)
+    assert [answer.by for answer in found[0].answers] == ["run", "texts", "neighbours"]
+    assert found[0].label == run.label(clip).label
+    asked = ("--run", run.path, "--index", index.path, "--labels", names)
+    printed = framebank("label", clip, tmp_path / "gone.mp4", *asked, "--json", exit_code=1)
+    assert json.loads(printed.stdout) == json.loads(json.dumps(found.to_dict()))
+    told = fb.predict(bank, "test", run=run, csv=tmp_path / "labels.csv")
+    assert [one.label for one in told.labels] == [one.label for one in run.predict(bank, "test")]
+    shown = framebank("predict", bank.path, "--run", run.path, "--split", "test", "--csv", tmp_path / "labels.csv")
+    assert shown.stdout == f"{told!r}\n"
+    assert fb.predict(bank, "test", run=run).to_dict()["labelled"] == len(told.labels)
+    wrong: dict[str, dict[str, Any]] = {
+        "give at least one of run, index, labels and prompts": {},
+        "like brings its own model": {"labels": ["a"], "like": bank, "model": "demo"},
+        "holds its own classes, templates and texts; give it without labels": {"prompts": names, "labels": names},
+        "expected a store that has it": {"labels": ["a", "b"]},
+    }
+    for sentence, options in wrong.items():
+        with pytest.raises(DataError, match=sentence):
+            fb.label(clip, **options)
+
+
 def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.TrainedRun, tmp_path: Path) -> None:
     index = fb.index(bank, tmp_path / "index")
     wrong = {
