@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from framebank.library.asking.answers import Answers
     from framebank.library.asking.calls import label, predict
     from framebank.library.asking.label_table import LabelTable
+    from framebank.library.episodes.evaluation import fewshot, fewshot_compare
+    from framebank.library.episodes.report import FewshotComparison, FewshotReport
+    from framebank.library.episodes.trained_matcher import TrainedMatcher
+    from framebank.library.episodes.training import fewshot_train
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
     from framebank.library.hits import Hits
@@ -25,14 +29,20 @@ if TYPE_CHECKING:
 
 NAMES = {
     "Answers": "asking.answers",
+    "FewshotComparison": "episodes.report",
+    "FewshotReport": "episodes.report",
     "Hits": "hits",
     "LabelTable": "asking.label_table",
     "Labels": "labels",
     "Report": "report",
     "SearchIndex": "search_index",
+    "TrainedMatcher": "episodes.trained_matcher",
     "TrainedRun": "trained_run",
     "evaluate": "evaluation",
     "extract": "extraction",
+    "fewshot": "episodes.evaluation",
+    "fewshot_compare": "episodes.evaluation",
+    "fewshot_train": "episodes.training",
     "index": "indexing.build",
     "label": "asking.calls",
     "open": "opening",
@@ -44,14 +54,20 @@ NAMES = {
 
 __all__ = [
     "Answers",
+    "FewshotComparison",
+    "FewshotReport",
     "Hits",
     "LabelTable",
     "Labels",
     "Report",
     "SearchIndex",
+    "TrainedMatcher",
     "TrainedRun",
     "evaluate",
     "extract",
+    "fewshot",
+    "fewshot_compare",
+    "fewshot_train",
     "index",
     "label",
     "open",

@@ -195,6 +195,31 @@ def test_several_sources_are_asked_together(
             fb.label(clip, **options)
 
 
+def test_episodes_are_scored_compared_and_trained_on(framebank: Any, bank: FeatureStore, tmp_path: Path) -> None:
+    drawn: dict[str, Any] = {"split": "train", "episodes": 40}
+    report = fb.fewshot(bank, "otam", options={"smoothing": 0.5}, **drawn)
+    options = ("--split", "train", "--episodes", 40, "--option", "smoothing=0.5", "--json")
+    printed = json.loads(framebank("fewshot", bank.path, *options).stdout)
+    assert [row["accuracy"] for row in printed["scores"]] == [score.accuracy for score in report.scores]
+    assert report.interval and report.interval[0] < report.accuracy < report.interval[1]
+    assert repr(report).startswith("matcher") and "<td>otam(smoothing=0.5)</td>" in report._repr_html_()
+    both = fb.fewshot_compare(bank, tmp_path / "table", matchers=["mean", "max"], shots=[1, 2], **drawn)
+    assert [score.accuracy for score in both.reports[0].scores if score.matcher == "mean"] == [
+        score.accuracy for score in report.scores if score.matcher == "mean"
+    ]
+    assert (tmp_path / "table" / "results.md").read_text().splitlines() == both.markdown()
+    quick: dict[str, Any] = {"steps": 4, "val_every": 2, "val_episodes": 4, "query": 1, "episodes": 1}
+    made = fb.fewshot_train(bank, tmp_path / "trx", "trx", options={"width": 16}, way=4, val_split="test", **quick)
+    opened = fb.open(tmp_path / "trx")
+    assert isinstance(opened, fb.TrainedMatcher) and opened.labels == made.labels
+    assert fb.fewshot(bank, run=opened, **drawn).accuracy == fb.fewshot(bank, run=made, **drawn).accuracy
+    with pytest.raises(DataError, match="way is 1, and no other class"):
+        fb.fewshot(bank, way=1)
+    with pytest.raises(DataError, match="reads no texts; labels, prompts"):
+        fb.fewshot_train(bank, tmp_path / "new", "trx", labels=["a"])
+    assert not (tmp_path / "new").exists()
+
+
 def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.TrainedRun, tmp_path: Path) -> None:
     index = fb.index(bank, tmp_path / "index")
     wrong = {
