@@ -26,7 +26,5 @@ def demo(out: Path, seed: int, device: str, as_json: bool) -> None:
 
     click.get_current_context().with_resource(owning(out, what="demo"))
     tour = Tour(out, seed=seed, device=device)
-    for stage in tour.stages():
-        for _ in progress(stage.steps, total=stage.total, unit=stage.unit, title=stage.title):
-            pass
+    tour.run(progress)
     print_report(tour.report(), as_json=as_json, lines=tour.lines(program=called_as()))

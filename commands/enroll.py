@@ -1,13 +1,11 @@
 """Commands that name a class by a few examples, and say how near a video must be: enroll, unenroll and calibrate."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from framebank.commands.encoder_options import open_split
 from framebank.commands.options import PATH, device_option, json_option
-from framebank.commands.printing import print_report, progress, table, warn_if_random
+from framebank.commands.printing import print_report, progress, warn_if_random
 from framebank.store.counts import counted
 
 
@@ -35,34 +33,13 @@ def enroll(
     """
     if not videos and not video_ids:
         raise click.UsageError("give at least one clip, or --id")
-    from framebank.heads.labelling.calibrate import fewest, source_of
     from framebank.library.search_index import SearchIndex
 
     opened = SearchIndex.open(index, device=device)
     if videos:
         warn_if_random(opened.encoder_of_examples())
     made = opened.enroll(label, videos, ids=video_ids, watch=progress)
-    loaded = opened.whole
-    source, num_given = source_of(loaded), len(videos) + len(video_ids)
-    threshold = [
-        f"no threshold: {fewest(source.share)} videos of other classes are needed to set one",
-        "a video passes when it is nearer to the class than to any video of the index",
-    ]
-    if not any(video.label for video in loaded.videos[: loaded.num_own]):
-        threshold[1] = "no video of the index has a label, so every video passes until `framebank calibrate` has some"
-    if made.threshold is not None:
-        threshold = [
-            f"threshold {made.threshold:.3f}: a video passes when its cosine to their mean is larger",
-            f"at most {100 * source.share:g} % of the videos of other classes should pass",
-        ]
-    lines = [
-        f"{counted(num_given, 'video')} enrolled as {label!r}, which now has "
-        f"{counted(made.num_enrolled + made.num_own, 'example')} -> {index}",
-        *threshold,
-        f"compared with {counted(made.num_others, 'video')} of other classes, of {source}",
-    ]
-    report = {"index": str(index), "enrolled": num_given, **asdict(made), "thresholds": asdict(source)}
-    print_report(report, as_json=as_json, lines=lines)
+    print_report(made.to_dict(), as_json=as_json, lines=made.lines())
 
 
 @click.command(short_help="Take an enrolled class out of an index again.")
@@ -75,9 +52,9 @@ def unenroll(index: Path, label: str, as_json: bool) -> None:
     \b
     framebank unenroll index juggling
     """
-    from framebank.heads.labelling.enroll import unenroll as remove
+    from framebank.library.search_index import SearchIndex
 
-    removed = remove(index, label)
+    removed = SearchIndex.open(index).unenroll(label)
     print_report(
         {"index": str(index), "label": label, "removed": removed},
         as_json=as_json,
@@ -111,52 +88,7 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     """
     if split and not store:
         raise click.UsageError("--split is that of a STORE")
-    from framebank.extract.encoders.encoder import resolve_device
-    from framebank.heads.labelling.calibrate import calibrate as set_thresholds
-    from framebank.heads.labelling.calibrate import fewest, held_out, source_of
-    from framebank.heads.labelling.enroll import describe
-    from framebank.library.search_index import warn_if_older
-    from framebank.store.indexes.enrolment import Calibration
-    from framebank.store.indexes.index import Index
+    from framebank.library.search_index import SearchIndex
 
-    loaded = Index.load(index)
-    warn_if_older(index, loaded)
-    calibration = Calibration(share)
-    if store:
-        split = split or "val"
-        features, manifest = open_split(store, split)
-        calibration = held_out(
-            loaded, features, manifest, split=split, share=share, device=resolve_device(device), where=index
-        )
-    loaded = set_thresholds(index, calibration, index=loaded)
-    classes = [describe(loaded, label) for label in loaded.enrolment.labels]
-    source = source_of(loaded)
-    nearest, num_nearest = loaded.enrolment.nearest, len(loaded.enrolment.nearest_others)
-    rows = [
-        *(
-            (made.label, f"{made.num_enrolled + made.num_own}", f"{made.num_others}", made.threshold)
-            for made in classes
-        ),
-        ("votes, by the nearest video", "", f"{num_nearest}", nearest),
-    ]
-    shown = [(*cells, "none" if threshold is None else f"{threshold:.3f}") for *cells, threshold in rows]
-    lines = [
-        *table(("class", "examples", "others", "threshold"), shown),
-        f"thresholds of {index} are set by {source}: at most {100 * share:g} % of the others should pass each",
-    ]
-    if any(threshold is None for *_, threshold in rows):
-        lines.append(
-            f"a threshold needs at least {fewest(share)} others; without one a class passes when it is nearer than any "
-            "video of the index, and votes always pass"
-        )
-    if loaded.enrolment.is_empty:
-        lines = [
-            f"{index} has no thresholds now: no class is enrolled, and `label` always answers with the votes of videos"
-        ]
-    report = {
-        "index": str(index),
-        "thresholds": None if loaded.enrolment.is_empty else asdict(source),
-        "classes": [asdict(made) for made in classes],
-        "nearest": nearest,
-    }
-    print_report(report, as_json=as_json, lines=lines)
+    made = SearchIndex.open(index, device=device).calibrate(store, split, share=share)
+    print_report(made.to_dict(), as_json=as_json, lines=made.lines())

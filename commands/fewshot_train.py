@@ -1,24 +1,19 @@
 """The command that trains a matcher by episodes: fewshot-train."""
 
 import math
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from framebank.commands.encoder_options import prompt_banks
 from framebank.commands.fewshot_options import matcher_option, shot_option
-from framebank.commands.fewshot_plan import with_class_splits
 from framebank.commands.names import MATCHERS, require_matcher
 from framebank.commands.options import PATH, device_option, json_option, require_alone, text_options
-from framebank.commands.printing import Bar, percent, print_report
+from framebank.commands.printing import BarOfParts, percent, print_report
 from framebank.heads.fewshot.recipe import FewshotRecipe
-from framebank.store.counts import counted
 
 if TYPE_CHECKING:
     from framebank.heads.fewshot.loop import Stage
-    from framebank.store import Manifest
 
 
 @click.command(name="fewshot-train", short_help="Train a matcher by episodes.")
@@ -73,15 +68,7 @@ if TYPE_CHECKING:
 def fewshot_train(
     store: Path,
     run: Path,
-    split: str,
-    val_split: str | None,
     class_splits: tuple[Path, ...],
-    labels: Path | None,
-    prompts: Path | None,
-    templates: str | None,
-    texts: str | None,
-    device: str,
-    overwrite: bool,
     as_json: bool,
     **choices: Any,
 ) -> None:
@@ -95,91 +82,24 @@ def fewshot_train(
     framebank fewshot bank --run run --class-split lists/ssv2_full
     """
     require_matcher(choices["matcher"], known=MATCHERS)
-    require_alone(prompts, labels=labels, templates=templates, texts=texts)
+    texts = {name: choices.pop(name) for name in ("labels", "prompts", "templates", "texts")}
+    require_alone(texts["prompts"], labels=texts["labels"], templates=texts["templates"], texts=texts["texts"])
 
-    from framebank.extract.encoders.encoder import resolve_device
-    from framebank.heads.fewshot.job import FewshotJob
     from framebank.heads.matchers import READS_TEXT
-    from framebank.heads.training.folder import taking
-    from framebank.store import FeatureStore, Manifest
+    from framebank.library.episodes.training import fewshot_train as train
 
-    recipe = FewshotRecipe(**choices)
-    features = FeatureStore(store)
-    train, val = _videos(features.manifest, split, val_split, class_splits=class_splits, where=store)
-    click.get_current_context().with_resource(taking(run, what="matcher", overwrite=overwrite))
-    bank = None
-    if recipe.matcher in READS_TEXT:
-        kind = texts or (None if prompts else "names")
-        both = Manifest((*train.videos, *val.videos))
-        bank = prompt_banks(
-            features, both, labels=labels, prompts=prompts, templates=templates, texts=kind, device=device
-        )[0]
-    elif labels or prompts or templates or texts:
+    if choices["matcher"] not in READS_TEXT and any(texts.values()):
         raise click.UsageError(
-            f"the matcher {recipe.matcher!r} reads no texts; --labels, --prompts, --templates, --texts are for those "
-            f"that do: {', '.join(READS_TEXT)}"
+            f"the matcher {choices['matcher']!r} reads no texts; --labels, --prompts, --templates, --texts are for "
+            f"those that do: {', '.join(READS_TEXT)}"
         )
-    started = time.perf_counter()
-    job = FewshotJob(features, train, recipe, val=val, prompts=bank, device=resolve_device(device))
-    for note in job.notes:
-        click.echo(note, err=True)
-    log = []
-    with Bar(unit="step") as bar:
-        for stage in job.stages(tell=bar.move):
-            log.append(stage)
-            bar.show(loss=f"{stage.loss:.3f}", **_validation(stage))
-    trained = job.save(run, log=log)
-    report = {
-        "run": str(run),
-        "seconds": round(time.perf_counter() - started, 2),
-        "loss": log[-1].loss,
-        **trained.trained_on,
-        "recipe": recipe.to_dict(),
-    }
-    then = " ".join(
-        ["framebank fewshot", f"{store}", f"--run {run}", *(f"--class-split {path}" for path in class_splits)]
-    )
-    print_report(report, as_json=as_json, lines=_lines(report, then=then))
+    bar = BarOfParts(per="stage", unit="step", facts=_facts)
+    trained = train(store, run, class_splits=class_splits, **texts, **choices, watch=bar.watch, tell=bar.tell)
+    splits = (f"--class-split {path}" for path in class_splits)
+    then = " ".join(["next: framebank fewshot", f"{store}", f"--run {run}", *splits])
+    print_report(trained.to_dict(), as_json=as_json, lines=[*trained.lines(), then])
 
 
-def _videos(
-    manifest: "Manifest", split: str, val_split: str | None, *, class_splits: tuple[Path, ...], where: Path
-) -> "tuple[Manifest, Manifest]":
-    """The videos to train on, and those to choose the step by; DataError where one video is both."""
-    from framebank.store import DataError, Manifest
-
-    if class_splits:
-        manifest, _ = with_class_splits(manifest, class_splits, where=where)
-    try:
-        train = manifest.split(split).labelled()
-        wanted = val_split or ("val" if "val" in manifest.split_sizes else None)
-        val = manifest.split(wanted).labelled() if wanted else Manifest(())
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from error
-    ids = {video.video_id for video in train.videos}
-    both = next((video.video_id for video in val.videos if video.video_id in ids), None)
-    if both:
-        raise DataError(f"{where}: {both!r} is in the split {split} and in {wanted}; name two that share no video")
-    return train, val
-
-
-def _validation(stage: "Stage") -> dict[str, str]:
-    return {} if math.isnan(stage.val_accuracy) else {"validation": percent(stage.val_accuracy)}
-
-
-def _lines(report: dict[str, Any], *, then: str) -> list[str]:
-    val = "no validation videos: the last step is kept"
-    if report["val_accuracy"] is not None:
-        also = report["val_classes_also_trained"]
-        val = (
-            f"best {report['val_way']}-way accuracy {percent(report['val_accuracy'])}, on "
-            f"{counted(report['val_classes'], 'validation class', 'validation classes')} ({also} of them trained on)"
-        )
-    recipe = report["recipe"]
-    return [
-        f"{recipe['matcher']}, {recipe['way']}-way {recipe['shot']}-shot, on "
-        f"{counted(report['train_videos'], 'video')} of "
-        f"{counted(report['train_classes'], 'class', 'classes')} in {report['seconds']:.1f} s -> {report['run']}",
-        f"loss {report['loss']:.4f}, {val}",
-        f"next: {then}",
-    ]
+def _facts(stage: "Stage", number: int, total: int) -> dict[str, str]:
+    validation = {} if math.isnan(stage.val_accuracy) else {"validation": percent(stage.val_accuracy)}
+    return {"loss": f"{stage.loss:.3f}", **validation}

@@ -46,8 +46,12 @@ OWN: dict[str, dict[str, str]] = {
     "fewshot-train": {"store": STORE},
     "index": {"store": STORE},
     "search": {"index": INDEX, "video": VIDEO},
-    "predict": {"videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files"},
-    "label": {},  # a video that is not there is told beside the answers for the others
+    "predict": {
+        "videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files",
+        "run": RUN,
+        "index": INDEX,
+    },
+    "label": {"run": RUN, "index": INDEX},  # a video that is not there is told beside the answers for the others
     "enroll": {"index": INDEX, "videos": VIDEO},
     "unenroll": {"index": INDEX},
     "calibrate": {"index": INDEX, "store": STORE},

@@ -122,6 +122,33 @@ def progress(
             bar.move(number, total)  # when the next is asked for: the work may be the caller's
 
 
+class BarOfParts:
+    """A bar that counts the parts of items: the steps of epochs, say, as a call of the library tells of them.
+
+    Its `watch` and `tell` are handed to that call. Items of the unit `per` are gone through under a Bar of `unit`, with
+    the facts that `facts` gives of each, its number and the total; items of another unit have a bar of their own.
+    """
+
+    def __init__(self, *, per: str, unit: str, facts: Callable[[Any, int, int], dict[str, str]]) -> None:
+        self.per, self.unit, self.facts = per, unit, facts
+        self._bar: Bar | None = None
+
+    def watch(self, items: Iterable[T], *, total: int, unit: str, title: str | None = None) -> Iterator[T]:
+        """Yield the items under a bar."""
+        if unit != self.per:
+            yield from progress(items, total=total, unit=unit, title=title)
+            return
+        with Bar(unit=self.unit, title=title) as self._bar:
+            for number, item in enumerate(items, start=1):
+                self._bar.show(**self.facts(item, number, total))
+                yield item
+
+    def tell(self, done: int, total: int) -> None:
+        """Move the bar."""
+        if self._bar:
+            self._bar.move(done, total)
+
+
 def called_as() -> str:
     """Return what a shell calls this program by: framebank where that is the one on the path, else as it was called."""
     path = Path(sys.argv[0])

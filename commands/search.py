@@ -1,18 +1,11 @@
 """Commands that find: index and search."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from framebank.commands.encoder_options import open_split
 from framebank.commands.options import PATH, device_option, json_option, run_option
 from framebank.commands.printing import print_report
-from framebank.store.counts import counted, listed
-
-if TYPE_CHECKING:
-    from framebank.store.indexes.index import Index
 
 
 @click.command(short_help="Index the videos of a store for search and labels.")
@@ -47,79 +40,17 @@ def index(
     """
     if update and overwrite:
         raise click.UsageError("--update keeps the index that is there and --overwrite replaces it; give one of them")
-    features, _ = open_split(store, "all" if update else split or "all")
+    from framebank.library.indexing.build import index as make_index
+    from framebank.library.indexing.update import update_index
+    from framebank.library.stores import open_store
 
-    from framebank.extract.encoders.encoder import resolve_device
-    from framebank.heads.labelling.update import update_index
-    from framebank.heads.training.run import Run
-    from framebank.library.search_index import index as make_index
-
-    report: dict[str, Any] = {}
-    lines = []
+    bank = open_store(store)
     if update:
-        run = Run.read(run_path) if run_path else None
-        made = update_index(index, features, split=split, run=run, run_path=run_path, device=resolve_device(device))
-        built, difference = made.index, made.difference
-        report = {name: getattr(difference, name) for name in difference.counts} | _kept(built)
-        lines = [f"{index}: {difference}", *_kept_lines(built)]
+        made = update_index(index, bank, split=split, run_path=run_path, device=device)
+        print_report(made.to_dict(), as_json=as_json, lines=made.lines())
     else:
-        built = make_index(
-            features, index, run=run_path, split=split or "all", overwrite=overwrite, device=device
-        ).whole
-    left_out = dict(built.origin.left_out) if built.origin else {}
-    listed = built.num_own + len(left_out)
-    report = {
-        "index": str(index),
-        "videos": built.num_own,
-        "listed": listed,
-        "left_out": left_out,
-        "made_by": built.made_by,
-        **report,
-    }
-    lines += [
-        f"{built.num_own} of {counted(listed, 'video')}, pooled by {built.made_by['head']} -> {index}",
-        *_left_out_lines(left_out),
-    ]
-    print_report(report, as_json=as_json, lines=lines)
-
-
-def _kept(index: "Index") -> dict[str, Any]:
-    from framebank.heads.labelling.calibrate import source_of
-
-    enrolment = index.enrolment
-    return {
-        "enrolled": len(enrolment),
-        "thresholds": None if enrolment.is_empty else {**enrolment.thresholds},
-        "nearest": enrolment.nearest,
-        "set_by": None if enrolment.is_empty else asdict(source_of(index)),
-    }
-
-
-def _kept_lines(index: "Index") -> list[str]:
-    """What was enrolled and calibrated, with the thresholds of today."""
-    from framebank.heads.labelling.calibrate import source_of
-
-    enrolment = index.enrolment
-    if enrolment.is_empty:
-        return []
-    shown = ", ".join(
-        f"{label} {'without a threshold' if threshold is None else f'{threshold:.3f}'}"
-        for label, threshold in enrolment.thresholds.items()
-    )
-    classes = [f"kept {counted(len(enrolment.labels), 'enrolled class', 'enrolled classes')}: {shown}"]
-    is_set = [threshold for threshold in (enrolment.nearest, *enrolment.thresholds.values()) if threshold is not None]
-    again = [f"thresholds are set again, by {source_of(index)}"] * bool(is_set)
-    return [*classes * bool(enrolment.labels), *again]
-
-
-def _left_out_lines(left_out: dict[str, str]) -> list[str]:
-    """A line for each reason, with the first few videos that are left out for it."""
-    lines = []
-    for reason in dict.fromkeys(left_out.values()):
-        names = [video_id for video_id, why in left_out.items() if why == reason]
-        shown = listed(names, most=3)
-        lines.append(f"left out: {counted(len(names), 'video')} whose embedding is {reason}: {shown}")
-    return lines
+        new = make_index(bank, index, run=run_path, split=split or "all", overwrite=overwrite, device=device)
+        print_report(new.to_dict(), as_json=as_json, lines=new.lines())
 
 
 @click.command(short_help="Find the videos nearest to a text or a video.")

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from framebank.extract.decoders.decode import read_clip
+from framebank.extract.sampling import segment_indices
 from framebank.store.files.replacing import replacing
 
 CELL, GAP, LINE = 96, 4, 20
@@ -27,6 +29,11 @@ class Section:
 
     title: str
     strips: Sequence[Strip]
+
+
+def strip_of(caption: str, path: Path) -> Strip:
+    """Return six frames of a video, with a caption; DataError where it cannot be read."""
+    return Strip(caption, read_clip(path, lambda times: segment_indices(len(times), 6)).data)
 
 
 def draw_sheet(sections: Sequence[Section], path: Path) -> None:

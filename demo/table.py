@@ -10,6 +10,7 @@ from framebank.demo.actions import ACTIONS
 from framebank.demo.pairs import count_within_pairs
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.predictions import Predictions
+from framebank.library.labels import Labels
 from framebank.library.table import table
 
 NOVEL = frozenset(action.name for action in ACTIONS if action.novel)
@@ -41,6 +42,17 @@ class Row:
             "videos": self.everything[1],
             "seconds": round(self.seconds, 2),
         }
+
+
+def predictions_of(found: Labels, labels: Sequence[str]) -> Predictions:
+    """Return the scores (V, C) of labelled videos, each of which has told all of its classes."""
+    scores = [dict(one.answers[0].ranked) for one in found]
+    return Predictions(
+        tuple(one.video.video_id for one in found),
+        np.array([[of_video[name] for name in labels] for of_video in scores]),
+        np.array([labels.index(one.video.label) for one in found]),
+        tuple(labels),
+    )
 
 
 def count(predictions: Predictions, *, method: str, takes: Mapping[str, str], seconds: float) -> Row:

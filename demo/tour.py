@@ -1,47 +1,31 @@
-"""The tour: the whole chain, on rendered clips with the tiny CLIP, through the functions that the commands call."""
+"""The tour: the whole chain, on rendered clips with the tiny CLIP, by the calls of the library alone."""
 
 import csv
+import functools
 import json
-import os
 import shlex
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from framebank import __version__
+import framebank as fb
 from framebank.demo.actions import ACTIONS
 from framebank.demo.clips import render_clips
-from framebank.demo.sheet import Section, Strip, draw_sheet
-from framebank.demo.table import Row, count, table_lines
-from framebank.extract.decoders.decode import decode_clip, decoder_versions, read_clip
-from framebank.extract.encoders.encoder import Encoder, resolve_device
-from framebank.extract.fill import fill_store, store_spec
-from framebank.extract.pipeline import embed_clip
-from framebank.extract.prompts import TEMPLATES, embed_prompts
-from framebank.extract.sampling import read_sampling, segment_indices
-from framebank.extract.worker import Job, Task
-from framebank.heads.bank import Bank, load_bank
-from framebank.heads.evaluation.evaluate import evaluate_run
-from framebank.heads.evaluation.zeroshot import zero_shot_model
-from framebank.heads.labelling.answers import label_by_index
-from framebank.heads.labelling.neighbours import index_store, pool_query
-from framebank.heads.model import Model
-from framebank.heads.predictions import predict
-from framebank.heads.training.job import TrainingJob
+from framebank.demo.sheet import Section, draw_sheet, strip_of
+from framebank.demo.table import Row, count, predictions_of, table_lines
+from framebank.heads.predictions import Predictions
 from framebank.heads.training.recipe import Recipe
-from framebank.heads.training.run import Run
-from framebank.store import DataError, FeatureStore, LabelSet, Manifest, PromptBank
+from framebank.library.watch import Watch, unwatched
 from framebank.store.files.place import AT_WORK
 from framebank.store.files.replacing import require_new_folder, write_text
-from framebank.store.indexes.index import Hit
 
 LABELS = Path(__file__).parent / "labels.json"
-SAMPLING = read_sampling("segments:16")
 TEXT_QUERY = "a person lying on the floor"
 NEXT_QUERY = "a person holding a barbell"  # for the reader to try: one class alone has a barbell
 
@@ -64,16 +48,6 @@ TITLES = {
 }
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One part of the tour: steps to be taken one after the other, and how many there will be."""
-
-    title: str
-    steps: Iterable[Any]
-    total: int
-    unit: str
-
-
 class Tour:
     """The demo in the folder `out`: videos, store, prompts, runs, indexes and a contact sheet.
 
@@ -93,114 +67,100 @@ class Tour:
     ) -> None:
         self.out = out
         self.num_train, self.num_test, self.recipes = num_train, num_test, recipes
-        self.seed = seed
-        self.device = resolve_device(device)
+        self.seed, self.device = seed, device
         self.started = time.perf_counter()
         self.rows: list[Row] = []
-        self.searches: list[tuple[str, list[Hit]]] = []
-        self.answers: list[tuple[str, float]] = []
-        self.asked = ""
         _clear(out, seed=seed)
 
-    def stages(self) -> Iterator[Stage]:
-        """Yield the parts of the tour, each to be run to its end before the next is asked for."""
-        num_clips = len(ACTIONS) * (self.num_train + self.num_test)
-        clips = render_clips(self.out / "videos", num_train=self.num_train, num_test=self.num_test, seed=self.seed)
-        yield Stage("render", clips, num_clips, "clip")
-        yield Stage("extract", self._extract(), num_clips, "video")
-        yield Stage("zero-shot", self._zero_shot(), 2, "table row")
+    def run(self, watch: Watch = unwatched) -> None:
+        """Go through the whole chain; `watch` is shown each part of it."""
+        self._render(watch)
+        self._extract(watch)
+        self._zero_shot()
         for name, recipe in self.recipes.items():
-            yield Stage(TITLES[name], self._train(name, replace(recipe, seed=self.seed)), recipe.epochs, "epoch")
-        yield Stage("search", self._search(), 3, "search")
+            self._train(name, replace(recipe, seed=self.seed), watch)
+        self._search()
+        self._draw()
 
-    def _extract(self) -> Iterator[object]:
-        manifest = Manifest.read([self.out / "videos" / "manifest.csv"])
-        self.encoder = Encoder("demo", device=str(self.device))
-        spec = store_spec(self.encoder.spec, sampling=SAMPLING.spec, decoder=decoder_versions())
-        self.task = Task(SAMPLING, self.encoder.preprocessing, decode_clip)
-        workers = os.cpu_count() or 1
-        yield from fill_store(
-            self.out / "store", manifest, spec=spec, task=self.task, encoders=[self.encoder], num_workers=workers
-        )
-        self.store = FeatureStore(self.out / "store")
-        self.takes = _read_takes(self.out / "videos" / "manifest.csv")
-        self.labels = LabelSet.read(LABELS)
-        self.test = load_bank(self.store, self.store.manifest.split("test"), self.labels, device=self.device)
+    def _render(self, watch: Watch) -> None:
+        clips = render_clips(self.out / "videos", num_train=self.num_train, num_test=self.num_test, seed=self.seed)
+        num_clips = len(ACTIONS) * (self.num_train + self.num_test)
+        for _ in watch(clips, total=num_clips, unit="clip", title="render"):
+            pass
 
-    def _zero_shot(self) -> Iterator[object]:
-        for kind, templates in (("names", "actionclip"), ("descriptions", "bare")):
+    def _extract(self, watch: Watch) -> None:
+        manifest = self.out / "videos" / "manifest.csv"
+        shown = functools.partial(watch, title="extract")
+        self.store = fb.extract(manifest, self.out / "store", model="demo", frames=16, device=self.device, watch=shown)
+        self.takes = _read_takes(manifest)
+        self.test = self.store.split("test")
+
+    def _zero_shot(self) -> None:
+        for kind in ("names", "descriptions"):
             started = time.perf_counter()
-            prompts = embed_prompts(self.labels, self.encoder, templates=TEMPLATES[templates], kind=kind)
+            prompts = fb.prompts(LABELS, self.store, texts=kind, device=self.device)
             prompts.write(self.out / f"{kind}.h5")
-            model = zero_shot_model(prompts, scoring="probabilities")
-            self._add(f"zero-shot, {kind}", model, started=started)
-            yield kind
+            self.labels = prompts.labels.names
+            found = fb.predict(self.store, "test", prompts=prompts, top=len(self.labels), device=self.device)
+            self._add(f"zero-shot, {kind}", predictions_of(found.labels, self.labels), started=started)
 
-    def _train(self, name: str, recipe: Recipe) -> Iterator[object]:
+    def _train(self, name: str, recipe: Recipe, watch: Watch) -> None:
         started = time.perf_counter()
-        prompts = PromptBank.read(self.out / "names.h5") if recipe.reads_texts else None
-        job = TrainingJob(
+        run = fb.train(
             self.store,
-            self.store.manifest.split("train"),
-            recipe,
-            labels=self.labels,
-            prompts=prompts,
+            self.out / "runs" / name,
+            recipe=recipe,
+            labels=LABELS,
+            prompts=self.out / "names.h5" if recipe.reads_texts else None,
             device=self.device,
+            watch=functools.partial(watch, title=TITLES[name]),
         )
-        log = []
-        for epoch in job.epochs():
-            log.append(epoch)
-            yield epoch
-        run = job.save(self.out / "runs" / name, log=log)
-        self._add(TITLES[name], run.model, started=started)
+        found = run.predict(self.store, "test", top=len(self.labels))
+        self._add(TITLES[name], predictions_of(found, self.labels), started=started)
         if name == "transformer":
-            self._add("the same, test frames shuffled", run.model, started=time.perf_counter(), shuffled=True)
-        test = self.store.manifest.split("test")
-        evaluate_run(run, self.store, test, split="test", device=self.device, folder=self.out / "runs" / name)
+            self.run_of_search = run
+            started = time.perf_counter()
+            self._add("the same, test frames shuffled", self._shuffled(run), started=started)
+        run.evaluate(split="test")
 
-    def _search(self) -> Iterator[object]:
-        everything, test = self.store.manifest, self.store.manifest.split("test")
-        index = index_store(self.store, everything, run=None, run_path=None, device=self.device, split="all")
-        index.save(self.out / "index")
-        hits = index.search(self.encoder.encode_texts([TEXT_QUERY]), 4)[0]
-        yield hits
-        path = self.out / "runs" / "transformer"
-        known = index_store(
-            self.store,
-            everything.split("train"),
-            run=Run.read(path),
-            run_path=path,
-            device=self.device,
-            split="train",
-        )
-        known.save(self.out / "index-transformer")
-        asked = next(v for v in test.videos if v.label == "sitting down" and self.takes[v.video_id] == "loop")
-        embeddings = embed_clip(Job(asked.path), task=self.task, encoder=self.encoder)
-        self.asked, self.answers = asked.video_id, label_by_index(known, embeddings, k=10)
-        neighbours = known.search(pool_query(known, embeddings), 3)[0]
-        yield neighbours
-        self.searches = [(f'"{TEXT_QUERY}"', hits), (asked.video_id, neighbours)]
-        path_of = {video.video_id: video.path for video in everything.videos}
-        answer, share = self.answers[0]
-        draw_sheet(
-            [
-                Section(f'text search: "{TEXT_QUERY}"', [_strip(path_of, hit) for hit in hits]),
-                Section(
-                    f"label search: {asked.video_id} -> {answer} ({share:.0%} of the votes of its 10 nearest)",
-                    [
-                        Strip(f"the clip asked for: {asked.video_id}", _frames(asked.path)),
-                        *(_strip(path_of, hit) for hit in neighbours),
-                    ],
-                ),
-            ],
-            self.out / "hits.png",
-        )
-        yield self.out / "hits.png"
+    def _shuffled(self, run: fb.TrainedRun) -> Predictions:
+        """What a run says of the test videos whose frames come in an order drawn for each."""
+        videos = self.test.videos
+        frames = [self.store[video.video_id].data for video in videos]
+        shape = (len(videos), len(frames[0]))
+        orders = torch.rand(shape, generator=torch.Generator().manual_seed(self.seed)).argsort(1).numpy()  # (V, T)
+        scores = np.stack([run.score(rows[order]) for rows, order in zip(frames, orders, strict=True)])
+        targets = np.array([run.labels.index(video.label) for video in videos])
+        return Predictions(tuple(video.video_id for video in videos), scores, targets, run.labels)
 
-    def _add(self, method: str, model: Model, *, started: float, shuffled: bool = False) -> None:
-        bank = _shuffle(self.test, seed=self.seed) if shuffled else self.test
-        predictions = predict(model, bank, labels=self.labels.names, device=self.device)
-        self.rows.append(count(predictions, method=method, takes=self.takes, seconds=time.perf_counter() - started))
+    def _search(self) -> None:
+        everything = fb.index(self.store, self.out / "index", device=self.device)
+        self.hits = everything.search_text(TEXT_QUERY, k=4)
+        known = fb.index(
+            self.store, self.out / "index-transformer", run=self.run_of_search, split="train", device=self.device
+        )
+        self.asked = next(v for v in self.test.videos if v.label == "sitting down" and self.takes[v.video_id] == "loop")
+        self.answers = known.label(self.asked.path).answers[0].ranked
+        self.neighbours = known.search_file(self.asked.path, k=3)
+
+    def _draw(self) -> None:
+        """Draw the frames of what both searches found."""
+        path_of = {video.video_id: video.path for video in self.store.manifest.videos}
+        shown = [
+            [strip_of(f"{hit.score:.2f}  {hit.video_id}", path_of[hit.video_id]) for hit in hits]
+            for hits in (self.hits, self.neighbours)
+        ]
+        asked = strip_of(f"the clip asked for: {self.asked.video_id}", self.asked.path)
+        (answer, share), *_ = self.answers
+        votes = f"{answer} ({share:.0%} of the votes of its 10 nearest)"
+        sections = [
+            Section(f'text search: "{TEXT_QUERY}"', shown[0]),
+            Section(f"label search: {self.asked.video_id} -> {votes}", [asked, *shown[1]]),
+        ]
+        draw_sheet(sections, self.out / "hits.png")
+
+    def _add(self, method: str, found: Predictions, *, started: float) -> None:
+        self.rows.append(count(found, method=method, takes=self.takes, seconds=time.perf_counter() - started))
 
     def report(self) -> dict[str, Any]:
         """Return everything the tour found, for --json."""
@@ -212,24 +172,24 @@ class Tour:
             "rows": [row.report() for row in self.rows],
             "searches": [
                 {"query": query, "hits": [{"video_id": h.video_id, "score": h.score, "label": h.label} for h in hits]}
-                for query, hits in self.searches
+                for query, hits in ((f'"{TEXT_QUERY}"', self.hits), (self.asked.video_id, self.neighbours))
             ],
-            "label_search": {"video": self.asked, "labels": [list(pair) for pair in self.answers]},
+            "label_search": {"video": self.asked.video_id, "labels": [list(pair) for pair in self.answers]},
             "spec": self.store.spec.to_dict(),
-            "framebank": __version__,
+            "framebank": fb.__version__,
         }
 
     def lines(self, *, program: str = "framebank") -> list[str]:
         """Return what the tour found, for a reader, and what to try next, with the name that `program` is called by."""
-        (text, hits), (asked, neighbours) = self.searches
         shares = ", ".join(f"{name} {share:.0%}" for name, share in self.answers[:3])
         return [
             "",
             f"{len(self.store)} videos embedded, {len(self.labels)} classes: chance is {1 / len(self.labels):.1%}.",
             *table_lines(self.rows),
             "",
-            f"text search   {text}: " + ", ".join(f"{hit.video_id} {hit.score:.2f}" for hit in hits[:3]),
-            f"label search  {asked}: {shares}; nearest: " + ", ".join(hit.video_id for hit in neighbours[:2]),
+            f'text search   "{TEXT_QUERY}": ' + ", ".join(f"{hit.video_id} {hit.score:.2f}" for hit in self.hits[:3]),
+            f"label search  {self.asked.video_id}: {shares}; nearest: "
+            + ", ".join(hit.video_id for hit in self.neighbours[:2]),
             "",
             f"{self.out}: videos, store, names.h5, descriptions.h5, runs, index, index-transformer, hits.png",
             f"took {time.perf_counter() - self.started:.0f} s; now try:",
@@ -241,26 +201,12 @@ def _clear(out: Path, *, seed: int) -> None:
     require_new_folder(out, what="demo")
     marker = out / "demo.json"
     if any(path.name != AT_WORK for path in out.iterdir()) and not marker.exists():
-        raise DataError(f"{out}: holds other files; the demo needs a folder of its own")
-    write_text(marker, json.dumps({"seed": seed, "framebank": __version__}))
+        raise fb.DataError(f"{out}: holds other files; the demo needs a folder of its own")
+    write_text(marker, json.dumps({"seed": seed, "framebank": fb.__version__}))
     for name in ("videos", "store", "runs", "index", "index-transformer"):
         shutil.rmtree(out / name, ignore_errors=True)
-
-
-def _frames(path: Path) -> Any:
-    return read_clip(path, lambda times: segment_indices(len(times), 6)).data
-
-
-def _strip(path_of: dict[str, Path], hit: Hit) -> Strip:
-    return Strip(f"{hit.score:.2f}  {hit.video_id}", _frames(path_of[hit.video_id]))
 
 
 def _read_takes(manifest: Path) -> dict[str, str]:
     with manifest.open(newline="", encoding="utf-8") as file:
         return {row["video_id"]: row["take"] for row in csv.DictReader(file)}
-
-
-def _shuffle(bank: Bank, *, seed: int) -> Bank:
-    """The same frames of each video, in an order drawn for it."""
-    order = torch.rand(bank.mask.shape, generator=torch.Generator().manual_seed(seed)).argsort(1).to(bank.device)
-    return replace(bank, x=bank.x.gather(1, order.unsqueeze(-1).expand_as(bank.x)), mask=bank.mask.gather(1, order))

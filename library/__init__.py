@@ -8,42 +8,70 @@ from typing import TYPE_CHECKING
 from framebank.store.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from framebank.library.asking.answers import Answers
+    from framebank.library.asking.calls import label, predict
+    from framebank.library.asking.label_table import LabelTable
+    from framebank.library.episodes.evaluation import fewshot, fewshot_compare
+    from framebank.library.episodes.report import FewshotComparison, FewshotReport
+    from framebank.library.episodes.trained_matcher import TrainedMatcher
+    from framebank.library.episodes.training import fewshot_train
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
     from framebank.library.hits import Hits
+    from framebank.library.indexing.build import index
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
     from framebank.library.report import Report
-    from framebank.library.search_index import SearchIndex, index
+    from framebank.library.search_index import SearchIndex
     from framebank.library.texts import prompts
     from framebank.library.trained_run import TrainedRun
     from framebank.library.training import train
 
 NAMES = {
+    "Answers": "asking.answers",
+    "FewshotComparison": "episodes.report",
+    "FewshotReport": "episodes.report",
     "Hits": "hits",
+    "LabelTable": "asking.label_table",
     "Labels": "labels",
     "Report": "report",
     "SearchIndex": "search_index",
+    "TrainedMatcher": "episodes.trained_matcher",
     "TrainedRun": "trained_run",
     "evaluate": "evaluation",
     "extract": "extraction",
-    "index": "search_index",
+    "fewshot": "episodes.evaluation",
+    "fewshot_compare": "episodes.evaluation",
+    "fewshot_train": "episodes.training",
+    "index": "indexing.build",
+    "label": "asking.calls",
     "open": "opening",
+    "predict": "asking.calls",
     "prompts": "texts",
     "train": "training",
     "zeroshot": "evaluation",
 }
 
 __all__ = [
+    "Answers",
+    "FewshotComparison",
+    "FewshotReport",
     "Hits",
+    "LabelTable",
     "Labels",
     "Report",
     "SearchIndex",
+    "TrainedMatcher",
     "TrainedRun",
     "evaluate",
     "extract",
+    "fewshot",
+    "fewshot_compare",
+    "fewshot_train",
     "index",
+    "label",
     "open",
+    "predict",
     "prompts",
     "train",
     "zeroshot",

@@ -1,8 +1,12 @@
 """Checks of what a caller gives, which say what was expected."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from framebank.store.errors import DataError
+
+# How a sentence writes the name of an argument: as_argument or as_option.
+Naming = Callable[[str], str]
 
 # Several files; a str is one of them, and no sequence.
 Paths = list[str] | list[Path] | list[str | Path] | tuple[str | Path, ...]
@@ -17,6 +21,15 @@ def require_least(name: str, value: float | None, least: float) -> None:
         raise DataError(f"{name} is {value}; expected {least} or more")
 
 
+def require_share(name: str, value: float) -> None:
+    """Refuse what is no share: a number between 0 and 1, without both. DataError.
+
+    >>> require_share("share", 0.05)
+    """
+    if not 0 < value < 1:
+        raise DataError(f"{name} is {value}; expected more than 0 and less than 1")
+
+
 def require_among(name: str, value: str | None, choices: tuple[str, ...]) -> None:
     """Refuse a word that is none of `choices`; None is one that was not given. DataError.
 
@@ -24,3 +37,17 @@ def require_among(name: str, value: str | None, choices: tuple[str, ...]) -> Non
     """
     if value is not None and value not in choices:
         raise DataError(f"{name} is {value!r}; expected {' or '.join(choices)}")
+
+
+def as_option(name: str) -> str:
+    """Return how the command line writes the name of an argument.
+
+    >>> as_option("support_list")
+    '--support-list'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+def as_argument(name: str) -> str:
+    """Return how Python writes the name of an argument: as it is."""
+    return name

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framebank.library.watch import Watch, unwatched
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     from framebank.extract.encoders.encoder import Encoder
@@ -104,6 +104,13 @@ def embed_file(path: Path, spec: "FeatureSpec", encoder: "Encoder") -> "Embeddin
     from framebank.extract.worker import Job
 
     return embed_clip(Job(path), task=task_of(spec, encoder), encoder=encoder)
+
+
+def warn_of_random(asked: Sequence[Asked]) -> None:
+    """Warn once of each encoder that has no trained weights: a DataWarning."""
+    for encoder in {id(one.encoder): one.encoder for one in asked if one.encoder}.values():
+        if encoder.random_weights:
+            warn(f"{encoder.spec.model} has RANDOM WEIGHTS (pretrained none): its embeddings mean nothing")
 
 
 def pixels_of(spec: "FeatureSpec") -> "FeatureSpec":

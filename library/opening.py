@@ -8,6 +8,7 @@ from framebank.store.errors import DataError
 from framebank.store.files.kinds import kind_of
 
 if TYPE_CHECKING:
+    from framebank.library.episodes.trained_matcher import TrainedMatcher
     from framebank.library.search_index import SearchIndex
     from framebank.library.trained_run import TrainedRun
     from framebank.store import FeatureStore, PromptBank
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 def open(  # noqa: A001 - it is called framebank.open
     path: str | Path, *, device: str = "auto"
-) -> "FeatureStore | TrainedRun | SearchIndex | PromptBank":
-    """Open a store, a run, an index or a file of prompts, whichever `path` is.
+) -> "FeatureStore | TrainedRun | TrainedMatcher | SearchIndex | PromptBank":
+    """Open a store, a run, a trained matcher, an index or a file of prompts, whichever `path` is.
 
     A store is a mapping of video_id to embeddings: `store["juggling/a"].data` is (T, D) float16, un-normalised, with
     `timestamps` (T,) in seconds. `device` is where a run or an index computes. DataError where there is none of them.
@@ -36,6 +37,10 @@ def open(  # noqa: A001 - it is called framebank.open
         from framebank.library.trained_run import TrainedRun
 
         return TrainedRun.open(place, device=device)
+    if kind == "few-shot run":
+        from framebank.library.episodes.trained_matcher import TrainedMatcher
+
+        return TrainedMatcher.open(place, device=device)
     if kind == "index":
         from framebank.library.search_index import SearchIndex
 

@@ -16,49 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from framebank.extract.encoders.encoder import Encoder
-    from framebank.heads.labelling.enroll import Enrolled
     from framebank.heads.labelling.table import Labelled
-    from framebank.library.trained_run import TrainedRun
+    from framebank.library.indexing.enrolled_class import EnrolledClass
+    from framebank.library.indexing.thresholds import Thresholds
+    from framebank.library.indexing.update import IndexUpdate
     from framebank.store import FeatureStore
     from framebank.store.indexes.index import Index
     from framebank.store.indexes.origin import Difference
-
-
-def index(
-    bank: "FeatureStore | str | Path",
-    folder: str | Path,
-    *,
-    run: "TrainedRun | str | Path | None" = None,
-    split: str = "all",
-    overwrite: bool = False,
-    device: str = "auto",
-) -> "SearchIndex":
-    """Index the videos of a split in a folder: the mean of each video's frames, or what the head of a run pools.
-
-    DataError where the folder holds something already, unless `overwrite` replaces an index; where the run is of
-    another encoder; or where no video has an embedding that can be compared.
-
-    >>> import framebank as fb
-    >>> found = fb.index("demo-out/store", "index")                                            # doctest: +SKIP
-    >>> found.search("a person lying on the floor", k=1)                                       # doctest: +SKIP
-    """
-    from framebank.library.stores import open_store
-
-    store, folder = open_store(bank), Path(folder)
-    manifest = store.split(split)
-
-    from framebank.extract.encoders.encoder import resolve_device
-    from framebank.heads.labelling.neighbours import index_store
-    from framebank.heads.training.folder import taking
-    from framebank.heads.training.run import Run
-    from framebank.library.trained_run import TrainedRun
-
-    path = run.path if isinstance(run, TrainedRun) else Path(run) if run else None
-    with taking(folder, what="index", overwrite=overwrite):
-        pools = run.run if isinstance(run, TrainedRun) else Run.read(run) if run else None
-        made = index_store(store, manifest, run=pools, run_path=path, device=resolve_device(device), split=split)
-        made.save(folder)
-    return SearchIndex(folder.absolute(), made, device=device)
 
 
 def _is_file(text: str) -> bool:
@@ -106,6 +70,11 @@ class SearchIndex:
     def ids(self) -> tuple[str, ...]:
         """The video_ids, in their order."""
         return tuple(video.video_id for video in self.index.videos)
+
+    @property
+    def enrolled(self) -> tuple[str, ...]:
+        """The labels of the classes that were enrolled."""
+        return self.whole.enrolment.labels
 
     def search(self, query: "str | Path | np.ndarray", *, k: int = 10) -> Hits:
         """Find the k nearest videos, best first; all there are, where they are fewer.
@@ -160,14 +129,15 @@ class SearchIndex:
         *,
         ids: Sequence[str] = (),
         watch: Watch = unwatched,
-    ) -> "Enrolled":
+    ) -> "EnrolledClass":
         """Make a label a class of the index by example clips, or by `ids` of its own videos; all of them or none.
 
         Returns the class as it stands now, with its threshold. DataError where no example is given, one cannot be read
         or is there already, or the label cannot be one.
         """
-        from framebank.heads.labelling.enroll import check_label, describe
+        from framebank.heads.labelling.enroll import check_label
         from framebank.heads.labelling.enroll import enroll as add
+        from framebank.library.indexing.enrolled_class import EnrolledClass
         from framebank.store import Video
 
         videos = [videos] if isinstance(videos, str | Path) else list(videos)
@@ -183,15 +153,48 @@ class SearchIndex:
         for path in watch(map(Path, videos), total=len(videos), unit="video"):
             examples.append((Video(path.stem or path.absolute().name, path.absolute()), self._pool(path)))
         self._become(add(self.path, label, examples, index=self.whole))
-        return describe(self.whole, label)
+        return EnrolledClass.of(self.path, self.whole, label, num_given=len(examples))
 
     def unenroll(self, label: str) -> int:
         """Remove the enrolled videos of a label and return how many; DataError where it was not enrolled."""
         from framebank.heads.labelling.enroll import unenroll as remove
 
-        removed = remove(self.path, label)
+        removed = remove(self.path, label, index=self.whole)
         self._become(self.whole.reread(self.path))
         return removed
+
+    def calibrate(
+        self, bank: "FeatureStore | str | Path | None" = None, split: str | None = None, *, share: float = 0.05
+    ) -> "Thresholds":
+        """Set the thresholds by held-out videos: those of a split ("val") of a store; without one by its own videos.
+
+        At most `share` of the videos of other classes should pass each threshold. They hold for the classes that are
+        enrolled now and later. DataError where the videos have no label, are in the index, were embedded in another
+        way, or are too few.
+        """
+        from framebank.library.indexing.thresholds import set_thresholds
+
+        self._become(set_thresholds(self.path, self.whole, bank, split, share=share, device=self.device))
+        return self.thresholds
+
+    @property
+    def thresholds(self) -> "Thresholds":
+        """The cosines from which on a video passes, for each enrolled class and for the votes."""
+        from framebank.library.indexing.thresholds import Thresholds
+
+        return Thresholds.of(self.path, self.whole)
+
+    def update(self, bank: "FeatureStore | str | Path | None" = None) -> "IndexUpdate":
+        """Follow the store: videos that joined, left, moved or were relabelled since; enrolled classes stay.
+
+        `bank` is the store where it has moved. DataError where it is not there, or not the store of the index.
+        """
+        from framebank.library.indexing.update import update_index
+
+        made = update_index(self.path, bank, device=self.device)
+        self.difference = None
+        self._become(made.index)
+        return made
 
     def _become(self, whole: "Index") -> None:
         """Be what the folder holds now."""
@@ -248,6 +251,18 @@ class SearchIndex:
         from framebank.heads.labelling.labellers import IndexLabeller
 
         return IndexLabeller(self.index, where=self.path, knows_itself=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the index is made of as plain values."""
+        from framebank.library.indexing.about import index_facts
+
+        return index_facts(self.path, self.whole)
+
+    def lines(self) -> list[str]:
+        """Return how many videos it has, and a line for each reason for which some are left out."""
+        from framebank.library.indexing.about import index_lines
+
+        return index_lines(self.path, self.whole)
 
     def __repr__(self) -> str:
         enrolled = f", {len(self.index.enrolment.labels)} enrolled classes" if self.index.enrolment.labels else ""

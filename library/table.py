@@ -60,8 +60,16 @@ def html_table(
         picture = pictures[number] if pictures else ""
         image = f'<img src="{html.escape(picture)}" height="72" alt="">' if picture else ""
         lines.append("".join([*[f"<td>{image}</td>"] * bool(pictures), *cells]))
-    told = "".join(f"<div>{html.escape(line)}</div>" for line in below if line)
-    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{told}"
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{html_lines(below)}"
+
+
+def html_lines(lines: Sequence[str]) -> str:
+    """Return lines in HTML, one below the other.
+
+    >>> html_lines(["1 < 2"])
+    '<div>1 &lt; 2</div>'
+    """
+    return "".join(f"<div>{html.escape(line)}</div>" for line in lines if line)
 
 
 def percent(fraction: float) -> str:

@@ -72,7 +72,7 @@ class TrainedRun:
         from framebank.library.labelling import Asked
 
         labeller = self._labeller(len(self.labels))
-        return label_by([Asked(labeller, self.run.spec, self._encoder)], videos, workers=workers, watch=watch)
+        return label_by([Asked(labeller, self.run.spec, self.encoder)], videos, workers=workers, watch=watch)
 
     def predict(self, bank: "FeatureStore | str | Path", split: str = "all", *, top: int = 3) -> Labels:
         """Label the videos of a store from its rows, without decoding; those without an embedding are `failed`.
@@ -93,7 +93,8 @@ class TrainedRun:
         return ModelLabeller.of_run(self.run, where=self.path, top=top, device=resolve_device(self.device))
 
     @cached_property
-    def _encoder(self) -> "Encoder":
+    def encoder(self) -> "Encoder":
+        """The encoder of new videos; DataError where it is not here."""
         from framebank.library.labelling import encoder_of
 
         self.run.require_frames(self.path)  # new videos are embedded into these alone

@@ -156,8 +156,68 @@ def test_an_index_finds_learns_and_labels(framebank: Any, bank: FeatureStore, tm
     reopened = fb.open(index.path)
     assert isinstance(reopened, fb.SearchIndex)
     assert len(reopened) == len(index) == NUM_TRAIN * len(bank.manifest.labels) + 2
+    assert index.thresholds.classes[0].label == "my handshake"
+    told = index.calibrate(share=0.5)
+    assert told.to_dict() == json.loads(framebank("calibrate", index.path, "--share", 0.5, "--json").stdout)
+    assert framebank("calibrate", index.path, "--share", 0.5).stdout == f"{told!r}\n"
+    assert "<td>my handshake</td>" in told._repr_html_()
+    assert not index.update(bank).difference
+    assert index.enrolled == ("my handshake",)
     assert index.unenroll("my handshake") == 2
     assert len(index) == NUM_TRAIN * len(bank.manifest.labels)
+
+
+def test_several_sources_are_asked_together(
+    framebank: Any, bank: FeatureStore, run: fb.TrainedRun, tmp_path: Path
+) -> None:
+    index, names = fb.index(bank, tmp_path / "index"), tmp_path / "names.txt"
+    names.write_text("\n".join(bank.manifest.labels))
+    clip = bank.manifest.videos[0].path
+    found = fb.label([clip, tmp_path / "gone.mp4"], run=run, index=index, labels=names)
+    assert [answer.by for answer in found[0].answers] == ["run", "texts", "neighbours"]
+    assert found[0].label == run.label(clip).label
+    asked = ("--run", run.path, "--index", index.path, "--labels", names)
+    printed = framebank("label", clip, tmp_path / "gone.mp4", *asked, "--json", exit_code=1)
+    assert json.loads(printed.stdout) == json.loads(json.dumps(found.to_dict()))
+    told = fb.predict(bank, "test", run=run, csv=tmp_path / "labels.csv")
+    assert [one.label for one in told.labels] == [one.label for one in run.predict(bank, "test")]
+    shown = framebank("predict", bank.path, "--run", run.path, "--split", "test", "--csv", tmp_path / "labels.csv")
+    assert shown.stdout == f"{told!r}\n"
+    assert fb.predict(bank, "test", run=run).to_dict()["labelled"] == len(told.labels)
+    wrong: dict[str, dict[str, Any]] = {
+        "give at least one of run, index, labels and prompts": {},
+        "like brings its own model": {"labels": ["a"], "like": bank, "model": "demo"},
+        "holds its own classes, templates and texts; give it without labels": {"prompts": names, "labels": names},
+        "expected a store that has it": {"labels": ["a", "b"]},
+    }
+    for sentence, options in wrong.items():
+        with pytest.raises(DataError, match=sentence):
+            fb.label(clip, **options)
+
+
+def test_episodes_are_scored_compared_and_trained_on(framebank: Any, bank: FeatureStore, tmp_path: Path) -> None:
+    drawn: dict[str, Any] = {"split": "train", "episodes": 40}
+    report = fb.fewshot(bank, "otam", options={"smoothing": 0.5}, **drawn)
+    options = ("--split", "train", "--episodes", 40, "--option", "smoothing=0.5", "--json")
+    printed = json.loads(framebank("fewshot", bank.path, *options).stdout)
+    assert [row["accuracy"] for row in printed["scores"]] == [score.accuracy for score in report.scores]
+    assert report.interval and report.interval[0] < report.accuracy < report.interval[1]
+    assert repr(report).startswith("matcher") and "<td>otam(smoothing=0.5)</td>" in report._repr_html_()
+    both = fb.fewshot_compare(bank, tmp_path / "table", matchers=["mean", "max"], shots=[1, 2], **drawn)
+    assert [score.accuracy for score in both.reports[0].scores if score.matcher == "mean"] == [
+        score.accuracy for score in report.scores if score.matcher == "mean"
+    ]
+    assert (tmp_path / "table" / "results.md").read_text().splitlines() == both.markdown()
+    quick: dict[str, Any] = {"steps": 4, "val_every": 2, "val_episodes": 4, "query": 1, "episodes": 1}
+    made = fb.fewshot_train(bank, tmp_path / "trx", "trx", options={"width": 16}, way=4, val_split="test", **quick)
+    opened = fb.open(tmp_path / "trx")
+    assert isinstance(opened, fb.TrainedMatcher) and opened.labels == made.labels
+    assert fb.fewshot(bank, run=opened, **drawn).accuracy == fb.fewshot(bank, run=made, **drawn).accuracy
+    with pytest.raises(DataError, match="way is 1, and no other class"):
+        fb.fewshot(bank, way=1)
+    with pytest.raises(DataError, match="reads no texts; labels, prompts"):
+        fb.fewshot_train(bank, tmp_path / "new", "trx", labels=["a"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.TrainedRun, tmp_path: Path) -> None:
@@ -167,6 +227,8 @@ def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.Train
         "workers is -1; expected 1 or more": lambda: run.label(["a.mp4", "b.mp4"], workers=-1),
         "k is 0; expected 1 or more": lambda: index.search("a person", k=0),
         "the text to search for is empty": lambda: index.search(""),
+        "share is 1; expected more than 0": lambda: index.calibrate(share=1),
+        "'val' is given without a store": lambda: index.calibrate(split="val"),
         "nope.mp4": lambda: index.search(Path("nope.mp4")),
         r"expected numbers \(128,\)": lambda: index.search(np.zeros((4, 128))),
         "scoring is 'nope'; expected probabilities or embeddings": lambda: fb.zeroshot(bank, scoring="nope"),

@@ -81,13 +81,14 @@ def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]
         return index.with_enrolment(made)
 
 
-def unenroll(folder: Path, label: str) -> int:
+def unenroll(folder: Path, label: str, *, index: Index | None = None) -> int:
     """Remove the enrolled videos of a label from the index of a folder and return how many; its own videos stay.
 
-    DataError with near names where the label was not enrolled.
+    An `index` that was read from the folder is not read again. DataError with near names where the label was not
+    enrolled.
     """
     with changing(folder):
-        index = Index.load(folder)
+        index = index.reread(folder) if index else Index.load(folder)
         enrolment = index.enrolment
         if not enrolment.labels:
             raise DataError(f"{folder}: has no enrolled class, and so no {label!r}")

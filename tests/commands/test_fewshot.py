@@ -105,7 +105,7 @@ def test_all_ways(framebank, store, tmp_path):
     assert report["accuracy"] > 0.5
     told = framebank(*arguments, "--shot", 2, exit_code=1).stderr
     assert "lists 3 videos of" in told
-    assert "expected 2, as --shot says" in told
+    assert "expected 2, as many as shots" in told
 
 
 def test_compare(framebank, store, tmp_path):
@@ -144,7 +144,7 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
         copy / "manifest.csv"
     )
     printed = framebank("fewshot", copy, *EPISODES).stdout
-    assert "no texts   the classes have numbers for names (test0); name them with --labels" in printed
+    assert "no texts   the classes have numbers for names (test0); name them with labels (--labels)" in printed
     assert "text (baseline)" not in printed
     told = framebank("fewshot", copy, *EPISODES, "--matcher", "combine", exit_code=1).stderr
     assert "the matcher 'combine' needs the texts of the classes, but the classes have numbers" in told
@@ -178,7 +178,7 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
         (
             ("--way", 0, "--support-split", "elsewhere"),
             1,
-            "and 'all'; expected --support-split or --support-list",
+            "and 'all'; expected support_split (--support-split) or support_list",
         ),
         (("--class-split", "nothing.json"), 1, "nothing.json: no such file or folder; expected lists of a class split"),
         (("--labels", "nothing.txt"), 1, "nothing.txt: no such labels file"),

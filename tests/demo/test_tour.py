@@ -27,8 +27,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         for name in EXTRAS:
             patch.setitem(sys.modules, name, None)  # to import it is an ImportError
         tour = Tour(out, seed=0, device="cpu", num_train=4, num_test=2, recipes=recipes)
-        for stage in tour.stages():
-            assert sum(1 for _ in stage.steps) == stage.total
+        tour.run()
     return tour.lines()
 
 

@@ -1,51 +1,50 @@
 """Which videos take part in a few-shot evaluation, and what draws its episodes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import click
-
+from framebank.library.checks import Naming
 from framebank.store.counts import counted
+from framebank.store.errors import warn
 
 if TYPE_CHECKING:
     from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import Manifest
 
 
-def with_class_splits(manifest: "Manifest", files: Sequence[Path], *, where: Path) -> "tuple[Manifest, str]":
+def with_class_splits(manifest: "Manifest", files: Sequence[str | Path], *, where: Path) -> "tuple[Manifest, str]":
     """Return the videos of the store `where` in the splits that files give their classes, and the hash of those.
 
-    What the files said goes to stderr. DataError where they name no class of the store.
+    A DataWarning has what the files said. DataError where they name no class of the store.
     """
     from framebank.store import DataError
     from framebank.store.videos.class_splits import read_class_splits
 
-    splits = read_class_splits(files)
+    splits = read_class_splits([Path(file) for file in files])
     try:
         found, notes = splits.over(manifest)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     for note in notes:
-        click.echo(note, err=True)
+        warn(note)
     return found, splits.hash
 
 
-def require_plan(
-    *, way: int, query: int | None, support_split: str | None, support_list: Path | None, **others: object
-) -> None:
-    """Refuse options that exclude each other: wrong usage."""
+def clash(plan: Mapping[str, Any], named: Naming) -> str:
+    """Return which arguments of an evaluation exclude each other, "" where none do; `named` writes the name of one."""
+    way, split, files = plan["way"], plan["support_split"], plan["support_list"]
     if way == 1:
-        raise click.UsageError(
-            "--way is 1, and no other class is left to tell it from; expected 2 or more, or 0 for all"
-        )
-    if way and (support_split or support_list):
-        raise click.UsageError("--support-split and --support-list are for --way 0; other episodes draw both sides")
-    if query and not way:
-        raise click.UsageError("--query is not for --way 0, which recognises every video of the split")
-    if support_list and support_split:
-        raise click.UsageError("--support-split and --support-list are both given; expected one of them")
+        return f"{named('way')} is 1, and no other class is left to tell it from; expected 2 or more, or 0 for all"
+    if way and (split or files):
+        both = f"{named('support_split')} and {named('support_list')}"
+        return f"{both} are for {named('way')} 0; other episodes draw both sides"
+    if plan["query"] and not way:
+        return f"{named('query')} is not for {named('way')} 0, which recognises every video of the split"
+    if files and split:
+        return f"{named('support_split')} and {named('support_list')} are both given; expected one of them"
+    return ""
 
 
 def plan_episodes(
@@ -58,12 +57,12 @@ def plan_episodes(
     episodes: int | None,
     seed: int,
     support_split: str | None,
-    support_list: Path | None,
+    support_list: str | Path | None,
 ) -> "tuple[Manifest, EpisodeSampler | AllWaySampler]":
     """Return the videos that take part, and what draws episodes of them.
 
-    The options are those that `require_plan` lets pass. DataError where a support list is of another number of shots,
-    or a video would be on both sides.
+    The arguments are those in which `clash` finds nothing. DataError where a support list is of another number of
+    shots, or a video would be on both sides.
     """
     from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import DataError, Manifest
@@ -72,21 +71,25 @@ def plan_episodes(
     if way:
         return queries, EpisodeSampler(way, shot, query or 1, episodes or 10_000, seed)
     if support_list:
-        listed, notes = manifest.with_splits([support_list])
-        click.echo("\n".join(notes), err=True)
+        listed, notes = manifest.with_splits([Path(support_list)])
+        for note in notes:
+            warn(note)
         support = Manifest(tuple(video for video in listed.videos if video.split)).labelled()
         counts = Counter(video.label for video in support.videos)
         odd = next((name for name in support.labels if counts[name] != shot), None)
         if odd:
             raise DataError(
-                f"{support_list}: lists {counted(counts[odd], 'video')} of {odd!r}; expected {shot}, as --shot says"
+                f"{support_list}: lists {counted(counts[odd], 'video')} of {odd!r}; expected {shot}, as many as shots"
             )
         episodes = episodes or 1
     else:
         try:
             support = manifest.split(support_split or "train").labelled()
         except DataError as error:
-            raise DataError(f"the support videos: {error}; expected --support-split or --support-list") from error
+            raise DataError(
+                f"the support videos: {error}; expected support_split (--support-split) or support_list "
+                "(--support-list)"
+            ) from error
     ids = frozenset(video.video_id for video in support.videos)
     both = next((video.video_id for video in queries.videos if video.video_id in ids), None)
     if both:

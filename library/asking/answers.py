@@ -1,0 +1,103 @@
+"""Answers: of each video the label, and below it what each who was asked says, with how sure it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+from framebank.library.asking.made_by import LabelsMadeBy
+from framebank.library.table import html_lines
+
+if TYPE_CHECKING:
+    from framebank.heads.labelling.answers import Answer
+    from framebank.heads.labelling.table import Labelled
+    from framebank.store.ledger import Failure
+
+
+@dataclass(frozen=True, repr=False)
+class Answers(Sequence["Labelled"]):
+    """The videos that got a label, in their order, and in `failed` those that could not be read, with the reason.
+
+    It prints as the command `label` does: the `top` labels of each who was asked, and whether they pass a threshold.
+    `made_by` tells what gave them.
+    """
+
+    labelled: tuple["Labelled", ...]
+    failed: tuple["Failure", ...]
+    made_by: LabelsMadeBy
+    top: int = 3
+
+    @overload
+    def __getitem__(self, place: int) -> "Labelled": ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Answers": ...
+
+    def __getitem__(self, place: "int | slice") -> "Labelled | Answers":
+        if isinstance(place, slice):
+            return Answers(self.labelled[place], (), self.made_by, self.top)
+        return self.labelled[place]
+
+    def __len__(self) -> int:
+        return len(self.labelled)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the videos with all answers, those that failed, and what gave the labels as plain values."""
+        return {
+            "videos": [self._video(one) for one in self.labelled],
+            "failed": [failure.reason for failure in self.failed],
+            "made_by": self.made_by.to_dict(),
+        }
+
+    def _video(self, one: "Labelled") -> dict[str, Any]:
+        from framebank.heads.labelling.answers import MEASURES
+
+        told = ("by", "passes", "unsure", "similarity", "threshold", "share")
+        return {
+            "video": str(one.video.path),
+            "label": one.label,
+            "by": one.by,
+            "unsure": one.unsure,
+            "labels": [
+                {"label": name, "score": score, "by": answer.by, "measure": MEASURES[answer.by]}
+                for answer in one.answers
+                for name, score in answer.ranked[: self.top]
+            ],
+            "answers": [{name: getattr(answer, name) for name in told} for answer in one.answers],
+        }
+
+    def lines(self) -> list[str]:
+        """Return a line for each video and its label, below it what each says, and at the end what set thresholds."""
+        from framebank.heads.labelling.answers import MEASURES
+        from framebank.heads.labelling.certainty import decimals
+
+        lines = []
+        for one in self.labelled:
+            lines.append(f"{one.video.path}: {one.label}")
+            for answer in one.answers:
+                ranked = answer.ranked[: self.top]
+                places = decimals([score for _, score in ranked])
+                shown = ", ".join(f"{name} {score:.{places}f}" for name, score in ranked) or "no label"
+                lines += [f"  {answer.by}: {shown} ({MEASURES[answer.by]})", *_verdict(answer)]
+        if source := self.made_by.thresholds:
+            share = f"{100 * source.share:g} % of the videos of other classes may pass each"
+            lines.append(f"thresholds are set by {source}: {share}")
+        return lines
+
+    def __repr__(self) -> str:
+        return "\n".join([*self.lines(), *(f"failed: {failure.reason}" for failure in self.failed)])
+
+    def _repr_html_(self) -> str:
+        return html_lines(repr(self).splitlines())
+
+
+def _verdict(answer: "Answer") -> list[str]:
+    """Whether an answer passes and why, where something can be told of it, and why it is unsure."""
+    unsure = [f"    unsure: {answer.doubt}"] if answer.doubt else []
+    if answer.similarity is None:
+        return unsure
+    verdict, against = "passes" if answer.passes else "does not pass", "no threshold"
+    if answer.threshold is not None:
+        against = f"threshold {answer.threshold:.3f}, {100 * (answer.share or 0.0):.2f} % of others come as near"
+        if not answer.passes and answer.similarity > answer.threshold:
+            verdict = "yields to the neighbours"
+    return [f"    {verdict}: cosine {answer.similarity:.3f}, {against}", *unsure]

@@ -1,0 +1,1 @@
+"""Few-shot: classes are recognised by a few videos of each, in episodes; matchers are compared and trained."""

@@ -1,0 +1,37 @@
+"""What an index is made of: its videos, those left out with the reason, and what pooled them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framebank.store.counts import counted, listed
+
+if TYPE_CHECKING:
+    from framebank.store.indexes.index import Index
+
+
+def index_facts(path: Path, index: "Index") -> dict[str, Any]:
+    """Return what an index is made of as plain values."""
+    left_out = _left_out(index)
+    return {
+        "index": str(path),
+        "videos": index.num_own,
+        "listed": index.num_own + len(left_out),
+        "left_out": left_out,
+        "made_by": index.made_by,
+    }
+
+
+def index_lines(path: Path, index: "Index") -> list[str]:
+    """Return how many videos are in an index, and a line for each reason for which some are left out."""
+    left_out = _left_out(index)
+    of_all = counted(index.num_own + len(left_out), "video")
+    lines = [f"{index.num_own} of {of_all}, pooled by {index.made_by['head']} -> {path}"]
+    for reason in dict.fromkeys(left_out.values()):
+        names = [video_id for video_id, why in left_out.items() if why == reason]
+        shown = listed(names, most=3)
+        lines.append(f"left out: {counted(len(names), 'video')} whose embedding is {reason}: {shown}")
+    return lines
+
+
+def _left_out(index: "Index") -> dict[str, str]:
+    return dict(index.origin.left_out) if index.origin else {}
