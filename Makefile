@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 
-.PHONY: help demo test lint types bench fuzz fuzz-videos kills wheel clean
+.PHONY: help demo test lint types docs bench fuzz fuzz-videos kills wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,12 @@ types: $(DEV)  ## mypy, strict
 	ln -sfn ../.. build/types/framebank
 	MYPYPATH=build/types $(BIN)/mypy
 
+docs: $(DEV)  ## the pages of docs/ and the reference as a site, into build/docs/index.html
+	rm -rf build/docs build/reference .cache
+	mkdir -p build/reference/framebank
+	cp -r __init__.py library store extract heads build/reference/framebank
+	$(BIN)/zensical build --strict
+
 bench: $(DEV)  ## the measurements behind docs/benchmarks.md
 	for script in $(filter-out %/plot.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
@@ -51,5 +57,5 @@ wheel: $(READY)  ## build/dist/framebank-*.whl
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/dist .
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build demo-out .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

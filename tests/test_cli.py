@@ -23,11 +23,11 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 @pytest.mark.parametrize(("name", "command"), [pytest.param(*pair, id=pair[0]) for pair in commands()])
-def test_every_command_has_help_with_an_example_and_stands_in_the_readme(name: str, command: click.Command) -> None:
+def test_every_command_has_help_with_an_example_and_stands_in_the_table(name: str, command: click.Command) -> None:
     assert command.help
     if not isinstance(command, click.Group):
         assert f"framebank {name} " in command.help
-        assert f"framebank {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+        assert f"| `framebank {name}" in (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     for parameter in command.params:
         assert not isinstance(parameter, click.Option) or parameter.help, f"{name} {parameter.name}"
 

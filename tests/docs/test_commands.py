@@ -1,8 +1,11 @@
 """The documents: every command line in them is one that the door understands, and what they point to is there."""
 
+import ast
+import importlib
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -34,8 +37,41 @@ def test_every_command_line_is_understood(document: str, line: str) -> None:
         command.make_context(name, list(arguments))
 
 
-def test_the_readme_shows_commands() -> None:
-    assert len([line for document, line in command_lines() if document == "README.md"]) >= 8
+def test_the_readme_is_short_and_names_targets_that_are_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.count("\n") < 150
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"demo", "test", "docs"} <= set(re.findall(r"\bmake ([a-z]+)\b", text)) <= targets
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run_in_their_order(
+    framebank: Any, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
+    """Six lines for videos of one's own, on clips of the demo and with its encoder, which needs no download."""
+    for clip in sorted(clips.rglob("*_train_0[01].mp4"))[:8]:
+        folder = tmp_path / "videos" / clip.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / clip.name).symlink_to(clip)
+    (tmp_path / "new.mp4").symlink_to(clip)
+    monkeypatch.chdir(tmp_path)
+    told = {}
+    lines = [line for document, line in command_lines() if document == "README.md"]
+    for line in lines:
+        name, *arguments = shlex.split(line.replace("ViT-B-16 --pretrained openai", "demo"), comments=True)[1:]
+        told[name] = framebank(name, *arguments).stdout
+    assert list(told) == ["extract", "zeroshot", "train", "label", "index", "search"] and len(lines) == 6
+    assert "8 videos: 8 embedded" in told["extract"] and "top-1" in told["zeroshot"]
+    assert told["label"].startswith("new.mp4: ") and ".mp4" in told["search"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_of_python_is_python_and_imports_what_is_there(document: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("framebank"):
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -43,7 +43,7 @@ def test_the_demo_installs_no_extra_and_the_tests_do(tmp_path: Path) -> None:
 
     assert "[dev]" not in planned("demo")
     assert "install --quiet --editable .\n" in planned("demo")
-    for target in ("test", "lint", "types", "bench"):
+    for target in ("test", "lint", "types", "docs", "bench"):
         assert planned(target).count("--editable '.[dev]'") == 1, target
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / ".ready").touch()  # as after `make demo`
