@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from framebank.heads.fewshot.recipe import FewshotRecipe
+
 
 def read_options(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
     """Read NAME=VALUE; wrong usage where one is written otherwise."""
@@ -19,7 +21,12 @@ def read_options(context: click.Context, parameter: click.Parameter, given: tupl
 
 
 shot_option = click.option(
-    "--shot", "--shots", "shot", default=1, type=click.IntRange(1), help="Support videos of each class."
+    "--shot",
+    "--shots",
+    "shot",
+    default=FewshotRecipe.shot,
+    type=click.IntRange(1),
+    help="Support videos of each class.",
 )
 matcher_option = click.option(
     "--option",

@@ -3,8 +3,10 @@
 import difflib
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import fields
 from pathlib import Path
 
+from framebank.heads.training.recipe import OPTIONED, RECIPES, Recipe
 from framebank.store.errors import DataError
 
 HEADS = (
@@ -22,14 +24,7 @@ UNTRAINED = (
     *("linear-probe", "tip-adapter", "text-residual"),
 )
 MATCHERS = (*UNTRAINED, "linear", "trx", "hyrsm", "hyrsm++", "clip-fsar", "ma-clip", "gghm", "sloshnet")
-RECIPE_KEYS = (
-    *("head", "head_options", "init", "classifier", "classifier_options", "text", "text_options", "loss", "stream"),
-    *("templates", "texts", "scoring", "shots", "val_fraction", "frame_norm", "head_mix", "views", "frames", "jitter"),
-    *("epochs", "batch_size", "lr", "weight_decay", "warmup", "label_smoothing", "frame_dropout", "mixup", "sampler"),
-    *("logit_adjustment", "average", "seed", "form"),
-)
-OPTIONED = ("head", "classifier", "text")
-RECIPES = Path(__file__).parents[1] / "heads" / "recipes"
+RECIPE_KEYS = tuple(each.name for each in fields(Recipe))
 
 
 def require_recipe(name: str) -> None:

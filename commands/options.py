@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from framebank.heads.training.recipe import Recipe
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAX_NAME, MAX_PATH = 255, 4095  # bytes that a file system takes
@@ -67,7 +69,7 @@ template_option = click.option(
     help="actionclip, clip-kinetics, clip-ucf101, bare, or a file of templates.  [actionclip; descriptions: bare]",
 )
 texts_option = click.option(
-    "--texts", type=click.Choice(["names", "descriptions"]), help="What stands for a class.  [names]"
+    "--texts", type=click.Choice(["names", "descriptions"]), help=f"What stands for a class.  [{Recipe.texts}]"
 )
 labels_option = click.option(
     "--labels", type=PATH, help="Class names, one a line, or JSON of name to descriptions.  [the store's labels]"
@@ -82,7 +84,7 @@ text_options = together(labels_option, prompts_option, template_option, texts_op
 scoring_option = click.option(
     "--scoring",
     type=click.Choice(["probabilities", "embeddings"]),
-    default="probabilities",
+    default=Recipe.scoring,
     help="Average the templates' probabilities (ActionCLIP) or their embeddings (CLIP).",
 )
 

@@ -26,6 +26,8 @@ class Model(nn.Module):
         self.frame_norm = frame_norm
         self.head_mix = head_mix
         reads = reads_of(classifier)
+        if reads.head_frames and not isinstance(head, MixesFrames):
+            raise ValueError("the scorer reads the frames that the head makes, and this head makes none")
         self.reads_frames = isinstance(classifier, Scorer)
         self.reads_pooled = reads.pooled
         self.reads_head_frames = reads.head_frames
@@ -45,7 +47,7 @@ class Model(nn.Module):
 
     def score(self, frames: Tensor, mask: Tensor, pooled: Tensor | None) -> Tensor:
         """Score frames (B, T, D) and what was pooled from them (B, D), None where it is not read -> logits (B, C)."""
-        if self.reads_head_frames and isinstance(self.head, MixesFrames):  # build_model refuses any other head
+        if self.reads_head_frames and isinstance(self.head, MixesFrames):
             frames, mask = self.head.mix(frames, mask)
         logits: Tensor = self.classifier(frames, mask, pooled) if self.reads_frames else self.classifier(pooled)
         return logits

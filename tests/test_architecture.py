@@ -154,6 +154,17 @@ def test_what_a_part_can_do_is_said_by_types() -> None:
     assert not asked
 
 
+def test_settings_have_one_parser() -> None:
+    """NAME=VALUE is read by framebank.store.formats.settings alone; the demo's captions divide words of their own."""
+    parsers = {
+        path.relative_to(ROOT).as_posix()
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node).endswith((".partition('=')", ".split('=')"))
+    }
+    assert parsers == {"demo/captions.py", "store/formats/settings.py"}
+
+
 def test_locks_are_held_by_with() -> None:
     """What is taken by hand is not given back after an error."""
     taken = [

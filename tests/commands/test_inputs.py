@@ -1,6 +1,5 @@
 """Wrong usage and inputs that are not there are told before anything heavy is loaded."""
 
-import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -168,12 +167,8 @@ def test_the_lines_above_are_of_every_command() -> None:
 def test_names_are_those_of_the_tables() -> None:
     from framebank import heads
     from framebank.heads.fewshot.matcher_name import untrained_matchers
-    from framebank.heads.training.recipe import OPTIONED, RECIPES, Recipe
 
     for name in ("HEADS", "CLASSIFIERS", "SCORERS", "LOSSES"):
         assert getattr(names, name) == tuple(getattr(heads, name)), name
     assert set(names.MATCHERS) == set(heads.MATCHERS)
     assert untrained_matchers() == names.UNTRAINED
-    assert set(names.RECIPE_KEYS) == {field.name for field in dataclasses.fields(Recipe)}
-    assert names.OPTIONED == OPTIONED
-    assert names.RECIPES == RECIPES

@@ -7,6 +7,7 @@ from framebank.heads import CLASSIFIERS, CLASSIFIERS_AND_SCORERS, HEADS, LOSSES,
 from framebank.heads.classifiers.classifier import BoundsScale, ClassifierTraits, Fitted, ServesTexts
 from framebank.heads.losses.loss import LossTraits
 from framebank.heads.matchers.matcher import MatcherTraits, traits_of
+from framebank.heads.model import Model
 from framebank.heads.scorers.scorer import Scorer, ScorerReads, reads_of
 from framebank.heads.temporal.head import HeadTraits, MixesFrames, TakesBlocks
 from framebank.heads.texts.text import KeepsClasses, ReadsTower, TextTraits
@@ -88,3 +89,10 @@ def test_matchers(name):
     assert traits_of(matcher) == MATCHERS[name].traits
     assert bool(list(matcher.parameters())) == MATCHERS[name].traits.has_weights
     assert traits_of(nn.Identity()) == MatcherTraits()
+
+
+def test_a_scorer_of_the_heads_frames_needs_a_head_that_makes_some():
+    head = HEADS["attentive"](DIM)
+    with pytest.raises(ValueError, match="this head makes none"):
+        Model(head, built("vcs"))
+    assert Model(head, SCORERS["vcs"](DIM, 4, texts_of(prompts_of()), head_frames=False)).reads_frames

@@ -148,7 +148,7 @@ def test_require_covers():
     labels.require_covers(["Walk", "RUN"], mine="m", theirs="t")
     with pytest.raises(DataError) as error:
         labels.require_covers(["d", "c", "b", "a", "walk"], mine="m", theirs="t")
-    assert str(error.value) == "m has 2 classes without 'a', 'b', 'c', ..., labels of t"
+    assert str(error.value) == "m has 2 classes without 'a', 'b', 'c' and 1 more, labels of t"
 
 
 @pytest.mark.parametrize("name", COUNTS)
