@@ -1,4 +1,4 @@
-"""Asking: who labels new videos, how these are embedded for each, and the options that say so."""
+"""What labels new videos, how the videos are embedded for each source, and the options for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 asking_options = together(
     click.option("--run", "run_path", type=PATH, help="Label with a trained run."),
-    click.option("--index", "index_path", type=PATH, help="Label by an index: its enrolled classes, and its votes."),
+    click.option("--index", "index_path", type=PATH, help="Label by an index: its enrolled classes and its votes."),
     click.option("--labels", type=PATH, help="Label by the texts of these classes."),
     click.option(
         "--like", type=PATH, help="With --labels: the encoder and frames of this store.  [those of --index, --run]"
@@ -28,16 +28,14 @@ asking_options = together(
     template_option,
     texts_option,
     click.option("--frames", default=16, type=click.IntRange(1), help="With --model: frames of each video."),
-    click.option("-k", type=click.IntRange(1), help="With --index: how many neighbours vote.  [10, or all there are]"),
-    click.option(
-        "--workers", type=click.IntRange(1), help="Processes that decode several videos.  [one for each core]"
-    ),
+    click.option("-k", type=click.IntRange(1), help="With --index: how many neighbours vote.  [10, or all]"),
+    click.option("--workers", type=click.IntRange(1), help="Number of processes that decode.  [one for each core]"),
 )
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What the options say of who is asked."""
+    """The sources of labels that the options name."""
 
     run_path: Path | None
     index_path: Path | None
@@ -55,7 +53,7 @@ class Asking:
     knows_itself: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse options that say nothing, or do not go together: wrong usage."""
+        """Refuse options that name no source or exclude each other: wrong usage."""
         if not any((self.run_path, self.index_path, self.labels, self.prompts)):
             taken = {parameter.name: parameter.opts[0] for parameter in click.get_current_context().command.params}
             options = [taken[name] for name in ("run_path", "index_path", "labels", "prompts") if name in taken]
@@ -71,12 +69,12 @@ class Asking:
 
     @property
     def asked(self) -> tuple[Path, ...]:
-        """The files and folders of those who are asked."""
+        """The files and folders of the sources of labels."""
         return tuple(path for path in (self.index_path, self.run_path, self.labels, self.prompts) if path)
 
 
 def sources_of(asking: Asking, store: "FeatureStore | None" = None) -> list[Asked]:
-    """Read everyone who is asked, once: for the rows of a store, or else each with an encoder for new videos."""
+    """Read each source of labels once: for the rows of a store, or else with an encoder for new videos."""
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.labelling.labellers import ModelLabeller
 
@@ -121,7 +119,7 @@ def _run_source(asking: Asking, *, others: Sequence[Asked], embeds: bool) -> Ask
     labeller = ModelLabeller.of_run(run, where=path, top=asking.top, device=resolve_device(asking.device))
     if not embeds:
         return Asked(labeller, run.spec)
-    run.require_frames(path)  # new videos are embedded into these alone
+    run.require_frames(path)  # new videos give only these streams
     encoder = next((other.encoder for other in others if pixels_of(other.spec) == pixels_of(run.spec)), None)
     return Asked(labeller, run.spec, encoder or encoder_of(run.spec, where=path, device=asking.device))
 
@@ -152,7 +150,7 @@ def _texts(
 def _text_encoder(
     asking: Asking, sources: Sequence[Asked], made_by: "FeatureSpec | None" = None
 ) -> "tuple[FeatureSpec, Encoder]":
-    """The encoder of a store, of a model, or else of the index or the run that is asked too, or of the texts."""
+    """The encoder of a store, of a model, or else of the index, the run or the texts that also give labels."""
     from framebank.extract.encoders.encoder import Encoder, encoder_like
     from framebank.store import FeatureStore
 

@@ -1,4 +1,4 @@
-"""Commands that name a class by a few examples, and say how near a video must be: enroll, unenroll and calibrate."""
+"""Commands for classes of your own and for thresholds: enroll, unenroll and calibrate."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from framebank.store.counts import counted
 @click.argument("index", type=PATH)
 @click.argument("label")
 @click.argument("videos", nargs=-1, type=PATH)
-@click.option("--id", "video_ids", multiple=True, help="A video of the index as an example; repeatable.")
+@click.option("--id", "video_ids", multiple=True, help="A video of the index as an example; can be repeated.")
 @device_option
 @json_option
 def enroll(
@@ -23,10 +23,10 @@ def enroll(
 ) -> None:
     """Make LABEL a class of INDEX by the example clips VIDEOS: `label` and `search` then know it, without training.
 
-    The clips are embedded as the index's own videos were. `label` takes a video for this class when its cosine to the
-    mean of the examples is over a threshold, and no video of the index fits it better. The threshold is set so that at
-    most 5 % of the videos of other classes pass it: the videos of the index, or held-out ones (`calibrate`). A video
-    that is near to no class is "unknown". All clips are enrolled, or none.
+    The clips are embedded like the index's own videos. `label` gives a video this class if its cosine to the mean of
+    the examples is above a threshold, and no video of the index fits better. The threshold lets at most 5 % of the
+    videos of other classes pass: the videos of the index, or held-out ones (`calibrate`). A video that is near no class
+    is "unknown". Either all clips are enrolled or none.
 
     \b
     framebank enroll index juggling one.mp4 two.mp4
@@ -45,14 +45,14 @@ def enroll(
     loaded = opened.whole
     source, num_given = source_of(loaded), len(videos) + len(video_ids)
     threshold = [
-        f"no threshold: {fewest(source.share)} videos of other classes are needed to set one",
-        "a video passes when it is nearer to the class than to any video of the index",
+        f"no threshold: that needs {fewest(source.share)} videos of other classes",
+        "a video passes if it is nearer to the class than to any video of the index",
     ]
     if not any(video.label for video in loaded.videos[: loaded.num_own]):
-        threshold[1] = "no video of the index has a label, so every video passes until `framebank calibrate` has some"
+        threshold[1] = "no video of the index has a label, so every video passes until you run `framebank calibrate`"
     if made.threshold is not None:
         threshold = [
-            f"threshold {made.threshold:.3f}: a video passes when its cosine to their mean is larger",
+            f"threshold {made.threshold:.3f}: a video passes if its cosine to their mean is larger",
             f"at most {100 * source.share:g} % of the videos of other classes should pass",
         ]
     lines = [
@@ -65,7 +65,7 @@ def enroll(
     print_report(report, as_json=as_json, lines=lines)
 
 
-@click.command(short_help="Take an enrolled class out of an index again.")
+@click.command(short_help="Remove an enrolled class from an index.")
 @click.argument("index", type=PATH)
 @click.argument("label")
 @json_option
@@ -93,16 +93,16 @@ def unenroll(index: Path, label: str, as_json: bool) -> None:
     "--share",
     default=0.05,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Which share of the videos of other classes may pass each threshold.  [0.05]",
+    help="The share of the videos of other classes that may pass each threshold.  [0.05]",
 )
 @device_option
 @json_option
 def calibrate(index: Path, store: Path | None, split: str | None, share: float, device: str, as_json: bool) -> None:
     """Set the thresholds of INDEX by held-out videos of STORE, for the classes enrolled now and later.
 
-    STORE must be embedded as the index's own videos were. The videos of the split need labels, and must not be in the
-    index. Without STORE, the videos of the index set the thresholds, as before any calibration. `label` says "unknown"
-    of a video that passes no threshold: with a lower --share more often.
+    STORE must be embedded like the index's own videos. The videos of the split need labels, and must not be in the
+    index. Without STORE, the videos of the index set the thresholds, as before any calibration. If a video passes no
+    threshold, `label` says "unknown": more often with a lower --share.
 
     \b
     framebank calibrate index bank --split val
@@ -110,7 +110,7 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     framebank calibrate index
     """
     if split and not store:
-        raise click.UsageError("--split is that of a STORE")
+        raise click.UsageError("--split needs a STORE")
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.labelling.calibrate import calibrate as set_thresholds
     from framebank.heads.labelling.calibrate import fewest, held_out, source_of
@@ -142,12 +142,12 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     shown = [(*cells, "none" if threshold is None else f"{threshold:.3f}") for *cells, threshold in rows]
     lines = [
         *table(("class", "examples", "others", "threshold"), shown),
-        f"thresholds of {index} are set by {source}: at most {100 * share:g} % of the others should pass each",
+        f"the thresholds of {index} are set by {source}: at most {100 * share:g} % of the others should pass each",
     ]
     if any(threshold is None for *_, threshold in rows):
         lines.append(
-            f"a threshold needs at least {fewest(share)} others; without one a class passes when it is nearer than any "
-            "video of the index, and votes always pass"
+            f"a threshold needs at least {fewest(share)} others; without one, a class passes if the video is nearer "
+            "than any video of the index, and votes always pass"
         )
     if loaded.enrolment.is_empty:
         lines = [

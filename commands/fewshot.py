@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, Manifest, PromptBank
 
 episode_options = together(
-    click.option("--way", default=5, type=click.IntRange(0), help="Classes of an episode; 0 is all of them."),
+    click.option("--way", default=5, type=click.IntRange(0), help="Classes of an episode; 0 means all."),
     click.option("--query", type=click.IntRange(1), help="Queries of each class.  [1; with --way 0: all videos]"),
     click.option("--episodes", type=click.IntRange(1), help="How many episodes are drawn.  [10000; with --way 0: 3]"),
-    click.option("--seed", default=0, type=click.IntRange(0), help="Decides which episodes are drawn."),
-    click.option("--split", default="test", help="The split to recognise, or all; of the classes with --class-split."),
+    click.option("--seed", default=0, type=click.IntRange(0), help="The seed that decides which episodes are drawn."),
+    click.option(
+        "--split", default="test", help="The split to recognise, or all; with --class-split a split of the classes."
+    ),
     click.option(
         "--class-split",
         "class_splits",
@@ -38,9 +40,9 @@ episode_options = together(
     click.option("--support-split", help="With --way 0: where the support videos are drawn.  [train]"),
     click.option("--support-list", type=PATH, help="With --way 0: a list of K videos of each class instead."),
     click.option(
-        "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all."
+        "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 means all."
     ),
-    click.option("--frame-norm/--no-frame-norm", default=True, help="Scale each frame's embedding to length 1 first."),
+    click.option("--frame-norm/--no-frame-norm", default=True, help="First scale each frame's embedding to length 1."),
     text_options,
     device_option,
 )
@@ -71,10 +73,11 @@ def fewshot(
 ) -> None:
     """Recognise new classes of STORE by a few videos of each, in episodes, without training.
 
-    An episode draws --way classes and, of each, --shot support videos and --query others to recognise. A matcher
-    compares the videos; docs/methods.md describes each. Two baselines are scored on the same episodes: the texts of the
-    classes, and the mean of the frames. combine:NAME multiplies the scores of the texts and of the matcher NAME. A
-    matcher takes options of its own, as in "otam(smoothing=0.5)"; where there is one matcher, --option says the same.
+    An episode draws --way classes and, for each class, --shot support videos and --query other videos to recognise. A
+    matcher compares the videos; docs/methods.md describes the matchers. Two baselines are scored on the same episodes:
+    the texts of the classes, and the mean of the frames. combine:NAME multiplies the scores of the texts and of the
+    matcher NAME. A matcher can have options, as in "otam(smoothing=0.5)"; if there is only one matcher, --option does
+    the same.
 
     \b
     framebank fewshot bank --matcher otam --shot 5
@@ -111,7 +114,13 @@ def fewshot(
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--matchers", default="all", help="Matchers with commas between them: mean,otam(smoothing=0.5); or all.")
-@click.option("--shots", "--shot", "shots", default="1,5", help="Numbers of support videos of each class, with commas.")
+@click.option(
+    "--shots",
+    "--shot",
+    "shots",
+    default="1,5",
+    help="Numbers of support videos of each class, with commas between them.",
+)
 @episode_options
 @json_option
 def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: bool, **options: Any) -> None:
@@ -158,11 +167,11 @@ def _require_names(matchers: Sequence[str]) -> None:
 
 def _require_single(matchers: Sequence[str]) -> None:
     if len(matchers) != 1 or matchers[0] == "all" or "(" in matchers[0]:
-        raise click.UsageError('--option is for one --matcher; of several, write each as in "otam(smoothing=0.5)"')
+        raise click.UsageError('--option is for one --matcher; for several, write each as in "otam(smoothing=0.5)"')
 
 
 def _with_options(matchers: Sequence[str], options: dict[str, Any]) -> tuple[str]:
-    """The one matcher that --option is for, written with its options."""
+    """The only matcher, with the options that --option gives it."""
     from framebank.heads.fewshot.matcher_name import MatcherName
 
     return (str(MatcherName(matchers[0], tuple(options.items()))),)
@@ -185,7 +194,7 @@ def _evaluate(
     run_path: Path | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """One report for each number of shots; "all" is every matcher that needs no training and has what it reads."""
+    """One report for each number of shots; "all" means every matcher without training that has what it reads."""
     require_plan(**options)
     require_alone(prompts, labels=labels, templates=templates, texts=texts)
 
@@ -197,7 +206,7 @@ def _evaluate(
 
     for name in matchers:
         if name != "all":
-            MatcherName.parse(name).build(8)  # says what is wrong with a name before anything is read
+            MatcherName.parse(name).build(8)  # reports a wrong name before anything is read
     store = FeatureStore(path)
     run = _trained(run_path, store) if run_path else None
     manifest = store.manifest
@@ -241,7 +250,7 @@ def _evaluate(
 
 
 def _shown(bar: Bar, matchers: Sequence[str]) -> Iterator[str]:
-    """Yield the names of matchers, each shown behind the bar in its turn."""
+    """Yield the names of the matchers, and show each beside the bar."""
     for number, name in enumerate(matchers, start=1):
         bar.show(matcher=f"{name} ({number} of {len(matchers)})")
         yield name
@@ -265,7 +274,7 @@ def _texts(
     texts: str | None,
     device: str,
 ) -> "tuple[PromptBank | None, str]":
-    """The prompts of the classes; or none, and why, where nothing was asked of them and they cannot be had."""
+    """The prompts of the classes; or none, and why, if no option asks for them and they cannot be made."""
     from framebank.store import DataError
 
     if not (labels or prompts) and all(re.fullmatch("(train|val|test)[0-9]+", name) for name in manifest.labels):

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def with_class_splits(manifest: "Manifest", files: Sequence[Path], *, where: Path) -> "tuple[Manifest, str]":
-    """Return the videos of the store `where` in the splits that files give their classes, and the hash of those.
+    """Return the videos of the store `where`, in the splits that files give to their classes, and the hash of these
+    splits.
 
-    What the files said goes to stderr. DataError where they name no class of the store.
+    A summary of the files goes to stderr. DataError if they name no class of the store.
     """
     from framebank.store import DataError
     from framebank.store.videos.class_splits import read_class_splits
@@ -38,10 +39,12 @@ def require_plan(
     """Refuse options that exclude each other: wrong usage."""
     if way == 1:
         raise click.UsageError(
-            "--way is 1, and no other class is left to tell it from; expected 2 or more, or 0 for all"
+            "--way is 1, so there is no other class to confuse it with; expected 2 or more, or 0 for all"
         )
     if way and (support_split or support_list):
-        raise click.UsageError("--support-split and --support-list are for --way 0; other episodes draw both sides")
+        raise click.UsageError(
+            "--support-split and --support-list are for --way 0; other episodes draw support and queries from one split"
+        )
     if query and not way:
         raise click.UsageError("--query is not for --way 0, which recognises every video of the split")
     if support_list and support_split:
@@ -62,8 +65,8 @@ def plan_episodes(
 ) -> "tuple[Manifest, EpisodeSampler | AllWaySampler]":
     """Return the videos that take part, and what draws episodes of them.
 
-    The options are those that `require_plan` lets pass. DataError where a support list is of another number of shots,
-    or a video would be on both sides.
+    The options are those that `require_plan` accepts. DataError if a support list has another number of shots, or a
+    video would be on both sides.
     """
     from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import DataError, Manifest

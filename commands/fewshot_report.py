@@ -1,4 +1,4 @@
-"""What a few-shot evaluation looks like: a row of a table, a Markdown table, a CSV."""
+"""How a few-shot evaluation is shown: a row of a table, a Markdown table, a CSV."""
 
 import csv
 import io
@@ -7,23 +7,23 @@ from typing import Any
 
 
 def row_name(row: dict[str, Any]) -> str:
-    """Return the name of a matcher, marked where it is a baseline."""
+    """Return the name of a matcher, with a mark if it is a baseline."""
     return f"{row['matcher']} (baseline)" if row["baseline"] else str(row["matcher"])
 
 
 def cells(row: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the cells of accuracy, what `spread_name` says, and seconds."""
+    """Return the cells of accuracy, spread (see `spread_name`) and seconds."""
     low, high = row["interval"] or (min(row["accuracies"]), max(row["accuracies"]))
     return f"{100 * row['accuracy']:.2f} %", f"{100 * low:.2f}-{100 * high:.2f}", f"{row['seconds']:.1f}"
 
 
 def spread_name(row: dict[str, Any]) -> str:
-    """Return what stands beside an accuracy: its 95 % interval, or the lowest and highest of few episodes."""
+    """Return the name of the spread of an accuracy: its 95 % interval, or the lowest and highest of few episodes."""
     return "95 % interval" if row["interval"] else "lowest-highest"
 
 
 def episodes_line(facts: dict[str, Any]) -> str:
-    """Return what the episodes are, in words."""
+    """Describe the episodes in words."""
     way = f"{facts['way']}-way" if facts["way"] else f"all {facts['classes']} classes,"
     queries = ""
     if facts["way"]:

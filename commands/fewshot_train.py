@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     type=PATH,
     help="The split of each class: JSON, CSV, or official few-shot lists or their folder.",
 )
-@click.option("--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all.")
+@click.option(
+    "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 means all."
+)
 @text_options
 @click.option("--steps", default=1000, type=click.IntRange(1), help="Steps of training.")
 @click.option("--episodes", default=4, type=click.IntRange(1), help="Episodes of a step.")
@@ -49,9 +51,9 @@ if TYPE_CHECKING:
 @click.option("--weight-decay", default=0.01, help="Weight decay of AdamW, on matrices.")
 @click.option("--val-every", default=100, type=click.IntRange(1), help="Steps between two validations.")
 @click.option("--val-episodes", default=200, type=click.IntRange(1), help="Episodes of a validation, always the same.")
-@click.option("--seed", default=0, help="Decides the first weights and the episodes.")
+@click.option("--seed", default=0, help="The seed of the first weights and of the episodes.")
 @device_option
-@click.option("--overwrite", is_flag=True, help="Replace a matcher that is already there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing matcher.")
 @json_option
 def fewshot_train(
     store: Path,
@@ -70,7 +72,7 @@ def fewshot_train(
 ) -> None:
     """Train a matcher on episodes of STORE and keep it in the folder RUN, with its log and recipe.
 
-    Train on some classes, choose the step by others (--val-split), and recognise others again.
+    Train on some classes, choose the step on others (--val-split), and recognise a third set of classes.
 
     \b
     framebank fewshot-train bank run --matcher trx --class-split lists/ssv2_full
@@ -129,7 +131,7 @@ def fewshot_train(
 def _videos(
     manifest: "Manifest", split: str, val_split: str | None, *, class_splits: tuple[Path, ...], where: Path
 ) -> "tuple[Manifest, Manifest]":
-    """The videos to train on, and those to choose the step by; DataError where one video is both."""
+    """The videos to train on, and those to choose the step by; DataError if a video is in both."""
     from framebank.store import DataError, Manifest
 
     if class_splits:
@@ -143,7 +145,9 @@ def _videos(
     ids = {video.video_id for video in train.videos}
     both = next((video.video_id for video in val.videos if video.video_id in ids), None)
     if both:
-        raise DataError(f"{where}: {both!r} is in the split {split} and in {wanted}; name two that share no video")
+        raise DataError(
+            f"{where}: {both!r} is in the split {split} and in {wanted}; name two splits that share no video"
+        )
     return train, val
 
 

@@ -1,4 +1,4 @@
-"""The command label: what a trained run, texts, enrolled classes and the neighbours in an index say of a video."""
+"""The command label: ask a trained run, texts, enrolled classes and the neighbours in an index about a video."""
 
 import sys
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Label new videos by a run, an index or texts.")
 @click.argument("videos", nargs=-1, required=True, type=PATH)
 @asking_options
-@click.option("--top", default=3, type=click.IntRange(1), help="How many labels each gives a video.")
+@click.option("--top", default=3, type=click.IntRange(1), help="How many labels each source gives to a video.")
 @device_option
 @json_option
 def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking: Any) -> None:
@@ -30,12 +30,12 @@ def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking
 
     VIDEOS are files, folders of videos, or folders of frames. `predict` writes a table instead, also of a whole store.
 
-    The first line of a video is the answer; the others tell what everyone who was asked says, and how sure they are. An
-    enrolled class comes first where the video passes its threshold, then --run, then --labels, then the votes of the
-    index. Where classes are enrolled, or the index is calibrated, votes pass only when the nearest video is near
-    enough. Where both pass, the rarer match counts: an enrolled class yields if more videos of other classes are as
-    near to it as to the nearest video. Where nothing passes, the answer is "unknown". "unsure" is said where the first
-    label is hardly likelier than the second, or than guessing.
+    The first line of a video is the answer; the others show what each source says, and how sure it is. An enrolled
+    class comes first if the video passes its threshold, then --run, then --labels, then the votes of the index. If
+    classes are enrolled, or the index is calibrated, votes pass only if the nearest video is near enough. If both pass,
+    the rarer match counts: an enrolled class loses if more videos of other classes are as near to it as to the nearest
+    video. If nothing passes, the answer is "unknown". "unsure" means that the first label is hardly more likely than
+    the second, or than a guess.
 
     \b
     framebank label clip.mp4 --run run
@@ -104,7 +104,7 @@ def _report(one: "Labelled", *, top: int) -> dict[str, Any]:
 
 
 def _lines(told: "Sequence[Labelled]", *, top: int) -> list[str]:
-    """A line for each video and its label; below it what each who was asked says, the one who answers first."""
+    """A line for each video and its label; below it what each source says, the one that gave the answer first."""
     from framebank.heads.labelling.answers import MEASURES
     from framebank.heads.labelling.certainty import decimals
 
@@ -128,7 +128,7 @@ def _threshold_lines(thresholds: "ThresholdSource | None") -> list[str]:
 
 
 def _verdict(answer: "Answer") -> list[str]:
-    """Whether an answer passes and why, where something can be told of it, and why it is unsure."""
+    """Whether an answer passes and why, if that is known, and why it is unsure."""
     unsure = [f"    unsure: {answer.doubt}"] if answer.doubt else []
     if answer.similarity is None:
         return unsure
@@ -136,5 +136,5 @@ def _verdict(answer: "Answer") -> list[str]:
     if answer.threshold is not None:
         against = f"threshold {answer.threshold:.3f}, {100 * (answer.share or 0.0):.2f} % of others come as near"
         if not answer.passes and answer.similarity > answer.threshold:
-            verdict = "yields to the neighbours"
+            verdict = "loses to the neighbours"
     return [f"    {verdict}: cosine {answer.similarity:.3f}, {against}", *unsure]

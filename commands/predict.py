@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, Manifest
     from framebank.store.ledger import Failure
 
-MOST_NAMED = 20  # failures, each by a line
+MOST_NAMED = 20  # failures, with a line for each
 MOST_LABELS = 10
 
 
@@ -30,7 +30,7 @@ MOST_LABELS = 10
 @asking_options
 @click.option("--prompts", type=PATH, help="Class embeddings made by `framebank prompts`, instead of --labels.")
 @click.option("--csv", "csv_path", type=PATH, help="Write the table here.")
-@click.option("--top", default=3, type=click.IntRange(1), help="How many labels of each video.")
+@click.option("--top", default=3, type=click.IntRange(1), help="How many labels for each video.")
 @click.option("--split", default="all", help="The split to label.")
 @device_option
 @json_option
@@ -44,11 +44,11 @@ def predict(
 ) -> None:
     """Give every video of VIDEOS a label: a store, a folder of videos, a manifest CSV, or video files.
 
-    From the rows of a store where one is given; other videos are decoded as `extract` does it, and nothing of them is
-    kept: extract them first where they will be asked for again. No video needs a label of its own.
+    For a store, the command uses the stored rows. Other videos are decoded as `extract` does it, and nothing of them is
+    kept: extract them first if you will need them again. The videos need no labels of their own.
 
-    Who is asked, and whose answer counts, is as in `label`. The table has a row for each video, in the order of the
-    input: video_id, path, start, end, label, confidence, the next labels, unsure, and by whom.
+    The sources of labels and their order are those of `label`. The table has a row for each video, in the order of the
+    input: video_id, path, start, end, label, confidence, the next labels, unsure, and the source.
 
     \b
     framebank predict bank --run run --csv labels.csv
@@ -73,7 +73,7 @@ def predict(
     with contextlib.ExitStack() as stack:
         if csv_path:
             part = stack.enter_context(replacing(csv_path))
-            part.touch()  # a place that cannot be written to is known before an hour of decoding
+            part.touch()  # if the table cannot be written, say so before an hour of decoding
             write_table(part, tally.count(labelled), top=asking.top)
         else:
             for _ in tally.count(labelled):
@@ -89,7 +89,7 @@ def predict(
 
 
 class _Tally:
-    """What has become of the videos so far; every one of them is kept only where it will be told."""
+    """The results so far; each video is kept only if it will be printed."""
 
     def __init__(self, *, keeps: bool) -> None:
         self.keeps = keeps
@@ -127,9 +127,9 @@ class _Tally:
 
 
 def _open(videos: Sequence[Path], split: str) -> "tuple[FeatureStore | None, Manifest]":
-    """A store and its videos, or the videos that are to be decoded; DataError where a store stands among others.
+    """A store and its videos, or the videos to decode; DataError if a store is given with other sources.
 
-    What is not taken of a folder is told on stderr.
+    stderr shows which files of a folder are left out.
     """
     from framebank.store import DataError, FeatureStore, Manifest
     from framebank.store.shard import shard_paths
@@ -137,7 +137,7 @@ def _open(videos: Sequence[Path], split: str) -> "tuple[FeatureStore | None, Man
 
     stores = [path for path in videos if path.is_dir() and shard_paths(path)]
     if stores and len(videos) > 1:
-        raise DataError(f"{stores[0]}: is a store, given with other sources; expected it alone")
+        raise DataError(f"{stores[0]}: is a store, given with other sources; expected only the store")
     if stores:
         store = FeatureStore(stores[0])
         return store, store.split(split)
@@ -148,7 +148,7 @@ def _open(videos: Sequence[Path], split: str) -> "tuple[FeatureStore | None, Man
 
 
 def _require_outside(path: Path | None, inputs: Sequence[Path]) -> None:
-    """Refuse a table in the place of what is read, or inside it: DataError."""
+    """Refuse to write the table over an input, or inside one: DataError."""
     from framebank.store import DataError
 
     if path is None:

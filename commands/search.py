@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 @run_option
 @click.option("--split", help="The split to index, or all.  [all]")
 @device_option
-@click.option("--update", is_flag=True, help="Have INDEX follow STORE; enrolled classes and the calibration stay.")
-@click.option("--overwrite", is_flag=True, help="Replace an index that is already there.")
+@click.option(
+    "--update", is_flag=True, help="Bring INDEX up to date with STORE; enrolled classes and the calibration stay."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing index.")
 @json_option
 def index(
     store: Path,
@@ -36,8 +38,8 @@ def index(
 ) -> None:
     """Index the videos of STORE for search and labelling, in the folder INDEX.
 
-    When videos of STORE were added, removed, embedded again, moved or relabelled, --update brings INDEX up to date,
-    with the split and the run that it was made with. Enrolled classes and the calibration stay; thresholds are set
+    If videos of STORE were added, removed, embedded again, moved or relabelled, --update brings INDEX up to date, with
+    the split and the run that it was made with. Enrolled classes and the calibration stay, and the thresholds are set
     again.
 
     \b
@@ -46,7 +48,7 @@ def index(
     framebank index bank index --update
     """
     if update and overwrite:
-        raise click.UsageError("--update keeps the index that is there and --overwrite replaces it; give one of them")
+        raise click.UsageError("--update keeps the existing index and --overwrite replaces it; give one of them")
     features, _ = open_split(store, "all" if update else split or "all")
 
     from framebank.extract.encoders.encoder import resolve_device
@@ -96,7 +98,7 @@ def _kept(index: "Index") -> dict[str, Any]:
 
 
 def _kept_lines(index: "Index") -> list[str]:
-    """What was enrolled and calibrated, with the thresholds of today."""
+    """What was enrolled and calibrated, with the present thresholds."""
     from framebank.heads.labelling.calibrate import source_of
 
     enrolment = index.enrolment
@@ -113,7 +115,7 @@ def _kept_lines(index: "Index") -> list[str]:
 
 
 def _left_out_lines(left_out: dict[str, str]) -> list[str]:
-    """A line for each reason, with the first few videos that are left out for it."""
+    """A line for each reason, with the first few videos that were left out for it."""
     lines = []
     for reason in dict.fromkeys(left_out.values()):
         names = [video_id for video_id, why in left_out.items() if why == reason]
@@ -126,8 +128,8 @@ def _left_out_lines(left_out: dict[str, str]) -> list[str]:
 @click.argument("index", type=PATH)
 @click.option("--text", help="Find videos that a sentence describes.")
 @click.option("--video", type=PATH, help="Find videos like this file.")
-@click.option("--id", "video_id", help="Find videos like this one of the index.")
-@click.option("-k", default=10, type=click.IntRange(1), help="How many; all there are, where they are fewer.  [10]")
+@click.option("--id", "video_id", help="Find videos like this video of the index.")
+@click.option("-k", default=10, type=click.IntRange(1), help="How many videos to show.  [10]")
 @device_option
 @json_option
 def search(

@@ -1,4 +1,4 @@
-"""TensorBoard: the epochs of a training as its event file."""
+"""TensorBoard: the epochs of a training as an event file."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def tensorboard_of(run: Path, epochs: "Iterable[Epoch]") -> "Iterator[Epoch]":
-    """Pass epochs on, writing loss, learning rate and validation score of each; DataError without TensorBoard."""
+    """Pass epochs on, and write the loss, learning rate and validation score of each; DataError without TensorBoard."""
     from framebank.store import DataError
 
     try:

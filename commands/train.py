@@ -1,4 +1,4 @@
-"""Train: a head on a store, by options or by a published recipe."""
+"""The command that trains a head on a store, by options or by a published recipe."""
 
 import math
 import time
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    """Check a name against those of a table of framebank.heads."""
+    """Check a name against the names of a table of framebank.heads."""
 
     def check(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
         if name is not None and name not in names:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(names)}")
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(names)}")
         return name
 
     return check
@@ -42,16 +42,24 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
 @click.command(short_help="Train a head on a store and keep it as a run.")
 @click.argument("store", type=PATH)
 @click.argument("run", type=PATH)
-@click.option("--recipe", "recipe_name", help="A published one, such as actionclip, or a .toml file; then the rest.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key; head.num_layers=2.")
+@click.option(
+    "--recipe", "recipe_name", help="A published recipe, such as actionclip, or a .toml file; other options change it."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set any key of the recipe, such as head.num_layers=2.",
+)
 @click.option("--head", callback=_one_of(HEADS), help="What pools the frames: mean, lstm ...  [transformer]")
 @click.option(
-    "--init", type=click.Choice(["text-tower"]), help="Start the blocks of --head vivit as those of CLIP's texts."
+    "--init", type=click.Choice(["text-tower"]), help="Start the blocks of --head vivit from CLIP's text blocks."
 )
 @click.option("--head-mix", help="The share of the frames' plain mean in the pooled embedding, or auto.  [0]")
 @click.option("--classifier", callback=_one_of((*CLASSIFIERS, *SCORERS)), help="text, linear ...  [text]")
 @click.option("--loss", help="One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [kl; without texts: ce]")
-@click.option("--shots", "--shot", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
+@click.option("--shots", "--shot", type=click.IntRange(0), help="Train on K videos of each class; 0 means all.")
 @text_options
 @lexicon_option
 @click.option(
@@ -60,25 +68,31 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
     help="Average the templates' probabilities (ActionCLIP) or their embeddings (CLIP).  [probabilities]",
 )
 @click.option("--split", default="train", help="The split to train on, or all.")
-@click.option("--val-split", help="Choose the epoch by this split.  [val, else a part of the training videos]")
-@click.option("--val-fraction", type=float, help="That part; 0 keeps the last epoch, and so do --shots.  [0.1]")
+@click.option("--val-split", help="Choose the epoch by this split.  [val, or else a part of the training videos]")
+@click.option("--val-fraction", type=float, help="The share of that part; 0 or --shots keep the last epoch.  [0.1]")
 @click.option(
     "--views",
     type=click.Choice(["random", "all", "first"]),
-    help="Of several views and clips of a video: train on one drawn for each epoch, on all, or on the first.  [random]",
+    help="With several views or clips: train on a random one in each epoch, on all, or on the first.  [random]",
 )
-@click.option("--frames", type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all of them.")
+@click.option("--frames", type=click.IntRange(0), help="Use N of the stored frames of each video; 0 means all.")
 @click.option("--epochs", type=click.IntRange(0), help="Passes over the training videos.  [50]")
-@click.option("--batch-size", type=click.IntRange(1), help="Videos of a step.  [64]")
-@click.option("--lr", type=float, help="AdamW's, after a rise over a tenth of the steps, before a cosine fall.  [5e-4]")
-@click.option("--weight-decay", type=float, help="AdamW's, on matrices.  [0.2]")
-@click.option("--label-smoothing", type=float, help="With --loss ce and its like.  [0]")
-@click.option("--frame-dropout", type=float, help="Leave a frame out of a step with this chance.  [0]")
-@click.option("--frame-norm/--no-frame-norm", default=None, help="Make each frame's embedding unit before the head.")
-@click.option("--seed", type=int, help="Draws the weights, the order, the shots and the validation videos.  [0]")
+@click.option("--batch-size", type=click.IntRange(1), help="Videos in a step.  [64]")
+@click.option(
+    "--lr",
+    type=float,
+    help="Learning rate of AdamW; it rises over a tenth of the steps, then falls as a cosine.  [5e-4]",
+)
+@click.option("--weight-decay", type=float, help="Weight decay of AdamW, on matrices.  [0.2]")
+@click.option("--label-smoothing", type=float, help="Label smoothing, with --loss ce and similar losses.  [0]")
+@click.option("--frame-dropout", type=float, help="Leave out each frame with this probability.  [0]")
+@click.option(
+    "--frame-norm/--no-frame-norm", default=None, help="Scale each frame's embedding to length 1 before the head."
+)
+@click.option("--seed", type=int, help="The seed of the weights, the order, the shots and the validation videos.  [0]")
 @device_option
-@click.option("--tensorboard", is_flag=True, help="Write a log for TensorBoard into RUN, beside log.csv.")
-@click.option("--overwrite", is_flag=True, help="Replace a run that is already there.")
+@click.option("--tensorboard", is_flag=True, help="Also write a log for TensorBoard into RUN.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing run.")
 @json_option
 def train(
     store: Path,
@@ -210,7 +224,9 @@ def _train_lines(report: dict[str, Any]) -> list[str]:
         f"{report['recipe']['head']} + {report['recipe']['classifier']} on "
         f"{counted(report['train_videos'], 'video')} of "
         f"{counted(report['classes'], 'class', 'classes')} in {report['seconds']:.1f} s -> {report['run']}",
-        f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else "no epoch: nothing was trained by steps",
+        f"loss {report['loss']:.4f}, {val}"
+        if report["loss"] is not None
+        else "no epochs: nothing was trained by steps",
         *mix,
         f"next: framebank evaluate {report['run']}",
     ]
