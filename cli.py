@@ -1,4 +1,4 @@
-"""The door: the group of commands, and what becomes of an error that is the user's to mend."""
+"""The group of all commands, which turns an error in what the user gave into one sentence."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ from framebank.commands.store_subsets import merge, rm, show, split
 from framebank.commands.train import train
 from framebank.commands.verify import verify
 
-# Commands that have the cores to themselves: steps are short, and threads that sleep between them lose half the speed.
+# Commands that have the cores to themselves: their steps are short, and threads that sleep in between halve the speed.
 TRAINING = ("train", "compare", "evaluate", "fewshot", "fewshot-compare", "fewshot-train")
 
 
@@ -39,10 +39,10 @@ class Door(Group):
     """A group whose DataErrors are one sentence on stderr and exit code 1."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the command, and say how the threads of torch wait, which it reads when it is loaded.
+        """Find the command, and set how the threads of torch wait; torch reads this when it is loaded.
 
-        By sleeping, since those that spin take the cores from the decoders beside them; in training by spinning for
-        about a tenth of a millisecond first.
+        They sleep, because spinning threads take the cores from the decoders; in training they first spin for about a
+        tenth of a millisecond.
         """
         found = super().resolve_command(ctx, args)
         short = ("GOMP_SPINCOUNT", "30000") if found[0] in TRAINING else ("OMP_WAIT_POLICY", "PASSIVE")
@@ -50,9 +50,9 @@ class Door(Group):
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what it warns of goes to stderr, each warning once.
+        """Run the command; its warnings go to stderr, each one once.
 
-        Ctrl-C, and a request to end that comes as a signal, have it clean up and exit with 128 and the signal's number.
+        After Ctrl-C or a signal that asks to end, it cleans up and exits with 128 plus the number of the signal.
         """
         try:
             with printed_warnings(), ended_by_signals():
@@ -74,7 +74,7 @@ def main() -> None:
     """Turn videos into a bank of frame embeddings once; train, recognise, search and label from the bank.
 
     \b
-    framebank demo                                  the whole chain on its own little world
+    framebank demo                                  the whole chain on a small rendered world
     framebank extract VIDEOS STORE --model ViT-B-16 --pretrained openai
     framebank zeroshot STORE                        recognise without training
     framebank train STORE RUN                       and with it, in seconds

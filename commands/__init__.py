@@ -1,1 +1,1 @@
-"""The commands behind the door, a module for each noun; they parse, wire, call and print, and know no method."""
+"""The commands, one module for each noun; they parse, call one function of the library and print."""

@@ -18,10 +18,8 @@ asking_options = together(
     template_option,
     texts_option,
     click.option("--frames", default=16, type=click.IntRange(1), help="With --model: frames of each video."),
-    click.option("-k", type=click.IntRange(1), help="With --index: how many neighbours vote.  [10, or all there are]"),
-    click.option(
-        "--workers", type=click.IntRange(1), help="Processes that decode several videos.  [one for each core]"
-    ),
+    click.option("-k", type=click.IntRange(1), help="With --index: how many neighbours vote.  [10, or all]"),
+    click.option("--workers", type=click.IntRange(1), help="Number of processes that decode.  [one for each core]"),
 )
 
 

@@ -34,9 +34,13 @@ COLUMNS = ("recipe", "score", "over seeds", "95 %", "class mean", "train s", "pa
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--recipes", "names", default="all", help="Names or .toml files, with commas between them.  [all]")
-@click.option("--seeds", default=3, type=click.IntRange(1), help="How many times each is trained: seeds from 0 on.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key in every recipe: epochs=20.")
-@click.option("--workers", default=1, type=click.IntRange(1), help="How many are trained at once, in processes.")
+@click.option("--seeds", default=3, type=click.IntRange(1), help="How often each is trained, with the seeds 0, 1, ...")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key in every recipe, such as epochs=20."
+)
+@click.option(
+    "--workers", default=1, type=click.IntRange(1), help="How many are trained at the same time, each in a process."
+)
 @text_options
 @lexicon_option
 @click.option("--train-split", default="train", help="The split to train on, or all.")
@@ -67,7 +71,7 @@ def compare(
     keys = pairs(settings)
     require_once(keys, texts)
     if "seed" in keys:
-        raise click.UsageError("--set seed is not for a comparison, which takes seeds from 0 on; expected --seeds")
+        raise click.UsageError("--set seed does not work here: a comparison uses the seeds 0, 1, ...; expected --seeds")
     require_keys(keys)
     for name in [] if names == "all" else filter(None, map(str.strip, names.split(","))):
         require_recipe(name)
@@ -99,7 +103,7 @@ def compare(
         except DataError as error:
             if texts["prompts"] or texts["labels"] or all(recipe.reads_texts for recipe in recipes.values()):
                 raise
-            without = str(error)  # the recipes that read no texts can be trained
+            without = str(error)  # recipes without texts can still be trained
     classes = LabelSet.read(texts["labels"]) if texts["labels"] else LabelSet.of(train.labelled().labels)
     click.get_current_context().with_resource(owning(out, what="comparison"))
     if (out / "compare.json").exists():

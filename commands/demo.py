@@ -1,4 +1,4 @@
-"""The command that shows everything at once."""
+"""The command that shows the whole chain."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from framebank.commands.printing import called_as, print_report, progress
 
 @click.command(short_help="Run the whole chain on a small rendered world.")
 @click.option(
-    "--out", default=Path("demo-out"), type=PATH, help="The folder for videos, store, runs, index and picture."
+    "--out", default=Path("demo-out"), type=PATH, help="The folder for the videos, store, runs, index and picture."
 )
 @click.option("--seed", default=0, help="Another seed draws another world of clips.")
 @device_option

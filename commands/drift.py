@@ -1,15 +1,15 @@
-"""Lines that tell how the files of a folder differ from those that a store was made from."""
+"""Lines that say how the files of a folder differ from those that a store was made from."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from framebank.store.counts import counted
 
-SHOWN = 3  # names in a line; --json has all
+SHOWN = 3  # names in one line; --json has all
 
 
 def drift_lines(drift: Mapping[str, Any], *, refreshed: bool, pruned: bool) -> list[str]:
-    """Return a line for each thing that became of the files; none where nothing did."""
+    """Return a line for each kind of change of the files; none if nothing changed."""
     lines = []
     if drift["changed"]:
         what = "" if refreshed else ", --refresh embeds them again; until then they keep their old rows"

@@ -1,4 +1,4 @@
-"""Wiring: what several commands put together from the rooms."""
+"""What several commands need of encoders, stores and texts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ def prompt_banks(
     device: str,
     classes: tuple[str, ...] = (),
 ) -> "list[PromptBank]":
-    """Return what `framebank.library.texts.prompt_banks` does, under a bar; wrong usage where both are given."""
+    """Return the result of `framebank.library.texts.prompt_banks` and show a bar; wrong usage if both are given."""
     from framebank.library.texts import prompt_banks as banks_of
 
     require_alone(prompts, labels=labels, templates=templates, texts=texts)
@@ -41,9 +41,9 @@ def prompt_banks(
 
 
 def context_templates(recipe: "Recipe | None", *, templates: str | None, texts: str | None) -> str | None:
-    """Return --templates, or bare where a recipe learns what else would say; wrong usage where both are wanted."""
+    """Return --templates, or bare if the recipe learns the words around the names; wrong usage if both are given."""
     if recipe is None or recipe.text != "context":
         return templates
     if templates or texts:
-        raise click.UsageError("text=context learns what stands around the names; --templates and --texts have no part")
+        raise click.UsageError("text=context learns the words around the names; leave out --templates and --texts")
     return "bare"

@@ -1,4 +1,4 @@
-"""Commands that name a class by a few examples, and say how near a video must be: enroll, unenroll and calibrate."""
+"""Commands for classes of your own and for thresholds: enroll, unenroll and calibrate."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from framebank.store.counts import counted
 @click.argument("index", type=PATH)
 @click.argument("label")
 @click.argument("videos", nargs=-1, type=PATH)
-@click.option("--id", "video_ids", multiple=True, help="A video of the index as an example; repeatable.")
+@click.option("--id", "video_ids", multiple=True, help="A video of the index as an example; can be repeated.")
 @device_option
 @json_option
 def enroll(
@@ -21,10 +21,10 @@ def enroll(
 ) -> None:
     """Make LABEL a class of INDEX by the example clips VIDEOS: `label` and `search` then know it, without training.
 
-    The clips are embedded as the index's own videos were. `label` takes a video for this class when its cosine to the
-    mean of the examples is over a threshold, and no video of the index fits it better. The threshold is set so that at
-    most 5 % of the videos of other classes pass it: the videos of the index, or held-out ones (`calibrate`). A video
-    that is near to no class is "unknown". All clips are enrolled, or none.
+    The clips are embedded like the index's own videos. `label` gives a video this class if its cosine to the mean of
+    the examples is above a threshold, and no video of the index fits better. The threshold lets at most 5 % of the
+    videos of other classes pass: the videos of the index, or held-out ones (`calibrate`). A video that is near no class
+    is "unknown". Either all clips are enrolled or none.
 
     \b
     framebank enroll index juggling one.mp4 two.mp4
@@ -42,7 +42,7 @@ def enroll(
     print_report(made.to_dict(), as_json=as_json, lines=made.lines())
 
 
-@click.command(short_help="Take an enrolled class out of an index again.")
+@click.command(short_help="Remove an enrolled class from an index.")
 @click.argument("index", type=PATH)
 @click.argument("label")
 @json_option
@@ -70,16 +70,16 @@ def unenroll(index: Path, label: str, as_json: bool) -> None:
     "--share",
     default=0.05,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Which share of the videos of other classes may pass each threshold.  [0.05]",
+    help="The share of the videos of other classes that may pass each threshold.  [0.05]",
 )
 @device_option
 @json_option
 def calibrate(index: Path, store: Path | None, split: str | None, share: float, device: str, as_json: bool) -> None:
     """Set the thresholds of INDEX by held-out videos of STORE, for the classes enrolled now and later.
 
-    STORE must be embedded as the index's own videos were. The videos of the split need labels, and must not be in the
-    index. Without STORE, the videos of the index set the thresholds, as before any calibration. `label` says "unknown"
-    of a video that passes no threshold: with a lower --share more often.
+    STORE must be embedded like the index's own videos. The videos of the split need labels, and must not be in the
+    index. Without STORE, the videos of the index set the thresholds, as before any calibration. If a video passes no
+    threshold, `label` says "unknown": more often with a lower --share.
 
     \b
     framebank calibrate index bank --split val

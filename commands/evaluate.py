@@ -1,4 +1,4 @@
-"""Commands that give figures: zeroshot and evaluate."""
+"""Commands that measure accuracy: zeroshot and evaluate."""
 
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ def zeroshot(
 ) -> None:
     """Recognise the videos of STORE by the texts of the classes alone.
 
-    Names and, where the labels file has them, descriptions are scored, each both ways; the figures that come first in
-    JSON are those of --texts and --scoring.
+    Names are scored and, if the labels file has them, descriptions, each with both ways of averaging. In JSON the
+    figures of --texts and --scoring come first.
 
     \b
     framebank zeroshot bank --split test
@@ -54,7 +54,7 @@ def zeroshot(
 
 @click.command(short_help="Score a split of the videos with a trained run.")
 @click.argument("run", type=PATH)
-@click.option("--store", type=PATH, help="The store to score.  [the one the run was trained on]")
+@click.option("--store", type=PATH, help="The store to score.  [the store of the run]")
 @split_option
 @prompts_option
 @device_option

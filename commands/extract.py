@@ -47,21 +47,23 @@ if TYPE_CHECKING:
     "split_files",
     multiple=True,
     type=PATH,
-    help="Official lists, such as trainlist01.txt; '*.txt' for many.",
+    help="An official list, such as trainlist01.txt, or '*.txt' for several.",
 )
-@click.option("--any-suffix", is_flag=True, help="Also take files of unknown suffix that are videos by content.")
-@click.option("--actions", is_flag=True, help="Charades: each action in the lists is a video of its own.")
+@click.option("--any-suffix", is_flag=True, help="Also take files with an unknown suffix whose content is a video.")
+@click.option("--actions", is_flag=True, help="Charades: make each action in the lists a separate video.")
 @encoder_options
-@click.option("--devices", help="Several, one encoder on each: 0,1.  [--device alone]")
+@click.option("--devices", help="Several devices, with one encoder on each: 0,1.  [only --device]")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the image tower with torch.compile.")
-@click.option("--decoder", default="auto", type=click.Choice(DECODER_NAMES), help="auto asks them in this order.")
-@click.option("--deinterlace", is_flag=True, help="Make one picture of the two fields of interlaced frames.")
-@click.option("--use-damaged", is_flag=True, help="Use those frames of damaged videos that are whole.")
-@click.option("--batch-size", default=64, type=click.IntRange(1), help="Pictures encoded at once, across videos.")
+@click.option("--decoder", default="auto", type=click.Choice(DECODER_NAMES), help="auto tries them in this order.")
+@click.option("--deinterlace", is_flag=True, help="Make one picture from the two fields of an interlaced frame.")
+@click.option("--use-damaged", is_flag=True, help="Use the good frames of damaged videos.")
+@click.option(
+    "--batch-size", default=64, type=click.IntRange(1), help="Pictures in one batch of the encoder, across videos."
+)
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Processes that decode.  [one for each core]  With ray: of the cluster.  [one for each GPU, or machine]",
+    help="Number of processes that decode.  [one for each core]  With ray: workers.  [one for each GPU or machine]",
 )
 @click.option(
     "--time-limit",
@@ -70,12 +72,12 @@ if TYPE_CHECKING:
     help="Seconds that decoding a video may take.",
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine, or a Ray cluster.")
-@click.option("--address", help="HOST:PORT of the Ray cluster.  [one is started here]")
-@click.option("--shard", help="i/n: every n-th video from the i-th on, for n machines with a store each.")
-@click.option("--retry-failed", is_flag=True, help="Try those again that failed before.")
-@click.option("--refresh", is_flag=True, help="Embed those again whose file has changed; their rows are replaced.")
-@click.option("--prune", is_flag=True, help="Remove those from STORE whose file is gone from the folder.")
-@click.option("--strict", is_flag=True, help="Exit with 1 when any video failed.")
+@click.option("--address", help="HOST:PORT of the Ray cluster.  [start one here]")
+@click.option("--shard", help="i/n: take every n-th video from the i-th on, for n machines with a store each.")
+@click.option("--retry-failed", is_flag=True, help="Try the videos again that failed before.")
+@click.option("--refresh", is_flag=True, help="Embed videos again whose file has changed, and replace their rows.")
+@click.option("--prune", is_flag=True, help="Remove videos from STORE whose file is gone from the folder.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if any video failed.")
 @json_option
 def extract(
     videos: tuple[Path, ...],
@@ -109,12 +111,12 @@ def extract(
 ) -> None:
     """Embed the frames of VIDEOS into STORE: a folder of class folders, a manifest CSV, or video files.
 
-    Files that are not taken as videos are counted by reason; docs/videos.md tells which those are.
-    Killed and started again, it does what is left. A video that cannot be read, or on which the decoder hangs or
-    crashes, gets a line in STORE/failed.csv.
+    Files that are not videos are counted by reason; docs/videos.md lists the reasons. If you stop the command, start it
+    again: it does what is left. A video that cannot be read, or on which the decoder hangs or crashes, gets a line in
+    STORE/failed.csv.
 
-    Given a folder again, it embeds what is new and tells what has changed, moved or gone. A store that is there says
-    itself how it was made: --model, --frames and the like can then be left out.
+    Give a folder again, and the command embeds what is new and reports what has changed, moved or is gone. A store
+    knows how it was made: for an existing store you can leave out --model, --frames and similar options.
 
     \b
     framebank extract videos/ bank --model ViT-B-16 --pretrained openai
@@ -125,13 +127,13 @@ def extract(
     framebank extract UCF-101/ bank --model demo --split-file trainlist01.txt --split-file testlist01.txt
     """
     if engine == "ray" and devices:
-        raise click.UsageError("--devices is for one machine; with --engine ray each worker has a device of its own")
+        raise click.UsageError("--devices is for one machine; with --engine ray each worker has its own device")
     if engine != "ray" and address:
-        raise click.UsageError("--address is that of a Ray cluster; it goes with --engine ray")
+        raise click.UsageError("--address is the address of a Ray cluster; it needs --engine ray")
     if (deinterlace or use_damaged) and decoder not in ("auto", "pyav"):
-        raise click.UsageError("--deinterlace and --use-damaged are done by PyAV; they go with --decoder auto or pyav")
+        raise click.UsageError("only PyAV does --deinterlace and --use-damaged; they need --decoder auto or pyav")
     if actions and not split_files:
-        raise click.UsageError("--actions cuts the videos of Charades' lists; name them with --split-file")
+        raise click.UsageError("--actions cuts the videos of Charades' lists; give the lists with --split-file")
     sampled, part = sampling_spec(**sampling), read_shard(shard) if shard else None
     if not store.is_dir():
         required(model, "--model")
@@ -180,7 +182,7 @@ def extract(
 
         machine = Cluster(setup.work(), address=address, num_workers=workers, device=setup.device or device)
         click.get_current_context().with_resource(machine)
-        click.get_current_context().with_resource(ended_by_signals())  # Ray hears them in its own way
+        click.get_current_context().with_resource(ended_by_signals())  # Ray handles them itself
     else:
         names = device_names(setup.device or device, devices)
         machine = local_machine(setup, device=device, devices=names, workers=workers)
@@ -208,8 +210,8 @@ def extract(
     for video_id, what in list(damaged.items())[:5]:
         click.echo(f"damaged: {video_id}: {what}", err=True)
     if damaged:
-        told = f"of {counted(len(damaged), 'damaged video')} the frames that are whole were used"
-        click.echo(f"{told}; what was left out stands beside each in {store}", err=True)
+        told = f"of {counted(len(damaged), 'damaged video')} the good frames were used"
+        click.echo(f"{told}; {store} keeps for each what was left out", err=True)
     for outcome in tally.failed[:5]:
         click.echo(f"failed: {outcome.error}", err=True)
     without = tally.without_embedding
@@ -229,7 +231,7 @@ def _probe() -> "Callable[[Path], bool]":
 
 
 def _given(name: str) -> str | None:
-    """Return the value of an option where the user gave it; None where it has its default."""
+    """Return the value of an option if the user gave it; None if it has its default."""
     context = click.get_current_context()
     default = context.get_parameter_source(name) is ParameterSource.DEFAULT
     return None if default else context.params[name]

@@ -12,11 +12,13 @@ from framebank.commands.options import PATH, device_option, json_option, require
 from framebank.commands.printing import BarOfParts, print_report
 
 episode_options = together(
-    click.option("--way", default=5, type=click.IntRange(0), help="Classes of an episode; 0 is all of them."),
+    click.option("--way", default=5, type=click.IntRange(0), help="Classes of an episode; 0 means all."),
     click.option("--query", type=click.IntRange(1), help="Queries of each class.  [1; with --way 0: all videos]"),
     click.option("--episodes", type=click.IntRange(1), help="How many episodes are drawn.  [10000; with --way 0: 3]"),
-    click.option("--seed", default=0, type=click.IntRange(0), help="Decides which episodes are drawn."),
-    click.option("--split", default="test", help="The split to recognise, or all; of the classes with --class-split."),
+    click.option("--seed", default=0, type=click.IntRange(0), help="The seed that decides which episodes are drawn."),
+    click.option(
+        "--split", default="test", help="The split to recognise, or all; with --class-split a split of the classes."
+    ),
     click.option(
         "--class-split",
         "class_splits",
@@ -27,9 +29,9 @@ episode_options = together(
     click.option("--support-split", help="With --way 0: where the support videos are drawn.  [train]"),
     click.option("--support-list", type=PATH, help="With --way 0: a list of K videos of each class instead."),
     click.option(
-        "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all."
+        "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 means all."
     ),
-    click.option("--frame-norm/--no-frame-norm", default=True, help="Scale each frame's embedding to length 1 first."),
+    click.option("--frame-norm/--no-frame-norm", default=True, help="First scale each frame's embedding to length 1."),
     text_options,
     device_option,
 )
@@ -60,10 +62,11 @@ def fewshot(
 ) -> None:
     """Recognise new classes of STORE by a few videos of each, in episodes, without training.
 
-    An episode draws --way classes and, of each, --shot support videos and --query others to recognise. A matcher
-    compares the videos; docs/methods.md describes each. Two baselines are scored on the same episodes: the texts of the
-    classes, and the mean of the frames. combine:NAME multiplies the scores of the texts and of the matcher NAME. A
-    matcher takes options of its own, as in "otam(smoothing=0.5)"; where there is one matcher, --option says the same.
+    An episode draws --way classes and, for each class, --shot support videos and --query other videos to recognise. A
+    matcher compares the videos; docs/methods.md describes the matchers. Two baselines are scored on the same episodes:
+    the texts of the classes, and the mean of the frames. combine:NAME multiplies the scores of the texts and of the
+    matcher NAME. A matcher can have options, as in "otam(smoothing=0.5)"; if there is only one matcher, --option does
+    the same.
 
     \b
     framebank fewshot bank --matcher otam --shot 5
@@ -89,7 +92,13 @@ def fewshot(
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--matchers", default="all", help="Matchers with commas between them: mean,otam(smoothing=0.5); or all.")
-@click.option("--shots", "--shot", "shots", default="1,5", help="Numbers of support videos of each class, with commas.")
+@click.option(
+    "--shots",
+    "--shot",
+    "shots",
+    default="1,5",
+    help="Numbers of support videos of each class, with commas between them.",
+)
 @episode_options
 @json_option
 def fewshot_compare(store: Path, out: Path, matchers: str, shots: str, as_json: bool, **options: Any) -> None:

@@ -8,7 +8,7 @@ from framebank.heads.fewshot.recipe import FewshotRecipe
 
 
 def read_options(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
-    """Read NAME=VALUE; wrong usage where one is written otherwise."""
+    """Read NAME=VALUE; wrong usage if a text has another form."""
     if not given:
         return {}
     from framebank.heads.options import parse_options
@@ -33,5 +33,5 @@ matcher_option = click.option(
     "options",
     multiple=True,
     callback=read_options,
-    help="One of the matcher's own: NAME=VALUE.",
+    help="An option of the matcher: NAME=VALUE.",
 )

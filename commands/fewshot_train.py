@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     "--frames",
     default=FewshotRecipe.frames,
     type=click.IntRange(0),
-    help="Use N of the stored frames of each video; 0 is all.",
+    help="Use N of the stored frames of each video; 0 means all.",
 )
 @text_options
 @click.option("--steps", default=FewshotRecipe.steps, type=click.IntRange(1), help="Steps of training.")
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", default=FewshotRecipe.seed, help="Decides the first weights and the episodes.")
 @device_option
-@click.option("--overwrite", is_flag=True, help="Replace a matcher that is already there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing matcher.")
 @json_option
 def fewshot_train(
     store: Path,
@@ -74,7 +74,7 @@ def fewshot_train(
 ) -> None:
     """Train a matcher on episodes of STORE and keep it in the folder RUN, with its log and recipe.
 
-    Train on some classes, choose the step by others (--val-split), and recognise others again.
+    Train on some classes, choose the step on others (--val-split), and recognise a third set of classes.
 
     \b
     framebank fewshot-train bank run --matcher trx --class-split lists/ssv2_full

@@ -1,10 +1,10 @@
-"""Group: a group of commands whose help tells each of them in whole words."""
+"""A group of commands whose help never cuts a sentence."""
 
 import click
 
 
 class Group(click.Group):
-    """A group that never cuts what its help says of a command: a line that is too long goes on below."""
+    """A group that never cuts the help of a command: a line that is too long continues below."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, each with its short help or the whole first sentence of its help."""

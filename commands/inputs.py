@@ -1,4 +1,4 @@
-"""Inputs: the files and folders that a command reads are there, which is looked at before anything heavy is loaded."""
+"""Check that the inputs of a command exist, before anything heavy is loaded."""
 
 import functools
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import click
 from framebank.store.errors import DataError
 
 STORE = "no such store; expected a folder made by `framebank extract`"
-INDEX = "is no index; expected a folder made by `framebank index`"
+INDEX = "is not an index; expected a folder made by `framebank index`"
 RUN = "no such run; expected a folder made by `framebank train`"
 MATCHER = "no such run; expected a folder made by `framebank fewshot-train`"
 LABELS = "no such labels file"
@@ -18,7 +18,7 @@ PROMPTS = "no such file; expected one made by `framebank prompts`"
 VIDEO = "no such file; expected a video"
 LIST = "no such split file"
 
-# What an option of this name leads to, in every command.
+# What the path in an option of this name must be, in every command.
 SHARED = {
     "labels": LABELS,
     "only_labels": LABELS,
@@ -35,7 +35,7 @@ SHARED = {
 
 # What else each command reads.
 OWN: dict[str, dict[str, str]] = {
-    "extract": {},  # what is wrong with its videos is told by whoever reads them
+    "extract": {},  # the reader of its videos reports what is wrong with them
     "prompts": {},
     "zeroshot": {"store": STORE},
     "train": {"store": STORE},
@@ -51,7 +51,7 @@ OWN: dict[str, dict[str, str]] = {
         "run": RUN,
         "index": INDEX,
     },
-    "label": {"run": RUN, "index": INDEX},  # a video that is not there is told beside the answers for the others
+    "label": {"run": RUN, "index": INDEX},  # a missing video is reported beside the answers for the others
     "enroll": {"index": INDEX, "videos": VIDEO},
     "unenroll": {"index": INDEX},
     "calibrate": {"index": INDEX, "store": STORE},
@@ -72,7 +72,7 @@ OWN: dict[str, dict[str, str]] = {
 
 
 def require_inputs(command: str, given: Mapping[str, Any]) -> None:
-    """Refuse a path that leads nowhere: DataError saying what was expected there."""
+    """Refuse a path that does not exist: DataError that says what was expected there."""
     for name, problem in {**SHARED, **OWN.get(command, {})}.items():
         paths = given.get(name) or ()
         for path in (paths,) if isinstance(paths, Path) else paths:
@@ -81,7 +81,7 @@ def require_inputs(command: str, given: Mapping[str, Any]) -> None:
 
 
 def checked(command: click.Command) -> click.Command:
-    """Return the command, which from now on looks for its inputs first; a group, with all that is in it."""
+    """Return the command, which now checks its inputs first; a group with all its commands."""
     if isinstance(command, click.Group):
         for part in command.commands.values():
             checked(part)
@@ -106,7 +106,7 @@ def _is_there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        return True  # in a folder that cannot be entered, say: whoever opens it tells what is wrong
+        return True  # such as in a folder that cannot be entered: whoever opens it reports what is wrong
 
 
 def _is_pattern(path: Path, *, option: str) -> bool:

@@ -1,4 +1,4 @@
-"""The command label: what a trained run, texts, enrolled classes and the neighbours in an index say of a video."""
+"""The command label: ask a trained run, texts, enrolled classes and the neighbours in an index about a video."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ from framebank.commands.printing import print_report, progress
 @click.command(short_help="Label new videos by a run, an index or texts.")
 @click.argument("videos", nargs=-1, required=True, type=PATH)
 @asking_options
-@click.option("--top", default=3, type=click.IntRange(1), help="How many labels each gives a video.")
+@click.option("--top", default=3, type=click.IntRange(1), help="How many labels each source gives to a video.")
 @device_option
 @json_option
 def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking: Any) -> None:
@@ -22,12 +22,12 @@ def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking
 
     VIDEOS are files, folders of videos, or folders of frames. `predict` writes a table instead, also of a whole store.
 
-    The first line of a video is the answer; the others tell what everyone who was asked says, and how sure they are. An
-    enrolled class comes first where the video passes its threshold, then --run, then --labels, then the votes of the
-    index. Where classes are enrolled, or the index is calibrated, votes pass only when the nearest video is near
-    enough. Where both pass, the rarer match counts: an enrolled class yields if more videos of other classes are as
-    near to it as to the nearest video. Where nothing passes, the answer is "unknown". "unsure" is said where the first
-    label is hardly likelier than the second, or than guessing.
+    The first line of a video is the answer; the others show what each source says, and how sure it is. An enrolled
+    class comes first if the video passes its threshold, then --run, then --labels, then the votes of the index. If
+    classes are enrolled, or the index is calibrated, votes pass only if the nearest video is near enough. If both pass,
+    the rarer match counts: an enrolled class loses if more videos of other classes are as near to it as to the nearest
+    video. If nothing passes, the answer is "unknown". "unsure" means that the first label is hardly more likely than
+    the second, or than a guess.
 
     \b
     framebank label clip.mp4 --run run

@@ -1,4 +1,4 @@
-"""Commands that carry a trained model out of framebank and a published one into it."""
+"""Commands that export a trained model and import a published one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
     """Write the model of RUN to FILE: .onnx for other runtimes, or .safetensors with a .json beside it.
 
     The ONNX file takes frames (B, T, D) and mask (B, T), any B and T, and gives the probability of each class; its
-    scores are compared with the run's before it is kept. The safetensors file holds the weights alone.
+    scores are compared with those of the run before it is kept. The safetensors file holds only the weights.
 
     \b
     framebank export-head run head.onnx
@@ -48,9 +48,9 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
 @click.command("import-checkpoint", short_help="Make a run from a published ActionCLIP checkpoint.")
 @click.argument("checkpoint", type=PATH)
 @click.argument("run", type=PATH)
-@click.option("--labels", type=PATH, help="The classes it was trained on, in their order; needed.")
-@click.option("--model", help="Its open_clip name.  [told from the shapes of the weights]")
-@click.option("--legacy-axes", is_flag=True, help="Keep the axes that the published Conv_1D mistook.")
+@click.option("--labels", type=PATH, help="The classes of the checkpoint, in their order; required.")
+@click.option("--model", help="Its name in open_clip.  [found from the shapes of the weights]")
+@click.option("--legacy-axes", is_flag=True, help="Keep the wrong axes of the published Conv_1D.")
 @template_option
 @device_option
 @json_option
@@ -76,7 +76,7 @@ def import_checkpoint(
     if not checkpoint.is_file():
         raise DataError(f"{checkpoint}: no such file; expected a checkpoint of ActionCLIP")
     if not labels:
-        raise click.UsageError("--labels is needed: the classes that the checkpoint was trained on, in their order")
+        raise click.UsageError("--labels is required: the classes that the checkpoint was trained on, in their order")
     from framebank.extract.encoders.encoder import Encoder
     from framebank.heads.exchange.published import CLIP, build_run, model_name, read_checkpoint, write_clip
     from framebank.heads.training.folder import taking

@@ -1,4 +1,4 @@
-"""Names that options take, checked before torch is loaded; a test holds them to the tables of framebank.heads."""
+"""The names that options take, checked before torch is loaded; a test compares them with framebank.heads."""
 
 import difflib
 import re
@@ -35,7 +35,7 @@ def require_recipe(name: str) -> None:
 
 
 def require_keys(keys: Iterable[str]) -> None:
-    """Refuse a key of --set that no recipe has: DataError with the nearest that there is."""
+    """Refuse a key of --set that no recipe has: DataError with the nearest key."""
     for key in keys:
         name, dot, _ = key.partition(".")
         if dot and name not in OPTIONED:
@@ -43,11 +43,11 @@ def require_keys(keys: Iterable[str]) -> None:
             raise DataError(f"--set {key}: {name!r} has no options; expected one of {expected} before the dot")
         if not dot and key not in RECIPE_KEYS:
             near = difflib.get_close_matches(key, RECIPE_KEYS, n=1, cutoff=0)
-            raise DataError(f"--set: a recipe has no {key!r}; the nearest is {near[0]!r}")
+            raise DataError(f"--set: a recipe has no key {key!r}; the nearest is {near[0]!r}")
 
 
 def require_losses(text: str) -> None:
-    """Refuse a sum of losses with a name that is none: DataError."""
+    """Refuse a sum of losses with an unknown name: DataError."""
     for part in text.split("+"):
         name = (part.split() or [""])[-1]
         if name not in LOSSES:
@@ -56,7 +56,7 @@ def require_losses(text: str) -> None:
 
 
 def require_matcher(written: str, *, known: Collection[str] = UNTRAINED) -> None:
-    """Refuse a matcher, as in "otam(smoothing=0.5)", whose name is none: DataError."""
+    """Refuse a matcher, as in "otam(smoothing=0.5)", with an unknown name: DataError."""
     name, _, inner = re.split(r"\(", written, maxsplit=1)[0].strip().partition(":")
     if name not in MATCHERS or (inner and (name != "combine" or inner not in MATCHERS)):
         told = f"{name}:{inner}" if inner else name

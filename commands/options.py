@@ -16,10 +16,10 @@ MAX_NAME, MAX_PATH = 255, 4095  # bytes that a file system takes
 
 
 class FilePath(click.Path):
-    """A path whose names fit a file system: for another there can be neither a file to read nor one to write."""
+    """A path whose names fit a file system: no file can be read or written at a longer one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path; DataError where a name of it is too long."""
+        """Return the path; DataError if a name in it is too long."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         longest = max((len(os.fsencode(name)) for name in path.parts), default=0)
         if longest > MAX_NAME or len(os.fsencode(path)) > MAX_PATH:
@@ -34,7 +34,7 @@ class FilePath(click.Path):
 
 PATH = FilePath(path_type=Path)
 
-# Of options that take key=value.
+# For options that take key=value.
 EXAMPLES = {"--set": "lr=1e-3", "--where": "label=run"}
 
 
@@ -51,7 +51,9 @@ run_option = click.option(
 )
 model_options = together(
     click.option("--model", help="An open_clip model, such as ViT-B-16, or demo."),
-    click.option("--pretrained", help="One of its tags, such as openai, a checkpoint file, or none: random weights."),
+    click.option(
+        "--pretrained", help="A tag of the model, such as openai, a checkpoint file, or none for random weights."
+    ),
 )
 encoder_options = together(
     device_option,
@@ -59,20 +61,20 @@ encoder_options = together(
 )
 sampling_options = together(
     click.option("--frames", type=click.IntRange(1), help="Frames of each video: the centres of equal segments.  [16]"),
-    click.option("--clips", type=click.IntRange(1), help="So many clips of --frames each."),
-    click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames a second, instead of --frames."),
-    click.option("--stride", type=click.IntRange(1), help="Every so many frames, instead of --frames."),
-    click.option("--every-frame", is_flag=True, help="All of them, instead of --frames."),
+    click.option("--clips", type=click.IntRange(1), help="Number of clips, with --frames each."),
+    click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames for each second, instead of --frames."),
+    click.option("--stride", type=click.IntRange(1), help="Take every N-th frame, instead of --frames."),
+    click.option("--every-frame", is_flag=True, help="Take all frames, instead of --frames."),
 )
 template_option = click.option(
     "--templates",
     help="actionclip, clip-kinetics, clip-ucf101, bare, or a file of templates.  [actionclip; descriptions: bare]",
 )
 texts_option = click.option(
-    "--texts", type=click.Choice(["names", "descriptions"]), help=f"What stands for a class.  [{Recipe.texts}]"
+    "--texts", type=click.Choice(["names", "descriptions"]), help=f"The texts of a class.  [{Recipe.texts}]"
 )
 labels_option = click.option(
-    "--labels", type=PATH, help="Class names, one a line, or JSON of name to descriptions.  [the store's labels]"
+    "--labels", type=PATH, help="Class names, one for each line, or JSON of name to descriptions.  [the store's labels]"
 )
 prompts_option = click.option(
     "--prompts", type=PATH, help="Class embeddings made by `framebank prompts`, instead of --labels."
@@ -90,14 +92,14 @@ scoring_option = click.option(
 
 
 def required(value: str | None, option: str) -> str:
-    """Return the value of an option that has no default; wrong usage where it was not given."""
+    """Return the value of an option that has no default; wrong usage if it was not given."""
     if not value:
-        raise click.UsageError(f"{option} is needed; a good start is --model ViT-B-16 --pretrained openai")
+        raise click.UsageError(f"{option} is required; a good start is --model ViT-B-16 --pretrained openai")
     return value
 
 
 def require_alone(prompts: Path | None, *, labels: object, templates: object, texts: object) -> None:
-    """Refuse --prompts beside the options that would make other prompts: wrong usage."""
+    """Refuse --prompts together with options that would make other prompts: wrong usage."""
     if prompts and (labels or templates or texts):
         raise click.UsageError("--prompts holds its own classes, templates and texts; give it alone")
 
@@ -105,7 +107,7 @@ def require_alone(prompts: Path | None, *, labels: object, templates: object, te
 def sampling_spec(
     *, frames: int | None, clips: int | None, fps: float | None, stride: int | None, every_frame: bool
 ) -> str:
-    """Return what `read_sampling` reads for these options; wrong usage where two of them exclude each other."""
+    """Return the sampling of these options; wrong usage if two of them exclude each other."""
     ways = {"--frames": frames or clips, "--fps": fps, "--stride": stride, "--every-frame": every_frame or None}
     given = [name for name, value in ways.items() if value is not None]
     if len(given) > 1:
@@ -120,7 +122,7 @@ def sampling_spec(
 
 
 def pairs(texts: tuple[str, ...], *, option: str = "--set") -> dict[str, str]:
-    """Return the keys and values of "key=value" texts; wrong usage where one is written otherwise."""
+    """Return the keys and values of "key=value" texts; wrong usage if one has another form."""
     from framebank.store.errors import DataError
     from framebank.store.formats.settings import read_pairs
 
@@ -131,7 +133,7 @@ def pairs(texts: tuple[str, ...], *, option: str = "--set") -> dict[str, str]:
 
 
 def require_once(settings: Mapping[str, str], options: Mapping[str, object]) -> None:
-    """Refuse a key of --set that an option gives too; `options` holds what was given, or None: wrong usage."""
+    """Refuse a key of --set that an option gives too: wrong usage. `options` holds what was given, or None."""
     for key, value in settings.items():
         if options.get(key) is not None:
             flag = f"--{key.replace('_', '-')}"
@@ -139,7 +141,7 @@ def require_once(settings: Mapping[str, str], options: Mapping[str, object]) -> 
 
 
 def read_shard(text: str) -> tuple[int, int]:
-    """Return the numbers of "2/4"; wrong usage where they are none."""
+    """Return the numbers of "2/4"; wrong usage if the text has another form."""
     number, mark, count = text.partition("/")
     if not (mark and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise click.UsageError(f"--shard is {text!r}; expected i/n with i from 1 to n, such as 2/4")
@@ -147,7 +149,7 @@ def read_shard(text: str) -> tuple[int, int]:
 
 
 def device_names(device: str, devices: str | None) -> list[str]:
-    """Return the devices to encode on: those of a list such as "0,1", or the one."""
+    """Return the devices to encode on: those of a list such as "0,1", or the only one."""
     if not devices:
         return [device]
     names = [name.strip() for name in devices.split(",") if name.strip()]

@@ -10,7 +10,7 @@ from framebank.commands.asking import asking_options, require_sources
 from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, progress
 
-MOST_NAMED = 20  # failures, each by a line
+MOST_NAMED = 20  # failures, with a line for each
 
 
 @click.command(short_help="Label every video of a store or a folder.")
@@ -18,7 +18,7 @@ MOST_NAMED = 20  # failures, each by a line
 @asking_options
 @click.option("--prompts", type=PATH, help="Class embeddings made by `framebank prompts`, instead of --labels.")
 @click.option("--csv", "csv_path", type=PATH, help="Write the table here.")
-@click.option("--top", default=3, type=click.IntRange(1), help="How many labels of each video.")
+@click.option("--top", default=3, type=click.IntRange(1), help="How many labels for each video.")
 @click.option("--split", default="all", help="The split to label.")
 @device_option
 @json_option
@@ -32,11 +32,11 @@ def predict(
 ) -> None:
     """Give every video of VIDEOS a label: a store, a folder of videos, a manifest CSV, or video files.
 
-    From the rows of a store where one is given; other videos are decoded as `extract` does it, and nothing of them is
-    kept: extract them first where they will be asked for again. No video needs a label of its own.
+    For a store, the command uses the stored rows. Other videos are decoded as `extract` does it, and nothing of them is
+    kept: extract them first if you will need them again. The videos need no labels of their own.
 
-    Who is asked, and whose answer counts, is as in `label`. The table has a row for each video, in the order of the
-    input: video_id, path, start, end, label, confidence, the next labels, unsure, and by whom.
+    The sources of labels and their order are those of `label`. The table has a row for each video, in the order of the
+    input: video_id, path, start, end, label, confidence, the next labels, unsure, and the source.
 
     \b
     framebank predict bank --run run --csv labels.csv

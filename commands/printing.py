@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from framebank.extract.extraction import Engine
 
 T = TypeVar("T")
-LOG_SECONDS = 30.0  # between two lines about progress where stderr is no terminal
+LOG_SECONDS = 30.0  # between two lines of progress, if stderr is not a terminal
 
 
 class Bar:
-    """A count of what is done, with rate and time left, on stderr: a moving bar on a terminal.
+    """Progress on stderr, with rate and time left: a moving bar on a terminal.
 
-    Elsewhere, as in the log of a job, it is a plain line every half minute. What is over before a second on a terminal,
-    or before half a minute elsewhere, shows nothing. The time left is by the mean rate since the start.
+    Elsewhere, as in the log of a job, it is a plain line every half minute. Work that takes less than a second on a
+    terminal, or less than half a minute elsewhere, shows nothing. The time left comes from the mean rate since the
+    start.
     """
 
     def __init__(self, *, unit: str, total: int | None = None, title: str | None = None) -> None:
@@ -43,7 +44,7 @@ class Bar:
         self._started = self._told = time.monotonic()
 
     def __enter__(self) -> "Bar":
-        """Begin to count the time."""
+        """Start the clock."""
         self._started = self._told = time.monotonic()
         if sys.stderr.isatty():
             from tqdm import tqdm
@@ -61,12 +62,12 @@ class Bar:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the bar as it stands."""
+        """Close the bar and leave it on the screen."""
         if self._drawn is not None:
             self._drawn.close()
 
     def move(self, done: int, total: int) -> None:
-        """Say that `done` of `total` are done; this is what functions of the library call."""
+        """Show that `done` of `total` are done; the functions of the library call this."""
         step, self.done, self.total = done - self.done, done, total
         if self._drawn is not None:
             self._drawn.total = total
@@ -76,7 +77,7 @@ class Bar:
             click.echo(self._line(), err=True)
 
     def show(self, **facts: str) -> None:
-        """Have some facts stand behind the count, each in place of the last of its name."""
+        """Show some facts after the count; each replaces the last one of its name."""
         self._facts |= facts
         if self._drawn is not None:
             self._drawn.set_postfix(self._facts, refresh=False)
@@ -119,7 +120,7 @@ def progress(
             if show:
                 bar.show(**show(item))
             yield item
-            bar.move(number, total)  # when the next is asked for: the work may be the caller's
+            bar.move(number, total)  # when the next is asked for: the caller may do the work
 
 
 class BarOfParts:
@@ -150,7 +151,7 @@ class BarOfParts:
 
 
 def called_as() -> str:
-    """Return what a shell calls this program by: framebank where that is the one on the path, else as it was called."""
+    """Return the command that starts this program in a shell: framebank if that is on the path."""
     path = Path(sys.argv[0])
     if path.name in ("__main__.py", "cli.py"):
         return f"{shlex.quote(sys.executable)} -m framebank"
@@ -161,7 +162,7 @@ def called_as() -> str:
 
 
 def print_report(report: dict[str, Any], *, as_json: bool, lines: Iterable[str]) -> None:
-    """Print a report as one JSON object, or the lines that tell it."""
+    """Print a report as one JSON object, or as lines."""
     click.echo(json.dumps(report) if as_json else "\n".join(lines))
 
 
@@ -185,7 +186,7 @@ def printed_warnings() -> Iterator[None]:
 
 
 def warn_if_random(encoder: "Encoder | Engine") -> None:
-    """Say loudly that an encoder has no trained weights."""
+    """Warn that an encoder has no trained weights."""
     if encoder.random_weights:
         warning = f"WARNING: {encoder.spec.model} has RANDOM WEIGHTS (--pretrained none): its embeddings mean nothing."
         click.secho(warning, fg="red", bold=True, err=True)

@@ -45,7 +45,7 @@ def prompts(
 ) -> None:
     """Embed the texts of the classes in LABELS into the file OUT.
 
-    With --import no text is embedded: the rows of a file that bear the names of the classes are taken.
+    With --import no text is embedded: the command takes the rows of a file that have the names of the classes.
 
     \b
     framebank prompts labels.txt classes.h5 --like bank --templates actionclip
@@ -53,7 +53,7 @@ def prompts(
     """
     if any(imported.values()):
         if model or pretrained or templates or texts or precision != "auto" or device != "auto":
-            raise click.UsageError("--import embeds nothing: of the other options only --like goes with it")
+            raise click.UsageError("--import embeds nothing: it works only with --like and the options of the import")
         write_imported_prompts(labels, out, like=like, as_json=as_json, **imported)
         return
     if like and (model or pretrained or precision != "auto"):

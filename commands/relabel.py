@@ -1,4 +1,4 @@
-"""Commands that set labels by hand, and that hold a store against its folder."""
+"""Commands that set labels by hand, and that compare a store with its folder."""
 
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ SHOWN = 10  # of the values that were set
 @click.option("--undo", is_flag=True, help="Undo the last change that was made by hand.")
 @json_option
 def relabel(store: Path, file: Path | None, settings: tuple[str, ...], column: str, undo: bool, as_json: bool) -> None:
-    """Set labels or splits in STORE by hand: those in FILE, a CSV of video_id and label or split, or by --set.
+    """Set labels or splits in STORE by hand, from FILE, a CSV of video_id and label or split, or with --set.
 
-    What is set by hand stays when the folder is extracted again; `extract` tells where the folder says otherwise. An
+    A value that you set by hand stays when the folder is extracted again; `extract` says where the folder differs. An
     empty cell of FILE leaves a value as it is. STORE/history.csv has every change, with its time.
 
     \b
@@ -60,7 +60,7 @@ def relabel(store: Path, file: Path | None, settings: tuple[str, ...], column: s
 def _lines(report: dict[str, Any]) -> list[str]:
     changes = report["changed"]
     what = "set back" if report["undone"] else "set by hand"
-    same = f", {report['same']} were so before" if report["same"] else ""
+    same = f", {report['same']} were the same before" if report["same"] else ""
     lines = [f"{counted(len(changes), 'value')} {what} in {report['store']}{same}"]
     told = (f"{one['video_id']}: {one['column']} {one['old'] or 'none'} -> {one['new'] or 'none'}" for one in changes)
     lines += first_lines(told, most=SHOWN)
@@ -74,14 +74,14 @@ def _lines(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-@click.command(short_help="Tell what became of the files of a store.")
+@click.command(short_help="Show how the files of a store changed.")
 @click.argument("store", type=PATH)
 @click.argument("videos", nargs=-1, type=PATH)
 @json_option
 def status(store: Path, videos: tuple[Path, ...], as_json: bool) -> None:
-    """Tell what has become of the files that STORE was made from; changes nothing.
+    """Show how the files that STORE was made from have changed. The store stays as it is.
 
-    With VIDEOS, as for `extract`, it tells what is new in them too, and which of their videos moved.
+    With VIDEOS, as for `extract`, it also shows what is new in them, and which of their videos moved.
 
     \b
     framebank store status bank

@@ -1,4 +1,4 @@
-"""Commands that check and mend a store."""
+"""Commands that check and repair a store."""
 
 import sys
 from pathlib import Path
@@ -9,14 +9,14 @@ from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
 from framebank.store.counts import counted, first_lines, listed
 
-SHOWN = 5  # of the videos to extract again, and of what has no checksum; a large store may have a million
+SHOWN = 5  # of the videos to extract again, and of data without a checksum; a large store may have a million
 
 
 @click.command("verify", short_help="Check all of a store and print a line for each fault.")
 @click.argument("store", type=PATH)
 @json_option
 def verify_store(store: Path, as_json: bool) -> None:
-    """Read all of STORE and print a line for each fault; exits with 1 where there is one.
+    """Read all of STORE and print a line for each fault; exit with 1 if there is one.
 
     \b
     framebank store verify bank
@@ -57,10 +57,10 @@ def verify_store(store: Path, as_json: bool) -> None:
 @click.argument("store", type=PATH)
 @json_option
 def repair(store: Path, as_json: bool) -> None:
-    """Move what is broken in STORE to STORE/broken and list what to extract again; exits with 1 where a fault is left.
+    """Move what is broken in STORE to STORE/broken and list what to extract again; exit with 1 if a fault is left.
 
-    Whole shards that cannot be read, videos whose values are not finite, and videos that stand twice. Nothing is
-    deleted; `framebank extract` with the same options then does what is missing.
+    These are shards that cannot be read, videos whose values are not finite, and videos that are stored twice. Nothing
+    is deleted; `framebank extract` with the same options then embeds what is missing.
 
     \b
     framebank store repair bank
@@ -81,7 +81,7 @@ def repair(store: Path, as_json: bool) -> None:
         *[f"moved to {store / 'broken'}: {path.name}" for path in done.moved],
         *[f"dropped: {video_id}" for video_id in done.dropped],
         *first_lines((f"to extract: {video_id}" for video_id in done.to_extract), most=SHOWN),
-        *["next: framebank extract, with the options of before, does them"] * bool(done.to_extract),
+        *["next: framebank extract, with the same options as before, embeds them"] * bool(done.to_extract),
         *[f"left: {fault.problem}" for fault in done.left],
     ]
     print_report(report, as_json=as_json, lines=lines)

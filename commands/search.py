@@ -14,8 +14,10 @@ from framebank.commands.printing import print_report
 @run_option
 @click.option("--split", help="The split to index, or all.  [all]")
 @device_option
-@click.option("--update", is_flag=True, help="Have INDEX follow STORE; enrolled classes and the calibration stay.")
-@click.option("--overwrite", is_flag=True, help="Replace an index that is already there.")
+@click.option(
+    "--update", is_flag=True, help="Bring INDEX up to date with STORE; enrolled classes and the calibration stay."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing index.")
 @json_option
 def index(
     store: Path,
@@ -29,8 +31,8 @@ def index(
 ) -> None:
     """Index the videos of STORE for search and labelling, in the folder INDEX.
 
-    When videos of STORE were added, removed, embedded again, moved or relabelled, --update brings INDEX up to date,
-    with the split and the run that it was made with. Enrolled classes and the calibration stay; thresholds are set
+    If videos of STORE were added, removed, embedded again, moved or relabelled, --update brings INDEX up to date, with
+    the split and the run that it was made with. Enrolled classes and the calibration stay, and the thresholds are set
     again.
 
     \b
@@ -39,7 +41,7 @@ def index(
     framebank index bank index --update
     """
     if update and overwrite:
-        raise click.UsageError("--update keeps the index that is there and --overwrite replaces it; give one of them")
+        raise click.UsageError("--update keeps the existing index and --overwrite replaces it; give one of them")
     from framebank.library.indexing.build import index as make_index
     from framebank.library.indexing.update import update_index
     from framebank.library.stores import open_store
@@ -57,8 +59,8 @@ def index(
 @click.argument("index", type=PATH)
 @click.option("--text", help="Find videos that a sentence describes.")
 @click.option("--video", type=PATH, help="Find videos like this file.")
-@click.option("--id", "video_id", help="Find videos like this one of the index.")
-@click.option("-k", default=10, type=click.IntRange(1), help="How many; all there are, where they are fewer.  [10]")
+@click.option("--id", "video_id", help="Find videos like this video of the index.")
+@click.option("-k", default=10, type=click.IntRange(1), help="How many videos to show.  [10]")
 @device_option
 @json_option
 def search(

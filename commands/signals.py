@@ -1,4 +1,4 @@
-"""Signals: a request to end, by `kill` or as a terminal closes, is what Ctrl-C is."""
+"""Signals: a request to end, from `kill` or a closing terminal, works like Ctrl-C."""
 
 import contextlib
 import signal
@@ -10,18 +10,18 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(KeyboardInterrupt):
-    """A signal asked this process to end; `number` is its."""
+    """A signal asked this process to end; `number` is its number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
 
 
-_heard: list[int] = []  # the signal that asked to end; a library may raise an interrupt of its own in place of Ended
+_heard: list[int] = []  # the signal that asked to end; a library may raise its own interrupt in place of Ended
 
 
 def signal_of(error: KeyboardInterrupt) -> int:
-    """Return the number of the signal that was heard."""
+    """Return the number of the signal that came."""
     if isinstance(error, Ended):
         return error.number
     return _heard[0] if _heard else int(signal.SIGINT)
@@ -29,9 +29,9 @@ def signal_of(error: KeyboardInterrupt) -> int:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Raise Ended where one of ENDING comes, once: what is cleaned up then is not disturbed by another.
+    """Raise Ended when the first signal of ENDING comes; a second one does not disturb the cleaning up.
 
-    One that this process ignores, as under nohup, stays ignored.
+    A signal that this process ignores, as under nohup, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

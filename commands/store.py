@@ -1,4 +1,4 @@
-"""The group of commands for a store, and those that look at one."""
+"""The group of commands for a store, and the commands that show what is in one."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,9 +11,9 @@ from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
 
 
-@click.group(cls=Group, short_help="Look at stores; check, mend, join and divide them.")
+@click.group(cls=Group, short_help="Look at, check, repair, join and split stores.")
 def store() -> None:
-    """Look at stores, check and mend them, join and divide them."""
+    """Look at stores, check and repair them, join and split them."""
 
 
 @store.command(short_help="Print what a store holds and what made it.")

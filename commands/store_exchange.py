@@ -1,4 +1,4 @@
-"""Commands that bring features of other programs into a store, and a store to other programs."""
+"""Commands that import features of other programs into a store, and export a store for other programs."""
 
 import sys
 import time
@@ -19,8 +19,8 @@ prompt_import_options = together(
     click.option("--import", "source", type=PATH, help="Class embeddings: npz, HDF5 or parquet; needs --like."),
     click.option("--array", help="The embeddings in that file.  [embeddings, features ...]"),
     click.option("--names", help="The names of its rows.  [names, classes, labels ...]"),
-    click.option("--map", "renamed", multiple=True, metavar="CLASS=NAME", help="What a class is called there."),
-    click.option("--logit-scale", type=click.FloatRange(0, min_open=True), help="Times the cosine.  [100]"),
+    click.option("--map", "renamed", multiple=True, metavar="CLASS=NAME", help="The name of a class in that file."),
+    click.option("--logit-scale", type=click.FloatRange(0, min_open=True), help="Multiply the cosine by this.  [100]"),
 )
 
 
@@ -32,12 +32,12 @@ prompt_import_options = together(
 @click.option("--ids", help="The video_ids in a file.  [video_id, video, ids]")
 @click.option("--label", help="The labels in a file: strings, or numbers into --classes.  [label, labels]")
 @click.option("--classes", help="The class names in a file.  [classes, class_names, names]")
-@click.option("--split", help="The splits in a file: strings, or numbers.  [split, or the one that begins so]")
-@click.option("--split-values", help="What its numbers stand for, 0 first: train,test.")
-@click.option("--end", help="The row behind each video's last, for an array (R, D).  [end]")
-@click.option("--fps", default=1.0, type=click.FloatRange(0, min_open=True), help="Rows a second, where not known.")
-@click.option("--only-labels", type=PATH, help="Leave out the videos of classes that this file does not name.")
-@click.option("--strict", is_flag=True, help="Exit with 1 when any video failed.")
+@click.option("--split", help="The splits in a file: strings, or numbers.  [split, or an array whose name begins so]")
+@click.option("--split-values", help="The names of the numbers in --split, 0 first: train,test.")
+@click.option("--end", help="The row after the last one of each video, for an array (R, D).  [end]")
+@click.option("--fps", default=1.0, type=click.FloatRange(0, min_open=True), help="Rows a second, if not known.")
+@click.option("--only-labels", type=PATH, help="Import only videos of the classes in this file.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if any video failed.")
 @json_option
 def import_features(
     src: Path,
@@ -53,9 +53,9 @@ def import_features(
     """Make STORE of the features in SRC, or add to it: a folder, a tar, a CSV of feature files, or one file of arrays.
 
     A folder holds an .npy, .npz, .h5 or .pt (T, D) for each video, as video_features, clip-video-encode and `store
-    export` write them, or WebDataset tars of .npy. A file of arrays is an .npz, .h5, .npy or .parquet of (V, T, D),
-    (V, D), or (R, D) with --end; or it holds an array (T, D) for each video, as v_x/c3d_features. A video that cannot
-    be read or holds only zeros gets a line in STORE/failed.csv; started again, it does what is left.
+    export` write them, or WebDataset tars of .npy. A file of arrays is an .npz, .h5, .npy or .parquet of (V, T, D), (V,
+    D), or (R, D) with --end; or it holds an array (T, D) for each video, as v_x/c3d_features. A video that cannot be
+    read or has only zeros gets a line in STORE/failed.csv. Start the command again, and it does what is left.
 
     \b
     framebank store import features/ bank --describe model=CLIP-ViT-B/32,pretrained=openai
@@ -125,7 +125,7 @@ def import_features(
 def export_features(store: Path, out: Path, form: str, split: str, stream: str, as_json: bool) -> None:
     """Write the embeddings of STORE to OUT: a folder of .npy, one .parquet, or a folder of WebDataset tars.
 
-    OUT must not be there yet, and is whole when it is.
+    OUT must not exist yet; it appears only when it is complete.
 
     \b
     framebank store export bank features --format npy
@@ -171,7 +171,7 @@ def write_imported_prompts(
     logit_scale: float | None,
     as_json: bool,
 ) -> None:
-    """Write the rows of `source` that bear the names of the classes as prompts of the store's encoder."""
+    """Write the rows of `source` that have the names of the classes as prompts of the store's encoder."""
     from framebank.store import FeatureStore, LabelSet
     from framebank.store.exchange.imported_prompts import look_up_prompts, read_renamed
 
@@ -205,7 +205,7 @@ def write_imported_prompts(
 
 
 def _import_notes(done: Sequence["Outcome"], not_taken: Mapping[str, int], *, width: int) -> Iterator[str]:
-    """Yield what is worth knowing of an import beside its counts."""
+    """Yield further facts about an import."""
     from framebank.store.videos.intake import told
 
     if not_taken:

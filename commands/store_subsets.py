@@ -1,4 +1,4 @@
-"""Commands that join, divide and thin out stores, and one that shows a video of them."""
+"""Commands that join, split and thin out stores, and one that shows a video in a store."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from framebank.store.counts import counted, first_lines
 SHOWN = 10  # of the videos that were removed
 
 
-@click.command(short_help="Copy several stores, made alike, into a new one.")
+@click.command(short_help="Join several stores that were made alike.")
 @click.argument("stores", nargs=-1, required=True, type=PATH)
 @click.argument("out", type=PATH)
 @json_option
 def merge(stores: tuple[Path, ...], out: Path, as_json: bool) -> None:
-    """Copy the videos of STORES, which were made alike, into the store OUT, new or there already.
+    """Copy the videos of STORES, which were made in the same way, into the new or existing store OUT.
 
-    Small shards become large ones on the way, so that merging one store into a new one compacts it.
+    Small shards become large ones, so you can merge a single store into a new one to compact it.
 
     \b
     framebank store merge monday tuesday week
@@ -41,8 +41,8 @@ def merge(stores: tuple[Path, ...], out: Path, as_json: bool) -> None:
 @click.command(short_help="Copy a store into new ones, by split or label.")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--by", type=click.Choice(["split", "label"]), help="A store OUT/NAME for each split or label.")
-@click.option("--videos", type=PATH, help="A file of video_ids, one a line: OUT is the store of these.")
+@click.option("--by", type=click.Choice(["split", "label"]), help="Write a store OUT/NAME for each split or label.")
+@click.option("--videos", type=PATH, help="A file of video_ids, one for each line: OUT is a store of these videos.")
 @json_option
 def split(store: Path, out: Path, by: str | None, videos: Path | None, as_json: bool) -> None:
     """Copy STORE into new stores, by split or label, or those of its videos that a file lists.
@@ -72,14 +72,18 @@ def split(store: Path, out: Path, by: str | None, videos: Path | None, as_json: 
 @click.argument("store", type=PATH)
 @click.argument("patterns", metavar="[ID]...", nargs=-1)
 @click.option(
-    "--where", "conditions", multiple=True, metavar="COLUMN=VALUE", help="label=run, split=val; several: all."
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="label=run or split=val; of several, all must hold.",
 )
 @json_option
 def rm(store: Path, patterns: tuple[str, ...], conditions: tuple[str, ...], as_json: bool) -> None:
     """Remove videos from STORE: their rows, and their lines in the manifest and in failed.csv.
 
-    An ID may be a pattern in quotes, as a shell has them. With --where those are removed that meet all conditions; IDs
-    beside it narrow them down. Nothing is removed where one of them meets no video.
+    An ID can be a pattern in quotes, as in a shell. --where removes the videos that meet all conditions; IDs together
+    with --where narrow them down. If an ID or a condition matches no video, nothing is removed.
 
     \b
     framebank store rm bank juggling/a juggling/b
@@ -99,12 +103,12 @@ def rm(store: Path, patterns: tuple[str, ...], conditions: tuple[str, ...], as_j
     )
 
 
-@click.command(short_help="Print what a store holds of one video.")
+@click.command(short_help="Print what a store holds for one video.")
 @click.argument("store", type=PATH)
 @click.argument("video_id", metavar="ID")
 @json_option
 def show(store: Path, video_id: str, as_json: bool) -> None:
-    """Print what STORE holds of one video: where it is from, and a line for each of its rows.
+    """Print what STORE holds for one video: where it comes from, and a line for each of its rows.
 
     \b
     framebank store show bank juggling/a

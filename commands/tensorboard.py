@@ -1,4 +1,4 @@
-"""TensorBoard: the epochs of a training as its event file."""
+"""TensorBoard: the epochs of a training as an event file."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

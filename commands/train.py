@@ -1,4 +1,4 @@
-"""Train: a head on a store, by options or by a published recipe."""
+"""The command that trains a head on a store, by options or by a published recipe."""
 
 import math
 import time
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    """Check a name against those of a table of framebank.heads."""
+    """Check a name against the names of a table of framebank.heads."""
 
     def check(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
         if name is not None and name not in names:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(names)}")
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(names)}")
         return name
 
     return check
@@ -43,11 +43,19 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
 @click.command(short_help="Train a head on a store and keep it as a run.")
 @click.argument("store", type=PATH)
 @click.argument("run", type=PATH)
-@click.option("--recipe", "recipe_name", help="A published one, such as actionclip, or a .toml file; then the rest.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key; head.num_layers=2.")
+@click.option(
+    "--recipe", "recipe_name", help="A published recipe, such as actionclip, or a .toml file; other options change it."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set any key of the recipe, such as head.num_layers=2.",
+)
 @click.option("--head", callback=_one_of(HEADS), help=f"What pools the frames: mean, lstm ...  [{Recipe.head}]")
 @click.option(
-    "--init", type=click.Choice(["text-tower"]), help="Start the blocks of --head vivit as those of CLIP's texts."
+    "--init", type=click.Choice(["text-tower"]), help="Start the blocks of --head vivit from CLIP's text blocks."
 )
 @click.option(
     "--head-mix",
@@ -60,7 +68,7 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
     "--loss",
     help=f"One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [{Recipe.loss}; without texts: ce]",
 )
-@click.option("--shots", "--shot", type=click.IntRange(0), help="Train on K videos of each class; 0 is all.")
+@click.option("--shots", "--shot", type=click.IntRange(0), help="Train on K videos of each class; 0 means all.")
 @text_options
 @lexicon_option
 @click.option(
@@ -99,8 +107,8 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
     "--seed", type=int, help=f"Draws the weights, the order, the shots and the validation videos.  [{Recipe.seed}]"
 )
 @device_option
-@click.option("--tensorboard", is_flag=True, help="Write a log for TensorBoard into RUN, beside log.csv.")
-@click.option("--overwrite", is_flag=True, help="Replace a run that is already there.")
+@click.option("--tensorboard", is_flag=True, help="Also write a log for TensorBoard into RUN.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing run.")
 @json_option
 def train(
     store: Path,
@@ -232,7 +240,9 @@ def _train_lines(report: dict[str, Any]) -> list[str]:
         f"{report['recipe']['head']} + {report['recipe']['classifier']} on "
         f"{counted(report['train_videos'], 'video')} of "
         f"{counted(report['classes'], 'class', 'classes')} in {report['seconds']:.1f} s -> {report['run']}",
-        f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else "no epoch: nothing was trained by steps",
+        f"loss {report['loss']:.4f}, {val}"
+        if report["loss"] is not None
+        else "no epochs: nothing was trained by steps",
         *mix,
         f"next: framebank evaluate {report['run']}",
     ]

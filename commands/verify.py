@@ -16,17 +16,17 @@ SHOWN = 5  # of the videos without an embedding
 @click.argument("path", type=PATH)
 @json_option
 def verify(path: Path, as_json: bool) -> None:
-    """Tell what PATH is, read all of it and print a line for each fault; exits with 1 where there is one.
+    """Say what PATH is, read all of it and print a line for each fault; exit with 1 if there is one.
 
-    PATH is a store, an index, a run of `train` or `fewshot-train`, or class embeddings of `prompts`. Files are held
-    against their digests, and against each other.
+    PATH is a store, an index, a run of `train` or `fewshot-train`, or class embeddings of `prompts`. Files are compared
+    with their digests, and with each other.
 
     \b
     framebank verify run
     """
     from framebank.store.files.kinds import kind_of
 
-    kind_of(path)  # before what reads it is loaded
+    kind_of(path)  # before its reader is loaded
     from framebank.library.verification import verify_path
 
     found = verify_path(path)

@@ -51,7 +51,7 @@ class Setup:
     def like(self, folder: Path) -> "tuple[Setup, dict[str, str]]":
         """Return this setup with what it leaves open as the store in a folder has it, and what was taken from there.
 
-        DataError where the store was made with another model, sampling, view or streams than this one asks for.
+        DataError if the store was made with another model, sampling, view or streams than this one asks for.
         """
         spec = spec_of(folder)
         if spec is None:
@@ -87,7 +87,7 @@ class Setup:
         return replace(self, **usual)
 
     def work(self) -> Work:
-        """Return what is done to every video, wherever; DataError where it asks for what cannot be."""
+        """Return what is done to every video, wherever; DataError if it asks for what cannot be."""
         whole = self.with_defaults()
         chosen = read_sampling(str(whole.sampling))
         if "patch_mean" in str(whole.streams) and not chosen.is_fixed:
@@ -127,7 +127,7 @@ USUAL = {
 
 
 def spec_of(folder: Path) -> FeatureSpec | None:
-    """Return how the store in a folder was made; None where it holds no embedding yet.
+    """Return how the store in a folder was made; None if it holds no embedding yet.
 
     What workers of a cluster left in its part stores counts too.
     """

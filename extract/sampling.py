@@ -56,7 +56,7 @@ class Sampling:
         """Return which frames the rows of each clip are: (num_clips, T) int64, indices of the whole video.
 
         `times` (total,) are the ascending seconds of all its frames, the first at 0. Frames from `start` on and before
-        `end`, in seconds, are sampled as if the video had no others. DataError where there is none.
+        `end`, in seconds, are sampled as if the video had no others. DataError if there is none.
         """
         times = np.asarray(times, dtype=np.float64)
         low, high = np.searchsorted(times, [start or 0, np.inf if end is None else end])
@@ -72,7 +72,7 @@ class Sampling:
 
 
 def read_sampling(spec: str) -> Sampling:
-    """Return the sampling that `spec` names: DataError where it is not of one of the forms in RULES."""
+    """Return the sampling that `spec` names: DataError if it is not of one of the forms in RULES."""
     name, _, numbers = spec.partition(":")
     if name in RULES and re.fullmatch(RULES[name].pattern, spec):
         found = [Decimal(number) for number in re.findall(r"[0-9.]+", numbers)]
@@ -90,7 +90,7 @@ def segment_indices(total: int, num_frames: int) -> Indices:
     """Return the centre frame of each of `num_frames` equal segments of a video of `total` frames: (T,) int64.
 
     These are the test-time indices of TSN (Wang et al., 2016, arXiv 1608.00859). A video with fewer frames than
-    segments repeats frames; the store's `distinct_mask` tells the repeats. ValueError where either number is below 1.
+    segments repeats frames; the store's `distinct_mask` tells the repeats. ValueError if either number is below 1.
     """
     if total < 1 or num_frames < 1:
         raise ValueError(f"segments need at least 1 frame and 1 segment, got total={total}, num_frames={num_frames}")
@@ -172,7 +172,7 @@ def checked_indices(indices: Indices) -> Indices:
 
 
 def sample_guess(sample: Callable[[Times], Indices], guess: Times) -> Indices:
-    """Return the rows that a guess of the times gives; none where it has none, since the true times may have some."""
+    """Return the rows that a guess of the times gives; none if it has none, since the true times may have some."""
     try:
         return checked_indices(sample(guess))
     except DataError:

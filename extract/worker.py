@@ -53,7 +53,7 @@ class Task:
     decode: Decode
 
     def run(self, job: Job, sink: Sink) -> Clip:
-        """Decode one video into the sink; DataError where it cannot be read."""
+        """Decode one video into the sink; DataError if it cannot be read."""
 
         def sample(times: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
             try:

@@ -23,7 +23,7 @@ MAX_OPEN_FILES = 128  # a slow extraction leaves a shard a minute, and a process
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return the list of videos of a store, also of one that holds no embedding yet; DataError where it is no store."""
+    """Return the list of videos of a store, also of one that holds no embedding yet; DataError if it is no store."""
     if not shard_paths(folder) and not (folder / "writer.lock").exists():
         raise DataError(f"{folder}: no such store; expected a folder made by `framebank extract`")
     return Manifest.read_csv(current(folder, "manifest.csv"))
@@ -33,7 +33,7 @@ class FeatureStore(Mapping[str, Embeddings]):
     """A read-only view of a store: `store[video_id].data` is (T, D) float16, un-normalised.
 
     Opens cheaply and reads lazily; files are opened once in each process, so a store may cross a fork or be pickled.
-    DataError where the folder is no store, or holds shards that cannot be mixed.
+    DataError if the folder is no store, or holds shards that cannot be mixed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -89,14 +89,14 @@ class FeatureStore(Mapping[str, Embeddings]):
         return self._reader(number).rows(start, end)
 
     def read_video(self, video_id: str) -> Embeddings:
-        """Return one video with every further stream it has; KeyError where the store has no such video."""
+        """Return one video with every further stream it has; KeyError if the store has no such video."""
         number, _, end = self._find(video_id)
         return self._reader(number).video(bisect_left(self._ends[number], end))
 
     def read_stream(self, video_id: str, name: str) -> np.ndarray:
         """Return one video's rows of a stream, (R, ...), or its patch_mean (groups, P, W), in float16.
 
-        KeyError where the store has no such video; DataError naming the streams it has where it has no such stream.
+        KeyError if the store has no such video; DataError naming the streams it has where it has no such stream.
         """
         number, start, end = self._find(video_id)
         if name not in self.spec.stream_names:
@@ -181,13 +181,13 @@ class FeatureStore(Mapping[str, Embeddings]):
         return data, indices, np.cumsum(lengths, dtype=np.int64)
 
     def _find(self, video_id: str) -> tuple[int, int, int]:
-        """Where a video is, whatever Unicode form its id has; KeyError where the store has no such video."""
+        """Where a video is, whatever Unicode form its id has; KeyError if the store has no such video."""
         return self._place.get(video_id) or self._place[nfc(video_id)]
 
     def read_some(self, video_ids: Sequence[str], stream: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what `read_packed` does, of these videos alone and in their order; rows that lie together in one read.
 
-        KeyError where the store has no such video, DataError where it has no such stream of rows.
+        KeyError if the store has no such video, DataError if it has no such stream of rows.
         """
         self._require_rows(stream)
         places = [self._find(video_id) for video_id in video_ids]

@@ -65,7 +65,7 @@ class Ledger:
         return {self.path.name: ledger_text(kept) if kept else ""}
 
     def add(self, failure: Failure) -> None:
-        """Append one failure; DataError where the file cannot be written."""
+        """Append one failure; DataError if the file cannot be written."""
         size = self.path.stat().st_size if self.path.exists() else 0
         wide = self._is_wide() if size else bool(failure.source)
         if failure.source and not wide:  # begun by an earlier version, or by a failure whose file is not known

@@ -31,7 +31,7 @@ class MemoryStore:
     def read_stream(self, video_id: str, name: str) -> np.ndarray:
         """Return one video's rows of a stream, (R, ...), or its patch_mean (groups, P, W), in float16.
 
-        DataError where it was embedded without that stream.
+        DataError if it was embedded without that stream.
         """
         found = self.rows[video_id]
         values = found.patch_mean if name == PATCH_MEAN else found.streams.get(name)

@@ -32,7 +32,7 @@ class Contents:
 
 
 class ShardReader:
-    """An open shard; DataError where it is damaged or none.
+    """An open shard; DataError if it is damaged or none.
 
     With what an earlier reader of the same file found, `known`, it is not examined again; with `anew` it is, whatever
     is remembered of it. Not for another process: a fork or a pickle opens its own.
@@ -59,7 +59,7 @@ class ShardReader:
 
     @cached_property
     def contents(self) -> Contents:
-        """What the shard says of itself; DataError where that does not add up."""
+        """What the shard says of itself; DataError if that does not add up."""
         file = self._file
         unread = [field.name for field in fields(FeatureSpec) if file.attributes.get(field.name, "") is None]
         if unread:
@@ -98,7 +98,7 @@ class ShardReader:
 
     @property
     def sources(self) -> dict[str, str]:
-        """What file each video was read from, in words, "" where that is not known; DataError where it is damaged."""
+        """What file each video was read from, in words, "" where that is not known; DataError if it is damaged."""
         ids = self.contents.ids
         words = self._file.strings(SOURCE) if SOURCE in self.names else [""] * len(ids)
         if len(words) != len(ids):
@@ -126,7 +126,7 @@ class ShardReader:
         return self._file.attributes
 
     def whole(self, name: str) -> np.ndarray | list[str]:
-        """Return a whole dataset, strings as a list; DataError where it cannot be read."""
+        """Return a whole dataset, strings as a list; DataError if it cannot be read."""
         return self._file.strings(name) if self._file.form(name).is_text else self._file.whole(name)
 
     def rows(self, start: int, end: int) -> Embeddings:

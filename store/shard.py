@@ -32,10 +32,10 @@ class Embeddings:
     data        (R, D), the `frame` stream
     timestamps  (R,) float64, seconds after the first frame of the video
     indices     (R,) int64, the frames that the rows come from
-    views       (R,), which of the spec's views a row shows; empty where there is one
-    clips       (R,), which clip of the video a row belongs to; empty where there is one
+    views       (R,), which of the spec's views a row shows; empty if there is one
+    clips       (R,), which clip of the video a row belongs to; empty if there is one
     streams     further streams of a row, each (R, ...)
-    patch_mean  (V, P, W), time mean of the patch tokens in each of V = views x clips; None where not kept
+    patch_mean  (V, P, W), time mean of the patch tokens in each of V = views x clips; None if not kept
     """
 
     data: np.ndarray

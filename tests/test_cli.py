@@ -101,7 +101,7 @@ def test_values_that_make_no_sense(framebank: Any, clips: Path, store: Path, tmp
         assert option[2:].replace("-", "_") in sentence(framebank("train", store, run, option, value, exit_code=1))
     assert "loss 'foo' is not known" in sentence(framebank("train", store, run, "--loss", "foo", exit_code=1))
     for option in ("--head", "--classifier"):
-        assert "'foo' is none of" in framebank("train", store, run, option, "foo", exit_code=2).stderr
+        assert "'foo' is not one of" in framebank("train", store, run, option, "foo", exit_code=2).stderr
     assert not run.exists()
     assert not (tmp_path / "s").exists()
 

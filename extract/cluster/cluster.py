@@ -46,7 +46,7 @@ class Cluster:
 
     `address` is HOST:PORT of a cluster that this machine belongs to; without it and RAY_ADDRESS one is started here
     for as long as this lasts. There are `num_workers`, or one for each GPU or, without any, each machine; all have the
-    same number of CPUs, as many as there are. With "auto" a worker has a GPU where the cluster has any. DataError where
+    same number of CPUs, as many as there are. With "auto" a worker has a GPU where the cluster has any. DataError if
     ray is not installed, the cluster cannot be reached or has no such room, or the encoder cannot be made.
     """
 
@@ -100,7 +100,7 @@ class Cluster:
 
         A video whose worker was lost after it was told of may be told of again, where another worker finds otherwise.
         Closed or killed at any moment, what complete shards hold stays, and the next extraction does the rest.
-        DataError where a slice lost three workers, and as a worker finds (`RemoteWorker.fill`).
+        DataError if a slice lost three workers, and as a worker finds (`RemoteWorker.fill`).
         """
         embed, choices = functools.partial(self.embed, slice_size=slice_size), Choices(retry_failed=retry_failed)
         with filling(folder, manifest, spec=self.spec, embed=embed, choices=choices) as found:
@@ -173,7 +173,7 @@ class Cluster:
         self._busy[stream] = (worker, piece)
 
     def _listen(self, timeout: float | None = None) -> Any:
-        """Wait until something happens, and return the stream that has news; None where a worker has become ready."""
+        """Wait until something happens, and return the stream that has news; None if a worker has become ready."""
         ready, _ = self._ray.wait([*self._busy, *self._starting], num_returns=1, timeout=timeout)
         if not ready or ready[0] in self._busy:
             return ready[0] if ready else None
@@ -235,7 +235,7 @@ class Cluster:
 def divide(rooms: Sequence[tuple[int, int]], num_workers: int | None) -> tuple[int, int, bool]:
     """Return how many workers there are, the CPUs of each, and whether each has a GPU.
 
-    `rooms` are the (CPUs, GPUs) of each machine. DataError where so many workers have no room.
+    `rooms` are the (CPUs, GPUs) of each machine. DataError if so many workers have no room.
     """
     with_gpus = any(gpus for _, gpus in rooms)
 
@@ -271,14 +271,14 @@ def _connect(ray: Any, address: str | None) -> bool:
 
 
 def _require_answer(where: str) -> None:
-    """Raise OSError or ValueError where nobody listens at HOST:PORT; other names of a cluster are Ray's to judge."""
+    """Raise OSError or ValueError if nobody listens at HOST:PORT; other names of a cluster are Ray's to judge."""
     host, colon, port = where.rpartition(":")
     if colon and "://" not in where:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
 
 
 def _rooms(ray: Any, *, device: str) -> list[tuple[int, int]]:
-    """Return the (CPUs, GPUs) of each machine, its GPUs counted as none where only CPUs are to be used."""
+    """Return the (CPUs, GPUs) of each machine, its GPUs counted as none if only CPUs are to be used."""
     found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [(int(has.get("CPU", 0)), int(has.get("GPU", 0)) if device != "cpu" else 0) for has in found]
 

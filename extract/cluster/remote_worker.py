@@ -60,7 +60,7 @@ class RemoteWorker:
     def fill(self, piece: Slice, *, spec: FeatureSpec) -> Generator[list[Outcome], None, None]:
         """Embed a slice and yield what became of its videos, about once a second.
 
-        It ends early, with what is done on disk, when the sign of the run is gone. DataError where this machine does
+        It ends early, with what is done on disk, when the sign of the run is gone. DataError if this machine does
         not see the store or the videos, or would fill the store otherwise than `spec` says.
         """
         encoder, own = self._make()

@@ -35,7 +35,7 @@ def walk_asf(content: mmap) -> Wholeness:
 
 
 def _file_properties(header: bytes) -> tuple[bool, int]:
-    """Return whether a file is a live recording, and the length of its packets, 0 where they differ."""
+    """Return whether a file is a live recording, and the length of its packets, 0 if they differ."""
     place = header.find(FILE_PROPERTIES)
     flags, least, most = (int.from_bytes(header[place + at : place + at + 4], "little") for at in (88, 92, 96))
     return bool(flags & 1), least if place >= 0 and least == most else 0

@@ -11,11 +11,11 @@ FRAGMENT = b"moof"
 
 
 def find_loss(path: Path, *, family: str, stream: int, number: int, promised: int, found: int, last_byte: int) -> str:
-    """Return what of the video stream is gone, in words; nothing where the file is whole.
+    """Return what of the video stream is gone, in words; nothing if the file is whole.
 
     The stream has the index `stream`, and a `number` in its container, FFmpeg's id of it. `found` packets are whole.
-    `promised` frames stand in a header, 0 where it names none, and `last_byte` is where the last packet ends that the
-    demuxer's index lists, 0 where it has none.
+    `promised` frames stand in a header, 0 if it names none, and `last_byte` is where the last packet ends that the
+    demuxer's index lists, 0 if it has none.
 
     A promise alone is no loss: headers lie, tags are stale, and an edit list may leave samples out. It counts where the
     structure of the file breaks too. Missing bytes alone may hold an index or a note, where every frame that was
@@ -51,7 +51,7 @@ def end_of_video(path: Path) -> int:
 
 
 def format_of(path: Path) -> str | None:
-    """Return FFmpeg's name of a container that it may not recognise in a very short file, None where there is none."""
+    """Return FFmpeg's name of a container that it may not recognise in a very short file, None if there is none."""
     return "mpegts" if read_structure(path).is_ts else None
 
 

@@ -150,7 +150,7 @@ def _cue_positions(
 
 
 def _element(content: mmap, place: int, end: int) -> tuple[int, int, int | None]:
-    """Return the name of the element at `place`, where its content starts, and its length, None where not known."""
+    """Return the name of the element at `place`, where its content starts, and its length, None if not known."""
     if not content[place] & 0xF0:
         raise _BrokenError(place)
     start = place + 9 - content[place].bit_length()

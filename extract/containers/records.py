@@ -5,7 +5,7 @@ from mmap import mmap
 
 from framebank.extract.containers.wholeness import Wholeness, damaged_at
 
-# Chroma of a YUV4MPEG file -> how much narrower and lower its two planes are, 0 where there are none.
+# Chroma of a YUV4MPEG file -> how much narrower and lower its two planes are, 0 if there are none.
 CHROMA = {"420": (2, 2), "422": (2, 1), "411": (4, 1), "444": (1, 1), "mono": (0, 0)}
 FRAME = b"FRAME"
 
@@ -27,7 +27,7 @@ def walk_yuv4mpeg(content: mmap) -> Wholeness:
 
 
 def _frame_bytes(header: str) -> int:
-    """Return how many bytes a frame takes, 0 where its chroma is not known here."""
+    """Return how many bytes a frame takes, 0 if its chroma is not known here."""
     told = {field[0]: field[1:] for field in header.split()[1:]}
     form = re.match(r"(420|422|411|444|mono)(jpeg|mpeg2|paldv|alpha|)(p?\d+|)", told.get("C", "420jpeg"))
     if form is None or form[0] != told.get("C", "420jpeg") or not (told.get("W", "") + told.get("H", "")).isdecimal():

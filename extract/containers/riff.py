@@ -31,7 +31,7 @@ def walk_riff(content: mmap) -> Wholeness:
 
 
 def _chunks_behind(content: mmap, start: int) -> str:
-    """Return in words what is gone where chunks break at a place: nothing where no chunk begins there or behind it."""
+    """Return in words what is gone where chunks break at a place: nothing if no chunk begins there or behind it."""
     if CHUNK.match(content, start):
         return f"the file ends within the chunk at byte {start} of {len(content)}"
     return damaged_at(start, len(content)) if CHUNK.search(content, start) else ""

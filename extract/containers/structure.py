@@ -43,7 +43,7 @@ def read_structure(path: Path) -> Wholeness:
     """Walk along the outer structure of the file `path`; nothing is missing in a file of another kind.
 
     Missing bytes are the one trace that every file cut short keeps: Matroska tells no frame count, others a wrong one.
-    DataError where it cannot be opened.
+    DataError if it cannot be opened.
     """
     try:
         found = path.stat()

@@ -24,7 +24,7 @@ MOST_JUMPS = 0.5  # of the packets of a stream; where more of them jump, it does
 def walk_transport(content: mmap) -> Wholeness:
     """Look for packets that are not there, of each stream by its own counter, and for a last one that is cut.
 
-    A jump is none where the stream says so, and where recordings were joined: a frame begins there, and the list of
+    A jump is none if the stream says so, and where recordings were joined: a frame begins there, and the list of
     programs begins to count anew before it.
     """
     size = len(content)

@@ -10,10 +10,10 @@ class Wholeness:
     """What the bytes of a file say.
 
     missing    bytes that the file lacks of what its own headers declare
-    broken_at  the byte at which no element follows where one must be, None where there is no such place
+    broken_at  the byte at which no element follows where one must be, None if there is no such place
     lost       what is known to be gone otherwise, in words
     lost_of    the same of one stream, by the number that FFmpeg has for the stream's id
-    end        where the video ends and something else follows that is no part of it, 0 where that is not known
+    end        where the video ends and something else follows that is no part of it, 0 if that is not known
     empty      AVI: how many empty chunks each stream has; each stands for a frame that repeats the one before
     boxes      mp4 and mov: the names of the outermost boxes
     is_ts      whether it is an MPEG transport stream

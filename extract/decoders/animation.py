@@ -30,7 +30,7 @@ def count_animation(path: Path) -> int:
 
 
 def read_animation(path: Path, sample: Sample, sink: Sink) -> Clip:
-    """Put the sampled frames into `sink`, what is transparent on black; DataError where the file is damaged."""
+    """Put the sampled frames into `sink`, what is transparent on black; DataError if the file is damaged."""
     times = _times(path, sink=sink)
     indices = checked_indices(sample(times))
     refuse_beyond(path, indices=indices, total=len(times))

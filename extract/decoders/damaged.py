@@ -25,7 +25,7 @@ def read_undamaged(
     """Put frames of a damaged video into `sink`, sampled as if those that are not damaged were all.
 
     Indices and times are those among all frames that decode. The clip's decoder tells what was left out. `decode` gives
-    the frames from the start, once more at each call, and goes on behind what does not decode. DataError where no frame
+    the frames from the start, once more at each call, and goes on behind what does not decode. DataError if no frame
     is whole.
     """
     pts: list[int | None] = []

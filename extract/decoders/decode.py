@@ -22,7 +22,7 @@ class Decoder(Protocol):
     """What reads video files."""
 
     def __call__(self, path: Path, sample: Sample, sink: Sink, *, reading: Reading) -> Clip:
-        """Put the sampled frames, read as `reading` says, into `sink`; DataError where that cannot be done."""
+        """Put the sampled frames, read as `reading` says, into `sink`; DataError if that cannot be done."""
         ...
 
 
@@ -60,7 +60,7 @@ def decode_clip(path: Path, sample: Sample, sink: Sink, *, decoder: str = "auto"
     a tar file, as `shard.tar/key.mp4`, or a folder of images or an animated WebP picture, which are read by PIL
     whatever `decoder` says. `reading` says what pixels they get. Frames may differ in size. No frame is kept here, so
     that the memory needed does not grow with the video. `sample` is called again where the first times, which the
-    packets tell, prove wrong. Raises DataError where the file cannot be read, is cut short or damaged, where it has
+    packets tell, prove wrong. Raises DataError if the file cannot be read, is cut short or damaged, where it has
     fewer frames than asked for, where a frame is larger than LARGEST_FRAME, and where the named decoder is not proven
     right on this file. See docs/decoding.md.
     """
@@ -105,7 +105,7 @@ def count_frames(path: Path) -> int:
 def decoder_versions(*, decoder: str = "auto") -> str:
     """Return the name and version of the library that the named decoder reads with, as "pyav 18.1.0".
 
-    "auto" is PyAV: the few videos that fell to another decoder bear its name. DataError where the library is missing.
+    "auto" is PyAV: the few videos that fell to another decoder bear its name. DataError if the library is missing.
     """
     if decoder not in DECODERS:
         raise DataError(f"no decoder is named {decoder!r}; there are {', '.join(DECODERS)}")

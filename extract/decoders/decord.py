@@ -24,10 +24,10 @@ CHUNK = 32
 
 
 def read_decord(path: Path, sample: Sample, sink: Sink, *, reading: Reading = READ) -> Clip:
-    """Put the sampled frames into `sink`; DataError where decord is not proven right on this file.
+    """Put the sampled frames into `sink`; DataError if decord is not proven right on this file.
 
     decord seeks by packet numbers: right where packets are frames one to one and groups of pictures are closed. Where
-    PyAV lacks the codec that cannot be known, and decord reads without seeking. UnsupportedError where decord is not
+    PyAV lacks the codec that cannot be known, and decord reads without seeking. UnsupportedError if decord is not
     installed, or lacks the container or the codec itself or what `reading` asks, or where PyAV lacks the container.
     """
     try:
@@ -70,7 +70,7 @@ def read_decord(path: Path, sample: Sample, sink: Sink, *, reading: Reading = RE
 
 
 def _walk_doubt(packets: Packets) -> str:
-    """Return why reading in order is not known to be right; empty where it is."""
+    """Return why reading in order is not known to be right; empty if it is."""
     if packets.container not in ("mov", "matroska"):
         return f"it is not known to begin with the first frame in {packets.container}"
     if not len(packets.pts) or not np.all(np.diff(packets.pts) > 0):

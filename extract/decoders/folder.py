@@ -19,8 +19,8 @@ DEFAULT_RATE = 25.0  # where no file RATE_NAME tells the frames per second of it
 def read_folder(path: Path, sample: Sample, sink: Sink) -> Clip:
     """Put the sampled images of a folder into `sink`, upright in RGB; only those are opened.
 
-    They are in the order of the numbers in their names, frame i at i / rate seconds. DataError where there is none,
-    where names are of more than one pattern, where an image is damaged, and where `fps.txt` holds no rate.
+    They are in the order of the numbers in their names, frame i at i / rate seconds. DataError if there is none,
+    if names are of more than one pattern, where an image is damaged, and where `fps.txt` holds no rate.
     """
     images = list_images(path)
     times = np.arange(len(images)) / read_rate(path)
@@ -35,7 +35,7 @@ def read_folder(path: Path, sample: Sample, sink: Sink) -> Clip:
 def list_images(folder: Path) -> list[Path]:
     """Return the images of a folder by the numbers in their names, 2.jpg before 10.jpg; hidden files are left out.
 
-    DataError where there is none, and where their names differ in more than numbers: flow beside frames, a cover.
+    DataError if there is none, and where their names differ in more than numbers: flow beside frames, a cover.
     """
     there = (path for path in folder.iterdir() if not is_litter(path.name))
     images = [path for path in there if path.suffix.lower() in IMAGE_SUFFIXES]
@@ -53,7 +53,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def read_rate(folder: Path) -> float:
-    """Return the frames per second that `fps.txt` in the folder tells, else 25; DataError where it tells no rate."""
+    """Return the frames per second that `fps.txt` in the folder tells, else 25; DataError if it tells no rate."""
     path = folder / RATE_NAME
     if not path.is_file():
         return DEFAULT_RATE

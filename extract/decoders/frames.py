@@ -131,7 +131,7 @@ class ImageSink:
 
 
 def refuse_beyond(path: Path, *, indices: Indices, total: int) -> None:
-    """Raise DataError where an index is not one of `total` frames."""
+    """Raise DataError if an index is not one of `total` frames."""
     if indices.max(initial=0) >= total:
         there = f"{counted(total, 'frame')} decode{'s' if total == 1 else ''}"
         raise DataError(f"{path}: frame {indices.max()} was asked for, {there}")

@@ -20,7 +20,7 @@ DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 def open_image(path: Path) -> Iterator[Image.Image]:
     """Open an image file whose frames are no larger than LARGEST_FRAME.
 
-    DataError where it is larger, has more than 8 bits a channel, or is damaged, also while it is read in the block.
+    DataError if it is larger, has more than 8 bits a channel, or is damaged, also while it is read in the block.
     """
     if not path.is_file():  # a FIFO would be waited for without end
         raise DataError(f"{path}: is no file that can be opened; expected an image")

@@ -18,17 +18,17 @@ Indices = npt.NDArray[np.int64]
 class Packets:
     """What demuxing alone tells about the video stream of a file.
 
-    pts        (P,) int64, presentation times in ascending order, in units of `time_base`; empty where one is missing
+    pts        (P,) int64, presentation times in ascending order, in units of `time_base`; empty if one is missing
     key_pts    (K,) int64, ascending, those of the key frames
     count      how many packets are to be shown
     stream     index of the video stream within the file
     container  name of the container, the first of those that FFmpeg gives it: mov for mp4, too
-    codec      name of its codec, empty where PyAV has no decoder for it
+    codec      name of its codec, empty if PyAV has no decoder for it
     time_base  seconds per unit
-    rate       frames per second, 0 where unknown
+    rate       frames per second, 0 if unknown
     doubt      why packets are not known to be frames one to one; empty where they are
     aspect     width of a pixel by its height, as the container or the codec tells before the first frame
-    damage     what of the stream is gone, in words; empty where it is whole
+    damage     what of the stream is gone, in words; empty if it is whole
     rivals     how many other video streams the file has, cover pictures among them
     """
 

@@ -41,7 +41,7 @@ READ = Reading()
 
 
 def read_pixels(pixels: str, *, use_damaged: bool = False) -> Reading:
-    """Return the reading that a spec's `pixels` names; DataError where it names none."""
+    """Return the reading that a spec's `pixels` names; DataError if it names none."""
     shape, _, rest = pixels.partition("+")
     if shape not in (SQUARE, CODED) or rest not in ("", DEINTERLACED):
         raise DataError(
@@ -53,7 +53,7 @@ def read_pixels(pixels: str, *, use_damaged: bool = False) -> Reading:
 def reading_for(pixels: str, *, deinterlace: bool = False, use_damaged: bool = False) -> Reading:
     """Return how videos are read for a store whose spec says `pixels`; empty is a new one, which gets square pixels.
 
-    DataError where the store holds frames that were read otherwise than `deinterlace` asks for.
+    DataError if the store holds frames that were read otherwise than `deinterlace` asks for.
     """
     reading = read_pixels(pixels or SQUARE + f"+{DEINTERLACED}" * deinterlace, use_damaged=use_damaged)
     if deinterlace and not reading.deinterlace:
@@ -62,7 +62,7 @@ def reading_for(pixels: str, *, deinterlace: bool = False, use_damaged: bool = F
 
 
 def refuse_large(path: Path, *, width: int, height: int) -> None:
-    """Raise DataError where a frame has more pixels than LARGEST_FRAME."""
+    """Raise DataError if a frame has more pixels than LARGEST_FRAME."""
     if width * height > LARGEST_FRAME:
         raise DataError(
             f"{path}: its frames are {width}x{height}, {width * height} pixels; at most {LARGEST_FRAME} are read"
@@ -70,7 +70,7 @@ def refuse_large(path: Path, *, width: int, height: int) -> None:
 
 
 def require_plain(path: Path, reading: Reading, *, decoder: str) -> None:
-    """Raise UnsupportedError where a reading asks for what PyAV alone gives."""
+    """Raise UnsupportedError if a reading asks for what PyAV alone gives."""
     if reading.deinterlace or reading.use_damaged:
         what = "frames are deinterlaced" if reading.deinterlace else "damaged videos are used"
         raise UnsupportedError(f"{path}: {what} by PyAV alone, not by {decoder}; expected the decoder auto or pyav")
@@ -82,7 +82,7 @@ def to_square(
     """Return a frame (H, W, 3) with square pixels: W * aspect wide, rounded down as FFmpeg does.
 
     `aspect` is the width of a coded pixel by its height. `turned` says that the frame was turned by a quarter already,
-    so that its height changes. DataError where the result is larger than LARGEST_FRAME.
+    so that its height changes. DataError if the result is larger than LARGEST_FRAME.
     """
     if aspect == 1:
         return image

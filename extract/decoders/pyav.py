@@ -33,9 +33,9 @@ DECODE_THREADS = 2
 def read_pyav(path: Path, sample: Sample, sink: Sink, *, reading: Reading = READ) -> Clip:
     """Put the sampled frames into `sink`: from key frames where that is proven exact and shorter, else from the start.
 
-    Colours are converted for the wanted frames only, which is most of the saving on short clips. DamageError where a
+    Colours are converted for the wanted frames only, which is most of the saving on short clips. DamageError if a
     part of the file is gone or a wanted frame is damaged; with `reading.use_damaged` the sampling then falls on the
-    frames that are not. UnsupportedError where this build of PyAV has no decoder for the file.
+    frames that are not. UnsupportedError if this build of PyAV has no decoder for the file.
     """
     packets = scan_packets(path, tick=sink.tick, refuse=not reading.use_damaged)
     picture = upright_picture(path, square=reading.square)
@@ -91,14 +91,14 @@ def count_video(path: Path) -> int:
 
 
 def first_frame(path: Path) -> Shown:
-    """Return the first frame of a video; DataError where none decodes, and as `read_pyav`."""
+    """Return the first frame of a video; DataError if none decodes, and as `read_pyav`."""
     for shown in _decode_all(path):
         return shown
     raise DataError(f"{path}: no frame of its video stream decodes")
 
 
 def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None, refuse: bool = True) -> Packets:
-    """Return what demuxing tells about the video stream of `path`. DamageError where a part is gone and `refuse` is on.
+    """Return what demuxing tells about the video stream of `path`. DamageError if a part is gone and `refuse` is on.
 
     `tick` is called for each packet.
     """
@@ -242,7 +242,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> Iterator["Packet[V
 
 @contextmanager
 def _open_decoder(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video for decoding; UnsupportedError where PyAV has no decoder for its codec."""
+    """Open a video for decoding; UnsupportedError if PyAV has no decoder for its codec."""
     with _open_video(path) as (container, stream):
         context = _codec_context(stream)
         if not context:
@@ -253,7 +253,7 @@ def _open_decoder(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def _codec_context(stream: VideoStream) -> VideoCodecContext | None:
-    """Return what decodes a stream, None where PyAV lacks its codec."""
+    """Return what decodes a stream, None if PyAV lacks its codec."""
     return stream.codec_context
 
 

@@ -15,7 +15,7 @@ CHUNK_BYTES = 1 << 20
 def local_file(path: Path) -> Iterator[Path]:
     """Give the file that holds `path`: itself, or for `shard.tar/key.mp4` a copy of that member, removed behind it.
 
-    A DataError from within that speaks of the copy comes out speaking of `path`. DataError where `shard.tar` is no
+    A DataError from within that speaks of the copy comes out speaking of `path`. DataError if `shard.tar` is no
     uncompressed tar file, lacks the member, or is cut short within it.
     """
     tar, member = (path, "") if path.exists() else tar_and_member(path)

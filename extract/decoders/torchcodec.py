@@ -29,8 +29,8 @@ def read_torchcodec(path: Path, sample: Sample, sink: Sink, *, reading: Reading 
 
     torchcodec does not tell that a frame is damaged, so PyAV decodes the same frames before, without their colours; the
     two must agree on times and sizes. Only where PyAV lacks the container or the codec, torchcodec is alone: it then
-    decodes the whole file in order, twice. DataError where the two differ, where the file is damaged or cut short;
-    UnsupportedError where torchcodec cannot be loaded, lacks the container or the codec itself, or what `reading` asks.
+    decodes the whole file in order, twice. DataError if the two differ, where the file is damaged or cut short;
+    UnsupportedError if torchcodec cannot be loaded, lacks the container or the codec itself, or what `reading` asks.
     """
     require_torchcodec(path)
     require_plain(path, reading, decoder="torchcodec")

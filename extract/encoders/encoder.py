@@ -159,7 +159,7 @@ class Encoder:
         return np.asarray(embeddings.float().cpu().numpy())
 
     def text_tower(self) -> TextTower:
-        """Return the text tower by itself, open at its token embeddings; DataError where it is not of CLIP's kind."""
+        """Return the text tower by itself, open at its token embeddings; DataError if it is not of CLIP's kind."""
         return TextTower(self._network, read_tokenizer(self.spec.model), model=self.spec.model)
 
     @cached_property
@@ -188,7 +188,7 @@ def encoder_like(spec: FeatureSpec, *, device: str = "auto") -> Encoder:
     """Return the encoder that made `spec`, at its precision where it was made on such a device.
 
     It has the views of that spec and the frame stream alone.
-    DataError where the weights are not what they were.
+    DataError if the weights are not what they were.
     """
     pretrained = weights_of(spec.model, spec.pretrained)
     kind, _, precision = spec.precision.partition("-")

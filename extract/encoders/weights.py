@@ -31,7 +31,7 @@ NUM_TAGS = 6  # that a message names
 def chosen_weights(model: str, pretrained: str | None) -> str | None:
     """Return which weights `build_network` is to load: `pretrained`, or None for those that the model brings.
 
-    DataError for an unknown model, and for one that brings none where no others are named: random weights are had by
+    DataError for an unknown model, and for one that brings none if no others are named: random weights are had by
     the word "none" alone.
     """
     name = _config_name(model)
@@ -72,7 +72,7 @@ def build_network(model: str, pretrained: str | None) -> Any:
 
 
 def read_tokenizer(model: str) -> Tokenizer:
-    """Return what turns sentences into the tokens (N, L) of that model; DataError where its vocabulary is not here."""
+    """Return what turns sentences into the tokens (N, L) of that model; DataError if its vocabulary is not here."""
     try:
         tokenizer: Tokenizer = open_clip.get_tokenizer(_config_name(model))
     except (ImportError, OSError) as error:  # some models have a tokenizer of the package transformers

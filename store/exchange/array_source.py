@@ -23,7 +23,7 @@ from framebank.store.videos.video import SPLIT_NAMES, Video
 
 
 def one_file_source(arrays: Arrays, names: Names) -> Source:
-    """Return the videos of a file's arrays: one array of all videos, or one for each; DataError where neither is so."""
+    """Return the videos of a file's arrays: one array of all videos, or one for each; DataError if neither is so."""
     keyed = _keyed(arrays, names)
     if keyed:
         return _keyed_source(arrays, keyed)

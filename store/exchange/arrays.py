@@ -43,7 +43,7 @@ class Arrays(Mapping[str, Any]):
     """The arrays of one file by name; those of an HDF5 file and of an npy stay on the disk until they are indexed.
 
     An npz or pt gives each of its arrays whole. `empty_groups` are the groups of an HDF5 file that hold nothing.
-    DataError where the file cannot be read, or holds Python objects.
+    DataError if the file cannot be read, or holds Python objects.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,9 +82,9 @@ class Arrays(Mapping[str, Any]):
         return Form(tuple(array.shape or ()), array.dtype.kind)
 
     def find(self, wanted: str | None, names: Sequence[str]) -> str | None:
-        """Return the name that was asked for, or the first of the usual `names` that is there; None where none is.
+        """Return the name that was asked for, or the first of the usual `names` that is there; None if none is.
 
-        DataError where the name asked for is not there.
+        DataError if the name asked for is not there.
         """
         if wanted is not None:
             if wanted not in self._found:
@@ -100,7 +100,7 @@ class Arrays(Mapping[str, Any]):
         return name
 
     def strings(self, name: str) -> list[str]:
-        """Return an array of strings or whole numbers (V,) as strings; DataError where it is something else."""
+        """Return an array of strings or whole numbers (V,) as strings; DataError if it is something else."""
         array = self[name]
         if array.ndim != 1:
             raise DataError(f"{self.path}: its array {name!r} has the shape {array.shape}, expected one value a video")
@@ -125,7 +125,7 @@ def _open(path: Path) -> Mapping[str, Any]:
 
 
 def _require_file(path: Path) -> None:
-    """Raise DataError where there is no plain file: a FIFO or a device would be waited for without end."""
+    """Raise DataError if there is no plain file: a FIFO or a device would be waited for without end."""
     if not path.is_file():
         raise DataError(f"{path}: {'is no regular file' if path.exists() else 'no such file'}")
 

@@ -30,7 +30,7 @@ def export_store(
     """Write one stream of the videos of `manifest` to `out`, whole or not at all, yielding each video.
 
     What is imported from another stream than `frame` is in no joint space, and its spec says so: the model is
-    "ViT-B-32 pre_proj". DataError where `out` is there already, another process is writing it or it cannot be written,
+    "ViT-B-32 pre_proj". DataError if `out` is there already, another process is writing it or it cannot be written,
     or where the store holds none of the videos or no such stream.
     """
     videos = [video for video in manifest.videos if video.video_id in store]

@@ -33,7 +33,7 @@ def look_up_prompts(
 
     `path` is an npz, HDF5 or parquet file of embeddings (N, D) and names (N,); `renamed` says which classes have
     another name there. Names are compared as words; several rows of one name are several prompts of the class.
-    DataError where a class has no row, or the embeddings are not of the encoder's width.
+    DataError if a class has no row, or the embeddings are not of the encoder's width.
     """
     rows, found = _read_rows(path, array, names)
     if rows.shape != (len(found), encoder.dim):

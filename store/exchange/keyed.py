@@ -50,11 +50,11 @@ class Keyed:
 
 
 def keyed_arrays(arrays: Arrays, wanted: str | None) -> Keyed | None:
-    """Return which array is which video, or None where the arrays are not laid out so.
+    """Return which array is which video, or None if the arrays are not laid out so.
 
     In groups (HDF5, or names with slashes) that hold one array each, as `v_x/c3d_features`, a group is a video. Where
     they hold several, `wanted` names that of the video, or one of the usual names is in every group. Otherwise, also in
-    a single group, each array is a video, where all are numbers of one width. DataError where groups hold several and
+    a single group, each array is a video, where all are numbers of one width. DataError if groups hold several and
     none is named, or where arrays are of several widths.
     """
     groups: dict[str, list[str]] = {}

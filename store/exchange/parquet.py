@@ -36,7 +36,7 @@ def load_pyarrow() -> Any:
 
 
 def parquet_source(path: Path, names: Names) -> Source:
-    """Return the videos of a parquet file, read a row group at a time; DataError where a column is missing."""
+    """Return the videos of a parquet file, read a row group at a time; DataError if a column is missing."""
     file = _open(path)
     there = file.schema_arrow.names
     column = _find(path, there, names.array, EMBEDDING_NAMES)
@@ -76,7 +76,7 @@ def parquet_source(path: Path, names: Names) -> Source:
 def read_parquet_rows(
     path: Path, *, array: str | None, names: str | None, usual: tuple[str, ...]
 ) -> tuple[list[np.ndarray], list[str]]:
-    """Return the embedding (D,) and the name of each row of a parquet file; DataError where a column is missing."""
+    """Return the embedding (D,) and the name of each row of a parquet file; DataError if a column is missing."""
     file = _open(path)
     there = file.schema_arrow.names
     embedding, column = _find(path, there, array, EMBEDDING_NAMES), _find(path, there, names, usual)
@@ -122,7 +122,7 @@ def _places(metadata: Any) -> Iterator[tuple[int, int]]:
 
 
 def _frames(cell: Any) -> np.ndarray:
-    """Return a list of numbers as (D,), a list of lists as (T, D); DataError where the lists differ in length."""
+    """Return a list of numbers as (D,), a list of lists as (T, D); DataError if the lists differ in length."""
     values = cell.values
     if values is None:
         raise DataError("has no embedding in its row")

@@ -61,7 +61,7 @@ class Columns:
     groups: list[str] = field(default_factory=list)
 
     def manifest(self, path: Path, count: int) -> Manifest:
-        """Return the videos, numbered where they have no id; DataError where a column is not one value a video."""
+        """Return the videos, numbered where they have no id; DataError if a column is not one value a video."""
         told = {"ids": self.ids, "labels": self.labels, "splits": self.splits, "groups": self.groups}
         for name, values in told.items():
             if values and len(values) != count:

@@ -38,7 +38,7 @@ SPEC_FILE = "store.spec"
 def open_source(path: Path, names: Names) -> Source:
     """Return the features at `path`: a folder or CSV of feature files, a parquet file, tars, or one file of arrays.
 
-    DataError where there is nothing to read, or the parts of it do not fit together.
+    DataError if there is nothing to read, or the parts of it do not fit together.
     """
     if path.is_dir():
         return _folder(path, names)

@@ -29,7 +29,7 @@ EXPECTED = "expected a store, an index, a run or prompts"
 def kind_of(path: Path) -> tuple[str, Path]:
     """Return what lies at a path, one of MARKS or "prompts", and where it begins: the folder of a file of it.
 
-    DataError where it is none of these.
+    DataError if it is none of these.
     """
     if path.is_file():
         members = (*MEMBERS, *(name for names in MARKS.values() for name in names))

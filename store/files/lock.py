@@ -25,7 +25,7 @@ class Lock:
 
     `guards` is what the lock is for, in messages; the folder that its file lies in, unless given. A `passing` lock
     removes its file on release. Where another process has it, `patience` seconds are waited for that to end. Without
-    `stands_in` there is none where the file system has none. It is a context manager too.
+    `stands_in` there is none if the file system has none. It is a context manager too.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ def call_in_processes(
 ) -> Iterator[Result]:
     """Yield `function(*arguments)` of each of `calls`, in their order, computed in `processes` processes.
 
-    No process runs the caller's main. What the function raises is raised here. DataError where a process dies; `name`
+    No process runs the caller's main. What the function raises is raised here. DataError if a process dies; `name`
     is what the message calls it. Closed early, it ends its processes and waits for them.
     """
     waiting = deque(enumerate(calls))

@@ -29,7 +29,7 @@ FOLDER_FILES = ("checkpoint.safetensors", "matcher.safetensors", "recipe.*", "lo
 def owning(folder: Path, *, what: str) -> Iterator[None]:
     """Hold a folder to write a `what` into; where it is new and nothing is written, it is removed again.
 
-    What a killed command left goes first. DataError where another process holds it, or it cannot be written to.
+    What a killed command left goes first. DataError if another process holds it, or it cannot be written to.
     """
     made = not folder.exists()
     require_new_folder(folder, what=what)
@@ -59,7 +59,7 @@ def clear_folder(folder: Path) -> None:
 def making(out: Path, *, what: str) -> Iterator[None]:
     """Let nobody else write `out`, a file or folder that must not be there yet; what a killed one left goes first.
 
-    DataError where somebody does, or has done so.
+    DataError if somebody does, or has done so.
     """
     with undoing(None, of=out):
         out.parent.mkdir(parents=True, exist_ok=True)

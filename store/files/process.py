@@ -55,7 +55,7 @@ class Process:
     The first message is `READY`; `hear` takes it. `descriptors` are open there under the same numbers. `preload` are
     modules that are imported before anything of the caller's. Ctrl-C and requests to end are for this process alone.
     When this process is gone, however it ended, the other ends too; `scratch` is a folder that is then removed.
-    DataError where the function or an argument lies in the caller's main module, which the process does not have.
+    DataError if the function or an argument lies in the caller's main module, which the process does not have.
     `name` is what messages call it.
     """
 
@@ -93,9 +93,9 @@ class Process:
             self.channel.send_bytes(call)
 
     def hear(self) -> Any:
-        """Return the next message of its function, or None where it has just become ready.
+        """Return the next message of its function, or None if it has just become ready.
 
-        EOFError or OSError where it has died; DataError where it died before it was ready, with its own last words.
+        EOFError or OSError if it has died; DataError if it died before it was ready, with its own last words.
         """
         if self.is_ready:
             return self.channel.recv()
@@ -108,13 +108,13 @@ class Process:
         return None
 
     def require_begun(self) -> None:
-        """Raise DataError where it takes longer to become ready than any process should."""
+        """Raise DataError if it takes longer to become ready than any process should."""
         if not self.is_ready and time.monotonic() - self._started > START_SECONDS:
             self.kill()
             raise DataError(f"a {self.name} did not begin within {START_SECONDS:g} seconds, and was ended")
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """Return its exit code, negative for a signal; None where it still runs after so many seconds."""
+        """Return its exit code, negative for a signal; None if it still runs after so many seconds."""
         try:
             return self._popen.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -163,7 +163,7 @@ def shared_memory(size: int) -> int:
 
 
 def dumps(value: Any) -> bytes:
-    """Return the pickle of a value for another process; DataError where a part of it is of the caller's main."""
+    """Return the pickle of a value for another process; DataError if a part of it is of the caller's main."""
     content = io.BytesIO()
     try:
         _Pickler(content, protocol=pickle.HIGHEST_PROTOCOL).dump(value)

@@ -24,7 +24,7 @@ PATIENCE = 10.0  # seconds that one who replaces files together waits for anothe
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path to write to; when the block ends well it becomes `path`, synced; otherwise it is removed.
 
-    A link stays, and the file that it leads to is replaced. DataError where the place cannot be written to or is full,
+    A link stays, and the file that it leads to is replaced. DataError if the place cannot be written to or is full,
     is a device or a pipe, or another process is writing it.
     """
     with undoing(None, of=path):
@@ -71,7 +71,7 @@ def replacing_together(folder: Path) -> Iterator[Path]:
     """Yield a folder to write files into; when the block ends well they are those of `folder`, all of them or none.
 
     They are synced, and one renaming makes them so; they are moved to their places after it. Until then, or where a
-    kill comes between, `current` tells where they are. DataError where the place cannot be written to or is full, or
+    kill comes between, `current` tells where they are. DataError if the place cannot be written to or is full, or
     another process is writing there for longer than a few seconds.
     """
     part = folder / (NEXT + PART)
@@ -147,7 +147,7 @@ def remove_together(part: Path, name: str) -> None:
 def finish_moves(folder: Path) -> None:
     """Move what a killed `replacing_together` left to its place where all of it had been written, or else remove it.
 
-    Either is said. DataError where the folder cannot be written to.
+    Either is said. DataError if the folder cannot be written to.
     """
     if any((folder / name).exists() for name in (NEXT, NEXT + PART, NEXT + LOCK)):
         with _held(folder), undoing(None, of=folder):

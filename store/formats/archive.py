@@ -12,7 +12,7 @@ SMALL = 256 << 20  # bytes; a zip that unpacks to less is read whatever its rati
 
 
 def open_zip(path: Path, *, what: str) -> zipfile.ZipFile:
-    """Return a zip whose members are no more than a file of its size can hold; DataError where it cannot be read."""
+    """Return a zip whose members are no more than a file of its size can hold; DataError if it cannot be read."""
     require_regular(path)
     with parsing(path, what=what):
         archive = zipfile.ZipFile(path)

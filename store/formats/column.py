@@ -8,7 +8,7 @@ from framebank.store.formats.datasets import Datasets
 
 
 class Column:
-    """An array that stays on the disk until it is indexed; DataError where it cannot be read."""
+    """An array that stays on the disk until it is indexed; DataError if it cannot be read."""
 
     def __init__(self, file: Datasets, name: str) -> None:
         self._file = file

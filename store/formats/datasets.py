@@ -27,7 +27,7 @@ FEW = 16  # one row of so many is read alone, of fewer all are read together
 
 
 class Datasets:
-    """An open file; DataError where it is damaged, names other files, or claims more than it has.
+    """An open file; DataError if it is damaged, names other files, or claims more than it has.
 
     `known` is what an earlier reader of the same file found. With `anew` nothing is believed that is remembered.
     `mend` ends the messages: how to go on from damage. Not for another process: a fork or a pickle opens its own.
@@ -79,7 +79,7 @@ class Datasets:
         return DataError(f"{self.path}: {shown[:500]}{self._mend}")
 
     def form(self, name: str) -> Form:
-        """Return the form of a dataset; DataError where it is not there or cannot be read."""
+        """Return the form of a dataset; DataError if it is not there or cannot be read."""
         if name not in self.forms:
             raise self.damaged(f"is damaged: it holds no {name}")
         form = self.forms[name]

@@ -30,7 +30,7 @@ class Form:
 
     dtype      numpy's name of its type, as "<f2"; "|O" for strings of any length as HDF5 keeps them
     shape      as HDF5 has it
-    offset     the place of its first byte in the file; None where it does not lie there as plain bytes
+    offset     the place of its first byte in the file; None if it does not lie there as plain bytes
     place      its name in the file, which a link may have led to under another
     digest     its checksum, "" where it has none
     num_texts  how many strings its bytes are; None where they are no strings

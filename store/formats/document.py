@@ -36,7 +36,7 @@ def read_json(path: Path) -> Any:
 def parse_json(text: str | bytes, *, where: object, expected: str = "", pairs: bool = False) -> Any:
     """Return what a JSON text holds: with `pairs` an object is `Pairs`, else a dict, in which no name is there twice.
 
-    DataError where it is not JSON, nests more than MAX_DEPTH deep, or holds a value that no file of ours can mean: a
+    DataError if it is not JSON, nests more than MAX_DEPTH deep, or holds a value that no file of ours can mean: a
     number that is not finite or has more than 64 bits, a text with NUL or half a surrogate pair.
     """
     hint = f"; {expected}" if expected else ""
@@ -64,7 +64,7 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
 def parse_toml(text: str, *, where: object) -> dict[str, Any]:
     """Return what a TOML text holds: DataError as `parse_json` for a value that is no plain one.
 
-    tomllib.TOMLDecodeError where it is not TOML, another ValueError where a number has too many digits.
+    tomllib.TOMLDecodeError where it is not TOML, another ValueError if a number has too many digits.
     """
     dotted = DOTTED.finditer(TEXTS.sub('""', text))
     if any(name[0].count(".") > MAX_DEPTH for name in dotted):  # which takes tomllib minutes
@@ -95,7 +95,7 @@ class Fields:
 
     @classmethod
     def of(cls, found: object, *, where: object) -> "Fields":
-        """Return the fields of a JSON or TOML object; DataError where it is none."""
+        """Return the fields of a JSON or TOML object; DataError if it is none."""
         if not isinstance(found, Mapping):
             raise DataError(f"{where}: is {shown(found)}; expected an object")
         return cls(found, where)

@@ -36,7 +36,7 @@ Watch = Callable[[], None]  # told again and again that it goes on
 
 
 def open_file(path: Path) -> h5py.File:
-    """Open a file for reading; DataError where it is not one of HDF5."""
+    """Open a file for reading; DataError if it is not one of HDF5."""
     try:
         # Files never change once they have their name. A chunk is unpacked once where many rows of it are asked for.
         return h5py.File(path, "r", locking=False, rdcc_nbytes=MOST_CHUNKS)
@@ -45,7 +45,7 @@ def open_file(path: Path) -> h5py.File:
 
 
 def describe(file: h5py.File, *, size: int, watch: Watch) -> Description:
-    """Return what a file of so many bytes holds; DataError where it names other files, or claims more than it has.
+    """Return what a file of so many bytes holds; DataError if it names other files, or claims more than it has.
 
     Whatever h5py raises, where the file is damaged.
     """
@@ -120,7 +120,7 @@ def _shown(name: str | bytes) -> str:
 
 
 def _item(file: h5py.File, group: h5py.Group, key: str, *, left: int) -> Any:
-    """What a link leads to, without leaving the file; None where it leads nowhere."""
+    """What a link leads to, without leaving the file; None if it leads nowhere."""
     links, name = group.id.links, key.encode()  # h5py's own ways of asking follow the link
     if not left or not links.exists(name):
         return None
@@ -222,7 +222,7 @@ def _with_texts(dataset: h5py.Dataset, form: Form, *, size: int, watch: Watch) -
 
 
 def _attribute(holder: Any, name: str) -> Value:
-    """One attribute as a plain value; None where it is not there, or is a list or another thing."""
+    """One attribute as a plain value; None if it is not there, or is a list or another thing."""
     if not h5py.h5a.exists(holder.id, name.encode()):
         return None
     about = h5py.h5a.open(holder.id, name.encode())

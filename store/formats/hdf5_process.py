@@ -37,7 +37,7 @@ def ask(path: Path, stamp: Stamp, question: str, **about: Any) -> tuple[Any, byt
     """Return the answer to a question on a file (`hdf5_answers.py` has them): plain values, and bytes.
 
     DataError naming the file where HDF5 cannot read it, or it is another one by now than that of the stamp; DataError
-    where no process can be started.
+    if no process can be started.
     """
     refused = _reader.refused.get((path, stamp))
     if refused is None:
@@ -66,12 +66,12 @@ class _Reader:
         self._process: Process | None = None
 
     def start(self) -> None:
-        """Have the process ready; DataError where it cannot be started."""
+        """Have the process ready; DataError if it cannot be started."""
         with self._lock:
             self._started()
 
     def ask(self, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """Return what the process says, and bytes; DataError where it dies of the question, or never answers."""
+        """Return what the process says, and bytes; DataError if it dies of the question, or never answers."""
         with self._lock:
             try:
                 answer = self._asked(question) or self._asked(question)  # the first was about to end
@@ -83,7 +83,7 @@ class _Reader:
         return answer
 
     def _asked(self, question: dict[str, Any]) -> tuple[dict[str, Any], bytes] | None:
-        """What the process answers; None where it has ended, as nobody had asked for so long."""
+        """What the process answers; None if it has ended, as nobody had asked for so long."""
         process = self._started()
         try:
             process.channel.send_bytes(json.dumps(question).encode())

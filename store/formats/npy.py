@@ -20,7 +20,7 @@ SUFFIX = ".npy"
 class Npz(Mapping[str, np.ndarray]):
     """The arrays of an npz by name, which stays open; each is read whole when it is indexed.
 
-    DataError where the file is damaged, holds Python objects, or claims more than it has.
+    DataError if the file is damaged, holds Python objects, or claims more than it has.
     """
 
     def __init__(self, path: Path) -> None:

@@ -53,7 +53,7 @@ class Records:
 
 
 def read_records(path: Path, columns: Sequence[str], *, what: str, torn: bool = False) -> Records:
-    """Return the rows of a CSV that has these columns, and perhaps others; DataError where it is not as written.
+    """Return the rows of a CSV that has these columns, and perhaps others; DataError if it is not as written.
 
     `what` is what the file is, for a message: "a list of failures". With `torn` a row may end before its last cells, as
     in a file that is appended to when the machine stops; they are "".

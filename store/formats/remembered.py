@@ -81,7 +81,7 @@ def keep(path: Path, known: Known) -> None:
 
 
 def recall(path: Path, stamp: Stamp) -> Known | None:
-    """Return what is known of a file; None where it was never found good, or has been written to since."""
+    """Return what is known of a file; None if it was never found good, or has been written to since."""
     folder = _folder()
     if folder is None:
         return None

@@ -20,7 +20,7 @@ def write_datasets(path: Path, datasets: Mapping[str, Any], attributes: Mapping[
     """Write arrays and lists of strings as one HDF5 file, whole or not at all, and remember it as good.
 
     Strings are written as one dataset of bytes, as `packed` gives them: HDF5's own strings of any length lie in a heap,
-    where damage can keep a reader for ever. DataError where a string cannot be written, or the place not written to.
+    where damage can keep a reader for ever. DataError if a string cannot be written, or the place not written to.
     """
     content = io.BytesIO()  # HDF5 itself cannot close a file on a full disk
     with h5py.File(content, "w") as file:

@@ -44,7 +44,7 @@ class Table:
         return f"{self.path}, line {row.line}"
 
     def seconds(self, row: Row, column: str) -> float | None:
-        """Return a time in seconds, None where the cell is empty: "12.5", "1:02" or "00:01:02.5".
+        """Return a time in seconds, None if the cell is empty: "12.5", "1:02" or "00:01:02.5".
 
         DataError with the line for anything else.
         """
@@ -66,7 +66,7 @@ class Table:
 def read_table(path: Path, *, wanted: Collection[str] = ()) -> Table:
     """Read a CSV; `wanted` are columns that help to tell what divides the cells.
 
-    DataError where it is no CSV, or has a row with more cells than there are columns.
+    DataError if it is no CSV, or has a row with more cells than there are columns.
     """
     return parse_table(path, read_text(path), wanted=wanted)
 
@@ -104,7 +104,7 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
 
 
 def _columns(given: Sequence[str], path: Path) -> tuple[str, ...]:
-    """The names in a first line; DataError where one is there twice, or there are more than any table has."""
+    """The names in a first line; DataError if one is there twice, or there are more than any table has."""
     if len(given) > MAX_COLUMNS:
         raise DataError(f"{path}: its first line names {len(given)} columns; expected {MAX_COLUMNS} at most")
     columns = tuple(map(column_name, given))

@@ -25,7 +25,7 @@ def require_regular(path: Path) -> None:
 def read_text(path: Path, *, what: str = "text", most: int = MOST_TEXT) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 or UTF-32 with their mark, line ends as they are.
 
-    DataError where it cannot be read as `what` it is, holds the letter NUL, or has more than `most` bytes.
+    DataError if it cannot be read as `what` it is, holds the letter NUL, or has more than `most` bytes.
     """
     require_regular(path)
     try:
@@ -48,7 +48,7 @@ def read_text(path: Path, *, what: str = "text", most: int = MOST_TEXT) -> str:
 
 
 def lines_of(text: str, *, where: object) -> list[str]:
-    """Return the lines of a text that are not blank, without blanks around them; DataError where one is too long."""
+    """Return the lines of a text that are not blank, without blanks around them; DataError if one is too long."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any(len(line) > LONGEST_LINE for line in lines):
         number = next(n for n, line in enumerate(text.splitlines(), 1) if len(line) > LONGEST_LINE)

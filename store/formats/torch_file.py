@@ -17,7 +17,7 @@ MAX_DEPTH = 32  # dicts and lists within one another
 def read_torch(path: Path, *, what: str) -> Any:
     """Return what a file holds, its tensors on the CPU; `what` is what was expected, for a message.
 
-    DataError where it needs code to be run, is damaged, or has a tensor of more values than its bytes can hold.
+    DataError if it needs code to be run, is damaged, or has a tensor of more values than its bytes can hold.
     """
     import torch  # a store alone does not load it
 

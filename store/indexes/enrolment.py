@@ -57,7 +57,7 @@ class Calibration:
 class Enrolment:
     """videos (E,), vectors (E, D) float32 of unit length, and the cosines from which on a video passes.
 
-    `thresholds` has each enrolled label, None where there were too few videos to set one; `nearest` is that of the
+    `thresholds` has each enrolled label, None if there were too few videos to set one; `nearest` is that of the
     nearest of the index's own videos; `calibration` is what set them: by the cosines (N,) float32, ascending, of other
     classes' videos, which `others` has for each label and `nearest_others` for `nearest`. `of` is the digest of the
     index that they belong to.
@@ -94,13 +94,13 @@ class Enrolment:
         return tuple(sorted({video.label for video in self.videos}))
 
     def others_of(self, label: str) -> np.ndarray:
-        """Return the cosines (N,) that set the threshold of a label; none where it was set before they were kept."""
+        """Return the cosines (N,) that set the threshold of a label; none if it was set before they were kept."""
         return self.others.get(label, np.zeros(0, dtype=np.float32))
 
     def write(self, folder: Path) -> None:
         """Put the enrolment in the place of the one in an index's folder, whole or not at all.
 
-        The same enrolment gives the same bytes; of an empty one, there is no file. DataError where the place cannot be
+        The same enrolment gives the same bytes; of an empty one, there is no file. DataError if the place cannot be
         written to.
         """
         path = folder / NAME
@@ -129,7 +129,7 @@ class Enrolment:
     def read(cls, folder: Path, *, of: str, dim: int) -> "Enrolment":
         """Return what was enrolled in the index of digest `of` and width `dim` that a folder holds; nothing if nothing.
 
-        DataError where the file is damaged or belongs to another index.
+        DataError if the file is damaged or belongs to another index.
         """
         path = current(folder, NAME)
         try:
@@ -144,7 +144,7 @@ class Enrolment:
 
 
 def _read(arrays: Npz, *, dim: int) -> Enrolment:
-    """What `write` wrote; DataError or ValueError where it is not that, or not as it was written."""
+    """What `write` wrote; DataError or ValueError if it is not that, or not as it was written."""
     said = parse_json(_array(arrays, "about", "u", ndim=1).tobytes(), where="about")
     about = Fields.of(said, where="about")
     expected = about.text(SEAL, default="")
@@ -207,7 +207,7 @@ def _rows_of(videos: Sequence[Video]) -> list[list[object]]:
 
 
 def _videos_of(rows: Sequence[Any]) -> tuple[Video, ...]:
-    """The videos of what `_rows_of` gave; DataError where it is not that."""
+    """The videos of what `_rows_of` gave; DataError if it is not that."""
     for row in rows:
         fits = isinstance(row, list) and len(row) == 6 and all(isinstance(one, str) for one in row[:4])
         if not fits or not all(one is None or type(one) in (int, float) for one in row[4:]):

@@ -30,7 +30,7 @@ def write_ids(path: Path, videos: Sequence[Video], origin: Origin | None) -> Non
 
 
 def read_ids(path: Path, origin: Fields | None) -> tuple[list[Video], Origin | None]:
-    """Read what `write_ids` wrote, with the rest of the origin; DataError where it is not that."""
+    """Read what `write_ids` wrote, with the rest of the origin; DataError if it is not that."""
     wanted = (*COLUMNS, *(ORIGIN_COLUMNS if origin else ()))
     found = read_records(path, wanted, what="the list of an index")
     columns = [*(found.column(name) for name in COLUMNS), *(found.numbers(name) for name in TIMES)]

@@ -43,7 +43,7 @@ class Index:
 
     `made_by` tells how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled alike, and
     `origin` from which store, where that is known. The videos of `enrolment` stand behind the index's own, of which
-    there are `num_own`. `own_vectors` (num_own, D) are of unit length. DataError where one of the vectors is all zeros,
+    there are `num_own`. `own_vectors` (num_own, D) are of unit length. DataError if one of the vectors is all zeros,
     or holds what is not a number: it has no neighbours.
     """
 
@@ -111,7 +111,7 @@ class Index:
     def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
         """Return the k nearest videos of each query (Q, D), best first; all there are, where they are fewer.
 
-        DataError where a query is of another width, all zeros, or holds what is not a number.
+        DataError if a query is of another width, all zeros, or holds what is not a number.
         """
         return self._nearest(queries, k, (self.own_vectors, self._enrolled_vectors))
 
@@ -144,7 +144,7 @@ class Index:
         return Hit(video.video_id, score, video.label, video.start, video.end, enrolled, video.path)
 
     def compare(self) -> Difference | None:
-        """Return how the store that the index was made from differs from it now; None where that is not at hand."""
+        """Return how the store that the index was made from differs from it now; None if that is not at hand."""
         own = self.videos[: self.num_own]
         if self.origin:
             return compare(self.origin, own)
@@ -182,7 +182,7 @@ class Index:
         return made
 
     def reread(self, folder: str | Path) -> "Index":
-        """Return this index of a folder with what is enrolled there by now; DataError where it was made again."""
+        """Return this index of a folder with what is enrolled there by now; DataError if it was made again."""
         folder = Path(folder)
         if read_index_spec(folder).digest != self.enrolment.of:
             raise DataError(f"{folder}: was made again since it was read; do this once more")
@@ -191,7 +191,7 @@ class Index:
     def save(self, folder: str | Path) -> None:
         """Write index.faiss, ids.csv and spec.json into a folder, and what was enrolled.
 
-        Where there is an index already, a kill leaves it or the new one. DataError where the folder holds enrolled
+        Where there is an index already, a kill leaves it or the new one. DataError if the folder holds enrolled
         classes or a calibration, which nothing could bring back.
         """
         folder = Path(folder)

@@ -55,7 +55,7 @@ class Origin:
 
     @classmethod
     def from_fields(cls, found: Fields, *, shard_of: np.ndarray, marks: np.ndarray) -> "Origin":
-        """Build what `to_dict` gave, with the columns of the videos; DataError where it is not that."""
+        """Build what `to_dict` gave, with the columns of the videos; DataError if it is not that."""
         shards, left_out = found.fields("shards"), found.fields("left_out")
         return cls(
             Path(found.text("store")),
@@ -132,7 +132,7 @@ class Difference:
 
 
 def compare(origin: Origin, videos: Sequence[Video]) -> Difference | None:
-    """Return how the store of an index of these videos differs from them now; None where it is not at hand.
+    """Return how the store of an index of these videos differs from them now; None if it is not at hand.
 
     Where no file of the store was written since, nothing is read; else its list, and the shards that were written.
     """

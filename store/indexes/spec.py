@@ -43,7 +43,7 @@ class IndexSpec:
 
 
 def read_index_spec(folder: Path) -> IndexSpec:
-    """Return what spec.json of an index says; DataError where the folder is none, or the file cannot be read."""
+    """Return what spec.json of an index says; DataError if the folder is none, or the file cannot be read."""
     path = current(folder, "spec.json")
     if not path.exists() or not current(folder, "index.faiss").exists():
         raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")

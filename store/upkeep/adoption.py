@@ -58,7 +58,7 @@ class Adopter:
     def adopt(self, part: Path) -> Adopted:
         """Move a part's shards here, add its failures to the ledger, remove it, and return what it gave.
 
-        A folder that is not there gives nothing. DataError where a shard is damaged or made otherwise than the store.
+        A folder that is not there gives nothing. DataError if a shard is damaged or made otherwise than the store.
         """
         rows: dict[str, int] = {}
         for path in shard_paths(part):
@@ -117,7 +117,7 @@ class Adopter:
 def adopt_leftovers(folder: Path) -> None:
     """Take what an earlier run on a cluster left in STORE/parts; for any extraction, before it plans what to do.
 
-    DataError where another process writes to the store, or as `Adopter.adopt`.
+    DataError if another process writes to the store, or as `Adopter.adopt`.
     """
     if not (folder / PARTS).is_dir() or not (folder / "writer.lock").exists():
         return

@@ -66,7 +66,7 @@ class History:
 
     @classmethod
     def read(cls, folder: Path) -> "History":
-        """Return the history in a store's folder, empty where there is none; DataError where it cannot be read."""
+        """Return the history in a store's folder, empty if there is none; DataError if it cannot be read."""
         path = current(folder, NAME)
         if not path.exists():
             return cls()
@@ -103,7 +103,7 @@ class History:
     def undone(self) -> tuple["History", dict[Setting, str]]:
         """Return this history with the last change by hand undone, and the values that are to be set again for it.
 
-        DataError where no change is left to undo.
+        DataError if no change is left to undo.
         """
         active = self._active()
         if not active:

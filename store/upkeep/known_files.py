@@ -32,7 +32,7 @@ def known_identities(store: FeatureStore) -> dict[str, Identity]:
 
 
 def read_learned(folder: Path) -> dict[str, Identity]:
-    """Return what sources.csv holds, nothing where it is not there; DataError where it cannot be read."""
+    """Return what sources.csv holds, nothing if it is not there; DataError if it cannot be read."""
     path = current(folder, NAME)
     if not path.exists():
         return {}

@@ -104,7 +104,7 @@ def _require_part(folder: Path, store: FeatureStore, manifest: Manifest) -> None
 def find_videos(folder: Path, patterns: Sequence[str], conditions: Mapping[str, str]) -> list[str]:
     """Return the ids in a store that patterns mean, and of those that meet all conditions on the columns of its list.
 
-    DataError where a pattern or the conditions meet no video.
+    DataError if a pattern or the conditions meet no video.
     """
     manifest = read_manifest(folder)
     try:
@@ -159,7 +159,7 @@ def _plan(out: Path, sources: Sequence[FeatureStore]) -> tuple[dict[str, Feature
 
 
 def _require_same_rows(stores: Sequence[FeatureStore]) -> dict[str, FeatureStore]:
-    """Return the first store that holds each video; DataError where a later one holds other rows."""
+    """Return the first store that holds each video; DataError if a later one holds other rows."""
     place: dict[str, FeatureStore] = {}
     for store in stores:
         for video_id in store:
@@ -170,7 +170,7 @@ def _require_same_rows(stores: Sequence[FeatureStore]) -> dict[str, FeatureStore
 
 
 def _joined(stores: Sequence[FeatureStore]) -> Manifest:
-    """Return one list of all videos; what one list leaves empty another may fill. DataError where two disagree."""
+    """Return one list of all videos; what one list leaves empty another may fill. DataError if two disagree."""
     manifest = stores[0].manifest
     for store in stores[1:]:
         rows = {video.video_id: video for video in manifest.videos}

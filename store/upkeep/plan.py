@@ -61,7 +61,7 @@ def plan_store(
 ) -> Plan:
     """Return what is left to do for the videos of `manifest`, whatever their files are now. Writes nothing.
 
-    A video that failed before is tried again with `retry_failed` alone. DataError where the store was made otherwise
+    A video that failed before is tried again with `retry_failed` alone. DataError if the store was made otherwise
     than `spec` says, or holds another file under the same video_id; or as `refuse_foreign`.
     """
     held = _held(folder, spec, what=what)

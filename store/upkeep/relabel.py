@@ -47,7 +47,7 @@ def relabel_store(folder: Path, values: Mapping[Setting, str]) -> Relabelled:
 
 
 def undo_relabel(folder: Path) -> Relabelled:
-    """Undo the last change by hand that was not undone; DataError where none is left."""
+    """Undo the last change by hand that was not undone; DataError if none is left."""
     with writing(folder):
         manifest = Manifest.read_csv(folder / "manifest.csv")
         try:

@@ -39,7 +39,7 @@ class Repair:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Own a store while its shards are changed; DataError where it is no store, or another process writes to it."""
+    """Own a store while its shards are changed; DataError if it is no store, or another process writes to it."""
     require_store(folder)
     with Lock(folder / "writer.lock"):
         clear_store(folder)
@@ -52,7 +52,7 @@ def repair_store(folder: Path) -> Repair:
     A shard that cannot be read, or whose checksums do not hold, is moved to `broken/`: which of its videos are hurt
     cannot be known. So is one in a part store that a run on a cluster left. A shard with bad videos is copied there,
     and written again without them. Of a video that stands twice with the same rows one is kept; with different rows
-    neither, as nothing tells which is right. Nothing is deleted. DataError where the folder is no store, another
+    neither, as nothing tells which is right. Nothing is deleted. DataError if the folder is no store, another
     process writes to it, or it cannot be written to.
     """
     with writing(folder):

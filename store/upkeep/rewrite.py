@@ -21,7 +21,7 @@ def drop_videos(path: Path, positions: Collection[int]) -> None:
 
     Every other value stays bit for bit, also in datasets that are not known here, and in attributes that are one text
     or number. Whoever holds the lock of the store may call it; readers that have it open keep the file they have.
-    DataError where the shard cannot be read, or its place not written to.
+    DataError if the shard cannot be read, or its place not written to.
     """
     if not _write_without(path, path, positions, {}):
         path.unlink()

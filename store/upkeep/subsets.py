@@ -14,7 +14,7 @@ from framebank.store.videos.manifest import Manifest
 def parts_by(manifest: Manifest, column: str, out: Path) -> dict[Path, Manifest]:
     """Return the videos of each split or label, by the folder OUT/NAME; those without one are "none".
 
-    DataError where a name cannot be a folder's, or one is "none" itself beside videos without.
+    DataError if a name cannot be a folder's, or one is "none" itself beside videos without.
     """
     names = {getattr(video, column) for video in manifest.videos}
     for name in sorted(names):

@@ -52,7 +52,7 @@ class Verdict:
 
 
 def verify_store(folder: Path) -> Verdict:
-    """Read all of a store, a dataset at a time, and return what is wrong with it; DataError where it is no store."""
+    """Read all of a store, a dataset at a time, and return what is wrong with it; DataError if it is no store."""
     require_store(folder)
     faults: list[Fault] = []
     unchecked: list[str] = []
@@ -97,7 +97,7 @@ def require_store(folder: Path) -> None:
 
 
 def check_shard(path: Path) -> tuple[Contents | None, list[Fault], list[str]]:
-    """Return what a shard says of itself (None where it cannot be read), its faults, its datasets without checksum."""
+    """Return what a shard says of itself (None if it cannot be read), its faults, its datasets without checksum."""
     try:
         with ShardReader(path, anew=True) as reader:
             contents = reader.contents

@@ -28,7 +28,7 @@ EXPECTED = (
 class ClassSplits:
     """The split of each class: train, val or test. No class is in two.
 
-    `lists` are the official lists that say so, which also choose the videos; empty where a file names classes alone. A
+    `lists` are the official lists that say so, which also choose the videos; empty if a file names classes alone. A
     list without names has numbers of classes ("train8") for them.
     """
 
@@ -65,7 +65,7 @@ class ClassSplits:
     def over(self, manifest: Manifest) -> tuple[Manifest, list[str]]:
         """Return the videos with the split of their class, and lines on what was found.
 
-        Official lists choose the videos too; a video or class that they do not name is in no split. DataError where
+        Official lists choose the videos too; a video or class that they do not name is in no split. DataError if
         none is named, where a video's label contradicts a list, and where a label would be in two splits.
         """
         if self.lists:
@@ -97,7 +97,7 @@ def read_class_splits(paths: Sequence[Path]) -> ClassSplits:
     """Read one JSON object of class to split, one CSV with the columns class and split, or official few-shot lists.
 
     Lists are given as files or as the folder that has them (the CMN, ARN, OTAM and CMN-J splits of CLIP-FSAR's
-    repository). DataError where a file is none of these, or a class is in two splits.
+    repository). DataError if a file is none of these, or a class is in two splits.
     """
     files = [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
     if not files:

@@ -21,7 +21,7 @@ def videos_in_folder(folder: Path, *, is_video: IsVideo | None = None) -> Intake
 
     The label is the folder a video lies in; a first folder named train, val or test may be its split
     (`splits_and_labels`). A folder that itself holds the frames is one video without a label. Images beside videos are
-    no frames. With `is_video`, files whose suffix is not known are videos where it says so. DataError where there is no
+    no frames. With `is_video`, files whose suffix is not known are videos where it says so. DataError if there is no
     video, where there are videos of more than one kind, and for a folder that cannot be read.
     """
     walk = walk_folder(folder)
@@ -73,7 +73,7 @@ def _require_one_kind(
 
 
 def _frame_folders(images: Sequence[Path], videos: Sequence[Path]) -> list[Path]:
-    """The folders with images that have no video in them or below; DataError where frames lie above frames."""
+    """The folders with images that have no video in them or below; DataError if frames lie above frames."""
     of_videos = {above for path in videos for above in path.parents}
     folders = {path.parent for path in images} - of_videos
     for path in sorted(folders):

@@ -62,9 +62,9 @@ class Identity:
 
 
 def glance_at(path: Path) -> Glance | None:
-    """Return what the file, folder of frames or member of a tar at `path` is; None where there is none.
+    """Return what the file, folder of frames or member of a tar at `path` is; None if there is none.
 
-    OSError where that cannot be told, as in a folder that may not be read.
+    OSError if that cannot be told, as in a folder that may not be read.
     """
     try:
         status = path.stat()
@@ -76,9 +76,9 @@ def glance_at(path: Path) -> Glance | None:
 
 
 def identify(path: Path) -> Identity | None:
-    """Return the identity of what lies at `path`; None where nothing does, or what has none, as a pipe.
+    """Return the identity of what lies at `path`; None if nothing does, or what has none, as a pipe.
 
-    Up to 1 MiB of a file is read, of a folder of frames so much of 16 of them. OSError where it cannot be read.
+    Up to 1 MiB of a file is read, of a folder of frames so much of 16 of them. OSError if it cannot be read.
     """
     glance = glance_at(path)
     if glance is None:

@@ -96,7 +96,7 @@ def read_class_numbers(path: str | Path) -> dict[int, str]:
     """Read a class list as `LabelSet.read` does, by the numbers that lists of videos call the classes by.
 
     They are the numbers the file gives ("1 ApplyEyeMakeup", "c092 Drinking from a cup", the column id), or else the
-    positions from 0. DataError where two classes have the same number.
+    positions from 0. DataError if two classes have the same number.
     """
     path = Path(path)
     names = LabelSet.read(path).names

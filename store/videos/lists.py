@@ -58,7 +58,7 @@ class ListFile:
         return first_columns(self.text)
 
     def rows(self) -> list[Row]:
-        """The rows of a CSV with its columns; DataError where one is cut short."""
+        """The rows of a CSV with its columns; DataError if one is cut short."""
         self.table.require_full_rows()
         return list(self.table.rows)
 
@@ -74,7 +74,7 @@ class Format:
 def list_files(paths: Sequence[Path]) -> list[Path]:
     """Return the files that are meant: a name with a star stands for those it matches, as HMDB51 has one each class.
 
-    DataError where it matches none.
+    DataError if it matches none.
     """
     found: list[Path] = []
     for path in paths:
@@ -87,7 +87,7 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def read_list(path: Path) -> list[ListedVideo]:
-    """Return the rows of an official list, of the first of `FORMATS` that it fits; DataError where it cannot be read.
+    """Return the rows of an official list, of the first of `FORMATS` that it fits; DataError if it cannot be read.
 
     A row that says no split has the one in the list's name ("trainlist01.txt", "base_train.txt"), where there is one.
     """
@@ -165,7 +165,7 @@ def _charades(file: ListFile) -> list[ListedVideo]:
 
 
 def read_charades_segments(path: Path) -> list[ListedVideo]:
-    """Return one row for each action of a Charades list, with its times; DataError where it is no such list.
+    """Return one row for each action of a Charades list, with its times; DataError if it is no such list.
 
     An action that outlasts its video ends with it; one that begins after it has no frame and is left out.
     """

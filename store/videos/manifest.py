@@ -62,7 +62,7 @@ class Manifest:
         return Counter(video.split for video in self.videos)
 
     def shard(self, number: int, count: int) -> "Manifest":
-        """Return every `count`-th video from the `number`-th on, counted from 1; DataError where there is none."""
+        """Return every `count`-th video from the `number`-th on, counted from 1; DataError if there is none."""
         if number > len(self):
             raise DataError(f"shard {number} of {count} holds none of the {len(self)} videos; expected fewer shards")
         return Manifest(self.videos[number - 1 :: count])

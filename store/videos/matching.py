@@ -47,7 +47,7 @@ class Ends:
         self._by_depth: dict[int, dict[tuple[str, ...], list[Video]]] = {}
 
     def match(self, names: Mapping[ListedVideo, str], *, where: Path) -> list[tuple[ListedVideo, Video]]:
-        """Return each row with each video that its name means; DataError where that may be either of two files."""
+        """Return each row with each video that its name means; DataError if that may be either of two files."""
         found = []
         for row, meant in self._deepest({row: name_parts(name) for row, name in names.items()}):
             alike = _of_suffix(meant, names[row])

@@ -17,7 +17,7 @@ READINGS: tuple[int | None, ...] = (None, 2, 1, 0)
 def settle_names(rows: Sequence[ListedVideo], videos: Sequence[Video], *, where: Path) -> list[ListedVideo]:
     """Return the rows read in the way that names the most of the videos: "run/clip 1" may be a clip of class 1.
 
-    DataError where two ways name as many, and not the same ones.
+    DataError if two ways name as many, and not the same ones.
     """
     if not any(row.codes and row.line for row in rows):
         return list(rows)

@@ -12,7 +12,7 @@ def splits_and_labels(folders: Sequence[tuple[str, ...]], *, where: Path) -> lis
     """Return the split and the label of each video by the folders it lies in below `where`.
 
     A first folder named train, val or test is a split where class folders lie in it, or where no other first folder is
-    a class. The label is the last of the other folders, "" where there is none. DataError where first folders are
+    a class. The label is the last of the other folders, "" where there is none. DataError if first folders are
     splits and classes, or may be either.
     """
     firsts = dict.fromkeys(parts[0] for parts in folders if parts)
@@ -28,7 +28,7 @@ def splits_and_labels(folders: Sequence[tuple[str, ...]], *, where: Path) -> lis
 def splits_of_tars(paths: Sequence[Path]) -> list[str]:
     """Return the split of each tar: its folder's where that and all folders of tars beside it are named for splits.
 
-    DataError where some are and some are not, and two splits or more are named.
+    DataError if some are and some are not, and two splits or more are named.
     """
     parents = [path.absolute().parent for path in paths]
     beside: dict[Path, set[str]] = {}

@@ -106,7 +106,7 @@ def charades_segments(videos: Sequence[Video], file: Path, *, classes: Path) -> 
 
 
 def _classes_beside(file: Path, rows: Sequence[ListedVideo]) -> dict[int, str] | None:
-    """The classes beside a list; None where bare names have not all their numbers: they may be of other classes."""
+    """The classes beside a list; None if bare names have not all their numbers: they may be of other classes."""
     path = next((file.parent / name for name in CLASS_FILES if (file.parent / name).is_file()), None)
     classes = read_class_numbers(path) if path else None
     numbers = _bare_numbers(rows)

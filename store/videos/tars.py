@@ -39,7 +39,7 @@ def tar_and_member(path: Path) -> tuple[Path, str]:
 def find_member(tar: Path, member: str) -> tuple[int, int]:
     """Return where in a tar the bytes of a member start, and how many there are.
 
-    DataError where the tar lacks it, or is no whole uncompressed tar.
+    DataError if the tar lacks it, or is no whole uncompressed tar.
     """
     members = members_of(tar)
     if member not in members:
@@ -50,7 +50,7 @@ def find_member(tar: Path, member: str) -> tuple[int, int]:
 def members_of(tar: Path) -> Mapping[str, tuple[int, int]]:
     """Return the start and length of each plain file in a tar, by name; of one name the last, as in unpacking.
 
-    DataError where it is no whole uncompressed tar.
+    DataError if it is no whole uncompressed tar.
     """
     status = tar.stat()
     return _members(tar, status.st_size, status.st_mtime_ns)

@@ -59,7 +59,7 @@ class Video:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names in the label, in their order; none where it is empty."""
+        """The names in the label, in their order; none if it is empty."""
         return tuple(name.strip() for name in self.label.split(LABEL_SEPARATOR)) if self.label else ()
 
     @property

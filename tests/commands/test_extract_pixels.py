@@ -100,7 +100,7 @@ def test_deinterlaced_frames_are_told(framebank: Any, tmp_path: Path) -> None:
 def test_other_decoders_have_no_part_in_it(framebank: Any, tmp_path: Path, option: str) -> None:
     video = write_interlaced(tmp_path / "v.ts")
     result = framebank("extract", video, tmp_path / "s", *OPTIONS, option, "--decoder", "decord", exit_code=2)
-    assert "they go with --decoder auto or pyav" in result.stderr
+    assert "they need --decoder auto or pyav" in result.stderr
 
 
 def test_damaged_videos_are_used_on_request(framebank: Any, tmp_path: Path) -> None:

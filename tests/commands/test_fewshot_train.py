@@ -97,7 +97,7 @@ def test_what_is_wrong_is_said(own, framebank, tmp_path):
     texts = framebank("fewshot-train", own, tmp_path / "new", *NARROW, "--texts", "names", exit_code=2)
     assert "the matcher 'trx' reads no texts" in texts.stderr
     shared = framebank("fewshot-train", own, tmp_path / "new", *NARROW, "--val-split", "train", exit_code=1)
-    assert "is in the split train and in train; name two that share no video" in shared.stderr
+    assert "is in the split train and in train; name two splits that share no video" in shared.stderr
     nothing = framebank("fewshot-train", own, tmp_path / "new", "--matcher", "otam", *QUICK, "--way", 4, exit_code=1)
     assert "the matcher 'otam' has nothing to train" in nothing.stderr
     no_run = framebank("fewshot", own, "--run", tmp_path / "new", exit_code=1)

@@ -17,16 +17,16 @@ HEAVY = {"torch", "faiss", "av", "open_clip", "decord", "torchcodec", "ray", "ma
 
 # Each line is wrong: the exit code, what is told, and the command. "there" is a folder, "no" leads nowhere.
 WRONG = """
-2|--model is needed|extract there out
+2|--model is required|extract there out
 2|--fps and --stride exclude each other|extract there out --model demo --fps 2 --stride 3
 2|--shard is '9/4'|extract there out --model demo --shard 9/4
-2|--address is that of a Ray cluster|extract there out --model demo --address a:1
+2|--address is the address of a Ray cluster|extract there out --model demo --address a:1
 2|--actions cuts the videos|extract there out --model demo --actions
 2|is not one of 'auto'|extract there out --model demo --decoder vlc
 1|no: no such file or folder; expected a folder, a manifest CSV|extract no out --model demo
 1|no: no such split file|extract there out --model demo --split-file no
 1|no: no such labels file|prompts no out --model demo
-2|--like or --model is needed|prompts there out
+2|--like or --model is required|prompts there out
 2|--like brings its own|prompts there out --like there --model demo
 2|--import needs --like|prompts there out --import there
 1|no: no such store|zeroshot no
@@ -35,8 +35,8 @@ WRONG = """
 1|there: holds no shard|zeroshot there
 1|no: no such store|train no out
 1|there: holds no shard|train there out
-2|'nothing' is none of mean, conv1d|train there out --head nothing
-2|'nothing' is none of text, linear|train there out --classifier nothing
+2|'nothing' is not one of mean, conv1d|train there out --head nothing
+2|'nothing' is not one of text, linear|train there out --classifier nothing
 2|--set is 'lr'; expected key=value|train there out --set lr
 2|--set gives lr twice|train there out --set lr=1 --set lr=2
 1|a recipe has no 'lrr'; the nearest is 'lr'|train there out --set lrr=1
@@ -54,7 +54,7 @@ WRONG = """
 2|expected NAME=VALUE|fewshot there --option smoothing
 2|--option is for one --matcher|fewshot there --matcher all --option smoothing=1
 1|no: no such run; expected a folder made by `framebank fewshot-train`|fewshot there --run no
-2|no other class is left|fewshot there --way 1
+2|there is no other class|fewshot there --way 1
 2|--query is not for --way 0|fewshot there --way 0 --query 2
 2|are for --way 0|fewshot there --support-split train
 2|--prompts holds its own classes|fewshot there --prompts there --texts names
@@ -71,12 +71,12 @@ WRONG = """
 1|no: no such file; expected a video|search there --video no
 2|give at least one of --run, --index and --labels|label there
 2|go with --labels|label there --run there --templates bare
-2|--like or --model is needed|label there --labels there
+2|--like or --model is required|label there --labels there
 1|no: is no index|label there --index no
 2|give at least one clip|enroll there juggling
 1|no: no such file; expected a video|enroll there juggling no
 1|no: is no index|unenroll no juggling
-2|--split is that of a STORE|calibrate there --split val
+2|--split needs a STORE|calibrate there --split val
 1|no: no such store|calibrate there no
 1|no: no such store|store info no
 1|no: no such store|store show no a

@@ -193,7 +193,7 @@ def test_actions_of_charades_are_videos(tree: Tree, framebank: Any, tmp_path: Pa
     assert found["AAAAA#1"].label == "Taking a cup"
     assert (found["AAAAA#1"].start, found["AAAAA#1"].end, found["AAAAA#1"].split) == (0.0, 0.05, "test")
     told = framebank("extract", videos, tmp_path / "other", "--model", "demo", "--actions", exit_code=2).stderr
-    assert "name them with --split-file" in told
+    assert "give the lists with --split-file" in told
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_verify_and_repair(framebank, folder):
         f"moved to {folder}/broken: shard-00001.h5",
         "to extract: c",
         "to extract: d",
-        "next: framebank extract, with the options of before, does them",
+        "next: framebank extract, with the same options as before, embeds them",
     ]
     assert json.loads(framebank("store", "verify", folder, "--json").stdout)["faults"] == []
     (folder / "manifest.csv").unlink()

@@ -84,7 +84,7 @@ def test_a_lexicon_of_phrases_from_end_to_end(framebank, store, tmp_path):
         (
             ("--templates", "bare"),
             2,
-            "text=context learns what stands around the names; --templates and",
+            "text=context learns the words around the names; leave out --templates and",
         ),
         (("--set", "text.num_suffixes=1"), 1, "the text 'context' has no option 'num_suffixes'; the nearest is 'num_s"),
     ],

@@ -89,7 +89,7 @@ def test_a_store_that_changed_behind_its_index(framebank: Any, clips: Path, bank
 def test_wrong_use_of_update(framebank: Any, bank: Path, run: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     none = sentence(framebank("index", bank, index, "--update", exit_code=1))
-    assert none == f"Error: {index}: is no index; expected a folder made by `framebank index`"
+    assert none == f"Error: {index}: is not an index; expected a folder made by `framebank index`"
     framebank("index", bank, index, "--split", "train")
     framebank("index", bank, index, "--update", "--overwrite", exit_code=2)
     other = sentence(framebank("index", bank, index, "--update", "--split", "test", exit_code=1))

@@ -219,8 +219,8 @@ def test_without_ray(monkeypatch, framebank, listed, tmp_path):
 def test_options_that_do_not_go_together(framebank, listed, tmp_path):
     arguments = ("extract", listed, tmp_path / "s", "--model", "demo")
     told = framebank(*arguments, "--engine", "ray", "--devices", "0,1", exit_code=2)
-    assert "each worker has a device of its own" in told.stderr
-    assert "goes with --engine ray" in framebank(*arguments, "--address", "a:1", exit_code=2).stderr
+    assert "each worker has its own device" in told.stderr
+    assert "needs --engine ray" in framebank(*arguments, "--address", "a:1", exit_code=2).stderr
     told = framebank(*arguments, "--engine", "ray", "--device", "cuda:1", exit_code=1)
     assert "expected auto, cpu or cuda" in told.stderr
 

@@ -159,7 +159,7 @@ def test_the_command_with_a_name_that_is_none(framebank, world, tmp_path):
 
 def test_what_is_set_in_every_recipe_has_no_other_option(framebank, world, tmp_path):
     for options, told in (
-        (("--set", "seed=3"), "--set seed is not for a comparison"),
+        (("--set", "seed=3"), "--set seed does not work here"),
         (("--texts", "names", "--set", "texts=descriptions"), "--texts is 'names' and --set texts is 'descriptions'"),
     ):
         assert told in framebank("compare", world.store.path, tmp_path / "o", *options, exit_code=2).stderr

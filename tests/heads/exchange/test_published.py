@@ -173,7 +173,7 @@ def test_through_the_door(framebank, tmp_path):
     for options in ((), ("--labels", tmp_path / "classes.txt")):
         told = framebank("import-checkpoint", tmp_path / "gone.pt", run, *options, exit_code=1).stderr
         assert "gone.pt: no such file; expected a checkpoint" in told
-    assert "--labels is needed" in framebank("import-checkpoint", path, run, exit_code=2).stderr
+    assert "--labels is required" in framebank("import-checkpoint", path, run, exit_code=2).stderr
     arguments = ("import-checkpoint", path, tmp_path / "run", "--labels", tmp_path / "classes.txt")
     told = framebank(*arguments, exit_code=1).stderr
     assert "name it with --model" in told

@@ -114,7 +114,7 @@ def test_a_half_written_index_is_none(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="full"):
         make()[1].save(tmp_path / "a")
     assert not list((tmp_path / "a").iterdir())
-    with pytest.raises(DataError, match="is no index; expected a folder made by `framebank index`"):
+    with pytest.raises(DataError, match="is not an index; expected a folder made by `framebank index`"):
         Index.load(tmp_path / "a")
 
 
