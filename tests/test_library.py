@@ -127,6 +127,14 @@ def test_train_takes_recipes_options_and_refuses_what_is_none(bank: FeatureStore
     fb.train(bank, tmp_path / "a", recipe="linear-probe", epochs=1, overwrite=True)
     with pytest.raises(DataError, match="a recipe has no key 'epoch'"):
         fb.train(bank, tmp_path / "b", epoch=1)
+    with pytest.raises(DataError, match="head_mix is 'much'"):
+        fb.train(bank, tmp_path / "b", head_mix="much")
+    with pytest.raises(DataError, match="reads no lexicon"):
+        fb.train(bank, tmp_path / "b", lexicon=tmp_path / "phrases.h5")
+    mixed = fb.train(bank, tmp_path / "b", recipe="linear-probe", epochs=1, head_mix="auto", val_split="test")
+    assert mixed.head_mix_score is not None and "(head_mix), chosen on those videos" in mixed.lines()[-1]
+    opened = fb.open(mixed.path)
+    assert isinstance(opened, fb.TrainedRun) and opened.to_dict()["recipe"] == mixed.to_dict()["recipe"]
     deep = fb.train(bank, tmp_path / "c", head="transformer", epochs=1, settings={"head.num_layers": 1})
     assert deep.run.recipe.head_options["num_layers"] == 1
 
