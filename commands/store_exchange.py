@@ -132,12 +132,13 @@ def export_features(store: Path, out: Path, form: str, split: str, stream: str, 
     framebank store export bank bank.parquet --format parquet --split train
     framebank store export bank layers --stream layers
     """
-    from framebank.commands.encoder_options import open_split
+    from framebank.library.stores import open_store
     from framebank.store.exchange.exports import export_store
     from framebank.store.files.replacing import refuse_inside
 
     refuse_inside(out, [store], what="export")
-    features, manifest = open_split(store, split)
+    features = open_store(store)
+    manifest = features.split(split)
     there = sum(video.video_id in features for video in manifest.videos)
     exported = list(
         progress(export_store(features, manifest, out, form=form, stream=stream), total=there, unit="video")

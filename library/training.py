@@ -1,7 +1,7 @@
 """Training: a head on the rows of a store, kept as a run."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,8 +170,13 @@ def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], set
     from framebank.heads.training.recipe import Recipe, read_recipe, with_choices
 
     start = recipe if isinstance(recipe, Recipe) else read_recipe(recipe) if recipe else None
-    texts = {name: _as_text(value) for name, value in settings.items()}
-    return Recipe.from_choices(with_choices(start.to_dict() if start else {}, choices), settings=texts)
+    values = with_choices(start.to_dict() if start else {}, choices)
+    return Recipe.from_choices(values, settings=setting_texts(settings))
+
+
+def setting_texts(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings as --set takes them."""
+    return {name: _as_text(value) for name, value in settings.items()}
 
 
 def _as_text(value: object) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import framebank as fb
 from framebank.demo.clips import render_clips
+from framebank.heads.training.recipe import read_recipe
 from framebank.store import DataError, FeatureStore, PromptBank
 from framebank.store.errors import DataWarning
 
@@ -225,6 +227,23 @@ def test_episodes_are_scored_compared_and_trained_on(framebank: Any, bank: Featu
         fb.fewshot(bank, way=1)
     with pytest.raises(DataError, match="reads no texts; labels, prompts"):
         fb.fewshot_train(bank, tmp_path / "new", "trx", labels=["a"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_recipes_are_compared(framebank: Any, bank: FeatureStore, tmp_path: Path) -> None:
+    probe = read_recipe("linear-probe")
+    recipes = {"linear-probe": probe, "regions": replace(probe, stream="regions")}
+    found = fb.compare_recipes(bank, tmp_path / "table", recipes, seeds=1, settings={"epochs": 1})
+    assert [standing.recipe for standing in found.standings] == ["linear-probe"]
+    assert "has no stream 'regions'" in found.refused["regions"]
+    assert json.loads((tmp_path / "table" / "compare.json").read_text()) == json.loads(json.dumps(found.to_dict()))
+    options = ("--recipes", "linear-probe", "--seeds", 1, "--set", "epochs=1", "--json")
+    printed = json.loads(framebank("compare", bank.path, tmp_path / "again", *options).stdout)
+    assert [one["score"] for one in printed["standings"]] == [one.score for one in found.standings]
+    assert "not run: regions: " in repr(found)
+    assert "<td>linear-probe</td>" in found._repr_html_()
+    with pytest.raises(DataError, match="two have the same name"):
+        fb.compare_recipes(bank, tmp_path / "new", ["knn", "knn"])
     assert not (tmp_path / "new").exists()
 
 
