@@ -13,7 +13,7 @@ from framebank.commands.printing import print_report, progress
 from framebank.store.counts import counted, listed
 
 if TYPE_CHECKING:
-    from framebank.store.exchange.imports import Outcome
+    from framebank.store.exchange.imports import Imported
 
 prompt_import_options = together(
     click.option("--import", "source", type=PATH, help="Class embeddings: npz, HDF5 or parquet; needs --like."),
@@ -205,7 +205,7 @@ def write_imported_prompts(
     print_report(report, as_json=as_json, lines=lines)
 
 
-def _import_notes(done: Sequence["Outcome"], not_taken: Mapping[str, int], *, width: int) -> Iterator[str]:
+def _import_notes(done: Sequence["Imported"], not_taken: Mapping[str, int], *, width: int) -> Iterator[str]:
     """Yield what is worth knowing of an import beside its counts."""
     from framebank.store.videos.intake import told
 

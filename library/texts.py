@@ -11,7 +11,7 @@ from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
     from framebank.extract.encoders.encoder import Encoder
-    from framebank.heads.text_tower import TextTower, TowerLoader
+    from framebank.heads.text_tower import ClipTextTower, TowerLoader
     from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
 
 
@@ -149,7 +149,7 @@ def tower_of(store: "FeatureStore", *, device: str) -> "TowerLoader":
 
 
 @functools.lru_cache(maxsize=1)
-def _read_tower(spec: "FeatureSpec", device: str) -> "TextTower":
+def _read_tower(spec: "FeatureSpec", device: str) -> "ClipTextTower":
     from framebank.extract.encoders.encoder import encoder_like
 
     return encoder_like(spec, device=device).text_tower()

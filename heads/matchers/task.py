@@ -1,4 +1,4 @@
-"""Task: the episodes of a training step, what is true of them, and the loss that every matcher shares."""
+"""EpisodeBatch: the episodes of a training step, what is true of them, and the loss that every matcher shares."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Task:
+class EpisodeBatch:
     """E episodes as a matcher takes them, shaped as framebank.heads.matchers says, and what is true of them."""
 
     query: Tensor
@@ -52,7 +52,7 @@ class Task:
 class HasLosses(Protocol):
     """A matcher whose training adds something to the loss of its scores."""
 
-    def losses(self, task: Task) -> dict[str, Tensor]:
+    def losses(self, task: EpisodeBatch) -> dict[str, Tensor]:
         """Return the parts of the loss by name, each weighted: their sum is what is minimised."""
         ...
 

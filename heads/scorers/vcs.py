@@ -9,7 +9,7 @@ from framebank.heads.logit_scale import LogitScale
 from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix, row_mask
 from framebank.heads.scorers.tokens import encode_words
-from framebank.heads.text_tower import TextTower
+from framebank.heads.text_tower import ClipTextTower
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -83,7 +83,7 @@ class Vcs(nn.Module):
         """Bring the scale back to CLIP's 100."""
         self.scale.bound()
 
-    def set_texts(self, texts: ClassTexts, *, tower: TextTower | None = None) -> None:
+    def set_texts(self, texts: ClassTexts, *, tower: ClipTextTower | None = None) -> None:
         """Score other classes, or the same by other texts, whose tokens the `tower` reads.
 
         ValueError where words are tokens and there is no tower; DataError where a text has no token.
@@ -94,7 +94,7 @@ class Vcs(nn.Module):
             words, spoken = self._read(texts, tower)
         self.words, self.spoken, self.classes = words.to(device), spoken.to(device), class_matrix(texts).to(device)
 
-    def _read(self, texts: ClassTexts, tower: TextTower | None) -> tuple[Tensor, Tensor]:
+    def _read(self, texts: ClassTexts, tower: ClipTextTower | None) -> tuple[Tensor, Tensor]:
         if tower is None:
             raise ValueError(
                 f"the tokens of {counted(len(self.words), 'class', 'classes')} were read by the text tower, which "

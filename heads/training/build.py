@@ -13,7 +13,7 @@ from framebank.heads.model import Model
 from framebank.heads.randomness import drawn_from
 from framebank.heads.scorers import SCORERS
 from framebank.heads.temporal import HEADS
-from framebank.heads.text_tower import TextTower
+from framebank.heads.text_tower import ClipTextTower
 from framebank.heads.texts import TEXTS
 from framebank.heads.texts.context import Context
 from framebank.heads.training.recipe import Recipe
@@ -30,7 +30,7 @@ def build_model(
     num_classes: int,
     texts: ClassTexts | None,
     in_shape: tuple[int, ...] = (),
-    tower: TextTower | None = None,
+    tower: ClipTextTower | None = None,
     names: Sequence[str] = (),
     lexicon: Tensor | None = None,
 ) -> Model:
