@@ -2,8 +2,10 @@
 
 import doctest
 import importlib
+import inspect
 import json
 import os
+import pydoc
 import subprocess
 import sys
 from dataclasses import replace
@@ -51,6 +53,13 @@ def test_import_is_light_and_finds_the_rooms() -> None:
         "assert {'open', 'extract', 'store'} <= set(dir(framebank))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})
+
+
+def test_the_help_of_a_room_that_is_called_is_that_of_the_call() -> None:
+    shown = pydoc.render_doc(fb.extract, renderer=pydoc.plaintext)
+    assert "framebank.extract - Embed the frames of videos into the folder `store`" in shown
+    assert "extract(videos: " in shown and ">>> bank = fb.extract(" in shown
+    assert list(inspect.signature(fb.extract).parameters)[:2] == ["videos", "store"]
 
 
 def test_every_public_name_is_there() -> None:
