@@ -98,6 +98,9 @@ def test_zeroshot_says_what_the_command_says(framebank: Any, bank: FeatureStore)
     assert report.top1 is not None and report.top5 is not None and report.interval is not None
     assert report.interval[0] < report.top1 < report.interval[1]
     assert report.top5 >= report.top1
+    assert sum(map(sum, report.confusion)) == report.videos_evaluated and list(report.classes) == list(report.labels)
+    occurring = [value for value in report.classes.values() if value is not None]
+    assert np.mean(occurring) == pytest.approx(report.mean_class_accuracy)
     assert len(report.others) == 2  # the ways to average the templates
     assert report.protocol["videos_evaluated"] == report.videos_evaluated
     assert "<td>names</td>" in report._repr_html_()
