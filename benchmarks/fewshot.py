@@ -59,11 +59,11 @@ def main(
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.fewshot.episodes import EpisodeSampler
     from framebank.heads.fewshot.matcher_name import untrained_matchers
-    from framebank.heads.fewshot.scores import Frames
+    from framebank.heads.fewshot.scores import EpisodeFrames
 
     place = resolve_device(device)
     generator = torch.Generator().manual_seed(0)
-    bank = Frames(
+    bank = EpisodeFrames(
         torch.randn(VIDEOS, frames, dim, generator=generator).to(place),
         torch.ones(VIDEOS, frames, dtype=torch.bool, device=place),
         torch.randn(CLASSES, dim, generator=generator).to(place),

@@ -1,12 +1,10 @@
 """Compare: several recipes on one store, in one table."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from framebank.commands.encoder_options import open_split, prompt_banks
 from framebank.commands.names import require_keys, require_recipe
 from framebank.commands.options import (
     PATH,
@@ -19,15 +17,10 @@ from framebank.commands.options import (
     split_option,
     text_options,
 )
-from framebank.commands.printing import Bar, csv_table, markdown_table, percent, print_report, table
-from framebank.library.report import protocol_lines
-from framebank.library.texts import tower_of
-from framebank.store.counts import counted
+from framebank.commands.printing import BarOfParts, print_report
 
 if TYPE_CHECKING:
-    from framebank.heads.evaluation.compare import Standing, Trial
-
-COLUMNS = ("recipe", "score", "over seeds", "95 %", "class mean", "train s", "parameters")
+    from framebank.heads.evaluation.compare import Trial
 
 
 @click.command(short_help="Train several recipes and put them in one table.")
@@ -77,114 +70,37 @@ def compare(
         require_recipe(name)
     require_alone(texts["prompts"], labels=texts["labels"], templates=texts["templates"], texts=texts["texts"])
 
-    from framebank.extract.encoders.encoder import resolve_device
-    from framebank.heads.evaluation.compare import Comparison, run_trials, standings, to_json
-    from framebank.heads.evaluation.plot import draw_standings
-    from framebank.heads.training.lexicon import Lexicon
-    from framebank.heads.training.recipe import read_recipe, recipe_names
-    from framebank.store import DataError, LabelSet
-    from framebank.store.files.place import owning
-    from framebank.store.files.replacing import replacing_together
+    from framebank.library.stores import open_store
 
-    wanted = recipe_names() if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
-    recipes = {Path(name).stem: read_recipe(name).with_settings(keys) for name in wanted}
-    if len(recipes) < len(wanted):
-        raise DataError(f"--recipes {names}: two recipes have the same name; expected different names")
-    if lexicon and not any(recipe.reads_lexicon for recipe in recipes.values()):
+    bank = open_store(store)  # what is wrong with it is told before torch is loaded
+
+    from framebank.library.recipes.comparison import compare_recipes, read_recipes
+    from framebank.store import DataError
+
+    wanted = "all" if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    if lexicon and not any(recipe.reads_lexicon for recipe in read_recipes(wanted, keys).values()):
         raise click.UsageError("none of the recipes reads a lexicon; --lexicon is for the classifier attributes")
-    features, train = open_split(store, train_split)
-    phrases = Lexicon.read(lexicon, spec=features.spec, where=store) if lexicon else None
-    _, test = open_split(store, split)
-    bank, without = None, ""
-    if any(recipe.reads_texts for recipe in recipes.values()):
-        kind = texts["texts"] or (None if texts["prompts"] else "names")
-        try:
-            bank = prompt_banks(features, train, device=device, **{**texts, "texts": kind})[0]
-        except DataError as error:
-            if texts["prompts"] or texts["labels"] or all(recipe.reads_texts for recipe in recipes.values()):
-                raise
-            without = str(error)  # recipes without texts can still be trained
-    classes = LabelSet.read(texts["labels"]) if texts["labels"] else LabelSet.of(train.labelled().labels)
-    click.get_current_context().with_resource(owning(out, what="comparison"))
-    if (out / "compare.json").exists():
-        raise DataError(f"{out}: already holds a comparison; choose another folder")
-    comparison = Comparison(
-        features,
-        train,
-        test,
-        split,
-        bank.labels if bank else classes,
-        resolve_device(device),
+    bar = BarOfParts(per="trial", unit="epoch", facts=_facts)
+    found = compare_recipes(
+        bank,
         out,
-        prompts=bank,
-        tower=tower_of(features, device=device),
-        lexicon=phrases,
+        wanted,
+        seeds=seeds,
+        settings=keys,
+        split=split,
+        train_split=train_split,
+        lexicon=lexicon,
+        workers=workers,
+        device=device,
+        **texts,
+        watch=bar.watch,
+        tell=bar.tell,
     )
-    done = []
-    with Bar(unit="epoch") as bar:
-        for trial in run_trials(comparison, recipes, seeds=range(seeds), workers=workers, tell=bar.move):
-            done.append(trial)
-            last = f"{trial.recipe}, refused" if trial.refused else f"{trial.recipe}, seed {trial.seed}"
-            bar.show(runs=f"{sum(not one.refused for one in done)} of {len(recipes) * seeds}", last=last)
-    found = standings(done)
-    made_by = [trial.report["made_by"] for trial in done if not trial.refused]
-    told = next((facts for facts in made_by if facts.get("templates")), made_by[0] if made_by else None)
-    facts = protocol_lines(told)[:-1] if told else []
-    lines = table(COLUMNS, [_cells(standing) for standing in found])
-    refused = [f"not run: {trial.recipe}: {trial.refused}" for trial in done if trial.refused]
-    refused += [without] * bool(without)
-    undrawn = []
-    with replacing_together(out) as part:
-        (part / "compare.csv").write_text(_csv(done), encoding="utf-8")
-        (part / "compare.md").write_text(_markdown(found, refused, facts), encoding="utf-8")
-        (part / "compare.json").write_text(json.dumps(to_json(done), indent=1), encoding="utf-8")
-        try:
-            if found:
-                draw_standings(found, part / "compare.png")
-        except DataError as error:
-            undrawn = [f"not drawn: {error}"]
-    print_report(
-        to_json(done),
-        as_json=as_json,
-        lines=[
-            *lines,
-            *facts,
-            "",
-            *refused,
-            *undrawn,
-            f"{counted(sum(not trial.refused for trial in done), 'run')} -> {out}",
-        ],
-    )
-    if not found:
+    print_report(found.to_dict(), as_json=as_json, lines=found.lines())
+    if not found.standings:
         raise DataError(f"{out}: no recipe could be trained on {store}; the reasons are above")
 
 
-def _cells(standing: "Standing") -> tuple[str, ...]:
-    low, high = standing.interval or (None, None)
-    return (
-        standing.recipe,
-        percent(standing.score),
-        f"+- {100 * standing.deviation:.1f} ({standing.seeds})",
-        "-" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
-        "-" if standing.mean_class_accuracy is None else percent(standing.mean_class_accuracy),
-        f"{standing.seconds:.1f}",
-        f"{standing.parameters:,}",
-    )
-
-
-def _markdown(found: "list[Standing]", refused: list[str], facts: list[str]) -> str:
-    body = "\n".join(markdown_table(COLUMNS, [_cells(standing) for standing in found]))
-    return "\n\n".join([body, *refused, *(fact for fact in facts if fact)]) + "\n"
-
-
-def _csv(trials: "list[Trial]") -> str:
-    measured = ("top1", "map", "mean_class_accuracy", "videos_evaluated")
-    rows = (
-        (
-            *(trial.recipe, trial.seed),
-            *(trial.report.get(name) for name in measured),
-            *(f"{trial.seconds:.3f}", trial.parameters, trial.refused),
-        )
-        for trial in trials
-    )
-    return csv_table(("recipe", "seed", *measured, "seconds", "parameters", "refused"), rows)
+def _facts(trial: "Trial", number: int, total: int) -> dict[str, str]:
+    last = f"{trial.recipe}, refused" if trial.refused else f"{trial.recipe}, seed {trial.seed}"
+    return {"runs": f"{number} of {total}", "last": last}

@@ -13,7 +13,7 @@ from framebank.commands.printing import print_report, progress
 from framebank.store.counts import counted, listed
 
 if TYPE_CHECKING:
-    from framebank.store.exchange.imports import Outcome
+    from framebank.store.exchange.imports import Imported
 
 prompt_import_options = together(
     click.option("--import", "source", type=PATH, help="Class embeddings: npz, HDF5 or parquet; needs --like."),
@@ -132,12 +132,13 @@ def export_features(store: Path, out: Path, form: str, split: str, stream: str, 
     framebank store export bank bank.parquet --format parquet --split train
     framebank store export bank layers --stream layers
     """
-    from framebank.commands.encoder_options import open_split
+    from framebank.library.stores import open_store
     from framebank.store.exchange.exports import export_store
     from framebank.store.files.replacing import refuse_inside
 
     refuse_inside(out, [store], what="export")
-    features, manifest = open_split(store, split)
+    features = open_store(store)
+    manifest = features.split(split)
     there = sum(video.video_id in features for video in manifest.videos)
     exported = list(
         progress(export_store(features, manifest, out, form=form, stream=stream), total=there, unit="video")
@@ -204,8 +205,8 @@ def write_imported_prompts(
     print_report(report, as_json=as_json, lines=lines)
 
 
-def _import_notes(done: Sequence["Outcome"], not_taken: Mapping[str, int], *, width: int) -> Iterator[str]:
-    """Yield further facts about an import."""
+def _import_notes(done: Sequence["Imported"], not_taken: Mapping[str, int], *, width: int) -> Iterator[str]:
+    """Yield what is worth knowing of an import beside its counts."""
     from framebank.store.videos.intake import told
 
     if not_taken:

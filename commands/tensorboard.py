@@ -2,13 +2,24 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from framebank.heads.training.loop import Epoch
+from framebank.library.watch import Watch
+
+T = TypeVar("T")
 
 
-def tensorboard_of(run: Path, epochs: "Iterable[Epoch]") -> "Iterator[Epoch]":
+def watching_tensorboard(run: Path, watch: Watch) -> Watch:
+    """Return a watch that shows what another shows, and writes the epochs among it for TensorBoard."""
+
+    def watched(items: Iterable[T], *, total: int, unit: str, title: str | None = None) -> Iterator[T]:
+        shown = watch(items, total=total, unit=unit, title=title)
+        return tensorboard_of(run, shown) if unit == "epoch" else shown
+
+    return watched
+
+
+def tensorboard_of(run: Path, epochs: Iterable[Any]) -> Iterator[Any]:
     """Pass epochs on, writing loss, learning rate and validation score of each; DataError without TensorBoard."""
     from framebank.store.lazy import require
 

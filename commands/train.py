@@ -1,14 +1,12 @@
 """The command that trains a head on a store, by options or by a published recipe."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from framebank.commands.encoder_options import context_templates, open_split
 from framebank.commands.names import CLASSIFIERS, HEADS, SCORERS, require_keys, require_losses, require_recipe
 from framebank.commands.options import (
     PATH,
@@ -20,13 +18,15 @@ from framebank.commands.options import (
     require_once,
     text_options,
 )
-from framebank.commands.printing import Bar, percent, print_report, progress
-from framebank.commands.tensorboard import tensorboard_of
+from framebank.commands.printing import BarOfParts, percent, print_report
+from framebank.commands.tensorboard import watching_tensorboard
 from framebank.heads.training.recipe import Recipe
-from framebank.store.counts import counted
 
 if TYPE_CHECKING:
     from framebank.heads.training.loop import Epoch
+
+# What is no key of a recipe, as the library's call takes it.
+GIVEN = (*("labels", "prompts", "templates", "texts", "lexicon", "split", "val_split", "device", "overwrite"),)
 
 
 def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -115,17 +115,8 @@ def train(
     run: Path,
     recipe_name: str | None,
     settings: tuple[str, ...],
-    labels: Path | None,
-    prompts: Path | None,
-    templates: str | None,
-    texts: str | None,
-    lexicon: Path | None,
-    split: str,
-    val_split: str | None,
     head_mix: str | None,
-    device: str,
     tensorboard: bool,
-    overwrite: bool,
     as_json: bool,
     **choices: Any,
 ) -> None:
@@ -137,6 +128,8 @@ def train(
     framebank train bank mit --recipe mitx --set head.num_layers=2
     torchrun --nproc-per-node 4 -m framebank.cli train bank run      one process for each GPU
     """
+    given = {name: choices.pop(name) for name in GIVEN}
+    prompts, templates, texts, lexicon = (given[name] for name in ("prompts", "templates", "texts", "lexicon"))
     keys = pairs(settings)
     require_once(keys, {**choices, "head_mix": head_mix, "templates": templates, "texts": texts})
     require_keys(keys)
@@ -146,76 +139,41 @@ def train(
         require_recipe(recipe_name)
     if choices["loss"]:
         require_losses(choices["loss"])
-    require_alone(prompts, labels=labels, templates=templates, texts=texts)
-    features, manifest = open_split(store, split)
+    require_alone(prompts, labels=given["labels"], templates=templates, texts=texts)
 
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.library.stores import open_store
+
+    bank = open_store(store)  # what is wrong with it is told before torch is loaded
+
     from framebank.heads.training.distributed import Ranks
-    from framebank.heads.training.folder import taking
-    from framebank.heads.training.lexicon import Lexicon
-    from framebank.heads.training.recipe import read_recipe, with_choices
-    from framebank.library.training import training_job
+    from framebank.library.training import recipe_of
+    from framebank.library.training import train as fit
 
-    given = {name: value for name, value in choices.items() if value is not None}
-    start = read_recipe(recipe_name).to_dict() if recipe_name else {}
-    recipe = Recipe.from_choices(with_choices(start, given), settings=keys)
+    recipe = recipe_of(recipe_name, {name: value for name, value in choices.items() if value is not None}, keys)
     if lexicon and not recipe.reads_lexicon:
         raise click.UsageError(f"the classifier {recipe.classifier!r} reads no lexicon; --lexicon is for attributes")
-    phrases = Lexicon.read(lexicon, spec=features.spec, where=store) if lexicon else None
-    ranks = Ranks()
-    if ranks.is_first:
-        click.get_current_context().with_resource(taking(run, what="run", overwrite=overwrite))
-    own = ranks.start(resolve_device(device))
     if not recipe.reads_texts and (prompts or templates or texts):
         raise click.UsageError(
             f"the classifier {recipe.classifier!r} reads no texts; --prompts, --templates, --texts are"
         )
-    started = time.perf_counter()
-    job = training_job(
-        features,
-        manifest,
-        recipe,
-        val_split=val_split,
-        labels=labels,
-        prompts=prompts,
-        templates=templates if prompts else context_templates(recipe, templates=templates, texts=texts),
-        texts=texts,
-        lexicon=phrases,
-        chooses_head_mix=head_mix == "auto",
-        device=own,
-        watch=progress,
+    bar = BarOfParts(per="epoch", unit="step", facts=_facts)
+    trained = fit(
+        bank,
+        run,
+        recipe=recipe,
+        **given,
+        head_mix="auto" if head_mix == "auto" else None,
+        watch=watching_tensorboard(run, bar.watch) if tensorboard else bar.watch,
+        tell=bar.tell,
     )
-    if head_mix == "auto":
-        job.require_head_mix_choice()
-    if not ranks.is_first:
-        list(job.epochs(ranks))
-        return
-    for note in job.notes:
-        click.echo(note, err=True)
-    log = []
-    with Bar(unit="step") as bar:
-        epochs = job.epochs(ranks, tell=bar.move)
-        for epoch in tensorboard_of(run, epochs) if tensorboard else epochs:
-            log.append(epoch)
-            bar.show(epoch=f"{epoch.number} of {recipe.epochs}", loss=f"{epoch.loss:.3f}", **_validation(epoch))
-    ranks.stop()
-    mixed = job.choose_head_mix() if head_mix == "auto" else None
-    trained = job.save(run, log=log)
-    seconds = round(time.perf_counter() - started, 2)
-    report = {
-        "run": str(run),
-        "seconds": seconds,
-        "loss": log[-1].loss if log else None,
-        **trained.trained_on,
-        "multi_label": recipe.is_multi_label,
-        "head_mix_score": mixed.score if mixed else None,
-        "recipe": trained.recipe.to_dict(),
-    }
-    print_report(report, as_json=as_json, lines=_train_lines(report))
+    if Ranks().is_first:
+        lines = [*trained.lines(), f"next: framebank evaluate {run}"]
+        print_report(trained.to_dict(), as_json=as_json, lines=lines)
 
 
-def _validation(epoch: "Epoch") -> dict[str, str]:
-    return {} if math.isnan(epoch.val_score) else {"validation": percent(epoch.val_score)}
+def _facts(epoch: "Epoch", number: int, total: int) -> dict[str, str]:
+    validation = {} if math.isnan(epoch.val_score) else {"validation": percent(epoch.val_score)}
+    return {"epoch": f"{epoch.number} of {total}", "loss": f"{epoch.loss:.3f}", **validation}
 
 
 def _read_share(text: str) -> float:
@@ -223,26 +181,3 @@ def _read_share(text: str) -> float:
         return float(text)
     except ValueError:
         raise click.UsageError(f"--head-mix is {text!r}; expected a number from 0 to 1, or auto") from None
-
-
-def _train_lines(report: dict[str, Any]) -> list[str]:
-    kept = "the mean of the last epochs" if report["recipe"]["average"] else "the last epoch"
-    val = f"no validation videos: {kept} is kept"
-    if report["val_score"] is not None:
-        what = "mAP" if report["multi_label"] else "top-1"
-        judged = counted(report["val_videos"], "validation video")
-        val = f"{what} on {judged} {percent(report['val_score'])} in epoch {report['epoch']}, which is kept"
-    mix = []
-    if report["head_mix_score"] is not None:
-        share = f"{100 * report['recipe']['head_mix']:.0f} % of the frames' mean (head_mix), chosen on those videos"
-        mix = [f"{share}: {percent(report['head_mix_score'])}"]
-    return [
-        f"{report['recipe']['head']} + {report['recipe']['classifier']} on "
-        f"{counted(report['train_videos'], 'video')} of "
-        f"{counted(report['classes'], 'class', 'classes')} in {report['seconds']:.1f} s -> {report['run']}",
-        f"loss {report['loss']:.4f}, {val}"
-        if report["loss"] is not None
-        else "no epochs: nothing was trained by steps",
-        *mix,
-        f"next: framebank evaluate {report['run']}",
-    ]

@@ -1,7 +1,7 @@
 """Videos and class names become embeddings.
 
-Names are loaded when they are asked for: decoding processes need no torch. The room itself can be called:
-`framebank.extract("videos/", "bank", model="ViT-B-16")`. `framebank.library.extraction.extract` has the help.
+Names are loaded when they are asked for: decoding processes need no torch. The room itself can be called, and has the
+help of that call: `framebank.extract("videos/", "bank", model="ViT-B-16")`.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""TextTower: what a training may ask of the encoder's frozen text tower, which is handed in."""
+"""ClipTextTower: what a training may ask of the encoder's frozen text tower, which is handed in."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from framebank.heads.temporal.head import TakesBlocks
 from framebank.store.errors import DataError
 
 
-class TextTower(Protocol):
+class ClipTextTower(Protocol):
     """A causal CLIP text tower of width W, whose weights are frozen, and through which gradients flow.
 
     `num_positions` is the length of its longest sentence, start and end included; `num_heads` and `quick_gelu` say how
@@ -48,10 +48,10 @@ class TextTower(Protocol):
         ...
 
 
-TowerLoader = Callable[[], TextTower]  # a tower is read when a training first asks for it
+TowerLoader = Callable[[], ClipTextTower]  # a tower is read when a training first asks for it
 
 
-def options_of_blocks(options: Mapping[str, Any], tower: TextTower, *, dim: int) -> dict[str, Any]:
+def options_of_blocks(options: Mapping[str, Any], tower: ClipTextTower, *, dim: int) -> dict[str, Any]:
     """Return a head's options with the heads and activation of the tower's blocks, where the options do not say.
 
     DataError where the head's blocks are of another width than the tower, or compute otherwise.
@@ -84,7 +84,7 @@ def options_of_model(head: str, options: Mapping[str, Any], *, model: str) -> di
     return dict(options)
 
 
-def fill_blocks(head: nn.Module, tower: TextTower) -> None:
+def fill_blocks(head: nn.Module, tower: ClipTextTower) -> None:
     """Start a head's blocks as the tower's first, as CLIP4Clip does (Luo et al. 2021, arXiv 2104.08860).
 
     DataError where the tower has fewer; ValueError where the head takes none, which a recipe refuses.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from framebank.library.indexing.build import index
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
+    from framebank.library.recipes.comparison import RecipeComparison, compare_recipes
     from framebank.library.report import Report
     from framebank.library.search_index import SearchIndex
     from framebank.library.texts import prompts
@@ -34,10 +35,12 @@ NAMES = {
     "Hits": "hits",
     "LabelTable": "asking.label_table",
     "Labels": "labels",
+    "RecipeComparison": "recipes.comparison",
     "Report": "report",
     "SearchIndex": "search_index",
     "TrainedMatcher": "episodes.trained_matcher",
     "TrainedRun": "trained_run",
+    "compare_recipes": "recipes.comparison",
     "evaluate": "evaluation",
     "extract": "extraction",
     "fewshot": "episodes.evaluation",
@@ -59,10 +62,12 @@ __all__ = [
     "Hits",
     "LabelTable",
     "Labels",
+    "RecipeComparison",
     "Report",
     "SearchIndex",
     "TrainedMatcher",
     "TrainedRun",
+    "compare_recipes",
     "evaluate",
     "extract",
     "fewshot",

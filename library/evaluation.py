@@ -33,7 +33,7 @@ def zeroshot(
     *,
     labels: str | Path | None = None,
     prompts: str | Path | None = None,
-    templates: str | tuple[str, ...] | None = None,
+    templates: str | Sequence[str] | None = None,
     texts: str | None = None,
     scoring: str = "probabilities",
     run: "OpenRun | str | Path | None" = None,
@@ -61,13 +61,13 @@ def zeroshot(
     from framebank.heads.evaluation.evaluate import evaluate_zero_shot, require_labels, zero_shot_hint
     from framebank.heads.training.recipe import SCORINGS
     from framebank.heads.training.run import Run
-    from framebank.library.texts import prompt_banks, tower_of
+    from framebank.library.texts import context_templates, prompt_banks, tower_of
 
     require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
     folder = Path(run) if isinstance(run, str | Path) else run.path if run else None
     trained = Run.read(run) if isinstance(run, str | Path) else run.run if run else None
-    if trained and not prompts and trained.recipe.text == "context":
-        templates = _bare(templates, texts)
+    if trained and not prompts:
+        templates = context_templates(trained.recipe.text, templates, texts)
     reports = [
         evaluate_zero_shot(
             each,
@@ -132,7 +132,9 @@ def evaluate(
     if not current(where, WEIGHTS["run"]).is_file():
         raise DataError(f"{where}: holds no run; expected the folder of the run, for its figures")
     if bank is None and not Path(trained.store).is_dir():
-        raise DataError(f"{where}: was trained on the store {trained.store}, which is not there; name it with --store")
+        raise DataError(
+            f"{where}: was trained on the store {trained.store}, which is not there; give it (bank, --store)"
+        )
     store, manifest = _labelled_split(open_store(trained.store if bank is None else bank), split, run=where)
     if prompts:
         texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
@@ -149,11 +151,3 @@ def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = Non
         hint = f"framebank predict {store.path} --run {run} --csv out.csv" if run else zero_shot_hint(store)
         require_labels(store, store.manifest, split="all", hint=hint)
     return store, store.split(split)
-
-
-def _bare(templates: str | Sequence[str] | None, texts: str | None) -> str:
-    if templates or texts:
-        raise DataError(
-            "the run has text=context and learned what stands around the names; --templates and --texts have no part"
-        )
-    return "bare"

@@ -13,9 +13,11 @@ class Report:
     """The figures of one evaluation; it prints as the table of the command line.
 
     top1, top5 and mean_class_accuracy are fractions from 0 to 1, and `interval` holds the 95 % interval of top1; with
-    several labels a video they are None and `map` is the mean average precision. `protocol` tells what made the
-    figures: videos, encoder, frames, texts. Where several ways were scored, as names and descriptions, `others` holds
-    a report for each, in the order in which they were scored, this one among them. `to_dict()` is what --json prints.
+    several labels a video they are None and `map` is the mean average precision. `labels` are the C classes,
+    `confusion` counts the videos of each class (a row) by the class they were given, and `classes` has the accuracy of
+    each class, or its average precision; None for a class without a video. `protocol` tells what made the figures:
+    videos, encoder, frames, texts. Where several ways were scored, as names and descriptions, `others` holds a report
+    for each, in the order in which they were scored, this one among them. `to_dict()` is what --json prints.
     """
 
     top1: float | None
@@ -26,6 +28,9 @@ class Report:
     videos_evaluated: int
     videos_listed: int
     videos_without_label: int
+    labels: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    classes: Mapping[str, float | None]
     protocol: Mapping[str, Any]
     about: Mapping[str, str]
     values: Mapping[str, Any]
@@ -44,6 +49,9 @@ class Report:
             videos_evaluated=values["made_by"]["videos_evaluated"],
             videos_listed=values["videos_listed"],
             videos_without_label=values["videos_without_label"],
+            labels=tuple(values["labels"]),
+            confusion=tuple(map(tuple, values.get("confusion", ()))),
+            classes=_classes(values),
             protocol=values["made_by"],
             about=about,
             values=values,
@@ -54,6 +62,20 @@ class Report:
         """Return all of it as plain values."""
         return dict(self.values)
 
+    def figures(self) -> dict[str, str]:
+        """Return the figures as they are shown, under the names of their columns."""
+        if self.map is not None:
+            occurring = sum(value is not None for value in self.classes.values())
+            return {"mAP": percent(self.map), "classes": f"{occurring} of {len(self.labels)} occur"}
+        assert self.top1 is not None and self.interval and self.top5 is not None
+        low, high = self.interval
+        return {
+            "top-1": percent(self.top1),
+            "95 %": f"{100 * low:.1f}-{100 * high:.1f}",
+            "top-5": percent(self.top5),
+            "class mean": percent(self.mean_class_accuracy or 0.0),
+        }
+
     def lines(self) -> list[str]:
         """Return the table and what made the figures, a line each."""
         header, rows = self._cells()
@@ -61,8 +83,8 @@ class Report:
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         shown = self.others or (self,)
-        rows = [tuple({**one.about, **figures(one.values)}.values()) for one in shown]
-        return tuple({**self.about, **figures(self.values)}), rows
+        rows = [tuple({**one.about, **one.figures()}.values()) for one in shown]
+        return tuple({**self.about, **self.figures()}), rows
 
     def _below(self) -> list[str]:
         without = self.videos_without_label
@@ -77,18 +99,13 @@ class Report:
         return html_table(header, rows, below=self._below())
 
 
-def figures(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the figures of an evaluation under the names of their columns."""
-    if "map" in values:
-        occurring = sum(value is not None for value in values["average_precision"])
-        return {"mAP": percent(values["map"]), "classes": f"{occurring} of {len(values['labels'])} occur"}
-    low, high = values["top1_interval"]
-    return {
-        "top-1": percent(values["top1"]),
-        "95 %": f"{100 * low:.1f}-{100 * high:.1f}",
-        "top-5": percent(values["top5"]),
-        "class mean": percent(values["mean_class_accuracy"]),
-    }
+def _classes(values: Mapping[str, Any]) -> dict[str, float | None]:
+    """The accuracy of each class, or its average precision where videos have several labels."""
+    each = values.get("average_precision")
+    if each is None:
+        rows = enumerate(values["confusion"])
+        each = [row[place] / sum(row) if sum(row) else None for place, row in rows]
+    return dict(zip(values["labels"], each, strict=True))
 
 
 def protocol_lines(facts: Mapping[str, Any]) -> list[str]:

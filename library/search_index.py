@@ -46,6 +46,7 @@ class SearchIndex:
     whole: "Index"
     difference: "Difference | None" = None
     device: str = "auto"
+    given: Path | None = None  # the folder as the caller wrote it, for what is printed
 
     @classmethod
     def open(cls, path: str | Path, *, device: str = "auto") -> "SearchIndex":
@@ -53,12 +54,17 @@ class SearchIndex:
         from framebank.store.indexes.index import Index
 
         loaded = Index.load(path)
-        return cls(Path(path).absolute(), loaded, warn_if_older(Path(path), loaded), device)
+        return cls(Path(path).absolute(), loaded, warn_if_older(Path(path), loaded), device, Path(path))
 
     @cached_property
     def index(self) -> "Index":
         """The index without the videos that were removed from its store."""
         return self.whole.following(self.difference) if self.difference else self.whole
+
+    @property
+    def shown(self) -> Path:
+        """The folder as the caller wrote it."""
+        return self.given or self.path
 
     def __len__(self) -> int:
         return len(self.index)
@@ -153,7 +159,7 @@ class SearchIndex:
         for path in watch(map(Path, videos), total=len(videos), unit="video"):
             examples.append((Video(path.stem or path.absolute().name, path.absolute()), self._pool(path)))
         self._become(add(self.path, label, examples, index=self.whole))
-        return EnrolledClass.of(self.path, self.whole, label, num_given=len(examples))
+        return EnrolledClass.of(self.shown, self.whole, label, num_given=len(examples))
 
     def unenroll(self, label: str) -> int:
         """Remove the enrolled videos of a label and return how many; DataError where it was not enrolled."""
@@ -174,7 +180,7 @@ class SearchIndex:
         """
         from framebank.library.indexing.thresholds import set_thresholds
 
-        self._become(set_thresholds(self.path, self.whole, bank, split, share=share, device=self.device))
+        self._become(set_thresholds(self.shown, self.whole, bank, split, share=share, device=self.device))
         return self.thresholds
 
     @property
@@ -182,7 +188,7 @@ class SearchIndex:
         """The cosines from which on a video passes, for each enrolled class and for the votes."""
         from framebank.library.indexing.thresholds import Thresholds
 
-        return Thresholds.of(self.path, self.whole)
+        return Thresholds.of(self.shown, self.whole)
 
     def update(self, bank: "FeatureStore | str | Path | None" = None) -> "IndexUpdate":
         """Follow the store: videos that joined, left, moved or were relabelled since; enrolled classes stay.
@@ -191,7 +197,7 @@ class SearchIndex:
         """
         from framebank.library.indexing.update import update_index
 
-        made = update_index(self.path, bank, device=self.device)
+        made = update_index(self.shown, bank, device=self.device)
         self.difference = None
         self._become(made.index)
         return made
@@ -256,13 +262,13 @@ class SearchIndex:
         """Return what the index is made of as plain values."""
         from framebank.library.indexing.about import index_facts
 
-        return index_facts(self.path, self.whole)
+        return index_facts(self.shown, self.whole)
 
     def lines(self) -> list[str]:
         """Return how many videos it has, and a line for each reason for which some are left out."""
         from framebank.library.indexing.about import index_lines
 
-        return index_lines(self.path, self.whole)
+        return index_lines(self.shown, self.whole)
 
     def __repr__(self) -> str:
         enrolled = f", {len(self.index.enrolment.labels)} enrolled classes" if self.index.enrolment.labels else ""

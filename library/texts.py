@@ -11,7 +11,7 @@ from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
     from framebank.extract.encoders.encoder import Encoder
-    from framebank.heads.text_tower import TextTower, TowerLoader
+    from framebank.heads.text_tower import ClipTextTower, TowerLoader
     from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
 
 
@@ -119,11 +119,28 @@ def prompt_banks(
         encoder = encoder_like(store.spec, device=device)
     except DataError as error:
         raise DataError(
-            f"{store.path}: no text tower is here for its features ({error}); expected --prompts with class embeddings,"
-            " or a classifier that reads no texts, such as linear"
+            f"{store.path}: no text tower is here for its features ({error}); expected class embeddings "
+            "(prompts, --prompts), or a classifier that reads no texts, such as linear"
         ) from error
     kinds = [texts] if texts else ["names", *["descriptions"] * chosen.described]
     return [embed_texts(chosen, encoder, templates=templates, texts=kind, watch=watch) for kind in kinds]
+
+
+def context_templates(
+    text: str, templates: str | Sequence[str] | None, texts: str | None
+) -> str | Sequence[str] | None:
+    """Return the templates of a recipe with that `text`: "bare" where it learns what stands around the names.
+
+    DataError where that is learned, and templates or texts are given all the same.
+    """
+    if text != "context":
+        return templates
+    if templates or texts:
+        raise DataError(
+            "text=context learns what stands around the names; templates (--templates) and texts (--texts) have no "
+            "part in it"
+        )
+    return "bare"
 
 
 def tower_of(store: "FeatureStore", *, device: str) -> "TowerLoader":
@@ -132,7 +149,7 @@ def tower_of(store: "FeatureStore", *, device: str) -> "TowerLoader":
 
 
 @functools.lru_cache(maxsize=1)
-def _read_tower(spec: "FeatureSpec", device: str) -> "TextTower":
+def _read_tower(spec: "FeatureSpec", device: str) -> "ClipTextTower":
     from framebank.extract.encoders.encoder import encoder_like
 
     return encoder_like(spec, device=device).text_tower()

@@ -24,18 +24,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """A run and the folder it lies in. The weights are read once, and the encoder of new videos is made once."""
+    """A run and the folder it lies in. The weights are read once, and the encoder of new videos is made once.
+
+    `seconds`, the last `loss` and `head_mix_score`, what the chosen head_mix is worth, are those of the training, and
+    None of a run that was opened. `lines` and `to_dict` tell of it as the command `train` does.
+    """
 
     path: Path
     run: "Run"
     device: str = "auto"
+    given: Path | None = None  # the folder as the caller wrote it, for what is printed
+    seconds: float | None = None
+    loss: float | None = None
+    head_mix_score: float | None = None
 
     @classmethod
     def open(cls, path: str | Path, *, device: str = "auto") -> "TrainedRun":
         """Open the run in a folder; DataError where there is none."""
         from framebank.heads.training.run import Run
 
-        return cls(Path(path).absolute(), Run.read(path), device)
+        return cls(Path(path).absolute(), Run.read(path), device, Path(path))
+
+    @property
+    def shown(self) -> Path:
+        """The folder as the caller wrote it."""
+        return self.given or self.path
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -99,6 +112,24 @@ class TrainedRun:
 
         self.run.require_frames(self.path)  # new videos are embedded into these alone
         return encoder_of(self.run.spec, where=self.path, device=self.device)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return how it was trained as plain values."""
+        return {
+            "run": str(self.shown),
+            "seconds": self.seconds,
+            "loss": self.loss,
+            **self.run.trained_on,
+            "multi_label": self.run.recipe.is_multi_label,
+            "head_mix_score": self.head_mix_score,
+            "recipe": self.run.recipe.to_dict(),
+        }
+
+    def lines(self) -> list[str]:
+        """Return what was trained on what, and how well it did, a line each."""
+        from framebank.library.recipes.training_lines import training_lines
+
+        return training_lines(self.to_dict())
 
     def __repr__(self) -> str:
         recipe, trained = self.run.recipe, self.run.trained_on

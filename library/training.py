@@ -1,12 +1,15 @@
 """Training: a head on the rows of a store, kept as a run."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     import torch
@@ -32,10 +35,13 @@ def train(
     prompts: "PromptBank | str | Path | None" = None,
     templates: "str | Sequence[str] | None" = None,
     texts: str | None = None,
+    lexicon: str | Path | None = None,
+    head_mix: float | str | None = None,
     settings: "dict[str, Any] | None" = None,
     overwrite: bool = False,
     device: str = "auto",
     watch: Watch = unwatched,
+    tell: Tell = tell_nobody,
     **keys: Any,
 ) -> TrainedRun:
     """Train a head on a split of a store and keep it as a run in `folder`.
@@ -43,8 +49,11 @@ def train(
     `recipe` is the name of a published one ("actionclip"), a .toml file or a Recipe; `head`, `classifier`, `loss`,
     `shots` and any further key of a recipe (`epochs=20`, `lr=1e-3`) go over it, and `settings` reach options
     ({"head.num_layers": 2}). Without a recipe: the transformer of ActionCLIP on texts, by its KL loss. `labels` are
-    class names or a file of them, `prompts` what `fb.prompts` returned or a file of it. DataError where the folder
-    holds a run (unless `overwrite` is given), an index or a store, a key is not known, or the split has no labels.
+    class names or a file of them, `prompts` what `fb.prompts` returned or a file of it, `lexicon` a file of phrases for
+    the classifier "attributes". `head_mix` is the share of the frames' plain mean in what the head pools, or "auto":
+    chosen on the validation videos after the last epoch. Under torchrun each process calls this and the first one
+    writes. DataError where the folder holds a run (unless `overwrite` is given), an index or a store, a key is not
+    known, or the split has no labels.
 
     >>> import framebank as fb
     >>> run = fb.train("demo-out/store", "run", head="mean", classifier="linear", loss="ce")   # doctest: +SKIP
@@ -56,11 +65,23 @@ def train(
     manifest = store.split(split)
 
     from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.training.distributed import Ranks
     from framebank.heads.training.folder import taking
+    from framebank.heads.training.lexicon import Lexicon
 
+    chooses = head_mix == "auto"
+    if isinstance(head_mix, str) and not chooses:
+        raise DataError(f"head_mix is {head_mix!r}; expected a number from 0 to 1, or auto")
     given = {"head": head, "classifier": classifier, "loss": loss, "shots": shots, **keys}
+    given |= {} if chooses else {"head_mix": head_mix}
     chosen = recipe_of(recipe, {name: value for name, value in given.items() if value is not None}, settings or {})
-    with taking(folder, what="run", overwrite=overwrite):
+    if lexicon and not chosen.reads_lexicon:
+        raise DataError(f"the classifier {chosen.classifier!r} reads no lexicon; it is for the classifier 'attributes'")
+    phrases = Lexicon.read(lexicon, spec=store.spec, where=store.path) if lexicon else None
+    ranks = Ranks()
+    with taking(folder, what="run", overwrite=overwrite) if ranks.is_first else nullcontext():
+        own = ranks.start(resolve_device(device))
+        started = time.perf_counter()
         job = training_job(
             store,
             manifest,
@@ -70,11 +91,23 @@ def train(
             prompts=prompts,
             templates=templates,
             texts=texts,
-            device=resolve_device(device),
+            lexicon=phrases,
+            chooses_head_mix=chooses,
+            device=own,
             watch=watch,
         )
-        log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
-        return TrainedRun(folder.absolute(), job.save(folder, log=log), device)
+        if chooses:
+            job.require_head_mix_choice()
+        if not ranks.is_first:
+            return TrainedRun(folder.absolute(), job.trained(list(job.epochs(ranks))), device, folder)
+        for note in job.notes:
+            warn(note)
+        log = list(watch(job.epochs(ranks, tell=tell), total=job.recipe.epochs, unit="epoch"))
+        ranks.stop()
+        mixed = job.choose_head_mix() if chooses else None
+        run = job.save(folder, log=log)
+    seconds, last = round(time.perf_counter() - started, 2), log[-1].loss if log else None
+    return TrainedRun(folder.absolute(), run, device, folder, seconds, last, mixed.score if mixed else None)
 
 
 def training_job(
@@ -98,12 +131,12 @@ def training_job(
     another encoder, or are given for a classifier that reads none.
     """
     from framebank.heads.training.job import TrainingJob
-    from framebank.library.texts import label_set, prompt_banks, tower_of
+    from framebank.library.texts import context_templates, label_set, prompt_banks, tower_of
 
     bank = None
     if recipe.reads_texts:
-        if recipe.text == "context" and not prompts:
-            templates = "bare"  # it learns what else would stand around the names
+        if not prompts:
+            templates = context_templates(recipe.text, templates, texts)
         bank = prompt_banks(
             store,
             manifest,
@@ -137,8 +170,13 @@ def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], set
     from framebank.heads.training.recipe import Recipe, read_recipe, with_choices
 
     start = recipe if isinstance(recipe, Recipe) else read_recipe(recipe) if recipe else None
-    texts = {name: _as_text(value) for name, value in settings.items()}
-    return Recipe.from_choices(with_choices(start.to_dict() if start else {}, choices), settings=texts)
+    values = with_choices(start.to_dict() if start else {}, choices)
+    return Recipe.from_choices(values, settings=setting_texts(settings))
+
+
+def setting_texts(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings as --set takes them."""
+    return {name: _as_text(value) for name, value in settings.items()}
 
 
 def _as_text(value: object) -> str:

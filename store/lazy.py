@@ -1,5 +1,6 @@
 """Lazy: names and libraries that are loaded when they are first asked for."""
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -38,10 +39,26 @@ def require(module: str, *, extra: str, what: object) -> ModuleType:
 
 
 def make_callable(room: str, *, module: str, name: str) -> None:
-    """Let a room be called as a function, `name` of `module`, which is loaded then: `framebank.extract(...)`."""
+    """Let a room be called as a function, `name` of `module`, which is loaded then: `framebank.extract(...)`.
 
-    class CallableRoom(ModuleType):
-        def __call__(self, *arguments: Any, **options: Any) -> Any:
-            return getattr(import_module(module), name)(*arguments, **options)
+    `help` of the room shows the help of the function, and after it what the room is.
+    """
+    about = sys.modules[room].__doc__ or ""
 
-    sys.modules[room].__class__ = CallableRoom
+    def load() -> Callable[..., Any]:
+        found: Callable[..., Any] = getattr(import_module(module), name)
+        return found
+
+    def call(_: ModuleType, *arguments: Any, **options: Any) -> Any:
+        return load()(*arguments, **options)
+
+    def told(_: ModuleType) -> str:
+        first, _blank, rest = (inspect.getdoc(load()) or "").partition("\n\n")
+        return f"{first}\n\n{name}{inspect.signature(load())}\n\n{rest}\n\nAs a room: {about}"
+
+    parts = {
+        "__call__": call,
+        "__doc__": property(told),
+        "__signature__": property(lambda _: inspect.signature(load())),
+    }
+    sys.modules[room].__class__ = type("CallableRoom", (ModuleType,), parts)

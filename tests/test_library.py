@@ -2,10 +2,13 @@
 
 import doctest
 import importlib
+import inspect
 import json
 import os
+import pydoc
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 
 import framebank as fb
 from framebank.demo.clips import render_clips
+from framebank.heads.training.recipe import read_recipe
 from framebank.store import DataError, FeatureStore, PromptBank
 from framebank.store.errors import DataWarning
 
@@ -49,6 +53,13 @@ def test_import_is_light_and_finds_the_rooms() -> None:
         "assert {'open', 'extract', 'store'} <= set(dir(framebank))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})
+
+
+def test_the_help_of_a_room_that_is_called_is_that_of_the_call() -> None:
+    shown = pydoc.render_doc(fb.extract, renderer=pydoc.plaintext)
+    assert "framebank.extract - Embed the frames of videos into the folder `store`" in shown
+    assert "extract(videos: " in shown and ">>> bank = fb.extract(" in shown
+    assert list(inspect.signature(fb.extract).parameters)[:2] == ["videos", "store"]
 
 
 def test_every_public_name_is_there() -> None:
@@ -87,6 +98,9 @@ def test_zeroshot_says_what_the_command_says(framebank: Any, bank: FeatureStore)
     assert report.top1 is not None and report.top5 is not None and report.interval is not None
     assert report.interval[0] < report.top1 < report.interval[1]
     assert report.top5 >= report.top1
+    assert sum(map(sum, report.confusion)) == report.videos_evaluated and list(report.classes) == list(report.labels)
+    occurring = [value for value in report.classes.values() if value is not None]
+    assert np.mean(occurring) == pytest.approx(report.mean_class_accuracy)
     assert len(report.others) == 2  # the ways to average the templates
     assert report.protocol["videos_evaluated"] == report.videos_evaluated
     assert "<td>names</td>" in report._repr_html_()
@@ -127,6 +141,14 @@ def test_train_takes_recipes_options_and_refuses_what_is_none(bank: FeatureStore
     fb.train(bank, tmp_path / "a", recipe="linear-probe", epochs=1, overwrite=True)
     with pytest.raises(DataError, match="a recipe has no key 'epoch'"):
         fb.train(bank, tmp_path / "b", epoch=1)
+    with pytest.raises(DataError, match="head_mix is 'much'"):
+        fb.train(bank, tmp_path / "b", head_mix="much")
+    with pytest.raises(DataError, match="reads no lexicon"):
+        fb.train(bank, tmp_path / "b", lexicon=tmp_path / "phrases.h5")
+    mixed = fb.train(bank, tmp_path / "b", recipe="linear-probe", epochs=1, head_mix="auto", val_split="test")
+    assert mixed.head_mix_score is not None and "(head_mix), chosen on those videos" in mixed.lines()[-1]
+    opened = fb.open(mixed.path)
+    assert isinstance(opened, fb.TrainedRun) and opened.to_dict()["recipe"] == mixed.to_dict()["recipe"]
     deep = fb.train(bank, tmp_path / "c", head="transformer", epochs=1, settings={"head.num_layers": 1})
     assert deep.run.recipe.head_options["num_layers"] == 1
 
@@ -217,6 +239,23 @@ def test_episodes_are_scored_compared_and_trained_on(framebank: Any, bank: Featu
         fb.fewshot(bank, way=1)
     with pytest.raises(DataError, match="reads no texts; labels, prompts"):
         fb.fewshot_train(bank, tmp_path / "new", "trx", labels=["a"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_recipes_are_compared(framebank: Any, bank: FeatureStore, tmp_path: Path) -> None:
+    probe = read_recipe("linear-probe")
+    recipes = {"linear-probe": probe, "regions": replace(probe, stream="regions")}
+    found = fb.compare_recipes(bank, tmp_path / "table", recipes, seeds=1, settings={"epochs": 1})
+    assert [standing.recipe for standing in found.standings] == ["linear-probe"]
+    assert "has no stream 'regions'" in found.refused["regions"]
+    assert json.loads((tmp_path / "table" / "compare.json").read_text()) == json.loads(json.dumps(found.to_dict()))
+    options = ("--recipes", "linear-probe", "--seeds", 1, "--set", "epochs=1", "--json")
+    printed = json.loads(framebank("compare", bank.path, tmp_path / "again", *options).stdout)
+    assert [one["score"] for one in printed["standings"]] == [one.score for one in found.standings]
+    assert "not run: regions: " in repr(found)
+    assert "<td>linear-probe</td>" in found._repr_html_()
+    with pytest.raises(DataError, match="two have the same name"):
+        fb.compare_recipes(bank, tmp_path / "new", ["knn", "knn"])
     assert not (tmp_path / "new").exists()
 
 

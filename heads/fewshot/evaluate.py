@@ -14,7 +14,7 @@ from framebank.heads.evaluation.protocol import made_by
 from framebank.heads.fewshot.episodes import AllWaySampler, Episodes, EpisodeSampler
 from framebank.heads.fewshot.matcher_name import TRAINED, MatcherName, reads_text
 from framebank.heads.fewshot.run import FewshotRun
-from framebank.heads.fewshot.scores import Frames, score_episodes
+from framebank.heads.fewshot.scores import EpisodeFrames, score_episodes
 from framebank.heads.fewshot.tasks import require_finite
 from framebank.heads.progress import Tell, tell_after, tell_nobody
 from framebank.heads.ranking import best_class
@@ -136,14 +136,14 @@ def evaluate_few_shot(
     return {**rows[0], "scores": [_short(row) for row in rows], "notes": [note] if note else []}
 
 
-def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, frame_norm: bool) -> Frames:
+def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, frame_norm: bool) -> EpisodeFrames:
     """Return what episodes of a bank point into: its first group, each frame unit with `frame_norm`."""
     x = bank.x[:: bank.num_groups].float()  # (V, T, D)
     text = None
     if prompts:
         chosen = [prompts.labels.index(name) for name in episodes.labels]
         text = torch.from_numpy(prompts.class_embeddings()[chosen])  # (C, D)
-    return Frames(F.normalize(x, dim=-1) if frame_norm else x, bank.mask[:: bank.num_groups], text)
+    return EpisodeFrames(F.normalize(x, dim=-1) if frame_norm else x, bank.mask[:: bank.num_groups], text)
 
 
 def _options_of(name: MatcherName) -> dict[str, Any]:

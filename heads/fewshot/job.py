@@ -12,7 +12,7 @@ from framebank.heads.fewshot.episodes import EpisodeSampler
 from framebank.heads.fewshot.loop import Stage, fit_episodes
 from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
-from framebank.heads.fewshot.tasks import Tasks, class_texts, require_finite
+from framebank.heads.fewshot.tasks import EpisodeBatches, class_texts, require_finite
 from framebank.heads.matchers import READS_TEXT
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.training.chance import warn_of_matcher
@@ -47,7 +47,7 @@ class FewshotJob:
             raise DataError(f"the matcher {recipe.matcher!r} needs the texts of the classes, and there are none")
         self.store, self.recipe, self.prompts, self.device = store, recipe, prompts, device
         self.notes: list[str] = []
-        self.val: Tasks | None = None
+        self.val: EpisodeBatches | None = None
         self.train = self._tasks(train, recipe.steps * recipe.episodes, at_once=recipe.episodes, training=True)
         if val and val.videos:
             self.val = self._tasks(val, recipe.val_episodes, at_once=recipe.episodes, training=False)
@@ -86,7 +86,7 @@ class FewshotJob:
         run.write(folder, log=log)
         return run
 
-    def _tasks(self, manifest: Manifest, episodes: int, *, at_once: int, training: bool) -> Tasks:
+    def _tasks(self, manifest: Manifest, episodes: int, *, at_once: int, training: bool) -> EpisodeBatches:
         recipe = self.recipe
         labels = LabelSet.of(manifest.labelled().labels)
         bank = load_bank(self.store, manifest.labelled(), labels, device=self.device, num_frames=recipe.frames)
@@ -105,4 +105,4 @@ class FewshotJob:
         note = undivided_note(drawn.undivided, so=f"{kind} queries share a source with their support")
         self.notes += [note] if note else []
         texts = class_texts(self.prompts, drawn.labels, device=self.device)
-        return Tasks(bank, drawn, at_once, self.device, texts, seed=recipe.seed if training else None)
+        return EpisodeBatches(bank, drawn, at_once, self.device, texts, seed=recipe.seed if training else None)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.fewshot.recipe import FewshotRecipe
-from framebank.heads.matchers.task import HasLosses, Task, match_loss
+from framebank.heads.matchers.task import EpisodeBatch, HasLosses, match_loss
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.randomness import drawn_from
 from framebank.heads.ranking import best_class
@@ -37,9 +37,9 @@ class Stage:
 def fit_episodes(
     matcher: nn.Module,
     recipe: FewshotRecipe,
-    train: Iterator[Task],
+    train: Iterator[EpisodeBatch],
     *,
-    val: Iterable[Task],
+    val: Iterable[EpisodeBatch],
     device: torch.device,
     tell: Tell = tell_nobody,
 ) -> Iterator[Stage]:
@@ -85,14 +85,14 @@ def fit_episodes(
     matcher.eval()
 
 
-def losses_of(matcher: nn.Module, task: Task) -> dict[str, Tensor]:
+def losses_of(matcher: nn.Module, task: EpisodeBatch) -> dict[str, Tensor]:
     """Return the parts of a task's loss by name: "match", of the scores, and what the matcher adds."""
     if isinstance(matcher, HasLosses):
         return matcher.losses(task)
     return {"match": match_loss(matcher(*task.given), task.truth.target)}
 
 
-def accuracy_of(matcher: nn.Module, tasks: Iterable[Task]) -> float:
+def accuracy_of(matcher: nn.Module, tasks: Iterable[EpisodeBatch]) -> float:
     """Return the share of all queries whose class scores highest, dropout off; NaN where there is no task."""
     training = matcher.training
     matcher.eval()

@@ -19,7 +19,7 @@ CHUNK = 1 << 23  # numbers that are prepared at once
 
 
 @dataclass(frozen=True)
-class Frames:
+class EpisodeFrames:
     """What episodes point into: x (V, T, D) float32, mask (V, T) true where real, text (C, D) or None."""
 
     x: Tensor
@@ -30,7 +30,7 @@ class Frames:
 @torch.inference_mode()
 def score_episodes(
     matcher: nn.Module,
-    frames: Frames,
+    frames: EpisodeFrames,
     episodes: Episodes,
     *,
     device: torch.device,
@@ -97,7 +97,7 @@ class _Videos:
 
     @classmethod
     def of(
-        cls, matcher: nn.Module, frames: Frames, episodes: Episodes, *, device: torch.device, max_prepared: int
+        cls, matcher: nn.Module, frames: EpisodeFrames, episodes: Episodes, *, device: torch.device, max_prepared: int
     ) -> "_Videos":
         whole = cls((frames.x, frames.mask), None, frames.x[0].numel(), device)
         if not isinstance(matcher, PreparesVideos):

@@ -1,4 +1,4 @@
-"""Tasks: episodes over a bank, as the frames and texts that a matcher is trained with."""
+"""EpisodeBatches: episodes over a bank, as the frames and texts that a matcher is trained with."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from framebank.heads.bank import Bank
 from framebank.heads.fewshot.episodes import Episodes
-from framebank.heads.matchers.task import Task, Truth
+from framebank.heads.matchers.task import EpisodeBatch, Truth
 from framebank.store.errors import DataError
 from framebank.store.prompts import PromptBank
 
 
 @dataclass(frozen=True)
-class Tasks:
+class EpisodeBatches:
     """Episodes drawn from the videos of a bank, `at_once` to a task; the last one may have fewer.
 
     Frames keep the norm they are stored with. Of several views and clips of a video the first is used, or with a `seed`
@@ -32,20 +32,20 @@ class Tasks:
     def __len__(self) -> int:
         return -(-len(self.episodes) // self.at_once)
 
-    def __iter__(self) -> Iterator[Task]:
+    def __iter__(self) -> Iterator[EpisodeBatch]:
         """Yield the tasks in the order they were drawn."""
         generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
         for start in range(0, len(self.episodes), self.at_once):
             yield self._task(slice(start, start + self.at_once), generator)
 
-    def _task(self, chosen: slice, generator: torch.Generator | None) -> Task:
+    def _task(self, chosen: slice, generator: torch.Generator | None) -> EpisodeBatch:
         classes = torch.from_numpy(self.episodes.classes[chosen])  # (E, N)
         query, query_mask = self._frames(self.episodes.query[chosen], generator)
         support, support_mask = self._frames(self.episodes.support[chosen], generator)
         text = None if self.class_text is None else self.class_text[classes.to(self.class_text.device)]  # (E, N, D)
         target = torch.from_numpy(self.episodes.target[chosen]).to(self.device)
         truth = Truth(target, classes.to(self.device), self.class_text)
-        return Task(query, support, text, query_mask, support_mask, truth)
+        return EpisodeBatch(query, support, text, query_mask, support_mask, truth)
 
     def _frames(self, videos: np.ndarray, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Return the frames of videos (...), (..., T, D) float32, and where they are real (..., T)."""

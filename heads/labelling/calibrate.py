@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from framebank.heads.labelling.neighbours import index_store, run_of
-from framebank.heads.labelling.prototypes import SAME, Known, class_texts, place_of
+from framebank.heads.labelling.prototypes import SAME, KnownVideos, class_texts, place_of
 from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -145,7 +145,7 @@ def calibrated(
     Without a `calibration`, by that which the index has.
     """
     made = index.enrolment.calibration if calibration is None else calibration
-    known = Known(index, videos, vectors)
+    known = KnownVideos(index, videos, vectors)
     others = {}
     for label in sorted({video.label for video in videos}):
         others[label] = np.sort(known.cosines_of_others(label, made))
@@ -165,7 +165,7 @@ def num_others(index: Index, label: str) -> int:
     enrolment = index.enrolment
     if label in enrolment.others:
         return len(enrolment.others[label])
-    return len(Known(index, enrolment.videos, enrolment.vectors).cosines_of_others(label, enrolment.calibration))
+    return len(KnownVideos(index, enrolment.videos, enrolment.vectors).cosines_of_others(label, enrolment.calibration))
 
 
 def conformal_threshold(scores: np.ndarray, *, share: float) -> float | None:

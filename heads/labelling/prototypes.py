@@ -20,7 +20,7 @@ SAME = 0.99
 _MADE: WeakKeyDictionary[Index, np.ndarray] = WeakKeyDictionary()
 
 
-class Known:
+class KnownVideos:
     """An index's own videos, and others with their unit vectors (E, D) as if they were enrolled in it."""
 
     def __init__(self, index: Index, videos: Sequence[Video], vectors: np.ndarray) -> None:
@@ -81,7 +81,7 @@ def prototypes(index: Index) -> np.ndarray:
     """
     if index not in _MADE:
         enrolment = index.enrolment
-        known = Known(index, enrolment.videos, enrolment.vectors)
+        known = KnownVideos(index, enrolment.videos, enrolment.vectors)
         _MADE[index] = np.stack([known.prototype(label) for label in enrolment.labels])
     return _MADE[index]
 

@@ -11,7 +11,7 @@ from framebank.heads.matchers.frames import mean_frame
 from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.otam import Otam
 from framebank.heads.matchers.sequences import mean_video, packed
-from framebank.heads.matchers.task import HasLosses, Task, match_loss
+from framebank.heads.matchers.task import EpisodeBatch, HasLosses, match_loss
 
 MLP_WIDTH = 2048
 
@@ -74,7 +74,7 @@ class ClipFsar(nn.Module, HasLosses):
         of_frames = (1 + matched / lengths).log_softmax(-1)  # published for 8 frames: (8 - distance) / 8
         return self.combine * of_text.log_softmax(-1) + (1 - self.combine) * of_frames
 
-    def losses(self, task: Task) -> dict[str, Tensor]:
+    def losses(self, task: EpisodeBatch) -> dict[str, Tensor]:
         """Return the loss of the scores, and that of all videos among the texts of all classes."""
         truth = task.truth
         if task.text is None or truth.class_text is None:

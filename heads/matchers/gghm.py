@@ -13,7 +13,7 @@ from framebank.heads.matchers.hyrsm import matched_alone
 from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
-from framebank.heads.matchers.task import HasLosses, Task, match_loss
+from framebank.heads.matchers.task import EpisodeBatch, HasLosses, match_loss
 from framebank.heads.matchers.trx import Trx
 from framebank.heads.temporal.attention import AttentionBlock
 
@@ -68,7 +68,7 @@ class Gghm(nn.Module, PreparesVideos, HasLosses):
         """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
         return self._score(query, support)[0]
 
-    def losses(self, task: Task) -> dict[str, Tensor]:
+    def losses(self, task: EpisodeBatch) -> dict[str, Tensor]:
         """Return the loss of the scores, and that of the edges between each query and the classes."""
         scores, edges = self._score(*task.prepared(self.prepare))
         like = F.one_hot(task.truth.target, scores.shape[-1]).to(scores.dtype)  # (E, Q, N)

@@ -15,7 +15,7 @@ from framebank.heads.matchers.frames import mean_frame
 from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.sequences import mean_video, packed, sinusoid_like
-from framebank.heads.matchers.task import HasLosses, Task, Truth, match_loss
+from framebank.heads.matchers.task import EpisodeBatch, HasLosses, Truth, match_loss
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Hyrsm(nn.Module, PreparesVideos, HasLosses):
         masks = related.query_mask, related.prototype_mask
         return matched_alone(self.metric, related.query, related.prototype, *masks)
 
-    def losses(self, task: Task) -> dict[str, Tensor]:
+    def losses(self, task: EpisodeBatch) -> dict[str, Tensor]:
         """Return the loss of the scores and, with `num_classes`, that of the classes of single frames."""
         related, truth = self.relate(*task.prepared(self.prepare)), task.truth
         return {"match": match_loss(self.score(related), truth.target), **self.classification_loss(related, truth)}

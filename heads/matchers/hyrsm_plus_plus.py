@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from framebank.heads.matchers.hyrsm import Hyrsm
 from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.prepared import Prepared, PreparesVideos
-from framebank.heads.matchers.task import HasLosses, Task, match_loss
+from framebank.heads.matchers.task import EpisodeBatch, HasLosses, match_loss
 
 
 @final
@@ -70,7 +70,7 @@ class HyrsmPlusPlus(nn.Module, PreparesVideos, HasLosses):
         """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
         return self.relation.match(query, support, text)
 
-    def losses(self, task: Task) -> dict[str, Tensor]:
+    def losses(self, task: EpisodeBatch) -> dict[str, Tensor]:
         """Return the loss of the scores, that of single frames with `num_classes`, and that of coherence."""
         related = self.relation.relate(*task.prepared(self.prepare))
         prototype_mask = related.prototype_mask.unsqueeze(1).expand(related.prototype.shape[:-1])  # (E, Q, N, S)

@@ -1,4 +1,4 @@
-"""Task: the episodes of a training step, what is true of them, and the loss that every matcher shares."""
+"""EpisodeBatch: the episodes of a training step, what is true of them, and the loss that every matcher shares."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Task:
+class EpisodeBatch:
     """E episodes as a matcher takes them, shaped as framebank.heads.matchers says, and what is true of them."""
 
     query: Tensor
@@ -54,7 +54,7 @@ class HasLosses(Protocol):
     """A matcher whose training adds something to the loss of its scores."""
 
     @abstractmethod
-    def losses(self, task: Task) -> dict[str, Tensor]:
+    def losses(self, task: EpisodeBatch) -> dict[str, Tensor]:
         """Return the parts of the loss by name, each weighted: their sum is what is minimised."""
         ...
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from framebank.heads.class_texts import ClassTexts
-from framebank.heads.text_tower import TextTower
+from framebank.heads.text_tower import ClipTextTower
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ReadsTokens(Protocol):
         ...
 
     @abstractmethod
-    def set_texts(self, texts: ClassTexts, *, tower: TextTower | None = None) -> None:
+    def set_texts(self, texts: ClassTexts, *, tower: ClipTextTower | None = None) -> None:
         """Score other classes, or the same by other texts, whose tokens the `tower` reads."""
         ...
 

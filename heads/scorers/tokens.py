@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from framebank.heads.text_tower import TextTower
+from framebank.heads.text_tower import ClipTextTower
 from framebank.store.errors import DataError
 
 PART = 128  # sentences
 
 
 @torch.no_grad()
-def encode_words(tower: TextTower, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
+def encode_words(tower: ClipTextTower, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Return the tower's outputs at the tokens of sentences, unit, (C, W, D), and which of them are tokens, (C, W).
 
     The start, which is the same for every sentence, the end, which is the sentence as a whole, and the padding are left

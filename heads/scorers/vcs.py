@@ -13,7 +13,7 @@ from framebank.heads.scorers.parts import in_parts
 from framebank.heads.scorers.rows import class_matrix, row_mask
 from framebank.heads.scorers.scorer import ReadsTokens, Scorer, ScorerReads
 from framebank.heads.scorers.tokens import encode_words
-from framebank.heads.text_tower import TextTower
+from framebank.heads.text_tower import ClipTextTower
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -96,7 +96,7 @@ class Vcs(nn.Module, Scorer, ReadsTokens):
         """Bring the scale back to CLIP's 100."""
         self.scale.bound()
 
-    def set_texts(self, texts: ClassTexts, *, tower: TextTower | None = None) -> None:
+    def set_texts(self, texts: ClassTexts, *, tower: ClipTextTower | None = None) -> None:
         """Score other classes, or the same by other texts, whose tokens the `tower` reads.
 
         ValueError where words are tokens and there is no tower; DataError where a text has no token.
@@ -107,7 +107,7 @@ class Vcs(nn.Module, Scorer, ReadsTokens):
             words, spoken = self._read(texts, tower)
         self.words, self.spoken, self.classes = words.to(device), spoken.to(device), class_matrix(texts).to(device)
 
-    def _read(self, texts: ClassTexts, tower: TextTower | None) -> tuple[Tensor, Tensor]:
+    def _read(self, texts: ClassTexts, tower: ClipTextTower | None) -> tuple[Tensor, Tensor]:
         if tower is None:
             raise ValueError(
                 f"the tokens of {counted(len(self.words), 'class', 'classes')} were read by the text tower, which "

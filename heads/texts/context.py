@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from framebank.heads.text_tower import TextTower
+from framebank.heads.text_tower import ClipTextTower
 from framebank.heads.texts.text import ReadsTower, TextTraits
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
@@ -68,7 +68,7 @@ class Context(nn.Module, ReadsTower):
         self._sentences: _Sentences | None = None
         self._serves_others = False
 
-    def meet(self, tower: TextTower, names: Sequence[str]) -> None:
+    def meet(self, tower: ClipTextTower, names: Sequence[str]) -> None:
         """Draw the context of classes of these names, read by this tower; DataError where it has no room for one."""
         start = torch.zeros(0, tower.width)
         if self.words:
@@ -82,7 +82,7 @@ class Context(nn.Module, ReadsTower):
         self.vectors = nn.Parameter(vectors)
         self._sentences = self._read(tower, names, num_prefix=self.num_prefix)
 
-    def serve(self, tower: TextTower, names: Sequence[str]) -> None:
+    def serve(self, tower: ClipTextTower, names: Sequence[str]) -> None:
         """Put other classes into the learned context; DataError where each class has its own, or a name has no room."""
         if self.class_specific:
             raise DataError(
@@ -94,7 +94,7 @@ class Context(nn.Module, ReadsTower):
         self._serves_others = True
         self.eval()
 
-    def _read(self, tower: TextTower, names: Sequence[str], *, num_prefix: int) -> "_Sentences":
+    def _read(self, tower: ClipTextTower, names: Sequence[str], *, num_prefix: int) -> "_Sentences":
         said = [f"{name}." for name in names] if self.stop else names
         return _Sentences.of(
             tower, said, num_prefix=num_prefix, num_suffix=self.num_suffix, by_position=self.by_position
@@ -146,14 +146,14 @@ class _Sentences:
     ends   (C,)            the places of the ends; what follows is not read, as attention only looks back
     """
 
-    tower: TextTower
+    tower: ClipTextTower
     tokens: Tensor
     places: Tensor
     ends: Tensor
 
     @classmethod
     def of(
-        cls, tower: TextTower, names: Sequence[str], *, num_prefix: int, num_suffix: int, by_position: bool = False
+        cls, tower: ClipTextTower, names: Sequence[str], *, num_prefix: int, num_suffix: int, by_position: bool = False
     ) -> "_Sentences":
         extra = num_prefix + num_suffix
         counts = tower.measure(names)
@@ -174,7 +174,7 @@ class _Sentences:
         return self.tower.encode(parts.gather(1, places), self.ends[classes.cpu()]).to(vectors.device)
 
 
-def _require_room(tower: TextTower, words: str, num_tokens: int, *, extra: int) -> None:
+def _require_room(tower: ClipTextTower, words: str, num_tokens: int, *, extra: int) -> None:
     if num_tokens + extra > tower.num_positions:
         raise DataError(
             f"text = 'context': {words!r} is {num_tokens} tokens with start and end, and {extra} more of the context "

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from framebank.heads.text_tower import TextTower
+from framebank.heads.text_tower import ClipTextTower
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class ReadsTower(Protocol):
     """A text that is learned through the encoder's text tower."""
 
     @abstractmethod
-    def meet(self, tower: TextTower, names: Sequence[str]) -> None:
+    def meet(self, tower: ClipTextTower, names: Sequence[str]) -> None:
         """Start to learn of classes of these names; DataError where the tower has no room for one."""
         ...
 
     @abstractmethod
-    def serve(self, tower: TextTower, names: Sequence[str]) -> None:
+    def serve(self, tower: ClipTextTower, names: Sequence[str]) -> None:
         """Serve other classes; DataError where what was learned is bound to its own."""
         ...
 

@@ -14,7 +14,7 @@ from framebank.heads.scorers import CLASSIFIERS_AND_SCORERS
 from framebank.heads.scorers.scorer import ReadsTokens, reads_of
 from framebank.heads.temporal import HEADS
 from framebank.heads.temporal.head import MixesFrames
-from framebank.heads.text_tower import TextTower
+from framebank.heads.text_tower import ClipTextTower
 from framebank.heads.texts import TEXTS
 from framebank.heads.texts.text import ReadsTower
 from framebank.heads.training.recipe import Recipe
@@ -31,7 +31,7 @@ def build_model(
     num_classes: int,
     texts: ClassTexts | None,
     in_shape: tuple[int, ...] = (),
-    tower: TextTower | None = None,
+    tower: ClipTextTower | None = None,
     names: Sequence[str] = (),
     lexicon: Tensor | None = None,
 ) -> Model:

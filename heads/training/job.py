@@ -178,6 +178,12 @@ class TrainingJob:
 
     def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
         """Write the run into `folder` and return it."""
+        run = self.trained(log)
+        run.write(folder, log=log)
+        return run
+
+    def trained(self, log: Sequence[Epoch]) -> Run:
+        """Return the run as it is after the epochs of `log`, which is not written yet."""
         kept = chosen_epoch(log)
         best = self.chosen.score if self.chosen else kept.val_score if kept else math.nan
         trained_on = {
@@ -191,9 +197,7 @@ class TrainingJob:
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
         }
         where = str(self.store.path.absolute())
-        run = Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape)
-        run.write(folder, log=log)
-        return run
+        return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape)
 
 
 def _require_videos(labels: LabelSet, train: Manifest) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framebank.library.asking.answers import Answers
-from framebank.library.asking.label_table import LabelTable, Tally
+from framebank.library.asking.label_table import LabelTable, LabelTally
 from framebank.library.asking.made_by import LabelsMadeBy
-from framebank.library.asking.sources import Sources
+from framebank.library.asking.sources import LabelSources
 from framebank.library.checks import Paths, require_least
 from framebank.library.labelling import find_videos, label_videos, warn_of_random
 from framebank.library.labels import Labels
@@ -56,7 +56,7 @@ def label(
     """
     require_least("workers", workers, 1)
     require_least("top", top, 1)
-    sources = Sources(run, index, labels, prompts, like, model, pretrained, templates, texts, frames, k)
+    sources = LabelSources(run, index, labels, prompts, like, model, pretrained, templates, texts, frames, k)
     asked = sources.ask(top=top, knows_itself=True, device=device, watch=watch)
     warn_of_random(asked)
     paths = [videos] if isinstance(videos, str | Path) else list(videos)
@@ -102,7 +102,7 @@ def predict(
 
     require_least("workers", workers, 1)
     require_least("top", top, 1)
-    sources = Sources(run, index, labels, prompts, like, model, pretrained, templates, texts, frames, k)
+    sources = LabelSources(run, index, labels, prompts, like, model, pretrained, templates, texts, frames, k)
     given = list(videos) if isinstance(videos, list | tuple) else [videos]
     path = Path(csv) if csv else None
     places = [Path(str(place)) for place in (*given, *sources.places) if isinstance(place, str | Path)]
@@ -115,7 +115,7 @@ def predict(
         labelled = watch(label_store(store, manifest, labellers), total=len(manifest), unit="video")
     else:
         labelled = label_videos(manifest.videos, asked, workers=workers, watch=watch)
-    tally = Tally(keeps=keep or not path)
+    tally = LabelTally(keeps=keep or not path)
     with contextlib.ExitStack() as stack:
         if path:
             part = stack.enter_context(replacing(path))

@@ -75,7 +75,7 @@ class LabelTable:
 
 
 @dataclass
-class Tally:
+class LabelTally:
     """What has become of the videos so far; the videos are kept only with `keeps`, the failures always."""
 
     keeps: bool

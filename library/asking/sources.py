@@ -1,4 +1,4 @@
-"""Sources of labels: a run, an index, and the texts of classes, each made ready once and given what embeds videos."""
+"""LabelSources: the run, the index and the texts that are asked for labels, each read once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sources:
+class LabelSources:
     """Who is asked, and what the texts among them are embedded by. DataError where the fields do not go together.
 
     `run`, `index`, `prompts` and `like` are open, or the places where they lie; `labels` are names, or a file of them.
@@ -154,7 +154,7 @@ class Sources:
 
 
 def clash(given: Mapping[str, Any], named: Naming, *, prompts: bool) -> str:
-    """Return which fields of Sources do not go together, "" where all do; `named` writes the name of one.
+    """Return which fields of LabelSources do not go together, "" where all do; `named` writes the name of one.
 
     Without `prompts` a caller can give none.
     """

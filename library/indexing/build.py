@@ -44,4 +44,4 @@ def index(
         pools = run.run if isinstance(run, TrainedRun) else Run.read(run) if run else None
         made = index_store(store, manifest, run=pools, run_path=path, device=resolve_device(device), split=split)
         made.save(folder)
-    return SearchIndex(folder.absolute(), made, device=device)
+    return SearchIndex(folder.absolute(), made, device=device, given=folder)

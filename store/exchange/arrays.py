@@ -27,7 +27,7 @@ END_NAMES = ("end", "ends")
 
 
 @dataclass(frozen=True)
-class Form:
+class ArrayForm:
     """The shape of an array and the kind of its values, as numpy's `dtype.kind`."""
 
     shape: tuple[int, ...]
@@ -73,13 +73,13 @@ class Arrays(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._found)
 
-    def describe(self, name: str) -> Form:
+    def describe(self, name: str) -> ArrayForm:
         """Return the form of an array; of an npz its values are not read."""
         if isinstance(self._found, Npz):
             shape, dtype = self._found.form(name)
-            return Form(shape, dtype.kind)
+            return ArrayForm(shape, dtype.kind)
         array = self[name]
-        return Form(tuple(array.shape or ()), array.dtype.kind)
+        return ArrayForm(tuple(array.shape or ()), array.dtype.kind)
 
     def find(self, wanted: str | None, names: Sequence[str]) -> str | None:
         """Return the name that was asked for, or the first of the usual `names` that is there; None if none is.

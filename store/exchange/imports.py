@@ -25,7 +25,7 @@ DESCRIBED = ("model", "pretrained", "weights_hash", "preprocessing", "precision"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Imported:
     """What became of a video: its rows, how many of them are all zeros, the shape they were flattened from where they
     were, or why there are none.
     """
@@ -91,7 +91,7 @@ def find_width(source: Source) -> int:
     return 0
 
 
-def import_features(folder: Path, source: Source, *, spec: FeatureSpec, fps: float = 1.0) -> Iterator[Outcome]:
+def import_features(folder: Path, source: Source, *, spec: FeatureSpec, fps: float = 1.0) -> Iterator[Imported]:
     """Write the videos of `source` that the store in `folder` does not hold yet, yielding what became of each.
 
     A video is in memory from its reading to its shard. Rows are the frames 0 to T-1 at i/fps seconds, where the layout
@@ -113,12 +113,12 @@ def import_features(folder: Path, source: Source, *, spec: FeatureSpec, fps: flo
                     raise DataError(f"has the width {embeddings.data.shape[1]}, the store {spec.dim}")
             except Exception as error:  # another program's file may be wrong in any way
                 reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-                outcome = Outcome(video, error=" ".join(f"{video.video_id}: {reason}".split()))
+                outcome = Imported(video, error=" ".join(f"{video.video_id}: {reason}".split()))
                 ledger.add(Failure(video.video_id, str(video.path), outcome.error))
                 yield outcome
                 continue
             writer.add(video.video_id, embeddings, decoder=IMPORTED)
-            yield Outcome(
+            yield Imported(
                 video,
                 num_rows=len(embeddings.data),
                 zero_rows=int((~embeddings.data.any(axis=1)).sum()),

@@ -10,7 +10,7 @@ from framebank.store.formats.hdf5 import File, Watch, describe, open_file, read_
 from framebank.store.formats.remembered import MOVED, Stamp, stamp_of
 
 
-class Answers:
+class Hdf5Answers:
     """The file that was asked of last stays open: an import asks of one file a hundred thousand times."""
 
     def __init__(self, watch: Watch) -> None:

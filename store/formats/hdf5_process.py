@@ -152,7 +152,7 @@ os.register_at_fork(after_in_child=_reader.forget)
 
 def serve(connection: "Connection[Any, Any]") -> None:
     """Answer questions until the process that asks is gone."""
-    from framebank.store.formats.hdf5_answers import Answers
+    from framebank.store.formats.hdf5_answers import Hdf5Answers
 
     _limit()
     last = 0.0
@@ -164,7 +164,7 @@ def serve(connection: "Connection[Any, Any]") -> None:
             _renew()
             connection.send_bytes(GOES_ON)
 
-    answers = Answers(watch)
+    answers = Hdf5Answers(watch)
     with contextlib.suppress(EOFError, ConnectionError):
         while connection.poll(IDLE_SECONDS):
             question = json.loads(connection.recv_bytes())

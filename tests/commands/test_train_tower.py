@@ -28,7 +28,7 @@ def test_context_from_end_to_end(framebank, store, tmp_path):
     refused = framebank("evaluate", run, "--prompts", prompts, exit_code=1)
     assert "the context was learned for 16 classes through the text tower, which the run lacks; other" in refused.stderr
     refused = framebank("zeroshot", store, "--run", run, "--templates", "bare", exit_code=1)
-    assert "learned what stands around the names; --templates and --texts have no part" in refused.stderr
+    assert "text=context learns what stands around the names; templates (--templates)" in refused.stderr
 
 
 def test_context_that_starts_as_words_scores_as_the_sentences(framebank, store, tmp_path):
@@ -83,8 +83,8 @@ def test_a_lexicon_of_phrases_from_end_to_end(framebank, store, tmp_path):
         (("--set", "text.num_suffix=16"), 1, "and 32 more of the context stand around it, but the text tower reads 32"),
         (
             ("--templates", "bare"),
-            2,
-            "text=context learns the words around the names; leave out --templates and",
+            1,
+            "text=context learns what stands around the names; templates (--templates)",
         ),
         (("--set", "text.num_suffixes=1"), 1, "the text 'context' has no option 'num_suffixes'; the nearest is 'num_s"),
     ],

@@ -153,7 +153,7 @@ def test_the_command_with_a_name_that_is_none(framebank, world, tmp_path):
     told = framebank("compare", world.store.path, tmp_path / "o", "--set", "epoch=3", exit_code=1).stderr
     assert "'epoch'; the nearest is 'epochs'" in told
     told = framebank("compare", world.store.path, tmp_path / "o", "--recipes", "knn,knn", exit_code=1).stderr
-    assert "--recipes knn,knn: two recipes have the same name" in told
+    assert "of the recipes knn, knn two have the same name" in told
     assert not (tmp_path / "o").exists()
 
 
@@ -174,4 +174,4 @@ def test_a_store_without_a_text_tower(framebank, world, tmp_path):
     assert "no text tower is here for its features (no model 'tiny' in open_clip" in told
     assert "1 run ->" in told
     alone = framebank(*arguments[:2], tmp_path / "other", *arguments[3:], "--recipes", "actionclip", exit_code=1).stderr
-    assert "expected --prompts with class embeddings" in alone
+    assert "expected class embeddings (prompts, --prompts)" in alone

@@ -10,7 +10,7 @@ from framebank.heads.bank import load_bank
 from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
 from framebank.heads.fewshot.evaluate import evaluate_few_shot, frames_of, measure_episodes
 from framebank.heads.fewshot.matcher_name import MatcherName
-from framebank.heads.fewshot.scores import Frames, score_episodes
+from framebank.heads.fewshot.scores import EpisodeFrames, score_episodes
 from framebank.heads.fewshot.tasks import require_finite
 from framebank.heads.matchers.gghm import Gghm
 from framebank.heads.matchers.ma_clip import MaClip
@@ -292,7 +292,7 @@ def test_repeated_frames_are_not_read(world, name):
     sampler = EpisodeSampler(4, 1, 1, 50, 0)
     episodes = sampler.draw(bank.video_ids, [manifest.labels[target] for target in bank.target.tolist()])
     frames = frames_of(bank, episodes, prompts=None, frame_norm=True)
-    garbled = Frames(torch.where(bank.mask[..., None], frames.x, torch.tensor(7.0)), frames.mask)
+    garbled = EpisodeFrames(torch.where(bank.mask[..., None], frames.x, torch.tensor(7.0)), frames.mask)
     matcher = MatcherName.parse(name).build(16)
     torch.testing.assert_close(
         score_episodes(matcher, garbled, episodes, device=CPU), score_episodes(matcher, frames, episodes, device=CPU)

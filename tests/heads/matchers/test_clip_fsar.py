@@ -8,7 +8,7 @@ from framebank.heads.matchers.clip_fsar import ClipFsar
 from framebank.heads.matchers.ma_clip import METRICS, MaClip
 from framebank.heads.matchers.otam import Otam
 from framebank.heads.matchers.sequences import sinusoid_like
-from framebank.heads.matchers.task import Task, Truth, match_loss
+from framebank.heads.matchers.task import EpisodeBatch, Truth, match_loss
 from framebank.tests.heads.matchers.test_hyrsm import attend, prototype_of
 from framebank.tests.heads.matchers.test_matchers import build, episodes
 
@@ -53,7 +53,7 @@ def test_texts_of_all_classes_are_a_part_of_the_loss():
     matcher, batch = ClipFsar(12, classification=0.7).eval(), episodes(1, ragged=True)
     query, support, _, query_mask, support_mask = batch
     matcher.text_scale.fill_(3.0)
-    losses = matcher.losses(Task(*batch, TRUTH))
+    losses = matcher.losses(EpisodeBatch(*batch, TRUTH))
     every = []
     videos = [(query[0, q][query_mask[0, q]], TRUTH.target[0, q]) for q in range(3)]
     videos += [(support[0, n, k][support_mask[0, n, k]], n) for n in range(4) for k in range(2)]

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from framebank.heads.matchers.gghm import DenseTemporal, EpisodeGraph, Gghm
-from framebank.heads.matchers.task import Task, Truth
+from framebank.heads.matchers.task import EpisodeBatch, Truth
 from framebank.tests.heads.matchers.test_matchers import build, episodes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -100,7 +100,7 @@ def test_a_graph_without_layers_is_refused():
 def test_edges_learn_from_the_labels():
     matcher, batch = build("gghm", shaken=True), episodes(1)
     query, support, _, *masks = batch
-    losses = matcher.losses(Task(*batch, TRUTH))
+    losses = matcher.losses(EpisodeBatch(*batch, TRUTH))
     queries, _ = matcher.temporal(query, masks[0])
     supports, _ = matcher.temporal(support, masks[1])
     chance = matcher.graph(supports.mean((2, 3)), queries.mean(2))[1].sigmoid()  # (1, Q, L, N)

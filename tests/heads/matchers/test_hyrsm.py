@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from framebank.heads.matchers.attention import Attention, ContextBlock
 from framebank.heads.matchers.hyrsm import Hyrsm
 from framebank.heads.matchers.hyrsm_plus_plus import HyrsmPlusPlus, temporal_coherence
-from framebank.heads.matchers.task import Task, Truth
+from framebank.heads.matchers.task import EpisodeBatch, Truth
 from framebank.tests.heads.matchers.test_matchers import build, episodes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -98,7 +98,7 @@ def test_hyrsm_against_its_formula(shots):
 def test_classification_is_of_every_real_frame():
     torch.manual_seed(0)
     matcher, (query, support, _, *masks) = Hyrsm(12, num_classes=6, classification=0.5).eval(), episodes(ragged=True)
-    found = matcher.losses(Task(query, support, None, *masks, TRUTH))["classification"]
+    found = matcher.losses(EpisodeBatch(query, support, None, *masks, TRUTH))["classification"]
     every = []
     for episode in range(2):
         videos = [(query[episode, q], masks[0][episode, q], TRUTH.target[episode, q]) for q in range(3)]
@@ -140,7 +140,9 @@ def test_plus_plus_scores_as_hyrsm_and_adds_the_coherence_of_queries_and_prototy
     torch.manual_seed(0)
     matcher, (query, support, _, *masks) = HyrsmPlusPlus(12, num_classes=6).eval(), episodes(ragged=True)
     torch.testing.assert_close(matcher(query, support, None, *masks), matcher.relation(query, support, None, *masks))
-    losses, base = (one.losses(Task(query, support, None, *masks, TRUTH)) for one in (matcher, matcher.relation))
+    losses, base = (
+        one.losses(EpisodeBatch(query, support, None, *masks, TRUTH)) for one in (matcher, matcher.relation)
+    )
     assert losses.keys() - base.keys() == {"coherence"}
     for name in base:
         torch.testing.assert_close(losses[name], base[name])

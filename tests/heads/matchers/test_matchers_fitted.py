@@ -9,7 +9,7 @@ from torch import nn
 
 from framebank.heads import CLASSIFIERS, MATCHERS
 from framebank.heads.fewshot.episodes import Episodes
-from framebank.heads.fewshot.scores import Frames, score_episodes
+from framebank.heads.fewshot.scores import EpisodeFrames, score_episodes
 from framebank.tests.heads.matchers.test_matchers_formulas import DIM, QUERIES, SHOTS, WAYS, episodes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -241,7 +241,7 @@ def test_options_that_cannot_be(name, options):
 def test_many_queries_are_one_fit(name):
     """An episode of many queries: where pairs of frames would go in parts, the support is learned once."""
     generator = torch.Generator().manual_seed(0)
-    frames = Frames(
+    frames = EpisodeFrames(
         torch.randn(20, 8, DIM, generator=generator),
         torch.ones(20, 8).bool(),
         torch.randn(WAYS, DIM, generator=generator),

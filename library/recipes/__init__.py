@@ -1,0 +1,1 @@
+"""Recipes: what a training of one tells, and several of them compared."""
