@@ -26,7 +26,7 @@ def test_half_a_surrogate_pair_is_no_utf16(tmp_path):
 
 def test_a_line_that_is_no_name_is_refused():
     assert lines_of(" a \n\n b\n", where="a.txt") == ["a", "b"]
-    with pytest.raises(DataError, match=r"^a.txt: line 3 has more than 131072 letters; expected a name$"):
+    with pytest.raises(DataError, match=r"^a.txt: line 3 has more than 131072 characters; expected a name$"):
         lines_of("a\n\n" + "x" * 131_073, where="a.txt")
 
 
