@@ -24,7 +24,8 @@ CLOCK_SECONDS = 1e-3
 class Sampling:
     """A rule and its numbers; called with the times of all frames of a video, it gives the rows of that video.
 
-    name     one of RULES numbers  what follows the colon, as RULES[name].form names them
+    name     one of RULES
+    numbers  what follows the colon, as RULES[name].form names them
     """
 
     name: str

@@ -28,12 +28,15 @@ KINDS = "fiubcSO"  # of numpy's types, those that are read; O stands for strings
 class Form:
     """One dataset of a file.
 
-    dtype      numpy's name of its type, as "<f2"; "|O" for strings of any length as HDF5 keeps them shape      as HDF5
-    has it offset     the place of its first byte in the file; None if it does not lie there as plain bytes place
-    its name in the file; a link may give it another name digest     its checksum, "" where it has none num_texts  how
-    many strings its bytes are; None where they are no strings texts      its strings, where only HDF5 can read them
-    num_stored how many bytes of the file are its own, where it does not lie there as plain bytes problem    why it
-    cannot be read, "" where it can
+    dtype      numpy's name of its type, as "<f2"; "|O" for strings of any length as HDF5 keeps them
+    shape      as HDF5 has it
+    offset     the place of its first byte in the file; None if it does not lie there as plain bytes
+    place      its name in the file; a link may give it another name
+    digest     its checksum, "" if it has none
+    num_texts  how many strings its bytes are; None if they are not strings
+    texts      its strings, if only HDF5 can read them
+    num_stored how many bytes of the file are its own, if it does not lie there as plain bytes
+    problem    why it cannot be read, "" if it can
     """
 
     dtype: str
