@@ -32,7 +32,7 @@ def test_columns_by_name_and_type(tmp_path):
         ('name,size\n"a,1\n', "line 2 is not CSV"),
         ('name,size\n"a"b,1\n', "line 2 is not CSV"),
         ("name,size\n" + "x" * 200_000 + ",1\n", r"line 2 is not CSV \(field larger than"),
-        ("name,size\na\0b,1\n", "line 2 holds the letter NUL"),
+        ("name,size\na\0b,1\n", "line 2 holds the character NUL"),
     ],
 )
 def test_what_was_not_written_so_is_refused(tmp_path, text, problem):

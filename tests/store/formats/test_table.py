@@ -67,7 +67,7 @@ def test_what_spreadsheets_add(tmp_path):
         ("video_id,path,label\na,a.mp4,run\nb,b, c.mp4,run\n", "line 3: has 4 values, but the first line names 3 col"),
         (
             "video_id;path\na;a.mp4;run\n",
-            "line 2: has 3 values, but the first line names 2 columns; a value",
+            "line 2: has 3 values, but the first line names 2 columns; put a value",
         ),
         ("sep=;\nvideo_id;path\na;a.mp4;run\n", "line 3: has 3 values"),
         ("video_id,path,Label,label\na,a.mp4,x,y\n", "its first line names the column 'label' twice"),

@@ -8,7 +8,7 @@ from framebank.store.formats.text import is_text, is_whole, lines_of, read_text
 
 def test_a_letter_that_is_in_no_name_is_refused_with_its_line(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"run\nwa\0ve\n")
-    with pytest.raises(DataError, match=r"a\.txt: cannot be read as text: line 2 holds the letter NUL"):
+    with pytest.raises(DataError, match=r"a\.txt: cannot be read as text: line 2 holds the character NUL"):
         read_text(tmp_path / "a.txt")
 
 
