@@ -1,4 +1,4 @@
-"""Embedding without a store: videos decoded in the pool and encoded in full batches, their rows handed over."""
+"""Embed videos without a store: decode them in the pool, encode them in full batches, and return the rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,7 +9,7 @@ from framebank.store.videos.manifest import Video
 
 
 class _Handover:
-    """A writer that keeps what it is given until it is taken."""
+    """A writer that keeps rows until they are taken."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Embeddings] = {}
@@ -27,7 +27,7 @@ def embed_videos(
     num_workers: int = 2,
     time_limit: float = 300.0,
 ) -> Iterator[tuple[Outcome, Embeddings | None]]:
-    """Embed videos and yield each with its rows as it is done, in no order; of one that failed there are none.
+    """Embed videos and yield each with its rows when it is done, in any order; a failed video has no rows.
 
     Everything else is as in `extract_videos`; nothing is written.
     """

@@ -1,4 +1,4 @@
-"""Extraction: how videos are to be embedded, as asked for or as the store was made, and what became of them."""
+"""Extraction: how videos are embedded, as asked for or as the store was made, and the result for each."""
 
 import functools
 import time
@@ -25,13 +25,13 @@ from framebank.store.upkeep.adoption import shards_of_parts
 from framebank.store.upkeep.plan import Plan
 from framebank.store.upkeep.status import drift_report
 
-# What a store says of itself that is asked for by these names too.
+# What a store says about itself, under the names by which it is asked for.
 SAME_NAMES = ("model", "sampling", "view", "streams")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How videos are embedded. What is None is as the store has it, or as usual where there is none yet."""
+    """How videos are embedded. None means: as in the store, or the usual value if there is no store yet."""
 
     model: str | None = None
     pretrained: str | None = None
@@ -49,7 +49,7 @@ class Setup:
     time_limit: float = 300.0
 
     def like(self, folder: Path) -> "tuple[Setup, dict[str, str]]":
-        """Return this setup with what it leaves open as the store in a folder has it, and what was taken from there.
+        """Return this setup with its open values filled from the store in a folder, and the values taken from there.
 
         DataError if the store was made with another model, sampling, view or streams than this one asks for.
         """
@@ -80,14 +80,14 @@ class Setup:
         return replace(self, **taken), told
 
     def with_defaults(self) -> "Setup":
-        """Return this setup with the usual value for all that is left open; DataError without a model."""
+        """Return this setup with the usual values for all open ones; DataError without a model."""
         if not self.model:
             raise DataError("no model is given; expected one, such as ViT-B-16 with the pretrained weights openai")
         usual: dict[str, Any] = {name: value for name, value in USUAL.items() if getattr(self, name) is None}
         return replace(self, **usual)
 
     def work(self) -> Work:
-        """Return what is done to every video, wherever; DataError if it asks for what cannot be."""
+        """Return what is done to every video, on any machine; DataError if that is impossible."""
         whole = self.with_defaults()
         chosen = read_sampling(str(whole.sampling))
         if "patch_mean" in str(whole.streams) and not chosen.is_fixed:
@@ -129,7 +129,7 @@ USUAL = {
 def spec_of(folder: Path) -> FeatureSpec | None:
     """Return how the store in a folder was made; None if it holds no embedding yet.
 
-    What workers of a cluster left in its part stores counts too.
+    What the workers of a cluster left in its part stores counts too.
     """
     first = next(iter((*shard_paths(folder), *shards_of_parts(folder))), None)
     if first is None:
@@ -139,7 +139,7 @@ def spec_of(folder: Path) -> FeatureSpec | None:
 
 
 def left_out(folder: Path, video_ids: Iterable[str]) -> dict[str, str]:
-    """Return what was left out of each damaged video among these, by video_id, as the store in a folder tells it."""
+    """Return what was left out of each damaged video among these, by video_id, from the store in a folder."""
     decoders = FeatureStore(folder).decoders if shard_paths(folder) else {}
     notes = {name: decoders.get(name, "").partition(" (")[2].rstrip(")") for name in video_ids}
     return {name: note for name, note in notes.items() if note}
@@ -150,7 +150,7 @@ class Engine(Protocol):
 
     @property
     def spec(self) -> FeatureSpec:
-        """How a store is made by it."""
+        """How it makes a store."""
         ...
 
     @property
@@ -184,7 +184,7 @@ class LocalMachine:
 
 
 class Tally:
-    """What became of the videos of one extraction."""
+    """The results of the videos of one extraction."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -192,7 +192,7 @@ class Tally:
         self._outcomes: dict[str, Outcome] = {}
 
     def add(self, outcome: Outcome) -> None:
-        """Count a video; one that is told of again counts as it was told last."""
+        """Count a video; if it is reported again, the last report counts."""
         self._outcomes[outcome.video.video_id] = outcome
 
     @property
@@ -207,12 +207,12 @@ class Tally:
 
     @property
     def without_embedding(self) -> int:
-        """How many of the videos that were given have none: they failed now or before, and have no older rows."""
+        """How many of the given videos have no embedding: they failed now or before, and have no older rows."""
         again = {video.video_id for video in self.plan.refreshed}
         return len([one for one in self.failed if one.video.video_id not in again]) + len(self.plan.failed_before)
 
     def report(self) -> dict[str, Any]:
-        """Return the counts, and by name what became of the files: the contract for scripts."""
+        """Return the counts, and the changes of files by name: the contract for scripts."""
         plan = self.plan
         given = {video.video_id for video in plan.given.videos} - set(plan.pruned)
         return {

@@ -1,4 +1,4 @@
-"""Filling a store: what is left to do, and doing it. Resuming is the manifest minus what complete shards hold."""
+"""Fill a store: find what is left to do, and do it. What is left is the manifest minus what complete shards hold."""
 
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -18,13 +18,13 @@ from framebank.store.upkeep.adoption import PARTS, Adopter, part_name, remove_pa
 from framebank.store.upkeep.plan import Choices, Plan, carry_out, plan_extraction, refuse_foreign
 from framebank.store.videos.manifest import Manifest, Video
 
-# What embeds videos: those of a plan, into a store whose writer is given; yields what became of each.
+# Embeds the videos of a plan into the store of a writer, and yields the result of each.
 Embed = Callable[[Plan, ShardWriter], Generator[Outcome, None, None]]
 
 
 @dataclass(frozen=True)
 class Filling:
-    """A store that is being filled: what there is to do, and what becomes of each video, told once."""
+    """A store that is being filled: what is to do, and the result of each video, reported once."""
 
     plan: Plan
     outcomes: Generator[Outcome, None, None]
@@ -40,13 +40,13 @@ def filling(
     choices: Choices | None = None,
     min_seconds: float = 5.0,
 ) -> Iterator[Filling]:
-    """Own a store while `embed` adds to it what it lacks of `manifest`; give what there is to do, and the outcomes.
+    """Own a store while `embed` adds the missing videos of `manifest`; give what is to do, and the outcomes.
 
-    What an earlier run left in part stores is taken in first; then the manifest is written, moved videos get their new
-    video_ids, and those that are to be pruned go. Killed at any moment, what complete shards hold stays, and the next
-    run does the rest.
+    First the part stores of an earlier run are taken in; then the manifest is written, moved videos get their new
+    video_ids, and videos to prune are removed. Killed at any moment, what complete shards hold stays, and the next run
+    does the rest.
     """
-    refuse_foreign(folder)  # before a lock lies there, which is what tells a store's manifest from a user's
+    refuse_foreign(folder)  # before the lock file is there, which tells a store's manifest from a user's
     require_new_folder(folder, what="store")
     with ShardWriter(folder, spec, min_seconds=min_seconds) as writer:
         take_parts(folder)
@@ -57,11 +57,11 @@ def filling(
         try:
             yield Filling(plan, outcomes)
         finally:
-            outcomes.close()  # before the writer is: what is embedded is written
+            outcomes.close()  # before the writer closes: what is embedded is written
 
 
 def store_spec(encoder: FeatureSpec, *, sampling: str, decoder: str, pixels: str = SQUARE) -> FeatureSpec:
-    """Return what a store made with this encoder, sampling, decoder and shape of pixels says of itself."""
+    """Return the spec of a store made with this encoder, sampling, decoder and shape of pixels."""
     return replace(encoder, sampling=sampling, decoder=decoder, pixels=pixels)
 
 
@@ -78,7 +78,7 @@ def fill_store(
     time_limit: float = 300.0,
     min_seconds: float = 5.0,
 ) -> Generator[Outcome, None, None]:
-    """Embed what the store lacks of `manifest`, keep the manifest beside it, and yield what became of each video.
+    """Embed the videos of `manifest` that the store lacks, write the manifest, and yield the result of each video.
 
     A failure is in failed.csv before it is yielded. Killed at any moment, what complete shards hold stays, and the
     next run does the rest. `min_seconds` is how long embedded videos wait in memory at least, as in ShardWriter.
@@ -103,14 +103,14 @@ class LocalEngine:
     min_seconds: float = 5.0
 
     def embed(self, plan: Plan, writer: ShardWriter) -> Generator[Outcome, None, None]:
-        """Embed the videos of a plan and yield what became of each; a failure is in failed.csv before it is yielded."""
+        """Embed the videos of a plan and yield the result of each; a failure is in failed.csv before it is yielded."""
         ledger = Ledger(writer.folder / "failed.csv")
         yield from self._embed(plan.missing, writer, ledger)
         if plan.refreshed:
             yield from self._refresh(plan.refreshed, writer, ledger)
 
     def _refresh(self, videos: Sequence[Video], writer: ShardWriter, ledger: Ledger) -> Generator[Outcome, None, None]:
-        """Embed videos into a part store, and put its rows in the place of those of before."""
+        """Embed videos into a part store, and replace the older rows by its rows."""
         part = writer.folder / PARTS / part_name(uuid.uuid4().hex[:8], 0, 1)
         part.mkdir(parents=True)
         writer.flush()  # so that the store to which the part is joined holds all there is

@@ -1,4 +1,4 @@
-"""The pipeline: decode in processes, encode full batches across videos, write. Its heavy parts are handed in."""
+"""The pipeline: decode in processes, encode full batches across videos, write. The heavy parts are arguments."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ IN_FLIGHT = 2
 
 
 class FrameEncoder(Protocol):
-    """What the pipeline asks of an encoder."""
+    """What the pipeline needs from an encoder."""
 
     spec: FeatureSpec
     preprocessing: Preprocessing
@@ -42,7 +42,7 @@ class FrameEncoder(Protocol):
 
 
 class Writer(Protocol):
-    """What the pipeline asks of whoever takes the rows: a ShardWriter, for one."""
+    """What the pipeline needs from the taker of the rows, such as a ShardWriter."""
 
     def add(self, video_id: str, embeddings: Embeddings, *, decoder: str = "", source: str = "") -> None:
         """Take the rows of one video."""
@@ -51,7 +51,7 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video: the number of its embedded rows, or the reason there are none.
+    """The result of one video: the number of its embedded rows, or the reason why there are none.
 
     `source` is the identity of a file that failed, in words, where it is known.
     """
@@ -64,7 +64,7 @@ class Outcome:
 
 @dataclass(eq=False)
 class _Pending:
-    """A video some of whose pictures (frames x views) are encoded, or wait for it."""
+    """A video with some pictures (frames x views) that are encoded or wait to be."""
 
     video: Video
     clip: Clip | None = None
@@ -83,7 +83,7 @@ class _Pending:
 
 
 class _Lane:
-    """One device: the batch that is being filled, and those it has been given."""
+    """One device: the batch that is being filled, and the batches that it is working on."""
 
     def __init__(self, encoder: FrameEncoder, batch_size: int) -> None:
         self.encoder = encoder
@@ -141,7 +141,7 @@ def extract_videos(
     num_workers: int = 2,
     time_limit: float = 300.0,
 ) -> Iterator[Outcome]:
-    """Embed videos and yield what became of each, as they are done.
+    """Embed videos and yield the result of each when it is done.
 
     A video that cannot be read is an Outcome with an error, as is one on which the decoder hangs or crashes; anything
     else (a full disk, a wrong model) is raised. Batches of `batch_size` pictures go to the encoders in turn; the last
@@ -176,7 +176,7 @@ def extract_videos(
 
 
 def embed_clip(job: Job, *, task: Task, encoder: FrameEncoder) -> Embeddings:
-    """Return one video's embeddings, decoded in this process; DataError naming the video that cannot be read."""
+    """Return the embeddings of one video, decoded in this process; DataError that names a video that cannot be read."""
     sink = _Pictures(task.preprocessing)
     clip = task.run(job, sink)
     streams = encoder.finish(encoder.start(torch.from_numpy(np.concatenate(sink.pictures))))
@@ -220,7 +220,7 @@ def _fill(lanes: "deque[_Lane]", pending: _Pending, pictures: npt.NDArray[np.uin
 def _finish(
     touched: Iterable[_Pending], waiting: dict[str, _Pending], *, task: Task, writer: Writer | None
 ) -> Iterator[Outcome]:
-    """Write the videos that are whole now, and yield their outcomes."""
+    """Write the videos that are complete now, and yield their outcomes."""
     for pending in dict.fromkeys(touched):
         video, clip = pending.video, pending.clip
         if clip is None or not pending.is_whole or waiting.get(video.video_id) is not pending:

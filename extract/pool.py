@@ -1,4 +1,4 @@
-"""DecodePool: workers that decode videos ahead of the encoder, replaced when they hang, crash or have grown old."""
+"""DecodePool: workers that decode videos ahead of the encoder; one that hangs, crashes or is old is replaced."""
 
 import contextlib
 import os
@@ -20,10 +20,10 @@ from framebank.store.files.process import Process, died_of, shared_memory
 from framebank.store.files.scratch import scratch_path, sweep_scratch
 from framebank.store.videos.manifest import Video
 
-# A worker is replaced after so many videos: decoders keep memory.
+# A worker is replaced after this many videos, because decoders keep memory.
 VIDEOS_PER_WORKER = 500
 
-# What a worker imports before anything of the caller's.
+# What a worker imports before anything else.
 PRELOAD = ("framebank.extract.worker", "framebank.extract.decoders.decode")
 
 
@@ -93,7 +93,7 @@ class _Worker:
         self.channel.send(Job(video.path, video.start, video.end))
 
     def end(self) -> str:
-        """Kill the process, remove what it left, and return what it died of, where it died by itself."""
+        """Kill the process, remove what it left, and return the cause if it had died by itself."""
         # One that crashes closes its channel a little before it is gone.
         code = self.process.wait(0.2 if self.video else 0)
         self.process.close()
@@ -104,9 +104,9 @@ class _Worker:
 class DecodePool:
     """Decode videos in `num_workers` processes, none of which runs the caller's main; a context manager.
 
-    A video that takes more than `time_limit` seconds of work, waiting for the encoder not counted, is given up and its
-    worker killed. A worker that dies takes the video it was at with it, and is replaced. DataError, which blames no
-    video, where one dies before it has begun, or lacks a library.
+    If a video takes more than `time_limit` seconds of work, without the time of waiting for the encoder, its worker is
+    killed and the video fails. If a worker dies, its present video fails, and the worker is replaced. If a worker dies
+    before it has begun, or lacks a library, that is a DataError that blames no video.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Prompts: sentences made of class names or descriptions, and their embeddings. No model is known here."""
+"""Prompts: sentences made of class names or descriptions, and their embeddings, by any encoder."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -54,7 +54,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 
 class TextEncoder(Protocol):
-    """What this module asks of an encoder."""
+    """What this module needs from an encoder."""
 
     spec: FeatureSpec
     logit_scale: float
@@ -76,15 +76,15 @@ class TextEncoder(Protocol):
 
 
 def read_templates(name: str) -> tuple[str, ...]:
-    """Return the templates of a name in TEMPLATES, or of a text file with one a line, {} where the class goes."""
+    """Return the templates of a name in TEMPLATES, or of a text file with one for each line; {} is the class."""
     if name in TEMPLATES:
         return TEMPLATES[name]
     path = Path(name)
     if not path.is_file():
-        raise DataError(f"{name!r} is no template set ({', '.join(TEMPLATES)}) and no file of templates")
+        raise DataError(f"{name!r} is neither a template set ({', '.join(TEMPLATES)}) nor a file of templates")
     lines = tuple(lines_of(read_text(path, what="a template file"), where=path))
     if not lines:
-        raise DataError(f"{path}: holds no template; expected one a line, with {{}} where the class goes")
+        raise DataError(f"{path}: holds no template; expected one for each line, with {{}} where the class goes")
     require_places(lines, where=path)
     return lines
 
@@ -106,10 +106,10 @@ def embed_prompts(
 ) -> PromptBank:
     """Embed each class's name, or each of its descriptions, in every template.
 
-    `watch` passes the batches of sentences on and may show how far they are. DataError when descriptions are wanted and
-    a class has none, or when the encoder reads the same of two classes: their texts differ only behind what it cuts. A
-    DataWarning tells of texts that are cut, of words that the encoder does not know, and of classes whose embeddings
-    are nearly one.
+    `watch` passes the batches of sentences on and may show the progress. DataError if descriptions are wanted and a
+    class has none, or if the encoder reads the same tokens for two classes, because their texts differ only in the part
+    that is cut. A DataWarning names texts that are cut, words that the encoder does not know, and classes whose
+    embeddings are nearly the same.
     """
     if kind not in TEXT_KINDS:
         raise ValueError(f"kind {kind!r}, expected one of {TEXT_KINDS}")
@@ -143,7 +143,7 @@ def _require_distinct(names: Sequence[str], texts: Sequence[str], end: np.ndarra
         other = seen.setdefault(tuple(sorted(row.tobytes() for row in own)), name)
         if other != name:
             raise DataError(
-                f"the classes {other!r} and {name!r} become one: {encoder.spec.model} reads "
+                f"the classes {other!r} and {name!r} are the same for the encoder: {encoder.spec.model} reads "
                 f"{encoder.reader.length} tokens of a text, start and end included, and theirs are the same up to "
                 "there; expected texts that differ sooner"
             )

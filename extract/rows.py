@@ -1,4 +1,4 @@
-"""Rows: from what was encoded once for each distinct frame to the rows that a sampling asks for."""
+"""Rows: turn what was encoded once for each distinct frame into the rows of a sampling."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ def assemble(clip: Clip, streams: Mapping[str, np.ndarray], *, num_views: int, n
     """Return a video's rows, ordered by view, clip and frame.
 
     `clip.indices` (C * T,) are the sampled frames of C clips; each stream (U * num_views, ...) holds the U distinct
-    ones in ascending order, each with its views beside each other. ValueError if the two do not agree.
+    ones in ascending order, with the views of each side by side. ValueError if the two do not agree.
     """
     distinct, position = np.unique(clip.indices, return_inverse=True)  # (U,), (C * T,)
     by_view = {

@@ -14,8 +14,8 @@ from framebank.store.errors import DataError
 Indices = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
 
-# A frame that begins this much after a moment is on the screen at it: the rounding of the arithmetic here, and the most
-# that is granted to the clock of a container.
+# A frame that begins this much after a moment counts as on the screen at it: first the rounding of the arithmetic here,
+# then the most that is allowed for the clock of a container.
 FLOAT_SECONDS = 1e-6
 CLOCK_SECONDS = 1e-3
 
@@ -25,7 +25,7 @@ class Sampling:
     """A rule and its numbers; called with the times of all frames of a video, it gives the rows of that video.
 
     name     one of RULES
-    numbers  what stands behind the colon, as RULES[name].form names them
+    numbers  what follows the colon, as RULES[name].form names them
     """
 
     name: str
@@ -33,7 +33,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.name not in RULES or not re.fullmatch(RULES[self.name].pattern, self.spec) or not all(self.numbers):
-            raise ValueError(f"{self.spec!r} is no sampling; there are {forms()}")
+            raise ValueError(f"{self.spec!r} is not a sampling; expected {forms()}")
 
     @property
     def spec(self) -> str:
@@ -44,7 +44,7 @@ class Sampling:
 
     @property
     def num_clips(self) -> int:
-        """How many clips a video gives: 1, but for `clips`."""
+        """How many clips a video gives: 1, except for `clips`."""
         return int(self.numbers[0]) if self.name == "clips" else 1
 
     @property
@@ -67,18 +67,18 @@ class Sampling:
         return np.asarray(low + rows, dtype=np.int64)
 
     def rows(self, times: Times, *, start: float | None = None, end: float | None = None) -> Indices:
-        """Return the same as one row after the other, clip by clip: (num_clips * T,)."""
+        """Return the same as one list of rows, clip by clip: (num_clips * T,)."""
         return self(times, start=start, end=end).reshape(-1)
 
 
 def read_sampling(spec: str) -> Sampling:
-    """Return the sampling that `spec` names: DataError if it is not of one of the forms in RULES."""
+    """Return the sampling that `spec` names; DataError if it has none of the forms in RULES."""
     name, _, numbers = spec.partition(":")
     if name in RULES and re.fullmatch(RULES[name].pattern, spec):
         found = [Decimal(number) for number in re.findall(r"[0-9.]+", numbers)]
         if all(found):
             return Sampling(name, tuple(found))
-    raise DataError(f"no sampling is named {spec!r}; there are {forms()}, each number above 0 and below a million")
+    raise DataError(f"{spec!r} is not a sampling; expected {forms()}, with numbers above 0 and below a million")
 
 
 def forms() -> str:
@@ -90,7 +90,7 @@ def segment_indices(total: int, num_frames: int) -> Indices:
     """Return the centre frame of each of `num_frames` equal segments of a video of `total` frames: (T,) int64.
 
     These are the test-time indices of TSN (Wang et al., 2016, arXiv 1608.00859). A video with fewer frames than
-    segments repeats frames; the store's `distinct_mask` tells the repeats. ValueError if either number is below 1.
+    segments repeats frames; the store's `distinct_mask` marks the repeats. ValueError if either number is below 1.
     """
     if total < 1 or num_frames < 1:
         raise ValueError(f"segments need at least 1 frame and 1 segment, got total={total}, num_frames={num_frames}")
@@ -101,8 +101,8 @@ def segment_indices(total: int, num_frames: int) -> Indices:
 def clip_indices(total: int, num_clips: int, num_frames: int) -> Indices:
     """Return clips that each cover the whole video, shifted against each other: (num_clips, T) int64.
 
-    Clip j takes of each of T equal segments the frame at (j + 1/2) / N of its length: the shifted samples with which
-    TSN and its kin are tested on several clips. One clip alone is `segment_indices`. ValueError as there.
+    From each of T equal segments, clip j takes the frame at (j + 1/2) / N of its length: the shifted samples with which
+    TSN and similar methods are tested on several clips. A single clip is `segment_indices`. ValueError as there.
     """
     fine = segment_indices(total, num_clips * num_frames)
     return fine.reshape(num_frames, num_clips).T  # (T * N,) -> (N, T)
@@ -111,9 +111,9 @@ def clip_indices(total: int, num_clips: int, num_frames: int) -> Indices:
 def rate_indices(times: Times, fps: float) -> Indices:
     """Return the frames on the screen at 0, 1/fps, 2/fps ... seconds, each once: (T,) int64, at least the first.
 
-    A frame stays on the screen until the next; nothing is asked after the time of the last, whose length is not known.
-    A video with fewer frames a second gives all of them. `times` (total,) are seconds, ascending, the first 0; a frame
-    that begins within `clock_seconds(times)` after a moment counts as on the screen at it.
+    A frame stays on the screen until the next one. There is no moment after the time of the last frame, whose length is
+    not known. A video with fewer frames a second gives all of them. `times` (total,) are seconds, ascending, the first
+    0; a frame that begins within `clock_seconds(times)` after a moment counts as on the screen at it.
     """
     # Frame i is due at the moments from due[i] to before due[i + 1]; there is one moment beyond the last frame's.
     clock = clock_seconds(times)
@@ -124,11 +124,11 @@ def rate_indices(times: Times, fps: float) -> Indices:
 
 
 def clock_seconds(times: Times) -> float:
-    """Return by how much the seconds (total,) of frames may be late because their container rounds them.
+    """Return how late the seconds (total,) of frames may be because their container rounds them.
 
     Matroska keeps whole milliseconds: the frames of 30 a second are 33 and 34 ms apart. So the intervals of a steady
-    rate differ by one tick of the clock and no more, and the time between two frames is wrong by less than a tick.
-    Where they differ by more, the rate varies, and a millisecond is granted; in no case half of the shortest interval.
+    rate differ by one tick of the clock and no more, and the time between two frames is wrong by less than a tick. If
+    they differ by more, the rate varies, and a millisecond is allowed; never more than half of the shortest interval.
     """
     intervals = np.diff(times)
     if not len(intervals):

@@ -1,4 +1,4 @@
-"""Worker: a process that decodes videos and hands over pixels; it may hang or crash, and that costs one video.
+"""Worker: a process that decodes videos and hands over pixels; if it hangs or crashes, that costs one video.
 
 Loads neither torch nor HDF5: a worker is small, starts fast and is replaced often, as decoders keep memory.
 """
@@ -28,7 +28,7 @@ from framebank.store.videos.identity import Identity, glance_at, identify_quietl
 
 Decode = Callable[[Path, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.int64]], Sink], Clip]
 
-# Frames handed over at once, and how many such chunks a worker may be ahead of the encoder.
+# Frames in one chunk, and how many chunks a worker may be ahead of the encoder.
 CHUNK_FRAMES = 8
 SLOTS = 4
 
@@ -74,7 +74,7 @@ class Slots:
 
     @property
     def working_since(self) -> float:
-        """Since when the video is worked at, as time.monotonic() with all waiting taken out; 0 while waiting."""
+        """When the work on the video began, as time.monotonic() without the time of waiting; 0 while waiting."""
         return float(CLOCK.unpack_from(self.memory)[0])
 
     @working_since.setter
@@ -88,7 +88,7 @@ def slots_size(pixel_shape: tuple[int, ...]) -> int:
 
 
 class _SlotSink:
-    """The worker's end: preprocess each frame into a slot, send the slot when it is full, wait for one that is free."""
+    """The end of the worker: preprocess each frame into a slot, send the slot when it is full, wait for a free one."""
 
     def __init__(self, slots: Slots, connection: "Connection[Any, Any]", preprocess: Preprocessing) -> None:
         self._slots = slots
@@ -119,7 +119,7 @@ class _SlotSink:
             self._slot, self._count = -1, 0
 
     def reclaim(self) -> None:
-        """Begin the next video: what a failed one left unsent is forgotten."""
+        """Begin the next video and forget what a failed one left unsent."""
         self._count = 0
 
     def _wait(self) -> int:
@@ -138,10 +138,10 @@ class _SlotSink:
 def work(
     connection: "Connection[Any, Any]", memory: int, task: Task, pixel_shape: tuple[int, ...], scratch: str
 ) -> None:
-    """Do the jobs that come through the connection, until None comes or the other end is gone.
+    """Do the jobs that come through the connection, until None comes or the other end closes.
 
-    Whatever it keeps in files for a while, as the member of a tar, lies in the folder `scratch`. It makes that folder
-    and removes it when it ends; when it is killed, the other end does.
+    Temporary files, such as the member of a tar, are in the folder `scratch`. The worker makes that folder and removes
+    it when it ends; if it is killed, the other end removes it.
 
     `memory` is the descriptor of the slots. A number is a slot that is free again. Answers ("chunk", slot, frames),
     ("clear",), and in the end ("done", clip), ("failed", reason, identity of the file), or ("unable", reason) where no
@@ -164,7 +164,7 @@ def work(
                 slots.working_since = 0.0
                 connection.send(answer)
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the pipeline is gone, and whoever wanted these frames with it
+        pass  # the pipeline is gone, and nobody needs these frames
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -180,7 +180,7 @@ def _answer(task: Task, job: Job, sink: _SlotSink) -> tuple[str, Any] | tuple[st
         return "failed", str(error), source
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
-    except ImportError as error:  # of a library: every other video would fail alike
+    except ImportError as error:  # of a library: every other video would fail in the same way
         return "unable", f"the decoding processes cannot work ({type(error).__name__}: {error})"
     except MemoryError:
         return "failed", f"{job.path}: decoding it takes more memory than there is", source
@@ -190,16 +190,16 @@ def _answer(task: Task, job: Job, sink: _SlotSink) -> tuple[str, Any] | tuple[st
 
 
 def _require_unchanged(path: Path, found: Identity | None) -> None:
-    """Refuse a file that is not what it was before it was read, as one that is still being copied: DataError."""
+    """Refuse a file that changed while it was read, such as one that is still being copied: DataError."""
     try:
         now = glance_at(path) if found else None
     except OSError as error:
-        raise DataError(f"{path}: cannot be looked at any more: {error.strerror}") from error
+        raise DataError(f"{path}: cannot be read any more: {error.strerror}") from error
     if found and now != found.glance:
-        raise DataError(f"{path}: was changed while it was read; expected a file that nothing writes to")
+        raise DataError(f"{path}: changed while it was read; expected a file that no program writes to")
 
 
 def _offer_to_oom_killer() -> None:
-    """Where memory runs out, a worker is a better victim than the pipeline: it costs one video."""
-    with contextlib.suppress(OSError):  # where it is not Linux
+    """Make the worker the first victim when memory runs out: that costs one video and not the pipeline."""
+    with contextlib.suppress(OSError):  # if this is not Linux
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

@@ -76,7 +76,7 @@ def test_stores_runs_and_indexes_that_are_none(framebank: Any, store: Path, run:
         assert "no such store" in sentence(framebank(*command, tmp_path / "gone", exit_code=1))
     assert "no shard" in sentence(framebank("zeroshot", tmp_path, exit_code=1))
     assert "checkpoint" in sentence(framebank("evaluate", tmp_path, exit_code=1))
-    assert "is no index" in sentence(framebank("search", tmp_path, "--text", "a", exit_code=1))
+    assert "is not an index" in sentence(framebank("search", tmp_path, "--text", "a", exit_code=1))
     assert "'nowhere'" in sentence(framebank("zeroshot", store, "--split", "nowhere", exit_code=1))
     assert "already holds a run" in sentence(framebank("train", store, run, exit_code=1))
 

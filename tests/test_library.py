@@ -316,7 +316,7 @@ def test_open_tells_what_lies_there(bank: FeatureStore, tmp_path: Path) -> None:
     assert opened.labels.names == ("juggling", "waving")
     (tmp_path / "empty").mkdir()
     for name in ("empty", "nothing"):
-        with pytest.raises(DataError, match=f"{name}: is nothing that framebank wrote"):
+        with pytest.raises(DataError, match=f"{name}: was not written by framebank"):
             fb.open(tmp_path / name)
 
 

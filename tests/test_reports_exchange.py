@@ -28,11 +28,11 @@ def test_a_video_of_zeros(tmp_path: Path, framebank: Any) -> None:
     assert (report["videos"], report["imported"], report["failed"], report["zero_rows"]) == (20, 19, 1, 1)
     assert told.stderr.splitlines()[-3:] == [
         "kept: 1 row of zeros in 1 video (a/3)",
-        "failed: a/0: holds only zeros, as where a feature is missing",
+        "failed: a/0: holds only zeros, as if the feature is missing",
         f"not imported: 1 of 20 videos, each with its reason in {tmp_path / 'bank' / 'failed.csv'}",
     ]
     assert (tmp_path / "bank" / "failed.csv").read_text().splitlines()[1:] == [
-        f'a/0,{REPORTS / "zero_vectors.npz"},"a/0: holds only zeros, as where a feature is missing"'
+        f'a/0,{REPORTS / "zero_vectors.npz"},"a/0: holds only zeros, as if the feature is missing"'
     ]
 
 

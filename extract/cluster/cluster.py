@@ -31,13 +31,13 @@ from framebank.store.videos.manifest import Manifest
 # How many workers in a row may die before they begin.
 STARTS = 3
 
-# How long a cluster may take to answer at its address; Ray itself tries for minutes where nobody does.
+# How long a cluster may take to answer at its address; Ray itself tries for minutes if nobody answers.
 ANSWER_SECONDS = 10.0
 
-# How long workers may take to put down what they hold when a run is stopped.
+# How long workers may take to write what they have when a run is stopped.
 PATIENCE_SECONDS = 30.0
 
-# What a ray of our own keeps for objects: slices and outcomes are small.
+# The memory for objects of a Ray that we start: slices and outcomes are small.
 OBJECT_BYTES = 200 * 1024 * 1024
 
 
@@ -98,9 +98,9 @@ class Cluster:
     ) -> Generator[Outcome, None, None]:
         """Embed what the store lacks of `manifest`, and yield what became of each video, as `fill_store` does.
 
-        A video whose worker was lost after it was told of may be told of again, where another worker finds otherwise.
-        Closed or killed at any moment, what complete shards hold stays, and the next extraction does the rest.
-        DataError if a slice lost three workers, and as a worker finds (`RemoteWorker.fill`).
+        If a worker is lost after it reported a video, the video may be reported again with another result. Closed or
+        killed at any moment, what complete shards hold stays, and the next extraction does the rest. DataError if a
+        slice lost three workers, and as a worker finds (`RemoteWorker.fill`).
         """
         embed, choices = functools.partial(self.embed, slice_size=slice_size), Choices(retry_failed=retry_failed)
         with filling(folder, manifest, spec=self.spec, embed=embed, choices=choices) as found:
@@ -125,7 +125,7 @@ class Cluster:
             remove_parts_folder(folder)
 
     def _go_through(self, fresh: Iterator[Piece], adopter: Adopter, *, sign: Path) -> Iterator[Outcome]:
-        """Have every slice done, those of lost workers by others."""
+        """Get every slice done; other workers do the slices of lost ones."""
         todo: deque[Piece] = deque()
         while True:
             if not todo:
@@ -205,7 +205,7 @@ class Cluster:
             return None, _words(error)
 
     def _put_down(self, adopter: Adopter) -> None:
-        """Wait for the workers of a run that is stopped to write what they hold, and adopt it."""
+        """Wait until the workers of a stopped run have written what they have, and take it in."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         waiting = dict(self._busy)
         while waiting and (left := deadline - time.monotonic()) > 0:
@@ -245,7 +245,7 @@ def divide(rooms: Sequence[tuple[int, int]], num_workers: int | None) -> tuple[i
     count = num_workers or (room(1) if with_gpus else sum(cpus > 0 for cpus, _ in rooms))
     if not 0 < count <= room(1):
         needs = "a CPU and a GPU" if with_gpus else "a CPU"
-        raise DataError(f"the cluster has room for {room(1)} workers of {needs} each, not for {max(count, 1)}")
+        raise DataError(f"the cluster has room for {room(1)} workers with {needs} each, not for {max(count, 1)}")
     share = max(share for share in range(1, max(cpus for cpus, _ in rooms) + 1) if room(share) >= count)
     return count, share, with_gpus
 
@@ -284,7 +284,7 @@ def _rooms(ray: Any, *, device: str) -> list[tuple[int, int]]:
 
 
 def _cause(error: Any) -> BaseException:
-    """Return what a worker raised: a DataError by its sentence alone, anything else with the worker's traceback."""
+    """Return the error of a worker: only the sentence of a DataError, anything else with the worker's traceback."""
     return DataError(str(error.cause)) if isinstance(error.cause, DataError) else error
 
 

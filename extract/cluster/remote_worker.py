@@ -17,7 +17,7 @@ from framebank.store.errors import DataError
 from framebank.store.spec import FeatureSpec
 from framebank.store.videos.manifest import Manifest
 
-# How often a worker tells what is done, and looks whether its run still goes on.
+# How often a worker reports what is done, and checks whether its run still goes on.
 TELL_SECONDS = 1.0
 
 # How long a file that another machine has just made may take to be seen on a network file system.
@@ -26,7 +26,7 @@ SIGHT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Work:
-    """What is done to every slice, wherever. Travels by pickle: its functions are those of modules.
+    """What is done to every slice, on any machine. It travels by pickle, so its functions belong to modules.
 
     `make_encoder` is called with `device=`, `decoder_versions` names what `decode` reads with, and `pixels` is how it
     reads, as in the spec. A part store gets a shard every `min_seconds` at most: what a worker that is lost has to do
@@ -58,7 +58,7 @@ class RemoteWorker:
         return self._make()[1]
 
     def fill(self, piece: Slice, *, spec: FeatureSpec) -> Generator[list[Outcome], None, None]:
-        """Embed a slice and yield what became of its videos, about once a second.
+        """Embed a slice and yield the results of its videos, about once a second.
 
         It ends early, with what is done on disk, when the sign of the run is gone. DataError if this machine does
         not see the store or the videos, or would fill the store otherwise than `spec` says.

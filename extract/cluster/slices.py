@@ -1,4 +1,4 @@
-"""Slices: the videos that are missing, cut up for workers, and what has become of each slice."""
+"""Slices: the missing videos, divided among workers, and the state of each slice."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from framebank.store.upkeep.adoption import SIGN, Adopted, part_name
 from framebank.store.videos.manifest import Video
 from framebank.store.videos.tars import tar_and_member
 
-# How often a slice is given to a worker before its loss is no accident.
+# How many workers may lose a slice before that counts as a fault of the slice.
 ATTEMPTS = 3
 
 # Small enough that every worker gets several, and large enough that starting one costs little beside doing it.
@@ -33,7 +33,7 @@ class Slice:
 
 @dataclass(eq=False)
 class Piece:
-    """A slice until it is done: the videos that are left of it, and those told of, with whether they failed."""
+    """A slice until it is done: its remaining videos, and the reported ones, each with whether it failed."""
 
     number: int
     videos: tuple[Video, ...]
@@ -49,7 +49,7 @@ class Piece:
         return Slice(self.part, self.videos, sign, witness=next((file for file in files if file.exists()), None))
 
     def news(self, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-        """Yield those outcomes that were not told before, or told otherwise."""
+        """Yield the outcomes that were not reported before, or reported differently."""
         for outcome in outcomes:
             name, failed = outcome.video.video_id, bool(outcome.error)
             if self.told.get(name) is not failed:
@@ -57,7 +57,7 @@ class Piece:
                 yield outcome
 
     def settle(self, adopted: Adopted) -> Iterator[Outcome]:
-        """Take out what was adopted, and yield of it what was not told yet."""
+        """Remove the videos that were taken in, and yield those that were not reported yet."""
         found = [outcome for video in self.videos if (outcome := _outcome(video, adopted))]
         done = {outcome.video.video_id for outcome in found}
         self.videos = tuple(video for video in self.videos if video.video_id not in done)

@@ -25,7 +25,7 @@ def walk_transport(content: mmap) -> Wholeness:
     """Look for packets that are not there, of each stream by its own counter, and for a last one that is cut.
 
     A jump is none if the stream says so, and where recordings were joined: a frame begins there, and the list of
-    programs begins to count anew before it.
+    programs starts to count again before it.
     """
     size = len(content)
     length = next((length for length in SIZES if _is_grid(content, SIZES[length], length, least=LEAST_PACKETS)), 0)

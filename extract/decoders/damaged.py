@@ -36,7 +36,7 @@ def read_undamaged(
         damaged.append(is_damaged(shown, after=bool(damaged) and damaged[-1]))
     whole = np.flatnonzero(~np.array(damaged, dtype=bool))  # (W,)
     if not len(whole):
-        raise DataError(f"{path}: none of its frames is whole" + (f"; {packets.damage}" if packets.damage else ""))
+        raise DataError(f"{path}: none of its frames is good" + (f"; {packets.damage}" if packets.damage else ""))
     times = frame_times(path, pts=pts, packets=packets)
     indices = whole[checked_indices(sample(times[whole]))]
     wanted = set(indices.tolist())

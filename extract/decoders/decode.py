@@ -65,7 +65,7 @@ def decode_clip(path: Path, sample: Sample, sink: Sink, *, decoder: str = "auto"
     right on this file. See docs/decoding.md.
     """
     if decoder not in DECODERS:
-        raise DataError(f"no decoder is named {decoder!r}; there are {', '.join(DECODERS)}")
+        raise DataError(f"{decoder!r} is not a decoder; expected one of {', '.join(DECODERS)}")
     path = Path(path)
     if path.is_dir():
         return read_folder(path, sample, sink)
@@ -108,7 +108,7 @@ def decoder_versions(*, decoder: str = "auto") -> str:
     "auto" is PyAV: the few videos that fell to another decoder bear its name. DataError if the library is missing.
     """
     if decoder not in DECODERS:
-        raise DataError(f"no decoder is named {decoder!r}; there are {', '.join(DECODERS)}")
+        raise DataError(f"{decoder!r} is not a decoder; expected one of {', '.join(DECODERS)}")
     if decoder == "torchcodec":
         require_torchcodec("--decoder torchcodec")
     name = {"auto": "pyav"}.get(decoder, decoder)

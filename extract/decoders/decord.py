@@ -57,7 +57,7 @@ def read_decord(path: Path, sample: Sample, sink: Sink, *, reading: Reading = RE
             raise DataError(f"{path}: decord counts {counted(len(reader), 'frame')}, the file has {packets.count}")
         seen = reader.get_frame_timestamp(np.append(wanted, 0))[:, 0].astype(np.float64)
         if np.abs(seen[:-1] - seen[-1] - times[wanted]).max() > CLOCK_SECONDS:
-            raise DataError(f"{path}: decord tells other frame times than the file")
+            raise DataError(f"{path}: decord gives other frame times than the file")
         images = _seek(reader, wanted) if packets.codec else _walk(reader, wanted)
         turned = packets.aspect != 1 and bool(packets.codec) and bool(first_frame(path).turns % 2)
         aspect = packets.aspect if reading.square else Fraction(1)

@@ -28,7 +28,7 @@ class DamageError(DataError):
     """A video file is damaged or cut short; what is left of it may be read on request."""
 
     def __init__(self, path: Path, damage: str) -> None:
-        super().__init__(f"{path}: {damage}; extract --use-damaged takes the frames that are whole")
+        super().__init__(f"{path}: {damage}; extract --use-damaged uses the good frames")
 
     def __reduce__(self) -> tuple[type[DataError], tuple[str]]:
         return DataError, (str(self),)

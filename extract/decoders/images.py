@@ -23,7 +23,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     DataError if it is larger, has more than 8 bits a channel, or is damaged, also while it is read in the block.
     """
     if not path.is_file():  # a FIFO would be waited for without end
-        raise DataError(f"{path}: is no file that can be opened; expected an image")
+        raise DataError(f"{path}: is not a file that can be opened; expected an image")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refuse_large has a limit of its own
@@ -40,7 +40,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: its frames have more than {LARGEST_FRAME} pixels") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         reason = str(error).replace(f" '{path}'", "")
-        raise DataError(f"{path}: the image is damaged or of another kind than its name says: {reason}") from error
+        raise DataError(f"{path}: the image is damaged, or is of another kind than its name says: {reason}") from error
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:

@@ -57,7 +57,7 @@ def reading_for(pixels: str, *, deinterlace: bool = False, use_damaged: bool = F
     """
     reading = read_pixels(pixels or SQUARE + f"+{DEINTERLACED}" * deinterlace, use_damaged=use_damaged)
     if deinterlace and not reading.deinterlace:
-        raise DataError("the frames of this store were not deinterlaced; --deinterlace needs a store of its own")
+        raise DataError("the frames of this store were not deinterlaced; --deinterlace needs another store")
     return reading
 
 
@@ -73,7 +73,7 @@ def require_plain(path: Path, reading: Reading, *, decoder: str) -> None:
     """Raise UnsupportedError if a reading asks for what PyAV alone gives."""
     if reading.deinterlace or reading.use_damaged:
         what = "frames are deinterlaced" if reading.deinterlace else "damaged videos are used"
-        raise UnsupportedError(f"{path}: {what} by PyAV alone, not by {decoder}; expected the decoder auto or pyav")
+        raise UnsupportedError(f"{path}: {what} only by PyAV, not by {decoder}; expected the decoder auto or pyav")
 
 
 def to_square(

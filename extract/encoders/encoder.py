@@ -33,7 +33,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 @dataclass(frozen=True)
 class Running:
-    """A batch on its way through an encoder: its results, and on CUDA what tells when they have arrived."""
+    """A batch on its way through an encoder: its results, and on CUDA the event of their arrival."""
 
     streams: Mapping[str, Tensor]
     arrived: torch.cuda.Event | None = None
@@ -45,11 +45,11 @@ class Encoder:
 
     `model` is an open_clip name, or "demo" for the model that comes with this package; `pretrained` is one of
     open_clip's tags, the path of a checkpoint, or "none" for random weights (drawn from a fixed seed). None is for a
-    model that brings its weights, as "demo" and those of the Hugging Face hub ("hf-hub:...") do. `view` says which
+    model that brings its weights, such as "demo" and those of the Hugging Face hub ("hf-hub:..."). `view` says which
     parts of a frame are encoded, as "centre+flip" does (views.py), and `streams` what is kept beside each embedding, as
     "frame,regions:3" does (streams.py); `compile` compiles the image tower at its first batch. On CUDA the towers run
     under autocast; a CPU with bf16 arithmetic runs the image tower with bf16 weights, which halves the time. A model
-    whose own default is to normalise, as CoCa's is, is told not to.
+    that normalises by default, such as CoCa, does not do so here.
 
     DataError for an unknown model, tag, view or stream, a model without `pretrained`, weights that cannot be had or do
     not fit, and OpenAI weights under a config without quick-GELU, which would silently give wrong embeddings.
@@ -72,7 +72,7 @@ class Encoder:
         self.random_weights = pretrained == NO_WEIGHTS
         wanted = read_streams(streams)
         if compile and len(wanted) > 1:
-            raise DataError(f"a compiled encoder gives the frame stream alone, but {streams} are wanted")
+            raise DataError(f"a compiled encoder gives only the frame stream, but {streams} are wanted")
         network = build_network(model, pretrained)
         config = dict(network.visual.preprocess_cfg)
         self.preprocessing: Preprocessing = read_preprocessing(config, view=view)
@@ -144,9 +144,9 @@ class Encoder:
     ) -> np.ndarray:
         """Encode sentences -> un-normalised embeddings (N, D) float32.
 
-        A DataWarning tells of texts that are cut, as they are longer than the tower reads, and of words that it does
-        not know: those of `phrases`, where these are what the sentences are made of, or of the sentences themselves.
-        `watch` passes the batches of sentences on and may show how far they are.
+        A DataWarning names texts that are cut, because they are longer than the tower reads, and words that it does not
+        know: those of `phrases`, if the sentences are made from these, or else of the sentences themselves. `watch`
+        passes the batches of sentences on and may show the progress.
         """
         self.reader.warn_of_cut(texts)
         self.reader.warn_of_unknown(texts if phrases is None else phrases)
@@ -159,12 +159,12 @@ class Encoder:
         return np.asarray(embeddings.float().cpu().numpy())
 
     def text_tower(self) -> TextTower:
-        """Return the text tower by itself, open at its token embeddings; DataError if it is not of CLIP's kind."""
+        """Return the text tower alone, open at its token embeddings; DataError if it is not like CLIP's."""
         return TextTower(self._network, read_tokenizer(self.spec.model), model=self.spec.model)
 
     @cached_property
     def reader(self) -> TextReader:
-        """What reads texts as the text tower does; made when it is first needed, as frames need none."""
+        """The reader of texts for the text tower; made when it is first needed, because frames do not need it."""
         return TextReader(read_tokenizer(self.spec.model), model=self.spec.model, table=token_table(self._network))
 
     def _encode(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -185,10 +185,9 @@ def normalise(pixels: Tensor, *, mean: Sequence[float], std: Sequence[float]) ->
 
 
 def encoder_like(spec: FeatureSpec, *, device: str = "auto") -> Encoder:
-    """Return the encoder that made `spec`, at its precision where it was made on such a device.
+    """Return the encoder that made `spec`, with its precision if the device is of the same kind.
 
-    It has the views of that spec and the frame stream alone.
-    DataError if the weights are not what they were.
+    It has the views of that spec and the frame stream alone. DataError if the weights have changed.
     """
     pretrained = weights_of(spec.model, spec.pretrained)
     kind, _, precision = spec.precision.partition("-")
@@ -212,7 +211,7 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise DataError(f"the device {name!r} cannot be used here; expected auto, cpu or a CUDA device") from error
+        raise DataError(f"the device {name!r} is not available here; expected auto, cpu or a CUDA device") from error
     return device
 
 

@@ -21,8 +21,8 @@ FILTERS = {
     "random": Image.Resampling.BICUBIC,
 }
 
-# A resized frame of more pixels is not made: what is cut out of it is resized alone, which gives the same picture but
-# for rounding. It takes a frame more than eighty times as long as wide, at the 224 pixels of most models.
+# A resized frame of more pixels is not made: only the part that is cut out is resized, which gives the same picture
+# except for rounding. At the 224 pixels of most models this needs a frame more than eighty times as long as wide.
 LARGEST_RESIZED = 1 << 22
 
 RESIZE_MODES = ("shortest", "longest", "squash")

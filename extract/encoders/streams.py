@@ -1,4 +1,4 @@
-"""Streams: what else a vision transformer says of a frame, read beside its embedding in the same pass."""
+"""Streams: further outputs of a vision transformer for a frame, read in the same pass as its embedding."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Tower:
 
 
 class Streams:
-    """Listen to the image tower of an open_clip network through forward hooks, which leave its embeddings as they are.
+    """Read from the image tower of an open_clip network with forward hooks, which do not change its embeddings.
 
     `wanted` is what `read_streams` gives. DataError naming the model where its tower has no such stream.
     """
@@ -99,7 +99,7 @@ def read_streams(spec: str) -> dict[str, tuple[int, ...]]:
             raise DataError(f"the streams {spec!r} name {name} twice; expected each once")
         streams[name] = _read_numbers(name, numbers)
     if "frame" not in streams:
-        raise DataError(f"the streams {spec!r} lack frame, which every store holds; expected frame,{spec}")
+        raise DataError(f"the streams {spec!r} lack the stream frame, which every store needs; expected frame,{spec}")
     return streams
 
 
@@ -128,7 +128,7 @@ def _read_tower(visual: Any, *, model: str, streams: str) -> Tower:
     kind = type(visual.trunk if isinstance(visual, TimmModel) else visual).__name__
     raise DataError(
         f"{model} has no stream {streams}: its image tower ({kind}) is not a vision transformer; "
-        "use the frame stream alone, or a model such as ViT-B-32"
+        "use only the frame stream, or a model such as ViT-B-32"
     )
 
 
@@ -178,7 +178,7 @@ def _timm_tower(visual: TimmModel) -> Tower:
 
 
 def _check(tower: Tower, wanted: dict[str, tuple[int, ...]], *, model: str) -> tuple[int, ...]:
-    """Return the places of the layers asked for, counted from 0; DataError for what this tower cannot give."""
+    """Return the places of the wanted layers, counted from 0; DataError for a stream that this tower cannot give."""
     if "pre_proj" in wanted and tower.pooled is None:
         raise DataError(f"{model} has no stream pre_proj: it pools by two attentions; use layers:-1")
     for name in ("regions", "patch_mean"):

@@ -13,11 +13,11 @@ PARTS = ("token_embedding", "positional_embedding", "transformer", "ln_final", "
 
 
 class TextTower:
-    """What `encode_text` does, from token embeddings on, in float32 and with gradients; the weights stay frozen.
+    """The steps of `encode_text` after the token embeddings, in float32 and with gradients; the weights stay frozen.
 
-    It serves the causal towers of CLIP's kind, whose embedding is read at the end of the sentence. DataError naming the
-    model where its tower is another: of the package transformers, without a causal mask (SigLIP), or with a token of
-    its own to read (CoCa).
+    It works for causal towers like CLIP's, whose embedding is read at the end of the sentence. DataError that names the
+    model if its tower is different: from the package transformers, without a causal mask (SigLIP), or with a special
+    token to read (CoCa).
     """
 
     def __init__(self, network: Any, tokenizer: Tokenizer, *, model: str) -> None:
@@ -42,7 +42,7 @@ class TextTower:
     def embed(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return the token embeddings of sentences (N, L, W), and how many are their own, start and end included (N,).
 
-        One that is longer than the tower reads is cut, with a DataWarning, and fills all its places.
+        A sentence that is longer than the tower reads is cut, with a DataWarning, and fills all its places.
         """
         self._reader.warn_of_cut(texts)
         tokens = self._reader.read(texts).to(self._text.positional_embedding.device)  # (N, L)
@@ -56,7 +56,7 @@ class TextTower:
     def encode_tokens(self, embeddings: Tensor) -> Tensor:
         """Encode each token of sentences given as token embeddings (N, L, W) -> (N, L, D), un-normalised.
 
-        What stands at the end token is what `encode` gives of the sentence.
+        The value at the end token is what `encode` gives for the sentence.
         """
         return self._project(self._read(embeddings))
 
@@ -93,13 +93,13 @@ def _pooling(text: Any) -> str:
 def _require_causal(text: Any, *, model: str) -> None:
     kind = type(text).__name__
     if not all(hasattr(text, part) for part in PARTS):
-        reason = f"is a {kind}, which is not built as CLIP's"
+        reason = f"is a {kind}, which is not built like CLIP's"
     elif getattr(text, "attn_mask", None) is None:
         reason = "reads a sentence both ways, without a causal mask"
     elif getattr(text, "cls_emb", None) is not None:
-        reason = "reads a token of its own rather than the end of a sentence"
+        reason = "reads a special token and not the end of a sentence"
     elif _pooling(text) not in ("argmax", "eos"):
-        reason = f"reads its {_pooling(text)!r} token rather than the end of a sentence"
+        reason = f"reads its {_pooling(text)!r} token and not the end of a sentence"
     else:
         return
-    raise DataError(f"{model}: its text tower {reason}; expected one of CLIP's kind, such as that of ViT-B-32")
+    raise DataError(f"{model}: its text tower {reason}; expected a tower like CLIP's, such as that of ViT-B-32")

@@ -1,4 +1,4 @@
-"""Tokens: what a text tower reads of a text, what it cuts off, and which words it never learned."""
+"""Tokens: what a text tower reads in a text, what it cuts off, and which words it never learned."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,7 @@ class TextReader:
     def find_cut(self, texts: Sequence[str]) -> np.ndarray:
         """Return which texts (N,) the tower does not read to their end."""
         short = self.read(texts)
-        full = (short[:, -2:] != self._padding).any(1)  # what has padding behind it is whole
+        full = (short[:, -2:] != self._padding).any(1)  # a text with padding after it is complete
         cut = np.zeros(len(texts), dtype=bool)
         for place in full.nonzero().flatten().tolist():
             longer = self._tokenizer([texts[place]], self.length + MARGIN)[0]
@@ -73,7 +73,7 @@ class TextReader:
         whole = self._tokenizer([text], self.length + len(text.encode()) + MARGIN)[0]
         if (more := self._count(whole) - self._count(short)) > 0:
             return self.length + more
-        return self._count(short) + (self._count(self._blank) < 2)  # where the end is what pads, it is not counted
+        return self._count(short) + (self._count(self._blank) < 2)  # if the end token is the padding, it is not counted
 
     def unknown_words(self, texts: Sequence[str]) -> list[str]:
         """Return the words of texts, each once, of which a token was never learned."""
@@ -84,7 +84,7 @@ class TextReader:
         return [word for word in words if (set(self.read([word])[0].tolist()) - special) & self._unlearned]
 
     def warn_of_cut(self, texts: Sequence[str]) -> None:
-        """Warn of the texts that the tower does not read to their end."""
+        """Warn about texts that the tower does not read to their end."""
         cut = list(dict.fromkeys(texts[place] for place in self.find_cut(texts).nonzero()[0].tolist()))
         if not cut:
             return
@@ -95,7 +95,7 @@ class TextReader:
         warn("\n  ".join([f"{head} tokens of a text, start and end included", *self._tell(shown), *more]))
 
     def warn_of_unknown(self, texts: Sequence[str]) -> None:
-        """Warn of words that the tower never learned."""
+        """Warn about words that the tower never learned."""
         words = self.unknown_words(texts)
         if words:
             shown = listed(map(repr, words), most=NUM_WORDS)

@@ -30,7 +30,7 @@ CORNERS = {
 VIEWS = {
     "centre": View("model"),
     "flip": View("model", mirrored=True),
-    # Only the long side has anything to spare, so that these move along it alone.
+    # Only the long side has pixels to spare, so these crops move along it.
     "first-crop": View("shortest", (0.0, 0.0)),
     "middle-crop": View("shortest"),
     "last-crop": View("shortest", (1.0, 1.0)),
@@ -59,5 +59,5 @@ def view_names(spec: str) -> tuple[str, ...]:
         if name not in GROUPS:
             raise DataError(f"the view {name!r} is not known; expected {', '.join(GROUPS)}, or some joined by +")
     if len(set(asked)) < len(asked):
-        raise DataError(f"the views {spec!r} name one twice; expected each once")
+        raise DataError(f"the views {spec!r} name a view twice; expected each once")
     return tuple(view for name in asked for view in GROUPS[name])

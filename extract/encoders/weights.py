@@ -31,8 +31,8 @@ NUM_TAGS = 6  # that a message names
 def chosen_weights(model: str, pretrained: str | None) -> str | None:
     """Return which weights `build_network` is to load: `pretrained`, or None for those that the model brings.
 
-    DataError for an unknown model, and for one that brings none if no others are named: random weights are had by
-    the word "none" alone.
+    DataError for an unknown model, and for a model that brings no weights if no others are named: only the word "none"
+    gives random weights.
     """
     name = _config_name(model)
     if model not in LOCAL_MODELS and ":" not in name and name not in open_clip.list_models():
@@ -43,8 +43,8 @@ def chosen_weights(model: str, pretrained: str | None) -> str | None:
     tags = _name_tags(name)
     choice = f"one of its tags ({tags})" if tags else "a checkpoint file (open_clip has no tag for it)"
     raise DataError(
-        f"{model} is given without --pretrained, and what random weights give means nothing; expected --pretrained "
-        f"with {choice}, or with {NO_WEIGHTS} for random weights all the same"
+        f"{model} is given without --pretrained, and the embeddings of random weights mean nothing; expected "
+        f"--pretrained with {choice}, or with {NO_WEIGHTS} for random weights"
     )
 
 
@@ -77,12 +77,12 @@ def read_tokenizer(model: str) -> Tokenizer:
         tokenizer: Tokenizer = open_clip.get_tokenizer(_config_name(model))
     except (ImportError, OSError) as error:  # some models have a tokenizer of the package transformers
         reason = str(error).splitlines()[0]
-        raise DataError(f"the tokenizer of {model}, which its texts need, cannot be had: {reason}") from error
+        raise DataError(f"the tokenizer of {model}, which texts need, is not available: {reason}") from error
     return tokenizer
 
 
 def pretrained_name(model: str, pretrained: str | None) -> str:
-    """Return what a spec calls these weights: a tag, the whole path of a file, "own", or "" for random ones."""
+    """Return the name of these weights in a spec: a tag, the full path of a file, "own", or "" for random ones."""
     if pretrained == NO_WEIGHTS:
         return ""
     if not pretrained:
@@ -91,10 +91,10 @@ def pretrained_name(model: str, pretrained: str | None) -> str:
 
 
 def weights_of(model: str, pretrained: str) -> str | None:
-    """Return what brings back the weights that a spec calls `pretrained`: the inverse of `pretrained_name`."""
+    """Return the value that loads the weights that a spec calls `pretrained`: the inverse of `pretrained_name`."""
     if model in LOCAL_MODELS and pretrained == model:
         return None
-    if ":" in model and pretrained in (OWN_WEIGHTS, ""):  # stores of before 0.2 called them "", as random ones
+    if ":" in model and pretrained in (OWN_WEIGHTS, ""):  # stores from before 0.2 called them "", as random ones
         return None
     return pretrained or NO_WEIGHTS
 
@@ -107,8 +107,8 @@ def hash_weights(network: Any) -> str:
 def _needs_quick_gelu(model: str, pretrained: str | None) -> bool:
     """Whether the weights were trained with quick-GELU though the config of that model has none.
 
-    open_clip only warns there, and its embeddings are wrong. A tag says what it was trained with, so that it can be
-    set right; a file does not, so that OpenAI's are refused.
+    open_clip only warns in that case, and its embeddings are wrong. A tag says how it was trained, so this can be
+    corrected; a file does not, so OpenAI's files are refused.
     """
     if not pretrained:
         return False
@@ -124,7 +124,9 @@ def _needs_quick_gelu(model: str, pretrained: str | None) -> bool:
             f"{pretrained!r} is neither a tag of {model} ({_name_tags(name) or 'none'}) nor a checkpoint file"
         )
     if not configured and _is_from_openai(Path(pretrained)):
-        raise DataError(f"{pretrained}: OpenAI weights need quick-GELU, which {model} has not; use {name}-quickgelu")
+        raise DataError(
+            f"{pretrained}: OpenAI weights need quick-GELU, which {model} does not have; use {name}-quickgelu"
+        )
     return False
 
 
@@ -136,13 +138,13 @@ def _name_tags(name: str) -> str:
 def _is_from_openai(path: Path) -> bool:
     try:
         return not set(OPENAI_MARKS).isdisjoint(load_state_dict(str(path)))
-    except Exception as error:  # whatever torch, safetensors or zip raise on a damaged file
+    except Exception as error:  # any error of torch, safetensors or zip on a damaged file
         raise DataError(f"{path}: is not a checkpoint that loads without running code: {error}") from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence open_clip while it builds: what it would say is checked or said by this module."""
+    """Silence open_clip while it builds: this module checks or says the same."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""One file of features of another program: its videos, and a way to read each, from the arrays that it holds."""
+"""One file of features of another program: its videos, and a way to read each from the arrays in the file."""
 
 from collections.abc import Sequence
 
@@ -52,7 +52,7 @@ def one_file_source(arrays: Arrays, names: Names) -> Source:
 
 
 def _keyed(arrays: Arrays, names: Names) -> Keyed | None:
-    """Which array is which video, where no array holds all of them, and none was named that tells of all."""
+    """Which array is which video, if no array holds all videos and none was named."""
     if names.ids or names.label or names.classes or names.split or names.end or names.array in arrays:
         return None
     only = next(iter(arrays)) if len(arrays) == 1 and not arrays.empty_groups else ""
@@ -71,7 +71,7 @@ def _keyed_source(arrays: Arrays, keyed: Keyed) -> Source:
     def read(video: Video) -> RawFrames:
         name = keyed.array_of[video.video_id]
         if not name:
-            raise DataError("its group holds no such array")
+            raise DataError("its group has no such array")
         return RawFrames(np.array(arrays[name]))
 
     taken = [name for name in keyed.array_of.values() if name]
@@ -86,7 +86,7 @@ def _split_names(arrays: Arrays) -> Sequence[str]:
 
 
 def _ends(arrays: Arrays, name: str, rows: int) -> np.ndarray:
-    """Return 0 and the row behind each video's last, (V + 1,)."""
+    """Return 0 and the row after the last one of each video, (V + 1,)."""
     ends = np.asarray(arrays[name][:])
     if ends.ndim == 1 and len(ends) and ends.dtype.kind in "iu":
         ends = ends.astype(np.int64)
@@ -94,7 +94,7 @@ def _ends(arrays: Arrays, name: str, rows: int) -> np.ndarray:
         if ends[-1] == rows and (np.diff(ends) > 0).all():
             return ends
     raise DataError(
-        f"{arrays.path}: its array {name!r} does not rise from video to video up to the {rows} rows there are"
+        f"{arrays.path}: its array {name!r} does not rise from video to video up to the number of rows, {rows}"
     )
 
 

@@ -17,7 +17,7 @@ from framebank.store.formats.torch_file import read_torch, tensors_in
 HDF5_SUFFIXES = (".h5", ".hdf5")
 TORCH_SUFFIXES = (".pt", ".pth")
 
-# What a file usually calls these things, the likeliest first.
+# The usual names of these arrays, the most likely first.
 EMBEDDING_NAMES = ("features", "embeddings", "embedding", "feature", "x")
 ID_NAMES = ("video_id", "video_ids", "video", "videos", "ids", "id")
 LABEL_NAMES = ("label", "labels", "target", "targets", "y")
@@ -93,7 +93,7 @@ class Arrays(Mapping[str, Any]):
         return next((name for name in names if name in self._found), None)
 
     def require(self, wanted: str | None, names: Sequence[str], *, option: str) -> str:
-        """Return what `find` finds, or the only array there is; DataError naming the option that chooses one."""
+        """Return the result of `find`, or the only array; DataError that names the option to choose one."""
         name = self.find(wanted, names) or (next(iter(self)) if len(self) == 1 else None)
         if name is None:
             raise DataError(f"{self.path}: holds the arrays {listed(self)}; choose one with {option}")
@@ -103,7 +103,9 @@ class Arrays(Mapping[str, Any]):
         """Return an array of strings or whole numbers (V,) as strings; DataError if it is something else."""
         array = self[name]
         if array.ndim != 1:
-            raise DataError(f"{self.path}: its array {name!r} has the shape {array.shape}, expected one value a video")
+            raise DataError(
+                f"{self.path}: its array {name!r} has the shape {array.shape}, expected one value for each video"
+            )
         kind = array.dtype.kind
         if isinstance(array, Column) and kind in "OS":
             return array.strings()
@@ -113,7 +115,9 @@ class Arrays(Mapping[str, Any]):
                 return [value.decode() for value in values.tolist()]
         if kind in "Uiu":
             return [str(value) for value in values.tolist()]
-        raise DataError(f"{self.path}: its array {name!r} is of {array.dtype}, expected strings or whole numbers")
+        raise DataError(
+            f"{self.path}: its array {name!r} has the type {array.dtype}, expected strings or whole numbers"
+        )
 
 
 def _open(path: Path) -> Mapping[str, Any]:
@@ -125,9 +129,9 @@ def _open(path: Path) -> Mapping[str, Any]:
 
 
 def _require_file(path: Path) -> None:
-    """Raise DataError if there is no plain file: a FIFO or a device would be waited for without end."""
+    """Raise DataError if there is no regular file: reading a FIFO or a device could wait for ever."""
     if not path.is_file():
-        raise DataError(f"{path}: {'is no regular file' if path.exists() else 'no such file'}")
+        raise DataError(f"{path}: {'is not a regular file' if path.exists() else 'no such file'}")
 
 
 def _torch(path: Path) -> Mapping[str, Any]:
@@ -139,4 +143,4 @@ def _torch(path: Path) -> Mapping[str, Any]:
         raise DataError(f"{path}: holds a {type(found).__name__} without a tensor; expected a tensor (T, D)")
     with parsing(path, what="tensors"):
         wide = {n: t.float() if t.is_floating_point() and t.dtype != torch.float64 else t for n, t in tensors.items()}
-        return {name: tensor.detach().numpy() for name, tensor in wide.items()}  # numpy knows no bfloat16
+        return {name: tensor.detach().numpy() for name, tensor in wide.items()}  # numpy has no bfloat16

@@ -1,4 +1,4 @@
-"""Export names: video_ids as names of files that every file system takes, and the table that tells which is which."""
+"""Export names: turn video_ids into names for every file system, and write the table of which is which."""
 
 import csv
 import io
@@ -35,8 +35,8 @@ def name_bytes(folder: Path) -> int:
 def path_of(video_id: str, *, most: int = USUAL_BYTES - SUFFIX_BYTES) -> str:
     """Return a video_id as a path inside a folder: its slashes make folders, nothing in it leads out of them.
 
-    What a name cannot hold is percent-encoded. A part of more than `most` bytes is cut, and a digest put behind it; a
-    path that is too long as a whole becomes one such name.
+    Characters that a name cannot hold are percent-encoded. A part of more than `most` bytes is cut, and a digest is
+    added; a path that is too long as a whole becomes one such name.
     """
     *folders, name = [quote(part, safe=" ()[]+,&'=@~", errors="surrogateescape") for part in video_id.split("/")]
     # a dot in a folder's name could make it ID.npy, the name of a file

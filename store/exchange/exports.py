@@ -27,11 +27,11 @@ VIDEOS_OF_A_TAR = 1000
 def export_store(
     store: FeatureStore, manifest: Manifest, out: Path, *, form: str, stream: str = FRAME_STREAM
 ) -> Iterator[Video]:
-    """Write one stream of the videos of `manifest` to `out`, whole or not at all, yielding each video.
+    """Write one stream of the videos of `manifest` to `out`, completely or not at all, and yield each video.
 
-    What is imported from another stream than `frame` is in no joint space, and its spec says so: the model is
-    "ViT-B-32 pre_proj". DataError if `out` is there already, another process is writing it or it cannot be written,
-    or where the store holds none of the videos or no such stream.
+    Features from another stream than `frame` are in no joint space, and the spec says so: the model is "ViT-B-32
+    pre_proj". DataError if `out` is there already, another process is writing it or it cannot be written, or where the
+    store holds none of the videos or no such stream.
     """
     videos = [video for video in manifest.videos if video.video_id in store]
     if not videos:
@@ -103,9 +103,9 @@ def _spec_of(spec: FeatureSpec, stream: str, values: np.ndarray) -> FeatureSpec:
 
 
 def _read(store: FeatureStore, stream: str, video_id: str) -> tuple[np.ndarray, Embeddings]:
-    """Return the values (R, ...) of a stream, and what tells of these rows.
+    """Return the values (R, ...) of a stream, and the embeddings that describe these rows.
 
-    A row of patch_mean stands for all frames of its view and clip; the first of them tells of it.
+    A row of patch_mean stands for all frames of its view and clip; the first frame describes it.
     """
     frames = store[video_id]
     if stream == FRAME_STREAM:

@@ -1,4 +1,4 @@
-"""Lookup: class embeddings that another program made become prompts, each class found by its name."""
+"""Import class embeddings that another program made as prompts; each class is found by its name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,11 +29,11 @@ def look_up_prompts(
     encoder: FeatureSpec,
     logit_scale: float,
 ) -> PromptBank:
-    """Return the rows of `path` that bear the classes' names, as their prompts.
+    """Return the rows of `path` with the names of the classes, as their prompts.
 
     `path` is an npz, HDF5 or parquet file of embeddings (N, D) and names (N,); `renamed` says which classes have
     another name there. Names are compared as words; several rows of one name are several prompts of the class.
-    DataError if a class has no row, or the embeddings are not of the encoder's width.
+    DataError if a class has no row, or the embeddings do not have the encoder's width.
     """
     rows, found = _read_rows(path, array, names)
     if rows.shape != (len(found), encoder.dim):
@@ -107,6 +107,6 @@ def _read_rows(path: Path, array: str | None, names: str | None) -> tuple[np.nda
     if len(arrays) == 1 and names is None:  # an npy: its names stand beside it, a line each
         beside = path.with_suffix(".txt")
         if not beside.exists():
-            raise DataError(f"{path}: holds no names; expected them in {beside.name} beside it, one a line")
+            raise DataError(f"{path}: has no names; expected them in {beside.name} beside it, one for each line")
         return embeddings, read_text(beside).splitlines()
     return embeddings, arrays.strings(arrays.require(names, NAME_COLUMNS, option="--names"))

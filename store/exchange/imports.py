@@ -1,4 +1,4 @@
-"""Imports: features that another program made become a store like any other."""
+"""Imports: make a store from features that another program made."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ DESCRIBED = ("model", "pretrained", "weights_hash", "preprocessing", "precision"
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a video: its rows, how many of them are all zeros, the shape they were flattened from where they
-    were, or why there are none.
+    """The result of a video: its rows, how many of them are all zeros, the shape they were flattened from if they were,
+    or why there are none.
     """
 
     video: Video
@@ -49,10 +49,10 @@ def read_description(parts: tuple[str, ...]) -> dict[str, str]:
 
 
 def imported_spec(description: Mapping[str, str], *, dim: int, made_by: FeatureSpec | None = None) -> FeatureSpec:
-    """Return what a store of imported features says of itself.
+    """Return the spec of a store of imported features.
 
-    What is not described is "imported", or as `made_by` has it. The weights' hash is, where it is not known, that of
-    the words for model and pretrained: features described alike may be mixed, others may not.
+    What is not described is "imported", or comes from `made_by`. If the hash of the weights is unknown, it is the hash
+    of the words for model and pretrained: features with the same description may be mixed, others may not.
     """
     base = made_by or FeatureSpec(
         model=IMPORTED,
@@ -74,7 +74,7 @@ def imported_spec(description: Mapping[str, str], *, dim: int, made_by: FeatureS
 
 
 def only_labels(source: Source, labels: LabelSet, *, where: object) -> Source:
-    """Return the source with the videos of these classes alone; DataError when there is none."""
+    """Return the source with only the videos of these classes; DataError if there are none."""
     videos = tuple(video for video in source.manifest.videos if class_text(video.label) in labels.positions)
     if not videos:
         raise DataError(f"{where}: names no class of the {counted(len(source.manifest), 'video')} to import")
@@ -82,20 +82,20 @@ def only_labels(source: Source, labels: LabelSet, *, where: object) -> Source:
 
 
 def find_width(source: Source) -> int:
-    """Return the width D of the first video that can be read; 0 where none can, and then none will be imported."""
+    """Return the width D of the first video that can be read; 0 if none can, and then none will be imported."""
     for video in source.manifest.videos:
         try:
             return int(_rows(source.read(video).values).shape[1])
-        except Exception:  # noqa: S112 - it is told when the video is imported
+        except Exception:  # noqa: S112 - the import of the video reports it
             continue
     return 0
 
 
 def import_features(folder: Path, source: Source, *, spec: FeatureSpec, fps: float = 1.0) -> Iterator[Imported]:
-    """Write the videos of `source` that the store in `folder` does not hold yet, yielding what became of each.
+    """Write the videos of `source` that the store in `folder` does not hold yet, and yield the result of each.
 
-    A video is in memory from its reading to its shard. Rows are the frames 0 to T-1 at i/fps seconds, where the layout
-    says nothing else. A video that cannot be read, or whose values are all zeros, not finite or too large for 16 bits,
+    A video is in memory from its reading to its shard. Rows are the frames 0 to T-1 at i/fps seconds, unless the layout
+    says otherwise. A video that cannot be read, or whose values are all zeros, not finite or too large for 16 bits,
     gets a line in failed.csv.
     """
     refuse_foreign(folder)
@@ -111,7 +111,7 @@ def import_features(folder: Path, source: Source, *, spec: FeatureSpec, fps: flo
                 embeddings = _embeddings(raw, fps=fps)
                 if embeddings.data.shape[1] != spec.dim:
                     raise DataError(f"has the width {embeddings.data.shape[1]}, the store {spec.dim}")
-            except Exception as error:  # another program's file may be wrong in any way
+            except Exception as error:  # a file of another program may be wrong in any way
                 reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
                 outcome = Imported(video, error=" ".join(f"{video.video_id}: {reason}".split()))
                 ledger.add(Failure(video.video_id, str(video.path), outcome.error))
@@ -140,7 +140,7 @@ def _half(values: np.ndarray) -> np.ndarray:
         raise DataError("holds values that are not finite (NaN or infinite)")
     largest = float(np.abs(values.astype(np.float64)).max())
     if not largest:
-        raise DataError("holds only zeros, as where a feature is missing")
+        raise DataError("holds only zeros, as if the feature is missing")
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
     if not np.isfinite(half).all():

@@ -1,4 +1,4 @@
-"""Keyed arrays: which arrays of a file are videos, where it holds one for each video instead of one for all."""
+"""Keyed arrays: which arrays of a file are videos, if it holds one for each video and not one for all."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ from framebank.store.exchange.arrays import (
 )
 from framebank.store.videos.video import SPLIT_NAMES
 
-# What names of arrays of one and the same video may hold.
+# What names of several arrays of the same video may contain.
 FEATURE_WORDS = frozenset(
     (
         "rgb",
@@ -37,7 +37,7 @@ FEATURE_WORDS = frozenset(
     )
 )
 
-# Arrays of these names tell of many videos at once.
+# Arrays with these names describe many videos at once.
 OF_ALL_NAMES = frozenset((*ID_NAMES, *LABEL_NAMES, *SPLIT_COLUMNS, *END_NAMES, *CLASS_NAMES))
 
 
@@ -99,7 +99,7 @@ def _in_groups(
             if common and _are_videos(arrays, {group: f"{group}/{common[0]}" for group in groups}):
                 raise DataError(
                     f"{arrays.path}: holds {counted(len(groups), 'group')} of several arrays, such as "
-                    f"{listed(groups[next(iter(groups))])}; choose that of the video with --array"
+                    f"{listed(groups[next(iter(groups))])}; choose the one of the video with --array"
                 )
             return None
         chosen = dict.fromkeys(groups, usual)
@@ -115,14 +115,14 @@ def _are_features(names: Sequence[str]) -> bool:
 
 
 def _refuse_widths(arrays: Arrays) -> None:
-    """Refuse arrays that may be videos, (T, D) or the like, but are of several widths D: DataError."""
+    """Refuse arrays that may be videos, such as (T, D), but have several widths D: DataError."""
     forms = {name: arrays.describe(name).shape for name in arrays}
     widths = {shape[-1]: name for name, shape in reversed(forms.items()) if len(shape) > 1}
     if len(widths) > 1 and len({len(shape) for shape in forms.values()}) == 1:
         (one, a), (other, b) = sorted(widths.items())[:2]
         raise DataError(
             f"{arrays.path}: holds the arrays {listed(arrays)} of {len(widths)} widths, such as {a!r} of {one} and "
-            f"{b!r} of {other}; choose one with --array, or where each is a video, expected one width"
+            f"{b!r} of {other}; choose one with --array, or if each is a video, expected one width"
         )
 
 
@@ -137,7 +137,7 @@ def _are_videos(arrays: Arrays, array_of: Mapping[str, str]) -> bool:
 
 
 def _are_splits(names: Collection[str]) -> bool:
-    """Whether names differ by the word for a split alone, as "x_train" and "x_test"."""
+    """Whether names differ only in the word for a split, as "x_train" and "x_test"."""
     words = [[word for word in re.split(r"[\W_]+", name.lower()) if word] for name in names]
     others = {tuple(word for word in name if word not in SPLIT_NAMES) for name in words}
     return (

@@ -1,4 +1,4 @@
-"""Parquet: one row a video, its embedding a list. The only door to pyarrow, which the extra `exchange` brings."""
+"""Parquet: one row for each video, its embedding a list. The only door to pyarrow, from the extra `exchange`."""
 
 import functools
 import json
@@ -89,7 +89,7 @@ def read_parquet_rows(
 
 
 def _open(path: Path) -> Any:
-    """Return a parquet file whose claims are no more than one of its size can hold; DataError for another."""
+    """Return a parquet file that claims no more than a file of its size can hold; DataError for another."""
     _, files = load_pyarrow()
     with parsing(path, what=WHAT):
         size = path.stat().st_size
@@ -142,7 +142,7 @@ def _spec_of(metadata: dict[bytes, bytes], path: Path) -> FeatureSpec | None:
 
 
 def write_parquet(read: ReadRows, videos: list[Video], path: Path, *, spec: FeatureSpec) -> Iterator[Video]:
-    """Write videos as one parquet file, whole or not at all, yielding each as it is written.
+    """Write videos as one parquet file, completely or not at all, and yield each when it is written.
 
     Columns: video_id, label, split and group (strings); frame_index, view and clip (lists of T int64), timestamp (T
     doubles, seconds); embedding, a list of T lists of D float32 (every float16 is one; few readers know 16 bits), rows

@@ -1,4 +1,4 @@
-"""Source: features that another program wrote, as a list of videos and a way to read each."""
+"""Source: features that another program wrote: a list of videos, and a way to read each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from framebank.store.videos.video import Video
 
 @dataclass(frozen=True)
 class RawFrames:
-    """One video as found: values (T, D), (D,) or (T, ...); what its layout does not say is None."""
+    """One video as found: values (T, D), (D,) or (T, ...); what the layout does not give is None."""
 
     values: np.ndarray
     timestamps: np.ndarray | None = None  # (T,) seconds
@@ -28,7 +28,7 @@ class RawFrames:
 class Source:
     """The videos, what reads one (an exception where it cannot be read), and what made them where that is known.
 
-    `not_taken` counts the files of a folder that are no part of this, by reason.
+    `not_taken` counts the files of a folder that are left out, by reason.
     """
 
     manifest: Manifest
@@ -40,7 +40,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Names:
-    """What the arrays of a file are called; None looks for the usual names."""
+    """The names of the arrays of a file; None looks for the usual names."""
 
     array: str | None = None
     ids: str | None = None
@@ -53,7 +53,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Columns:
-    """What a file says of its V videos, each (V,) strings; an empty list says nothing."""
+    """The columns of a file for its V videos, each (V,) strings; an empty list means that there is none."""
 
     ids: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Columns:
     groups: list[str] = field(default_factory=list)
 
     def manifest(self, path: Path, count: int) -> Manifest:
-        """Return the videos, numbered where they have no id; DataError if a column is not one value a video."""
+        """Return the videos, numbered if they have no ids; DataError if a column has another length."""
         told = {"ids": self.ids, "labels": self.labels, "splits": self.splits, "groups": self.groups}
         for name, values in told.items():
             if values and len(values) != count:

@@ -1,4 +1,4 @@
-"""Sources: where features of another program lie, opened as a list of videos and a way to read each."""
+"""Sources: open features of another program as a list of videos and a way to read each."""
 
 import math
 from collections import Counter
@@ -56,12 +56,12 @@ def open_source(path: Path, names: Names) -> Source:
     if is_tar(path):
         return Source(Manifest(arrays_in_tars([path])), _read_member, _read_spec(path.with_name(SPEC_FILE)))
     if suffix not in FILE_SUFFIXES:
-        raise DataError(f"{path}: is no file of features; expected {', '.join((*FILE_SUFFIXES, *OTHER_SUFFIXES))}")
+        raise DataError(f"{path}: is not a file of features; expected {', '.join((*FILE_SUFFIXES, *OTHER_SUFFIXES))}")
     return one_file_source(Arrays(path), names)
 
 
 def _suffix_of(path: Path) -> str:
-    """The suffix that a file should have by its first bytes; its own where they say nothing."""
+    """The suffix that fits the first bytes of a file; its own if they do not show one."""
     with path.open("rb") as file:
         start = file.read(max(map(len, MAGIC)))
     return next((suffix for magic, suffix in MAGIC.items() if start.startswith(magic)), path.suffix.lower())
@@ -105,7 +105,7 @@ def _read_member(video: Video) -> RawFrames:
 
 
 def _told_by(values: np.ndarray, about: Fields) -> RawFrames:
-    """The rows of an array with what was written of each beside it."""
+    """The rows of an array with what was written about each beside it."""
     of_rows = {name: np.array(about.wholes(name)) for name in ("indices", "views", "clips") if name in about}
     if "timestamps" in about:
         of_rows["timestamps"] = np.array(about.numbers("timestamps"))
@@ -140,7 +140,7 @@ def _folder(folder: Path, names: Names) -> Source:
     features = [path for path in paths if path.suffix.lower() in FILE_SUFFIXES and not _is_side(path)]
     tables = [path for path in paths if path.suffix.lower() == ".parquet"]
     if tables and not features:
-        raise DataError(f"{folder}: holds {counted(len(tables), 'parquet file')}; expected one by itself: {tables[0]}")
+        raise DataError(f"{folder}: holds {counted(len(tables), 'parquet file')}; expected one of them: {tables[0]}")
     tars = [path for path in paths if is_tar(path)]
     if tars and features:
         raise DataError(f"{folder}: holds the feature file {features[0]} and the tar {tars[0]}; expected one kind")

@@ -24,7 +24,7 @@ def arrays_in_tars(paths: Sequence[Path]) -> tuple[Video, ...]:
 
 
 def read_tarred(path: Path) -> tuple[np.ndarray, Fields | None]:
-    """Return the array of a member, and what an export wrote beside it; DataError if it is no array any more."""
+    """Return the array of a member, and what an export wrote beside it; DataError if it is not an array any more."""
     return parse_npy(_read(path), where=path), _about(path)
 
 

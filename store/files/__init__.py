@@ -1,1 +1,1 @@
-"""Files and processes: writes that are whole or absent, locks, places, walks."""
+"""Files and processes: complete writes, locks, places, walks."""

@@ -1,4 +1,4 @@
-"""Kinds: which of the things that framebank writes lies at a path."""
+"""Kinds: which kind of framebank output is at a path."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from framebank.store.errors import DataError
 from framebank.store.files.replacing import current
 from framebank.store.shard import shard_paths
 
-# A folder that holds one of these files is of the kind; where all are lost but one, it still is.
+# A folder with one of these files is of the kind, even if the others are lost.
 MARKS = {
     "run": ("checkpoint.safetensors", "recipe.toml"),
     "few-shot run": ("matcher.safetensors", "recipe.json"),
@@ -27,7 +27,7 @@ EXPECTED = "expected a store, an index, a run or prompts"
 
 
 def kind_of(path: Path) -> tuple[str, Path]:
-    """Return what lies at a path, one of MARKS or "prompts", and where it begins: the folder of a file of it.
+    """Return the kind of output at a path, one of MARKS or "prompts", and its folder.
 
     DataError if it is none of these.
     """
@@ -39,4 +39,4 @@ def kind_of(path: Path) -> tuple[str, Path]:
             return kind, path
     if path.is_dir() and shard_paths(path):
         return "store", path
-    raise DataError(f"{path}: is nothing that framebank wrote; {EXPECTED}")
+    raise DataError(f"{path}: was not written by framebank; {EXPECTED}")

@@ -1,4 +1,4 @@
-"""Lock: one writer to a store. The kernel drops it when its process ends, however it ends."""
+"""Lock: one writer to a store. The kernel drops it when its process ends for any reason."""
 
 import errno
 import fcntl
@@ -9,19 +9,19 @@ from pathlib import Path
 
 from framebank.store.errors import PlaceError
 
-# What flock answers on a file system that has no locks, as some network mounts.
+# The errors of flock on a file system without locks, such as some network mounts.
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
-LOOK_SECONDS = 0.02  # between two looks whether a lock is free
+LOOK_SECONDS = 0.02  # seconds between two checks whether a lock is free
 
 
 class Lock:
     """An exclusive lock on a file, held from `acquire` to `release`.
 
-    On a file system without locks a second file, `writer.pid` for `writer.lock`, stands for it: whoever makes it holds
-    the lock and removes it on release. No kernel removes it after a killed process: the next writer is then refused
-    and told what to remove. Readers take no lock anywhere: shards are renamed into place whole, and are opened with
-    HDF5's own locking off, which would fail on such a file system.
+    On a file system without locks a second file, `writer.pid` for `writer.lock`, takes its place: the process that
+    makes it holds the lock and removes it on release. No kernel removes it after a kill: then the next writer is
+    refused, and a message says what to remove. Readers never take a lock: complete shards are renamed into place, and
+    are opened without HDF5's own locking, which would fail on such a file system.
 
     `guards` is what the lock is for, in messages; the folder that its file lies in, unless given. A `passing` lock
     removes its file on release. Where another process has it, `patience` seconds are waited for that to end. Without
@@ -53,7 +53,7 @@ class Lock:
         self.release()
 
     def acquire(self) -> None:
-        """Take the lock; DataError when another process has it, or the folder cannot be written to."""
+        """Take the lock; DataError if another process has it, or the folder cannot be written to."""
         deadline = time.monotonic() + self.patience
         while not self._try():
             if time.monotonic() >= deadline:
@@ -61,9 +61,9 @@ class Lock:
             time.sleep(LOOK_SECONDS)
 
     def _try(self) -> bool:
-        """Take the lock where nobody has it."""
+        """Take the lock if nobody has it."""
         try:
-            making = 0 if self.path.is_symlink() else os.O_CREAT  # what a link leads to is not made
+            making = 0 if self.path.is_symlink() else os.O_CREAT  # the target of a link is not made
             handle = os.open(self.path, os.O_RDWR | making, 0o666)
         except OSError as error:
             raise PlaceError(f"{self.guards}: cannot be written to: {error.strerror}") from error
@@ -84,7 +84,7 @@ class Lock:
         self._handle = handle
         if _is_at(handle, self.path):
             return True
-        self.release()  # whoever had it has removed or replaced the file since it was opened
+        self.release()  # its last holder has removed or replaced the file since it was opened
         return self._try()
 
     def release(self) -> None:
@@ -92,7 +92,7 @@ class Lock:
         handle, holder, self._handle, self._holder_path = self._handle, self._holder_path, None, None
         try:
             if self.passing and (holder if handle is None else _is_at(handle, self.path)):
-                self.path.unlink(missing_ok=True)  # still locked: who opens it from now on makes a new one
+                self.path.unlink(missing_ok=True)  # still locked: the next process makes a new file
             if holder:
                 holder.unlink(missing_ok=True)
         finally:
@@ -109,7 +109,7 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def _make_holder(path: Path, *, guards: Path) -> Path:
-    """Make the file that names this process as the holder; DataError naming the holder where there is one."""
+    """Make the file that names this process as the holder; DataError that names another holder."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError as error:

@@ -1,4 +1,4 @@
-"""Parallel: one function called for many arguments in several processes, its results in their order."""
+"""Parallel: call one function for many arguments in several processes, and return the results in order."""
 
 import pickle
 import traceback
@@ -12,7 +12,7 @@ from framebank.store.files.process import Process, died_of, dumps
 
 Result = TypeVar("Result")
 
-# How often processes that begin are looked at, in seconds.
+# How often starting processes are checked, in seconds.
 LOOK_SECONDS = 10.0
 
 
@@ -21,8 +21,8 @@ def call_in_processes(
 ) -> Iterator[Result]:
     """Yield `function(*arguments)` of each of `calls`, in their order, computed in `processes` processes.
 
-    No process runs the caller's main. What the function raises is raised here. DataError if a process dies; `name`
-    is what the message calls it. Closed early, it ends its processes and waits for them.
+    No process runs the caller's main. An error of the function is raised here. DataError if a process dies; the message
+    calls it `name`. If the iterator is closed early, it ends its processes and waits for them.
     """
     waiting = deque(enumerate(calls))
     running: list[Process] = []
@@ -75,7 +75,8 @@ def _lost(process: Process) -> DataError:
     code = process.wait(1.0)
     how = died_of(code) if code is not None else "it closed its channel"
     return DataError(
-        f"a {process.name} ended before its work was done ({how}), as for want of memory; expected fewer processes"
+        f"a {process.name} ended before its work was done ({how}), perhaps because memory "
+        "ran out; expected fewer processes"
     )
 
 

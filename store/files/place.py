@@ -1,4 +1,4 @@
-"""Place: where a command writes, for as long as it works; a second one is refused at once, not when it is done."""
+"""Place: where a command writes while it works; a second command is refused at once and not at its end."""
 
 import contextlib
 import os
@@ -21,15 +21,16 @@ from framebank.store.files.replacing import (
 
 AT_WORK = ".framebank-lock"  # in a folder: a command is at work there
 STORE_FILES = ("shard-*.h5", "manifest.csv", "failed.csv", "history.csv", "sources.csv")
-# Those that were written one by one by earlier versions, or are.
+# Files that are, or were in earlier versions, written one by one.
 FOLDER_FILES = ("checkpoint.safetensors", "matcher.safetensors", "recipe.*", "log.csv", "metrics.json", "enrolled.npz")
 
 
 @contextlib.contextmanager
 def owning(folder: Path, *, what: str) -> Iterator[None]:
-    """Hold a folder to write a `what` into; where it is new and nothing is written, it is removed again.
+    """Hold a folder to write a `what` into; if it is new and nothing is written, it is removed again.
 
-    What a killed command left goes first. DataError if another process holds it, or it cannot be written to.
+    First the files that a killed command left are removed. DataError if another process holds it, or it cannot be
+    written to.
     """
     made = not folder.exists()
     require_new_folder(folder, what=what)
@@ -44,7 +45,7 @@ def owning(folder: Path, *, what: str) -> Iterator[None]:
 
 
 def clear_store(folder: Path) -> None:
-    """Finish or remove what a killed command left in a store, for whoever holds its lock; other files of it stay."""
+    """Finish or remove what a killed command left in a store; the caller holds its lock; other files stay."""
     finish_moves(folder)
     remove_parts(folder, STORE_FILES)
 
@@ -57,15 +58,15 @@ def clear_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def making(out: Path, *, what: str) -> Iterator[None]:
-    """Let nobody else write `out`, a file or folder that must not be there yet; what a killed one left goes first.
+    """Let nobody else write `out`, a file or folder that must not exist yet; first remove what a killed command left.
 
-    DataError if somebody does, or has done so.
+    DataError if another process writes it, or it exists.
     """
     with undoing(None, of=out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with Lock(out.with_name(f".{out.name}{LOCK}"), guards=out, passing=True):
         if out.exists() or out.is_symlink():
-            raise DataError(f"{out}: is there already; choose another place for the {what}")
+            raise DataError(f"{out}: exists already; choose another place for the {what}")
         part = out.with_name(out.name + PART)
         if part.is_dir():
             with undoing(None, of=out):
@@ -78,7 +79,7 @@ def making(out: Path, *, what: str) -> Iterator[None]:
 def new_folder(out: Path) -> Iterator[Path]:
     """Yield a folder to write into that becomes `out` when the block ends well, synced; otherwise it is removed.
 
-    For whoever is `making` it.
+    The caller is `making` it.
     """
     part = out.with_name(out.name + PART)
     with undoing(part, of=out):

@@ -27,7 +27,7 @@ from typing import Any
 import framebank
 from framebank.store.errors import DataError
 
-# What the process runs: it finds this very package wherever it lies, and looks for no module where it was started.
+# What the process runs: it finds this same package anywhere, and looks for no module in its working folder.
 BOOT = """
 import sys
 sys.path[:] = [path for path in sys.path if path]
@@ -39,11 +39,11 @@ from framebank.store.files.process import serve
 serve(int(sys.argv[1]), int(sys.argv[2]))
 """
 
-# How long a process may take to begin, and how often it looks whether the one that started it is still there.
+# How long a process may take to start, and how often it checks whether its parent is still there.
 START_SECONDS = 300.0
 LOOK_SECONDS = 0.5
 
-# What asks a whole group of processes to end; the one that started this one hears it, and ends this one.
+# Signals that ask a whole group of processes to end; the parent gets them too, and ends this process.
 FOR_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 READY = ("ready",)
@@ -55,8 +55,8 @@ class Process:
     The first message is `READY`; `hear` takes it. `descriptors` are open there under the same numbers. `preload` are
     modules that are imported before anything of the caller's. Ctrl-C and requests to end are for this process alone.
     When this process is gone, however it ended, the other ends too; `scratch` is a folder that is then removed.
-    DataError if the function or an argument lies in the caller's main module, which the process does not have.
-    `name` is what messages call it.
+    DataError if the function or an argument is defined in the caller's main module, which the process does not have.
+    Messages call it `name`.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Process:
         except OSError as error:
             ours.close()
             self._said.close()
-            raise DataError(f"no {name} can be started: {error.strerror or error}") from error
+            raise DataError(f"a {name} cannot be started: {error.strerror or error}") from error
         finally:
             theirs.close()
         self.channel: Connection[Any, Any] = Connection(ours.detach())
@@ -88,7 +88,7 @@ class Process:
         self.pid = self._popen.pid
         self.is_ready = False
         self._started = time.monotonic()
-        with contextlib.suppress(OSError):  # it has died already; whoever listens finds that
+        with contextlib.suppress(OSError):  # it has died already; the listener finds out
             self.channel.send((_search_paths(), tuple(preload), scratch))
             self.channel.send_bytes(call)
 
@@ -111,7 +111,7 @@ class Process:
         """Raise DataError if it takes longer to become ready than any process should."""
         if not self.is_ready and time.monotonic() - self._started > START_SECONDS:
             self.kill()
-            raise DataError(f"a {self.name} did not begin within {START_SECONDS:g} seconds, and was ended")
+            raise DataError(f"a {self.name} did not start within {START_SECONDS:g} seconds, and was ended")
 
     def wait(self, seconds: float | None = None) -> int | None:
         """Return its exit code, negative for a signal; None if it still runs after so many seconds."""
@@ -121,7 +121,7 @@ class Process:
             return None
 
     def kill(self) -> None:
-        """End it at once; `wait` then returns."""
+        """End it at once; then `wait` returns."""
         self._popen.kill()
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class Process:
         self._said.seek(0)
         last = _last_words(self._said.read().decode(errors="replace"))
         how = died_of(code) if code is not None else "it closed its channel"
-        return DataError(f"a {self.name} ended before it could begin ({how}){last and f': {last}'}")
+        return DataError(f"a {self.name} ended before it could start ({how}){last and f': {last}'}")
 
 
 def _last_words(text: str) -> str:
@@ -152,7 +152,7 @@ def died_of(code: int) -> str:
 
 
 def shared_memory(size: int) -> int:
-    """Return a descriptor of so much memory, for processes to share; it is gone with the last that holds it."""
+    """Return a descriptor of this much memory for processes to share; it is gone when the last one closes it."""
     if hasattr(os, "memfd_create"):  # not in /dev/shm, which is small in containers
         descriptor = os.memfd_create("framebank")
     else:
@@ -168,7 +168,7 @@ def dumps(value: Any) -> bytes:
     try:
         _Pickler(content, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     except (pickle.PicklingError, AttributeError) as error:  # a lambda, or a function in a function
-        raise DataError(f"what another process is to do cannot be sent to it ({error}); {EXPECTED}") from error
+        raise DataError(f"the work for another process cannot be sent to it ({error}); {EXPECTED}") from error
     return content.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, one or several together: written beside their place, then renamed into it."""
+"""Write files completely or not at all, one or several together: under another name first, then renamed."""
 
 import contextlib
 import os
@@ -14,18 +14,18 @@ T = TypeVar("T")
 
 PART = ".part"
 LOCK = ".lock"
-NEXT = ".framebank-next"  # in a folder: files that are its own by now, and not yet moved to their places
-REMOVED = ".removed"  # in NEXT: behind the name of a file that is the folder's no longer
+NEXT = ".framebank-next"  # in a folder: files that already count and are not yet in their places
+REMOVED = ".removed"  # in NEXT: after the name of a file that no longer belongs to the folder
 TRIES = 20  # to read a folder while its files are moved, which takes milliseconds
-PATIENCE = 10.0  # seconds that one who replaces files together waits for another, who needs much less
+PATIENCE = 10.0  # seconds that one process waits for another that replaces files; it needs much less
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path to write to; when the block ends well it becomes `path`, synced; otherwise it is removed.
 
-    A link stays, and the file that it leads to is replaced. DataError if the place cannot be written to or is full,
-    is a device or a pipe, or another process is writing it.
+    A link stays, and its target is replaced. DataError if the place cannot be written to or is full, is a device or a
+    pipe, or another process is writing it.
     """
     with undoing(None, of=path):
         path = path.resolve() if path.is_symlink() else path
@@ -34,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
         part = path.with_name(path.name + PART)
         path.parent.mkdir(parents=True, exist_ok=True)
         if part.is_symlink():
-            part.unlink()  # whoever wrote through it would write elsewhere
+            part.unlink()  # writing through it would write in another place
         left = part.exists()
     with Lock(part, guards=path, passing=True, stands_in=False):
         if left:
@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def undoing(part: Path | None, *, of: Path) -> Iterator[None]:
-    """Remove a file or folder where the block that makes it fails; DataError naming `of` where the disk is at fault."""
+    """Remove a file or folder if the block that makes it fails; DataError that names `of` if the disk is the cause."""
     try:
         yield
     except OSError as error:
@@ -70,9 +70,9 @@ def _remove(part: Path | None) -> None:
 def replacing_together(folder: Path) -> Iterator[Path]:
     """Yield a folder to write files into; when the block ends well they are those of `folder`, all of them or none.
 
-    They are synced, and one renaming makes them so; they are moved to their places after it. Until then, or where a
-    kill comes between, `current` tells where they are. DataError if the place cannot be written to or is full, or
-    another process is writing there for longer than a few seconds.
+    They are synced, and one rename makes them count; after that they are moved to their places. Until then, or after a
+    kill in between, `current` says where they are. DataError if the place cannot be written to or is full, or another
+    process is writing there for longer than a few seconds.
     """
     part = folder / (NEXT + PART)
     with undoing(None, of=folder):
@@ -90,7 +90,7 @@ def replacing_together(folder: Path) -> Iterator[Path]:
 
 
 def current(folder: Path, name: str) -> Path:
-    """Return where the file `name` of a folder is; where `replacing_together` has removed it, nothing is there."""
+    """Return the path of the file `name` of a folder; if `replacing_together` has removed it, nothing is there."""
     ready = folder / NEXT
     is_newer = _is_own(ready) and ((ready / name).exists() or (ready / (name + REMOVED)).exists())
     return (ready if is_newer else folder) / name
@@ -115,12 +115,12 @@ def _current_paths(folder: Path, pattern: str) -> list[Path]:
 
 
 def _is_own(ready: Path) -> bool:
-    """Whether a folder of files that are not yet moved is one, and no link to another's."""
+    """Whether the folder of files that are not yet moved is a real folder and not a link."""
     return ready.is_dir() and not ready.is_symlink()
 
 
 def read_settled(folder: Path, read: Callable[[], T]) -> T:
-    """Return what `read` reads of the files of a folder; where it fails while they are moved, it reads once more."""
+    """Return what `read` reads from the files of a folder; if it fails while they are moved, read once more."""
     for _ in range(TRIES):
         before = _mark(folder)
         try:
@@ -132,7 +132,7 @@ def read_settled(folder: Path, read: Callable[[], T]) -> T:
 
 
 def _mark(folder: Path) -> tuple[int, ...]:
-    """What changes with every file that comes into a folder or leaves it."""
+    """A value that changes with every file that enters or leaves a folder."""
     with contextlib.suppress(OSError):
         stat = folder.stat()
         return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
@@ -140,14 +140,14 @@ def _mark(folder: Path) -> tuple[int, ...]:
 
 
 def remove_together(part: Path, name: str) -> None:
-    """Have the file `name` removed where the files in `part`, a folder of `replacing_together`, take their places."""
+    """Remove the file `name` when the files in `part`, a folder of `replacing_together`, take their places."""
     (part / (name + REMOVED)).touch()
 
 
 def finish_moves(folder: Path) -> None:
-    """Move what a killed `replacing_together` left to its place where all of it had been written, or else remove it.
+    """If a killed `replacing_together` had written all its files, move them to their places; otherwise remove them.
 
-    Either is said. DataError if the folder cannot be written to.
+    A message says which. DataError if the folder cannot be written to.
     """
     if any((folder / name).exists() for name in (NEXT, NEXT + PART, NEXT + LOCK)):
         with _held(folder), undoing(None, of=folder):
@@ -161,14 +161,16 @@ def _held(folder: Path) -> Lock:
 def _settle(folder: Path) -> None:
     for path in (folder / NEXT, folder / (NEXT + PART)):
         if path.is_symlink():
-            raise DataError(f"{path}: is a link; expected nothing there, or a folder that framebank wrote: remove it")
+            raise DataError(
+                f"{path}: is a link; expected nothing there, or a folder that framebank wrote: remove the link"
+            )
     part = folder / (NEXT + PART)
     if part.exists():
         shutil.rmtree(part)
         tell_left(part)
     if (folder / NEXT).is_dir():
         _move(folder)
-        warn(f"{folder}: a command that was killed had written files here; they are in their places now")
+        warn(f"{folder}: a killed command had written files here; they are in their places now")
 
 
 def _move(folder: Path) -> None:
@@ -184,28 +186,28 @@ def _move(folder: Path) -> None:
 
 
 def remove_parts(folder: Path, patterns: Iterable[str]) -> None:
-    """Remove what killed writers of files whose names match left beside them, and say so; not what is being written."""
+    """Remove what killed writers of matching files left, and say so; leave what is being written."""
     for part in [part for pattern in patterns for part in sorted(folder.glob(pattern + PART))]:
         with contextlib.suppress(PlaceError), Lock(part, passing=True, stands_in=False):
             tell_left(part)
 
 
 def tell_left(part: Path) -> None:
-    """Say that something half-written is removed."""
-    warn(f"{part}: was left by a command that was killed, and is removed")
+    """Say that something unfinished is removed."""
+    warn(f"{part}: was left by a killed command, and is removed")
 
 
 def refuse_inside(out: Path, sources: Iterable[Path], *, what: str) -> None:
-    """Refuse to write a `what` into one of the folders that are read, where it would be read again: DataError."""
+    """Refuse to write a `what` into one of the input folders, where it would be read again: DataError."""
     place = out.resolve()
     for source in sources:
         inside = source.resolve()
         if source.is_dir() and (place == inside or inside in place.parents):
-            raise DataError(f"{out}: lies in {source}, which is read; expected another place for the {what}")
+            raise DataError(f"{out}: is inside {source}, which is read; expected another place for the {what}")
 
 
 def sync(path: Path) -> None:
-    """Have the file's or folder's bytes on the disk before returning."""
+    """Return only when the bytes of the file or folder are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -214,13 +216,13 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
+    """Write `text` to `path`, completely or not at all."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def require_new_folder(path: Path, *, what: str) -> None:
-    """Make `path` a folder to write a `what` into; DataError when it is taken by a file or cannot be made."""
+    """Make `path` a folder to write a `what` into; DataError if it is a file or cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".writable{PART}"

@@ -1,4 +1,4 @@
-"""Scratch: folders among the temporary files for what is kept for a while; the next user removes those of the dead."""
+"""Scratch: temporary folders; the next user removes those of dead processes."""
 
 import contextlib
 import fcntl
@@ -13,7 +13,7 @@ from pathlib import Path
 from framebank.store.files.replacing import tell_left
 
 PREFIX = "framebank-scratch-"
-NEW_SECONDS = 5.0  # one that is younger may be held in a moment
+NEW_SECONDS = 5.0  # a younger one may be locked in a moment
 
 
 def scratch_path() -> Path:
@@ -25,14 +25,14 @@ def hold_scratch(path: Path) -> int:
     """Make a scratch folder, for as long as the descriptor that is returned is open, or else the process lives."""
     path.mkdir(mode=0o700)
     descriptor = os.open(path, os.O_RDONLY)
-    with contextlib.suppress(OSError):  # a file system without locks, where nobody takes it for that of a dead process
+    with contextlib.suppress(OSError):  # a file system without locks: nobody takes it for the folder of a dead process
         fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
 
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Give a folder for a while."""
+    """Give a temporary folder."""
     sweep_scratch()
     path = scratch_path()
     descriptor = hold_scratch(path)
@@ -44,7 +44,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def sweep_scratch() -> None:
-    """Remove the scratch folders whose process is gone, killed together with those that would have removed them."""
+    """Remove the scratch folders of processes that are gone, if nobody else could remove them."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # it is not ours, or its process lives, or is removing it
             if time.time() - path.stat().st_mtime < NEW_SECONDS:

@@ -1,4 +1,4 @@
-"""Walk: the files below a folder, and those there that are never data, each with the reason."""
+"""Walk: the files below a folder, and the files there that are never data, each with the reason."""
 
 import os
 from collections import deque
@@ -45,7 +45,7 @@ READ_BEFORE = "link to a folder that is read already"
 
 @dataclass(frozen=True)
 class Walk:
-    """The regular files below a folder, sorted, and by reason what else is there."""
+    """The regular files below a folder, sorted, and everything else there, by reason."""
 
     files: tuple[Path, ...]
     not_taken: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
@@ -59,8 +59,8 @@ def is_litter(name: str) -> bool:
 def walk_folder(folder: Path) -> Walk:
     """Return the regular files below a folder, through links too; each real folder is walked once.
 
-    Links to folders come last, so that a file is found under its own path where it has one below `folder`. FIFOs and
-    devices are never opened. DataError naming a folder that cannot be read.
+    Links to folders come last, so that a file is found under its own path if it has one below `folder`. FIFOs and
+    devices are never opened. DataError that names a folder that cannot be read.
     """
     files: list[Path] = []
     left: dict[str, list[Path]] = {}
@@ -96,7 +96,7 @@ def _kind(entry: "os.DirEntry[str]") -> str:
         if entry.is_dir():
             return "folder"
         entry.stat()
-    except OSError:  # a link to nowhere, to itself, or to where nobody may look
+    except OSError:  # a link to nowhere, to itself, or into a forbidden folder
         return DANGLING
     return NO_FILE
 

@@ -1,4 +1,4 @@
-"""Archive: what the members of a zip claim to be, held against the bytes of the file before any is read."""
+"""Archive: compare the claims of the members of a zip with the bytes of the file before reading any."""
 
 import os
 import zipfile
@@ -12,7 +12,7 @@ SMALL = 256 << 20  # bytes; a zip that unpacks to less is read whatever its rati
 
 
 def open_zip(path: Path, *, what: str) -> zipfile.ZipFile:
-    """Return a zip whose members are no more than a file of its size can hold; DataError if it cannot be read."""
+    """Return a zip whose members claim no more than a file of its size can hold; DataError if it cannot be read."""
     require_regular(path)
     with parsing(path, what=what):
         archive = zipfile.ZipFile(path)
@@ -20,9 +20,9 @@ def open_zip(path: Path, *, what: str) -> zipfile.ZipFile:
     members = archive.infolist()
     packed, whole = sum(member.compress_size for member in members), sum(member.file_size for member in members)
     if packed > size or (whole > SMALL and whole > MAX_RATIO * size):
-        raise DataError(f"{path}: claims to hold {whole} bytes in a file of {size}; it is damaged, or made to harm")
+        raise DataError(f"{path}: claims to hold {whole} bytes in a file of {size}; it is damaged or malicious")
     if len({member.filename for member in members}) < len(members):
-        raise DataError(f"{path}: holds two members of one name; expected one of each")
+        raise DataError(f"{path}: holds two members with one name; expected each name once")
     return archive
 
 

@@ -1,4 +1,4 @@
-"""Column: an array of an HDF5 file, read like one of numpy."""
+"""Column: an array in an HDF5 file, read like a numpy array."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class Column:
         return self.shape[0] if self.shape else 0
 
     def __getitem__(self, key: int | slice) -> np.ndarray:
-        """Return a row, or rows that lie together, in memory of their own."""
+        """Return a copy of a row, or of consecutive rows."""
         if not isinstance(key, slice):
             return self._file.row(self._name, int(key))
         start, end, _ = key.indices(len(self))

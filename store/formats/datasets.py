@@ -1,7 +1,7 @@
-"""Datasets: an HDF5 file, of which this process reads plain bytes alone; what more there is, it asks for.
+"""Datasets: an HDF5 file, of which this process reads only plain bytes; another process answers for the rest.
 
-Another process has examined the file (`hdf5_process.py`), now or before it was remembered. So no damage of a file can
-hang or crash who reads it, and no file but this one is read. Values are held against their checksums when they are
+Another process has examined the file (`hdf5_process.py`), now or before it was remembered. So damage in a file can
+neither hang nor crash its reader, and no other file is read. Values are compared with their checksums when they are
 first read.
 """
 
@@ -29,8 +29,8 @@ FEW = 16  # one row of so many is read alone, of fewer all are read together
 class Datasets:
     """An open file; DataError if it is damaged, names other files, or claims more than it has.
 
-    `known` is what an earlier reader of the same file found. With `anew` nothing is believed that is remembered.
-    `mend` ends the messages: how to go on from damage. Not for another process: a fork or a pickle opens its own.
+    `known` is what an earlier reader of the same file found. With `anew` everything is checked again. `mend` is the end
+    of the messages: what to do about damage. Another process (a fork or a pickle) opens the file itself.
     """
 
     def __init__(self, path: Path, *, known: Known | None = None, anew: bool = False, mend: str = "") -> None:
@@ -38,8 +38,8 @@ class Datasets:
         self._mend = f"; {mend}" if mend else ""
         self._plain: dict[str, tuple[int, int, tuple[int, ...], np.dtype[Any]]] = {}  # of sound datasets
         try:
-            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
-                raise DataError(f"{path}: is no regular file")
+            if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could wait for ever
+                raise DataError(f"{path}: is not a regular file")
             self._raw = path.open("rb", buffering=0)
         except FileNotFoundError as error:
             raise PlaceError(f"{path}: no such file") from error
@@ -70,11 +70,11 @@ class Datasets:
         self._raw.close()
 
     def doubt(self) -> None:
-        """Have every dataset held against its checksum again, whatever is remembered."""
+        """Compare every dataset with its checksum again, whatever is remembered."""
         self.known.sound.clear()
 
     def damaged(self, problem: str) -> DataError:
-        """Return the error that says so of this file."""
+        """Return the error with this text and the name of this file."""
         shown = problem if problem.isprintable() else ascii(problem)[1:-1]
         return DataError(f"{self.path}: {shown[:500]}{self._mend}")
 
@@ -108,7 +108,7 @@ class Datasets:
         raise self.damaged(f"is damaged: {name} holds {form.dtype} {form.shape}, expected strings")
 
     def rows(self, name: str, start: int, end: int) -> np.ndarray:
-        """Return rows of a dataset of numbers, in memory of their own."""
+        """Return a copy of rows of a dataset of numbers."""
         plain = self._plain.get(name)
         if plain is None:
             self.require_sound(name)
@@ -141,7 +141,7 @@ class Datasets:
         return out.reshape(*rows.shape, *form.shape[1:])
 
     def whole(self, name: str) -> np.ndarray:
-        """Return all of a dataset but strings of any length, in memory of its own."""
+        """Return a copy of a whole dataset, except strings of variable length."""
         form = self.form(name)
         if form.texts is not None:
             raise self.damaged(f"{name} holds strings, expected numbers")
@@ -167,10 +167,10 @@ class Datasets:
             self._settle(name, form, lambda: dataset_digest(out))
 
     def require_sound(self, name: str) -> None:
-        """Hold all of a dataset against its checksum, where nobody of this user has done so; DataError."""
+        """Compare a whole dataset with its checksum, unless this user has done so before; DataError if it differs."""
         form = self.form(name)
         if form.digest and name not in self.known.sound:
-            if form.num_bytes >= LARGE:  # another process may have done so by now
+            if form.num_bytes >= LARGE:  # another process may have done so meanwhile
                 other = recall(self.path, self.known.stamp)
                 self.known.sound.update(other.sound if other else ())
             self._settle(name, form, lambda: self._digest(name, form))

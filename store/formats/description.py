@@ -1,4 +1,4 @@
-"""Description: what an HDF5 file holds, in plain values: its attributes, and of each dataset the form and the place."""
+"""Description: the content of an HDF5 file in plain values: its attributes, and the form and place of each dataset."""
 
 import hashlib
 import json
@@ -31,12 +31,12 @@ class Form:
     dtype      numpy's name of its type, as "<f2"; "|O" for strings of any length as HDF5 keeps them
     shape      as HDF5 has it
     offset     the place of its first byte in the file; None if it does not lie there as plain bytes
-    place      its name in the file, which a link may have led to under another
-    digest     its checksum, "" where it has none
-    num_texts  how many strings its bytes are; None where they are no strings
-    texts      its strings, where only HDF5 can read them
-    num_stored how many bytes of the file are its own, where it does not lie there as plain bytes
-    problem    why it cannot be read, "" where it can
+    place      its name in the file; a link may give it another name
+    digest     its checksum, "" if it has none
+    num_texts  how many strings its bytes are; None if they are not strings
+    texts      its strings, if only HDF5 can read them
+    num_stored how many bytes of the file are its own, if it does not lie there as plain bytes
+    problem    why it cannot be read, "" if it can
     """
 
     dtype: str
@@ -50,7 +50,7 @@ class Form:
     problem: str = ""
 
     def __post_init__(self) -> None:
-        """Check what a damaged memory could hold."""
+        """Check values that may come from a damaged file."""
         numbers = [*self.shape, self.offset or 0, self.num_texts or 0, self.num_stored]
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise ValueError(f"expected whole numbers from 0, got {numbers}")

@@ -1,4 +1,4 @@
-"""Document: JSON and TOML within limits, and the values of an object by name, each of the type that is asked for."""
+"""Document: JSON and TOML within limits, and the values of an object by name, each of the wanted type."""
 
 import json
 import math
@@ -17,13 +17,13 @@ MAX_BYTES = 256 << 20
 MAX_DEPTH = 32  # brackets within brackets
 TEXTS = re.compile(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'|"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\'')  # of TOML
 DOTTED = re.compile(r"(?<![\w\"-])[\w\"-]++(?:\s*+\.\s*+[\w\"-]++)++")  # a.b.c, of which each is in the one before
-MAX_DIGITS = 20  # of a whole number; what has more is none of 64 bits
+MAX_DIGITS = 20  # of a whole number; one with more does not fit 64 bits
 MAX_WHOLE = 2**63
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """A JSON object as it stands: a dict would drop a name that is there twice."""
+    """A JSON object as it is written: a dict would drop a name that appears twice."""
 
     pairs: list[tuple[str, Any]]
 
@@ -34,10 +34,10 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str | bytes, *, where: object, expected: str = "", pairs: bool = False) -> Any:
-    """Return what a JSON text holds: with `pairs` an object is `Pairs`, else a dict, in which no name is there twice.
+    """Return what a JSON text holds: with `pairs` an object is `Pairs`, else a dict in which each name appears once.
 
-    DataError if it is not JSON, nests more than MAX_DEPTH deep, or holds a value that no file of ours can mean: a
-    number that is not finite or has more than 64 bits, a text with NUL or half a surrogate pair.
+    DataError if it is not JSON, nests more than MAX_DEPTH deep, or holds a value that none of our files has: a number
+    that is not finite or has more than 64 bits, a text with NUL or half a surrogate pair.
     """
     hint = f"; {expected}" if expected else ""
     try:
@@ -95,7 +95,7 @@ class Fields:
 
     @classmethod
     def of(cls, found: object, *, where: object) -> "Fields":
-        """Return the fields of a JSON or TOML object; DataError if it is none."""
+        """Return the fields of a JSON or TOML object; DataError if it is something else."""
         if not isinstance(found, Mapping):
             raise DataError(f"{where}: is {shown(found)}; expected an object")
         return cls(found, where)
@@ -170,7 +170,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{shown(twice)} is there twice")
+        raise ValueError(f"{shown(twice)} appears twice")
     return found
 
 
@@ -206,9 +206,9 @@ def _inside(value: object) -> Iterator[object]:
 
 def _wrong_with(value: object) -> str:
     if isinstance(value, str):
-        return "" if is_text(value) else f"the text {shown(value)}, which no name can be"
+        return "" if is_text(value) else f"the text {shown(value)}, which cannot be a name"
     if isinstance(value, float):
-        return "" if math.isfinite(value) else f"{value}, which is no finite number"
+        return "" if math.isfinite(value) else f"{value}, which is not a finite number"
     if isinstance(value, int):
         return "" if -MAX_WHOLE <= value < MAX_WHOLE else "a whole number of more than 64 bits"
     if value is None or isinstance(value, dict | list | Pairs):

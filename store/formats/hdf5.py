@@ -45,9 +45,9 @@ def open_file(path: Path) -> h5py.File:
 
 
 def describe(file: h5py.File, *, size: int, watch: Watch) -> Description:
-    """Return what a file of so many bytes holds; DataError if it names other files, or claims more than it has.
+    """Return what a file of this many bytes holds; DataError if it names other files, or claims more than it has.
 
-    Whatever h5py raises, where the file is damaged.
+    Any error of h5py if the file is damaged.
     """
     forms: dict[str, Form] = {}
     seen: dict[int, Form] = {}  # a dataset may have several names
@@ -58,7 +58,7 @@ def describe(file: h5py.File, *, size: int, watch: Watch) -> Description:
             if address not in seen:
                 seen[address] = _form(item, size=size, watch=watch)
             elif seen[address].texts:  # each name would say all of them again
-                raise DataError(f"{_shown(name)} is another name of the strings in {_shown(seen[address].place)}")
+                raise DataError(f"{_shown(name)} is another name for the strings in {_shown(seen[address].place)}")
             forms[name] = seen[address]
         else:
             empty.append(name)
@@ -75,7 +75,7 @@ def read_rows(file: h5py.File, place: str, start: int, end: int) -> np.ndarray:
 def _walk(file: h5py.File, *, size: int, watch: Watch) -> Iterator[tuple[str, Any]]:
     """Yield each dataset by name, and None for a group that holds nothing or a link that leads nowhere.
 
-    A group that several links lead to is entered once.
+    A group with several links to it is entered once.
     """
     groups: list[tuple[str, h5py.Group]] = [("", file)]
     seen = {_address(file)}
@@ -95,7 +95,7 @@ def _walk(file: h5py.File, *, size: int, watch: Watch) -> Iterator[tuple[str, An
 
 
 def _names(holder: Any, *, size: int, watch: Watch) -> list[str]:
-    """The names in a group, or of attributes; DataError where they are not names, or do not come to an end."""
+    """The names in a group, or of attributes; DataError if they are not names, or do not end."""
     found: dict[str, None] = {}
     for name in holder:
         watch()
@@ -177,13 +177,13 @@ def _dtype(dataset: h5py.Dataset) -> tuple[np.dtype[Any], str]:
     try:
         dtype = dataset.dtype
     except (TypeError, ValueError) as error:
-        return nothing, f"is of a type that numpy does not know ({error})"
+        return nothing, f"has a type that numpy does not know ({error})"
     if dataset.shape is None:
         return nothing, "holds nothing"
     if dtype.kind == "O" and (h5py.check_string_dtype(dtype) is None or dataset.ndim > 1):
         return nothing, "holds objects; expected numbers or strings"
     if dtype.kind not in KINDS:
-        return nothing, f"is of the type {dtype}; expected numbers or strings"
+        return nothing, f"has the type {dtype}; expected numbers or strings"
     return dtype, ""
 
 

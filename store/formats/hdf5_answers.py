@@ -1,4 +1,4 @@
-"""What the process that reads HDF5 answers on a file: what it holds, and rows of what it holds."""
+"""The answers of the process that reads HDF5: what a file holds, and rows of its datasets."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from framebank.store.formats.remembered import MOVED, Stamp, stamp_of
 
 
 class Hdf5Answers:
-    """The file that was asked of last stays open: an import asks of one file a hundred thousand times."""
+    """The last file stays open: an import asks for one file a hundred thousand times."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch

@@ -1,7 +1,7 @@
-"""The process that reads HDF5: a damaged file can keep HDF5 for ever, crash it, or have it take all memory.
+"""The process that reads HDF5: a damaged file can make HDF5 hang, crash, or take all memory.
 
-It has limits, answers one question at a time, and is ended where it says nothing; the next question starts another.
-What goes between the processes are JSON and plain bytes. No other process opens an HDF5 file for reading.
+It has limits, answers one question at a time, and is ended if it does not answer; the next question starts another one.
+The processes exchange JSON and plain bytes. No other process opens an HDF5 file for reading.
 """
 
 import atexit
@@ -20,17 +20,17 @@ from framebank.store.errors import DataError, PlaceError
 from framebank.store.files.process import Process, died_of
 from framebank.store.formats.remembered import MOVED, Stamp
 
-IDLE_SECONDS = 60.0  # after which it ends, as nobody asks any more
+IDLE_SECONDS = 60.0  # seconds after which it ends if nobody asks
 SILENCE_SECONDS = 20.0  # without a word; a disk may be slow
 CPU_SECONDS = 3  # of computing without a word
 ROWS_SECONDS = 15  # of reading rows, which may mean to unpack a chunk of gigabytes
-WORD_SECONDS = 0.5  # so often it says that it goes on
-LOOK_SECONDS = 5.0  # so often a process that begins is looked at
+WORD_SECONDS = 0.5  # seconds between its signs of life
+LOOK_SECONDS = 5.0  # seconds between two checks of a starting process
 MEMORY = 3 << 29  # bytes beyond what it has when it begins
 
 GOES_ON, SAYS = b"", b"\0"  # how its messages begin
 
-ENDLESS = "HDF5 does not come to an end reading it; it is damaged"
+ENDLESS = "HDF5 does not finish reading it; it is damaged"
 
 
 def ask(path: Path, stamp: Stamp, question: str, **about: Any) -> tuple[Any, bytes]:
@@ -44,7 +44,7 @@ def ask(path: Path, stamp: Stamp, question: str, **about: Any) -> tuple[Any, byt
         _reader.start()
         try:
             head, values = _reader.ask({"question": question, "path": str(path.absolute()), "stamp": stamp, **about})
-        except PlaceError as error:  # the next try may end well
+        except PlaceError as error:  # the next try may succeed
             raise PlaceError(f"{path}: {error}") from error
         except DataError as error:  # it took seconds, and so would whatever else is asked of this file
             refused = _reader.refused[path, stamp] = str(error)
@@ -66,20 +66,20 @@ class _Reader:
         self._process: Process | None = None
 
     def start(self) -> None:
-        """Have the process ready; DataError if it cannot be started."""
+        """Get the process ready; DataError if it cannot be started."""
         with self._lock:
             self._started()
 
     def ask(self, question: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """Return what the process says, and bytes; DataError if it dies of the question, or never answers."""
+        """Return the answer of the process, and bytes; DataError if it dies on the question, or never answers."""
         with self._lock:
             try:
                 answer = self._asked(question) or self._asked(question)  # the first was about to end
-            except BaseException:  # Ctrl-C too: what it would answer now belongs to no question
+            except BaseException:  # Ctrl-C too: its next answer would belong to no question
                 self._close()
                 raise
         if answer is None:
-            raise DataError("the process that reads it ends again and again")
+            raise DataError("the process that reads it ended several times")
         return answer
 
     def _asked(self, question: dict[str, Any]) -> tuple[dict[str, Any], bytes] | None:
@@ -119,9 +119,9 @@ class _Reader:
         if code == -signal.SIGXCPU:
             return DataError(ENDLESS)
         if code == -signal.SIGKILL:
-            return PlaceError("the process that reads it was killed, perhaps as memory was wanting; try once more")
+            return PlaceError("the process that reads it was killed, perhaps because memory ran out; try once more")
         how = died_of(code) if code is not None else "it closed its channel"
-        return DataError(f"the process that reads it ended ({how}); it is damaged, or memory is wanting")
+        return DataError(f"the process that reads it ended ({how}); it is damaged, or memory ran out")
 
     def _close(self) -> None:
         process, self._process = self._process, None
@@ -129,12 +129,12 @@ class _Reader:
             process.close()
 
     def close(self) -> None:
-        """End the process where there is one."""
+        """End the process if there is one."""
         with self._lock:
             self._close()
 
     def forget(self) -> None:
-        """Leave the process to the one that this one was forked from."""
+        """Leave the process to the parent of this fork."""
         process, self._process, self._lock = self._process, None, threading.Lock()
         if process is not None:
             process.channel.close()
@@ -181,8 +181,8 @@ def _answer(answers: Any, question: dict[str, Any]) -> tuple[Any, bytes, str]:
     except DataError as error:
         return None, b"", str(error)
     except MemoryError:
-        return None, b"", f"takes more than {MEMORY >> 20} MiB to read; it is damaged, or made to harm"
-    except Exception as error:  # HDF5 and h5py raise whatever they stumble over in a damaged file
+        return None, b"", f"takes more than {MEMORY >> 20} MiB to read; it is damaged or malicious"
+    except Exception as error:  # HDF5 and h5py can raise any error on a damaged file
         words = ascii(" ".join(str(error).split()))[1:-1][:200]
         return None, b"", f"is damaged ({words or type(error).__name__})"
     return answer, values, ""

@@ -1,4 +1,4 @@
-"""Npy: the arrays of numpy's files, npy and npz, whose claims are held against the bytes before any is made."""
+"""Npy: the arrays of numpy's files, npy and npz; their claims are checked against the bytes first."""
 
 import contextlib
 import io

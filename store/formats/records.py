@@ -1,4 +1,4 @@
-"""Records: the CSV files that framebank writes for itself, read as they were written or not at all."""
+"""Records: the CSV files that framebank writes for itself, read exactly as they were written or not at all."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ class Records:
     what: str
 
     def column(self, name: str) -> list[str]:
-        """Return the cells of a column; "" for each row where the file lacks it."""
+        """Return the cells of a column; "" for each row if the file lacks it."""
         if name not in self.columns:
             return [""] * len(self.rows)
         at = self.columns.index(name)
@@ -71,5 +71,7 @@ def read_records(path: Path, columns: Sequence[str], *, what: str, torn: bool = 
         rows = tuple(row + [""] * (len(names) - len(row)) for row in rows)
     odd = next((number for number, row in enumerate(rows, 2) if len(row) != len(names)), None)
     if odd:
-        raise DataError(f"{path}: cannot be read as {what}: row {odd} has not the {len(names)} columns of the first")
+        raise DataError(
+            f"{path}: cannot be read as {what}: row {odd} does not have the {len(names)} columns of the first"
+        )
     return Records(path, names, rows, what)

@@ -1,7 +1,7 @@
-"""What this user's processes know of HDF5 files that were found good; best effort, and never in a store itself.
+"""What this user's processes remember of good HDF5 files; best effort, and never in a store itself.
 
 A file is known again by its path, size, times and inode. Each has a small file of its own in
-$XDG_CACHE_HOME/framebank/hdf5, else in ~/.cache. Where that cannot be written, files are examined anew each time.
+$XDG_CACHE_HOME/framebank/hdf5, else in ~/.cache. Where that cannot be written, files are examined each time.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from framebank.store.formats.description import Description
 
 FORM = 1  # of what is remembered
-SWEEP_SECONDS = 86_400.0  # so often entries of files that are gone are removed
+SWEEP_SECONDS = 86_400.0  # seconds between two removals of entries of files that are gone
 MOST = 20_000  # entries; of more, the oldest go
 LARGEST = 1 << 22  # an entry of more bytes is not kept
 LARGE = 1 << 20  # bytes of a dataset from which it is remembered that it has its checksum; others are checked each time
@@ -28,9 +28,9 @@ Stamp = tuple[int, int, int, int]  # size in bytes, times of the content and of 
 
 @dataclass(frozen=True)
 class Known:
-    """A file that was found good: `sound` are the datasets whose values have been held against their checksums.
+    """A good file: `sound` are the datasets whose values were compared with their checksums.
 
-    Of these, the large ones are remembered.
+    The large ones of these are remembered.
     """
 
     stamp: Stamp
@@ -70,7 +70,7 @@ def keep(path: Path, known: Known) -> None:
     if len(content) > LARGEST:
         return
     with contextlib.suppress(OSError):
-        if not folder.parents[2].is_dir():  # a home that is not there is not made
+        if not folder.parents[2].is_dir():  # a missing home is not made
             return
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         entry = folder / _name(place)

@@ -1,4 +1,4 @@
-"""Sealed files: HDF5 files that hold plain bytes alone, with a checksum of each dataset and of the whole."""
+"""Sealed files: HDF5 files that hold only plain bytes, with a checksum of each dataset and of the whole file."""
 
 import io
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ LONGEST = 60_000  # bytes of an attribute: HDF5 takes 64 KiB
 
 
 def write_datasets(path: Path, datasets: Mapping[str, Any], attributes: Mapping[str, Value]) -> None:
-    """Write arrays and lists of strings as one HDF5 file, whole or not at all, and remember it as good.
+    """Write arrays and lists of strings as one HDF5 file, completely or not at all, and remember it as good.
 
     Strings are written as one dataset of bytes, as `packed` gives them: HDF5's own strings of any length lie in a heap,
     where damage can keep a reader for ever. DataError if a string cannot be written, or the place not written to.

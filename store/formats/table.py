@@ -53,20 +53,20 @@ class Table:
             return parse_seconds(text.replace(",", ".") if self.decimal_comma else text) if text else None
         except ValueError as error:
             raise DataError(
-                f"{self.where(row)}: the {column} {text!r} is not a number of seconds, nor a time as hh:mm:ss"
+                f"{self.where(row)}: the {column} {text!r} is neither a number of seconds nor a time as hh:mm:ss"
             ) from error
 
     def require_full_rows(self) -> None:
         """Refuse rows that end before the last column: DataError with the line."""
         short = next((row for row in self.rows if row.num_cells < len(self.columns)), None)
         if short:
-            raise DataError(f"{self.where(short)}: has not the {len(self.columns)} columns of the first line")
+            raise DataError(f"{self.where(short)}: does not have the {len(self.columns)} columns of the first line")
 
 
 def read_table(path: Path, *, wanted: Collection[str] = ()) -> Table:
-    """Read a CSV; `wanted` are columns that help to tell what divides the cells.
+    """Read a CSV; `wanted` are columns that help to find the separator.
 
-    DataError if it is no CSV, or has a row with more cells than there are columns.
+    DataError if it is not a CSV, or has a row with more cells than columns.
     """
     return parse_table(path, read_text(path), wanted=wanted)
 
@@ -92,7 +92,7 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
             if len(cells) > len(columns):
                 raise DataError(
                     f"{path}, line {reader.line_num + above}: has {len(cells)} values, but the first line names "
-                    f"{counted(len(columns), 'column')}; a value that holds {delimiter!r} stands in double quotes"
+                    f"{counted(len(columns), 'column')}; put a value that holds {delimiter!r} in double quotes"
                 )
             num_cells = len(cells)
             if num_cells < len(columns):
@@ -122,7 +122,7 @@ def first_columns(text: str) -> tuple[str, ...]:
 
 
 def find_delimiter(text: str, *, wanted: Collection[str] = ()) -> str:
-    """Return what divides the cells of the first line: what gives the wanted columns, or else the most columns."""
+    """Return the separator of the first line: the one that gives the wanted columns, or else the most columns."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     found = {one: [column_name(cell) for cell in _cells(first, one)] for one in DELIMITERS}
     whole = next((one for one in DELIMITERS if wanted and set(wanted) <= set(found[one])), None)
@@ -147,12 +147,12 @@ def parse_seconds(text: str) -> float:
     parts = text.strip().split(":")
     if len(parts) == 1:
         if not math.isfinite(seconds := float(text)):
-            raise ValueError(f"{text!r} is no time")
+            raise ValueError(f"{text!r} is not a time")
         return seconds
     if len(parts) > 3 or not all(re.fullmatch(r"\d{1,9}", part) for part in parts[:-1]):
-        raise ValueError(f"{text!r} is no time")
+        raise ValueError(f"{text!r} is not a time")
     if not re.fullmatch(r"\d{1,2}(\.\d*)?", parts[-1]) or any(float(part) >= 60 for part in parts[1:]):
-        raise ValueError(f"{text!r} is no time")
+        raise ValueError(f"{text!r} is not a time")
     seconds = 0.0
     for part in parts:
         seconds = 60 * seconds + float(part)

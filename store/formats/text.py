@@ -13,11 +13,11 @@ LONGEST_LINE = 131_072  # letters; no list has a name as long, and Python's csv 
 
 
 def require_regular(path: Path) -> None:
-    """Refuse what is there and no regular file: a pipe would be waited for, and a device never ends. DataError."""
+    """Refuse a pipe or a device, which could be read for ever: DataError."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        return  # whoever opens it says why
+        return  # opening it gives the reason
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise DataError(f"{path}: is a pipe or a device; expected a file")
 
@@ -32,7 +32,7 @@ def read_text(path: Path, *, what: str = "text", most: int = MOST_TEXT) -> str:
         with path.open("rb") as file:
             content = file.read() if path.stat().st_size <= most else None
     except (OSError, ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or error or "there is too little memory"
+        reason = getattr(error, "strerror", None) or error or "there is not enough memory"
         raise DataError(f"{path}: cannot be read as {what}: {reason}") from error
     if content is None:
         raise DataError(f"{path}: has more than {most >> 20} MiB; expected a smaller file")
@@ -43,7 +43,9 @@ def read_text(path: Path, *, what: str = "text", most: int = MOST_TEXT) -> str:
         raise DataError(f"{path}: cannot be read as {what}: {error}; {expected}") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path}: cannot be read as {what}: line {line} holds the letter NUL, which is in no name")
+        raise DataError(
+            f"{path}: cannot be read as {what}: line {line} holds the character NUL, which no name contains"
+        )
     return text
 
 
@@ -52,7 +54,7 @@ def lines_of(text: str, *, where: object) -> list[str]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any(len(line) > LONGEST_LINE for line in lines):
         number = next(n for n, line in enumerate(text.splitlines(), 1) if len(line) > LONGEST_LINE)
-        raise DataError(f"{where}: line {number} has more than {LONGEST_LINE} letters; expected a name")
+        raise DataError(f"{where}: line {number} has more than {LONGEST_LINE} characters; expected a name")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Torch file: what a .pt or .pth holds, loaded without running its code, and no tensor larger than its bytes."""
+"""Torch file: the content of a .pt or .pth, loaded without running its code, and no tensor larger than its bytes."""
 
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ def read_torch(path: Path, *, what: str) -> Any:
             _require_own(tensor, where=f"{path}: its tensor {name!r}")
     except DataError:
         raise
-    except Exception as error:  # torch raises whatever its unpickler stumbled over
+    except Exception as error:  # torch can raise any error of its unpickler
         reason = reason_of(error).partition(". ")[0]  # torch goes on to advise that the code be run
         raise DataError(f"{path}: is not {what} ({reason})") from error
     return found

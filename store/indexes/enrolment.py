@@ -222,10 +222,10 @@ def changing(folder: Path) -> Iterator[None]:
     """Hold the index of a folder against other writers; readers see the old enrolment or the new.
 
     The lock lies on spec.json, which stays while classes are enrolled, so that no further file is left behind.
-    DataError when another process holds it, or the folder is no index.
+    DataError when another process holds it, or the folder is not an index.
     """
     clear_folder(folder)
     if not (folder / "spec.json").exists():  # the lock would make one
-        raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
+        raise DataError(f"{folder}: is not an index; expected a folder made by `framebank index`")
     with Lock(folder / "spec.json"):
         yield

@@ -224,7 +224,7 @@ class Index:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Index":
-        """Read what `save` wrote; DataError when the folder is no index or its files are not of one another.
+        """Read what `save` wrote; DataError when the folder is not an index or its files are not of one another.
 
         Videos whose vectors are all zeros, or hold what is not a number, are left out: earlier versions kept them.
         """

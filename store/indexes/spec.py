@@ -46,7 +46,7 @@ def read_index_spec(folder: Path) -> IndexSpec:
     """Return what spec.json of an index says; DataError if the folder is none, or the file cannot be read."""
     path = current(folder, "spec.json")
     if not path.exists() or not current(folder, "index.faiss").exists():
-        raise DataError(f"{folder}: is no index; expected a folder made by `framebank index`")
+        raise DataError(f"{folder}: is not an index; expected a folder made by `framebank index`")
     try:
         found = read_json(path)
         about = Fields.of(found, where="spec.json")

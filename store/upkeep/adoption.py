@@ -1,4 +1,4 @@
-"""Adoption: what workers put into part stores becomes the store's own, by renaming their shards."""
+"""Adoption: take the shards of part stores, which workers filled, into the store by renaming them."""
 
 import contextlib
 import shutil
@@ -15,8 +15,8 @@ from framebank.store.reader import Contents, ShardReader
 from framebank.store.shard import shard_paths
 from framebank.store.upkeep.rewrite import change_store, drop_videos
 
-PARTS = "parts"  # the folder in a store that part stores lie in
-SIGN = "run-"  # a file there that is gone when its run is over; its workers then stop
+PARTS = "parts"  # the folder of the part stores in a store
+SIGN = "run-"  # a file in it; when the run is over, the file is removed, and the workers stop
 
 
 def part_name(run: str, number: int, attempt: int) -> str:
@@ -26,7 +26,7 @@ def part_name(run: str, number: int, attempt: int) -> str:
 
 @dataclass(frozen=True)
 class Adopted:
-    """What one part gave: the number of rows of each embedded video, and the failures."""
+    """The content of one part: the number of rows of each embedded video, and the failures."""
 
     rows: dict[str, int]
     failures: dict[str, Failure]
@@ -37,12 +37,12 @@ class Adopted:
 
 
 class Adopter:
-    """Take part stores into a store, whose writer's lock the caller holds.
+    """Take part stores into a store; the caller holds the lock of its writer.
 
-    Only what is whole is taken: shards of that name are complete, whoever died over the part. A video that is there
-    already is not taken again, but where the part read another file: then its rows take the place of those that are
-    there. A failure is not listed where a video is there, but for those that are `refreshed`. Killed at any moment, the
-    next adopter goes on.
+    Only complete shards are taken, and a shard with its final name is complete even if its worker died. A video that
+    the store has already is not taken again, unless the part read another file: then its rows replace the older ones. A
+    failure of a video that the store has is not listed, unless the video is `refreshed`. After a kill at any moment,
+    the next adopter goes on.
     """
 
     def __init__(self, folder: Path, *, held: FeatureStore | None = None, refreshed: Container[str] = ()) -> None:
@@ -58,7 +58,7 @@ class Adopter:
     def adopt(self, part: Path) -> Adopted:
         """Move a part's shards here, add its failures to the ledger, remove it, and return what it gave.
 
-        A folder that is not there gives nothing. DataError if a shard is damaged or made otherwise than the store.
+        A missing folder gives nothing. DataError if a shard is damaged, or made in another way than the store.
         """
         rows: dict[str, int] = {}
         for path in shard_paths(part):
@@ -70,7 +70,7 @@ class Adopter:
                 self._ledger.add(failure)
                 self._failed.add(failure.video_id)
             failures[failure.video_id] = failure
-        shutil.rmtree(part, ignore_errors=True)  # what a dying worker still writes there, a later run adopts
+        shutil.rmtree(part, ignore_errors=True)  # a later run takes in what a dying worker still writes there
         return Adopted(rows, {name: failure for name, failure in failures.items() if name not in rows})
 
     def _move(self, path: Path) -> dict[str, int]:
@@ -101,7 +101,7 @@ class Adopter:
 
     def _require_alike(self, contents: Contents, path: Path) -> None:
         first = next(iter(shard_paths(self.folder)), None) if not self._taken else None
-        if first:  # one look is enough: a run makes all its parts alike
+        if first:  # one check is enough: a run makes all its parts in the same way
             with ShardReader(first) as reader:
                 reader.contents.spec.require_equal(contents.spec, mine=self.folder, theirs=path)
 
@@ -115,7 +115,7 @@ class Adopter:
 
 
 def adopt_leftovers(folder: Path) -> None:
-    """Take what an earlier run on a cluster left in STORE/parts; for any extraction, before it plans what to do.
+    """Take in what an earlier run on a cluster left in STORE/parts; every extraction does this before it plans.
 
     DataError if another process writes to the store, or as `Adopter.adopt`.
     """
@@ -144,7 +144,7 @@ def take_parts(folder: Path) -> None:
 
 
 def remove_parts_folder(folder: Path) -> None:
-    """Remove STORE/parts where nothing is left in it."""
+    """Remove STORE/parts if nothing is left in it."""
     with contextlib.suppress(OSError):  # it holds a file of the user's, or of a worker that is dying
         (folder / PARTS).rmdir()
 

@@ -1,4 +1,4 @@
-"""Drift: how the files of today differ from those that a store was made from."""
+"""Drift: how the present files differ from those that a store was made from."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,12 +21,12 @@ Span = tuple[float, float | None]
 
 @dataclass(frozen=True)
 class Drift:
-    """What became of the videos of a store, by video_id.
+    """The changes of the videos of a store, by video_id.
 
-    `changed` have another file under their name than the one they were embedded from, or failed with; `unsure` are
-    those of which an earlier version kept no identity, whose file is newer than their rows. `moved` is the new video_id
-    of those whose file lies elsewhere now. `gone` have no file any more. The files of those that are `unreadable` could
-    not be looked at. `learned` are identities that the store does not hold yet.
+    `changed` videos now have another file under their name than the one they were embedded from, or failed with. For
+    `unsure` ones an earlier version kept no identity, and their file is newer than their rows. `moved` gives the new
+    video_id of videos whose file is now in another place. `gone` videos have no file any more. The files of
+    `unreadable` ones could not be read. `learned` are identities that the store does not hold yet.
     """
 
     changed: tuple[str, ...] = ()
@@ -42,8 +42,8 @@ def find_drift(
 ) -> Drift:
     """Return how the videos that are `given` now, below the folders `roots`, differ from what a store holds.
 
-    Each file is looked at, and read where it was written since. A video that is not given is gone where its path lies
-    below one of the roots and nothing lies there; one that is given, where nothing lies at its path.
+    Each file is checked, and read if it was written since. A video that is not given is gone if its path is below one
+    of the roots and has no file; a given video is gone if its path has no file.
     """
     search = _Search(store, given, failures)
     search.compare()
@@ -77,7 +77,7 @@ class _Search:
         self._identities: dict[Path, Identity | None] = {}
 
     def compare(self) -> None:
-        """Sort the videos of the store by what lies at their paths today."""
+        """Sort the videos of the store by what is at their paths now."""
         names = list(dict.fromkeys([*self.old, *(name for name in self.given if name in self.store)]))
         videos = [self.given.get(name) or self.old[name] for name in names]
         glances = dict(zip(names, _look(videos), strict=True))
@@ -155,7 +155,7 @@ class _Search:
             self.changed.append(name)
 
     def _lies_elsewhere(self, video: Video) -> bool:
-        """Whether a video has another path than before: then size and time alone say too little."""
+        """Whether a video has another path than before: then size and time alone are not enough."""
         old = self.old.get(video.video_id)
         return old is not None and old.path.absolute() != video.path.absolute()
 
@@ -175,7 +175,7 @@ class _Search:
 def _renamed_in_place(
     store: FeatureStore, given: Manifest, *, roots: Collection[Path], search: _Search
 ) -> dict[str, str]:
-    """Return videos whose file lies where it did, and that the folder calls otherwise now.
+    """Return videos whose file is in its old place, but which the folder now names differently.
 
     A folder names its files by their paths without the suffix, or with it where two would have one name.
     """
@@ -199,7 +199,7 @@ def _names_below(root: Path, path: Path) -> tuple[str, ...]:
 
 
 def _into_free_places(moved: dict[str, str], *, taken: set[str]) -> dict[str, str]:
-    """Return those moves whose new video_id has no rows, or has them move away too."""
+    """Return the moves whose new video_id has no rows, or whose rows move away too."""
     while True:
         kept = {old: new for old, new in moved.items() if new not in taken or new in moved}
         if len(kept) == len(moved):
@@ -217,7 +217,7 @@ def _is_below(path: Path, roots: Sequence[Path]) -> bool:
 
 
 def _look(videos: Sequence[Video]) -> list[Glance | OSError | None]:
-    """Return what lies at the path of each video; an error where that cannot be told."""
+    """Return the identity at the path of each video; an error if it cannot be read."""
     paths = list(dict.fromkeys(video.path for video in videos))
     parts = [paths[start : start + LOOKS] for start in range(0, len(paths), LOOKS)]
     with ThreadPoolExecutor(READERS) as readers:

@@ -33,7 +33,7 @@ def with_value(video: Video, column: str, value: str) -> Video:
 
 @dataclass(frozen=True)
 class Change:
-    """One line: what became of one column of one video. Lines of one `number` were written together.
+    """One line: a change of one column of one video. Lines with the same `number` were written together.
 
     `action` is "set" or "undo"; "move", where `new` is the video's other video_id; or "remove".
     """
@@ -76,7 +76,7 @@ class History:
         strange = next((one for one in changes if one.action not in _STEPS or one.column not in CHANGED), None)
         if strange:
             raise DataError(
-                f"{path}: cannot be read as a history of changes: it tells of {strange.action!r} of a "
+                f"{path}: cannot be read as a history of changes: it has {strange.action!r} of a "
                 f"{strange.column!r}; expected {', '.join(_STEPS)} of {', '.join(CHANGED)}"
             )
         return cls(changes)
@@ -91,12 +91,12 @@ class History:
         return self._with("set", ((*key, old[key], new) for key, new in values.items()))
 
     def with_moved(self, renamed: Mapping[str, str]) -> "History":
-        """Return this history where videos have got other video_ids."""
+        """Return this history with the new video_ids of some videos."""
         known = {one.video_id for one in self._active()}
         return self._with("move", ((old, "video_id", old, new) for old, new in renamed.items() if old in known))
 
     def with_removed(self, video_ids: Iterable[str]) -> "History":
-        """Return this history where videos were removed: what was set by hand is forgotten with them."""
+        """Return this history without removed videos: their values set by hand are forgotten."""
         known = {one.video_id for one in self._active()}
         return self._with("remove", ((one, "video_id", one, "") for one in video_ids if one in known))
 
@@ -107,7 +107,7 @@ class History:
         """
         active = self._active()
         if not active:
-            raise DataError("no change by hand is left to undo")
+            raise DataError("there is no change by hand left to undo")
         last = max(one.number for one in active)
         earlier = {(one.video_id, one.column): one.new for one in active if one.number < last}
         undone = [one for one in active if one.number == last]

@@ -1,4 +1,4 @@
-"""What a store knows of the files of its videos: their identities, in its shards and in sources.csv beside them.
+"""What a store knows about the files of its videos: their identities, in its shards and in sources.csv.
 
 A shard holds the identity of each file that it was made from. sources.csv holds those that were learned later: of
 videos that an earlier version embedded, and of files that got another time and kept their content.
@@ -39,12 +39,12 @@ def read_learned(folder: Path) -> dict[str, Identity]:
     try:
         found = read_records(path, COLUMNS, what="a list of files")
     except DataError as error:
-        raise DataError(f"{error}; it may be removed") from error
+        raise DataError(f"{error}; you may remove it") from error
     ids, *words = (found.column(name) for name in COLUMNS)
     known = {name: Identity.read(" ".join(told)) for name, *told in zip(ids, *words, strict=True)}
     strange = next((name for name, identity in known.items() if identity is None), None)
     if strange is not None:
-        raise DataError(f"{path}: its row of {strange!r} tells no size, stamp and digest of a file; it may be removed")
+        raise DataError(f"{path}: its row of {strange!r} gives no size, stamp and digest of a file; you may remove it")
     return {name: identity for name, identity in known.items() if identity}
 
 

@@ -1,4 +1,4 @@
-"""Stores joined and divided: videos copied bit for bit, a shard in memory at a time."""
+"""Join and split stores: copy videos bit for bit, with one shard in memory at a time."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from framebank.store.videos.spelling import nfc
 
 @dataclass(frozen=True)
 class Merge:
-    """What became of a merge: videos copied, those that were there with the same rows, and failures that stay."""
+    """The result of a merge: videos copied, those that were there with the same rows, and failures that stay."""
 
     copied: int
     already_there: int
@@ -31,16 +31,17 @@ class Merge:
 
 
 def merge_stores(sources: Sequence[Path], out: Path, *, max_videos: int = 512) -> Merge:
-    """Copy the videos of stores made alike into `out`, new or one made alike too, in shards of `max_videos`.
+    """Copy the videos of stores made in the same way into `out`, a new store or one made in that way, in shards of
+    `max_videos`.
 
-    A video with the same rows in two stores is taken once. A failure stays where no store embedded the video. Killed
+    A video with the same rows in two stores is taken once. A failure stays if no store embedded the video. After a kill
     at any moment, `out` is a store that lacks some videos, and merging again does the rest. DataError, before anything
-    is written, where specs differ, a video has different rows, labels, splits or files in two of them, or `out` is one
-    of the sources.
+    is written, if specs differ, if a video has different rows, labels, splits or files in two stores, or if `out` is
+    one of the sources.
     """
     for source in sources:
         if source.resolve() == out.resolve():
-            raise DataError(f"{source}: is both merged and written to; expected another folder to write to")
+            raise DataError(f"{source}: is a source and also the output; expected another folder for the output")
     refuse_inside(out, sources, what="store")
     stores = [FeatureStore(source) for source in sources]
     _require_free(out)
@@ -62,8 +63,8 @@ def merge_stores(sources: Sequence[Path], out: Path, *, max_videos: int = 512) -
 def split_store(store: FeatureStore, parts: Mapping[Path, Manifest], *, max_videos: int = 512) -> dict[Path, int]:
     """Write a new store for each part of the manifest, its failures with it; return how many videos each has.
 
-    Killed at any moment, a part is not there or lacks some videos, and splitting again does the rest. DataError, before
-    anything is written, where a folder holds anything else than that part, or some of it.
+    After a kill at any moment, a part is missing or lacks some videos, and splitting again does the rest. DataError,
+    before anything is written, if a folder holds anything else than that part, or some of it.
     """
     for folder, manifest in parts.items():
         refuse_inside(folder, [store.path], what="store")
@@ -86,7 +87,7 @@ def split_store(store: FeatureStore, parts: Mapping[Path, Manifest], *, max_vide
 
 
 def _require_part(folder: Path, store: FeatureStore, manifest: Manifest) -> None:
-    """Refuse a folder that holds a store or a list which is not what a killed split of this very part left there."""
+    """Refuse a folder that holds a store or a list, unless a killed split of this same part left it there."""
     listed = current(folder, "manifest.csv")
     if not shard_paths(folder) and not listed.exists():
         return
@@ -128,7 +129,7 @@ def remove_videos(folder: Path, video_ids: Sequence[str]) -> int:
             raise DataError(f"{folder}: has no video {shown}{near_names(unknown[0], known)}; nothing was removed")
         kept = tuple(video for video in manifest.videos if nfc(video.video_id) not in gone)
         if not kept:
-            raise DataError(f"{folder}: would have no video left; remove the folder instead")
+            raise DataError(f"{folder}: would have no videos left; remove the folder instead")
         history = History.read(folder)
         newer = history.with_removed(sorted(gone))
         texts = {"manifest.csv": Manifest(kept).text()} | ({HISTORY_NAME: newer.text()} if newer != history else {})
@@ -137,7 +138,7 @@ def remove_videos(folder: Path, video_ids: Sequence[str]) -> int:
 
 
 def _known(folder: Path, manifest: Manifest) -> dict[str, bool]:
-    """Return all videos that a store has heard of, and whether each has rows."""
+    """Return all videos that a store knows, and whether each has rows."""
     names = [video.video_id for video in manifest.videos]
     names += [failure.video_id for failure in Ledger(folder / "failed.csv").read()]
     return dict.fromkeys(names, False) | dict.fromkeys(FeatureStore(folder) if shard_paths(folder) else (), True)
@@ -145,7 +146,7 @@ def _known(folder: Path, manifest: Manifest) -> dict[str, bool]:
 
 def _require_free(out: Path) -> None:
     if (out / "manifest.csv").exists() and not (out / "writer.lock").exists():
-        raise DataError(f"{out}: holds a manifest.csv that is not a store's; expected another folder to write to")
+        raise DataError(f"{out}: holds a manifest.csv that does not belong to a store; expected another folder")
 
 
 def _plan(out: Path, sources: Sequence[FeatureStore]) -> tuple[dict[str, FeatureStore], Manifest, list[Failure]]:

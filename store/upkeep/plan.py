@@ -1,4 +1,4 @@
-"""Plan: what an extraction or an import has left to do, and doing to the store what needs no embedding."""
+"""Plan: what an extraction or an import has left to do; also do the part that needs no embedding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from framebank.store.videos.manifest import Manifest, Video
 
 @dataclass(frozen=True)
 class Choices:
-    """What is to be done about videos that failed, changed or are gone, and the folders that were given."""
+    """What to do about videos that failed, changed or are gone, and the folders that were given."""
 
     retry_failed: bool = False
     refresh: bool = False
@@ -34,11 +34,10 @@ class Choices:
 class Plan:
     """What filling a store would do.
 
-    `given` are the videos to fill it with, each under the video_id that it has in the store. `manifest` is the list
-    that the store will have, `missing` are the videos to embed, `failed_before` those left alone. `refreshed` are
-    embedded again: their rows stay until the new ones are there. `drift` tells what became of
-    the files, `pruned` which videos leave the store, and `by_hand` the values of the folder that a value set by hand
-    stands against.
+    `given` are the videos to fill it with, each under its video_id in the store. `manifest` is the list that the store
+    will have, `missing` are the videos to embed, and `failed_before` are skipped. `refreshed` videos are embedded
+    again: their rows stay until the new ones are there. `drift` holds the changes of the files, `pruned` the videos to
+    remove, and `by_hand` the values of the folder that differ from a value set by hand.
     """
 
     given: Manifest
@@ -59,10 +58,10 @@ class Plan:
 def plan_store(
     folder: Path, manifest: Manifest, spec: FeatureSpec, *, retry_failed: bool = False, what: str = "extraction"
 ) -> Plan:
-    """Return what is left to do for the videos of `manifest`, whatever their files are now. Writes nothing.
+    """Return what is left to do for the videos of `manifest`, without a look at their files. Writes nothing.
 
-    A video that failed before is tried again with `retry_failed` alone. DataError if the store was made otherwise
-    than `spec` says, or holds another file under the same video_id; or as `refuse_foreign`.
+    A video that failed before is tried again only with `retry_failed`. DataError if the store has another spec than
+    `spec`, or holds another file under the same video_id; or as `refuse_foreign`.
     """
     held = _held(folder, spec, what=what)
     manifest = manifest.with_ids_of(held.manifest) if held else manifest
@@ -77,7 +76,7 @@ def plan_store(
 
 
 def plan_extraction(folder: Path, manifest: Manifest, spec: FeatureSpec, choices: Choices) -> Plan:
-    """Return what is left to do as `plan_store`, where each file is held against the one that the store knows."""
+    """Return what is left to do, as `plan_store`, but compare each file with the one that the store knows."""
     held = _held(folder, spec, what="extraction")
     manifest = manifest.with_ids_of(held.manifest) if held else manifest
     failures = Ledger(folder / "failed.csv").read()
@@ -87,7 +86,7 @@ def plan_extraction(folder: Path, manifest: Manifest, spec: FeatureSpec, choices
     merged, by_hand = _merged(held, manifest, drift, refresh=choices.refresh)
     kept = tuple(video for video in merged.videos if video.video_id not in pruned)
     if not kept:
-        raise DataError(f"{folder}: would have no video left; remove the folder instead")
+        raise DataError(f"{folder}: would have no videos left; remove the folder instead")
     another = {*drift.changed, *drift.unsure} if choices.refresh else set()
     failed = set() if choices.retry_failed else {failure.video_id for failure in failures} - another
     wanted = [video for video in manifest.videos if video.video_id not in pruned]
@@ -107,7 +106,7 @@ def plan_extraction(folder: Path, manifest: Manifest, spec: FeatureSpec, choices
 def carry_out(folder: Path, plan: Plan) -> None:
     """Write the manifest of a plan, give moved videos their new video_id, and drop those that are gone.
 
-    For whoever holds the lock of the store. All of it is done, or nothing.
+    The caller holds the lock of the store. All of it is done, or nothing.
     """
     moved, pruned = plan.drift.moved, plan.pruned
     learned = _renamed(read_learned(folder), moved, pruned) | _renamed(plan.drift.learned, moved, pruned)
@@ -126,13 +125,13 @@ OTHERS = ("checkpoint.safetensors", "matcher.safetensors", "index.faiss")  # wha
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Refuse a folder of a run or an index, or one whose manifest.csv is no store's: DataError."""
+    """Refuse a folder of a run or an index, or one whose manifest.csv does not belong to a store: DataError."""
     for name in OTHERS:
         if current(folder, name).exists():
-            raise DataError(f"{folder}: holds {name}, so that it is a run or an index; choose another folder")
+            raise DataError(f"{folder}: holds {name}, so it is a run or an index; choose another folder")
     if shard_paths(folder) or not (folder / "manifest.csv").exists() or (folder / "writer.lock").exists():
         return
-    raise DataError(f"{folder}: holds a manifest.csv that is not a store's; expected another folder to write to")
+    raise DataError(f"{folder}: holds a manifest.csv that does not belong to a store; expected another folder")
 
 
 def _held(folder: Path, spec: FeatureSpec, *, what: str) -> FeatureStore | None:
@@ -147,9 +146,9 @@ def _held(folder: Path, spec: FeatureSpec, *, what: str) -> FeatureStore | None:
 def _merged(
     held: FeatureStore | None, given: Manifest, drift: Drift, *, refresh: bool
 ) -> tuple[Manifest, dict[Setting, str]]:
-    """Return the list of the store and of what is given, and the values given that values set by hand stand against.
+    """Return the list of the store and the given videos, and the given values that differ from values set by hand.
 
-    A video whose rows are of another file than the one that is given stays listed as it was, until it is refreshed.
+    A video whose rows come from another file than the given one stays in the list as it was, until it is refreshed.
     """
     if held is None:
         return given, {}

@@ -20,9 +20,9 @@ ID = "video_id"
 
 @dataclass(frozen=True)
 class Relabelled:
-    """The values that were set: what each was before and is now, by video_id and column; and those that were so.
+    """The values that were set: before and now, by video_id and column; and those that were the same before.
 
-    `moved` are videos whose values are those of before they were moved.
+    `moved` are videos whose values come from before they moved.
     """
 
     before: Mapping[Setting, str]
@@ -32,9 +32,9 @@ class Relabelled:
 
 
 def relabel_store(folder: Path, values: Mapping[Setting, str]) -> Relabelled:
-    """Set values by hand, all of them or none; those that are so already are left alone.
+    """Set values by hand, all of them or none; values that are the same already do not change.
 
-    DataError, before anything is written, for a video that the store does not list, or a value that cannot be one.
+    DataError, before anything is written, for a video that the store does not list, or an impossible value.
     """
     with writing(folder):
         manifest = Manifest.read_csv(folder / "manifest.csv")
@@ -64,7 +64,7 @@ def undo_relabel(folder: Path) -> Relabelled:
 
 
 def read_settings(texts: Sequence[str], manifest: Manifest, *, column: str = "label") -> dict[Setting, str]:
-    """Return the values of "ID=VALUE" texts, where ID is an id or a pattern; of two for one video the later.
+    """Return the values of "ID=VALUE" texts; ID is an id or a pattern; the later of two for one video counts.
 
     DataError for a text without "=", or whose ID meets no video.
     """
@@ -85,7 +85,7 @@ def read_settings(texts: Sequence[str], manifest: Manifest, *, column: str = "la
 
 
 def read_values(path: Path, manifest: Manifest) -> tuple[dict[Setting, str], list[str]]:
-    """Return the values in a CSV of video_id and any of label, split and group, and its columns that say nothing here.
+    """Return the values in a CSV of video_id and any of label, split and group, and its unused columns.
 
     An empty cell leaves a value as it is. DataError for a file without these columns, or an unknown video.
     """
@@ -104,7 +104,7 @@ def read_values(path: Path, manifest: Manifest) -> tuple[dict[Setting, str], lis
             value = _value(column, row.cells[column])
             if value and found.setdefault((name, column), value) != value:
                 raise DataError(
-                    f"{table.where(row)}: the {column} of {name!r} is {value!r}, and another in a line before"
+                    f"{table.where(row)}: the {column} of {name!r} is {value!r}, but different in an earlier line"
                 )
     return found, [name for name in table.columns if name not in (ID, *used)]
 
@@ -123,7 +123,7 @@ def _old_values(folder: Path, manifest: Manifest, values: Mapping[Setting, str])
     videos = {video.video_id: video for video in manifest.videos}
     strange = next((name for name, _ in values if name not in videos), None)
     if strange is not None:
-        raise DataError(f"{folder}: lists no video {strange!r}{near_names(strange, videos)}")
+        raise DataError(f"{folder}: has no video {strange!r}{near_names(strange, videos)}")
     return {(name, column): str(getattr(videos[name], column)) for name, column in values}
 
 

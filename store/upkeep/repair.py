@@ -1,4 +1,4 @@
-"""Repair: what is broken in a store is set aside, so that extraction finds it missing and does it again."""
+"""Repair: move what is broken in a store aside, so that extraction finds it missing and makes it again."""
 
 import filecmp
 import itertools
@@ -24,11 +24,10 @@ from framebank.store.upkeep.verify import Fault, check_shard, require_store, ver
 
 @dataclass(frozen=True)
 class Repair:
-    """What was set aside, and what is left.
+    """What was moved aside, and what is left.
 
-    `moved` are the shards now in STORE/broken/, `dropped` the videos whose rows were taken out of the others (what they
-    were lies in broken/ too), `to_extract` the videos that are listed and not there, `left` the faults that are the
-    user's to mend.
+    `moved` are the shards now in STORE/broken/, `dropped` the videos whose rows were removed from other shards (with a
+    copy in broken/), `to_extract` the listed videos without rows, and `left` the faults that the user must repair.
     """
 
     moved: tuple[Path, ...]
@@ -39,7 +38,7 @@ class Repair:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Own a store while its shards are changed; DataError if it is no store, or another process writes to it."""
+    """Own a store while its shards are changed; DataError if it is not a store, or another process writes to it."""
     require_store(folder)
     with Lock(folder / "writer.lock"):
         clear_store(folder)
@@ -47,13 +46,13 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def repair_store(folder: Path) -> Repair:
-    """Set aside what is broken: whole shards, or single videos that are not finite or stand twice.
+    """Move aside what is broken: whole shards, or single videos that are not finite or are stored twice.
 
-    A shard that cannot be read, or whose checksums do not hold, is moved to `broken/`: which of its videos are hurt
-    cannot be known. So is one in a part store that a run on a cluster left. A shard with bad videos is copied there,
-    and written again without them. Of a video that stands twice with the same rows one is kept; with different rows
-    neither, as nothing tells which is right. Nothing is deleted. DataError if the folder is no store, another
-    process writes to it, or it cannot be written to.
+    A shard that cannot be read, or whose checksums are wrong, is moved to `broken/`, because nobody knows which of its
+    videos are damaged. So is such a shard in a part store that a run on a cluster left. A shard with bad videos is
+    copied there, and written again without them. If a video is stored twice with the same rows, one copy is kept; if
+    the rows differ, neither is, because nobody knows which is right. Nothing is deleted. DataError if the folder is not
+    a store, another process writes to it, or it cannot be written to.
     """
     with writing(folder):
         moved, bad = _sort_out(folder)

@@ -1,4 +1,4 @@
-"""Shards written again, whole: without some of their videos, or with other video_ids for them."""
+"""Write shards again: without some of their videos, or with other video_ids for them."""
 
 import shutil
 from collections.abc import Collection, Mapping
@@ -17,11 +17,11 @@ from framebank.store.videos.spelling import nfc
 
 
 def drop_videos(path: Path, positions: Collection[int]) -> None:
-    """Write a shard again without the videos at these positions; remove it where none is left.
+    """Write a shard again without the videos at these positions; remove it if no video is left.
 
     Every other value stays bit for bit, also in datasets that are not known here, and in attributes that are one text
-    or number. Whoever holds the lock of the store may call it; readers that have it open keep the file they have.
-    DataError if the shard cannot be read, or its place not written to.
+    or number. The caller holds the lock of the store; readers that have the shard open keep their file. DataError if
+    the shard cannot be read, or its place not written to.
     """
     if not _write_without(path, path, positions, {}):
         path.unlink()

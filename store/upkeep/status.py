@@ -1,4 +1,4 @@
-"""Status: a store held against the files that it was made from, without embedding anything."""
+"""Status: compare a store with the files that it was made from, without embedding anything."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from framebank.store.videos.tars import is_tar
 
 
 def store_status(folder: Path, sources: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return what became of the files of a store, in plain values; of all that it lists where no sources are given.
+    """Return the changes of the files of a store in plain values; of all listed files if no sources are given.
 
     DataError as `plan_extraction`, and as `Manifest.read` for the sources.
     """
@@ -33,7 +33,7 @@ def store_status(folder: Path, sources: Sequence[Path] = ()) -> dict[str, Any]:
 
 
 def drift_report(plan: Plan) -> dict[str, Any]:
-    """Return what became of the files, counted and by name: a part of the contract for scripts."""
+    """Return the changes of the files, counted and by name: a part of the contract for scripts."""
     drift: Drift = plan.drift
     return {
         "changed": len(drift.changed),

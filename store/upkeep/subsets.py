@@ -1,4 +1,4 @@
-"""Parts of a store: the manifests of subsets, and one video told in full."""
+"""Parts of a store: the manifests of subsets, and all about one video."""
 
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,14 @@ def parts_by(manifest: Manifest, column: str, out: Path) -> dict[Path, Manifest]
 
 
 def parts_listed(store: FeatureStore, listed: Path, out: Path) -> dict[Path, Manifest]:
-    """Return the videos that a file lists, one video_id a line; DataError naming the first that the store lacks."""
+    """Return the videos that a file lists, one video_id for each line; DataError that names the first missing one."""
     try:
         lines = [line.strip() for line in listed.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{listed}: cannot be read as a list of video_ids: {error}") from error
     wanted = {line for line in lines if line}
     if not wanted:
-        raise DataError(f"{listed}: lists no video; expected a video_id a line")
+        raise DataError(f"{listed}: lists no video; expected one video_id for each line")
     known = {video.video_id for video in store.manifest.videos}
     for video_id in (line for line in lines if line and line not in known):
         raise DataError(f"{listed}: lists {video_id!r}; {_unknown(store, video_id)}")

@@ -1,4 +1,4 @@
-"""Verdict on a store: every shard read in full and held against its checksums, the spec and the lists beside it."""
+"""Verdict on a store: read every shard in full and compare it with its checksums, the spec and the lists."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,8 +24,8 @@ from framebank.store.videos.spelling import nfc
 class Fault:
     """One thing that is wrong, in a sentence that names the file.
 
-    `hurts` is what is lost with it: a whole shard, the videos in `video_ids` alone, copies of them, or nothing but an
-    agreement between files, which is the user's to mend.
+    `hurts` is what is lost with it: a whole shard, only the videos in `video_ids`, copies of them, or only an agreement
+    between files, which the user must repair.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Verdict:
 
 
 def verify_store(folder: Path) -> Verdict:
-    """Read all of a store, a dataset at a time, and return what is wrong with it; DataError if it is no store."""
+    """Read all of a store, one dataset at a time, and return what is wrong with it; DataError if it is not a store."""
     require_store(folder)
     faults: list[Fault] = []
     unchecked: list[str] = []
@@ -97,7 +97,7 @@ def require_store(folder: Path) -> None:
 
 
 def check_shard(path: Path) -> tuple[Contents | None, list[Fault], list[str]]:
-    """Return what a shard says of itself (None if it cannot be read), its faults, its datasets without checksum."""
+    """Return the spec of a shard (None if it cannot be read), its faults, and its datasets without a checksum."""
     try:
         with ShardReader(path, anew=True) as reader:
             contents = reader.contents
@@ -123,7 +123,7 @@ def _double_ids(reader: ShardReader) -> Iterator[Fault]:
 
 
 def _not_finite(path: Path, name: str, values: Any, contents: Contents) -> Iterator[Fault]:
-    """Yield a fault for each video with a value that is infinite or no number."""
+    """Yield a fault for each video with a value that is infinite or not a number."""
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or not values.ndim:
         return
     bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))  # rows, or videos
@@ -142,7 +142,7 @@ def _other_spec(path: Path, spec: FeatureSpec, first: tuple[Path, FeatureSpec]) 
 
 
 def _read(path: Path, read: Callable[[Path], list[str]], faults: list[Fault]) -> list[str] | None:
-    """Return the video_ids of a list, or None and one fault more."""
+    """Return the video_ids of a list, or None and add a fault."""
     try:
         return read(path)
     except DataError as error:

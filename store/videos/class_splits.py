@@ -1,4 +1,4 @@
-"""Splits of the classes: which are trained on and which are new, as few-shot recognition needs them."""
+"""Splits of the classes for few-shot recognition: which are for training and which are new."""
 
 import hashlib
 import json
@@ -28,8 +28,8 @@ EXPECTED = (
 class ClassSplits:
     """The split of each class: train, val or test. No class is in two.
 
-    `lists` are the official lists that say so, which also choose the videos; empty if a file names classes alone. A
-    list without names has numbers of classes ("train8") for them.
+    `lists` are the official lists of the split, which also choose the videos; empty if a file names only classes. A
+    list without names has numbers of classes ("train8").
     """
 
     split_of: Mapping[str, str]
@@ -59,14 +59,14 @@ class ClassSplits:
 
     @property
     def hash(self) -> str:
-        """What changes with the split of any class, and with no spelling or order."""
+        """A hash that changes with the split of any class, but not with spelling or order."""
         return hashlib.blake2b(json.dumps(sorted(self.by_text.items())).encode(), digest_size=6).hexdigest()
 
     def over(self, manifest: Manifest) -> tuple[Manifest, list[str]]:
-        """Return the videos with the split of their class, and lines on what was found.
+        """Return the videos with the split of their class, and lines about what was found.
 
-        Official lists choose the videos too; a video or class that they do not name is in no split. DataError if
-        none is named, where a video's label contradicts a list, and where a label would be in two splits.
+        Official lists also choose the videos; a video or class that they do not name is in no split. DataError if none
+        is named, where a video's label contradicts a list, and where a label would be in two splits.
         """
         if self.lists:
             found, notes = manifest.with_splits(self.lists)
@@ -117,7 +117,7 @@ def _from_lists(files: Sequence[Path]) -> ClassSplits:
     for file in files:
         rows = name_classes(read_list(file), None, where=file)
         if not all(row.split and re.fullmatch(rf"{row.split}\d+", "".join(row.codes)) for row in rows):
-            raise DataError(f"{file}: is no list of a class split; {EXPECTED}")
+            raise DataError(f"{file}: is not a list of a class split; {EXPECTED}")
         pairs += list(dict.fromkeys((row.label or row.codes[0], row.split) for row in rows))
     return replace(_whole(pairs, where=files[-1]), lists=tuple(files))
 
@@ -126,7 +126,7 @@ def _json_pairs(path: Path) -> list[tuple[str, str]]:
     found = parse_json(read_text(path, most=MAX_BYTES), where=path, expected=EXPECTED, pairs=True)
     pairs = found.pairs if isinstance(found, Pairs) else []
     if not pairs or not all(isinstance(split, str) for _, split in pairs):
-        raise DataError(f"{path}: is no object of class to split; {EXPECTED}")
+        raise DataError(f"{path}: is not an object of class to split; {EXPECTED}")
     return pairs
 
 
@@ -134,7 +134,7 @@ def _csv_pairs(path: Path) -> list[tuple[str, str]]:
     table = read_table(path, wanted=("class", "split"))
     if not {"class", "split"} <= set(table.columns):
         got = listed(table.columns, most=10)
-        raise DataError(f"{path}: no columns class and split (its columns: {got}); {EXPECTED}")
+        raise DataError(f"{path}: has no columns class and split (its columns: {got}); {EXPECTED}")
     return [(row.cells["class"], row.cells["split"]) for row in table.rows]
 
 

@@ -1,4 +1,4 @@
-"""Draws: some videos of each class, by seed; videos of one group are never on both sides."""
+"""Draws: choose some videos of each class, by seed; videos of one group are never on both sides."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from framebank.store.errors import DataError
 from framebank.store.videos.groups import are_grouped, groups_of
 from framebank.store.videos.video import Video
 
-# So few videos of a class are all trained on: none of them is held out.
+# A class with fewer videos than this keeps all of them for training.
 FEWEST_TO_HOLD_OUT = 5
 
 
 def draw_shots(videos: Sequence[Video], shots: int, *, seed: int) -> tuple[Video, ...]:
-    """Return `shots` videos of each class, of different groups as far as the class has them.
+    """Return `shots` videos of each class, from different groups if the class has enough.
 
     DataError naming a class that has fewer.
     """
@@ -38,7 +38,7 @@ def draw_shots(videos: Sequence[Video], shots: int, *, seed: int) -> tuple[Video
 
 
 def draw_held_out(videos: Sequence[Video], fraction: float, *, seed: int) -> list[bool]:
-    """Return which of the videos are held out: about `fraction` of each class, whole groups alone.
+    """Return which videos are held out: about `fraction` of each class, and only whole groups.
 
     At least one of each class with five or more, but never all of a class: none of a class whose videos are all of one
     group. Where videos have several labels, `fraction` of the videos, but never the last one of a class.

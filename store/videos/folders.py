@@ -1,4 +1,4 @@
-"""Folders of videos: files, folders of frames, or tars, as far down as they lie."""
+"""Folders of videos: files, folders of frames, or tars, at any depth."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from framebank.store.videos.split_folders import splits_and_labels
 from framebank.store.videos.tars import is_tar, read_tars
 from framebank.store.videos.video import IMAGE_SUFFIXES, RATE_NAME, VIDEO_SUFFIXES, Video
 
-# Says of a file, or of a tar joined with the name of its member, whether its content is a video.
+# Says whether the content of a file, or of a member of a tar (tar joined with its name), is a video.
 IsVideo = Callable[[Path], bool]
 
 
@@ -21,8 +21,8 @@ def videos_in_folder(folder: Path, *, is_video: IsVideo | None = None) -> Intake
 
     The label is the folder a video lies in; a first folder named train, val or test may be its split
     (`splits_and_labels`). A folder that itself holds the frames is one video without a label. Images beside videos are
-    no frames. With `is_video`, files whose suffix is not known are videos where it says so. DataError if there is no
-    video, where there are videos of more than one kind, and for a folder that cannot be read.
+    not frames. With `is_video`, files with an unknown suffix are videos if it says so. DataError if there is no video,
+    where there are videos of more than one kind, and for a folder that cannot be read.
     """
     walk = walk_folder(folder)
     videos = [path for path in walk.files if path.suffix.lower() in VIDEO_SUFFIXES]

@@ -1,4 +1,4 @@
-"""Groups: which videos come from one source and may not be on both sides of a draw."""
+"""Groups: which videos come from one source and must not be on both sides of a draw."""
 
 import re
 from collections import Counter
@@ -17,8 +17,8 @@ CLIP_NAME = re.compile(r"(.+_g\d{2,})_")
 def groups_of(videos: Sequence[Video]) -> np.ndarray:
     """Return the number of each video's group, (V,) int64, counted from 0 in the order of the videos.
 
-    A video's own `group` decides. Else clips whose names are alike up to "_gNN_", as UCF101 names them, are of one
-    group, and so are the parts of one file. Every other video is a group of its own.
+    The `group` of a video decides. Without it, clips with the same name up to "_gNN_", as in UCF101, are one group, and
+    so are the parts of one file. Every other video is a group of its own.
     """
     cut = {str(video.path) for video in videos if video.start is not None or video.end is not None}
     several = any(len(video.labels) > 1 for video in videos)
@@ -30,12 +30,12 @@ def groups_of(videos: Sequence[Video]) -> np.ndarray:
 
 
 def are_grouped(groups: np.ndarray) -> bool:
-    """Whether any two videos are of one group."""
+    """Whether any two videos are in one group."""
     return len(np.unique(groups)) < len(groups)
 
 
 def undivided_classes(videos: Sequence[Video], *, least: int = 2) -> tuple[str, ...]:
-    """Return the classes with `least` videos or more, all of which are of one group; sorted."""
+    """Return the classes with `least` videos or more that are all in one group; sorted."""
     groups = groups_of(videos).tolist()
     of_class: dict[str, set[int]] = {}
     counts: Counter[str] = Counter()
@@ -59,7 +59,7 @@ def shared_note(train: Sequence[Video], val: Sequence[Video]) -> str:
 
 
 def undivided_note(classes: Sequence[str], *, so: str) -> str:
-    """Return one sentence on classes whose videos come from too few sources, `so` what follows; "" without any."""
+    """Return one sentence about classes with too few sources; `so` is the consequence; "" if there are none."""
     if not classes:
         return ""
     return (

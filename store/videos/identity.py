@@ -1,4 +1,4 @@
-"""Identity: what tells whether the file of a video is still the one that its embeddings come from."""
+"""Identity: shows whether the file of a video is still the one that its embeddings come from."""
 
 import hashlib
 import os
@@ -13,15 +13,15 @@ from framebank.store.videos.tars import find_member, tar_and_member
 from framebank.store.videos.video import IMAGE_SUFFIXES
 
 WHOLE_BYTES = 1 << 20  # a file up to this size is read whole
-BLOCKS = 16  # of a larger one so many blocks are read, the first and the last among them
-SAMPLED_FRAMES = 16  # of a folder of frames so many are read, the first and the last among them
+BLOCKS = 16  # of a larger file this many blocks are read, the first and the last among them
+SAMPLED_FRAMES = 16  # of a folder of frames this many are read, the first and the last among them
 
 RATE_NAME = "fps.txt"  # beside the frames, it changes their times
 
 
 @dataclass(frozen=True)
 class Glance:
-    """What a file is without being read: its bytes, and what changes whenever it is written.
+    """A glance at a file without reading it: its size, and a stamp that changes whenever it is written.
 
     `stamp` is the time of a file in nanoseconds; for a member of a tar that of the tar, with its place in it; for a
     folder of frames that of the newest, with a digest of all their names, sizes and times.
@@ -54,7 +54,7 @@ class Identity:
 
     @classmethod
     def read(cls, words: str) -> "Identity | None":
-        """Return the identity that these words say; None for an empty text, or one of another program."""
+        """Return the identity in this text; None if it is empty or comes from another program."""
         parts = words.split(" ")
         if len(parts) != 3 or not is_whole(parts[0]) or not is_whole(parts[1].partition(":")[0]) or not parts[2]:
             return None
@@ -62,7 +62,7 @@ class Identity:
 
 
 def glance_at(path: Path) -> Glance | None:
-    """Return what the file, folder of frames or member of a tar at `path` is; None if there is none.
+    """Return a glance at the file, folder of frames or member of a tar at `path`; None if there is none.
 
     OSError if that cannot be told, as in a folder that may not be read.
     """
@@ -76,7 +76,7 @@ def glance_at(path: Path) -> Glance | None:
 
 
 def identify(path: Path) -> Identity | None:
-    """Return the identity of what lies at `path`; None if nothing does, or what has none, as a pipe.
+    """Return the identity of the file at `path`; None if there is none, or if it has no identity, like a pipe.
 
     Up to 1 MiB of a file is read, of a folder of frames so much of 16 of them. OSError if it cannot be read.
     """
@@ -101,7 +101,7 @@ def identify(path: Path) -> Identity | None:
 
 
 def identify_quietly(path: Path) -> Identity | None:
-    """Return the identity of what lies at `path`, as `identify`; None too where it cannot be read."""
+    """Return the identity of the file at `path`, as `identify`; None also if it cannot be read."""
     try:
         return identify(path)
     except (OSError, DataError):

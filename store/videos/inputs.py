@@ -24,13 +24,13 @@ def read_videos(sources: Sequence[Path], *, is_video: Callable[[Path], bool] | N
     """Read one folder (of videos, of folders of frames, or of tars), one CSV, video files, or tars.
 
     With `is_video`, files of a folder or tar whose suffix is not known are videos where it says so. Files that are
-    named one by one are taken whatever their suffix is. DataError saying what was expected.
+    named one by one are taken with any suffix. DataError that says what was expected.
     """
     if not sources:
         raise DataError("no videos given; expected a folder, a manifest CSV, video files or tars")
     stray = next((source for source in sources if source.suffix.lower() in LIST_SUFFIXES), None)
-    if stray:  # also what a shell makes of a pattern behind --split-file
-        raise DataError(f"{stray}: is no video; a list goes to --split-file, several as a pattern in quotes")
+    if stray:  # also the files that a shell makes from a pattern after --split-file
+        raise DataError(f"{stray}: is not a video; give a list with --split-file, several lists as a pattern in quotes")
     for source in sources:
         if not source.exists():
             raise DataError(f"{source}: no such file or folder; expected a folder, a manifest CSV or video files")
@@ -50,11 +50,11 @@ def read_videos(sources: Sequence[Path], *, is_video: Callable[[Path], bool] | N
 
 
 def _files(paths: Sequence[Path]) -> Intake:
-    """The files that a user named; what file managers leave may be among them by a pattern of the shell."""
+    """The files that a user named; a pattern of the shell may include files of file managers."""
     litter = [path for path in paths if path.name.startswith("._") or path.name.lower() in LITTER_NAMES]
     kept = [path for path in paths if path not in litter]
     if not kept:
-        raise DataError(f"{litter[0]}: is what a file manager left, no video; expected video files")
+        raise DataError(f"{litter[0]}: is a file of a file manager, not a video; expected video files")
     ids = ids_of_files([PurePath(path.name) for path in kept])
     videos = tuple(Video(video_id, path) for video_id, path in zip(ids, kept, strict=True))
     return Intake(videos, by_reason((HIDDEN, path) for path in litter))
@@ -74,7 +74,7 @@ def _videos_in_csv(path: Path) -> Intake:
 def _kinetics(table: Table) -> Intake:
     """The videos of a list with Kinetics' own columns, whose files lie below the folder of the list.
 
-    A file ID_000012_000022.mp4 is the clip, cut out before; a file ID.mp4 the whole video, of which it is a part.
+    A file ID_000012_000022.mp4 is the clip itself; a file ID.mp4 is the whole video, and the clip is a part of it.
     """
     table.require_full_rows()
     if not table.rows:

@@ -1,4 +1,4 @@
-"""Intake: the videos found in what a user gave, and the files there that are not taken as videos, by reason."""
+"""Intake: the videos in what a user gave, and the files that are left out, by reason."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ NO_SUFFIX = "no suffix"
 
 @dataclass(frozen=True)
 class Intake:
-    """The videos, and the other files by the reason why none of them is a video.
+    """The videos, and the files that are left out, by reason.
 
     A reason is a suffix that is not one of a video (".gif"), or words: "hidden", "dangling link", "no suffix",
     "not a regular file", "picture beside videos".
@@ -25,12 +25,12 @@ class Intake:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many files are not taken for each reason, the most frequent first."""
+        """How many files are left out for each reason, the most frequent first."""
         return sorted_counts(self.not_taken)
 
     @property
     def files(self) -> dict[str, list[str]]:
-        """The paths of the files that are not taken, by reason, as text that can be printed."""
+        """The paths of the files that are left out, by reason, as text that can be printed."""
         return {reason: [printable(path) for path in self.not_taken[reason]] for reason in self.counts}
 
     def told(self) -> str:

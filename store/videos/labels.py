@@ -1,4 +1,4 @@
-"""LabelSet: the classes in their order, and what each looks like in words."""
+"""LabelSet: the classes in their order, with their descriptions."""
 
 import re
 from collections import Counter
@@ -30,7 +30,7 @@ class LabelSet:
     descriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check that there is a class, and that each is there once."""
+        """Check that there is a class, and that each appears once."""
         if not self.names:
             raise DataError("a label set needs at least one class name")
         seen: dict[str, str] = {}
@@ -39,14 +39,14 @@ class LabelSet:
             if not text:
                 raise DataError(f"the class name {name!r} is blank")
             if text in seen:
-                raise DataError(f"the class {name!r} is listed twice (as {seen[text]!r} before)")
+                raise DataError(f"the class {name!r} is listed twice (first as {seen[text]!r})")
             seen[text] = name
 
     @classmethod
     def of(cls, labels: Sequence[str]) -> "LabelSet":
-        """Return the classes of the labels of videos, in which one class may be written in several ways.
+        """Return the classes in the labels of videos; one class may be written in several ways.
 
-        "Walk", "walk" and "WALK" become the one that comes first, with a DataWarning.
+        "Walk", "walk" and "WALK" become the spelling that comes first, with a DataWarning.
         """
         forms = _forms(labels)
         warn_of_forms(labels)
@@ -70,7 +70,7 @@ class LabelSet:
         return all(self.descriptions.get(name) for name in self.names)
 
     def require_covers(self, names: Sequence[str], *, mine: object, theirs: object) -> None:
-        """Refuse labels that are not among the classes: DataError naming the first few of them."""
+        """Refuse labels that are not among the classes: DataError that names the first few."""
         positions = self.positions
         strange = sorted({name for name in names if class_text(name) not in positions})
         if strange:
@@ -119,12 +119,12 @@ def read_class_numbers(path: str | Path) -> dict[int, str]:
 
 
 def warn_of_forms(labels: Sequence[str]) -> None:
-    """Warn of labels that are one class written in several ways, such as "Walk" and "walk"."""
+    """Warn about labels that are one class written in several ways, such as "Walk" and "walk"."""
     several = [forms for forms in _forms(labels).values() if len(forms) > 1]
     if several:
         shown = listed((", ".join(map(repr, forms)) for forms in several), most=NUM_SHOWN, mark="; ")
         classes = f"{counted(len(several), 'class', 'classes')} {'is' if len(several) == 1 else 'are'}"
-        warn(f"{classes} written in several ways, which count as one: {shown}")
+        warn(f"{classes} written in several ways, which count as one class: {shown}")
 
 
 def _forms(labels: Sequence[str]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Official lists of videos: which there are, what they are called, their class, their split, their times."""
+"""Official lists of videos: their rows with name, class, split and times."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ from framebank.store.videos.video import LABEL_SEPARATOR, SPLIT_NAMES
 
 @dataclass(frozen=True)
 class ListedVideo:
-    """One row of a list; what a list does not say is empty or None.
+    """One row of a list; a value that the list does not give is empty or None.
 
-    `key` is the video's path or name as the list writes it, `other_key` a second name it may have. `label` is the name
-    of its class. `codes` are its classes as the list numbers them: "12", Charades' "c092", a few-shot list's "train8".
-    `start` and `end` are seconds of the video that the row was cut from. `line` is a row of a plain list as it stands:
-    numbers at its end may be part of the name (`framebank.store.videos.row_names`).
+    `key` is the path or name of the video as the list writes it, `other_key` a second possible name. `label` is the
+    name of its class. `codes` are its classes as the list numbers them: "12", Charades' "c092", a few-shot list's
+    "train8". `start` and `end` are seconds of the video that the row was cut from. `line` is a row of a plain list as
+    it stands: numbers at its end may be part of the name (`framebank.store.videos.row_names`).
     """
 
     key: str
@@ -49,7 +49,7 @@ class ListFile:
 
     @cached_property
     def table(self) -> Table:
-        """The list as a CSV, whatever divides its cells."""
+        """The list as a CSV with any separator."""
         return parse_table(self.path, self.text)
 
     @cached_property
@@ -72,7 +72,8 @@ class Format:
 
 
 def list_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files that are meant: a name with a star stands for those it matches, as HMDB51 has one each class.
+    """Return the files that the names stand for: a name with a star stands for all that it matches (HMDB51 has one list
+    for each class).
 
     DataError if it matches none.
     """
@@ -89,7 +90,7 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
 def read_list(path: Path) -> list[ListedVideo]:
     """Return the rows of an official list, of the first of `FORMATS` that it fits; DataError if it cannot be read.
 
-    A row that says no split has the one in the list's name ("trainlist01.txt", "base_train.txt"), where there is one.
+    A row without a split takes the one in the name of the list ("trainlist01.txt", "base_train.txt"), if there is one.
     """
     file = _open(path)
     if _is_class_list(file):
@@ -165,7 +166,7 @@ def _charades(file: ListFile) -> list[ListedVideo]:
 
 
 def read_charades_segments(path: Path) -> list[ListedVideo]:
-    """Return one row for each action of a Charades list, with its times; DataError if it is no such list.
+    """Return one row for each action of a Charades list, with its times; DataError if it is another list.
 
     An action that outlasts its video ends with it; one that begins after it has no frame and is left out.
     """
@@ -206,7 +207,7 @@ def _something(file: ListFile) -> list[ListedVideo]:
         (row for row in found if not all(isinstance(row.get(k, ""), str | int) for k in ("id", "template"))), None
     )
     if strange:
-        raise DataError(f"{file.path}: lists {shown(strange)}; expected an id and a template that are texts")
+        raise DataError(f"{file.path}: lists {shown(strange)}; expected an id and a template that are strings")
     split = split_in_name(file.path)
     return [
         ListedVideo(str(row["id"]), str(row.get("template", "")).replace("[", "").replace("]", ""), split=split)
@@ -228,7 +229,7 @@ def _few_shot(file: ListFile) -> list[ListedVideo]:
     listed = [ListedVideo(key.lstrip("/"), "", (code,), code.rstrip("0123456789")) for code, _, key in rows]
     other = next((row.split for row in listed if named and row.split != named), None)
     if other:
-        raise DataError(f"{file.path}: is named for {named}, but lists videos for {other}")
+        raise DataError(f"{file.path}: is named after {named}, but lists videos for {other}")
     return listed
 
 
@@ -241,7 +242,7 @@ def _plain(file: ListFile) -> list[ListedVideo]:
 def without_numbers(line: str, *, count: int | None) -> ListedVideo:
     """Return a row of a plain list whose last `count` numbers are not part of the name; None for all numbers.
 
-    The last of them is the class. Blanks, commas, semicolons or tabs stand before each.
+    The last of them is the class. Spaces, commas, semicolons or tabs come before each.
     """
     numbers = list(re.finditer(r"(?:\s*[,;]\s*|\s+)(\d{1,18})(?=(?:(?:\s*[,;]\s*|\s+)\d{1,18})*$)", line))
     taken = numbers if count is None else numbers[len(numbers) - count :]

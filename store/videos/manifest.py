@@ -34,11 +34,11 @@ class Manifest:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that occur, sorted; each by itself where a video has several."""
+        """The labels that occur, sorted; if a video has several, each counts."""
         return tuple(sorted({label for video in self.videos for label in video.labels}))
 
     def require_single_labels(self) -> None:
-        """Refuse videos with several labels where each needs one: DataError naming the first of them."""
+        """Refuse videos with several labels if each video needs one: DataError that names the first."""
         several = next((video for video in self.videos if len(video.labels) > 1), None)
         if several:
             raise DataError(
@@ -46,7 +46,7 @@ class Manifest:
             )
 
     def split(self, name: str) -> "Manifest":
-        """Return the videos of one split ("all" is every video); DataError naming the splits there are."""
+        """Return the videos of one split ("all" is every video); DataError that names the existing splits."""
         if name == "all":
             return self
         found = Manifest(tuple(video for video in self.videos if video.split == name))
@@ -64,7 +64,7 @@ class Manifest:
     def shard(self, number: int, count: int) -> "Manifest":
         """Return every `count`-th video from the `number`-th on, counted from 1; DataError if there is none."""
         if number > len(self):
-            raise DataError(f"shard {number} of {count} holds none of the {len(self)} videos; expected fewer shards")
+            raise DataError(f"shard {number} of {count} has none of the {len(self)} videos; expected fewer shards")
         return Manifest(self.videos[number - 1 :: count])
 
     def of_ids(self, video_ids: Sequence[str]) -> tuple[Video, ...]:
@@ -82,9 +82,9 @@ class Manifest:
         return found
 
     def few_shot(self, shots: int, *, seed: int) -> "Manifest":
-        """Return `shots` videos of each class, drawn by seed, of different groups as far as a class has them.
+        """Return `shots` videos of each class, drawn by seed, from different groups if a class has enough.
 
-        DataError naming a class that has fewer, and where a video has several labels.
+        DataError that names a class with fewer videos, or a video with several labels.
         """
         self.require_single_labels()
         return Manifest(draw_shots(self.videos, shots, seed=seed))
@@ -96,7 +96,7 @@ class Manifest:
         return Manifest(tuple(v for v, out in pairs if not out)), Manifest(tuple(v for v, out in pairs if out))
 
     def with_ids_of(self, known: "Manifest") -> "Manifest":
-        """Return the videos, each file under the id that it has in `known`, where the two differ by its suffix alone.
+        """Return the videos, each file under the id that it has in `known`, if the two ids differ only in the suffix.
 
         "run/a.mp4" is called "run/a" until "run/a.mov" lies beside it, and then "run/a.mp4".
         """
@@ -113,9 +113,9 @@ class Manifest:
     def merged(self, newer: "Manifest") -> "Manifest":
         """Return these videos with those of `newer` added, rows of the same video_id replaced.
 
-        Where `newer` gives no video a label, or none a split or group, those that are there stay: a folder given again
-        without its lists loses nothing. DataError when a video_id would stand for two files that both exist, or for two
-        parts of a video.
+        If no video of `newer` has a label, the existing labels stay, and so do splits and groups: a folder that is
+        given again without its lists loses nothing. DataError if a video_id would stand for two existing files, or for
+        two parts of a video.
         """
         rows = {video.video_id: video for video in self.videos}
         silent = [
@@ -134,7 +134,7 @@ class Manifest:
         return Manifest(tuple(rows.values()))
 
     def with_splits(self, files: Sequence[Path]) -> tuple["Manifest", list[str]]:
-        """Return the videos with what official lists say of them, and lines on what each list said (`with_lists`)."""
+        """Return the videos with what official lists say about them, and lines about each list (`with_lists`)."""
         videos, notes = with_lists(self.videos, files)
         return Manifest(videos), notes
 
@@ -156,7 +156,7 @@ class Manifest:
 
     @classmethod
     def read(cls, given: str | Path | Sequence[str | Path]) -> "Manifest":
-        """Read one folder, one CSV, video files, or tars (`read_videos`, which tells what is not taken too).
+        """Read one folder, one CSV, video files, or tars (`read_videos`, which also says what is left out).
 
         DataError saying what was expected.
         """
@@ -169,7 +169,7 @@ class Manifest:
         return cls(read_videos_csv(Path(path)))
 
     def write(self, path: str | Path) -> None:
-        """Write the CSV that `read_csv` reads, whole or not at all."""
+        """Write the CSV that `read_csv` reads, completely or not at all."""
         write_text(Path(path), self.text())
 
     def text(self) -> str:

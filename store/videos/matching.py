@@ -1,4 +1,4 @@
-"""Matching: which videos a name in a list means, by the longest end of their paths that agrees."""
+"""Matching: which videos a name in a list means: those with the longest common end of the path."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,16 +13,18 @@ Key = TypeVar("Key")
 
 
 def match(rows: Sequence[ListedVideo], videos: Sequence[Video], *, where: Path) -> list[tuple[ListedVideo, Video]]:
-    """Return each row with each video it means, by the longest end of their paths that is any video's.
+    """Return each row with each video that it means: those with the longest common end of the path.
 
-    Parts of one file are all meant by its row. DataError when a row may mean either of two files, or none means any.
+    A row means all parts of its file. DataError if a row may mean either of two files, or if no row means a video.
     """
     ends = Ends(videos)
     found = ends.match({row: row.key for row in rows}, where=where)
     matched = {row for row, _ in found}
     found += ends.match({row: row.other_key for row in rows if row.other_key and row not in matched}, where=where)
     if not found:
-        examples = f"the first listed is {rows[0].key!r}, the first given {videos[0].path}" if rows and videos else ""
+        examples = (
+            f"the first in the list is {rows[0].key!r}, the first given {videos[0].path}" if rows and videos else ""
+        )
         raise DataError(f"{where}: none of its {len(rows)} videos is among the {len(videos)} given; {examples}")
     return found
 
@@ -30,7 +32,7 @@ def match(rows: Sequence[ListedVideo], videos: Sequence[Video], *, where: Path) 
 def name_parts(path: str) -> tuple[str, ...]:
     """Return the folders and the name of a path, the name without the suffix of a video file.
 
-    Backslashes divide folders, as on Windows, where there is no slash.
+    If there is no slash, backslashes separate folders, as on Windows.
     """
     text = nfc(path.strip())
     text = text.replace("\\", "/") if "/" not in text else text
@@ -84,7 +86,7 @@ class Ends:
 
 
 def _of_suffix(videos: list[Video], name: str) -> list[Video]:
-    """Those of the videos whose file has the suffix of the name, where any has: "IMG_1.mov" is not IMG_1.mp4."""
+    """The videos whose file has the suffix of the name, if there are any: "IMG_1.mov" is not IMG_1.mp4."""
     suffix = PurePosixPath(name.strip().replace("\\", "/")).suffix.lower()
     alike = [video for video in videos if video.path.suffix.lower() == suffix]
     return alike if suffix in VIDEO_SUFFIXES and alike else videos

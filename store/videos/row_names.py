@@ -1,4 +1,4 @@
-"""Row names: where the name of a video ends in a row of a plain list whose name may itself end in a number."""
+"""Row names: where the name of a video ends in a row of a plain list, if names may end in a number."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +15,9 @@ READINGS: tuple[int | None, ...] = (None, 2, 1, 0)
 
 
 def settle_names(rows: Sequence[ListedVideo], videos: Sequence[Video], *, where: Path) -> list[ListedVideo]:
-    """Return the rows read in the way that names the most of the videos: "run/clip 1" may be a clip of class 1.
+    """Return the rows, read in the way that names most of the videos: "run/clip 1" may be a clip of class 1.
 
-    DataError if two ways name as many, and not the same ones.
+    DataError if two ways name equally many, but not the same videos.
     """
     if not any(row.codes and row.line for row in rows):
         return list(rows)
@@ -27,7 +27,7 @@ def settle_names(rows: Sequence[ListedVideo], videos: Sequence[Video], *, where:
         read = [_read(row, count) for row in rows]
         if all(read != other for other, _ in readings):
             readings.append((read, ends.paths_of(row.key for row in read)))
-    best = max(readings, key=lambda reading: len(reading[1]))  # of equals the first
+    best = max(readings, key=lambda reading: len(reading[1]))  # the first of equals
     for other, named in readings:
         if named and len(named) == len(best[1]) and named != best[1]:
             this, that = next(pair for pair in zip(best[0], other, strict=True) if pair[0].key != pair[1].key)

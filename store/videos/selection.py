@@ -11,10 +11,10 @@ COLUMNS = ("video_id", "path", "label", "split", "group")
 
 
 def matching(patterns: Sequence[str], known: Collection[str]) -> dict[str, str]:
-    """Return the ids that are meant, each with the pattern that it was met by, the last of several.
+    """Return the matching ids, each with the pattern that it matches (the last of several).
 
-    A pattern is an id, or as a shell has it: "run/*" is all that begins with "run/". DataError with near names for one
-    that meets nothing.
+    A pattern is an id, or a pattern as in a shell: "run/*" is all that begins with "run/". DataError with near names
+    for one that matches nothing.
     """
     found: dict[str, str] = {}
     for pattern in patterns:
@@ -29,7 +29,7 @@ def matching(patterns: Sequence[str], known: Collection[str]) -> dict[str, str]:
 def where(manifest: Manifest, conditions: Mapping[str, str]) -> list[str]:
     """Return the ids of the videos whose columns have these values, or match them as patterns; "" is none.
 
-    Of several labels one is enough. DataError for an unknown column, or where no video is met.
+    If a video has several labels, one is enough. DataError for an unknown column, or if no video matches.
     """
     there = [one.name for one in fields(Video) if one.name in COLUMNS]
     strange = next((name for name in conditions if name not in there), None)

@@ -13,7 +13,7 @@ def nfc(text: str) -> str:
 
 
 def nfc_ids(ids: Sequence[str]) -> list[str]:
-    """Return ids in NFC; one that would then be another id stays as it is, for a store may hold both."""
+    """Return ids in NFC; one that would then equal another id stays as it is, because a store may hold both."""
     found = [nfc(one) for one in ids]
     if found == list(ids):
         return found
@@ -22,7 +22,7 @@ def nfc_ids(ids: Sequence[str]) -> list[str]:
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """Return the path of a file, be its name in the other Unicode form or its folders divided by backslashes.
+    """Return the path of a file, also if its name has the other Unicode form or backslashes separate its folders.
 
     Where no such file is there, the path is what the name says.
     """
@@ -35,9 +35,9 @@ def find_file(folder: Path, name: str) -> Path:
 
 
 def ids_of_files(paths: Sequence[PurePath]) -> list[str]:
-    """Return the id of each file: its path without the suffix, or with it where two would have the same id.
+    """Return the id of each file: its path without the suffix, or with it if two would have the same id.
 
-    Where paths differ in their Unicode form alone, those that are not in NFC keep their own form.
+    If paths differ only in their Unicode form, those that are not in NFC keep their form.
     """
     whole = [nfc(path.as_posix()) for path in paths]
     ids = [nfc(path.with_suffix("").as_posix()) for path in paths]

@@ -11,9 +11,9 @@ from framebank.store.videos.video import SPLIT_NAMES
 def splits_and_labels(folders: Sequence[tuple[str, ...]], *, where: Path) -> list[tuple[str, str]]:
     """Return the split and the label of each video by the folders it lies in below `where`.
 
-    A first folder named train, val or test is a split where class folders lie in it, or where no other first folder is
-    a class. The label is the last of the other folders, "" where there is none. DataError if first folders are
-    splits and classes, or may be either.
+    A first folder named train, val or test is a split if it holds class folders, or if no other first folder is a
+    class. The label is the last of the other folders, "" if there is none. DataError if first folders are splits and
+    classes, or may be either.
     """
     firsts = dict.fromkeys(parts[0] for parts in folders if parts)
     named = [name for name in firsts if split_name(name)]
@@ -63,7 +63,7 @@ def _split_and_label(folders: tuple[str, ...], splits: dict[str, str]) -> tuple[
 
 def _refuse(where: Path, *, splits: Sequence[str], others: Sequence[str]) -> None:
     raise DataError(
-        f"{where}: holds the folder {splits[0]!r}, which is named for a split, beside {others[0]!r}, which is not; "
+        f"{where}: holds the folder {splits[0]!r}, which is named after a split, beside {others[0]!r}, which is not; "
         "expected split folders alone or class folders alone: give one folder at a time, move one of the two, or give "
         "a manifest CSV with the columns label and split"
     )

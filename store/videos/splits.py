@@ -1,4 +1,4 @@
-"""Lists against videos: which video a row means, and what split and label it gives it."""
+"""Match lists with videos: which video a row means, and which split and label the row gives it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ CLASS_FILES = ("classInd.txt", CHARADES_CLASSES)  # UCF101's and Charades', besi
 
 
 def with_lists(videos: Sequence[Video], files: Sequence[Path]) -> tuple[tuple[Video, ...], list[str]]:
-    """Return the videos with the split and the label that official lists give them, and lines on what each list said.
+    """Return the videos with the split and the label from official lists, and lines about each list.
 
     A list's rows are held against the videos by as many folders before the name ("Archery/v_1.avi") as agree for any
     of them; suffixes of video files do not count. A video in no list is in no split, where any list says one. A file
@@ -45,7 +45,7 @@ def with_lists(videos: Sequence[Video], files: Sequence[Path]) -> tuple[tuple[Vi
         rows = name_classes(listed, _counted_alike(listed, known), where=file)
         if not any(row.split or row.label for row in rows):
             raise DataError(
-                f"{file}: its name says neither train, val nor test, so its split is not known, and it names no class"
+                f"{file}: its name says neither train, val nor test, so its split is unknown, and it names no class"
             )
         found = match(rows, videos, where=file)
         for row, video in found:
@@ -76,7 +76,7 @@ def name_classes(rows: Sequence[ListedVideo], classes: Mapping[int, str] | None,
         strange = next((number for number in numbers if number not in classes), None)
         if strange is not None:
             raise DataError(
-                f"{where}: {row.key!r} is of class {strange}; expected one of the {len(classes)} classes numbered "
+                f"{where}: {row.key!r} has the class {strange}; expected one of the {len(classes)} classes numbered "
                 f"{min(classes)} to {max(classes)}"
             )
         folder = by_text.get(class_text(_folder(row.key)), "")
@@ -167,8 +167,8 @@ def _notes(
         )
     named = sum(bool(given[video.video_id].label) and not video.label for _, video in found)
     if named:
-        notes.append(f"{file.name}: {named} of them have their label from it")
+        notes.append(f"{file.name}: {named} of them get their label from it")
     nameless = sum(bool(row.codes) and not given[video.video_id].label for row, video in found)
     if nameless:
-        notes.append(f"{file.name}: {nameless} of them have no label, for no list of classes says what its numbers are")
+        notes.append(f"{file.name}: {nameless} of them have no label, because no list of classes explains its numbers")
     return notes

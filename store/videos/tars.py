@@ -1,4 +1,4 @@
-"""Tars of videos, as webdataset writes them: which members are videos, and what the members beside them say."""
+"""Tars of videos, as WebDataset writes them: which members are videos, and what the members beside them say."""
 
 import functools
 import tarfile
@@ -39,7 +39,7 @@ def tar_and_member(path: Path) -> tuple[Path, str]:
 def find_member(tar: Path, member: str) -> tuple[int, int]:
     """Return where in a tar the bytes of a member start, and how many there are.
 
-    DataError if the tar lacks it, or is no whole uncompressed tar.
+    DataError if the tar lacks it, or is not a complete uncompressed tar.
     """
     members = members_of(tar)
     if member not in members:
@@ -50,7 +50,7 @@ def find_member(tar: Path, member: str) -> tuple[int, int]:
 def members_of(tar: Path) -> Mapping[str, tuple[int, int]]:
     """Return the start and length of each plain file in a tar, by name; of one name the last, as in unpacking.
 
-    DataError if it is no whole uncompressed tar.
+    DataError if it is not a complete uncompressed tar.
     """
     status = tar.stat()
     return _members(tar, status.st_size, status.st_mtime_ns)
@@ -59,7 +59,7 @@ def members_of(tar: Path) -> Mapping[str, tuple[int, int]]:
 # A shard holds thousands of videos that are read one after the other: its headers are walked through once.
 @functools.lru_cache(maxsize=16)
 def _members(tar: Path, size: int, changed_ns: int) -> dict[str, tuple[int, int]]:
-    with parsing(tar, what="a whole uncompressed tar"), tarfile.open(tar, "r:") as archive:
+    with parsing(tar, what="a complete uncompressed tar"), tarfile.open(tar, "r:") as archive:
         plain = [member for member in archive if member.isreg() and not member.issparse()]
     _require_inside(tar, plain, size)
     return {Path(member.name).as_posix(): (member.offset_data, member.size) for member in plain}
@@ -139,7 +139,7 @@ def _read_tar(path: Path, kind: Kind, split: str) -> Intake:
             return _videos(path, tar, members, kind, split)
     except DataError:
         raise
-    except Exception as error:  # tarfile raises whatever a header made it stumble over
+    except Exception as error:  # tarfile can raise any error on a damaged header
         raise DataError(f"{path}: is a damaged tar ({reason_of(error)})") from error
 
 
@@ -177,7 +177,7 @@ def _videos(path: Path, tar: tarfile.TarFile, members: list[tarfile.TarInfo], ki
     if len(set(taken)) < len(taken):
         twice = next(name for place, name in enumerate(taken) if name in taken[:place])
         key = str(twice.with_suffix(""))
-        raise DataError(f"{path}: has two videos of the key {key!r}; expected one of each")
+        raise DataError(f"{path}: has two videos with the key {key!r}; expected one for each key")
     if not taken:
         wanted = "a video file" if kind.suffixes is VIDEO_SUFFIXES else " or ".join(kind.suffixes)
         raise DataError(f"{path}: holds {counted(len(members), 'member')}, none of them {wanted}")
@@ -198,7 +198,7 @@ def _inside(path: Path, name: str) -> PurePosixPath:
     """The name as a path below the tar: "./a/v.mp4" is "a/v.mp4"."""
     inside = PurePosixPath(name)
     if inside.is_absolute() or ".." in inside.parts:
-        raise DataError(f"{path}: its member {name!r} leads out of it; expected names below the tar")
+        raise DataError(f"{path}: its member {name!r} leads out of the tar; expected names inside it")
     return inside
 
 

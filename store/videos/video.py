@@ -1,4 +1,4 @@
-"""Video: one row of the manifest, a whole video or the part of it between two times."""
+"""Video: one row of the manifest: a whole video, or the part of it between two times."""
 
 import math
 from collections.abc import Iterable
@@ -27,12 +27,12 @@ LABEL_SEPARATOR = ";"
 
 @dataclass(frozen=True)
 class Video:
-    """One row of the manifest. An empty label or split is one that is not known.
+    """One row of the manifest. An empty label or split is unknown.
 
     `path` is a video file, a folder of frames, or a tar joined with the name of its member. `label` may hold several
     names with ";" between them. `start` and `end` are seconds; None is the video's own beginning or end. Videos of one
-    `group` come from one source, such as one recording: they are never on both sides of a draw. An empty one says
-    nothing (`framebank.store.videos.groups`).
+    `group` come from one source, such as one recording: they are never on both sides of a draw. If it is empty, other
+    rules decide (`framebank.store.videos.groups`).
     """
 
     video_id: str
@@ -44,7 +44,7 @@ class Video:
     group: str = ""
 
     def __post_init__(self) -> None:
-        """Check the times and the label; DataError naming the video."""
+        """Check the times and the label; DataError that names the video."""
         start = self.start or 0.0
         if not math.isfinite(start) or start < 0:
             raise DataError(f"the start of {self.video_id!r} is {self.start}; expected seconds from 0")
@@ -53,7 +53,7 @@ class Video:
         if LABEL_SEPARATOR in self.label:
             texts = [class_text(name) for name in self.labels]
             if not all(texts):
-                raise DataError(f"{self.path}: its label {self.label!r} has nothing beside a ';'")
+                raise DataError(f"{self.path}: its label {self.label!r} has nothing on one side of a ';'")
             if len(set(texts)) < len(texts):
                 raise DataError(f"the label {self.label!r} of {self.video_id!r} names a class twice")
 
@@ -64,14 +64,14 @@ class Video:
 
     @property
     def span(self) -> str:
-        """What of the file this is, in words: "seconds 1.5 to 4.0", or "the whole video"."""
+        """The part of the file, in words: "seconds 1.5 to 4.0", or "the whole video"."""
         if not self.start and self.end is None:
             return "the whole video"
         return f"seconds {self.start or 0.0} to {'the end' if self.end is None else self.end}"
 
 
 def require_own_ids(videos: Iterable[Video]) -> None:
-    """Refuse videos of which two have one video_id, and names that are not UTF-8: DataError naming them."""
+    """Refuse two videos with one video_id, and names that are not UTF-8: DataError that names them."""
     by_id: dict[str, Video] = {}
     for video in videos:
         if not is_text(f"{video.video_id}{video.path}{video.label}{video.split}{video.group}"):

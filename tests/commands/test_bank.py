@@ -101,7 +101,7 @@ def test_relabel_by_patterns_and_by_a_file(framebank, bank, tmp_path):
     assert "3 values set back" in framebank("store", "relabel", bank, "--undo").stdout
     framebank("store", "relabel", bank, "--undo")
     assert labels(bank) == {"run/a": "run", "run/b": "run", "walk/c": "walk"}
-    assert "no change by hand is left" in sentence(framebank("store", "relabel", bank, "--undo", exit_code=1))
+    assert "there is no change by hand left" in sentence(framebank("store", "relabel", bank, "--undo", exit_code=1))
     framebank("store", "relabel", bank, "--set", "*=test", "--column", "split")
     assert set(labels(bank, "split").values()) == {"test"}
 
@@ -126,9 +126,9 @@ def test_relabel_refuses_and_changes_nothing(framebank, bank, tmp_path):
     for text, told in {
         "video_id,label\nrun/a,x\nrun/z,y\n": "line 3: there is no video 'run/z'; near names: 'run/",
         "video_id,path\nrun/a,x\n": "expected video_id and any of label, split",
-        "video_id,label\nrun/a,x\nrun/a,y\n": "line 3: the label of 'run/a' is 'y', and another in a line before",
+        "video_id,label\nrun/a,x\nrun/a,y\n": "line 3: the label of 'run/a' is 'y', but different in an earlier line",
         "video_id,label\nrun/a,x,y\n": "line 2: has 3 values, but the first line names 2 columns",
-        "video_id,label\nrun/a,x;;y\n": "has nothing beside a ';'",
+        "video_id,label\nrun/a,x;;y\n": "has nothing on one side of a ';'",
     }.items():
         path.write_text(text)
         assert told in sentence(framebank("store", "relabel", bank, path, exit_code=1))
@@ -154,7 +154,7 @@ def test_rm_by_patterns_and_conditions(framebank, bank):
     report = json.loads(framebank("store", "rm", bank, "*/b", "--where", "label=run", "--json").stdout)
     assert (report["removed"], report["embedded"]) == (["run/b"], 1)
     assert "removed: run/a" in framebank("store", "rm", bank, "--where", "label=run").stdout
-    assert "no video left" in sentence(framebank("store", "rm", bank, "*", exit_code=1))
+    assert "no videos left" in sentence(framebank("store", "rm", bank, "*", exit_code=1))
     assert FeatureStore(bank).ids == ("walk/c",)
 
 

@@ -137,7 +137,7 @@ def test_what_cannot_be_enrolled_changes_nothing(
     (tmp_path / "bad.mp4").write_text("no")
     assert "bad.mp4" in sentence(framebank("enroll", index, "bars", bars[0], tmp_path / "bad.mp4", exit_code=1))
     assert "is already there" in sentence(framebank("enroll", index, "bars", bars[0], bars[0], exit_code=1))
-    assert "is no index" in sentence(framebank("enroll", tmp_path / "none", "bars", bars[0], exit_code=1))
+    assert "is not an index" in sentence(framebank("enroll", tmp_path / "none", "bars", bars[0], exit_code=1))
     for label, message in (
         ("a;b", "expected one name"),
         (" ", "expected one name"),

@@ -255,7 +255,10 @@ def test_a_class_written_in_two_ways_is_one(framebank: Any, clips: Path, tmp_pat
     ]
     lines = [f"{video_id},{path},{label},train" for video_id, path, label in rows]
     (tmp_path / "v.csv").write_text("\n".join(["video_id,path,label,split", *lines]) + "\n")
-    told = "note: 2 classes are written in several ways, which count as one: 'Drinking', 'drinking'; 'Waving', 'waving'"
+    told = (
+        "note: 2 classes are written in several ways, which count as one class: "
+        "'Drinking', 'drinking'; 'Waving', 'waving'"
+    )
     result = framebank("extract", tmp_path / "v.csv", tmp_path / "s", "--model", "demo", "--frames", 2)
     assert told in result.stderr.splitlines()
     for command in (

@@ -89,7 +89,7 @@ def test_deinterlaced_frames_are_told(framebank: Any, tmp_path: Path) -> None:
     again = json.loads(framebank("extract", video, tmp_path / "s", *OPTIONS, "--json").stdout)
     assert again["already_there"] == 1  # the store knows
     refused = framebank("extract", video, tmp_path / "combed", *OPTIONS, "--deinterlace", exit_code=1)
-    assert "--deinterlace needs a store of its own" in sentence(refused)
+    assert "--deinterlace needs another store" in sentence(refused)
     rows = [FeatureStore(tmp_path / name).read_video("v").data for name in ("s", "combed")]
     assert not np.array_equal(*rows)
     labels = framebank("label", video, "--labels", LABELS, "--like", tmp_path / "s", "--json")
@@ -108,7 +108,7 @@ def test_damaged_videos_are_used_on_request(framebank: Any, tmp_path: Path) -> N
     damage(video, start=video.stat().st_size // 2, count=4000)
     every = ("--model", "demo", "--every-frame")
     first = framebank("extract", video, tmp_path / "s", *every, exit_code=1)
-    assert "extract --use-damaged takes the frames that are whole" in first.stderr
+    assert "extract --use-damaged uses the good frames" in first.stderr
     again = framebank("extract", video, tmp_path / "s", *every, "--use-damaged", "--retry-failed", "--json")
     report = json.loads(again.stdout)
     assert (report["embedded"], report["damaged"], report["failed"]) == (1, 1, 0)

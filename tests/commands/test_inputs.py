@@ -67,15 +67,15 @@ WRONG = """
 1|there: holds no shard|index there out
 2|give one of --text, --video and --id|search there
 2|--text is empty|search there --text ''
-1|no: is no index|search no --text a
+1|no: is not an index|search no --text a
 1|no: no such file; expected a video|search there --video no
 2|give at least one of --run, --index and --labels|label there
 2|go with --labels|label there --run there --templates bare
 2|--like or --model is required|label there --labels there
-1|no: is no index|label there --index no
+1|no: is not an index|label there --index no
 2|give at least one clip|enroll there juggling
 1|no: no such file; expected a video|enroll there juggling no
-1|no: is no index|unenroll no juggling
+1|no: is not an index|unenroll no juggling
 2|--split needs a STORE|calibrate there --split val
 1|no: no such store|calibrate there no
 1|no: no such store|store info no
@@ -83,7 +83,7 @@ WRONG = """
 1|no: no such store|store verify no
 1|no: no such store|store repair no
 1|no: no such file or folder; expected a store|verify no
-1|there: is nothing that framebank wrote; expected a store|verify there
+1|there: was not written by framebank; expected a store|verify there
 1|no: no such store|store merge there no out
 2|expected one of --by and --videos|store split there out
 1|no: no such file; expected video_ids|store split there out --videos no

@@ -111,7 +111,10 @@ def test_hmdb51_as_published(tree: Tree, extract: Any, framebank: Any, tmp_path:
     told = sentence(
         framebank("extract", videos, tmp_path / "s", "--model", "demo", "--split-file", *unquoted, exit_code=1)
     )
-    assert "wave_test_split1.txt: is no video; a list goes to --split-file, several as a pattern in quotes" in told
+    assert (
+        "wave_test_split1.txt: is not a video; give a list with --split-file, several lists as a pattern in quotes"
+        in told
+    )
     both = lists / "*"
     told = sentence(framebank("extract", videos, tmp_path / "s", "--model", "demo", "--split-file", both, exit_code=1))
     assert "brush_hair_test_split2.txt: lists 'brush_hair/a' for test, another list for train" in told
@@ -204,7 +207,7 @@ def test_actions_of_charades_are_videos(tree: Tree, framebank: Any, tmp_path: Pa
         ("trainlist01.txt", "Other/v.avi 1\n", "none of its 1 videos is among the 2 given"),
         ("list.txt", "Archery/a.avi\n", "its name says neither train, val nor test"),
         ("train.csv", "label,youtube_id,time_start,time_end\nx,a,one,2\n", "'one' is not a number of seconds"),
-        ("train.csv", "label,youtube_id,time_start,time_end\nx,a,1\n", "line 2: has not the 4 columns"),
+        ("train.csv", "label,youtube_id,time_start,time_end\nx,a,1\n", "line 2: does not have the 4 columns"),
         ("train.json", "[", "is not JSON (line 1)"),
         ("train.json", "{}", "expected a list of objects with an id"),
         ("Charades_v1_train.csv", "id,actions,length\na,c001,3\n", "'c001' is not a class, a start and an end"),

@@ -27,8 +27,8 @@ def long_texts(tmp_path: Path) -> Path:
 def test_two_classes_that_become_one_are_refused(framebank: Any, long_texts: Path, tmp_path: Path) -> None:
     told = sentence(framebank("prompts", long_texts, tmp_path / "p.h5", *DEMO, *DESCRIBED, exit_code=1))
     assert told == (
-        "Error: the classes 'sitting down' and 'standing up' become one: demo reads 32 tokens of a text, start and "
-        "end included, and theirs are the same up to there; expected texts that differ sooner"
+        "Error: the classes 'sitting down' and 'standing up' are the same for the encoder: demo reads 32 tokens of a "
+        "text, start and end included, and theirs are the same up to there; expected texts that differ sooner"
     )
     assert not (tmp_path / "p.h5").exists()
 
@@ -43,7 +43,7 @@ def test_one_description_of_several_may_be_the_same(framebank: Any, tmp_path: Pa
 def test_names_that_are_the_same_tokens_are_one_class(framebank: Any, tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("R&B\nR&amp;B\n")
     told = sentence(framebank("prompts", tmp_path / "l.txt", tmp_path / "p.h5", *DEMO, exit_code=1))
-    assert "the classes 'R&B' and 'R&amp;B' become one" in told
+    assert "the classes 'R&B' and 'R&amp;B' are the same for the encoder" in told
 
 
 def test_unknown_words_and_near_classes_are_told(framebank: Any, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_every_command_that_embeds_texts_tells(
     video = next(clips.rglob("*.mp4"))
     assert cut in framebank("label", video, "--labels", labels, *DEMO).stderr
     told = sentence(framebank("label", video, "--labels", long_texts, *DEMO, exit_code=1))
-    assert "become one" in told
+    assert "are the same for the encoder" in told
 
 
 def test_a_model_without_weights_is_refused(framebank: Any, clips: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_merge(framebank, folder, tmp_path):
     again = json.loads(framebank("store", "merge", folder, tmp_path / "out", "--json").stdout)
     assert (again["copied"], again["already_there"]) == (0, 5)
     framebank("store", "merge", tmp_path / "alone", exit_code=2)
-    assert "is both merged" in framebank("store", "merge", folder, folder, exit_code=1).stderr
+    assert "is a source and also the output" in framebank("store", "merge", folder, folder, exit_code=1).stderr
 
 
 def test_split(framebank, folder, tmp_path):

@@ -77,7 +77,7 @@ def test_export_of_a_real_store(store: Path, tmp_path: Path, framebank: Any, for
     out = tmp_path / ("out.parquet" if form == "parquet" else "out")
     report = json.loads(framebank("store", "export", store, out, "--format", form, "--split", "test", "--json").stdout)
     assert report["videos"] == 16 and report["streams_left_out"] == [] and out.exists()
-    assert "is there already" in framebank("store", "export", store, out, "--format", form, exit_code=1).stderr
+    assert "exists already" in framebank("store", "export", store, out, "--format", form, exit_code=1).stderr
 
 
 @pytest.mark.parametrize("form", ["npy", "parquet", "webdataset"])

@@ -132,7 +132,7 @@ def test_another_file_of_the_same_id(tmp_path):
 
 def test_a_manifest_of_the_users_is_not_written_over(tmp_path):
     (tmp_path / "manifest.csv").write_text("video_id,path,mine\na,a.mp4,1\n")
-    with pytest.raises(DataError, match=r"holds a manifest\.csv that is not a store's"):
+    with pytest.raises(DataError, match=r"holds a manifest\.csv that does not belong to a store"):
         list(fill(tmp_path, "a"))
     assert "mine" in (tmp_path / "manifest.csv").read_text()
 

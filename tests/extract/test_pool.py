@@ -100,7 +100,7 @@ def test_a_library_that_is_missing_is_no_videos_fault(scratch):
 def test_a_worker_that_cannot_begin_fails_no_video(tmp_path, monkeypatch):
     """The store keeps what was there and has no failed.csv."""
     monkeypatch.setattr("framebank.store.files.process.BOOT", "import sys; sys.exit('no room today')")
-    with pytest.raises(DataError, match=r"process ended before it could begin \(exit code 1\): no room today"):
+    with pytest.raises(DataError, match=r"process ended before it could start \(exit code 1\): no room today"):
         list(
             fill_store(
                 tmp_path / "bank",

@@ -68,7 +68,7 @@ def test_template_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\n \n", "holds no template; expected one a line, with {} where the class goes"),
+        (b"\n \n", "holds no template; expected one for each line, with {} where the class goes"),
         (b"a {}\nb\n", "the template 'b' does not hold {} once"),
         (b"{} and {}\n", "the template '{} and {}' does not hold {} once"),
         (b"\xff {}\n", "cannot be read as a template file"),
@@ -85,7 +85,9 @@ def test_bad_template_file(tmp_path, content, message):
 
 def test_no_such_templates(tmp_path):
     for name in ("none", str(tmp_path)):
-        with pytest.raises(DataError, match=r"is no template set \(actionclip, clip-kinetics, clip-ucf101, bare\)"):
+        with pytest.raises(
+            DataError, match=r"is neither a template set \(actionclip, clip-kinetics, clip-ucf101, bare\)"
+        ):
             read_templates(name)
 
 

@@ -112,7 +112,7 @@ def test_strings_under_many_names_are_read_once_or_refused(folder: Path) -> None
     with h5py.File(shard, "a") as file:
         file.create_dataset("more", (1000,), dtype=h5py.string_dtype())
         file["again"] = file["more"]
-    with pytest.raises(DataError, match="is another name of the strings in"):
+    with pytest.raises(DataError, match="is another name for the strings in"):
         FeatureStore(folder)
 
 

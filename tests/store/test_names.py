@@ -163,7 +163,9 @@ def test_a_name_that_may_be_read_in_two_ways(tmp_path):
 
 def test_a_list_of_other_videos_shows_one_of_each(tmp_path):
     touch(tmp_path, "v/run/a.mp4")
-    with pytest.raises(DataError, match=r"none of its 1 videos is among the 1 given; the first listed is 'x/z.mp4'"):
+    with pytest.raises(
+        DataError, match=r"none of its 1 videos is among the 1 given; the first in the list is 'x/z.mp4'"
+    ):
         Manifest.read([tmp_path / "v"]).with_splits([write(tmp_path / "train.txt", "x/z.mp4 0\n")])
 
 

@@ -203,7 +203,7 @@ def test_the_cpus_are_divided_among_the_workers():
     assert divide([(16, 0), (16, 0)], 5) == (5, 5, False)
     assert divide([(0, 0), (64, 8), (64, 8)], None) == (16, 8, True)  # one for each GPU
     assert divide([(2, 4)], None) == (2, 1, True)  # as far as there are CPUs
-    with pytest.raises(DataError, match="room for 4 workers of a CPU each, not for 5"):
+    with pytest.raises(DataError, match="room for 4 workers with a CPU each, not for 5"):
         divide([(2, 0), (2, 0)], 5)
     with pytest.raises(DataError, match="room for 0 workers"):
         divide([], None)

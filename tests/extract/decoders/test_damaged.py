@@ -14,7 +14,7 @@ from framebank.tests.worlds.video import HEIGHT, TOTAL, WIDTH, read_index, write
 
 USE = Reading(use_damaged=True)
 EVERY = read_sampling("every").rows
-HINT = "; extract --use-damaged takes the frames that are whole"
+HINT = "; extract --use-damaged uses the good frames"
 
 
 def write_noise(path, **options):
@@ -89,7 +89,7 @@ def test_damage_that_no_wanted_frame_depends_on(tmp_path):
 def test_no_frame_is_whole(tmp_path):
     path = write_noise(tmp_path / "noise.avi", codec="mpeg4", g="250")
     damage(path, start=8000, count=path.stat().st_size - 8000)
-    with pytest.raises(DataError, match=r"noise.avi: (none of its frames is whole|.*)"):
+    with pytest.raises(DataError, match=r"noise.avi: (none of its frames is good|.*)"):
         read_clip(path, EVERY, reading=USE)
 
 

@@ -280,7 +280,7 @@ def test_frames_check_themselves():
 
 
 def test_unknown_decoder(mp4):
-    with pytest.raises(DataError, match="no decoder is named 'opencv'; there are auto, pyav, torchcodec, decord"):
+    with pytest.raises(DataError, match="'opencv' is not a decoder; expected one of auto, pyav, torchcodec, decord"):
         read_frames(mp4, np.array([0]), decoder="opencv")
 
 

@@ -160,5 +160,5 @@ def test_frames_as_tif(tmp_path):
 
 def test_a_frame_that_is_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "1.jpg")
-    with pytest.raises(DataError, match=r"1\.jpg: is no file that can be opened"):
+    with pytest.raises(DataError, match=r"1\.jpg: is not a file that can be opened"):
         read_frames(tmp_path, np.arange(1))

@@ -261,7 +261,7 @@ def test_other_decoders_do_not(tmp_path, decoder, reading, what):
         pytest.skip("torchcodec cannot be loaded here")
     if decoder == "decord":
         pytest.importorskip("decord")
-    with pytest.raises(DataError, match=f"{what} by PyAV alone, not by {decoder}; expected the decoder auto or pyav"):
+    with pytest.raises(DataError, match=f"{what} only by PyAV, not by {decoder}; expected the decoder auto or pyav"):
         read_frames(write_indexed(tmp_path / "v.mp4"), np.array([0]), decoder=decoder, reading=reading)
 
 

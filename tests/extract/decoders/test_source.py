@@ -99,7 +99,7 @@ def test_what_is_no_tar(shard, tmp_path):
     cut.write_bytes(shard.read_bytes()[:5000])
     text.write_text("no tar\n" * 1000)
     for tar in (packed, cut, text):
-        with pytest.raises(DataError, match=re.escape(f"{tar}: cannot be read as a whole uncompressed tar (")):
+        with pytest.raises(DataError, match=re.escape(f"{tar}: cannot be read as a complete uncompressed tar (")):
             count_frames(tar / "a.mp4")
 
 

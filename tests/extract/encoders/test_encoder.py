@@ -166,7 +166,7 @@ def test_openai_tags_get_the_activation_they_were_trained_with() -> None:
 def test_openai_files_are_refused_under_a_config_without_quick_gelu(tmp_path: Path) -> None:
     path = tmp_path / "ViT-B-32.pt"
     torch.save({"visual.proj": torch.zeros(2, 2), "input_resolution": torch.tensor(224)}, path)
-    with pytest.raises(DataError, match="need quick-GELU, which ViT-B-32 has not; use ViT-B-32-quickgelu"):
+    with pytest.raises(DataError, match="need quick-GELU, which ViT-B-32 does not have; use ViT-B-32-quickgelu"):
         Encoder("ViT-B-32", str(path))
 
 
@@ -201,7 +201,7 @@ def test_devices_and_precisions_that_are_not_there() -> None:
 
 def test_a_tokenizer_that_is_not_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)  # as if it were not installed
-    with pytest.raises(DataError, match="the tokenizer of ViT-B-16-SigLIP, which its texts need, cannot be had"):
+    with pytest.raises(DataError, match="the tokenizer of ViT-B-16-SigLIP, which texts need, is not available"):
         module.read_tokenizer("ViT-B-16-SigLIP")
 
 
@@ -225,8 +225,8 @@ def test_weights_that_are_not_named_are_refused(pretrained: str | None) -> None:
     with pytest.raises(DataError) as caught:
         Encoder(SMALL, pretrained)
     assert str(caught.value) == (
-        "RN50 is given without --pretrained, and what random weights give means nothing; expected --pretrained with "
-        "one of its tags (openai, yfcc15m, cc12m), or with none for random weights all the same"
+        "RN50 is given without --pretrained, and the embeddings of random weights mean nothing; expected "
+        "--pretrained with one of its tags (openai, yfcc15m, cc12m), or with none for random weights"
     )
     with pytest.raises(DataError, match="expected --pretrained with a checkpoint file"):
         Encoder("ViT-S-32-alt", pretrained)

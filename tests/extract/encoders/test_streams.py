@@ -132,7 +132,7 @@ def test_what_a_tower_cannot_give_is_refused(name: str, streams: str, told: str)
 
 def test_specs() -> None:
     assert read_streams("frame,layers:3+-1") == {"frame": (), "layers": (3, -1)}
-    with pytest.raises(DataError, match="a compiled encoder gives the frame stream alone"):
+    with pytest.raises(DataError, match="a compiled encoder gives only the frame stream"):
         Encoder("demo", streams="frame,pre_proj", compile=True)
 
 

@@ -85,18 +85,18 @@ def test_blocks_are_those_of_clip(encoder):
     ("text", "message"),
     [
         ({"no_causal_mask": True}, "reads a sentence both ways, without a causal mask"),
-        ({"embed_cls": True}, "reads a token of its own rather than the end of a sentence"),
-        ({"pool_type": "last"}, "reads its 'last' token rather than the end of a sentence"),
+        ({"embed_cls": True}, "reads a special token and not the end of a sentence"),
+        ({"pool_type": "last"}, "reads its 'last' token and not the end of a sentence"),
     ],
 )
 def test_refuses_other_towers(text, message):
     with pytest.raises(DataError) as caught:
         TextTower(network_of(48, kind="CustomTextCLIP", **text), tokenize, model="odd")
-    assert str(caught.value) == f"odd: its text tower {message}; expected one of CLIP's kind, such as that of ViT-B-32"
+    assert str(caught.value) == f"odd: its text tower {message}; expected a tower like CLIP's, such as that of ViT-B-32"
 
 
 def test_refuses_a_tower_that_is_not_built_as_clips():
     network = network_of(48, kind="CustomTextCLIP")
     network.text = torch.nn.Linear(2, 2)  # as one of the package transformers, it has none of CLIP's parts
-    with pytest.raises(DataError, match="odd: its text tower is a Linear, which is not built as CLIP's; expected"):
+    with pytest.raises(DataError, match="odd: its text tower is a Linear, which is not built like CLIP's; expected"):
         TextTower(network, tokenize, model="odd")

@@ -28,7 +28,7 @@ def test_one_name_for_each_stored_view() -> None:
 
 @pytest.mark.parametrize(
     ("spec", "told"),
-    [("corner", "'corner' is not known; expected centre, flip"), ("", "'' is not known"), ("flip+flip", "one twice")],
+    [("corner", "'corner' is not known; expected centre, flip"), ("", "'' is not known"), ("flip+flip", "view twice")],
 )
 def test_what_is_not_known_is_said(spec: str, told: str) -> None:
     with pytest.raises(DataError, match=told):

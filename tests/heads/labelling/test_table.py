@@ -124,7 +124,7 @@ def test_an_untrained_run_is_unsure_of_every_video(world, tmp_path):
     labeller = ModelLabeller.of_run(run, where="r", top=2, device=CPU)
     found = [one for one in label_store(world.store, world.manifest, [labeller]) if isinstance(one, Labelled)]
     assert all(one.unsure for one in found)
-    assert {one.label for one in found} == {CLASSES[0]}  # of equals the first
+    assert {one.label for one in found} == {CLASSES[0]}  # the first of equals
     report = evaluate_run(
         run, world.store, world.store.split("test"), split="test", device=CPU, folder=tmp_path / "run"
     )

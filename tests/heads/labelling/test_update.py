@@ -111,7 +111,7 @@ def test_what_cannot_be_updated(store, tmp_path):
     folder = build(store, tmp_path / "index")
     with pytest.raises(DataError, match="was made of the split 'train', not of 'all'"):
         update_index(folder, FeatureStore(store), split="all", device=CPU)
-    with pytest.raises(DataError, match="is no index"):
+    with pytest.raises(DataError, match="is not an index"):
         update_index(tmp_path / "none", FeatureStore(store), device=CPU)
     write_world(tmp_path / "other", spec=replace(SPEC, sampling="segments:4"))
     with pytest.raises(DataError, match=r"sampling 'segments:8', .* with sampling 'segments:4'; they cannot be mixed"):

@@ -127,7 +127,7 @@ def test_a_broken_export_leaves_nothing(
 @pytest.mark.parametrize("form", EXPORTS)
 def test_what_is_there_is_not_written_over(tmp_path: Path, store: FeatureStore, form: str) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="exists already"):
         list(export_store(store, store.manifest, tmp_path / "out", form=form))
     assert (tmp_path / "out").read_text() == "mine"
 
@@ -258,7 +258,7 @@ def test_a_second_export_to_one_place_is_refused(tmp_path: Path, store: FeatureS
         next(export_store(store, store.manifest, tmp_path / "out", form=second))
     assert len(list(running)) == len(IDS) - 1
     _require_equal(store, _import(_named(tmp_path / "out", first), tmp_path / "back"))
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="exists already"):
         next(export_store(store, store.manifest, _named(tmp_path / "out", first), form=second))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["back", "bank", _named(Path("out"), first).name])
 

@@ -245,7 +245,7 @@ def test_zeros_are_a_failure_where_there_is_nothing_else_and_counted_where_there
     assert {name: (o.num_rows, o.zero_rows) for name, o in outcomes.items()} == {
         "a": (3, 0), "b": (0, 0), "c": (3, 1), "d": (0, 0),
     }  # fmt: skip
-    assert outcomes["b"].error == "b: holds only zeros, as where a feature is missing"
+    assert outcomes["b"].error == "b: holds only zeros, as if the feature is missing"
     assert outcomes["d"].error == "d: holds no value above 1e-12, too small for 16 bits; scale it first"
     store = FeatureStore(tmp_path / "bank")
     assert store.ids == ("a", "c") and [failure.video_id for failure in store.failures] == ["b", "d"]
@@ -273,7 +273,7 @@ def test_a_video_of_zeros_fails_in_every_layout(tmp_path: Path, form: str) -> No
         with h5py.File(path, "w") as file:
             file["good/f"], file["zero/f"] = good, zero
     (error,) = import_from(path, tmp_path / "bank").values()
-    assert error.endswith("zero: holds only zeros, as where a feature is missing")
+    assert error.endswith("zero: holds only zeros, as if the feature is missing")
     assert len(FeatureStore(tmp_path / "bank")) == 1
 
 
@@ -313,11 +313,11 @@ def test_what_is_no_plain_file_is_never_waited_for(tmp_path: Path, given: str) -
         (tmp_path / "src" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "src" / name).write_bytes(b"")
     if given == "file":
-        with pytest.raises(DataError, match=r"pipe\.npy: is no regular file"):
+        with pytest.raises(DataError, match=r"pipe\.npy: is not a regular file"):
             open_source(tmp_path / "src" / "pipe.npy", Names())
     elif given == "csv":
         (tmp_path / "l.csv").write_text("video_id,path\na,src/a.npy\npipe,src/pipe.npy\n")
-        assert "is no regular file" in import_from(tmp_path / "l.csv", tmp_path / "bank")["pipe"]
+        assert "is not a regular file" in import_from(tmp_path / "l.csv", tmp_path / "bank")["pipe"]
     else:
         source = open_source(tmp_path / "src", Names())
         assert [video.video_id for video in source.manifest.videos] == ["a"]
@@ -351,10 +351,10 @@ def test_a_parquet_file_without_its_suffix_and_a_folder_of_one(tmp_path: Path) -
     assert sorted(FeatureStore(tmp_path / "bank")) == ["a", "b"]
     (tmp_path / "folder").mkdir()
     (tmp_path / "features").rename(tmp_path / "folder" / "x.parquet")
-    with pytest.raises(DataError, match=r"folder: holds 1 parquet file; expected one by itself: .*x\.parquet"):
+    with pytest.raises(DataError, match=r"folder: holds 1 parquet file; expected one of them: .*x\.parquet"):
         open_source(tmp_path / "folder", Names())
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(DataError, match=r"notes\.txt: is no file of features; expected \.npy, .*\.parquet"):
+    with pytest.raises(DataError, match=r"notes\.txt: is not a file of features; expected \.npy, .*\.parquet"):
         open_source(tmp_path / "notes.txt", Names())
 
 

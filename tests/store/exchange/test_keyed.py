@@ -105,9 +105,9 @@ def test_a_group_without_the_array_is_a_failure(tmp_path: Path) -> None:
     errors = import_from(path, tmp_path / "bank")
     assert errors == {
         "c": "c: holds an array of shape (0, 4), expected frames (T, D)",
-        "d": "d: holds only zeros, as where a feature is missing",
-        "none": "none: its group holds no such array",
-        "gone": "gone: its group holds no such array",
+        "d": "d: holds only zeros, as if the feature is missing",
+        "none": "none: its group has no such array",
+        "gone": "gone: its group has no such array",
     }
     assert FeatureStore(tmp_path / "bank").ids == ("a", "b")
 
@@ -190,7 +190,7 @@ def test_a_single_group_is_a_folder_of_videos(tmp_path: Path, suffix: str) -> No
     assert import_from(path, tmp_path / "bank") == {}
     assert found_in(tmp_path / "bank") == {"run/v_a": ("run", "", 0), "run/v_b": ("run", "", 1)}
     path = write(tmp_path / f"one{suffix}", {"v_a/rgb": rows(0), "v_a/flow": rows(1)})
-    with pytest.raises(DataError, match=r"holds 1 group of several arrays, such as \w+, \w+; choose that of the"):
+    with pytest.raises(DataError, match=r"holds 1 group of several arrays, such as \w+, \w+; choose the one of the"):
         open_source(path, Names())
 
 

@@ -73,7 +73,7 @@ def test_a_member_that_is_no_array_costs_its_line(tmp_path: Path) -> None:
 def test_tars_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"v\.tar: holds 1 member, none of them \.npy"):
         open_source(tar(tmp_path / "v.tar", {"a.mp4": b"v"}), Names())
-    with pytest.raises(DataError, match=r"two\.tar: has two videos of the key 'a'"):
+    with pytest.raises(DataError, match=r"two\.tar: has two videos with the key 'a'"):
         open_source(tar(tmp_path / "two.tar", {"a.npy": b"", "./a.npy": b""}), Names())
     both = tar(tmp_path / "both" / "s.tar", {"a.npy": npy(np.ones((1, 2)))}).parent
     np.save(both / "b.npy", np.ones((1, 2)))

@@ -115,7 +115,7 @@ def test_a_function_of_a_module_that_only_the_caller_finds(tmp_path):
     gone = SCRIPT.format(ran=ran, more=more.format("mine.decode") + "os.remove(mine.__file__)\n", task="made")
     told = run(["-B", "-c", gone], cwd=tmp_path, code=1).stderr.splitlines()[-1]
     assert told == (
-        "framebank.store.errors.DataError: a decoding process ended before it could begin (exit code 1): "
+        "framebank.store.errors.DataError: a decoding process ended before it could start (exit code 1): "
         "ModuleNotFoundError: No module named 'mine'"
     )
 
@@ -150,7 +150,7 @@ def test_one_that_cannot_begin_says_its_own_last_words(tmp_path, monkeypatch, en
         monkeypatch.setenv(name, value.format(tmp_path))
     process = Process(tell, "os", name="decoding process")
     with pytest.raises(
-        DataError, match=rf"a decoding process ended before it could begin \(exit code \d\): .*{message}"
+        DataError, match=rf"a decoding process ended before it could start \(exit code \d\): .*{message}"
     ):
         process.hear()
     process.close()
@@ -160,7 +160,7 @@ def test_one_that_cannot_begin_says_its_own_last_words(tmp_path, monkeypatch, en
 def test_one_killed_before_it_begins(monkeypatch):
     process = Process(tell, "os", name="decoding process")
     process.kill()
-    with pytest.raises(DataError, match=r"a decoding process ended before it could begin \(signal SIGKILL\)$"):
+    with pytest.raises(DataError, match=r"a decoding process ended before it could start \(signal SIGKILL\)$"):
         process.hear()
     process.close()
 
@@ -168,12 +168,12 @@ def test_one_killed_before_it_begins(monkeypatch):
 def test_one_that_is_no_python(monkeypatch, tmp_path):
     monkeypatch.setattr("framebank.store.files.process.get_executable", lambda: str(tmp_path / "gone"))
     before = num_descriptors()
-    with pytest.raises(DataError, match="no decoding process can be started: No such file or directory"):
+    with pytest.raises(DataError, match="a decoding process cannot be started: No such file or directory"):
         Process(tell, "os", name="decoding process")
     assert num_descriptors() == before
     monkeypatch.setattr("framebank.store.files.process.get_executable", lambda: "/bin/false")
     process = Process(tell, "os", name="decoding process")
-    with pytest.raises(DataError, match=r"ended before it could begin \(exit code 1\)$"):
+    with pytest.raises(DataError, match=r"ended before it could start \(exit code 1\)$"):
         process.hear()
     process.close()
     monkeypatch.setattr("framebank.store.files.process.get_executable", lambda: None)

@@ -66,7 +66,7 @@ def test_what_was_removed_together_is_not_there_before_its_place_is_empty(tmp_pa
     (tmp_path / ".framebank-next").mkdir()
     remove_together(tmp_path / ".framebank-next", "a.txt")
     assert not current(tmp_path, "a.txt").exists()
-    with pytest.warns(DataWarning, match="a command that was killed had written files here"):
+    with pytest.warns(DataWarning, match="a killed command had written files here"):
         finish_moves(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -85,7 +85,7 @@ def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_is_not(t
     (tmp_path / "other.part").write_text("not ours")
     with replacing(tmp_path / "b.txt") as part:
         part.write_text("new")
-        with pytest.warns(DataWarning, match=r"a\.txt\.part: was left by a command that was killed, and is removed"):
+        with pytest.warns(DataWarning, match=r"a\.txt\.part: was left by a killed command, and is removed"):
             remove_parts(tmp_path, ["*.txt"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.txt", "other.part"]
 

@@ -47,7 +47,7 @@ def test_that_of_a_killed_process_is_removed_by_the_next_user_and_no_other(place
     foreign.mkdir()
     for folder in (held, foreign):
         age(folder)
-    with pytest.warns(DataWarning, match="was left by a command that was killed, and is removed"), scratch_folder():
+    with pytest.warns(DataWarning, match="was left by a killed command, and is removed"), scratch_folder():
         pass
     assert sorted(place.iterdir()) == sorted([held, young, foreign])
     os.close(descriptor)

@@ -161,7 +161,7 @@ def test_files_that_are_named_are_taken_whatever_their_suffix(tmp_path):
     intake = read_videos([tmp_path / name for name in ("a.mp4", "b.f4v", "Thumbs.db", "._a.mp4")])
     assert [video.video_id for video in intake.videos] == ["a", "b"]
     assert intake.counts == {"hidden": 2}
-    with pytest.raises(DataError, match=r"Thumbs\.db: is what a file manager left"):
+    with pytest.raises(DataError, match=r"Thumbs\.db: is a file of a file manager"):
         read_videos([tmp_path / "Thumbs.db"])
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(DataError, match=r"pipe\.mp4: is not a regular file"):

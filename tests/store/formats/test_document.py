@@ -16,12 +16,12 @@ WRONG_JSON = {
     '{"a":' * 40 + "1" + "}" * 40: "nests more than 32 brackets",
     "9" * 5000: r"is not JSON \(a number of 5000 digits\)",
     "[18446744073709551616]": "holds a whole number of more than 64 bits",
-    '{"a": NaN}': "holds nan, which is no finite number",
-    '{"a": [-Infinity]}': "holds -inf, which is no finite number",
-    "1e999": "holds inf, which is no finite number",
-    r'["a\u0000b"]': r"holds the text 'a\\x00b', which no name can be",
-    r'{"\ud800": 1}': r"holds the text '\\ud800', which no name can be",
-    '{"a": {"b": 1, "b": 2}}': r"is not JSON \('b' is there twice\)",
+    '{"a": NaN}': "holds nan, which is not a finite number",
+    '{"a": [-Infinity]}': "holds -inf, which is not a finite number",
+    "1e999": "holds inf, which is not a finite number",
+    r'["a\u0000b"]': r"holds the text 'a\\x00b', which cannot be a name",
+    r'{"\ud800": 1}': r"holds the text '\\ud800', which cannot be a name",
+    '{"a": {"b": 1, "b": 2}}': r"is not JSON \('b' appears twice\)",
 }
 
 
@@ -66,10 +66,10 @@ def test_bytes_that_are_no_text_and_files_that_are_too_large_are_refused(tmp_pat
         ("a = " + "[" * 40 + "]" * 40, "nests more than 32 brackets"),
         ("a = " + "9" * 5000, r"cannot be read as a recipe \("),
         ("a = 1" + "0" * 400, "holds a whole number of more than 64 bits"),
-        ("a = inf", "holds inf, which is no finite number"),
+        ("a = inf", "holds inf, which is not a finite number"),
         ('a = "\\u0000"', r"holds the text '\\x00'"),
         ("a = 1979-05-27", r"holds datetime.date\(1979, 5, 27\), a date"),
-        ("a = 1\x00", "cannot be read as a recipe: line 1 holds the letter NUL"),
+        ("a = 1\x00", "cannot be read as a recipe: line 1 holds the character NUL"),
     ],
 )
 def test_what_no_toml_of_ours_holds_is_refused_in_one_sentence(tmp_path, text, problem):

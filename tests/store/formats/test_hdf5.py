@@ -155,7 +155,7 @@ def endless(folder: Path) -> Iterator[Path]:
 
 def test_a_shard_that_keeps_hdf5_for_ever_is_named_and_set_aside(endless: Path) -> None:
     folder = endless.parent
-    assert "does not come to an end" in refused(endless, lambda: FeatureStore(folder))
+    assert "does not finish" in refused(endless, lambda: FeatureStore(folder))
     assert verify_store(folder).faults[0].path == endless
     assert repair_store(folder).moved == (endless,)
     assert FeatureStore(folder).ids == ("c",)

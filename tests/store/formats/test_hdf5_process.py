@@ -78,10 +78,10 @@ def test_it_ends_with_the_program_however_that_ends(endless: Path, number: signa
 
 
 def test_what_never_ends_is_tried_once(endless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"shard-00000\.h5: HDF5 does not come to an end reading it; it is damaged"):
+    with pytest.raises(DataError, match=r"shard-00000\.h5: HDF5 does not finish reading it; it is damaged"):
         FeatureStore(endless)
     monkeypatch.setattr(hdf5_process, "Process", None)
-    with pytest.raises(DataError, match="does not come to an end"):
+    with pytest.raises(DataError, match="does not finish"):
         FeatureStore(endless)
 
 
@@ -155,5 +155,5 @@ def test_a_chunk_that_would_take_all_memory(tmp_path: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "shard-00000.h5")
-    with pytest.raises(DataError, match="is no regular file"):
+    with pytest.raises(DataError, match="is not a regular file"):
         Datasets(tmp_path / "shard-00000.h5")

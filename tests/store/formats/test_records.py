@@ -27,12 +27,12 @@ def test_columns_by_name_and_type(tmp_path):
     [
         ("", "its first line does not name name, size once"),
         ("name,size,size\na,1,1\n", "its first line does not name size once"),
-        ("name,size\na\n", "row 2 has not the 2 columns of the first"),
-        ("name,size\na,1,2\n", "row 2 has not the 2 columns of the first"),
+        ("name,size\na\n", "row 2 does not have the 2 columns of the first"),
+        ("name,size\na,1,2\n", "row 2 does not have the 2 columns of the first"),
         ('name,size\n"a,1\n', "line 2 is not CSV"),
         ('name,size\n"a"b,1\n', "line 2 is not CSV"),
         ("name,size\n" + "x" * 200_000 + ",1\n", r"line 2 is not CSV \(field larger than"),
-        ("name,size\na\0b,1\n", "line 2 holds the letter NUL"),
+        ("name,size\na\0b,1\n", "line 2 holds the character NUL"),
     ],
 )
 def test_what_was_not_written_so_is_refused(tmp_path, text, problem):
@@ -57,9 +57,9 @@ HISTORY = "change,time,action,video_id,column,old,new\n"
     [
         (f"{HISTORY}{'9' * 5000},now,set,a,label,x,y\n", "change is '9+'; expected a whole number"),
         (f"{HISTORY}one,now,set,a,label,x,y\n", "change is 'one'; expected a whole number"),
-        (f"{HISTORY}1,now,burn,a,label,x,y\n", "it tells of 'burn' of a 'label'"),
-        (f"{HISTORY}1,now,set,a,colour,x,y\n", "it tells of 'set' of a 'colour'"),
-        (f"{HISTORY}1,now,set\n", "row 2 has not the 7 columns"),
+        (f"{HISTORY}1,now,burn,a,label,x,y\n", "it has 'burn' of a 'label'"),
+        (f"{HISTORY}1,now,set,a,colour,x,y\n", "it has 'set' of a 'colour'"),
+        (f"{HISTORY}1,now,set\n", "row 2 does not have the 7 columns"),
     ],
 )
 def test_a_history_that_tells_of_nothing_we_know_is_refused(tmp_path, text, problem):
@@ -71,5 +71,5 @@ def test_a_history_that_tells_of_nothing_we_know_is_refused(tmp_path, text, prob
 @pytest.mark.parametrize("row", ["a,1,2", "a,x,2,d", f"a,{'9' * 5000},2,d", "a,1,x:2,d", "a,1,2,"])
 def test_sources_that_tell_of_no_file_are_refused(tmp_path, row):
     (tmp_path / "sources.csv").write_text(f"video_id,size,stamp,digest\n{row}\n")
-    with pytest.raises(DataError, match=r"sources\.csv: .*; it may be removed"):
+    with pytest.raises(DataError, match=r"sources\.csv: .*; you may remove it"):
         read_learned(tmp_path)

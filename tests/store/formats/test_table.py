@@ -67,14 +67,14 @@ def test_what_spreadsheets_add(tmp_path):
         ("video_id,path,label\na,a.mp4,run\nb,b, c.mp4,run\n", "line 3: has 4 values, but the first line names 3 col"),
         (
             "video_id;path\na;a.mp4;run\n",
-            "line 2: has 3 values, but the first line names 2 columns; a value",
+            "line 2: has 3 values, but the first line names 2 columns; put a value",
         ),
         ("sep=;\nvideo_id;path\na;a.mp4;run\n", "line 3: has 3 values"),
         ("video_id,path,Label,label\na,a.mp4,x,y\n", "its first line names the column 'label' twice"),
         ("name;file\na;b\n", r"no column 'video_id' \(its columns: name, file\); expected video_id, path, label"),
         (
             "video_id,path,start\na,a.mp4,soon\n",
-            "line 2: the start 'soon' is not a number of seconds, nor a time",
+            "line 2: the start 'soon' is neither a number of seconds nor a time",
         ),
     ],
 )
@@ -103,14 +103,14 @@ def test_times(time, seconds):
 
 @pytest.mark.parametrize("time", ["0:72", "1:60:00", "0:0:0:1", "1:-2", "a", "1:", ":5", ""])
 def test_times_that_are_none(time):
-    with pytest.raises(ValueError, match=r"could not convert|is no time"):
+    with pytest.raises(ValueError, match=r"could not convert|is not a time"):
         parse_seconds(time)
 
 
 def test_rows_that_end_early():
     table = parse_table(Path("t.csv"), "a,b,c\n1,2\n")
     assert table.rows[0].cells == {"a": "1", "b": "2", "c": ""}
-    with pytest.raises(DataError, match=r"t\.csv, line 2: has not the 3 columns"):
+    with pytest.raises(DataError, match=r"t\.csv, line 2: does not have the 3 columns"):
         table.require_full_rows()
 
 

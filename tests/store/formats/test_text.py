@@ -8,7 +8,7 @@ from framebank.store.formats.text import is_text, is_whole, lines_of, read_text
 
 def test_a_letter_that_is_in_no_name_is_refused_with_its_line(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"run\nwa\0ve\n")
-    with pytest.raises(DataError, match=r"a\.txt: cannot be read as text: line 2 holds the letter NUL"):
+    with pytest.raises(DataError, match=r"a\.txt: cannot be read as text: line 2 holds the character NUL"):
         read_text(tmp_path / "a.txt")
 
 
@@ -26,7 +26,7 @@ def test_half_a_surrogate_pair_is_no_utf16(tmp_path):
 
 def test_a_line_that_is_no_name_is_refused():
     assert lines_of(" a \n\n b\n", where="a.txt") == ["a", "b"]
-    with pytest.raises(DataError, match=r"^a.txt: line 3 has more than 131072 letters; expected a name$"):
+    with pytest.raises(DataError, match=r"^a.txt: line 3 has more than 131072 characters; expected a name$"):
         lines_of("a\n\n" + "x" * 131_073, where="a.txt")
 
 

@@ -191,7 +191,7 @@ def test_a_kill_leaves_old_or_new(folder):
 
 def test_a_folder_that_is_no_index_stays_as_it_is(tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(DataError, match="is no index"), changing(folder):
+        with pytest.raises(DataError, match="is not an index"), changing(folder):
             pass
     assert list(tmp_path.iterdir()) == []
 
@@ -204,7 +204,7 @@ def test_what_a_killed_update_left_is_in_its_places_before_anything_is_enrolled(
     for name in ("index.faiss", "ids.csv", "spec.json"):
         (folder / name).rename(ready / name)
     newer = make(3, of=of_index(folder))
-    with pytest.warns(DataWarning, match="was killed had written files here"), changing(folder):
+    with pytest.warns(DataWarning, match="killed command had written files here"), changing(folder):
         newer.write(folder)
     assert len(Index.load(folder).enrolment) == 3
     assert not ready.exists()

@@ -158,7 +158,7 @@ def test_a_kill_leaves_the_old_index_or_the_new(tmp_path, over):
         try:
             found.append(len(Index.load(folder)))
         except DataError as error:
-            assert "is no index" in str(error)
+            assert "is not an index" in str(error)
             found.append(0)
         new.save(folder)  # whatever was left
         np.testing.assert_array_equal(Index.load(folder).vectors, new.vectors)

@@ -100,7 +100,7 @@ def test_a_value_of_another_type_is_refused(folder, what):
 
 def test_an_infinite_version_is_refused(folder):
     (folder / "spec.json").write_text('{"version": Infinity, "digest": "a"}')
-    with pytest.raises(DataError, match="holds inf, which is no finite number"):
+    with pytest.raises(DataError, match="holds inf, which is not a finite number"):
         Index.load(folder)
 
 

@@ -198,7 +198,7 @@ def test_undo_goes_back_one_change_at_a_time(folder):
     assert (labels(folder)["run/a"], History.read(folder).by_hand["run/a", "label"]) == ("x", "x")
     undo_relabel(folder)
     assert labels(folder) == before and History.read(folder).by_hand == {}
-    with pytest.raises(DataError, match="no change by hand is left to undo"):
+    with pytest.raises(DataError, match="there is no change by hand left to undo"):
         undo_relabel(folder)
     assert len(History.read(folder).changes) == 2 + 2 + 2 + 1 + 1 + 2
 

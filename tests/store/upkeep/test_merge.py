@@ -103,7 +103,7 @@ def test_what_cannot_be_merged_is_refused_before_anything_is_written(folder, oth
         ([folder, unlike], "cannot be mixed"),
         ([unlike], "cannot be mixed"),
         ([folder, rows], "'b' has other rows in"),
-        ([folder, out], "is both merged and written to"),
+        ([folder, out], "is a source and also the output"),
     ):
         with pytest.raises(DataError, match=said):
             merge_stores(sources, out)
@@ -118,7 +118,7 @@ def test_what_cannot_be_merged_is_refused_before_anything_is_written(folder, oth
     assert not (tmp_path / "new").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "manifest.csv").write_text("video_id,path\na,b\n")
-    with pytest.raises(DataError, match=r"a manifest\.csv that is not a store's"):
+    with pytest.raises(DataError, match=r"a manifest\.csv that does not belong to a store"):
         merge_stores([folder], tmp_path / "mine")
 
 
@@ -218,7 +218,7 @@ def test_removing_what_is_not_there_touches_nothing(folder):
     before = content(folder)
     with pytest.raises(DataError, match=r"has no video 'x', 'y'; nothing was removed"):
         remove_videos(folder, ["a", "x", "y"])
-    with pytest.raises(DataError, match="would have no video left"):
+    with pytest.raises(DataError, match="would have no videos left"):
         remove_videos(folder, list(ROWS))
     with ShardWriter(folder, SPEC), pytest.raises(DataError, match="another process"):
         remove_videos(folder, ["a"])

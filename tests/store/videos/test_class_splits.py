@@ -117,14 +117,14 @@ def test_videos_that_a_list_does_not_name_are_in_no_split(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", '["wave"]', "is no object of class to split"),
-        ("a.json", '{"wave": ["test"]}', "is no object of class to split"),
+        ("a.json", '["wave"]', "is not an object of class to split"),
+        ("a.json", '{"wave": ["test"]}', "is not an object of class to split"),
         ("a.json", "{", r"is not JSON \(line 1\)"),
         ("a.json", '{"wave": "new"}', "the split 'new' of the class 'wave' is neither train, val nor test"),
         ("a.csv", "name,part\nwave,test\n", r"no columns class and split \(its columns: name, part\)"),
         ("a.csv", "class,split\n,test\n", "a class has no name"),
         ("a.csv", "class,split\n", "names no class"),
-        ("train.txt", "wave/wave-0.mp4 1\n", "is no list of a class split"),
+        ("train.txt", "wave/wave-0.mp4 1\n", "is not a list of a class split"),
     ],
 )
 def test_files_that_are_none(tmp_path, name, text, message):

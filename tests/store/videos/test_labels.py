@@ -76,7 +76,7 @@ def test_descriptions(tmp_path):
     ("file", "text", "message"),
     [
         ("a.txt", "", "at least one class"),
-        ("a.txt", "PlayingPiano\nplaying piano", "'playing piano' is listed twice (as 'PlayingPiano' before)"),
+        ("a.txt", "PlayingPiano\nplaying piano", "'playing piano' is listed twice (first as 'PlayingPiano')"),
         ("a.txt", "___\nwalk", "'___' is blank"),
         ("a.json", "[]", "at least one class"),
         ("a.json", "{\n'walk'}", "is not JSON (line 2)"),
@@ -121,7 +121,7 @@ def test_class_numbers(tmp_path, file, text, numbers):
         ("a.csv", "id,name\n,walk\n", "the id '' is not a number"),
         ("a.csv", "id,name\n1\n", "the class name '' is blank"),
         ("a.csv", "id,name\n", "a label set needs at least one class name"),
-        ("a.txt", "1 Archery\n2 archery\n", "'archery' is listed twice (as 'Archery' before)"),
+        ("a.txt", "1 Archery\n2 archery\n", "'archery' is listed twice (first as 'Archery')"),
     ],
 )
 def test_class_numbers_that_are_wrong(tmp_path, file, text, message):
@@ -170,7 +170,7 @@ def test_labels_that_are_one_class_are_taken_as_one():
     assert labels.names == ("Walk", "high_jump", "run")
     assert [labels.index(name) for name in ("walk", "HighJump")] == [0, 1]
     assert str(caught[0].message) == (
-        "2 classes are written in several ways, which count as one: 'Walk', 'walk'; 'high_jump', 'HighJump'"
+        "2 classes are written in several ways, which count as one class: 'Walk', 'walk'; 'high_jump', 'HighJump'"
     )
 
 

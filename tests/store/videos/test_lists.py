@@ -193,7 +193,7 @@ def test_the_actions_of_charades_official_list():
         ("id,actions,length\nA,wave 1 2,3\n", "the action 'wave 1 2' is not a class"),
         ("id,actions,length\nA,c001 1 x,3\n", "'x' is not a number of seconds"),
         ("id,actions,length\nA,,\n", ", line 2: '' is not a number of seconds"),
-        ("id,actions,length\nA,c001 1 2\n", ", line 2: has not the 3 columns of the first line"),
+        ("id,actions,length\nA,c001 1 2\n", ", line 2: does not have the 3 columns of the first line"),
     ],
 )
 def test_what_is_no_list_of_charades(tmp_path, text, message):
@@ -218,7 +218,7 @@ def test_charades_segments(tmp_path):
     with pytest.raises(DataError, match="none of its 4 videos is among the 1 given"):
         charades_segments(given("D.mp4").videos, path, classes=classes)
     write(classes, "c000 Holding some clothes\n")
-    with pytest.raises(DataError, match="'A' is of class 1; expected one of the 1 classes numbered 0 to 0"):
+    with pytest.raises(DataError, match="'A' has the class 1; expected one of the 1 classes numbered 0 to 0"):
         charades_segments(videos, path, classes=classes)
 
 
@@ -263,5 +263,5 @@ def test_few_shot_lists(tmp_path):
         tmp_path / "train_few_shot.txt", "train0//train_256/air_drumming/-V_1.mp4\ntrain1//train_256/run/x.mp4\n"
     )
     assert told(given("-V_1.mp4").with_splits([path])[0]) == [("air_drumming", "train")]
-    with pytest.raises(DataError, match="is named for train, but lists videos for val"):
+    with pytest.raises(DataError, match="is named after train, but lists videos for val"):
         given("7").with_splits([write(path, "val8/7\n")])

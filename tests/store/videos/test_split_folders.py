@@ -48,7 +48,7 @@ def test_split_or_class(tmp_path, names, expected):
 )
 def test_splits_beside_classes_are_asked_about(tmp_path, names):
     touch(tmp_path, *names)
-    with pytest.raises(DataError, match=r"holds the folder 't.*', which is named for a split, beside '(wave|bus)'"):
+    with pytest.raises(DataError, match=r"holds the folder 't.*', which is named after a split, beside '(wave|bus)'"):
         told(tmp_path)
 
 
@@ -61,7 +61,7 @@ def test_folders_of_features_follow_the_same_rule(tmp_path):
         return {video.video_id: (video.split, video.label) for video in found}
 
     assert save("bus/1.npy", "train/1.npy") == {"bus/1": ("", "bus"), "train/1": ("", "train")}
-    with pytest.raises(DataError, match="'train', which is named for a split, beside 'bus'"):
+    with pytest.raises(DataError, match="'train', which is named after a split, beside 'bus'"):
         save("train/run/1.npy")
     shutil.rmtree(tmp_path / "bus")
     assert save("test/run/2.npy")["train/run/1"] == ("train", "run")

@@ -96,7 +96,7 @@ def test_tars_that_cannot_be_read(tmp_path):
             Manifest.read([tmp_path / name])
     for member, message in [
         ("notes.txt", "holds 1 member, none of them a video"),
-        ("../a.mp4", "leads out of it"),
+        ("../a.mp4", "leads out of the tar"),
     ]:
         with pytest.raises(DataError, match=message):
             Manifest.read([tar(tmp_path / "u.tar", {member: b"v"})])
@@ -152,7 +152,7 @@ def test_the_folder_of_a_tar_may_be_its_split(tmp_path, names, splits):
         assert [video.split for video in Manifest.read(sources).videos] == splits
     tar(tmp_path / "set" / "extra" / "9.tar", {"a.mp4": b"v"})
     if len(set(splits) - {""}) > 1:
-        with pytest.raises(DataError, match="'train', which is named for a split, beside 'extra'"):
+        with pytest.raises(DataError, match="'train', which is named after a split, beside 'extra'"):
             Manifest.read([tmp_path / "set"])
 
 
