@@ -10,6 +10,7 @@ from framebank.store.lazy import lazy_names
 if TYPE_CHECKING:
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
+    from framebank.library.figures.pairs import compare
     from framebank.library.hits import Hits
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
@@ -25,6 +26,7 @@ NAMES = {
     "Report": "report",
     "SearchIndex": "search_index",
     "TrainedRun": "trained_run",
+    "compare": "figures.pairs",
     "evaluate": "evaluation",
     "extract": "extraction",
     "index": "search_index",
@@ -40,6 +42,7 @@ __all__ = [
     "Report",
     "SearchIndex",
     "TrainedRun",
+    "compare",
     "evaluate",
     "extract",
     "index",
