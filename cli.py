@@ -8,6 +8,7 @@ import click
 
 from framebank import __version__
 from framebank.commands.compare import compare
+from framebank.commands.compare_runs import compare_runs
 from framebank.commands.demo import demo
 from framebank.commands.enroll import calibrate, enroll, unenroll
 from framebank.commands.evaluate import evaluate, zeroshot
@@ -80,6 +81,7 @@ def main() -> None:
     framebank train STORE RUN                       and with it, in seconds
     framebank evaluate RUN
     framebank compare STORE OUT                     every recipe, one table
+    framebank compare-runs RUN_A RUN_B              which of two is better
     framebank fewshot STORE                         new classes by a few videos of each
     framebank index STORE INDEX
     framebank search INDEX --text "a person juggling"
@@ -97,6 +99,7 @@ for command in (
     train,
     evaluate,
     compare,
+    compare_runs,
     fewshot,
     fewshot_compare,
     fewshot_train,

@@ -22,6 +22,7 @@ from framebank.commands.options import (
     text_options,
 )
 from framebank.commands.printing import Bar, percent, print_report, table
+from framebank.library.figures.pairs import RunPairs, pairs_of_recipes
 from framebank.library.report import protocol_lines
 from framebank.library.texts import tower_of
 from framebank.store.counts import counted
@@ -129,23 +130,26 @@ def compare(
     told = next((facts for facts in made_by if facts.get("templates")), made_by[0] if made_by else None)
     facts = protocol_lines(told)[:-1] if told else []
     lines = table(COLUMNS, [_cells(standing) for standing in found])
+    beside = pairs_of_recipes(out, [standing.recipe for standing in found])
+    values = {**to_json(done), "pairs": beside.to_dict()["pairs"] if beside else []}
     refused = [f"not run: {trial.recipe}: {trial.refused}" for trial in done if trial.refused]
     refused += [without] * bool(without)
     undrawn = []
     with replacing_together(out) as part:
         (part / "compare.csv").write_text(_csv(done), encoding="utf-8")
         (part / "compare.md").write_text(_markdown(found, refused, facts), encoding="utf-8")
-        (part / "compare.json").write_text(json.dumps(to_json(done), indent=1), encoding="utf-8")
+        (part / "compare.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
         try:
             if found:
                 draw_standings(found, part / "compare.png")
         except DataError as error:
             undrawn = [f"not drawn: {error}"]
     print_report(
-        to_json(done),
+        values,
         as_json=as_json,
         lines=[
             *lines,
+            *_beside(beside),
             *facts,
             "",
             *refused,
@@ -155,6 +159,19 @@ def compare(
     )
     if not found:
         raise DataError(f"{out}: no recipe could be trained on {store}; the reasons are above")
+
+
+def _beside(pairs: RunPairs | None) -> list[str]:
+    """The best recipe beside each other one, on the same videos and seeds."""
+    if pairs is None:
+        return []
+    best = pairs.first.name
+    rows = []
+    for pair in pairs.pairs:
+        low, high = pair.paired.interval
+        ends = f"{100 * low:+.1f} to {100 * high:+.1f}"
+        rows.append((pair.run.name, f"{100 * pair.paired.difference:+.1f}", ends, pair.paired.verdict))
+    return ["", *table((f"beside {best}", "points", "95 %", "verdict"), rows)]
 
 
 def _cells(standing: "Standing") -> tuple[str, ...]:

@@ -41,6 +41,7 @@ OWN: dict[str, dict[str, str]] = {
     "train": {"store": STORE},
     "evaluate": {"run": RUN, "store": STORE},
     "compare": {"store": STORE},
+    "compare-runs": {"runs": RUN},
     "fewshot": {"store": STORE, "run_path": MATCHER},
     "fewshot-compare": {"store": STORE},
     "fewshot-train": {"store": STORE},

@@ -10,7 +10,7 @@ from framebank.store.lazy import lazy_names
 if TYPE_CHECKING:
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
-    from framebank.library.figures.pairs import compare
+    from framebank.library.figures.pairs import compare, compare_runs
     from framebank.library.hits import Hits
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
@@ -27,6 +27,7 @@ NAMES = {
     "SearchIndex": "search_index",
     "TrainedRun": "trained_run",
     "compare": "figures.pairs",
+    "compare_runs": "figures.pairs",
     "evaluate": "evaluation",
     "extract": "extraction",
     "index": "search_index",
@@ -43,6 +44,7 @@ __all__ = [
     "SearchIndex",
     "TrainedRun",
     "compare",
+    "compare_runs",
     "evaluate",
     "extract",
     "index",

@@ -1,6 +1,7 @@
 """Evaluation: what a run, or texts alone, are worth on a split, and the files that say so."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files.replacing import replacing_together
 from framebank.store.prompts import PromptBank
+from framebank.store.videos.groups import groups_of
 from framebank.store.videos.labels import LabelSet
 from framebank.store.videos.manifest import Manifest
 
@@ -74,8 +76,9 @@ def evaluate_run(
         store=str(store.path),
     )
     report = _report(predictions, bank, facts, without=without)
+    groups = groups_of(manifest.of_ids(predictions.video_ids))
     with replacing_together(folder) as part:
-        predictions.write(part / "predictions.npz")
+        replace(predictions, groups=groups).write(part / "predictions.npz")
         (part / "metrics.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     return report
 

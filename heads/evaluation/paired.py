@@ -72,7 +72,7 @@ class Paired:
             f"accuracy   {100 * self.accuracy_a:.1f} % {a}, {100 * self.accuracy_b:.1f} % {b}",
             f"difference {100 * self.difference:+.1f} points (95 % {100 * low:+.1f} to {100 * high:+.1f}), "
             f"p {_p(self.p_value)}{holm}",
-            f"flips      {self.flips.gained} gained, {self.flips.lost} lost; McNemar p {_p(self.mcnemar_p)}",
+            f"flips      {self.flips.gained} gained, {self.flips.lost} lost; McNemar p {self.mcnemar_p:.2g}",
             f"videos     {over if self.sources < self.videos else counted(self.videos, 'video')}{seeds}; "
             f"the smallest difference that they can show is {100 * self.smallest_difference:.1f} points",
         ]
