@@ -29,6 +29,7 @@ from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
 from framebank.commands.store_exchange import export_features, import_features
 from framebank.commands.store_subsets import merge, rm, show, split
+from framebank.commands.temperature import temperature
 from framebank.commands.train import train
 from framebank.commands.verify import verify
 
@@ -100,6 +101,7 @@ for command in (
     evaluate,
     compare,
     compare_runs,
+    temperature,
     fewshot,
     fewshot_compare,
     fewshot_train,

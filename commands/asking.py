@@ -30,6 +30,20 @@ asking_options = together(
     click.option("--frames", default=16, type=click.IntRange(1), help="With --model: frames of each video."),
     click.option("-k", type=click.IntRange(1), help="With --index: how many neighbours vote.  [10, or all there are]"),
     click.option(
+        "--sets",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        metavar="LEVEL",
+        help="With --run: also the set of labels that holds the true one in this share of the videos, such as 0.9.",
+    ),
+    click.option("--sets-by-class", is_flag=True, help="With --sets: in this share of the videos of each class."),
+    click.option(
+        "--abstain-below",
+        default=0.0,
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help="With --run: what is less likely than this is unknown.",
+    ),
+    click.option(
         "--workers", type=click.IntRange(1), help="Processes that decode several videos.  [one for each core]"
     ),
 )
@@ -51,6 +65,9 @@ class Asking:
     k: int | None
     device: str
     top: int
+    sets: float | None = None
+    sets_by_class: bool = False
+    abstain_below: float = 0.0
     prompts: Path | None = None
     knows_itself: bool = False
 
@@ -66,6 +83,10 @@ class Asking:
             (self.like, self.model, self.pretrained, self.templates, self.texts)
         ):
             raise click.UsageError("--like, --model, --pretrained, --templates and --texts go with --labels")
+        if (self.sets is not None or self.abstain_below) and not self.run_path:
+            raise click.UsageError("--sets and --abstain-below go with --run")
+        if self.sets_by_class and self.sets is None:
+            raise click.UsageError("--sets-by-class goes with --sets")
         if self.like and (self.model or self.pretrained):
             raise click.UsageError("--like brings its own --model and --pretrained")
 
@@ -118,7 +139,15 @@ def _run_source(asking: Asking, *, others: Sequence[Asked], embeds: bool) -> Ask
     path = asking.run_path
     assert path
     run = Run.read(path)
-    labeller = ModelLabeller.of_run(run, where=path, top=asking.top, device=resolve_device(asking.device))
+    labeller = ModelLabeller.of_run(
+        run,
+        where=path,
+        top=asking.top,
+        device=resolve_device(asking.device),
+        sets=asking.sets,
+        sets_by_class=asking.sets_by_class,
+        abstain_below=asking.abstain_below,
+    )
     if not embeds:
         return Asked(labeller, run.spec)
     run.require_frames(path)  # new videos are embedded into these alone

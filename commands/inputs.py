@@ -42,6 +42,7 @@ OWN: dict[str, dict[str, str]] = {
     "evaluate": {"run": RUN, "store": STORE},
     "compare": {"store": STORE},
     "compare-runs": {"runs": RUN},
+    "temperature": {"run": RUN, "store": STORE},
     "fewshot": {"store": STORE, "run_path": MATCHER},
     "fewshot-compare": {"store": STORE},
     "fewshot-train": {"store": STORE},

@@ -84,6 +84,7 @@ def _report(one: "Labelled", *, top: int) -> dict[str, Any]:
         "label": one.label,
         "by": one.by,
         "unsure": one.unsure,
+        **({} if one.label_set is None else {"set": list(one.label_set)}),
         "labels": [
             {"label": name, "score": score, "by": answer.by, "measure": MEASURES[answer.by]}
             for answer in one.answers
@@ -116,6 +117,8 @@ def _lines(told: "Sequence[Labelled]", *, top: int) -> list[str]:
             places = decimals([score for _, score in ranked])
             shown = ", ".join(f"{name} {score:.{places}f}" for name, score in ranked) or "no label"
             lines += [f"  {answer.by}: {shown} ({MEASURES[answer.by]})", *_verdict(answer)]
+            if answer.label_set is not None:
+                lines.append(f"    set: {', '.join(answer.label_set) or 'empty, no class is likely enough'}")
     return lines
 
 

@@ -74,7 +74,7 @@ def predict(
         if csv_path:
             part = stack.enter_context(replacing(csv_path))
             part.touch()  # a place that cannot be written to is known before an hour of decoding
-            write_table(part, tally.count(labelled), top=asking.top)
+            write_table(part, tally.count(labelled), top=asking.top, sets=asking.sets is not None)
         else:
             for _ in tally.count(labelled):
                 pass

@@ -133,5 +133,7 @@ def predict(model: Model, bank: Bank, *, labels: tuple[str, ...], device: torch.
         )
     # In float64: in float32 all classes far behind the first would be equal at 0, and of several labels, judged one by
     # one, all from a logit of 17 on would be equal at 1.
-    scores = logits.double().sigmoid() if bank.target.ndim == 2 else logits.double().softmax(1)
+    several = bank.target.ndim == 2
+    scaled = model.scaled(logits.double(), multi_label=several)
+    scores = scaled.sigmoid() if several else scaled.softmax(1)
     return Predictions(bank.video_ids, scores.numpy(), bank.target.cpu().numpy(), labels)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
     from framebank.library.figures.pairs import compare, compare_runs
+    from framebank.library.figures.temperature import fit_temperature
     from framebank.library.hits import Hits
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
@@ -30,6 +31,7 @@ NAMES = {
     "compare_runs": "figures.pairs",
     "evaluate": "evaluation",
     "extract": "extraction",
+    "fit_temperature": "figures.temperature",
     "index": "search_index",
     "open": "opening",
     "prompts": "texts",
@@ -47,6 +49,7 @@ __all__ = [
     "compare_runs",
     "evaluate",
     "extract",
+    "fit_temperature",
     "index",
     "open",
     "prompts",

@@ -49,6 +49,8 @@ WRONG = """
 1|no: no such store|evaluate there --store no
 1|no: no such store|compare no out
 2|expected --seeds|compare there out --set seed=1
+1|no: no such run|temperature no
+2|--sets and --abstain-below go with --run|label there --index there --sets 0.9
 1|no: no such run|compare-runs there no
 2|expected RUN_A RUN_B|compare-runs there
 1|no recipe is named 'nothing'|compare there out --recipes a5,nothing
