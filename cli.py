@@ -22,6 +22,7 @@ from framebank.commands.models_in_and_out import export_head, import_checkpoint
 from framebank.commands.predict import predict
 from framebank.commands.printing import printed_warnings
 from framebank.commands.prompts import prompts
+from framebank.commands.protocols import evaluate_by, results
 from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify_store
 from framebank.commands.search import index, search
@@ -34,7 +35,7 @@ from framebank.commands.train import train
 from framebank.commands.verify import verify
 
 # Commands that have the cores to themselves: steps are short, and threads that sleep between them lose half the speed.
-TRAINING = ("train", "compare", "evaluate", "fewshot", "fewshot-compare", "fewshot-train")
+TRAINING = ("train", "compare", "evaluate", "eval", "fewshot", "fewshot-compare", "fewshot-train")
 
 
 class Door(Group):
@@ -99,6 +100,8 @@ for command in (
     zeroshot,
     train,
     evaluate,
+    evaluate_by,
+    results,
     compare,
     compare_runs,
     temperature,

@@ -42,6 +42,8 @@ OWN: dict[str, dict[str, str]] = {
     "evaluate": {"run": RUN, "store": STORE},
     "compare": {"store": STORE},
     "compare-runs": {"runs": RUN},
+    "eval": {"store": STORE, "lists": "no such folder; expected the folder of the official lists"},
+    "results": {"file": "no such results; expected a file that `framebank eval` writes"},
     "temperature": {"run": RUN, "store": STORE},
     "fewshot": {"store": STORE, "run_path": MATCHER},
     "fewshot-compare": {"store": STORE},

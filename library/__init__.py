@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
     from framebank.library.figures.pairs import compare, compare_runs
+    from framebank.library.figures.protocols import ProtocolResult, evaluate_protocol
+    from framebank.library.figures.results import Results, results
     from framebank.library.figures.temperature import fit_temperature
     from framebank.library.hits import Hits
     from framebank.library.labels import Labels
@@ -24,17 +26,21 @@ if TYPE_CHECKING:
 NAMES = {
     "Hits": "hits",
     "Labels": "labels",
+    "ProtocolResult": "figures.protocols",
     "Report": "report",
+    "Results": "figures.results",
     "SearchIndex": "search_index",
     "TrainedRun": "trained_run",
     "compare": "figures.pairs",
     "compare_runs": "figures.pairs",
     "evaluate": "evaluation",
+    "evaluate_protocol": "figures.protocols",
     "extract": "extraction",
     "fit_temperature": "figures.temperature",
     "index": "search_index",
     "open": "opening",
     "prompts": "texts",
+    "results": "figures.results",
     "train": "training",
     "zeroshot": "evaluation",
 }
@@ -42,17 +48,21 @@ NAMES = {
 __all__ = [
     "Hits",
     "Labels",
+    "ProtocolResult",
     "Report",
+    "Results",
     "SearchIndex",
     "TrainedRun",
     "compare",
     "compare_runs",
     "evaluate",
+    "evaluate_protocol",
     "extract",
     "fit_temperature",
     "index",
     "open",
     "prompts",
+    "results",
     "train",
     "zeroshot",
 ]
