@@ -8,6 +8,7 @@ import click
 
 from framebank import __version__
 from framebank.commands.compare import compare
+from framebank.commands.compare_runs import compare_runs
 from framebank.commands.demo import demo
 from framebank.commands.enroll import calibrate, enroll, unenroll
 from framebank.commands.evaluate import evaluate, zeroshot
@@ -21,6 +22,7 @@ from framebank.commands.models_in_and_out import export_head, import_checkpoint
 from framebank.commands.predict import predict
 from framebank.commands.printing import printed_warnings
 from framebank.commands.prompts import prompts
+from framebank.commands.protocols import evaluate_by, results
 from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify_store
 from framebank.commands.search import index, search
@@ -28,11 +30,12 @@ from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
 from framebank.commands.store_exchange import export_features, import_features
 from framebank.commands.store_subsets import merge, rm, show, split
+from framebank.commands.temperature import temperature
 from framebank.commands.train import train
 from framebank.commands.verify import verify
 
-# Commands that have the cores to themselves: their steps are short, and threads that sleep in between halve the speed.
-TRAINING = ("train", "compare", "evaluate", "fewshot", "fewshot-compare", "fewshot-train")
+# Commands that have the cores to themselves: steps are short, and threads that sleep between them lose half the speed.
+TRAINING = ("train", "compare", "evaluate", "eval", "fewshot", "fewshot-compare", "fewshot-train")
 
 
 class Door(Group):
@@ -80,6 +83,7 @@ def main() -> None:
     framebank train STORE RUN                       and with it, in seconds
     framebank evaluate RUN
     framebank compare STORE OUT                     every recipe, one table
+    framebank compare-runs RUN_A RUN_B              which of two is better
     framebank fewshot STORE                         new classes by a few videos of each
     framebank index STORE INDEX
     framebank search INDEX --text "a person juggling"
@@ -96,7 +100,11 @@ for command in (
     zeroshot,
     train,
     evaluate,
+    evaluate_by,
+    results,
     compare,
+    compare_runs,
+    temperature,
     fewshot,
     fewshot_compare,
     fewshot_train,

@@ -18,8 +18,24 @@ asking_options = together(
     template_option,
     texts_option,
     click.option("--frames", default=16, type=click.IntRange(1), help="With --model: frames of each video."),
-    click.option("-k", type=click.IntRange(1), help="With --index: how many neighbours vote.  [10, or all]"),
-    click.option("--workers", type=click.IntRange(1), help="Number of processes that decode.  [one for each core]"),
+    click.option("-k", type=click.IntRange(1), help="With --index: how many neighbours vote.  [10, or all there are]"),
+    click.option(
+        "--sets",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        metavar="LEVEL",
+        help="With --run: also the set of labels that holds the true one in this share of the videos, such as 0.9.",
+    ),
+    click.option("--sets-by-class", is_flag=True, help="With --sets: in this share of the videos of each class."),
+    click.option(
+        "--abstain-below",
+        default=0.0,
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help="With --run: what is less likely than this is unknown.",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(1), help="Processes that decode several videos.  [one for each core]"
+    ),
 )
 
 

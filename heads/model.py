@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.confidence.scaling import Scaling
 from framebank.heads.masking import masked_mean
 from framebank.heads.scorers.scorer import Scorer, reads_of
 from framebank.heads.temporal.head import MixesFrames
@@ -23,6 +24,7 @@ class Model(nn.Module):
         super().__init__()
         self.head = head
         self.classifier = classifier
+        self.scaling: Scaling | None = None  # what `scaled` scales by; no part of the weights
         self.frame_norm = frame_norm
         self.head_mix = head_mix
         reads = reads_of(classifier)
@@ -55,6 +57,10 @@ class Model(nn.Module):
     def embed(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool stored frames x (B, T, D) of any float type, mask (B, T) true where real -> (B, D) float32."""
         return self.pool(self.frames(x), mask)
+
+    def scaled(self, logits: Tensor, *, multi_label: bool = False) -> Tensor:
+        """Return logits (V, C) by which probabilities are as often right as they say, where a scaling was fitted."""
+        return self.scaling.apply(logits, multi_label=multi_label) if self.scaling else logits
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Score stored frames x (B, T, D), mask (B, T) true where real -> logits (B, C)."""

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor
 from framebank.heads.bank import Bank
 from framebank.heads.model import Model
 from framebank.store.errors import DataError
+from framebank.store.formats.npy import Npz
+
+FIELDS = ("video_ids", "scores", "targets", "labels")
 
 
 @dataclass(frozen=True)
@@ -19,30 +23,54 @@ class Predictions:
     """video_ids (V,), scores (V, C) in float64 that sum to one, targets (V,) or -1 where not labelled, labels (C,).
 
     Where videos may have several labels, each score is the probability of one label, and targets is (V, C),
-    0 or 1.
+    0 or 1. groups (V,) are the numbers of the sources that the videos were cut from, where they are known.
     """
 
     video_ids: tuple[str, ...]
     scores: np.ndarray
     targets: np.ndarray
     labels: tuple[str, ...]
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        """Check that the four agree."""
+        """Check that they agree."""
         expected = (len(self.video_ids), len(self.labels))
         if self.scores.shape != expected or self.targets.shape not in (expected[:1], expected):
             raise ValueError(f"scores {self.scores.shape} and targets {self.targets.shape}, expected {expected}")
 
     def write(self, path: Path) -> None:
-        """Write the four arrays as .npz, without pickle."""
+        """Write the arrays as .npz, without pickle."""
+        arrays: dict[str, Any] = {
+            "video_ids": np.array(self.video_ids),
+            "scores": self.scores,
+            "targets": self.targets,
+            "labels": np.array(self.labels),
+        }
+        if self.groups is not None:
+            arrays["groups"] = self.groups
         with path.open("wb") as file:
-            np.savez(
-                file,
-                video_ids=np.array(self.video_ids),
-                scores=self.scores,
-                targets=self.targets,
-                labels=np.array(self.labels),
-            )
+            np.savez(file, **arrays)
+
+    @classmethod
+    def read(cls, path: Path) -> "Predictions":
+        """Read what `write` wrote; DataError where it is damaged, or an id is there twice."""
+        arrays = Npz(path)
+        missing = next((name for name in FIELDS if name not in arrays), None)
+        if missing:
+            raise DataError(f"{path}: has no array {missing!r}; expected what `framebank evaluate` writes")
+        ids, scores, targets, labels = (arrays[name] for name in FIELDS)
+        fits = ids.ndim == labels.ndim == 1 and scores.shape == (len(ids), len(labels)) and ids.dtype.kind == "U"
+        if not fits or targets.shape not in (scores.shape[:1], scores.shape) or targets.dtype.kind not in "iu":
+            raise DataError(f"{path}: its arrays do not fit each other; expected what `framebank evaluate` writes")
+        if scores.dtype.kind != "f" or labels.dtype.kind != "U" or targets.max(initial=0) >= max(1, len(labels)):
+            raise DataError(f"{path}: its arrays do not fit each other; expected what `framebank evaluate` writes")
+        values, counts = np.unique(ids, return_counts=True)
+        if (counts > 1).any():
+            raise DataError(f"{path}: holds the video {str(values[counts > 1][0])!r} twice; expected each video once")
+        groups = arrays.get("groups")  # an earlier version wrote none
+        if groups is not None and (groups.shape != ids.shape or groups.dtype.kind not in "iu"):
+            raise DataError(f"{path}: its arrays do not fit each other; expected what `framebank evaluate` writes")
+        return cls(tuple(ids.tolist()), scores, targets, tuple(labels.tolist()), groups)
 
 
 @torch.inference_mode()
@@ -105,5 +133,7 @@ def predict(model: Model, bank: Bank, *, labels: tuple[str, ...], device: torch.
         )
     # In float64: in float32 all classes far behind the first would be equal at 0, and of several labels, judged one by
     # one, all from a logit of 17 on would be equal at 1.
-    scores = logits.double().sigmoid() if bank.target.ndim == 2 else logits.double().softmax(1)
+    several = bank.target.ndim == 2
+    scaled = model.scaled(logits.double(), multi_label=several)
+    scores = scaled.sigmoid() if several else scaled.softmax(1)
     return Predictions(bank.video_ids, scores.numpy(), bank.target.cpu().numpy(), labels)

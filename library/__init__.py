@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from framebank.library.episodes.training import fewshot_train
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
+    from framebank.library.figures.pairs import compare, compare_runs
+    from framebank.library.figures.protocols import ProtocolResult, evaluate_protocol
+    from framebank.library.figures.results import Results, results
+    from framebank.library.figures.temperature import fit_temperature
     from framebank.library.hits import Hits
     from framebank.library.indexing.build import index
     from framebank.library.labels import Labels
@@ -36,21 +40,28 @@ NAMES = {
     "LabelTable": "asking.label_table",
     "Labels": "labels",
     "RecipeComparison": "recipes.comparison",
+    "ProtocolResult": "figures.protocols",
     "Report": "report",
+    "Results": "figures.results",
     "SearchIndex": "search_index",
     "TrainedMatcher": "episodes.trained_matcher",
     "TrainedRun": "trained_run",
     "compare_recipes": "recipes.comparison",
+    "compare": "figures.pairs",
+    "compare_runs": "figures.pairs",
     "evaluate": "evaluation",
+    "evaluate_protocol": "figures.protocols",
     "extract": "extraction",
     "fewshot": "episodes.evaluation",
     "fewshot_compare": "episodes.evaluation",
     "fewshot_train": "episodes.training",
     "index": "indexing.build",
     "label": "asking.calls",
+    "fit_temperature": "figures.temperature",
     "open": "opening",
     "predict": "asking.calls",
     "prompts": "texts",
+    "results": "figures.results",
     "train": "training",
     "zeroshot": "evaluation",
 }
@@ -62,22 +73,29 @@ __all__ = [
     "Hits",
     "LabelTable",
     "Labels",
+    "ProtocolResult",
     "RecipeComparison",
     "Report",
+    "Results",
     "SearchIndex",
     "TrainedMatcher",
     "TrainedRun",
+    "compare",
     "compare_recipes",
+    "compare_runs",
     "evaluate",
+    "evaluate_protocol",
     "extract",
     "fewshot",
     "fewshot_compare",
     "fewshot_train",
+    "fit_temperature",
     "index",
     "label",
     "open",
     "predict",
     "prompts",
+    "results",
     "train",
     "zeroshot",
 ]

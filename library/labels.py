@@ -52,6 +52,8 @@ class Labels(Sequence["Labelled"]):
             ranked = one.top(top)
             places = decimals([score for _, score in ranked if score is not None])
             shown = ", ".join(name if score is None else f"{name} {score:.{places}f}" for name, score in ranked)
+            if one.label_set is not None:
+                shown += f"  {{{', '.join(one.label_set)}}}"
             rows.append((one.video.video_id, shown, one.by or "", "unsure" if one.unsure else ""))
         return ("video", "labels", "by", ""), rows
 

@@ -89,7 +89,7 @@ class Report:
     def _below(self) -> list[str]:
         without = self.videos_without_label
         left_out = [f"left out   {counted(without, 'video')} without a label"] if without else []
-        return [*protocol_lines(self.protocol), *left_out]
+        return [*protocol_lines(self.protocol), *confidence_lines(self.values), *left_out]
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -106,6 +106,18 @@ def _classes(values: Mapping[str, Any]) -> dict[str, float | None]:
         rows = enumerate(values["confusion"])
         each = [row[place] / sum(row) if sum(row) else None for place, row in rows]
     return dict(zip(values["labels"], each, strict=True))
+
+
+def confidence_lines(values: Mapping[str, Any]) -> list[str]:
+    """Return what the probabilities are worth, for a reader; nothing of videos with several labels."""
+    found = values.get("confidence")
+    if not found:
+        return []
+    scaled = f" ({percent(found['unscaled']['ece'])} unscaled)" if "unscaled" in found else ""
+    rest = f"Brier {found['brier']:.3f}, NLL {found['nll']:.3f}"
+    half = next(row for row in reversed(found["coverage"]))
+    told = f"of the surest half {percent(half['accuracy'])} are right"
+    return [f"confidence calibration error {percent(found['ece'])}{scaled}, {rest}; {told}"]
 
 
 def protocol_lines(facts: Mapping[str, Any]) -> list[str]:

@@ -69,41 +69,53 @@ class TrainedRun:
         return self.run.score(frames)
 
     @overload
-    def label(self, videos: str | Path, *, workers: int | None = None, watch: Watch = unwatched) -> "Labelled": ...
+    def label(
+        self, videos: str | Path, *, sets: float | None = None, workers: int | None = None, watch: Watch = unwatched
+    ) -> "Labelled": ...
 
     @overload
-    def label(self, videos: Paths, *, workers: int | None = None, watch: Watch = unwatched) -> Labels: ...
+    def label(
+        self, videos: Paths, *, sets: float | None = None, workers: int | None = None, watch: Watch = unwatched
+    ) -> Labels: ...
 
     def label(
-        self, videos: str | Path | Paths, *, workers: int | None = None, watch: Watch = unwatched
+        self,
+        videos: str | Path | Paths,
+        *,
+        sets: float | None = None,
+        workers: int | None = None,
+        watch: Watch = unwatched,
     ) -> "Labelled | Labels":
         """Label a new video file, or several files and folders of videos.
 
         Of one file the answer comes back, and DataError where it cannot be read; of several all answers, with those
         that cannot be read in `failed`. `workers` processes decode several; one for each core where it is not given.
+        With `sets` (0.9) each answer has a `label_set`, which holds the true label in that share of the videos.
         """
         from framebank.library.labelling import Asked
 
-        labeller = self._labeller(len(self.labels))
+        labeller = self._labeller(len(self.labels), sets=sets)
         return label_by([Asked(labeller, self.run.spec, self.encoder)], videos, workers=workers, watch=watch)
 
-    def predict(self, bank: "FeatureStore | str | Path", split: str = "all", *, top: int = 3) -> Labels:
+    def predict(
+        self, bank: "FeatureStore | str | Path", split: str = "all", *, top: int = 3, sets: float | None = None
+    ) -> Labels:
         """Label the videos of a store from its rows, without decoding; those without an embedding are `failed`.
 
-        Each keeps its `top` likeliest classes.
+        Each keeps its `top` likeliest classes, and with `sets` its `label_set`, as `label` has it.
         """
         require_least("top", top, 1)
         from framebank.heads.labelling.table import label_store
         from framebank.library.stores import open_store
 
         store = open_store(bank)
-        return sort_labels(label_store(store, store.split(split), [self._labeller(top)]))
+        return sort_labels(label_store(store, store.split(split), [self._labeller(top, sets=sets)]))
 
-    def _labeller(self, top: int) -> Any:
+    def _labeller(self, top: int, *, sets: float | None = None) -> Any:
         from framebank.extract.encoders.encoder import resolve_device
         from framebank.heads.labelling.labellers import ModelLabeller
 
-        return ModelLabeller.of_run(self.run, where=self.path, top=top, device=resolve_device(self.device))
+        return ModelLabeller.of_run(self.run, where=self.path, top=top, device=resolve_device(self.device), sets=sets)
 
     @cached_property
     def encoder(self) -> "Encoder":

@@ -1,12 +1,15 @@
 """Evaluation: what a run, or texts alone, are worth on a split, and the files that say so."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from framebank.heads.bank import Bank, load_bank
+from framebank.heads.confidence.scaling import Scaling
+from framebank.heads.confidence.worth import confidence_of
 from framebank.heads.evaluation.protocol import made_by
 from framebank.heads.evaluation.zeroshot import zero_shot_model
 from framebank.heads.metrics import measure
@@ -20,6 +23,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files.replacing import replacing_together
 from framebank.store.prompts import PromptBank
+from framebank.store.videos.groups import groups_of
 from framebank.store.videos.labels import LabelSet
 from framebank.store.videos.manifest import Manifest
 
@@ -60,6 +64,10 @@ def evaluate_run(
         device=device,
         recipe=run.recipe,
     )
+    scaling = run.model.scaling
+    scaled: dict[str, Any] = {}
+    if scaling:
+        scaled["confidence"] = {"temperature": scaling.temperature, "by_class": bool(scaling.scales)}
     facts = made_by(
         spec=store.spec,
         bank=bank,
@@ -72,10 +80,14 @@ def evaluate_run(
         run=str(folder),
         run_hash=run.weights_hash,
         store=str(store.path),
+        **scaled,
     )
     report = _report(predictions, bank, facts, without=without)
+    if scaling and "confidence" in report:
+        report["confidence"] |= _before(run.model, bank, scaling, labels=labels.names, device=device)
+    groups = groups_of(manifest.of_ids(predictions.video_ids))
     with replacing_together(folder) as part:
-        predictions.write(part / "predictions.npz")
+        replace(predictions, groups=groups).write(part / "predictions.npz")
         (part / "metrics.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     return report
 
@@ -150,7 +162,28 @@ def _score(
 
 def _report(predictions: Predictions, bank: Bank, facts: dict[str, Any], *, without: int) -> dict[str, Any]:
     counts = {"videos_listed": bank.num_listed, "videos_without_label": without}
-    return {**measure(predictions), **counts, "made_by": facts}
+    return {**measure(predictions), **_confidence(predictions), **counts, "made_by": facts}
+
+
+def _confidence(predictions: Predictions) -> dict[str, Any]:
+    """What the probabilities are worth, where a video has one label."""
+    if predictions.targets.ndim == 2:
+        return {}
+    labelled = predictions.targets >= 0
+    return {"confidence": confidence_of(predictions.scores[labelled], predictions.targets[labelled])}
+
+
+def _before(
+    model: Model, bank: Bank, scaling: Scaling, *, labels: tuple[str, ...], device: torch.device
+) -> dict[str, Any]:
+    """What the probabilities of the same videos were worth before they were scaled, and by what they are."""
+    model.scaling = None
+    try:
+        found = _confidence(predict(model, bank, labels=labels, device=device))["confidence"]
+    finally:
+        model.scaling = scaling
+    before = {name: found[name] for name in ("ece", "brier", "nll")}
+    return {"temperature": scaling.temperature, "by_class": bool(scaling.scales), "unscaled": before}
 
 
 def zero_shot_hint(store: FeatureStore) -> str:

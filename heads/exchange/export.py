@@ -29,7 +29,7 @@ class Scores(nn.Module):
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """Score frames (B, T, D), mask (B, T) true where real -> probabilities (B, C)."""
-        logits = self.model(frames, mask)
+        logits = self.model.scaled(self.model(frames, mask), multi_label=self.multi_label)
         return logits.sigmoid() if self.multi_label else F.softmax(logits, dim=-1)
 
 

@@ -35,7 +35,8 @@ class Answer:
     It passes where `similarity`, the cosine that tells how well the video is known, is over `threshold`; `share` of the
     other classes' videos that set it come as near. A run and texts have no such cosine, and always pass: they know the
     classes they were given and no others. `doubt` says in words why the first label is one among equals
-    (`heads.certainty`); it is empty where it is not.
+    (`heads.certainty`); it is empty where it is not. `label_set` are the labels of the conformal set that was asked
+    for; None where none was.
     """
 
     by: str
@@ -45,6 +46,7 @@ class Answer:
     threshold: float | None = None
     share: float | None = None
     doubt: str = ""
+    label_set: tuple[str, ...] | None = None
 
     @property
     def unsure(self) -> bool:
@@ -73,6 +75,7 @@ def label_by_model(
     """
     logits = model(*as_batch(embeddings, num_frames=num_frames))  # (G, C)
     logits = mean_over_groups(logits, len(logits), multi_label=multi_label)[0].double()  # (C,)
+    logits = model.scaled(logits, multi_label=multi_label)
     scores = logits.sigmoid() if multi_label else logits.softmax(-1)
     return [(labels[position], float(scores[position])) for position in rank_classes(scores).tolist()]
 

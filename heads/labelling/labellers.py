@@ -1,7 +1,7 @@
 """Labellers: who can be asked for the labels of many videos, each made ready once: a model, or an index."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from framebank.heads.bank import load_bank
+from framebank.heads.confidence.conformal import label_sets
 from framebank.heads.evaluation.zeroshot import zero_shot_model
 from framebank.heads.labelling.answers import Answer, answer_of_scores, answers_of_hits
 from framebank.heads.labelling.neighbours import query_model
@@ -16,6 +17,7 @@ from framebank.heads.labelling.prototypes import SAME, place_of, prototypes
 from framebank.heads.model import Model
 from framebank.heads.predictions import embed_bank, predict
 from framebank.heads.training.run import Run
+from framebank.store.errors import DataError
 from framebank.store.indexes.index import Hit, Index
 from framebank.store.memory import Rows
 from framebank.store.prompts import PromptBank
@@ -40,6 +42,39 @@ class Labeller(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Sets:
+    """The conformal sets of a run: `level` of them hold the true label, with `by_class` in each class by itself."""
+
+    labels: tuple[str, ...]
+    known: tuple[float, ...]
+    classes: tuple[int, ...]
+    level: float
+    where: object
+
+    @classmethod
+    def of(cls, run: Run, *, level: float, by_class: bool, where: object) -> "Sets":
+        """Return the sets of a run by its validation videos; DataError where it has none, or too few."""
+        if run.recipe.is_multi_label:
+            raise DataError(
+                f"{where}: its videos may have several labels; expected a run of one label a video for sets"
+            )
+        scaling = run.model.scaling
+        classes = scaling.classes if scaling and by_class else ()
+        found = cls(run.labels, scaling.scores if scaling else (), classes, level, where)
+        found(np.zeros((1, len(run.labels))))
+        return found
+
+    def __call__(self, scores: np.ndarray) -> list[tuple[str, ...]]:
+        """Return the set of each video, by probabilities (V, C), the likeliest first."""
+        held = label_sets(scores, level=self.level, known=self.known, classes=self.classes, where=self.where)
+        order = np.argsort(-scores, axis=1, kind="stable")
+        return [
+            tuple(self.labels[place] for place in places if own[place])
+            for own, places in zip(held, order.tolist(), strict=True)
+        ]
+
+
 class ModelLabeller:
     """A run, or texts: the probability of each of its classes; the `top` likeliest are told."""
 
@@ -56,6 +91,8 @@ class ModelLabeller:
         num_frames: int = 0,
         stream: str = "frame",
         multi_label: bool = False,
+        sets: Sets | None = None,
+        abstain_below: float = 0.0,
     ) -> None:
         self.by = by
         self.stream = stream
@@ -63,10 +100,21 @@ class ModelLabeller:
         self._spec, self._where = spec, where
         self._top, self._device = top, device
         self._num_frames, self._multi_label = num_frames, multi_label
+        self._sets, self._abstain_below = sets, abstain_below
 
     @classmethod
-    def of_run(cls, run: Run, *, where: object, top: int, device: torch.device) -> "ModelLabeller":
-        """Ask a run."""
+    def of_run(
+        cls,
+        run: Run,
+        *,
+        where: object,
+        top: int,
+        device: torch.device,
+        sets: float | None = None,
+        sets_by_class: bool = False,
+        abstain_below: float = 0.0,
+    ) -> "ModelLabeller":
+        """Ask a run; of what is less likely than `abstain_below` it says nothing, and `sets` asks for label sets."""
         return cls(
             "run",
             run.model,
@@ -78,6 +126,8 @@ class ModelLabeller:
             num_frames=run.recipe.frames,
             stream=run.recipe.stream,
             multi_label=run.recipe.is_multi_label,
+            sets=Sets.of(run, level=sets, by_class=sets_by_class, where=where) if sets is not None else None,
+            abstain_below=abstain_below,
         )
 
     @classmethod
@@ -103,7 +153,9 @@ class ModelLabeller:
         )
         found = predict(self._model, bank, labels=self._labels, device=self._device)
         told = answer_of_scores(self.by, found.scores, self._labels, top=self._top, multi_label=self._multi_label)
-        return [[answer] for answer in told]
+        if self._sets:
+            told = [replace(one, label_set=own) for one, own in zip(told, self._sets(found.scores), strict=True)]
+        return [[replace(one, passes=one.ranked[0][1] >= self._abstain_below)] for one in told]
 
 
 class IndexLabeller:

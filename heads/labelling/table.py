@@ -13,7 +13,7 @@ from framebank.store.features import FeatureStore
 from framebank.store.ledger import Failure
 from framebank.store.memory import Rows, StorePart
 from framebank.store.videos.manifest import Manifest
-from framebank.store.videos.video import Video
+from framebank.store.videos.video import LABEL_SEPARATOR, Video
 
 AT_ONCE = 2048  # videos whose embeddings are in memory together
 
@@ -42,6 +42,11 @@ class Labelled:
         """Whether the label is one among equals, or unknown."""
         return self.answers[0].unsure
 
+    @property
+    def label_set(self) -> tuple[str, ...] | None:
+        """The conformal set of the run that was asked for one; None where none was."""
+        return next((answer.label_set for answer in self.answers if answer.label_set is not None), None)
+
     def top(self, count: int) -> list[tuple[str, float | None]]:
         """Return the label and the next likeliest of who gave it; behind "unknown" those that did not pass."""
         found = list(self.answers[0].ranked)
@@ -54,6 +59,7 @@ class Labelled:
     def to_dict(self, *, top: int = 3) -> dict[str, Any]:
         """Return it as plain values."""
         video = self.video
+        sets = {} if self.label_set is None else {"set": list(self.label_set)}
         return {
             "video_id": video.video_id,
             "path": str(video.path),
@@ -63,6 +69,7 @@ class Labelled:
             "by": self.by,
             "labels": [{"label": label, "confidence": score} for label, score in self.top(top)],
             "unsure": self.unsure,
+            **sets,
         }
 
 
@@ -98,17 +105,20 @@ def label_store(store: FeatureStore, manifest: Manifest, labellers: Sequence[Lab
                 yield Failure(video.video_id, str(video.path), reason)
 
 
-def write_table(path: Path, labelled: Iterable[Labelled], *, top: int) -> None:
+def write_table(path: Path, labelled: Iterable[Labelled], *, top: int, sets: bool = False) -> None:
     """Write a CSV row for each labelled video as they come: who, which seconds, and the `top` labels.
 
     The columns are video_id, path, start, end, label, confidence, then label_2, confidence_2 and so on, unsure, by.
     Confidence is a probability of a run or of texts, a share of the votes of neighbours, or the cosine of an enrolled
-    class, as `by` says; it is empty for "unknown".
+    class, as `by` says; it is empty for "unknown". With `sets` the last column, `set`, has the labels of the conformal
+    set with ";" between them.
     """
     more = [f"{name}_{number}" for number in range(2, top + 1) for name in ("label", "confidence")]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("video_id", "path", "start", "end", "label", "confidence", *more, "unsure", "by"))
+        writer.writerow(
+            ("video_id", "path", "start", "end", "label", "confidence", *more, "unsure", "by", *["set"] * sets)
+        )
         for one in labelled:
             video = one.video
             ranked = [(label, "" if score is None else f"{score:.6g}") for label, score in one.top(top)]
@@ -116,5 +126,9 @@ def write_table(path: Path, labelled: Iterable[Labelled], *, top: int) -> None:
             cells += [""] * (2 * top - len(cells))
             times = ("" if time is None else time for time in (video.start, video.end))
             writer.writerow(
-                (video.video_id, video.path, *times, *cells, "true" if one.unsure else "false", one.by or "")
+                (
+                    *(video.video_id, video.path, *times, *cells),
+                    *("true" if one.unsure else "false", one.by or ""),
+                    *[LABEL_SEPARATOR.join(one.label_set or ())] * sets,
+                )
             )

@@ -11,7 +11,8 @@ import torch
 from framebank.heads.bank import Bank, load_bank
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
-from framebank.heads.predictions import pool_bank
+from framebank.heads.confidence.scaling import FEWEST, fit_scaling
+from framebank.heads.predictions import pool_bank, predict_logits
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
 from framebank.heads.training.build import build_model
@@ -196,6 +197,10 @@ class TrainingJob:
             "templates": list(self.prompts.templates) if self.prompts else None,
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
         }
+        if self.val and len(self.val) >= FEWEST:
+            logits = predict_logits(self.model.to(self.device).eval(), self.val, device=self.device)
+            self.model.scaling = fit_scaling(logits, self.val.target)
+            trained_on["confidence"] = self.model.scaling.to_dict()
         where = str(self.store.path.absolute())
         return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape)
 

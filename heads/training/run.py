@@ -17,6 +17,7 @@ from framebank.heads.bank import group_rows
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.classifier import ServesTexts
 from framebank.heads.classifiers.text import TextClassifier
+from framebank.heads.confidence.scaling import Scaling
 from framebank.heads.model import Model
 from framebank.heads.scorers.scorer import ReadsTokens
 from framebank.heads.text_tower import TowerLoader
@@ -129,6 +130,9 @@ class Run:
         require_fit(build, tensors, where=path, free=CLASSIFIER)
         with parsing(path, what=WHAT):
             model = _fill(build(), tensors)
+        if trained_on.get("confidence") is not None:
+            said = about.fields("trained_on").fields("confidence").values
+            model.scaling = Scaling.read(said, num_classes=len(labels), where=path)
         return cls(recipe, spec, labels, model, about.text("store"), trained_on, in_shape)
 
     def with_prompts(
@@ -160,6 +164,8 @@ class Run:
             _serve(model.classifier, prompts, scoring=scoring or self.recipe.scoring, tower=tower)
         except (ValueError, DataError) as error:
             raise DataError(f"{where}: {error}") from error
+        if model.scaling and prompts.labels.names != self.labels:
+            model.scaling = model.scaling.without_classes()
         return replace(self, labels=prompts.labels.names, model=model.eval())
 
     @torch.inference_mode()
@@ -180,7 +186,9 @@ class Run:
         chosen, _ = group_rows(np.array([len(frames)]), num_groups=1, num_frames=self.recipe.frames)  # (1, T)
         x = torch.from_numpy(np.ascontiguousarray(frames[chosen[0]]))[None]  # (1, T, D)
         logits = self.model.cpu()(x, torch.ones(x.shape[:2], dtype=torch.bool))[0]
-        return np.asarray((logits.sigmoid() if self.recipe.is_multi_label else logits.softmax(-1)).numpy())
+        several = self.recipe.is_multi_label
+        logits = self.model.scaled(logits, multi_label=several)
+        return np.asarray((logits.sigmoid() if several else logits.softmax(-1)).numpy())
 
     def require_frames(self, where: object) -> None:
         """Refuse a run that reads another stream than the frames' embeddings: DataError."""

@@ -57,6 +57,7 @@ class Answers(Sequence["Labelled"]):
             "label": one.label,
             "by": one.by,
             "unsure": one.unsure,
+            **({} if one.label_set is None else {"set": list(one.label_set)}),
             "labels": [
                 {"label": name, "score": score, "by": answer.by, "measure": MEASURES[answer.by]}
                 for answer in one.answers
@@ -78,6 +79,8 @@ class Answers(Sequence["Labelled"]):
                 places = decimals([score for _, score in ranked])
                 shown = ", ".join(f"{name} {score:.{places}f}" for name, score in ranked) or "no label"
                 lines += [f"  {answer.by}: {shown} ({MEASURES[answer.by]})", *_verdict(answer)]
+                if answer.label_set is not None:
+                    lines.append(f"    set: {', '.join(answer.label_set) or 'empty, no class is likely enough'}")
         if source := self.made_by.thresholds:
             share = f"{100 * source.share:g} % of the videos of other classes may pass each"
             lines.append(f"thresholds are set by {source}: {share}")

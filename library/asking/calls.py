@@ -36,6 +36,9 @@ def label(
     texts: str | None = None,
     frames: int = 16,
     k: int | None = None,
+    sets: float | None = None,
+    sets_by_class: bool = False,
+    abstain_below: float = 0.0,
     top: int = 3,
     workers: int | None = None,
     device: str = "auto",
@@ -47,8 +50,10 @@ def label(
     video passes its threshold, then the run, then the texts, then the votes of the index's own videos; where nothing
     passes, the label is "unknown". The texts are `labels`, names or a file of them, or `prompts`, what `fb.prompts`
     returned. For `labels` alone, `like` is a store whose encoder embeds the videos, or `model` and `pretrained` name
-    one, which sees `frames` of each video. `k` videos of the index vote (10, or all there are). DataError where nobody
-    is asked, or an encoder is not here.
+    one, which sees `frames` of each video. `k` videos of the index vote (10, or all there are). With `sets` (0.9) a run
+    also gives the set of labels that holds the true one in that share of the videos, with `sets_by_class` in that share
+    of each class. A label less likely than `abstain_below` is unknown. DataError where nobody is asked, or an encoder
+    is not here.
 
     >>> import framebank as fb
     >>> fb.label("new.mp4", run="run", index="index")[0].label                                 # doctest: +SKIP
@@ -56,7 +61,12 @@ def label(
     """
     require_least("workers", workers, 1)
     require_least("top", top, 1)
-    sources = LabelSources(run, index, labels, prompts, like, model, pretrained, templates, texts, frames, k)
+    sources = LabelSources(
+        *(run, index, labels, prompts, like, model, pretrained, templates, texts, frames, k),
+        sets=sets,
+        sets_by_class=sets_by_class,
+        abstain_below=abstain_below,
+    )
     asked = sources.ask(top=top, knows_itself=True, device=device, watch=watch)
     warn_of_random(asked)
     paths = [videos] if isinstance(videos, str | Path) else list(videos)
@@ -80,6 +90,9 @@ def predict(
     texts: str | None = None,
     frames: int = 16,
     k: int | None = None,
+    sets: float | None = None,
+    sets_by_class: bool = False,
+    abstain_below: float = 0.0,
     csv: str | Path | None = None,
     keep: bool = True,
     top: int = 3,
@@ -102,7 +115,12 @@ def predict(
 
     require_least("workers", workers, 1)
     require_least("top", top, 1)
-    sources = LabelSources(run, index, labels, prompts, like, model, pretrained, templates, texts, frames, k)
+    sources = LabelSources(
+        *(run, index, labels, prompts, like, model, pretrained, templates, texts, frames, k),
+        sets=sets,
+        sets_by_class=sets_by_class,
+        abstain_below=abstain_below,
+    )
     given = list(videos) if isinstance(videos, list | tuple) else [videos]
     path = Path(csv) if csv else None
     places = [Path(str(place)) for place in (*given, *sources.places) if isinstance(place, str | Path)]
@@ -120,7 +138,7 @@ def predict(
         if path:
             part = stack.enter_context(replacing(path))
             part.touch()  # a place that cannot be written to is known before an hour of decoding
-            write_table(part, tally.count(labelled), top=top)
+            write_table(part, tally.count(labelled), top=top, sets=sets is not None)
         else:
             for _ in tally.count(labelled):
                 pass

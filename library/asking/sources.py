@@ -37,6 +37,9 @@ class LabelSources:
     texts: str | None = None
     frames: int = 16
     k: int | None = None
+    sets: float | None = None
+    sets_by_class: bool = False
+    abstain_below: float = 0.0
 
     def __post_init__(self) -> None:
         """Check that somebody is asked, and that nothing is given that nobody would read."""
@@ -101,7 +104,15 @@ class LabelSources:
 
         where = self.run.path if isinstance(self.run, TrainedRun) else Path(str(self.run))
         run = self.run.run if isinstance(self.run, TrainedRun) else Run.read(where)
-        labeller = ModelLabeller.of_run(run, where=where, top=top, device=resolve_device(device))
+        labeller = ModelLabeller.of_run(
+            run,
+            where=where,
+            top=top,
+            device=resolve_device(device),
+            sets=self.sets,
+            sets_by_class=self.sets_by_class,
+            abstain_below=self.abstain_below,
+        )
         if not embeds:
             return Asked(labeller, run.spec)
         run.require_frames(where)  # new videos are embedded into these alone
@@ -167,6 +178,10 @@ def clash(given: Mapping[str, Any], named: Naming, *, prompts: bool) -> str:
     ways = ("like", "model", "pretrained", "templates", "texts")
     if not (given["labels"] or (prompts and given["prompts"])) and any(given[name] for name in ways):
         return f"{', '.join(map(named, ways[:-1]))} and {named(ways[-1])} go with {named('labels')}"
+    if (given["sets"] is not None or given["abstain_below"]) and not given["run"]:
+        return f"{named('sets')} and {named('abstain_below')} go with {named('run')}"
+    if given["sets_by_class"] and given["sets"] is None:
+        return f"{named('sets_by_class')} goes with {named('sets')}"
     if given["like"] and (given["model"] or given["pretrained"]):
         return f"{named('like')} brings its own {named('model')} and {named('pretrained')}"
     return ""

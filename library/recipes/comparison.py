@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.checks import require_least
+from framebank.library.figures.pairs import RunPairs, pairs_of_recipes
 from framebank.library.report import protocol_lines
 from framebank.library.stores import open_store
 from framebank.library.table import csv_table, html_table, markdown_table, percent, table
@@ -30,13 +31,14 @@ class RecipeComparison:
 
     `standings` are the recipes that could be trained, the best first, each over its seeds; `trials` has each training,
     with the reason where a recipe was refused. `notes` tell what else could not be done. `path` is the folder of the
-    runs and of the tables.
+    runs and of the tables. `pairs` has the best recipe beside each other one, on the same videos and seeds.
     """
 
     path: Path
     standings: tuple["Standing", ...]
     trials: tuple["Trial", ...]
     notes: tuple[str, ...] = ()
+    pairs: RunPairs | None = None
 
     @property
     def refused(self) -> dict[str, str]:
@@ -47,12 +49,13 @@ class RecipeComparison:
         """Return standings and trials as plain values."""
         from framebank.heads.evaluation.compare import to_json
 
-        return to_json(self.trials)
+        return {**to_json(self.trials), "pairs": self.pairs.to_dict()["pairs"] if self.pairs else []}
 
     def lines(self) -> list[str]:
         """Return the table, what made the figures, and what could not be done, a line each."""
         done = counted(sum(not trial.refused for trial in self.trials), "run")
-        return [*table(COLUMNS, self._rows()), *self._facts(), "", *self._left_out(), f"{done} -> {self.path}"]
+        shown = [*table(COLUMNS, self._rows()), *self._beside()]
+        return [*shown, *self._facts(), "", *self._left_out(), f"{done} -> {self.path}"]
 
     def markdown(self) -> str:
         """Return the table in Markdown, what was left out, and what made the figures."""
@@ -67,6 +70,16 @@ class RecipeComparison:
             metrics = [one.report.get(name, "") for name in MEASURED]
             rows.append((one.recipe, one.seed, *metrics, f"{one.seconds:.3f}", one.parameters, one.refused))
         return csv_table(header, rows)
+
+    def _beside(self) -> list[str]:
+        if self.pairs is None:
+            return []
+        rows = []
+        for pair in self.pairs.pairs:
+            low, high = pair.paired.interval
+            ends = f"{100 * low:+.1f} to {100 * high:+.1f}"
+            rows.append((pair.run.name, f"{100 * pair.paired.difference:+.1f}", ends, pair.paired.verdict))
+        return ["", *table((f"beside {self.pairs.first.name}", "points", "95 %", "verdict"), rows)]
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [_cells(standing) for standing in self.standings]
@@ -153,7 +166,9 @@ def compare_recipes(
         )
         trials = run_trials(comparison, chosen, seeds=range(seeds), workers=workers, tell=tell)
         done = list(watch(trials, total=len(chosen) * seeds, unit="trial"))
-        made = RecipeComparison(folder, tuple(standings(done)), tuple(done), (without,) if without else ())
+        found_standings = tuple(standings(done))
+        pairs = pairs_of_recipes(folder, [standing.recipe for standing in found_standings])
+        made = RecipeComparison(folder, found_standings, tuple(done), (without,) if without else (), pairs)
         return _keep(made)
 
 
@@ -213,7 +228,7 @@ def _keep(made: RecipeComparison) -> RecipeComparison:
                 draw_standings(list(made.standings), part / "compare.png")
         except DataError as error:
             undrawn = [f"not drawn: {error}"]
-    return RecipeComparison(made.path, made.standings, made.trials, (*made.notes, *undrawn))
+    return replace(made, notes=(*made.notes, *undrawn))
 
 
 def _cells(standing: "Standing") -> tuple[str, ...]:

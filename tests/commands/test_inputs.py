@@ -48,6 +48,13 @@ WRONG = """
 1|no: no such store|evaluate there --store no
 1|no: no such store|compare no out
 2|expected --seeds|compare there out --set seed=1
+1|no: no such store|eval no --protocol supervised
+1|no: no such folder; expected the folder of the official lists|eval there --protocol ucf101 --lists no
+1|no: no such results|results no
+1|no: no such run|temperature no
+2|--sets and --abstain-below go with --run|label there --index there --sets 0.9
+1|no: no such run|compare-runs there no
+2|expected RUN_A RUN_B|compare-runs there
 1|no recipe is named 'nothing'|compare there out --recipes a5,nothing
 1|no: no such store|fewshot no
 1|the matcher 'nothing' is not known; expected one of mean|fewshot there --matcher nothing
@@ -144,6 +151,7 @@ MADE = {"out"}
 
 MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
 MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("export-head", "file")}
+MADE_BY |= {("eval", "results_path"), ("eval", "runs")}
 TOLD_LATER = {("label", "videos"), ("extract", "videos")}  # beside others, and by whoever reads them
 
 

@@ -138,11 +138,14 @@ def test_the_command(framebank, world, tmp_path):
     arguments = ("compare", world.store.path, out, "--recipes", "linear-probe,actionclip", "--seeds", 2)
     told = framebank(*arguments, "--set", "epochs=1", "--prompts", tmp_path / "prompts.h5").stdout
     assert "linear-probe" in told and "4 runs" in told
+    assert "beside " in told and "verdict" in told
     rows = list(csv.DictReader((out / "compare.csv").open()))
     assert len(rows) == 4
     assert {row["refused"] for row in rows} == {""}
     assert (out / "compare.md").read_text().count("|") == 4 * 8
-    assert len(json.loads((out / "compare.json").read_text())["trials"]) == 4
+    written = json.loads((out / "compare.json").read_text())
+    assert len(written["trials"]) == 4
+    assert {pair["seeds"] for pair in written["pairs"]} == {2}
     again = framebank(*arguments, "--prompts", tmp_path / "prompts.h5", exit_code=1)
     assert "already holds a comparison" in again.stderr
 

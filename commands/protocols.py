@@ -1,0 +1,89 @@
+"""The commands eval and results: the figures of named protocols, and the table of all that were made."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from framebank.commands.options import (
+    PATH,
+    device_option,
+    json_option,
+    pairs,
+    require_alone,
+    text_options,
+)
+from framebank.commands.printing import print_report, progress
+
+
+@click.command("eval", short_help="Score a store by a named protocol.")
+@click.argument("store", type=PATH)
+@click.option("--protocol", required=True, help="Its name, such as ucf101 or zero-shot-half, or a .toml file.")
+@click.option("--lists", type=PATH, help="The folder of the official lists, where the protocol reads any.")
+@click.option("--recipe", help="What a supervised protocol trains: a name or a .toml file.  [linear-probe]")
+@click.option("--run", "run_path", type=PATH, help="Zero-shot: pool the frames with this run's head.")
+@click.option("--keep-runs", "runs", type=PATH, help="Keep the runs that are trained in this new folder.")
+@click.option("--results", "results_path", type=PATH, default="results.jsonl", help="Add a line to this file.")
+@text_options
+@device_option
+@json_option
+def evaluate_by(
+    store: Path,
+    protocol: str,
+    lists: Path | None,
+    recipe: str | None,
+    run_path: Path | None,
+    runs: Path | None,
+    results_path: Path,
+    device: str,
+    as_json: bool,
+    **texts: Any,
+) -> None:
+    """Score STORE by a named protocol: what is trained on, what is tested, and how it is averaged.
+
+    ucf101 and hmdb51 train a recipe on each of the three official splits; ucf101-zero-shot and hmdb51-zero-shot score
+    the three test lists by the texts of the classes; zero-shot-full every video of the store; zero-shot-half half of
+    the classes, in ten draws; supervised takes the splits of the store itself. Nothing is chosen on what is tested.
+    Each figure is one line of results.jsonl.
+
+    \b
+    framebank eval ucf --protocol ucf101 --lists ucfTrainTestlist --recipe ridge
+    framebank eval ucf --protocol ucf101-zero-shot --lists ucfTrainTestlist
+    framebank eval bank --protocol zero-shot-half
+    """
+    require_alone(texts["prompts"], labels=texts["labels"], templates=texts["templates"], texts=texts["texts"])
+    from framebank.library.figures.protocols import evaluate_protocol
+
+    found = evaluate_protocol(
+        store,
+        protocol,
+        lists=lists,
+        recipe=recipe,
+        run=run_path,
+        **texts,
+        results=results_path,
+        runs=runs,
+        device=device,
+        watch=progress,
+    )
+    print_report(found.to_dict(), as_json=as_json, lines=found.lines())
+
+
+@click.command(short_help="Show the figures that protocols gave.")
+@click.argument("file", type=PATH, default="results.jsonl")
+@click.option("--where", "conditions", multiple=True, metavar="KEY=PATTERN", help="Such as protocol=ucf101*.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "markdown", "latex", "csv"]), default="text", help="Of the table."
+)
+@json_option
+def results(file: Path, conditions: tuple[str, ...], form: str, as_json: bool) -> None:
+    """Print the results in FILE, which `framebank eval` wrote, as one table.
+
+    \b
+    framebank results results.jsonl --where protocol=ucf101 --format markdown
+    """
+    where = pairs(conditions, option="--where")
+    from framebank.library.figures.results import results as read
+
+    found = read(file, where)
+    print_report(found.to_dict(), as_json=as_json, lines=[found.text(form)])

@@ -1,0 +1,49 @@
+"""Conformal: sets of labels that hold the true one as often as was asked for.
+
+Split conformal, least ambiguous sets (Sadinle et al. 2019, arXiv 1609.00451).
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+
+
+def label_sets(
+    scores: np.ndarray,
+    *,
+    level: float,
+    known: Sequence[float],
+    classes: Sequence[int] = (),
+    where: object = "the run",
+) -> np.ndarray:
+    """Return which labels are in the set of each video, (V, C): those whose probability is not too low.
+
+    `known` (N,) are 1 - p of the true class of validation videos. The sets hold the true label in `level` of the
+    videos, over draws of such videos (split conformal, least ambiguous sets); a set may be empty, where no class is
+    likely enough, or hold every class. With `classes` (N,), those of the validation videos, this holds for each class
+    by itself; a class that has too few of them is in every set. DataError where there are too few validation videos.
+    """
+    if not 0 < level < 1:
+        raise DataError(f"the level of the sets is {level}; expected a share between 0 and 1, such as 0.9")
+    needed = math.ceil(level / (1 - level) - 1e-9)
+    if len(known) < needed:
+        raise DataError(
+            f"{where}: has {counted(len(known), 'validation video')} to make sets by; expected {needed} or more for "
+            f"{100 * level:g} %, by `framebank temperature RUN --split val`"
+        )
+    held = np.asarray(known, dtype=np.float64)
+    if not len(classes):
+        return np.asarray(1 - scores <= _quantile(held, level))
+    own = np.asarray(classes)
+    ends = np.array([_quantile(held[own == place], level) for place in range(scores.shape[1])])
+    return np.asarray(1 - scores <= ends)
+
+
+def _quantile(known: np.ndarray, level: float) -> float:
+    """The score that `level` of further ones do not exceed; infinite where there are too few to tell."""
+    rank = math.ceil((len(known) + 1) * level - 1e-9)
+    return float(np.sort(known)[rank - 1]) if rank <= len(known) else math.inf

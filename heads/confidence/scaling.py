@@ -1,0 +1,152 @@
+"""Scaling: what makes the probabilities of a trained run as often right as they say, fitted on validation videos."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+from framebank.store.formats.document import Fields
+
+VERSION = 1
+WIDEST = 3.0  # of log T either way: a temperature from 1/20 to 20
+PRIOR = 1.0  # the deviation of log T that is taken for likely before any video is seen
+STEPS = 60  # of a golden section: the width of 6 becomes 1e-12
+FEWEST = 20  # validation videos
+GAIN = 1.92  # of log-likelihood, in nats, that a temperature other than 1 needs: p < 5 % by the likelihood ratio
+HOLD = 1.0  # how much each class's scale and bias are held to the temperature: so many videos' worth
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How the log-probabilities of C classes become those that a run tells: log p / temperature, made to sum to one.
+
+    With `scales` and `biases` (C,), it is scale * log p + bias (vector scaling, Guo et al. 2017, arXiv 1706.04599).
+    With several labels a video, log p is the logit of each. `scores` (N,) are 1 - p of the true class of each of the
+    `videos` it was fitted on, rounded, and `classes` (N,) these classes: conformal sets are made by them.
+    """
+
+    temperature: float
+    videos: int
+    scales: tuple[float, ...] = ()
+    biases: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
+    classes: tuple[int, ...] = ()
+
+    def apply(self, logits: Tensor, *, multi_label: bool = False) -> Tensor:
+        """Return the scaled logits: (V, C) -> (V, C), of the same type."""
+        raw = logits if multi_label else logits.log_softmax(-1)
+        if not self.scales:
+            return raw / self.temperature
+        return raw * raw.new_tensor(self.scales) + raw.new_tensor(self.biases)
+
+    def without_classes(self) -> "Scaling":
+        """Return what serves other classes than those it was fitted on: the temperature alone."""
+        return Scaling(self.temperature, self.videos)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, as a checkpoint keeps it."""
+        return {
+            "version": VERSION,
+            "temperature": self.temperature,
+            "videos": self.videos,
+            "scales": list(self.scales),
+            "biases": list(self.biases),
+            "scores": list(self.scores),
+            "classes": list(self.classes),
+        }
+
+    @classmethod
+    def read(cls, said: Mapping[str, Any], *, num_classes: int, where: object) -> "Scaling":
+        """Return what `to_dict` gave; DataError where it does not fit so many classes, or is of a later version."""
+        found = Fields.of(said, where=f"{where}: confidence")
+        if found.whole("version") != VERSION:
+            raise found.refuse("version", f"{VERSION}, which this framebank knows")
+        temperature = found.number("temperature")
+        if not 0 < temperature < math.inf:
+            raise found.refuse("temperature", "a number above 0")
+        scales, biases, scores = found.numbers("scales"), found.numbers("biases"), found.numbers("scores")
+        classes = found.wholes("classes")
+        if not len(scales) == len(biases) or len(scales) not in (0, num_classes):
+            raise found.refuse("scales", f"a number for each of the {num_classes} classes")
+        if len(scores) != len(classes) or max(classes, default=0) >= num_classes:
+            raise found.refuse("classes", "a class for each score")
+        return cls(temperature, found.whole("videos"), scales, biases, scores, classes)
+
+
+def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False) -> Scaling:
+    """Return the scaling of the least cross-entropy on validation videos: logits (V, C), target (V,) or (V, C).
+
+    log T is held to 0 by a normal prior of deviation 1, so that few videos, all of which are right, do not make a run
+    sure of everything; and T stays 1 where another is not clearly better (GAIN). `by_class` fits a scale and a bias for
+    each class too, held to the temperature as by HOLD videos. DataError with fewer than FEWEST videos.
+    """
+    logits, target = logits.detach().double().cpu(), target.cpu()
+    several = target.ndim == 2
+    if len(logits) < FEWEST:
+        few = counted(len(logits), "validation video")
+        raise DataError(f"there are {few} to fit a temperature by; expected {FEWEST} or more")
+    count = len(logits)
+
+    def cost(log_t: float) -> float:
+        scaled = Scaling(math.exp(log_t), count).apply(logits, multi_label=several)
+        return count * float(_cross_entropy(scaled, target)) + log_t**2 / (2 * PRIOR**2)
+
+    lowest = _lowest(cost)
+    temperature = math.exp(lowest) if cost(0.0) - cost(lowest) > GAIN else 1.0
+    scales: tuple[float, ...] = ()
+    biases: tuple[float, ...] = ()
+    if by_class:
+        scales, biases = _fit_classes(logits, target, 1 / temperature)
+    found = Scaling(temperature, count, scales, biases)
+    if several:
+        return found
+    p = found.apply(logits).softmax(-1).gather(1, target[:, None])[:, 0]
+    scores = tuple(round(1 - value, 6) for value in p.tolist())
+    return Scaling(temperature, count, scales, biases, scores, tuple(target.tolist()))
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    if target.ndim == 2:
+        return F.binary_cross_entropy_with_logits(logits, target.double(), reduction="none").sum(1).mean()
+    return F.cross_entropy(logits, target)
+
+
+def _lowest(cost: Callable[[float], float]) -> float:
+    """Where a function of one valley is lowest, by golden section."""
+    ratio = (math.sqrt(5) - 1) / 2
+    low, high = -WIDEST, WIDEST
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = cost(left), cost(right)
+    for _ in range(STEPS):
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = cost(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = cost(right)
+    return (low + high) / 2
+
+
+def _fit_classes(logits: Tensor, target: Tensor, start: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    raw = logits if target.ndim == 2 else logits.log_softmax(-1)
+    scales = torch.full((raw.shape[1],), start, dtype=torch.double, requires_grad=True)
+    biases = torch.zeros(raw.shape[1], dtype=torch.double, requires_grad=True)
+    optimizer = torch.optim.LBFGS([scales, biases], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        held = HOLD * ((scales / start - 1).square().sum() + biases.square().sum())
+        loss: Tensor = len(raw) * _cross_entropy(raw * scales + biases, target) + held
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return tuple(scales.tolist()), tuple(biases.tolist())

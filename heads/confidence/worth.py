@@ -1,0 +1,71 @@
+"""Worth: whether probabilities are as often right as they say, and what is gained where the unsure are not told."""
+
+from typing import Any
+
+import numpy as np
+
+BINS = 15
+COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
+
+
+def confidence_of(scores: np.ndarray, targets: np.ndarray, *, bins: int = BINS) -> dict[str, Any]:
+    """Return what probabilities (V, C) are worth for the true classes (V,), as plain values.
+
+    `ece` is the expected calibration error, the mean difference of confidence and accuracy over `bins` bins of equally
+    many videos (equal mass, Nixon et al. 2019, arXiv 1904.01685); `brier` the sum over classes of the squared error
+    (Brier 1950); `nll` the mean -ln p of the true class; `reliability` each bin; `coverage` the accuracy of the surest
+    videos and the least confidence among them; `aurc` the mean error over all coverages.
+    """
+    best = scores.argmax(1)
+    confidence = np.take_along_axis(scores, best[:, None], 1)[:, 0]
+    correct = best == targets
+    own = np.take_along_axis(scores, targets[:, None], 1)[:, 0]
+    brier = (scores**2).sum(1) - 2 * own + 1
+    table = reliability(confidence, correct, bins=bins)
+    return {
+        "ece": sum(row["videos"] * abs(row["accuracy"] - row["confidence"]) for row in table) / len(targets),
+        "brier": float(brier.mean()),
+        "nll": float(-np.log(np.maximum(own, 1e-300)).mean()),
+        "aurc": _aurc(confidence, correct),
+        "reliability": table,
+        "coverage": coverage(confidence, correct),
+    }
+
+
+def reliability(confidence: np.ndarray, correct: np.ndarray, *, bins: int = BINS) -> list[dict[str, Any]]:
+    """Return bins of equally many videos, the least sure first: mean confidence, accuracy, and how many they are."""
+    order = np.argsort(confidence, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    return [
+        {
+            "confidence": float(confidence[part].mean()),
+            "accuracy": float(correct[part].mean()),
+            "videos": len(part),
+        }
+        for part in parts
+    ]
+
+
+def coverage(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
+    """Return the accuracy where only the surest videos are told, for several shares of all, with the threshold of each.
+
+    `abstain_below` is the least confidence that is told.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    found = []
+    for share in COVERAGES:
+        told = order[: max(1, round(share * len(order)))]
+        found.append(
+            {
+                "coverage": len(told) / len(order),
+                "accuracy": float(correct[told].mean()),
+                "abstain_below": float(confidence[told[-1]]),
+            }
+        )
+    return found
+
+
+def _aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
+    order = np.argsort(-confidence, kind="stable")
+    errors = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
+    return float(errors.mean())

@@ -1,0 +1,73 @@
+"""Divided: the videos of a store as the official lists of a protocol divide them, with what the lists have more."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from framebank.heads.evaluation.named import ListedSplit
+from framebank.store.counts import counted, listed
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.videos.lists import list_files, read_list
+from framebank.store.videos.manifest import Manifest
+from framebank.store.videos.matching import match
+from framebank.store.videos.video import Video
+
+SIDES = {"train": ("train",), "test": ("test", "val")}  # some call the videos to test on val
+
+
+@dataclass(frozen=True)
+class Divided:
+    """The store with the split of each video as the lists have it, and how many videos they list for each split."""
+
+    store: FeatureStore
+    train_listed: int
+    test_listed: int
+
+
+def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> Divided:
+    """Divide the videos of a store by the lists of one split, which lie in the folder `lists`.
+
+    DataError where a list is missing, lists another number of videos than the protocol says, or names none of the
+    store's, and where a video is on both sides.
+    """
+    split_of: dict[str, str] = {}
+    videos = _placed(store.manifest)
+    counts = {"train": 0, "test": 0}
+    wanted = {"train": (split.train, split.train_videos), "test": (split.test, split.test_videos)}
+    for side, (names, number) in wanted.items():
+        if not names:
+            continue
+        files = _first_there(names, lists)
+        rows = [row for file in files for row in read_list(file) if row.split in SIDES[side]]
+        counts[side] = len(rows)
+        if len(rows) != number:
+            raise DataError(
+                f"{files[0]}: lists {counted(len(rows), 'video')} for {side}; the protocol says {number}; expected the "
+                "official lists"
+            )
+        ids = [video.video_id for _, video in match(rows, videos, where=files[0])]
+        both = next((video_id for video_id in ids if split_of.setdefault(video_id, side) != side), None)
+        if both is not None:
+            raise DataError(f"{files[0]}: lists {both!r} to test on, which is trained on too; expected it on one side")
+    divided = FeatureStore(store.path)
+    divided.manifest = Manifest(
+        tuple(replace(video, split=split_of.get(video.video_id, "")) for video in store.manifest.videos)
+    )
+    return Divided(divided, counts["train"], counts["test"])
+
+
+def _placed(manifest: Manifest) -> tuple[Video, ...]:
+    """The videos with a path that a list can name: the id of those that were imported together from one file."""
+    counts = Counter(video.path for video in manifest.videos)
+    return tuple(
+        video if counts[video.path] == 1 or video.start is not None else replace(video, path=Path(video.video_id))
+        for video in manifest.videos
+    )
+
+
+def _first_there(names: tuple[str, ...], lists: Path) -> list[Path]:
+    for name in names:
+        if any(lists.glob(name)):
+            return list_files([lists / name])
+    raise DataError(f"{lists}: holds none of {listed(names)}; expected the folder of the official lists")

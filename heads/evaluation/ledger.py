@@ -1,0 +1,39 @@
+"""Ledger: results.jsonl, one line for each figure that a protocol gave."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from framebank.store.errors import DataError, PlaceError
+from framebank.store.formats.document import MAX_BYTES, parse_json
+from framebank.store.formats.text import read_text
+
+
+def append_result(path: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to a ledger, whole or not at all; DataError where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(json.dumps(line, sort_keys=True).encode() + b"\n")  # one write, which no other one divides
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise PlaceError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a ledger, the oldest first; DataError naming a line that is none."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such results; expected a file that `framebank eval` writes")
+    found = []
+    for number, text in enumerate(read_text(path, most=MAX_BYTES).splitlines(), start=1):
+        if not text.strip():
+            continue
+        where = f"{path}, line {number}"
+        line = parse_json(text, where=where)
+        if not isinstance(line, dict) or not isinstance(line.get("protocol"), dict):
+            raise DataError(f"{where}: is no result; expected a line that `framebank eval` writes")
+        found.append(line)
+    return found

@@ -1,0 +1,138 @@
+"""Measured: what `evaluate` left in the folders of runs, held against each other video by video."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from framebank.heads.predictions import Predictions
+from framebank.heads.training.folder import WEIGHTS
+from framebank.store.counts import counted, listed
+from framebank.store.errors import DataError
+from framebank.store.features import read_manifest
+from framebank.store.files.replacing import current, read_settled
+from framebank.store.formats.document import Fields, read_json
+from framebank.store.videos.groups import groups_of
+from framebank.store.videos.video import Video
+
+SEED = re.compile(r"seed-(\d+)")
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run and its predictions for the videos of `split` of `store`, the folder that these lay in."""
+
+    path: Path
+    predictions: Predictions
+    split: str
+    store: Path
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Which of the V labelled videos each run has right: `correct`, (S, V) of S seeds for each; groups are (V,)."""
+
+    video_ids: tuple[str, ...]
+    correct: tuple[np.ndarray, ...]
+    groups: np.ndarray
+    split: str
+
+
+def read_measured(folder: Path) -> dict[int | None, Measured]:
+    """Return what was measured of the run in a folder; of a folder of runs named seed-N, by N. A lone run is None's.
+
+    DataError where there is no run, or one was never evaluated.
+    """
+    if current(folder, WEIGHTS["run"]).is_file():
+        return {None: read_settled(folder, lambda: _read(folder))}
+    seeds = {int(found[1]): path for path in sorted(folder.glob("seed-*")) if (found := SEED.fullmatch(path.name))}
+    if not seeds:
+        raise DataError(
+            f"{folder}: holds no run; expected the folder of a run, or one of runs named seed-0, seed-1, ..."
+        )
+    return {seed: read_measured(path)[None] for seed, path in sorted(seeds.items())}
+
+
+def align(runs: Sequence[dict[int | None, Measured]]) -> Aligned:
+    """Return which videos each run has right, those of the first run in its order.
+
+    DataError where runs were measured on other splits, classes, videos, labels or seeds.
+    """
+    first = next(iter(runs[0].values()))
+    if first.predictions.targets.ndim == 2:
+        raise DataError(f"{first.path}: its videos may have several labels; expected runs of one label a video")
+    labelled = first.predictions.targets != UNKNOWN
+    if not labelled.any():
+        raise DataError(f"{first.path}: none of its videos has a label")
+    for run in runs[1:]:
+        _require_seeds(runs[0], run)
+    correct = tuple(np.stack([_correct(one, first)[labelled] for one in run.values()]) for run in runs)
+    ids = tuple(np.array(first.predictions.video_ids)[labelled].tolist())
+    names = [first.predictions.labels[place] for place in first.predictions.targets[labelled].tolist()]
+    groups = first.predictions.groups
+    groups = groups_of(_videos(first.store, ids, names)) if groups is None else groups[labelled]
+    return Aligned(ids, correct, groups, first.split)
+
+
+def _read(folder: Path) -> Measured:
+    predictions, metrics = current(folder, "predictions.npz"), current(folder, "metrics.json")
+    if not (predictions.is_file() and metrics.is_file()):
+        raise DataError(f"{folder}: was never evaluated; run `framebank evaluate {folder} --split test` first")
+    facts = Fields.of(read_json(metrics), where=metrics).fields("made_by")
+    return Measured(folder, Predictions.read(predictions), facts.text("split"), Path(facts.text("store")))
+
+
+def _require_seeds(first: dict[int | None, Measured], other: dict[int | None, Measured]) -> None:
+    if first.keys() == other.keys():
+        return
+    told = []
+    for run in (first, other):
+        one = next(iter(run.values()))
+        told.append(f"{one.path} is one run" if None in run else f"{one.path.parent} has the seeds {listed(run)}")
+    raise DataError(f"{told[0]} and {told[1]}; expected the same seeds, which are compared in pairs")
+
+
+def _correct(one: Measured, first: Measured) -> np.ndarray:
+    """Whether a run is right, (V,), for the videos of the first run in its order."""
+    mine, theirs = one.predictions, first.predictions
+    if one.split != first.split:
+        raise DataError(
+            f"{one.path} was evaluated on the split {one.split!r}, {first.path} on {first.split!r}; expected one split"
+        )
+    odd = sorted(set(mine.labels) ^ set(theirs.labels))
+    if odd or mine.targets.ndim != theirs.targets.ndim:
+        named = f", such as {odd[0]!r}" if odd else ""
+        raise DataError(f"{one.path} and {first.path} have different classes{named}; expected the same classes")
+    row_of = {video_id: row for row, video_id in enumerate(mine.video_ids)}
+    for lacking, having, ids in ((one, first, theirs.video_ids), (first, one, mine.video_ids)):
+        held = set(lacking.predictions.video_ids)
+        missing = [video_id for video_id in ids if video_id not in held]
+        if missing:
+            raise DataError(
+                f"{lacking.path} was not measured on {len(missing)} of the {counted(len(ids), 'video')} of "
+                f"{having.path}, such as {missing[0]!r}; evaluate both on the same store and split"
+            )
+    rows = np.array([row_of[video_id] for video_id in theirs.video_ids])
+    place_of = {name: place for place, name in enumerate(theirs.labels)}
+    order = np.array([*(place_of[name] for name in mine.labels), UNKNOWN])
+    targets = order[mine.targets[rows]]
+    if (targets != theirs.targets).any():
+        row = int((targets != theirs.targets).argmax())
+        raise DataError(
+            f"{one.path} and {first.path} were measured with different labels of {theirs.video_ids[row]!r}; evaluate "
+            "both again"
+        )
+    return np.asarray(
+        order[mine.scores[rows].argmax(1)] == theirs.targets
+    )  # of equal scores the first, as top-1 has it
+
+
+def _videos(store: Path, ids: Sequence[str], labels: Sequence[str]) -> Sequence[Video]:
+    """The videos as the manifest of the store has them, which knows their groups; by their names where it is gone."""
+    try:
+        return read_manifest(store).of_ids(ids)
+    except (DataError, KeyError):
+        return [Video(video_id, Path(video_id), label) for video_id, label in zip(ids, labels, strict=True)]

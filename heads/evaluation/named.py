@@ -1,0 +1,109 @@
+"""Named protocols: what is trained on, what is tested and how it is averaged, as a TOML file with a hash."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from framebank.store.errors import DataError, near_names
+from framebank.store.formats.document import Fields, read_toml
+
+PROTOCOLS = Path(__file__).parent / "protocols"
+KINDS = ("supervised", "zero-shot")
+VIDEOS = ("lists", "full", "half")
+
+
+@dataclass(frozen=True)
+class ListedSplit:
+    """The lists of one split, each the first of several names that is there, and how many videos they list."""
+
+    test: tuple[str, ...]
+    test_videos: int
+    train: tuple[str, ...] = ()
+    train_videos: int = 0
+
+
+@dataclass(frozen=True)
+class NamedProtocol:
+    """One protocol. Without `splits` a supervised one takes those of the store.
+
+    `videos` says what a zero-shot one is tested on: each of the lists, the full store, or half of the classes for each
+    of the `seeds`.
+    """
+
+    name: str
+    about: str
+    kind: str
+    splits: tuple[ListedSplit, ...] = ()
+    videos: str = ""
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """What changes with anything that decides a figure, and not with the name or the words about it."""
+        said = {name: value for name, value in asdict(self).items() if name not in ("name", "about")}
+        return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+    @property
+    def reads_lists(self) -> bool:
+        """Whether it needs the official lists."""
+        return bool(self.splits)
+
+
+def protocol_names() -> list[str]:
+    """Return the names of the protocols that come with framebank, sorted."""
+    return sorted(path.stem for path in PROTOCOLS.glob("*.toml"))
+
+
+def read_protocol(name: str | Path) -> NamedProtocol:
+    """Return a protocol that comes with framebank, or that of a .toml file; DataError where it is none."""
+    path = Path(name)
+    if path.suffix != ".toml":
+        if str(name) not in protocol_names():
+            raise DataError(f"no protocol is named {str(name)!r}; expected one of {', '.join(protocol_names())}")
+        path = PROTOCOLS / f"{name}.toml"
+    elif not path.is_file():
+        raise DataError(f"{path}: no such protocol file")
+    return _read(Fields.of(read_toml(path, what="a protocol"), where=path))
+
+
+def _read(found: Fields) -> NamedProtocol:
+    _require_known(found, NamedProtocol)
+    kind = found.text("kind")
+    if kind not in KINDS:
+        raise found.refuse("kind", " or ".join(KINDS))
+    splits = tuple(_split(each, kind, found.where) for each in (found.list("splits") if "splits" in found else ()))
+    videos, seeds = found.text("videos", default=""), found.wholes("seeds", default=())
+    if kind == "zero-shot" and videos not in VIDEOS:
+        raise found.refuse("videos", ", ".join(VIDEOS))
+    if kind == "supervised" and videos:
+        raise found.refuse("videos", "no such key in a supervised protocol, whose videos are those of its splits")
+    if (videos == "lists") != bool(splits) and kind == "zero-shot":
+        raise DataError(f"{found.where}: videos is {videos!r}; expected splits where it is 'lists', and only there")
+    if (videos == "half") != bool(seeds):
+        raise DataError(f"{found.where}: videos is {videos!r}; expected seeds where it is 'half', and only there")
+    return NamedProtocol(found.text("name"), found.text("about"), kind, splits, videos, seeds)
+
+
+def _split(said: object, kind: str, where: object) -> ListedSplit:
+    found = Fields.of(said, where=f"{where}: splits")
+    _require_known(found, ListedSplit)
+    if (kind == "supervised") != ("train" in found):
+        raise DataError(
+            f"{where}: splits: expected a train list in each split of a supervised protocol, and only there"
+        )
+    train = (found.texts("train"), found.whole("train_videos", least=1)) if "train" in found else ((), 0)
+    split = ListedSplit(found.texts("test"), found.whole("test_videos", least=1), *train)
+    if set(split.train) & set(split.test) and not all("*" in name for name in set(split.train) & set(split.test)):
+        raise DataError(f"{where}: splits: {split.test[0]} is trained on and tested on; expected different lists")
+    return split
+
+
+def _require_known(found: Fields, kind: type[Any]) -> None:
+    known = [each.name for each in fields(kind)]
+    strange = next((name for name in found.values if name not in known), None)
+    if strange is not None:
+        raise DataError(
+            f"{found.where}: has no key {strange!r}{near_names(str(strange), known)}; expected {', '.join(known)}"
+        )

@@ -1,0 +1,263 @@
+"""Paired: two classifiers on the same videos; how far apart they are, how sure that is, and which videos changed."""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+
+LEVEL = 0.05
+POWER_Z = 1.959964 + 0.841621  # a difference of so many standard errors is found in 4 of 5 test sets
+FEWEST = 6  # sources that differ: six of one sign have p = 2 / 2^6 = 3 %, five have 6 %
+DRAWS = 10_000
+CELLS = 1 << 22  # of the resampled counts that are in memory together
+
+
+@dataclass(frozen=True)
+class Flips:
+    """How many videos B has right and A wrong (`gained`), and A right and B wrong (`lost`).
+
+    Of several seeds a video is gained where more seeds of B than of A have it right.
+    """
+
+    gained: int
+    lost: int
+
+
+@dataclass(frozen=True, repr=False)
+class Paired:
+    """What B is worth beside A on the same videos. Accuracies, differences and intervals are fractions from 0 to 1.
+
+    `difference` is B less A; `interval` its 95 % interval by a paired bootstrap over `sources`, groups or single
+    videos; `p_value` is the level at which that interval reaches 0. `mcnemar_p` is the exact test of McNemar, which
+    takes the videos for independent. `smallest_difference` is what this test set finds in 4 of 5 cases. `verdict` is
+    of B: "better", "worse" or "cannot tell". `p_holm` is the p_value after Holm's correction, where several runs are
+    held against one. `equivalent` says whether the difference is within `equivalent_within` points, by the 90 %
+    interval (two one-sided tests); both are None where it was not asked.
+    """
+
+    accuracy_a: float
+    accuracy_b: float
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+    mcnemar_p: float
+    flips: Flips
+    smallest_difference: float
+    verdict: str
+    videos: int
+    sources: int
+    sources_that_differ: int
+    seeds: int
+    p_holm: float | None = None
+    equivalent_within: float | None = None
+    equivalent: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        return {**asdict(self), "interval": list(self.interval)}
+
+    def lines(self, *, a: str = "A", b: str = "B") -> list[str]:
+        """Return what was found, a line each, with the names of the two."""
+        low, high = self.interval
+        over = f"{counted(self.videos, 'video')} of {counted(self.sources, 'source')}"
+        seeds = f", {self.seeds} pairs of seeds" if self.seeds > 1 else ""
+        holm = "" if self.p_holm is None else f", {_p(self.p_holm)} by Holm"
+        lines = [
+            f"accuracy   {100 * self.accuracy_a:.1f} % {a}, {100 * self.accuracy_b:.1f} % {b}",
+            f"difference {100 * self.difference:+.1f} points (95 % {100 * low:+.1f} to {100 * high:+.1f}), "
+            f"p {_p(self.p_value)}{holm}",
+            f"flips      {self.flips.gained} gained, {self.flips.lost} lost; McNemar p {self.mcnemar_p:.2g}",
+            f"videos     {over if self.sources < self.videos else counted(self.videos, 'video')}{seeds}; "
+            f"the smallest difference that they can show is {100 * self.smallest_difference:.1f} points",
+        ]
+        if self.equivalent_within is not None:
+            found = "equivalent" if self.equivalent else "not shown to be equivalent"
+            lines.append(f"margin     {found} within {self.equivalent_within:g} points")
+        said = {"better": f"{b} is better than {a}", "worse": f"{b} is worse than {a}"}
+        few = ""
+        if self.sources_that_differ < FEWEST:
+            few = f": {FEWEST} videos or sources must differ, {self.sources_that_differ} do"
+        return [*lines, f"verdict    {said.get(self.verdict, f'cannot tell{few}')}"]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def compare_paired(
+    correct_a: np.ndarray,
+    correct_b: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    equivalent_within: float | None = None,
+) -> Paired:
+    """Return what B is worth beside A: which videos each has right, (V,) or (S, V) of S paired seeds, as booleans.
+
+    `groups` (V,) tells which videos come from one source: the bootstrap (Efron 1979) draws sources, not videos, and
+    with several seeds their pairs too. Its draws are widened as Student's t asks for, so that few sources do not look
+    like many, and equal differences are split evenly, as a mid-p value does. The verdict needs p < 5 % and FEWEST
+    sources that differ. McNemar's test (1947) is the exact one. DataError where the arrays do not fit.
+
+    >>> import numpy as np
+    >>> found = compare_paired(np.array([True, False] * 40), np.array([True, True, True, False] * 20))
+    >>> found.difference, found.flips, found.verdict
+    (0.25, Flips(gained=20, lost=0), 'better')
+    """
+    a, b = _booleans("correct_a", correct_a), _booleans("correct_b", correct_b)
+    if a.shape != b.shape:
+        raise DataError(f"correct_a has the shape {correct_a.shape} and correct_b {correct_b.shape}; expected the same")
+    step = b.astype(np.int64) - a  # (S, V)
+    source = _sources(groups, step.shape[1])
+    draws, sums = _draws(step, source, seed=seed)
+    difference = float(step.mean())
+    low, high = np.clip(np.quantile(draws, [LEVEL / 2, 1 - LEVEL / 2]), -1, 1).tolist()
+    p_value = min(1.0, 2 * float(min((draws <= 0).mean(), (draws >= 0).mean())))
+    net = step.sum(0)
+    flips = Flips(int((net > 0).sum()), int((net < 0).sum()))
+    differing = int((sums != 0).sum())
+    equivalent = None
+    if equivalent_within is not None:
+        if not equivalent_within > 0:
+            raise DataError(f"equivalent_within is {equivalent_within}; expected points above 0")
+        ends = np.quantile(draws, [LEVEL, 1 - LEVEL])
+        equivalent = bool(len(sums) > 1 and np.abs(ends).max() < equivalent_within / 100)
+    smallest = max(POWER_Z * float(draws.std()), FEWEST / step.shape[1])
+    return Paired(
+        accuracy_a=float(a.mean()),
+        accuracy_b=float(b.mean()),
+        difference=difference,
+        interval=(low, high),
+        p_value=p_value,
+        mcnemar_p=mcnemar(flips.gained, flips.lost),
+        flips=flips,
+        smallest_difference=min(1.0, smallest),
+        verdict=verdict_of(difference, p_value, differing),
+        videos=step.shape[1],
+        sources=len(sums),
+        sources_that_differ=differing,
+        seeds=len(step),
+        equivalent_within=equivalent_within,
+        equivalent=equivalent,
+    )
+
+
+def verdict_of(difference: float, p_value: float, differing: int) -> str:
+    """Return "better", "worse" or "cannot tell" for a difference, of which so many sources are not 0."""
+    if p_value >= LEVEL or differing < FEWEST or not difference:
+        return "cannot tell"
+    return "better" if difference > 0 else "worse"
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Return the two-sided p of McNemar's exact test: whether flips go one way more often than a coin does.
+
+    >>> mcnemar(6, 0)
+    0.03125
+    """
+    number, fewer = gained + lost, min(gained, lost)
+    if gained == lost:
+        return 1.0
+    last = math.comb(number, fewer) / (1 << number)  # whole numbers, so that the quotient is right to the last digit
+    places = np.arange(fewer, 0, -1)
+    below = np.cumprod(places / (number - places + 1))  # each term by the one after it
+    return min(1.0, 2 * last * (1 + float(below.sum())))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number (Holm 1979), in their order.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    found, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, p_values[place] * (len(p_values) - rank)))
+        found[place] = highest
+    return found
+
+
+def corrected(found: Sequence[Paired]) -> list[Paired]:
+    """Return comparisons against one run with Holm's p-values and the verdicts that follow from them."""
+    if len(found) < 2:
+        return list(found)
+    values = holm([one.p_value for one in found])
+    return [
+        replace(one, p_holm=value, verdict=verdict_of(one.difference, value, one.sources_that_differ))
+        for one, value in zip(found, values, strict=True)
+    ]
+
+
+def _p(value: float) -> str:
+    """A p-value for a reader; the bootstrap tells none below two of its draws."""
+    return f"{value:.2g}" if value >= 2 / DRAWS else "below 0.0002"
+
+
+def _booleans(name: str, given: np.ndarray) -> np.ndarray:
+    """The array as (S, V); DataError where it holds anything but true and false, or nothing."""
+    found = np.asarray(given)
+    if found.ndim not in (1, 2) or not found.size:
+        raise DataError(f"{name} has the shape {found.shape}; expected (V,), or (S, V) of S seeds")
+    if found.dtype != bool:
+        if found.dtype.kind not in "iuf" or not np.isin(found, (0, 1)).all():
+            raise DataError(f"{name} holds values of the type {found.dtype}; expected true or false for each video")
+        found = found.astype(bool)
+    return found if found.ndim == 2 else found[None]
+
+
+def _sources(groups: np.ndarray | None, videos: int) -> np.ndarray:
+    """The number of each video's source, from 0 on."""
+    if groups is None:
+        return np.arange(videos)
+    found = np.asarray(groups)
+    if found.shape != (videos,):
+        raise DataError(f"groups has the shape {found.shape}; expected ({videos},), a value for each video")
+    return np.asarray(np.unique(found, return_inverse=True)[1].reshape(-1))
+
+
+def _draws(step: np.ndarray, source: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Resampled differences (DRAWS,), widened for few sources, and the sum of each source (G,) over its seeds."""
+    rng = np.random.default_rng(seed)
+    count = int(source.max()) + 1
+    sums = np.stack([np.bincount(source, weights=row, minlength=count) for row in step], axis=1)  # (G, S)
+    rows = np.concatenate([sums, np.bincount(source, minlength=count)[:, None]], axis=1)
+    kinds, number = np.unique(rows, axis=0, return_counts=True)  # sources that are alike are drawn together
+    at_once = max(1, CELLS // len(kinds))
+    drawn = [
+        rng.multinomial(count, number / count, size=min(at_once, DRAWS - first)) @ kinds
+        for first in range(0, DRAWS, at_once)
+    ]
+    each = np.concatenate(drawn)  # (DRAWS, S + 1), the last column how many videos were drawn
+    seeds = len(step)
+    weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS) / seeds if seeds > 1 else 1.0
+    found = (each[:, :-1] * weights).sum(1) / each[:, -1]
+    found += rng.uniform(-0.5, 0.5, DRAWS) / step.size  # equal differences lie on both sides of their value
+    middle = step.mean()
+    return middle + (found - middle) * _widening(count), sums.sum(1)
+
+
+def _widening(sources: int) -> float:
+    """How much wider draws from so few sources have to be: Student's t by the normal, and the bias of their spread.
+
+    The expansion of Fisher and Cornish (1960) for the 97.5 % point of t.
+    """
+    if sources == 1:
+        return 1e9  # one source says nothing of others
+    z, v = 1.959964, sources - 1
+    terms = (
+        z,
+        (z**3 + z) / (4 * v),
+        (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2),
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3),
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * v**4),
+    )
+    return sum(terms) / z * math.sqrt(sources / v)

@@ -1,0 +1,94 @@
+"""Temperature: the scaling of a run's probabilities, fitted anew on a split of a store, and kept in the run."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from framebank.heads.bank import load_bank
+from framebank.heads.confidence.scaling import fit_scaling
+from framebank.heads.confidence.worth import confidence_of
+from framebank.heads.predictions import predict_logits
+from framebank.heads.training.checkpoint import save
+from framebank.heads.training.folder import WEIGHTS
+from framebank.heads.training.run import MEASURED, Run
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.files.replacing import current, remove_together, replacing_together
+from framebank.store.videos.labels import LabelSet
+from framebank.store.videos.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The run as it is now, how many videos its scaling was fitted on, and their calibration error before and after.
+
+    Both errors are None where a video may have several labels.
+    """
+
+    run: Run
+    videos: int
+    ece_before: float | None
+    ece_after: float | None
+
+
+def fit_run(
+    run: Run, store: FeatureStore, manifest: Manifest, *, folder: Path, device: torch.device, by_class: bool
+) -> Fit:
+    """Fit the scaling of a run on the labelled videos of `manifest` and write it into the run's folder.
+
+    What the run was measured to be worth goes with it. DataError where the store is of another encoder or has classes
+    that the run lacks, or there are too few videos.
+    """
+    run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
+    labels = LabelSet(run.labels)
+    known = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
+    labels.require_covers(known.labels, mine=folder, theirs=store.path)
+    several = run.recipe.is_multi_label
+    bank = load_bank(
+        store,
+        known,
+        labels,
+        device=device,
+        num_frames=run.recipe.frames,
+        stream=run.recipe.stream,
+        multi_label=several,
+    )
+    logits = predict_logits(run.model.to(device).eval(), bank, device=device).double()
+    target = bank.target.cpu()
+    try:
+        scaling = fit_scaling(logits, target, by_class=by_class)
+    except DataError as error:
+        raise DataError(f"{store.path}: {error}") from error
+    run.model.scaling = scaling
+    found = _with_confidence(run, scaling.to_dict())
+    _write(found, folder)
+    if several:
+        return Fit(found, len(target), None, None)
+    errors = [
+        float(confidence_of(np.asarray(each.softmax(1).numpy()), target.numpy())["ece"])
+        for each in (logits, scaling.apply(logits))
+    ]
+    return Fit(found, len(target), errors[0], errors[1])
+
+
+def forget(run: Run, *, folder: Path) -> Run:
+    """Take the scaling out of a run; what it was measured to be worth goes with it."""
+    run.model.scaling = None
+    found = _with_confidence(run, None)
+    _write(found, folder)
+    return found
+
+
+def _with_confidence(run: Run, said: object) -> Run:
+    others = {name: value for name, value in run.trained_on.items() if name != "confidence"}
+    return replace(run, trained_on={**others, "confidence": said} if said else others)
+
+
+def _write(run: Run, folder: Path) -> None:
+    with replacing_together(folder) as part:
+        (part / WEIGHTS["run"]).write_bytes(save(run.about(), run.model.state_dict()))
+        for name in MEASURED:
+            if current(folder, name).exists():
+                remove_together(part, name)

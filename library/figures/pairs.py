@@ -1,0 +1,156 @@
+"""Pairs: two or more runs on the same videos; which is better, or that these videos cannot tell."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from framebank.heads.evaluation.paired import Paired
+
+SHOWN = 5  # of the videos of the flips, in the lines
+
+
+class HasPath(Protocol):
+    """A run that is open: a TrainedRun."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+
+@dataclass(frozen=True, repr=False)
+class RunPair:
+    """What the run `run` is worth beside the first, with the videos that it gained and lost."""
+
+    run: Path
+    paired: "Paired"
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values: those of `Paired`, the videos of the flips beside their counts."""
+        values = self.paired.to_dict()
+        videos = {"gained_videos": list(self.gained), "lost_videos": list(self.lost)}
+        return {"run": str(self.run), **values, "flips": {**values["flips"], **videos}}
+
+    def __repr__(self) -> str:
+        return "\n".join(self.paired.lines())
+
+
+@dataclass(frozen=True, repr=False)
+class RunPairs:
+    """The run `first` beside each of the others, on the videos of `split`. A sequence of one where two were given."""
+
+    first: Path
+    split: str
+    pairs: tuple[RunPair, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values; of two runs the figures stand at the top too."""
+        figures = self.pairs[0].to_dict() if len(self.pairs) == 1 else {}
+        found = {"first": str(self.first), "split": self.split, "pairs": [pair.to_dict() for pair in self.pairs]}
+        return {**figures, **found}
+
+    def lines(self) -> list[str]:
+        """Return what was found, a paragraph for each run."""
+        lines: list[str] = []
+        for pair in self.pairs:
+            lines += [*([""] if lines else []), f"{self.first} (A) and {pair.run} (B), split {self.split}"]
+            lines += pair.paired.lines()
+            lines += [f"gained     {_named(pair.gained)}"] * bool(pair.gained)
+            lines += [f"lost       {_named(pair.lost)}"] * bool(pair.lost)
+        return lines
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def compare(
+    correct_a: "np.ndarray",
+    correct_b: "np.ndarray",
+    groups: "np.ndarray | None" = None,
+    seed: int = 0,
+    *,
+    equivalent_within: float | None = None,
+) -> "Paired":
+    """Return what classifier B is worth beside A on the same videos, from which of them each has right.
+
+    The two arrays are (V,) booleans, in the same order of videos, or (S, V) of S seeds, which are taken in pairs.
+    `groups` (V,) tells which videos come from one source; the bootstrap, whose draws are those of `seed`, then draws
+    sources. `equivalent_within` asks whether the two are equal within so many points. The result has `difference` (B
+    less A, a fraction), `interval` (95 %), `mcnemar_p`, `flips` (`gained`, `lost`), `smallest_difference` and `verdict`
+    ("better", "worse" or "cannot tell", of B). DataError where the arrays do not fit.
+
+    >>> import numpy as np
+    >>> import framebank as fb
+    >>> fb.compare(np.array([True, False] * 40), np.array([True, True, True, False] * 20)).verdict
+    'better'
+    """
+    from framebank.heads.evaluation.paired import compare_paired
+
+    return compare_paired(correct_a, correct_b, groups=groups, seed=seed, equivalent_within=equivalent_within)
+
+
+def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within: float | None = None) -> RunPairs:
+    """Return what evaluated runs are worth beside the first of them, from the predictions in their folders.
+
+    The videos are aligned by their ids, and drawn by source where the store has groups or UCF's names (`_g01_`). A
+    folder of runs named seed-0, seed-1, ... counts as one run with several seeds, which are taken in pairs. Of more
+    than two runs, the verdicts follow p-values that Holm's method corrects. DataError where a run was never evaluated,
+    or two were evaluated on other splits, classes or videos.
+
+    >>> import framebank as fb
+    >>> fb.compare_runs("run-mean", "run-transformer").pairs[0].paired.verdict                 # doctest: +SKIP
+    'better'
+    """
+    from framebank.heads.evaluation.measured import align, read_measured
+    from framebank.heads.evaluation.paired import compare_paired, corrected
+
+    folders = [Path(run) if isinstance(run, str | Path) else run.path for run in runs]
+    if len(folders) < 2:
+        raise DataError("one run alone cannot be compared; expected two or more")
+    if len({folder.absolute() for folder in folders}) < len(folders):
+        raise DataError("a run is given twice; expected different runs")
+    aligned = align([read_measured(folder) for folder in folders])
+    first, *others = aligned.correct
+    found = corrected(
+        [
+            compare_paired(first, other, groups=aligned.groups, seed=seed, equivalent_within=equivalent_within)
+            for other in others
+        ]
+    )
+    pairs = []
+    for folder, other, paired in zip(folders[1:], others, found, strict=True):
+        net = other.sum(0, dtype=int) - first.sum(0, dtype=int)
+        gained, lost = (
+            tuple(video_id for video_id, own in zip(aligned.video_ids, flipped, strict=True) if own)
+            for flipped in ((net > 0).tolist(), (net < 0).tolist())
+        )
+        pairs.append(RunPair(folder, paired, gained, lost))
+    return RunPairs(folders[0], aligned.split, tuple(pairs))
+
+
+def pairs_of_recipes(folder: Path, names: Sequence[str]) -> RunPairs | None:
+    """Return the best of the recipes of a comparison beside each other one; None where they cannot be paired.
+
+    `names` are those that ran, the best first; the runs lie in `folder`/NAME/seed-N, as `framebank compare` left them.
+    """
+    try:
+        return compare_runs(*(folder / name for name in names))
+    except DataError:  # one recipe alone, videos of several labels, or a recipe that was refused after its first seed
+        return None
+
+
+def _named(videos: Sequence[str]) -> str:
+    from framebank.store.counts import listed
+
+    return listed(videos, most=SHOWN)

@@ -1,0 +1,100 @@
+"""Results: the figures that protocols gave, as a table for a terminal, a page, a paper or a spreadsheet."""
+
+import csv
+import fnmatch
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framebank.library.checks import require_among
+from framebank.library.table import html_table, table
+from framebank.store.errors import DataError
+
+FORMATS = ("text", "markdown", "latex", "csv")
+COLUMNS = ("protocol", "hash", "encoder", "by", "top-1", "95 %", "top-5", "videos", "time")
+KEYS = ("protocol", "hash", "encoder", "recipe", "run", "store", "time")
+ESCAPES = {"\\": r"\textbackslash{}", **{mark: f"\\{mark}" for mark in "&%$#_{}"}, "~": r"\textasciitilde{}"}
+
+
+@dataclass(frozen=True, repr=False)
+class Results:
+    """The lines of a file of results, the oldest first, each as `framebank eval` wrote it."""
+
+    values: tuple[Mapping[str, Any], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as plain values."""
+        return {"results": [dict(line) for line in self.values]}
+
+    def text(self, form: str = "text") -> str:
+        """Return the table in one of FORMATS; DataError for another."""
+        require_among("format", form, FORMATS)
+        rows = [_cells(line) for line in self.values]
+        if form == "csv":
+            file = io.StringIO()
+            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+            return file.getvalue().rstrip("\n")
+        if form == "markdown":
+            marked = [[cell.replace("|", "\\|") for cell in row] for row in (COLUMNS, ["---"] * len(COLUMNS), *rows)]
+            return "\n".join(f"| {' | '.join(row)} |" for row in marked)
+        if form == "latex":
+            lines = [f"{' & '.join(map(_latex, row))} \\\\" for row in (COLUMNS, *rows)]
+            body = [lines[0], "\\hline", *lines[1:]]
+            return "\n".join([f"\\begin{{tabular}}{{{'l' * len(COLUMNS)}}}", *body, "\\end{tabular}"])
+        return "\n".join(table(COLUMNS, rows))
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return html_table(COLUMNS, [_cells(line) for line in self.values])
+
+
+def results(path: str | Path = "results.jsonl", where: Mapping[str, str] | None = None) -> Results:
+    """Return the results in a file that `evaluate_protocol` wrote, those that fit `where`.
+
+    `where` holds patterns for some of KEYS: {"protocol": "ucf101*"}. DataError where the file or a line is none.
+
+    >>> import framebank as fb
+    >>> print(fb.results("results.jsonl", where={"protocol": "ucf101"}).text("markdown"))      # doctest: +SKIP
+    """
+    from framebank.heads.evaluation.ledger import read_results
+
+    for key in where or {}:
+        if key not in KEYS:
+            raise DataError(f"results have no key {key!r}; expected one of {', '.join(KEYS)}")
+    found = read_results(Path(path))
+    fitting = [line for line in found if all(_fits(line, key, pattern) for key, pattern in (where or {}).items())]
+    return Results(tuple(fitting))
+
+
+def _fits(line: Mapping[str, Any], key: str, pattern: str) -> bool:
+    protocol = {"protocol": line["protocol"].get("name"), "hash": line["protocol"].get("hash")}
+    return fnmatch.fnmatchcase(str({**line, **protocol}.get(key) or ""), pattern)
+
+
+def _cells(line: Mapping[str, Any]) -> Sequence[str]:
+    try:
+        low, high = line["top1_interval"]
+        several = f" +- {100 * line['deviation']:.1f}" if line["deviation"] else ""
+        return (
+            str(line["protocol"]["name"]),
+            str(line["protocol"]["hash"]),
+            str(line["encoder"]),
+            str(line["recipe"] or line["run"] or "texts"),
+            f"{100 * line['top1']:.1f} %{several}",
+            f"{100 * low:.1f}-{100 * high:.1f}",
+            f"{100 * line['top5']:.1f} %",
+            f"{line['videos_evaluated']} of {line['videos_listed']}",
+            str(line["time"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"a result of {line['protocol']} lacks a figure ({error}); expected a line of `eval`"
+        ) from error
+
+
+def _latex(cell: str) -> str:
+    return "".join(ESCAPES.get(letter, letter) for letter in cell)

@@ -1,0 +1,85 @@
+"""Temperature: how sure a run may be of what it says, fitted on videos that it was not trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framebank.library.figures.pairs import HasPath
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    from framebank.store import FeatureStore
+
+
+@dataclass(frozen=True, repr=False)
+class Temperature:
+    """The scaling of a run's probabilities: its `temperature`, and whether each class has a scale and a bias too.
+
+    `ece_before` and `ece_after` are the calibration errors of the `videos` that it was fitted on, fractions.
+    """
+
+    run: Path
+    temperature: float
+    by_class: bool
+    videos: int
+    ece_before: float | None
+    ece_after: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {**vars(self), "run": str(self.run)}
+
+    def __repr__(self) -> str:
+        if not self.videos:
+            return f"{self.run}: tells its probabilities as the model gives them"
+        each = ", with a scale and a bias for each class" if self.by_class else ""
+        error = ""
+        if self.ece_before is not None and self.ece_after is not None:
+            error = f"; calibration error {100 * self.ece_before:.1f} -> {100 * self.ece_after:.1f} % on them"
+        return f"{self.run}: temperature {self.temperature:.3f}{each}, by {self.videos} videos{error}"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<div>{html.escape(repr(self))}</div>"
+
+
+def fit_temperature(
+    run: "HasPath | str | Path",
+    bank: "FeatureStore | str | Path | None" = None,
+    split: str = "val",
+    *,
+    by_class: bool = False,
+    off: bool = False,
+    device: str = "auto",
+) -> Temperature:
+    """Fit how sure a run may be on a split of a store (temperature scaling, Guo et al. 2017), and keep it in the run.
+
+    `train` does so itself where it has 20 validation videos or more. `bank` is the store that the run was trained on,
+    where it is not given. `by_class` fits a scale and a bias for each class too; `off` takes the scaling out. The
+    run's metrics.json and predictions.npz are removed: evaluate it again. DataError for the split "test", on which
+    nothing is fitted, and where there are too few videos.
+
+    >>> import framebank as fb
+    >>> fb.fit_temperature("run", "bank", split="val").temperature                             # doctest: +SKIP
+    0.61
+    """
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.evaluation.temperature import fit_run, forget
+    from framebank.heads.training.run import Run
+    from framebank.library.stores import open_store
+
+    folder = Path(run) if isinstance(run, str | Path) else run.path
+    trained = Run.read(folder)
+    if off:
+        forget(trained, folder=folder)
+        return Temperature(folder, 1.0, False, 0, None, None)
+    if split == "test":
+        raise DataError(f"{folder}: a temperature is not fitted on the split 'test', which measures it; expected 'val'")
+    store = open_store(trained.store if bank is None else bank)
+    found = fit_run(trained, store, store.split(split), folder=folder, device=resolve_device(device), by_class=by_class)
+    scaling = found.run.model.scaling
+    assert scaling
+    return Temperature(
+        folder, scaling.temperature, bool(scaling.scales), found.videos, found.ece_before, found.ece_after
+    )

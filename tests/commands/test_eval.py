@@ -1,0 +1,150 @@
+"""eval and results: named protocols on small worlds and on real features, and the ledger of their figures."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import framebank as fb
+from framebank.tests.places import DATA
+from framebank.tests.worlds.cli import sentence
+from framebank.tests.worlds.heads import CLASSES, World
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+PROTOCOL = """name = "two"
+about = "two splits"
+kind = "supervised"
+
+[[splits]]
+train = ["train1.txt"]
+test = ["test1.txt"]
+train_videos = 40
+test_videos = 9
+
+[[splits]]
+train = ["train2.txt"]
+test = ["test2.txt"]
+train_videos = 40
+test_videos = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, world: World) -> Path:
+    """A protocol of two splits, its lists, and prompts of the classes."""
+    folder = tmp_path_factory.mktemp("eval")
+    (folder / "two.toml").write_text(PROTOCOL)
+    train = [f"{name}-train-{number}" for name in CLASSES for number in range(12)]
+    test = [f"{name}-test-{number}" for name in CLASSES for number in range(5)]
+    for split, (first, last) in {1: (0, 40), 2: (8, 48)}.items():
+        (folder / f"train{split}.txt").write_text("".join(f"{name}.mp4\n" for name in train[first:last]))
+    # one that the store does not have, and one without an embedding
+    (folder / "test1.txt").write_text("".join(f"{name}.mp4\n" for name in [*test[:7], "missing", "lost"]))
+    (folder / "test2.txt").write_text("".join(f"{name}.mp4\n" for name in test[5:13]))
+    world.prompts.write(folder / "prompts.h5")
+    return folder
+
+
+def test_a_supervised_protocol(framebank: Any, world: World, place: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "results.jsonl"
+    arguments = ("eval", world.store.path, "--protocol", place / "two.toml", "--lists", place, "--results", ledger)
+    told = json.loads(framebank(*arguments, "--recipe", "ridge", "--keep-runs", tmp_path / "runs", "--json").stdout)
+    assert told["protocol"]["name"] == "two" and len(told["protocol"]["hash"]) == 12
+    assert (told["videos_evaluated"], told["videos_listed"]) == (7 + 8, 9 + 8)
+    assert told["top1"] == pytest.approx(sum(told["each_top1"]) / 2)
+    assert told["top1_interval"][0] < told["top1"] <= told["top1_interval"][1]
+    assert [part["name"] for part in told["parts"]] == ["split-1", "split-2"]
+    run = fb.open(tmp_path / "runs" / "split-1")
+    assert isinstance(run, fb.TrainedRun) and run.run.trained_on["train_videos"] < 40  # some are held out of them
+    line = json.loads(ledger.read_text())
+    assert line["recipe"] == "ridge" and line["settings"]["classifier"] == "ridge"
+    assert {"store", "spec", "weights_hash", "seeds", "top1", "time", "versions", "each_top1"} <= set(line)
+    framebank(*arguments, "--recipe", "ridge")
+    again = [json.loads(text) for text in ledger.read_text().splitlines()]
+    assert [one["top1"] for one in again] == [told["top1"]] * 2  # the same figure
+
+
+@pytest.mark.parametrize("protocol", ["zero-shot-full", "zero-shot-half"])
+def test_zero_shot_protocols(framebank: Any, world: World, place: Path, tmp_path: Path, protocol: str) -> None:
+    arguments = ("eval", world.store.path, "--protocol", protocol, "--prompts", place / "prompts.h5")
+    told = json.loads(framebank(*arguments, "--results", tmp_path / "r.jsonl", "--json").stdout)
+    assert told["protocol"]["name"] == protocol
+    if protocol == "zero-shot-full":
+        assert (told["videos_evaluated"], told["videos_listed"]) == (82, 84)  # one without a label, one without rows
+    else:
+        assert len(told["parts"]) == 10
+        assert {tuple(part["labels"]) for part in told["parts"]} > {("rise", "fall")}
+        assert all(len(part["labels"]) == 2 for part in told["parts"])
+        assert told["deviation"] > 0
+
+
+def test_the_splits_of_the_store(framebank: Any, world: World, tmp_path: Path) -> None:
+    arguments = ("eval", world.store.path, "--protocol", "supervised", "--recipe", "ridge")
+    shown = framebank(*arguments, "--results", tmp_path / "r.jsonl").stdout
+    assert "protocol   supervised, " in shown and "22 of 24" in shown
+
+
+def test_results_in_every_form(framebank: Any, world: World, place: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "r.jsonl"
+    for protocol in ("zero-shot-full", "zero-shot-half"):
+        fb.evaluate_protocol(world.store, protocol, prompts=place / "prompts.h5", results=ledger)
+    assert len(framebank("results", ledger).stdout.splitlines()) == 3
+    found = framebank("results", ledger, "--where", "protocol=*half", "--format", "csv").stdout
+    (row,) = csv.DictReader(io.StringIO(found))
+    assert row["protocol"] == "zero-shot-half" and "+-" in row["top-1"]
+    latex = framebank("results", ledger, "--format", "latex").stdout
+    assert latex.startswith("\\begin{tabular}") and "\\%" in latex and " % " not in latex
+    assert framebank("results", ledger, "--format", "markdown").stdout.splitlines()[1].count("---") == 9
+    assert len(json.loads(framebank("results", ledger, "--json").stdout)["results"]) == 2
+    assert "<table>" in fb.results(ledger)._repr_html_()
+    assert "no key 'protocl'" in sentence(framebank("results", ledger, "--where", "protocl=a", exit_code=1))
+    with ledger.open("a") as file:
+        file.write('{"top1": 1}\n')
+    assert f"{ledger}, line 3: is no result" in sentence(framebank("results", ledger, exit_code=1))
+
+
+def test_what_does_not_fit(framebank: Any, world: World, place: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "r.jsonl"
+    start = ("eval", world.store.path, "--results", ledger, "--protocol")
+    lists = ("--lists", place)
+    assert "expected --lists" in sentence(framebank(*start, "ucf101", exit_code=1))
+    assert "holds none of trainlist01.txt" in sentence(framebank(*start, "ucf101", *lists, exit_code=1))
+    assert "reads no lists" in sentence(framebank(*start, "supervised", *lists, exit_code=1))
+    assert "trains nothing" in sentence(framebank(*start, "zero-shot-full", "--recipe", "ridge", exit_code=1))
+    assert "not --run" in sentence(framebank(*start, "supervised", "--run", place, exit_code=1))
+    (tmp_path / "p.toml").write_text(PROTOCOL.replace("test_videos = 9", "test_videos = 10"))
+    told = sentence(framebank(*start, tmp_path / "p.toml", *lists, exit_code=1))
+    assert "test1.txt: lists 9 videos for test; the protocol says 10" in told
+    for name in ("train1.txt", "test1.txt"):
+        (tmp_path / name).write_text((place / name).read_text())
+    (tmp_path / "test1.txt").write_text((place / "test1.txt").read_text().replace("wave-test-0", "wave-train-0"))
+    told = sentence(framebank(*start, place / "two.toml", "--lists", tmp_path, exit_code=1))
+    assert "'wave-train-0' to test on, which is trained on too" in told
+    assert not ledger.exists()
+
+
+def test_validation_videos_of_the_store_are_not_looked_at(world: World, place: Path, tmp_path: Path) -> None:
+    """The store has a split val of its own, which the lists know nothing of: it may hold what they test on."""
+    found = fb.evaluate_protocol(
+        world.store, place / "two.toml", lists=place, recipe="linear-probe", results=None, runs=tmp_path / "runs"
+    )
+    run = fb.TrainedRun.open(tmp_path / "runs" / "split-1").run
+    assert run.trained_on["train_videos"] + run.trained_on["val_videos"] == 40
+    assert found.parts[0].evaluated == 7
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} with the real features is not there")
+def test_ucf101_on_real_features(framebank: Any, tmp_path: Path) -> None:
+    """Seven of the 101 classes: what is missing is counted."""
+    source = DATA / "features" / "ucf101-vgg16-pca512.npz"
+    framebank("store", "import", source, tmp_path / "s", "--describe", "model=VGG16,pretrained=imagenet")
+    arguments = ("eval", tmp_path / "s", "--protocol", "ucf101", "--lists", DATA / "labels" / "ucf101")
+    told = json.loads(framebank(*arguments, "--recipe", "ridge", "--results", tmp_path / "r.jsonl", "--json").stdout)
+    assert told["parts"][0]["videos_evaluated"] == 268
+    assert [part["listed"] for part in told["parts"]] == [3783, 3734, 3696]
+    assert told["videos_listed"] == 11213
+    assert all(top1 > 0.6 for top1 in told["each_top1"])

@@ -1,0 +1,99 @@
+"""Confidence through the commands: a temperature kept in a run, sets of labels, and answers that are held back."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import framebank as fb
+from framebank.tests.worlds.cli import sentence
+from framebank.tests.worlds.heads import write_world
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory, framebank: Any) -> tuple[Path, Path]:
+    """A store, and a run of it whose temperature was fitted on the training videos."""
+    folder = tmp_path_factory.mktemp("temperature")
+    place = write_world(folder / "store").store.path
+    options = ("--head", "mean", "--classifier", "linear", "--loss", "ce", "--epochs", 5)
+    framebank("train", place, folder / "run", *options)
+    framebank("temperature", folder / "run", "--split", "train")
+    return place, folder / "run"
+
+
+def test_a_temperature_is_kept_and_told(framebank: Any, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+    store, run = fitted
+    report = json.loads(framebank("evaluate", run, "--json").stdout)
+    found = report["confidence"]
+    assert found["temperature"] == report["made_by"]["confidence"]["temperature"] < 1
+    assert found["ece"] < found["unscaled"]["ece"]
+    assert {"brier", "nll", "reliability", "coverage", "aurc"} <= set(found)
+    assert f"({100 * found['unscaled']['ece']:.1f} % unscaled)" in framebank("evaluate", run).stdout
+    scaled = fb.open(run)
+    assert isinstance(scaled, fb.TrainedRun)
+    video = fb.open(store)["wave-test-0"].data
+    raw = tmp_path / "raw"
+    shutil.copytree(run, raw)
+    told = json.loads(framebank("temperature", raw, "--off", "--json").stdout)
+    assert told["videos"] == 0
+    assert not (raw / "metrics.json").exists()
+    plain = fb.TrainedRun.open(raw)
+    expected = plain.score(video) ** (1 / found["temperature"])
+    assert scaled.score(video) == pytest.approx(expected / expected.sum(), abs=1e-6)
+    again = json.loads(framebank("temperature", raw, "--split", "train", "--by-class", "--json").stdout)
+    assert again["by_class"] and again["videos"] == 48
+    with np.load(run / "predictions.npz") as saved:
+        row = saved["video_ids"].tolist().index("wave-test-0")
+        assert saved["scores"][row] == pytest.approx(scaled.score(video), abs=1e-6)
+
+
+def test_train_fits_it_where_there_are_videos_enough(framebank: Any, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+    store, _ = fitted
+    options = ("--head", "mean", "--classifier", "linear", "--loss", "ce", "--epochs", 2)
+    framebank("train", store, tmp_path / "few", *options)  # 12 videos in the split val
+    assert fb.TrainedRun.open(tmp_path / "few").run.model.scaling is None
+    framebank("train", store, tmp_path / "run", *options, "--val-split", "test")
+    scaling = fb.TrainedRun.open(tmp_path / "run").run.model.scaling
+    assert scaling and scaling.videos == len(scaling.scores) == 22
+
+
+def test_sets_and_answers_held_back(framebank: Any, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+    store, run = fitted
+    arguments = ("predict", store, "--run", run, "--split", "test", "--csv", tmp_path / "out.csv")
+    framebank(*arguments, "--sets", 0.9, exit_code=1)  # one video has no embedding
+    with (tmp_path / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    held = {row["video_id"]: row["set"].split(";") for row in rows}
+    assert np.mean([video.partition("-test")[0] in held[video] for video in held if "-test" in video]) >= 0.5
+    framebank(*arguments, "--abstain-below", 1.0, exit_code=1)
+    with (tmp_path / "out.csv").open() as file:
+        assert {row["label"] for row in csv.DictReader(file)} == {"unknown"}
+    found = fb.TrainedRun.open(run).predict(store, split="test", sets=0.9)
+    assert {one.video.video_id: list(one.label_set or ()) for one in found} == {
+        video: [name for name in names if name] for video, names in held.items()
+    }
+    assert "expected 99 or more for 99 %" in sentence(framebank(*arguments, "--sets", 0.99, exit_code=1))
+    assert "go with --run" in framebank("predict", store, "--labels", run, "--sets", 0.9, exit_code=2).stderr
+
+
+@pytest.mark.slow
+def test_a_new_video_has_a_set(framebank: Any, run: Path, clips: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    framebank("temperature", tmp_path / "run", "--split", "train")
+    video = next((clips / "waving").iterdir())
+    told = json.loads(framebank("label", video, "--run", tmp_path / "run", "--sets", 0.9, "--json").stdout)
+    assert isinstance(told["videos"][0]["set"], list)
+    assert "    set: " in framebank("label", video, "--run", tmp_path / "run", "--sets", 0.9).stdout
+
+
+def test_what_cannot_be_fitted(framebank: Any, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+    _, run = fitted
+    before = (run / "checkpoint.safetensors").read_bytes()
+    assert "not fitted on the split 'test'" in sentence(framebank("temperature", run, "--split", "test", exit_code=1))
+    told = sentence(framebank("temperature", run, "--split", "val", exit_code=1))
+    assert "there are 12 validation videos to fit a temperature by; expected 20 or more" in told
+    assert (run / "checkpoint.safetensors").read_bytes() == before
