@@ -1,13 +1,14 @@
 """RidgeClassifier: a linear probe in closed form."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.folds import fold_numbers
 from framebank.heads.classifiers.targets import held_out, label_matrix
 from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError
@@ -23,11 +24,12 @@ class RidgeClassifier(nn.Module):
     Unit embeddings, centred and each channel brought to a spread of one over the training videos, or, without
     `standardise`, all of them by the same factor, are regressed on 1 for a video of the class and -1 for another, with
     a bias that is not penalised; each view and clip is a row. The penalty of the squared weights is `penalty` for each
-    row. Where it is 0, the penalty is that of the highest top-1 on the validation videos, or, where there are none, on
-    about a fifth of each class's training videos, whole groups alone, after which all of them are fitted; of equals the
-    greatest. What the
-    regression gives is made logits by the scale of the least cross-entropy on the same videos. With one video for each
-    class nothing can be held out: penalty 1, scale 10.
+    row. Where it is 0, it is chosen: by the highest top-1 on the validation videos, of equals the greatest; without
+    any, by folds of the training videos (`fold_numbers`), after which all of them are fitted. Of the penalties whose
+    top-1 over the folds is within one standard error of the highest (Breiman et al. 1984), that is the one of the least
+    cross-entropy: top-1 alone cannot tell many of them apart. What the regression gives is made logits by the scale of
+    the least cross-entropy on the same videos. With one video for each class nothing can be held out: penalty 1, scale
+    10.
 
     It needs no epoch (`epochs = 0`). Its weights (C, D) and bias (C,) are parameters: with epochs they, and a head
     before it, are trained further from there. A video may have several labels; the penalty is then that of the least
@@ -65,24 +67,45 @@ class RidgeClassifier(nn.Module):
         labels = label_matrix(target, len(self.bias))
         penalty, scale = self.penalty or PENALTY, SCALE
         if val:
-            penalty, scale = self._choose(pooled, labels, *val)
-        elif (held := held_out(target, groups)).any():
-            penalty, scale = self._choose(pooled[~held], labels[~held], pooled[held], target[held])
+            penalty, scale = self._choose([(pooled, labels, val[0])], val[1])
+        elif target.ndim == 2:
+            if (held := held_out(target, groups)).any():
+                penalty, scale = self._choose([(pooled[~held], labels[~held], pooled[held])], target[held])
+        elif (fold := fold_numbers(target, groups)).max() >= 0:
+            numbers = range(int(fold.max()) + 1)
+            parts = [(pooled[fold != number], labels[fold != number], pooled[fold == number]) for number in numbers]
+            judged = torch.cat([target[fold == number] for number in numbers])
+            penalty, scale = self._choose(parts, judged, within_error=True)
         weight, bias = next(_solve(pooled, labels, (penalty,), standardise=self.standardise))
         self.weight.copy_(scale * weight)
         self.bias.copy_(scale * bias)
 
-    def _choose(self, pooled: Tensor, labels: Tensor, held: Tensor, target: Tensor) -> tuple[float, float]:
-        """Return the penalty and the scale that are best for held (V, G, D) of target (V,) or (V, C)."""
+    def _choose(
+        self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], target: Tensor, *, within_error: bool = False
+    ) -> tuple[float, float]:
+        """Return the penalty and the scale that are best for the held-out videos of all parts, target (V,) or (V, C).
+
+        A part is pooled (N, G, D) with its labels (N, C), and the pooled videos held out of it.
+        """
         penalties = (self.penalty,) if self.penalty else PENALTIES
-        solved = _solve(pooled, labels, penalties, standardise=self.standardise)
+        each = [self._logits(*part, penalties) for part in parts]
         found = []
-        for penalty, (weight, bias) in zip(penalties, solved, strict=True):
-            logits = F.linear(F.normalize(held.double(), dim=-1), weight, bias).mean(1)  # (V, C)
+        for place, penalty in enumerate(penalties):
+            logits = torch.cat([part[place] for part in each])  # (V, C)
             loss, scale = min((_cross_entropy(scale * logits, target), scale) for scale in SCALES)
             worth = -loss if target.ndim == 2 else float((best_class(logits) == target).double().mean())
-            found.append((worth, penalty, scale))
-        return max(found)[1:]
+            found.append((worth, penalty, scale, loss))
+        best = max(found)
+        if within_error:
+            error = math.sqrt(best[0] * (1 - best[0]) / len(target))
+            best = min((one for one in found if one[0] >= best[0] - error), key=lambda one: (one[3], -one[1]))
+        return best[1:3]
+
+    def _logits(self, pooled: Tensor, labels: Tensor, held: Tensor, penalties: tuple[float, ...]) -> list[Tensor]:
+        """What each penalty gives for held (V, G, D), before the scale: (V, C) each."""
+        solved = _solve(pooled, labels, penalties, standardise=self.standardise)
+        unit = F.normalize(held.double(), dim=-1)
+        return [F.linear(unit, weight, bias).mean(1) for weight, bias in solved]
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""
