@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framebank.library import (
+        Choice,
         Hits,
         Labels,
         Report,
@@ -38,6 +39,7 @@ ROOMS = ("commands", "demo", "extract", "heads", "library", "store")
 OF_STORE = ("DataError", "DataWarning", "FeatureStore", "LabelSet", "PromptBank")
 
 __all__ = [
+    "Choice",
     "DataError",
     "DataWarning",
     "FeatureStore",

@@ -1,6 +1,7 @@
 """Train: a head on a store, by options or by a published recipe."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,10 +23,13 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import Bar, percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
+from framebank.library.auto import is_auto, train_auto
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
+    from framebank.heads.training.auto import Tried
     from framebank.heads.training.loop import Epoch
+    from framebank.store import FeatureStore, Manifest
 
 
 def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -77,6 +81,7 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
 @click.option("--frame-norm/--no-frame-norm", default=None, help="Make each frame's embedding unit before the head.")
 @click.option("--seed", type=int, help="Draws the weights, the order, the shots and the validation videos.  [0]")
 @device_option
+@click.option("--budget", help="How long to try ways for where none is named, such as 5m.  [50s]")
 @click.option("--tensorboard", is_flag=True, help="Write a log for TensorBoard into RUN, beside log.csv.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is already there.")
 @json_option
@@ -94,6 +99,7 @@ def train(
     val_split: str | None,
     head_mix: str | None,
     device: str,
+    budget: str | None,
     tensorboard: bool,
     overwrite: bool,
     as_json: bool,
@@ -101,11 +107,15 @@ def train(
 ) -> None:
     """Train a head on STORE and keep it in the folder RUN, with its log and recipe.
 
+    Where no option says how to train, several ways are tried on videos that they were not trained on. The best is the
+    run. Where one does, the rest is as its help says in brackets.
+
     \b
+    framebank train bank run
     framebank train bank run --head transformer
     framebank train bank probe --head mean --classifier linear
     framebank train bank mit --recipe mitx --set head.num_layers=2
-    torchrun --nproc-per-node 4 -m framebank.cli train bank run      one process for each GPU
+    torchrun --nproc-per-node 4 -m framebank.cli train bank run --head mit     one process for each GPU
     """
     keys = pairs(settings)
     require_once(keys, {**choices, "head_mix": head_mix, "templates": templates, "texts": texts})
@@ -118,6 +128,14 @@ def train(
         require_losses(choices["loss"])
     require_alone(prompts, labels=labels, templates=templates, texts=texts)
     features, manifest = open_split(store, split)
+    given = {name: value for name, value in choices.items() if value is not None}
+    if not (recipe_name or keys or lexicon or head_mix or tensorboard) and is_auto(given):
+        texts_of = {"labels": labels, "prompts": prompts, "templates": templates, "texts": texts}
+        places = {"val_split": val_split, "overwrite": overwrite, "device": device}
+        _train_auto(features, manifest, run, given, budget=budget, as_json=as_json, **texts_of, **places)
+        return
+    if budget:
+        raise click.UsageError("--budget is for a training that finds its head; give no option that says how to train")
 
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.training.distributed import Ranks
@@ -126,7 +144,6 @@ def train(
     from framebank.heads.training.recipe import Recipe, read_recipe, with_choices
     from framebank.library.training import training_job
 
-    given = {name: value for name, value in choices.items() if value is not None}
     start = read_recipe(recipe_name).to_dict() if recipe_name else {}
     recipe = Recipe.from_choices(with_choices(start, given), settings=keys)
     if lexicon and not recipe.reads_lexicon:
@@ -182,6 +199,33 @@ def train(
         "recipe": trained.recipe.to_dict(),
     }
     print_report(report, as_json=as_json, lines=_train_lines(report))
+
+
+def _train_auto(
+    features: "FeatureStore", manifest: "Manifest", run: Path, keys: dict[str, Any], *, as_json: bool, **options: Any
+) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise click.UsageError("torchrun trains a head that is named; give --head or --recipe")
+    started = time.perf_counter()
+    with Bar(unit="method") as bar:
+
+        def told(one: "Tried", done: int, total: int) -> None:
+            bar.move(done, total)
+            bar.show(**{one.name: one.reason if one.score is None else percent(one.score)})
+
+        made = train_auto(features, manifest, run, keys=keys, told=told, watch=progress, **options)
+    choice = made.choice
+    assert choice is not None
+    recipe, trained_on = made.run.recipe, {k: v for k, v in made.run.trained_on.items() if k != "auto"}
+    seconds = round(time.perf_counter() - started, 2)
+    report = {"run": str(run), "seconds": seconds, **trained_on, **choice.to_dict(), "recipe": recipe.to_dict()}
+    told_of = f"{counted(trained_on['train_videos'], 'video')} of {counted(trained_on['classes'], 'class', 'classes')}"
+    lines = [
+        *choice.lines(),
+        f"{recipe.head} + {recipe.classifier} on {told_of} in {seconds:.1f} s -> {run}",
+        f"next: framebank evaluate {run}",
+    ]
+    print_report(report, as_json=as_json, lines=lines)
 
 
 def _validation(epoch: "Epoch") -> dict[str, str]:

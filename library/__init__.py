@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from framebank.store.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from framebank.library.choice import Choice
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.extraction import extract
     from framebank.library.hits import Hits
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from framebank.library.training import train
 
 NAMES = {
+    "Choice": "choice",
     "Hits": "hits",
     "Labels": "labels",
     "Report": "report",
@@ -35,6 +37,7 @@ NAMES = {
 }
 
 __all__ = [
+    "Choice",
     "Hits",
     "Labels",
     "Report",

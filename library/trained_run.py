@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from framebank.library.checks import Paths, require_least
+from framebank.library.choice import Choice
 from framebank.library.labels import Labels
 from framebank.library.report import Report
 from framebank.library.watch import Watch, unwatched
@@ -41,6 +42,12 @@ class TrainedRun:
     def labels(self) -> tuple[str, ...]:
         """The names of its C classes."""
         return self.run.labels
+
+    @property
+    def choice(self) -> Choice | None:
+        """What was tried and why this is the run, where `fb.train` found that by itself."""
+        found = self.run.trained_on.get("auto")
+        return Choice.of(found) if found else None
 
     def evaluate(self, split: str = "test", *, bank: "FeatureStore | str | Path | None" = None) -> Report:
         """Score a split of the store that it was trained on, or of `bank`; metrics.json in its folder has the figures.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.auto import is_auto, train_auto
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
@@ -33,6 +34,7 @@ def train(
     templates: "str | Sequence[str] | None" = None,
     texts: str | None = None,
     settings: "dict[str, Any] | None" = None,
+    budget: str | float | None = None,
     overwrite: bool = False,
     device: str = "auto",
     watch: Watch = unwatched,
@@ -42,7 +44,9 @@ def train(
 
     `recipe` is the name of a published one ("actionclip"), a .toml file or a Recipe; `head`, `classifier`, `loss`,
     `shots` and any further key of a recipe (`epochs=20`, `lr=1e-3`) go over it, and `settings` reach options
-    ({"head.num_layers": 2}). Without a recipe: the transformer of ActionCLIP on texts, by its KL loss. `labels` are
+    ({"head.num_layers": 2}). Where nothing says how to train, several ways are tried within the `budget` (seconds, or
+    "5m"), judged by videos that they were not trained on, and the best is the run; its `choice` says what was tried.
+    Where something does, what is not given is as in ActionCLIP: the transformer on texts, by its KL loss. `labels` are
     class names or a file of them, `prompts` what `fb.prompts` returned or a file of it. DataError where the folder
     holds a run (unless `overwrite` is given), an index or a store, a key is not known, or the split has no labels.
 
@@ -59,7 +63,27 @@ def train(
     from framebank.heads.training.folder import taking
 
     given = {"head": head, "classifier": classifier, "loss": loss, "shots": shots, **keys}
-    chosen = recipe_of(recipe, {name: value for name, value in given.items() if value is not None}, settings or {})
+    given = {name: value for name, value in given.items() if value is not None}
+    chosen = recipe_of(recipe, given, settings or {})
+    finds = recipe is None and not settings and is_auto(given)
+    if budget is not None and not finds:
+        raise DataError("budget is for a training that finds its head; expected none beside a recipe or its keys")
+    if finds:
+        return train_auto(
+            store,
+            manifest,
+            folder,
+            keys=given,
+            budget=budget,
+            val_split=val_split,
+            labels=labels,
+            prompts=prompts,
+            templates=templates,
+            texts=texts,
+            overwrite=overwrite,
+            device=device,
+            watch=watch,
+        )
     with taking(folder, what="run", overwrite=overwrite):
         job = training_job(
             store,

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
-from framebank.heads.classifiers.folds import fold_numbers
+from framebank.heads.classifiers.folds import FOLDS, fold_numbers
 from framebank.heads.classifiers.targets import held_out, label_matrix
 from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError
@@ -26,8 +26,9 @@ class RidgeClassifier(nn.Module):
     a bias that is not penalised; each view and clip is a row. The penalty of the squared weights is `penalty` for each
     row. Where it is 0, it is chosen: by the highest top-1 on the validation videos, of equals the greatest; without
     any, by folds of the training videos (`fold_numbers`), after which all of them are fitted. Of the penalties whose
-    top-1 over the folds is within one standard error of the highest (Breiman et al. 1984), that is the one of the least
-    cross-entropy: top-1 alone cannot tell many of them apart. What the regression gives is made logits by the scale of
+    top-1 over five folds is within one standard error of the highest (Breiman et al. 1984), that is the one of the
+    least cross-entropy: top-1 alone cannot tell many of them apart. Of fewer folds, which learn from far fewer videos,
+    it is the highest top-1, of equals the least cross-entropy. What the regression gives is made logits by the scale of
     the least cross-entropy on the same videos. With one video for each class nothing can be held out: penalty 1, scale
     10.
 
@@ -53,6 +54,7 @@ class RidgeClassifier(nn.Module):
             raise DataError(f"penalty is {penalty}; expected more than 0, or 0 to have it chosen")
         self.penalty = penalty
         self.standardise = standardise
+        self.chosen = penalty  # by `fit`, where none was given
         self.weight = nn.Parameter(torch.zeros(num_classes, dim))
         self.bias = nn.Parameter(torch.zeros(num_classes))
 
@@ -75,13 +77,14 @@ class RidgeClassifier(nn.Module):
             numbers = range(int(fold.max()) + 1)
             parts = [(pooled[fold != number], labels[fold != number], pooled[fold == number]) for number in numbers]
             judged = torch.cat([target[fold == number] for number in numbers])
-            penalty, scale = self._choose(parts, judged, within_error=True)
+            penalty, scale = self._choose(parts, judged, by_folds=True)
+        self.chosen = penalty
         weight, bias = next(_solve(pooled, labels, (penalty,), standardise=self.standardise))
         self.weight.copy_(scale * weight)
         self.bias.copy_(scale * bias)
 
     def _choose(
-        self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], target: Tensor, *, within_error: bool = False
+        self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], target: Tensor, *, by_folds: bool = False
     ) -> tuple[float, float]:
         """Return the penalty and the scale that are best for the held-out videos of all parts, target (V,) or (V, C).
 
@@ -96,8 +99,8 @@ class RidgeClassifier(nn.Module):
             worth = -loss if target.ndim == 2 else float((best_class(logits) == target).double().mean())
             found.append((worth, penalty, scale, loss))
         best = max(found)
-        if within_error:
-            error = math.sqrt(best[0] * (1 - best[0]) / len(target))
+        if by_folds:
+            error = math.sqrt(best[0] * (1 - best[0]) / len(target)) if len(parts) == FOLDS else 0.0
             best = min((one for one in found if one[0] >= best[0] - error), key=lambda one: (one[3], -one[1]))
         return best[1:3]
 

@@ -2,9 +2,10 @@
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -177,8 +178,8 @@ class TrainingJob:
         self.recipe = replace(self.recipe, head_mix=self.chosen.share)
         return self.chosen
 
-    def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
-        """Write the run into `folder` and return it."""
+    def save(self, folder: Path, *, log: Sequence[Epoch], about: Mapping[str, Any] | None = None) -> Run:
+        """Write the run into `folder` and return it; `about` is what else it says of its training."""
         kept = chosen_epoch(log)
         best = self.chosen.score if self.chosen else kept.val_score if kept else math.nan
         trained_on = {
@@ -190,6 +191,7 @@ class TrainingJob:
             "texts": self.prompts.kind if self.prompts else None,
             "templates": list(self.prompts.templates) if self.prompts else None,
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
+            **(about or {}),
         }
         where = str(self.store.path.absolute())
         run = Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape)

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from framebank.heads.classifiers.ridge import PENALTIES, SCALES, _solve
 from framebank.heads.classifiers.folds import fold_numbers
+from framebank.heads.classifiers.ridge import PENALTIES, SCALES, _solve
 from framebank.heads.classifiers.targets import held_out
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
@@ -58,7 +58,7 @@ def test_ridge_chooses_on_the_validation_videos():
 @torch.no_grad()
 def test_ridge_without_validation_videos_chooses_by_folds_of_its_own():
     pooled, target = videos(each=10)
-    pooled = pooled + 2 * draw(*pooled.shape, seed=3)
+    pooled = pooled + draw(*pooled.shape, seed=3)
     fold = fold_numbers(target)
     top1, losses = [], []
     for penalty in PENALTIES:
@@ -76,7 +76,7 @@ def test_ridge_without_validation_videos_chooses_by_folds_of_its_own():
     chosen.fit(pooled, target, val=None)
     same.fit(pooled, target, val=None)
     assert torch.equal(chosen.weight, same.weight)
-    assert 1 < len(near) < len(PENALTIES)  # so that the rule has something to choose, and something to refuse
+    assert top1.index(max(top1)) != PENALTIES.index(best)  # top-1 alone would have chosen another
 
 
 def test_ridge_takes_a_channel_that_never_changes():
