@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Choice,
         Hits,
         Labels,
+        Recipes,
         Report,
         SearchIndex,
         TrainedRun,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         extract,
         index,
         prompts,
+        recipes,
         train,
         zeroshot,
     )
@@ -47,6 +49,7 @@ __all__ = [
     "LabelSet",
     "Labels",
     "PromptBank",
+    "Recipes",
     "Report",
     "SearchIndex",
     "TrainedRun",
@@ -56,6 +59,7 @@ __all__ = [
     "index",
     "open",
     "prompts",
+    "recipes",
     "train",
     "zeroshot",
 ]

@@ -24,6 +24,7 @@ from framebank.commands.options import (
 from framebank.commands.printing import Bar, percent, print_report, progress
 from framebank.commands.tensorboard import tensorboard_of
 from framebank.library.auto import is_auto, train_auto
+from framebank.library.recipe_list import recipes
 from framebank.store.counts import counted
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
         return name
 
     return check
+
+
+def _list_recipes(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        click.echo("\n".join(recipes().lines()))
+        context.exit()
 
 
 @click.command(short_help="Train a head on a store and keep it as a run.")
@@ -81,6 +88,10 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
 @click.option("--frame-norm/--no-frame-norm", default=None, help="Make each frame's embedding unit before the head.")
 @click.option("--seed", type=int, help="Draws the weights, the order, the shots and the validation videos.  [0]")
 @device_option
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes,
+    help="Print the published recipes, with papers and when to use each, and stop.",
+)  # fmt: skip
 @click.option("--budget", help="How long to try ways for where none is named, such as 5m.  [50s]")
 @click.option("--tensorboard", is_flag=True, help="Write a log for TensorBoard into RUN, beside log.csv.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is already there.")

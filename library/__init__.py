@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from framebank.library.hits import Hits
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
+    from framebank.library.recipe_list import Recipes, recipes
     from framebank.library.report import Report
     from framebank.library.search_index import SearchIndex, index
     from framebank.library.texts import prompts
@@ -24,6 +25,7 @@ NAMES = {
     "Choice": "choice",
     "Hits": "hits",
     "Labels": "labels",
+    "Recipes": "recipe_list",
     "Report": "report",
     "SearchIndex": "search_index",
     "TrainedRun": "trained_run",
@@ -32,6 +34,7 @@ NAMES = {
     "index": "search_index",
     "open": "opening",
     "prompts": "texts",
+    "recipes": "recipe_list",
     "train": "training",
     "zeroshot": "evaluation",
 }
@@ -40,6 +43,7 @@ __all__ = [
     "Choice",
     "Hits",
     "Labels",
+    "Recipes",
     "Report",
     "SearchIndex",
     "TrainedRun",
@@ -48,6 +52,7 @@ __all__ = [
     "index",
     "open",
     "prompts",
+    "recipes",
     "train",
     "zeroshot",
 ]

@@ -8,7 +8,9 @@ import pytest
 
 import framebank as fb
 from framebank.library.auto import read_budget
+from framebank.library.recipe_list import WHEN
 from framebank.store import DataError, Manifest
+from framebank.tests.places import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -107,3 +109,16 @@ def test_validation_videos_that_leave_out_a_class_are_named(world: Any, tmp_path
         made = fb.train(folder, tmp_path / "run", budget=0.01)
     assert made.choice is not None
     assert made.choice.judged_by == "9 validation videos"
+
+
+def test_the_list_has_each_recipe_with_its_paper_and_its_use(framebank: Any) -> None:
+    names = sorted(path.stem for path in (ROOT / "heads" / "recipes").glob("*.toml"))
+    assert sorted(WHEN) == names
+    found = fb.recipes()
+    assert [one.name for one in found.recipes] == names
+    assert all("arXiv" in one.paper or "JMLR" in one.paper for one in found.recipes)
+    lines = framebank("train", "--list").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == names
+    assert "Wang et al. 2021, arXiv 2109.08472" in lines[1 + names.index("actionclip")]
+    assert "<table>" in found._repr_html_()
+    assert found.to_dict()["recipes"][0]["name"] == names[0]
