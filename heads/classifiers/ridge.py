@@ -1,5 +1,6 @@
 """RidgeClassifier: a linear probe in closed form."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -91,24 +92,26 @@ class RidgeClassifier(nn.Module):
         A part is pooled (N, G, D) with its labels (N, C), and the pooled videos held out of it.
         """
         penalties = (self.penalty,) if self.penalty else PENALTIES
-        each = [self._logits(*part, penalties) for part in parts]
+        hits = torch.zeros(len(penalties), dtype=torch.double)
+        losses = torch.zeros(len(penalties), len(SCALES), dtype=torch.double)  # summed over the videos
+        ends = list(itertools.accumulate(len(held) for *_, held in parts))
+        for (pooled, labels, held), end in zip(parts, ends, strict=True):
+            own = target[end - len(held) : end]
+            solved = _solve(pooled, labels, penalties, standardise=self.standardise)
+            for place, (weight, bias) in enumerate(solved):  # one at a time: many videos of many classes are large
+                logits = F.linear(F.normalize(held.double(), dim=-1), weight, bias).mean(1)  # (V, C)
+                each = [len(held) * _cross_entropy(scale * logits, own) for scale in SCALES]
+                losses[place] += torch.tensor(each, dtype=torch.double)
+                hits[place] += 0 if target.ndim == 2 else int((best_class(logits) == own).sum())
         found = []
-        for place, penalty in enumerate(penalties):
-            logits = torch.cat([part[place] for part in each])  # (V, C)
-            loss, scale = min((_cross_entropy(scale * logits, target), scale) for scale in SCALES)
-            worth = -loss if target.ndim == 2 else float((best_class(logits) == target).double().mean())
-            found.append((worth, penalty, scale, loss))
+        for penalty, right, row in zip(penalties, hits.tolist(), losses.tolist(), strict=True):
+            loss, scale = min((loss / len(target), scale) for loss, scale in zip(row, SCALES, strict=True))
+            found.append((-loss if target.ndim == 2 else right / len(target), penalty, scale, loss))
         best = max(found)
         if by_folds:
             error = math.sqrt(best[0] * (1 - best[0]) / len(target)) if len(parts) == FOLDS else 0.0
             best = min((one for one in found if one[0] >= best[0] - error), key=lambda one: (one[3], -one[1]))
         return best[1:3]
-
-    def _logits(self, pooled: Tensor, labels: Tensor, held: Tensor, penalties: tuple[float, ...]) -> list[Tensor]:
-        """What each penalty gives for held (V, G, D), before the scale: (V, C) each."""
-        solved = _solve(pooled, labels, penalties, standardise=self.standardise)
-        unit = F.normalize(held.double(), dim=-1)
-        return [F.linear(unit, weight, bias).mean(1) for weight, bias in solved]
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""

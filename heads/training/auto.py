@@ -61,9 +61,7 @@ class Found:
 class _Judged:
     candidate: Candidate
     recipe: Recipe
-    logits: Tensor  # (J, C) of the first `parts` parts
-    parts: int
-    right: Tensor  # (J,)
+    right: Tensor  # (J,) whether each of the videos that judged is right
     loss: float
 
     @property
@@ -168,7 +166,7 @@ def _judge(ground: Ground, candidate: Candidate, recipe: Recipe, parts: Sequence
     settled = ground.settled(recipe)
     logits, target = ground.score(settled, parts), ground.targets(parts)
     loss = float(F.cross_entropy(logits.float(), target))
-    return _Judged(candidate, settled, logits, len(parts), best_class(logits) == target, loss)
+    return _Judged(candidate, settled, best_class(logits) == target, loss)
 
 
 def _choose(judged: Sequence[_Judged], *, is_small: bool) -> tuple[_Judged, str]:
