@@ -44,10 +44,10 @@ def candidates_of(base: Recipe, *, num_videos: int, num_frames: int, has_texts: 
         return _of(base, "mean", classifier, classifier_options=options, epochs=0)
 
     found = [
-        Candidate("ridge", (fitted("ridge", standardise=False), fitted("ridge"))),
         Candidate("lda", (fitted("lda"),)),
-        Candidate("knn", tuple(fitted("knn", k=k, temperature=0.05) for k in (1, 5, 20))),
         Candidate("linear", (linear_recipe(base, num_videos=num_videos),)),
+        Candidate("ridge", (fitted("ridge", standardise=False), fitted("ridge"))),
+        Candidate("knn", tuple(fitted("knn", k=k, temperature=0.05) for k in (1, 5, 20))),
     ]
     if has_texts:
         tips = tuple(
@@ -55,7 +55,7 @@ def candidates_of(base: Recipe, *, num_videos: int, num_frames: int, has_texts: 
             for alpha in (0.5, 1.0, 3.0, 10.0)
             for beta in (1.0, 3.0, 5.5)
         )
-        found[3:3] = [Candidate("zero-shot", (fitted("text"),)), Candidate("tip-adapter", tips)]
+        found += [Candidate("zero-shot", (fitted("text"),)), Candidate("tip-adapter", tips)]
         linear = linear_recipe(base, num_videos=num_videos)
         residual: dict[str, Any] = {
             "classifier": "text",

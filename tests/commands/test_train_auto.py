@@ -56,10 +56,10 @@ def test_the_table_says_each_way_and_why(framebank: Any, world: Any, tmp_path: P
     told = framebank("train", world.store.path, tmp_path / "run", "--budget", "0.01s", "--shots", 4)
     lines = told.stdout.splitlines()
     assert lines[0].split() == ["tried", "top-1", "95", "%", "videos", "seconds"]
-    assert lines[1].startswith("ridge") and "chosen" in lines[1]
+    assert lines[1].startswith("lda") and "chosen" in lines[1]
     assert "no time was left; --budget gives more" in lines[2]
     assert any(line.startswith("judged by 4-fold cross-validation over 16 videos") for line in lines)
-    assert any(line.startswith("chosen: ridge; ") for line in lines)
+    assert any(line.startswith("chosen: lda; ") for line in lines)
 
 
 def test_what_says_how_to_train_trains_that(framebank: Any, world: Any, tmp_path: Path) -> None:
