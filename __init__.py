@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from framebank.library import (
         Answers,
+        Choice,
         FewshotComparison,
         FewshotReport,
         Hits,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         LabelTable,
         ProtocolResult,
         RecipeComparison,
+        Recipes,
         Report,
         Results,
         SearchIndex,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         label,
         predict,
         prompts,
+        recipes,
         results,
         train,
         zeroshot,
@@ -58,6 +61,7 @@ OF_STORE = ("DataError", "DataWarning", "FeatureStore", "LabelSet", "PromptBank"
 
 __all__ = [
     "Answers",
+    "Choice",
     "DataError",
     "DataWarning",
     "FeatureStore",
@@ -70,6 +74,7 @@ __all__ = [
     "PromptBank",
     "ProtocolResult",
     "RecipeComparison",
+    "Recipes",
     "Report",
     "Results",
     "SearchIndex",
@@ -91,6 +96,7 @@ __all__ = [
     "open",
     "predict",
     "prompts",
+    "recipes",
     "results",
     "train",
     "zeroshot",

@@ -4,10 +4,12 @@ python benchmarks/train.py [--device auto] [--videos 2000] [--seconds 2] [--full
 
 Three ways train the same model on the same videos with the same batches, taking turns; steps a second are the median
 of the turns. "bare loop" is what is left when everything is taken away: a tensor on the device, rows by index, forward,
-cross-entropy, backward, AdamW. "framebank" is `fit`. Both run for about --seconds a
-turn. "DataLoader" reads each video from the store's HDF5 with two workers, the usual way. Then seconds for an epoch at
-the size of Kinetics-400, 240,000 videos of 8 frames of 512 values, made up: the whole epoch with --full, else measured
-steps times their number.
+cross-entropy, backward, AdamW. "framebank" is `fit`. Both run for about --seconds a turn. "DataLoader" reads each video
+from the store's HDF5 with two workers, the usual way. The head "mean" learns nothing, so that `fit` pools the bank
+once; "pooled_once" is how many times as fast its epochs are then as those of the bare loop over the frames, at several
+numbers of frames and classes: what is left is the classifier, which grows with the classes. Then seconds for an epoch
+at the size of Kinetics-400, 240,000 videos of 8 frames of 512 values, made up: the whole epoch with --full, else
+measured steps times their number.
 """
 
 import json
@@ -23,7 +25,7 @@ import numpy as np
 
 FRAMES, WIDTH, CLASSES = 8, 512, 400
 KINETICS = 240_000
-LOADED = ("mean", "transformer")
+SHAPES = {"8 frames, 400 classes": (8, 400), "16 frames, 101 classes": (16, 101), "16 frames, 16 classes": (16, 16)}
 
 
 @click.command()
@@ -61,28 +63,29 @@ def main(
             f"{head} on {name}: framebank {row['framebank']:.1f} steps/s; bare loop {row['bare']:.1f}, ratio "
             f"{row['ratio']:.2f}; DataLoader {row['loader']:.1f}, {row['framebank'] / row['loader']:.1f} times slower; "
             f"an epoch of Kinetics-400 {row['kinetics_epoch_s']:.1f} s{'' if full else ' by these steps'}"
+            + "".join(f"; pooled once at {shape} {times:.1f} times" for shape, times in row["pooled_once"].items())
         )
     if json_path:
         json_path.write_text(json.dumps({"batch_size": batch_size, "full": full, "rows": rows}, indent=1))
 
 
-def _bank(num_videos: int, device: Any) -> Any:
+def _bank(num_videos: int, device: Any, *, frames: int = FRAMES, classes: int = CLASSES) -> Any:
     import torch
 
     from framebank.heads.bank import Bank
 
     generator = torch.Generator().manual_seed(0)
-    x = torch.empty(num_videos, FRAMES, WIDTH, dtype=torch.float16)
+    x = torch.empty(num_videos, frames, WIDTH, dtype=torch.float16)
     for start in range(0, num_videos, 10_000):
         part = x[start : start + 10_000]
         part.copy_(torch.randn(part.shape, generator=generator))
     return Bank(
         video_ids=tuple(map(str, range(num_videos))),
         x=x.to(device),
-        mask=torch.ones(num_videos, FRAMES, dtype=torch.bool, device=device),
-        target=torch.randint(CLASSES, (num_videos,), generator=generator).to(device),
+        mask=torch.ones(num_videos, frames, dtype=torch.bool, device=device),
+        target=torch.randint(classes, (num_videos,), generator=generator).to(device),
         num_listed=num_videos,
-        num_classes=CLASSES,
+        num_classes=classes,
     )
 
 
@@ -92,13 +95,13 @@ def _recipe(head: str, batch_size: int, epochs: int) -> Any:
     return Recipe(head=head, classifier="linear", loss="ce", batch_size=batch_size, epochs=epochs, warmup=0.0)
 
 
-def _model(recipe: Any, device: Any) -> Any:
+def _model(recipe: Any, device: Any, *, classes: int = CLASSES) -> Any:
     from framebank.heads.training.build import build_model
 
-    return build_model(recipe, dim=WIDTH, num_classes=CLASSES, texts=None).to(device)
+    return build_model(recipe, dim=WIDTH, num_classes=classes, texts=None).to(device)
 
 
-def _steps(head: str, num_videos: int, batch_size: int, turns: int, seconds: float, device: Any) -> dict[str, float]:
+def _steps(head: str, num_videos: int, batch_size: int, turns: int, seconds: float, device: Any) -> dict[str, Any]:
     bank = _bank(num_videos, device)
     with tempfile.TemporaryDirectory() as scratch:
         _write_store(Path(scratch) / "store", bank)
@@ -114,17 +117,37 @@ def _steps(head: str, num_videos: int, batch_size: int, turns: int, seconds: flo
             for name, way in list(ways.items())[:: -1 if turn % 2 else 1]:  # none is always after the same other
                 found[name].append(way())
     medians = {name: statistics.median(values) for name, values in found.items()}
-    return {
-        **medians,
-        "ratio": statistics.median(a / b for a, b in zip(found["framebank"], found["bare"], strict=True)),
-    }
+    ratio = statistics.median(a / b for a, b in zip(found["framebank"], found["bare"], strict=True))
+    shapes = SHAPES if head == "mean" else {}
+    pooled = {name: _pooled_once(frames, classes, turns, device) for name, (frames, classes) in shapes.items()}
+    return {**medians, "ratio": ratio, "pooled_once": pooled}
+
+
+def _pooled_once(frames: int, classes: int, turns: int, device: Any) -> float:
+    """Return how many times as fast `fit` is on a linear probe, which it pools once, as the bare loop over the frames.
+
+    The seconds of pooling count, over the 50 epochs that a training has by default.
+    """
+    from framebank.heads.training.pooled import pool_once
+
+    bank = _bank(2000, device, frames=frames, classes=classes)
+    steps, epochs = -(-len(bank) // 256), 20
+    found = []
+    for _ in range(turns):
+        started = time.perf_counter()
+        pool_once(_model(_recipe("mean", 256, 1), device, classes=classes), bank, val=None, device=device)
+        _wait(device)
+        pooling = (time.perf_counter() - started) / 50
+        epoch = steps / _fit("mean", bank, 256, epochs, device) + pooling
+        found.append(steps / _bare("mean", bank, 256, epochs, device) / epoch)
+    return statistics.median(found)
 
 
 def _fit(head: str, bank: Any, batch_size: int, epochs: int, device: Any) -> float:
     from framebank.heads.training.loop import fit
 
     recipe = _recipe(head, batch_size, epochs=epochs + 1)
-    log = list(fit(_model(recipe, device), recipe, bank, val=None, texts=None, device=device))
+    log = list(fit(_model(recipe, device, classes=bank.num_classes), recipe, bank, val=None, texts=None, device=device))
     return epochs * -(-len(bank) // batch_size) / sum(epoch.seconds for epoch in log[1:])  # the first warms up
 
 
@@ -132,7 +155,7 @@ def _bare(head: str, bank: Any, batch_size: int, epochs: int, device: Any) -> fl
     import torch
     import torch.nn.functional as F
 
-    model = _model(_recipe(head, batch_size, epochs=1), device).train()
+    model = _model(_recipe(head, batch_size, epochs=1), device, classes=bank.num_classes).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, fused=True)
     for epoch in range(epochs + 1):
         if epoch == 1:

@@ -74,7 +74,7 @@ def compare(
 
     bank = open_store(store)  # what is wrong with it is told before torch is loaded
 
-    from framebank.library.recipes.comparison import compare_recipes, read_recipes
+    from framebank.library.comparing.comparison import compare_recipes, read_recipes
     from framebank.store import DataError
 
     wanted = "all" if names == "all" else [name.strip() for name in names.split(",") if name.strip()]

@@ -1,6 +1,7 @@
 """The command that trains a head on a store, by options or by a published recipe."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,16 @@ from framebank.commands.options import (
     require_once,
     text_options,
 )
-from framebank.commands.printing import BarOfParts, percent, print_report
+from framebank.commands.printing import Bar, BarOfParts, percent, print_report, progress
 from framebank.commands.tensorboard import watching_tensorboard
 from framebank.heads.training.recipe import Recipe
+from framebank.library.auto import is_auto, train_auto
+from framebank.library.recipe_list import recipes
 
 if TYPE_CHECKING:
+    from framebank.heads.training.auto import Tried
     from framebank.heads.training.loop import Epoch
+    from framebank.store import FeatureStore
 
 # What is no key of a recipe, as the library's call takes it.
 GIVEN = (*("labels", "prompts", "templates", "texts", "lexicon", "split", "val_split", "device", "overwrite"),)
@@ -38,6 +43,12 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
         return name
 
     return check
+
+
+def _list_recipes(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        click.echo("\n".join(recipes().lines()))
+        context.exit()
 
 
 @click.command(short_help="Train a head on a store and keep it as a run.")
@@ -107,6 +118,11 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
     "--seed", type=int, help=f"Draws the weights, the order, the shots and the validation videos.  [{Recipe.seed}]"
 )
 @device_option
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes,
+    help="Print the published recipes, with papers and when to use each, and stop.",
+)  # fmt: skip
+@click.option("--budget", help="How long to try ways for where none is named, such as 5m.  [50s]")
 @click.option("--tensorboard", is_flag=True, help="Also write a log for TensorBoard into RUN.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run.")
 @json_option
@@ -116,17 +132,22 @@ def train(
     recipe_name: str | None,
     settings: tuple[str, ...],
     head_mix: str | None,
+    budget: str | None,
     tensorboard: bool,
     as_json: bool,
     **choices: Any,
 ) -> None:
     """Train a head on STORE and keep it in the folder RUN, with its log and recipe.
 
+    Where no option says how to train, several ways are tried on videos that they were not trained on. The best is the
+    run. Where one does, the rest is as its help says in brackets.
+
     \b
+    framebank train bank run
     framebank train bank run --head transformer
     framebank train bank probe --head mean --classifier linear
     framebank train bank mit --recipe mitx --set head.num_layers=2
-    torchrun --nproc-per-node 4 -m framebank.cli train bank run      one process for each GPU
+    torchrun --nproc-per-node 4 -m framebank.cli train bank run --head mit     one process for each GPU
     """
     given = {name: choices.pop(name) for name in GIVEN}
     prompts, templates, texts, lexicon = (given[name] for name in ("prompts", "templates", "texts", "lexicon"))
@@ -144,12 +165,19 @@ def train(
     from framebank.library.stores import open_store
 
     bank = open_store(store)  # what is wrong with it is told before torch is loaded
+    found = {name: value for name, value in choices.items() if value is not None}
+    if not (recipe_name or keys or lexicon or head_mix or tensorboard) and is_auto(found):
+        del given["lexicon"]
+        _train_auto(bank, run, found, budget=budget, as_json=as_json, **given)
+        return
+    if budget:
+        raise click.UsageError("--budget is for a training that finds its head; give no option that says how to train")
 
     from framebank.heads.training.distributed import Ranks
     from framebank.library.training import recipe_of
     from framebank.library.training import train as fit
 
-    recipe = recipe_of(recipe_name, {name: value for name, value in choices.items() if value is not None}, keys)
+    recipe = recipe_of(recipe_name, found, keys)
     if lexicon and not recipe.reads_lexicon:
         raise click.UsageError(f"the classifier {recipe.classifier!r} reads no lexicon; --lexicon is for attributes")
     if not recipe.reads_texts and (prompts or templates or texts):
@@ -169,6 +197,22 @@ def train(
     if Ranks().is_first:
         lines = [*trained.lines(), f"next: framebank evaluate {run}"]
         print_report(trained.to_dict(), as_json=as_json, lines=lines)
+
+
+def _train_auto(
+    bank: "FeatureStore", run: Path, keys: dict[str, Any], *, split: str, as_json: bool, **options: Any
+) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise click.UsageError("torchrun trains a head that is named; give --head or --recipe")
+    manifest = bank.split(split)
+    with Bar(unit="method") as bar:
+
+        def told(one: "Tried", done: int, total: int) -> None:
+            bar.move(done, total)
+            bar.show(**{one.name: one.reason if one.score is None else percent(one.score)})
+
+        trained = train_auto(bank, manifest, run, keys=keys, told=told, watch=progress, **options)
+    print_report(trained.to_dict(), as_json=as_json, lines=[*trained.lines(), f"next: framebank evaluate {run}"])
 
 
 def _facts(epoch: "Epoch", number: int, total: int) -> dict[str, str]:

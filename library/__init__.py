@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from framebank.library.asking.answers import Answers
     from framebank.library.asking.calls import label, predict
     from framebank.library.asking.label_table import LabelTable
+    from framebank.library.choice import Choice
+    from framebank.library.comparing.comparison import RecipeComparison, compare_recipes
     from framebank.library.episodes.evaluation import fewshot, fewshot_compare
     from framebank.library.episodes.report import FewshotComparison, FewshotReport
     from framebank.library.episodes.trained_matcher import TrainedMatcher
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from framebank.library.indexing.build import index
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
-    from framebank.library.recipes.comparison import RecipeComparison, compare_recipes
+    from framebank.library.recipe_list import Recipes, recipes
     from framebank.library.report import Report
     from framebank.library.search_index import SearchIndex
     from framebank.library.texts import prompts
@@ -36,17 +38,19 @@ NAMES = {
     "Answers": "asking.answers",
     "FewshotComparison": "episodes.report",
     "FewshotReport": "episodes.report",
+    "Choice": "choice",
     "Hits": "hits",
     "LabelTable": "asking.label_table",
     "Labels": "labels",
-    "RecipeComparison": "recipes.comparison",
+    "RecipeComparison": "comparing.comparison",
     "ProtocolResult": "figures.protocols",
+    "Recipes": "recipe_list",
     "Report": "report",
     "Results": "figures.results",
     "SearchIndex": "search_index",
     "TrainedMatcher": "episodes.trained_matcher",
     "TrainedRun": "trained_run",
-    "compare_recipes": "recipes.comparison",
+    "compare_recipes": "comparing.comparison",
     "compare": "figures.pairs",
     "compare_runs": "figures.pairs",
     "evaluate": "evaluation",
@@ -62,12 +66,14 @@ NAMES = {
     "predict": "asking.calls",
     "prompts": "texts",
     "results": "figures.results",
+    "recipes": "recipe_list",
     "train": "training",
     "zeroshot": "evaluation",
 }
 
 __all__ = [
     "Answers",
+    "Choice",
     "FewshotComparison",
     "FewshotReport",
     "Hits",
@@ -75,6 +81,7 @@ __all__ = [
     "Labels",
     "ProtocolResult",
     "RecipeComparison",
+    "Recipes",
     "Report",
     "Results",
     "SearchIndex",
@@ -95,6 +102,7 @@ __all__ = [
     "open",
     "predict",
     "prompts",
+    "recipes",
     "results",
     "train",
     "zeroshot",

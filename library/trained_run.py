@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from framebank.library.checks import Paths, require_least
+from framebank.library.choice import Choice
 from framebank.library.labels import Labels
 from framebank.library.report import Report
 from framebank.library.watch import Watch, unwatched
@@ -54,6 +55,12 @@ class TrainedRun:
     def labels(self) -> tuple[str, ...]:
         """The names of its C classes."""
         return self.run.labels
+
+    @property
+    def choice(self) -> Choice | None:
+        """What was tried and why this is the run, where `fb.train` found that by itself."""
+        found = self.run.trained_on.get("auto")
+        return Choice.of(found) if found else None
 
     def evaluate(self, split: str = "test", *, bank: "FeatureStore | str | Path | None" = None) -> Report:
         """Score a split of the store that it was trained on, or of `bank`; metrics.json in its folder has the figures.
@@ -127,11 +134,13 @@ class TrainedRun:
 
     def to_dict(self) -> dict[str, Any]:
         """Return how it was trained as plain values."""
+        choice = self.choice
         return {
             "run": str(self.shown),
             "seconds": self.seconds,
             "loss": self.loss,
-            **self.run.trained_on,
+            **{name: value for name, value in self.run.trained_on.items() if name != "auto"},
+            **(choice.to_dict() if choice else {}),
             "multi_label": self.run.recipe.is_multi_label,
             "head_mix_score": self.head_mix_score,
             "recipe": self.run.recipe.to_dict(),
@@ -139,9 +148,9 @@ class TrainedRun:
 
     def lines(self) -> list[str]:
         """Return what was trained on what, and how well it did, a line each."""
-        from framebank.library.recipes.training_lines import training_lines
+        from framebank.library.comparing.training_lines import training_lines
 
-        return training_lines(self.to_dict())
+        return [*(self.choice.lines() if self.choice else ()), *training_lines(self.to_dict())]
 
     def __repr__(self) -> str:
         recipe, trained = self.run.recipe, self.run.trained_on

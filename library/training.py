@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
+from framebank.library.auto import is_auto, train_auto
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -38,6 +39,7 @@ def train(
     lexicon: str | Path | None = None,
     head_mix: float | str | None = None,
     settings: "dict[str, Any] | None" = None,
+    budget: str | float | None = None,
     overwrite: bool = False,
     device: str = "auto",
     watch: Watch = unwatched,
@@ -48,7 +50,9 @@ def train(
 
     `recipe` is the name of a published one ("actionclip"), a .toml file or a Recipe; `head`, `classifier`, `loss`,
     `shots` and any further key of a recipe (`epochs=20`, `lr=1e-3`) go over it, and `settings` reach options
-    ({"head.num_layers": 2}). Without a recipe: the transformer of ActionCLIP on texts, by its KL loss. `labels` are
+    ({"head.num_layers": 2}). Where nothing says how to train, several ways are tried within the `budget` (seconds, or
+    "5m"), judged by videos that they were not trained on, and the best is the run; its `choice` says what was tried.
+    Where something does, what is not given is as in ActionCLIP: the transformer on texts, by its KL loss. `labels` are
     class names or a file of them, `prompts` what `fb.prompts` returned or a file of it, `lexicon` a file of phrases for
     the classifier "attributes". `head_mix` is the share of the frames' plain mean in what the head pools, or "auto":
     chosen on the validation videos after the last epoch. Under torchrun each process calls this and the first one
@@ -74,7 +78,27 @@ def train(
         raise DataError(f"head_mix is {head_mix!r}; expected a number from 0 to 1, or auto")
     given = {"head": head, "classifier": classifier, "loss": loss, "shots": shots, **keys}
     given |= {} if chooses else {"head_mix": head_mix}
-    chosen = recipe_of(recipe, {name: value for name, value in given.items() if value is not None}, settings or {})
+    given = {name: value for name, value in given.items() if value is not None}
+    chosen = recipe_of(recipe, given, settings or {})
+    finds = recipe is None and not (settings or lexicon or chooses) and is_auto(given)
+    if budget is not None and not finds:
+        raise DataError("budget is for a training that finds its head; expected none beside a recipe or its keys")
+    if finds:
+        return train_auto(
+            store,
+            manifest,
+            folder,
+            keys=given,
+            budget=budget,
+            val_split=val_split,
+            labels=labels,
+            prompts=prompts,
+            templates=templates,
+            texts=texts,
+            overwrite=overwrite,
+            device=device,
+            watch=watch,
+        )
     if lexicon and not chosen.reads_lexicon:
         raise DataError(f"the classifier {chosen.classifier!r} reads no lexicon; it is for the classifier 'attributes'")
     phrases = Lexicon.read(lexicon, spec=store.spec, where=store.path) if lexicon else None

@@ -1,7 +1,8 @@
 """RidgeClassifier: a linear probe in closed form."""
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import final
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.classifier import ClassifierTraits, Fitted
+from framebank.heads.classifiers.folds import FOLDS, fold_numbers
 from framebank.heads.classifiers.targets import held_out, label_matrix
 from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError
@@ -26,11 +28,13 @@ class RidgeClassifier(nn.Module, Fitted):
     Unit embeddings, centred and each channel brought to a spread of one over the training videos, or, without
     `standardise`, all of them by the same factor, are regressed on 1 for a video of the class and -1 for another, with
     a bias that is not penalised; each view and clip is a row. The penalty of the squared weights is `penalty` for each
-    row. Where it is 0, the penalty is that of the highest top-1 on the validation videos, or, where there are none, on
-    about a fifth of each class's training videos, whole groups alone, after which all of them are fitted; of equals the
-    greatest. What the
-    regression gives is made logits by the scale of the least cross-entropy on the same videos. With one video for each
-    class nothing can be held out: penalty 1, scale 10.
+    row. Where it is 0, it is chosen: by the highest top-1 on the validation videos, of equals the greatest; without
+    any, by folds of the training videos (`fold_numbers`), after which all of them are fitted. Of the penalties whose
+    top-1 over five folds is within one standard error of the highest (Breiman et al. 1984), that is the one of the
+    least cross-entropy: top-1 alone cannot tell many of them apart. Of fewer folds, which learn from far fewer videos,
+    it is the highest top-1, of equals the least cross-entropy. What the regression gives is made logits by the scale of
+    the least cross-entropy on the same videos. With one video for each class nothing can be held out: penalty 1, scale
+    10.
 
     It needs no epoch (`epochs = 0`). Its weights (C, D) and bias (C,) are parameters: with epochs they, and a head
     before it, are trained further from there. A video may have several labels; the penalty is then that of the least
@@ -53,6 +57,7 @@ class RidgeClassifier(nn.Module, Fitted):
             raise DataError(f"penalty is {penalty}; expected more than 0, or 0 to have it chosen")
         self.penalty = penalty
         self.standardise = standardise
+        self.chosen = penalty  # by `fit`, where none was given
         self.weight = nn.Parameter(torch.zeros(num_classes, dim))
         self.bias = nn.Parameter(torch.zeros(num_classes))
 
@@ -67,24 +72,48 @@ class RidgeClassifier(nn.Module, Fitted):
         labels = label_matrix(target, len(self.bias))
         penalty, scale = self.penalty or PENALTY, SCALE
         if val:
-            penalty, scale = self._choose(pooled, labels, *val)
-        elif (held := held_out(target, groups)).any():
-            penalty, scale = self._choose(pooled[~held], labels[~held], pooled[held], target[held])
+            penalty, scale = self._choose([(pooled, labels, val[0])], val[1])
+        elif target.ndim == 2:
+            if (held := held_out(target, groups)).any():
+                penalty, scale = self._choose([(pooled[~held], labels[~held], pooled[held])], target[held])
+        elif (fold := fold_numbers(target, groups)).max() >= 0:
+            numbers = range(int(fold.max()) + 1)
+            parts = [(pooled[fold != number], labels[fold != number], pooled[fold == number]) for number in numbers]
+            judged = torch.cat([target[fold == number] for number in numbers])
+            penalty, scale = self._choose(parts, judged, by_folds=True)
+        self.chosen = penalty
         weight, bias = next(_solve(pooled, labels, (penalty,), standardise=self.standardise))
         self.weight.copy_(scale * weight)
         self.bias.copy_(scale * bias)
 
-    def _choose(self, pooled: Tensor, labels: Tensor, held: Tensor, target: Tensor) -> tuple[float, float]:
-        """Return the penalty and the scale that are best for held (V, G, D) of target (V,) or (V, C)."""
+    def _choose(
+        self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], target: Tensor, *, by_folds: bool = False
+    ) -> tuple[float, float]:
+        """Return the penalty and the scale that are best for the held-out videos of all parts, target (V,) or (V, C).
+
+        A part is pooled (N, G, D) with its labels (N, C), and the pooled videos held out of it.
+        """
         penalties = (self.penalty,) if self.penalty else PENALTIES
-        solved = _solve(pooled, labels, penalties, standardise=self.standardise)
+        hits = torch.zeros(len(penalties), dtype=torch.double)
+        losses = torch.zeros(len(penalties), len(SCALES), dtype=torch.double)  # summed over the videos
+        ends = list(itertools.accumulate(len(held) for *_, held in parts))
+        for (pooled, labels, held), end in zip(parts, ends, strict=True):
+            own = target[end - len(held) : end]
+            solved = _solve(pooled, labels, penalties, standardise=self.standardise)
+            for place, (weight, bias) in enumerate(solved):  # one at a time: many videos of many classes are large
+                logits = F.linear(F.normalize(held.double(), dim=-1), weight, bias).mean(1)  # (V, C)
+                each = [len(held) * _cross_entropy(scale * logits, own) for scale in SCALES]
+                losses[place] += torch.tensor(each, dtype=torch.double)
+                hits[place] += 0 if target.ndim == 2 else int((best_class(logits) == own).sum())
         found = []
-        for penalty, (weight, bias) in zip(penalties, solved, strict=True):
-            logits = F.linear(F.normalize(held.double(), dim=-1), weight, bias).mean(1)  # (V, C)
-            loss, scale = min((_cross_entropy(scale * logits, target), scale) for scale in SCALES)
-            worth = -loss if target.ndim == 2 else float((best_class(logits) == target).double().mean())
-            found.append((worth, penalty, scale))
-        return max(found)[1:]
+        for penalty, right, row in zip(penalties, hits.tolist(), losses.tolist(), strict=True):
+            loss, scale = min((loss / len(target), scale) for loss, scale in zip(row, SCALES, strict=True))
+            found.append((-loss if target.ndim == 2 else right / len(target), penalty, scale, loss))
+        best = max(found)
+        if by_folds:
+            error = math.sqrt(best[0] * (1 - best[0]) / len(target)) if len(parts) == FOLDS else 0.0
+            best = min((one for one in found if one[0] >= best[0] - error), key=lambda one: (one[3], -one[1]))
+        return best[1:3]
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""

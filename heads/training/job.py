@@ -2,9 +2,10 @@
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -177,13 +178,13 @@ class TrainingJob:
         self.recipe = replace(self.recipe, head_mix=self.chosen.share)
         return self.chosen
 
-    def save(self, folder: Path, *, log: Sequence[Epoch]) -> Run:
-        """Write the run into `folder` and return it."""
-        run = self.trained(log)
+    def save(self, folder: Path, *, log: Sequence[Epoch], about: Mapping[str, Any] | None = None) -> Run:
+        """Write the run into `folder` and return it; `about` is what else it says of its training."""
+        run = self.trained(log, about=about)
         run.write(folder, log=log)
         return run
 
-    def trained(self, log: Sequence[Epoch]) -> Run:
+    def trained(self, log: Sequence[Epoch], *, about: Mapping[str, Any] | None = None) -> Run:
         """Return the run as it is after the epochs of `log`, which is not written yet."""
         kept = chosen_epoch(log)
         best = self.chosen.score if self.chosen else kept.val_score if kept else math.nan
@@ -196,6 +197,7 @@ class TrainingJob:
             "texts": self.prompts.kind if self.prompts else None,
             "templates": list(self.prompts.templates) if self.prompts else None,
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
+            **(about or {}),
         }
         if self.val and len(self.val) >= FEWEST:
             logits = predict_logits(self.model.to(self.device).eval(), self.val, device=self.device)

@@ -29,6 +29,7 @@ from framebank.heads.training.batches import draw_frames, draw_sequences
 from framebank.heads.training.distributed import Ranks
 from framebank.heads.training.objective import Objective
 from framebank.heads.training.optimizer import build_optimizer, set_lr, warmup_cosine
+from framebank.heads.training.pooled import pool_once, pools_once
 from framebank.heads.training.recipe import Recipe
 from framebank.store.errors import DataError
 
@@ -73,7 +74,8 @@ def fit(
 
     Without a validation bank the last weights stay, or the average of the last where the recipe says so. The test split
     is never looked at. Batches are index operations on the bank; the last one of an epoch is smaller rather than
-    dropped. Started by torchrun, each of the `ranks` pools its share of every batch. `tell` hears of each step.
+    dropped. A head that learns nothing and draws nothing (`pools_once`) pools the bank before the first step. Started
+    by torchrun, each of the `ranks` pools its share of every batch. `tell` hears of each step.
     """
     if train.target.ndim == 1 and (unlabelled := int((train.target < 0).sum())):
         raise ValueError(f"{unlabelled} of the videos to train on has no label")
@@ -82,6 +84,10 @@ def fit(
     model.train()
     with drawn_from(recipe.seed, device=device):
         objective = Objective(recipe.loss, dim, train.num_classes, label_smoothing=recipe.label_smoothing).to(device)
+    given = model
+    if recipe.epochs and pools_once(model, recipe, objective):
+        pooled = pool_once(model, train, val=val, device=device)
+        model, train, val = pooled.model, pooled.train, pooled.val
     generator = torch.Generator().manual_seed(recipe.seed)
     frequency = train.frequency.to(device)  # (C,)
     step = functools.partial(
@@ -133,7 +139,7 @@ def fit(
         yield log[-1]
     if best_state is not None:
         model.load_state_dict(best_state)
-    model.eval()
+    given.eval()
 
 
 def take_batch(

@@ -1,0 +1,274 @@
+"""Auto: which of several ways to recognise suits a set, found by videos that each was not trained on."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from framebank.heads.bank import Bank
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.folds import FOLDS
+from framebank.heads.metrics import wilson_interval
+from framebank.heads.ranking import best_class
+from framebank.heads.training.candidates import Candidate, candidates_of, linear_recipe, with_steps
+from framebank.heads.training.judging import Ground, Part
+from framebank.heads.training.recipe import Recipe
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+
+BUDGET = 50.0  # seconds, with the training of what is chosen
+FEWEST_STEPS = 300  # of a temporal head; with fewer it is not tried
+MOST_NEIGHBOURS = 30_000  # videos, whose cosines to each other fit into seconds
+NEAR = 0.99  # the cosine of two classes' texts that hardly tell them apart
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One way that was tried: its top-1 over `videos` held-out videos with the 95 % interval, or why it has none."""
+
+    name: str
+    score: float | None
+    interval: tuple[float, float] | None
+    seconds: float
+    videos: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was chosen, as a recipe, of what was tried, and why; `texts` says whether the texts help, "" without any."""
+
+    recipe: Recipe
+    chosen: str
+    why: str
+    texts: str
+    judged_by: str
+    tried: tuple[Tried, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the recipe as plain values."""
+        values = asdict(self)
+        del values["recipe"]
+        return {**values, "tried": [asdict(one) for one in self.tried]}
+
+
+@dataclass(frozen=True)
+class _Judged:
+    candidate: Candidate
+    recipe: Recipe
+    right: Tensor  # (J,) whether each of the videos that judged is right
+    loss: float
+
+    @property
+    def is_plain(self) -> bool:
+        return self.candidate.pools and not self.candidate.reads_texts
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        return float(self.right.float().mean()), -self.loss
+
+
+def find_recipe(
+    ground: Ground,
+    base: Recipe,
+    *,
+    budget: float = BUDGET,
+    told: Callable[[Tried, int, int], None] = lambda one, done, total: None,
+) -> Found:
+    """Try candidates on a ground for about `budget` seconds and return the best with what was tried.
+
+    Validation videos judge where there are any, else folds of the training videos. Of the ways that pool the mean and
+    read no texts the highest top-1 is taken, of equals the least cross-entropy. A way that reads texts, or the order of
+    the frames, is taken where it is better by more than one standard error on the same videos. With one video of each
+    class nothing can be judged, and ridge is taken. `told` hears of each, how many are tried, and of how many.
+    DataError where there are fewer than two classes, or values that are no numbers.
+    """
+    deadline = time.perf_counter() + budget
+    _require_classes(ground.frames)
+    require_finite(ground.frames, ground.val)
+    parts = ground.parts()
+    candidates = candidates_of(
+        base,
+        num_videos=len(ground.frames),
+        num_frames=ground.frames.x.shape[1],
+        has_texts=bool(ground.prompts_of),
+    )
+    if not parts:
+        return _unjudged(ground, base)
+    tried: list[Tried] = []
+    judged: list[_Judged] = []
+    for place, candidate in enumerate(candidates):
+        later = sum(not other.pools for other in candidates[place + 1 :]) if not candidate.pools else 0
+        left = (deadline - time.perf_counter()) / (1 + later)
+        started = time.perf_counter()
+        found, reason = _try(ground, candidate, parts, left=left, is_first=not judged)
+        seconds = time.perf_counter() - started
+        if found:
+            judged.append(found)
+        tried.append(_row(candidate, found, seconds=seconds, reason=reason))
+        told(tried[-1], len(tried), len(candidates))
+    best, why = _choose(judged, is_small=1 < len(parts) < FOLDS)
+    target = ground.targets(parts)
+    return Found(
+        recipe=best.recipe,
+        chosen=best.candidate.name,
+        why=why,
+        texts=_texts_told(judged, ground.prompts_of),
+        judged_by=_judges(ground, parts, len(target)),
+        tried=tuple(tried),
+    )
+
+
+def _try(
+    ground: Ground, candidate: Candidate, parts: Sequence[Part], *, left: float, is_first: bool
+) -> tuple[_Judged | None, str]:
+    """Judge a candidate in the seconds that are left, or return why not; the first is judged in any case."""
+    if left <= 0 and not is_first:
+        return None, "no time was left; --budget gives more"
+    if candidate.name in ("knn", "tip-adapter") and len(ground.frames) > MOST_NEIGHBOURS:
+        return None, f"not tried with more than {MOST_NEIGHBOURS} videos"
+    recipes, chosen = candidate.recipes, list(parts)
+    try:
+        if candidate.steps:
+            recipe, chosen, needed = _planned(ground, candidate.recipes[0], chosen, left=left)
+            if recipe is None:
+                return None, f"would take about {math.ceil(needed)} s; --budget gives more"
+            recipes = (recipe,)
+        found = [_judge(ground, candidate, recipe, chosen) for recipe in recipes]
+    except DataError as error:  # of a classifier that needs more videos, say
+        return None, str(error)
+    return max(found, key=lambda one: one.rank), ""
+
+
+def _planned(
+    ground: Ground, recipe: Recipe, parts: list[Part], *, left: float
+) -> tuple[Recipe | None, list[Part], float]:
+    """Return the recipe and the parts that there is time for, with all its steps or half, and the seconds it takes."""
+    videos, each = len(ground.frames), ground.seconds_of_a_step(recipe)
+    full = recipe.epochs * math.ceil(videos / recipe.batch_size)
+    needed = math.inf
+    for steps in (full, full // 2):
+        shorter = recipe if steps == full else with_steps(recipe, steps, num_videos=videos)
+        for count in sorted({len(parts), min(3, len(parts)), min(2, len(parts))}, reverse=True):
+            shares = [len(part.train) / videos for part in parts[:count]]
+            needed = each * steps * (sum(shares) + 1)  # and once more, for all videos
+            if needed <= left and steps >= min(full, FEWEST_STEPS):
+                return shorter, parts[:count], needed
+    return None, parts, needed
+
+
+def _judge(ground: Ground, candidate: Candidate, recipe: Recipe, parts: Sequence[Part]) -> _Judged:
+    settled = ground.settled(recipe)
+    logits, target = ground.score(settled, parts), ground.targets(parts)
+    loss = float(F.cross_entropy(logits.float(), target))
+    return _Judged(candidate, settled, best_class(logits) == target, loss)
+
+
+def _choose(judged: Sequence[_Judged], *, is_small: bool) -> tuple[_Judged, str]:
+    plain, why = _choose_plain([one for one in judged if one.is_plain], is_small=is_small)
+    name = plain.candidate.name
+    gains = [(*_gain(one, plain), one) for one in judged if not one.is_plain]
+    better = [(gain, error, one) for gain, error, one in gains if gain > error]
+    if better:
+        gain, error, one = max(better, key=lambda found: found[0])
+        reads = "reads the texts" if one.candidate.reads_texts else "sees the order of the frames"
+        return one, (
+            f"{one.candidate.name} {reads}, and its top-1 is {100 * gain:.1f} points above {name} on the same videos, "
+            f"more than the standard error of {100 * error:.1f}"
+        )
+    if gains:
+        gain, error, one = max(gains, key=lambda found: found[0])
+        above = f"{100 * gain:.1f} points above it, less than the standard error of {100 * error:.1f}"
+        why += f"; {one.candidate.name} is {above if gain > 0 else 'not better'}"
+    return plain, why
+
+
+def _choose_plain(judged: Sequence[_Judged], *, is_small: bool) -> tuple[_Judged, str]:
+    """Return the best of those that pool the mean and read no texts, and why.
+
+    Few folds learn from far fewer videos than there are: then linear, which has nothing to choose, stays where no other
+    is better by more than a standard error.
+    """
+    *rest, best = sorted(judged, key=lambda one: one.rank)
+    name = best.candidate.name
+    linear = next((one for one in rest if one.candidate.name == "linear"), None)
+    if is_small and linear:
+        gain, error = _gain(best, linear)
+        if gain <= error:
+            return linear, f"each class has few videos, and {name} is not better than linear by a standard error"
+    if rest and rest[-1].rank[0] == best.rank[0]:
+        return best, f"{name} has the highest top-1, as {rest[-1].candidate.name} has, and the lower cross-entropy"
+    return best, f"{name} has the highest top-1 of the ways that read the mean of the frames alone"
+
+
+def _gain(one: _Judged, other: _Judged) -> tuple[float, float]:
+    """How much higher the top-1 is on the videos of both, and the standard error of that."""
+    count = min(len(one.right), len(other.right))
+    difference = one.right[:count].double() - other.right[:count].double()
+    return float(difference.mean()), float(difference.std(correction=0)) / math.sqrt(count)
+
+
+def _row(candidate: Candidate, found: _Judged | None, *, seconds: float, reason: str) -> Tried:
+    if not found:
+        return Tried(candidate.name, None, None, round(seconds, 2), reason=reason)
+    hits, count = int(found.right.sum()), len(found.right)
+    return Tried(candidate.name, hits / count, wilson_interval(hits, count), round(seconds, 2), videos=count)
+
+
+def _unjudged(ground: Ground, base: Recipe) -> Found:
+    """What is taken where every class has one video, so that none can be held out."""
+    recipe = replace(linear_recipe(base, num_videos=len(ground.frames)), classifier="ridge", epochs=0)
+    why = "no class has two videos of different sources, so that nothing can be judged; ridge is taken"
+    texts = "whether the texts help cannot be found out" if ground.prompts_of else ""
+    return Found(recipe, "ridge", why, texts, "nothing: each class has one video", ())
+
+
+def _texts_told(judged: Sequence[_Judged], prompts_of: dict[str, ClassTexts]) -> str:
+    """Return one sentence on whether the texts help; "" where there are none."""
+    with_texts = [one for one in judged if one.candidate.reads_texts]
+    without = [one for one in judged if one.is_plain]
+    if not with_texts or not without:
+        return ""
+    best, plain = (max(those, key=lambda one: one.rank) for those in (with_texts, without))
+    gain, error = _gain(best, plain)
+    helps = gain > error
+    told = (
+        f"the texts {'help' if helps else 'do not help'}: {best.candidate.name} with them is right in "
+        f"{100 * best.rank[0]:.1f} %, {plain.candidate.name} without in {100 * plain.rank[0]:.1f} %"
+    )
+    unit = F.normalize(prompts_of["embeddings"].matrix.mean(0), dim=-1)  # (C, D)
+    near = int(((unit @ unit.T).fill_diagonal_(-1).max(1).values >= NEAR).sum())
+    if near:
+        told += f"; the texts of {near} of {counted(len(unit), 'class', 'classes')} are nearly those of another"
+    return told
+
+
+def _judges(ground: Ground, parts: Sequence[Part], count: int) -> str:
+    if parts[0].judge is None:
+        return f"{counted(count, 'validation video')}"
+    alone = len(ground.frames) - count
+    left = f"; {counted(alone, 'video')} of classes of one source only train" if alone else ""
+    return f"{len(parts)}-fold cross-validation over {counted(count, 'video')}{left}"
+
+
+def _require_classes(train: Bank) -> None:
+    if len(train.target.unique()) < 2:
+        raise DataError(
+            f"all {counted(len(train), 'training video')} are of one class; expected two classes or more to tell apart"
+        )
+
+
+def require_finite(*banks: Bank | None) -> None:
+    """Refuse a bank with a value that is no number: DataError."""
+    for bank in banks:
+        if bank is None:
+            continue
+        bad = ~torch.isfinite(bank.x.flatten(1)).all(1)
+        if bad.any():
+            video_id = bank.video_ids[int(bad.nonzero()[0]) // bank.num_groups]
+            raise DataError(f"the rows of {video_id!r} hold values that are no numbers; expected finite embeddings")

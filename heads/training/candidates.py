@@ -1,0 +1,102 @@
+"""Candidates: the ways to recognise that `auto` tries, each with the steps, batch and rate that suit a set's size."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from framebank.heads.training.recipe import Recipe
+
+STEPS = 300  # a linear layer on embeddings has settled by then
+TEMPORAL_STEPS = 600  # a temporal head has learned the order of a small set by then
+PASSES = 10  # over a set so large that those steps would not see all of it
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to recognise, by a name, and the recipes of which the best on held-out videos stands for it."""
+
+    name: str
+    recipes: tuple[Recipe, ...]
+
+    @property
+    def pools(self) -> bool:
+        """Whether it reads the mean of the frames, which is blind to their order."""
+        return self.recipes[0].head == "mean"
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether it scores with the texts of the classes."""
+        return self.recipes[0].reads_texts
+
+    @property
+    def steps(self) -> bool:
+        """Whether it learns by steps, which take time."""
+        return self.recipes[0].epochs > 0
+
+
+def candidates_of(base: Recipe, *, num_videos: int, num_frames: int, has_texts: bool) -> list[Candidate]:
+    """Return what is tried, the quickest first.
+
+    `base` brings what all have alike (seed, frames, views). Temporal heads are tried where videos have several frames.
+    """
+
+    def fitted(classifier: str, **options: Any) -> Recipe:
+        return _of(base, "mean", classifier, classifier_options=options, epochs=0)
+
+    found = [
+        Candidate("lda", (fitted("lda"),)),
+        Candidate("linear", (linear_recipe(base, num_videos=num_videos),)),
+        Candidate("ridge", (fitted("ridge", standardise=False), fitted("ridge"))),
+        Candidate("knn", tuple(fitted("knn", k=k, temperature=0.05) for k in (1, 5, 20))),
+    ]
+    if has_texts:
+        tips = tuple(
+            fitted("tip-adapter", alpha=alpha, beta=beta, search=False)
+            for alpha in (0.5, 1.0, 3.0, 10.0)
+            for beta in (1.0, 3.0, 5.5)
+        )
+        found += [Candidate("zero-shot", (fitted("text"),)), Candidate("tip-adapter", tips)]
+        linear = linear_recipe(base, num_videos=num_videos)
+        residual: dict[str, Any] = {
+            "classifier": "text",
+            "text": "residual",
+            "scoring": "embeddings",
+            "lr": 1e-3,
+            "weight_decay": 0.0,
+        }
+        found.append(Candidate("text-residual", (replace(linear, **residual),)))
+    if num_frames > 1:
+        found += [
+            Candidate(f"{head} + linear", (temporal_recipe(base, head, num_videos=num_videos),))
+            for head in ("mit", "attentive")
+        ]
+    return found
+
+
+def linear_recipe(base: Recipe, *, num_videos: int) -> Recipe:
+    """Return a linear classifier of the mean of the frames, with as many steps as it takes to settle."""
+    decay = 1.0 if num_videos < 5000 else 0.1
+    return with_steps(
+        _of(base, "mean", "linear", batch_size=256, lr=3e-3, weight_decay=decay), STEPS, num_videos=num_videos
+    )
+
+
+def temporal_recipe(base: Recipe, head: str, *, num_videos: int, steps: int = TEMPORAL_STEPS) -> Recipe:
+    """Return a temporal head under a linear classifier; a small set has small batches, so that there are steps."""
+    batch = 32 if num_videos < 2000 else 64 if num_videos < 10_000 else 256
+    return with_steps(
+        _of(base, head, "linear", batch_size=batch, lr=1e-3, weight_decay=0.05), steps, num_videos=num_videos
+    )
+
+
+def with_steps(recipe: Recipe, steps: int, *, num_videos: int) -> Recipe:
+    """Return a recipe with the epochs that hold so many steps, and no more than PASSES where that is more steps."""
+    each = math.ceil(num_videos / recipe.batch_size)
+    return replace(recipe, epochs=max(PASSES if each * PASSES > steps else 1, math.ceil(steps / each)))
+
+
+def _of(base: Recipe, head: str, classifier: str, **changes: Any) -> Recipe:
+    scoring = "embeddings" if classifier in ("text", "tip-adapter") else base.scoring
+    return replace(
+        base, head=head, classifier=classifier, loss="ce", scoring=scoring, warmup=0.1, val_fraction=0.0, **changes
+    )

@@ -1,0 +1,152 @@
+"""Judging: what a recipe is worth on videos that it was not trained on, held out in turn or given."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framebank.heads.bank import Bank
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers import Fitted
+from framebank.heads.classifiers.folds import fold_numbers
+from framebank.heads.classifiers.ridge import RidgeClassifier
+from framebank.heads.model import Model
+from framebank.heads.predictions import predict_logits
+from framebank.heads.temporal.mean import Mean
+from framebank.heads.training.build import build_model
+from framebank.heads.training.loop import fit
+from framebank.heads.training.pooled import Single, pooled_bank
+from framebank.heads.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Part:
+    """The places of the videos that are trained on, (N,), and of those that judge, (J,), or None: the validation's."""
+
+    train: Tensor
+    judge: Tensor | None
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What candidates are tried on: the frames of all videos, and their mean, pooled once for all of them.
+
+    `groups` (V,) are the numbers of the videos' sources. `prompts_of` has the texts for each scoring, or nothing.
+    """
+
+    frames: Bank
+    pooled: Bank
+    val: Bank | None
+    pooled_val: Bank | None
+    groups: Tensor
+    prompts_of: dict[str, ClassTexts]
+    dim: int
+    device: torch.device
+
+    @classmethod
+    def of(
+        cls,
+        train: Bank,
+        *,
+        val: Bank | None,
+        groups: Tensor,
+        prompts_of: dict[str, ClassTexts],
+        frame_norm: bool,
+        device: torch.device,
+    ) -> "Ground":
+        """Pool the banks of a training, (V*G, T, D), by the mean of the frames."""
+        dim = train.x.shape[-1]
+        mean = Model(Mean(dim), torch.nn.Identity(), frame_norm=frame_norm).eval()
+        pooled_val = pooled_bank(mean, val, device=device) if val else None
+        return cls(train, pooled_bank(mean, train, device=device), val, pooled_val, groups, prompts_of, dim, device)
+
+    def parts(self) -> list[Part]:
+        """Return one part of all videos where there are validation videos, or the folds; none where none can judge."""
+        every = torch.arange(len(self.frames))
+        if self.val:
+            return [Part(every, None)]
+        fold = fold_numbers(self.frames.target.cpu(), self.groups)
+        count = int(fold.max()) + 1
+        return [Part(every[fold != number], every[fold == number]) for number in range(count)]
+
+    def targets(self, parts: Sequence[Part]) -> Tensor:
+        """Return the classes of the videos that judge in these parts, in their order: (J,)."""
+        found = []
+        for part in parts:
+            of = self.frames if part.judge is not None else self.val
+            assert of is not None
+            found.append(of.target.cpu() if part.judge is None else of.target.cpu()[part.judge])
+        return torch.cat(found) if found else torch.zeros(0, dtype=torch.long)
+
+    def score(self, recipe: Recipe, parts: Sequence[Part]) -> Tensor:
+        """Train a recipe on each part and return the logits of the videos that judge, (J, C)."""
+        return torch.cat([self._score_part(recipe, part) for part in parts])
+
+    def settled(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with what its classifier chooses by itself, the penalty of ridge, chosen on all videos."""
+        if recipe.classifier != "ridge" or recipe.classifier_options.get("penalty"):
+            return recipe
+        model = self._fitted(recipe, self.pooled, self.groups)
+        assert isinstance(model.classifier, RidgeClassifier)
+        options = {**recipe.classifier_options, "penalty": model.classifier.chosen}
+        return replace(recipe, classifier_options=options)
+
+    def seconds_of_a_step(self, recipe: Recipe) -> float:
+        """Measure a step of a recipe, after the first."""
+        bank = self._bank(recipe)
+        few = select(bank, torch.arange(min(len(bank), 3 * recipe.batch_size)))
+        started, steps = 0.0, -(-len(few) // recipe.batch_size)
+        model = self._fitted(recipe, few, self.groups[: len(few)])
+        twice, texts = replace(recipe, epochs=2), self._texts(recipe)
+        for epoch in fit(model, twice, few, val=None, texts=texts, device=self.device):
+            if epoch.number == 1:
+                started = time.perf_counter()
+        return (time.perf_counter() - started) / steps
+
+    def _score_part(self, recipe: Recipe, part: Part) -> Tensor:
+        bank = self._bank(recipe)
+        train = select(bank, part.train)
+        model = self._fitted(recipe, train, self.groups[part.train])
+        for _ in fit(model, recipe, train, val=None, texts=self._texts(recipe), device=self.device):
+            pass
+        val = self.pooled_val if bank is self.pooled else self.val
+        held = val if part.judge is None else select(bank, part.judge)
+        assert held is not None
+        return predict_logits(model.eval(), held, device=self.device)
+
+    def _bank(self, recipe: Recipe) -> Bank:
+        return self.pooled if recipe.head == "mean" else self.frames
+
+    def _texts(self, recipe: Recipe) -> ClassTexts | None:
+        return self.prompts_of[recipe.scoring] if recipe.reads_texts else None
+
+    def _fitted(self, recipe: Recipe, train: Bank, groups: Tensor) -> Model:
+        """Build what trains on a bank: of the means, the classifier alone."""
+        model = build_model(recipe, dim=self.dim, num_classes=train.num_classes, texts=self._texts(recipe))
+        if recipe.head == "mean":
+            model = Model(Single(), model.classifier, frame_norm=False)
+        model.to(self.device)
+        if isinstance(model.classifier, Fitted):
+            rows = train.x.flatten(0, 1).unflatten(0, (len(train), train.num_groups)).float().cpu()  # (V, G, D)
+            val: Any = None
+            if self.pooled_val:
+                held = self.pooled_val
+                val = (held.x.flatten(0, 1).unflatten(0, (len(held), held.num_groups)).cpu(), held.target.cpu())
+            model.classifier.fit(rows, train.target.cpu(), val=val, groups=groups)
+        return model
+
+
+def select(bank: Bank, places: Tensor) -> Bank:
+    """Return the videos of a bank at some places (N,), in that order, with all of their views and clips."""
+    rows = (places[:, None] * bank.num_groups + torch.arange(bank.num_groups)).flatten().to(bank.device)
+    return replace(
+        bank,
+        video_ids=tuple(bank.video_ids[place] for place in places.tolist()),
+        x=bank.x[rows],
+        mask=bank.mask[rows],
+        target=bank.target[places.to(bank.device)],
+        num_listed=len(places),
+    )

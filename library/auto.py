@@ -1,0 +1,155 @@
+"""Auto: a training that finds the head, the classifier and the steps which suit the set."""
+
+import math
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framebank.library.trained_run import TrainedRun
+from framebank.library.watch import Watch, unwatched
+from framebank.store.errors import DataError, warn
+
+if TYPE_CHECKING:
+    from framebank.heads.training.auto import Tried
+    from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
+
+# Keys of a recipe that say what is trained on; every other says how, and then nothing is left to find.
+FREE = ("shots", "seed", "frames", "views", "frame_norm")
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def is_auto(given: Collection[str]) -> bool:
+    """Whether a training with these keys given, and no recipe, finds its head by itself.
+
+    >>> is_auto(["shots"]), is_auto(["head", "shots"])
+    (True, False)
+    """
+    return set(given) <= set(FREE)
+
+
+def read_budget(text: str | float) -> float:
+    """Return the seconds of a budget, such as "90s", "5m" or 300; DataError for another.
+
+    >>> read_budget("5m")
+    300.0
+    """
+    number = str(text).strip().rstrip("smh")
+    unit = str(text).strip()[len(number) :]
+    try:
+        seconds = float(number) * UNITS[unit]
+    except (ValueError, KeyError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise DataError(f"the budget is {text!r}; expected a time above 0, such as 90s, 5m or 1h")
+    return seconds
+
+
+def train_auto(
+    store: "FeatureStore",
+    manifest: "Manifest",
+    folder: Path,
+    *,
+    keys: Mapping[str, Any],
+    budget: str | float | None,
+    val_split: str | None,
+    labels: "LabelSet | Sequence[str] | str | Path | None",
+    prompts: "PromptBank | str | Path | None",
+    templates: "str | Sequence[str] | None",
+    texts: str | None,
+    overwrite: bool,
+    device: str,
+    told: "Callable[[Tried, int, int], None] | None" = None,
+    watch: Watch = unwatched,
+) -> TrainedRun:
+    """Try several ways on the videos of `manifest`, train the best on all of them, and keep it as a run in `folder`.
+
+    `keys` of a recipe are among FREE. `told` hears of each way that was tried, how many are, and of how many. DataError
+    where the folder cannot take a run, or there are no two classes to tell apart.
+    """
+    import torch
+
+    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.class_texts import ClassTexts
+    from framebank.heads.training.auto import BUDGET, find_recipe
+    from framebank.heads.training.folder import taking
+    from framebank.heads.training.job import TrainingJob
+    from framebank.heads.training.judging import Ground
+    from framebank.heads.training.recipe import SCORINGS, Recipe
+    from framebank.library.texts import label_set
+    from framebank.store.videos.groups import groups_of
+
+    started = time.perf_counter()
+    seconds = BUDGET if budget is None else read_budget(budget)
+    place = resolve_device(device)
+    base = Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0, **keys)
+
+    def job_of(recipe: Recipe, bank: "PromptBank | None") -> TrainingJob:
+        named = label_set(labels) if labels else None
+        return TrainingJob(store, manifest, recipe, val_split=val_split, labels=named, prompts=bank, device=place)
+
+    with taking(folder, what="run", overwrite=overwrite):
+        manifest.labelled().require_single_labels()
+        bank, note = _prompts_of(
+            store, manifest, labels, prompts, templates=templates, texts=texts, device=device, watch=watch
+        )
+        scout = job_of(base, bank)
+        for line in scout.notes:
+            warn(line)
+        _warn_of_classes(scout)
+        ground = Ground.of(
+            scout.train,
+            val=scout.val,
+            groups=torch.from_numpy(groups_of(store.manifest.of_ids(scout.train.video_ids))),
+            prompts_of={way: ClassTexts.of(bank, scoring=way) for way in SCORINGS} if bank else {},
+            frame_norm=base.frame_norm,
+            device=place,
+        )
+        found = find_recipe(ground, scout.recipe, budget=seconds, told=told or (lambda *one: None))
+        del ground, scout
+        reads = found.recipe.reads_texts
+        recipe = found.recipe if reads else replace(found.recipe, texts=base.texts, templates=base.templates)
+        job = job_of(recipe, bank if reads else None)
+        log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
+        about: dict[str, Any] = found.to_dict()
+        run = job.save(folder, log=log, about={"auto": {**about, "texts": about["texts"] or note}})
+    took = round(time.perf_counter() - started, 2)
+    return TrainedRun(folder.absolute(), run, device, folder, took, log[-1].loss if log else None)
+
+
+def _prompts_of(
+    store: "FeatureStore",
+    manifest: "Manifest",
+    labels: Any,
+    prompts: Any,
+    *,
+    templates: "str | Sequence[str] | None",
+    texts: str | None,
+    device: str,
+    watch: Watch,
+) -> "tuple[PromptBank | None, str]":
+    """Return the texts of the classes, or none and why: where nobody asked for any, the encoder may have no tower."""
+    from framebank.library.texts import prompt_banks
+
+    options = {"labels": labels, "prompts": prompts, "templates": templates, "texts": texts}
+    try:
+        return prompt_banks(store, manifest, device=device, watch=watch, **options)[0], ""
+    except DataError as error:
+        if prompts or templates or texts or not isinstance(error.__cause__, DataError):
+            raise
+        return None, "no way that reads texts was tried: the encoder of the store has no text tower here"
+
+
+def _warn_of_classes(scout: Any) -> None:
+    """Warn where the validation videos leave out classes, so that nothing judges them."""
+    if scout.val is None:
+        return
+    seen = set(scout.val.target.tolist())
+    without = [name for number, name in enumerate(scout.labels.names) if number not in seen]
+    if without:
+        warn(
+            f"no validation video is of the class {without[0]!r}"
+            + (f" and {len(without) - 1} more" if len(without) > 1 else "")
+            + "; what is chosen is not judged by it"
+        )

@@ -1,0 +1,65 @@
+"""Choice: what `auto` tried on a set, what each way was worth on held-out videos, and why one of them is the run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from framebank.library.table import html_table, percent, table
+
+
+@dataclass(frozen=True, repr=False)
+class Choice:
+    """What was tried and chosen; it prints as the table of `framebank train`.
+
+    Each of `tried` has a name, a score (top-1 over `videos` held-out videos, from 0 to 1) with its 95 % interval, the
+    seconds it took, and a reason where it was not judged. `texts` says whether the texts of the classes help.
+    """
+
+    chosen: str
+    why: str
+    texts: str
+    judged_by: str
+    tried: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Choice":
+        """Read what `to_dict` gave."""
+        texts = {name: str(values[name]) for name in ("chosen", "why", "texts", "judged_by")}
+        return cls(tried=tuple(values["tried"]), **texts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values: tried, chosen, why, texts, judged_by."""
+        return {
+            "tried": [dict(one) for one in self.tried],
+            "chosen": self.chosen,
+            "why": self.why,
+            "texts": self.texts,
+            "judged_by": self.judged_by,
+        }
+
+    def lines(self) -> list[str]:
+        """Return a row for each way that was tried, and below why one was chosen."""
+        return [*(table(*self._cells()) if self.tried else ()), *self._below()]
+
+    def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        rows: list[tuple[str, ...]] = []
+        for one in self.tried:
+            low, high = one["interval"] or (0.0, 0.0)
+            score = percent(one["score"]) if one["score"] is not None else ""
+            interval = f"{100 * low:.1f}-{100 * high:.1f}" if one["interval"] else ""
+            said = "chosen" if one["name"] == self.chosen else one["reason"]
+            rows.append((one["name"], score, interval, str(one["videos"] or ""), f"{one['seconds']:.1f}", said))
+        return ("tried", "top-1", "95 %", "videos", "seconds", ""), rows
+
+    def _below(self) -> list[str]:
+        return [
+            f"judged by {self.judged_by}",
+            f"chosen: {self.chosen}; {self.why}",
+            *([self.texts] if self.texts else []),
+        ]
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._cells(), below=self._below())

@@ -1,0 +1,124 @@
+"""`framebank train` and `fb.train` without a head: what is printed, kept, and refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import framebank as fb
+from framebank.library.auto import read_budget
+from framebank.library.recipe_list import WHEN
+from framebank.store import DataError, Manifest
+from framebank.tests.places import ROOT
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def report(framebank: Any, world: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("auto") / "run"
+    told = framebank("train", world.store.path, folder, "--budget", "0.5s", "--json")
+    found: dict[str, Any] = json.loads(told.stdout)
+    return found
+
+
+def test_json_tells_what_was_tried_and_chosen(report: dict[str, Any]) -> None:
+    assert report["judged_by"] == "12 validation videos"
+    for one in report["tried"]:
+        assert {"name", "score", "interval", "seconds"} <= set(one)
+        assert (one["score"] is None) == bool(one["reason"])
+    assert report["chosen"] in {one["name"] for one in report["tried"]}
+    assert report["why"]
+    assert "no text tower" in report["texts"]
+
+
+def test_the_run_serves_as_any_other_and_keeps_why(framebank: Any, report: dict[str, Any]) -> None:
+    run = fb.open(report["run"])
+    assert isinstance(run, fb.TrainedRun)
+    assert run.choice is not None
+    assert run.choice.to_dict() == {name: report[name] for name in ("tried", "chosen", "why", "texts", "judged_by")}
+    assert f"chosen: {report['chosen']}" in repr(run.choice)
+    assert "<table>" in run.choice._repr_html_()
+    assert json.loads(framebank("evaluate", report["run"], "--json").stdout)["top1"] > 0.6
+
+
+def test_its_recipe_trains_the_same_again(framebank: Any, world: Any, report: dict[str, Any], tmp_path: Path) -> None:
+    recipe = Path(report["run"]) / "recipe.toml"
+    framebank("train", world.store.path, tmp_path / "again", "--recipe", recipe)
+    again = fb.open(tmp_path / "again")
+    assert isinstance(again, fb.TrainedRun)
+    assert again.choice is None
+    assert again.run.weights_hash == fb.open(report["run"]).run.weights_hash  # type: ignore[union-attr]
+
+
+def test_the_table_says_each_way_and_why(framebank: Any, world: Any, tmp_path: Path) -> None:
+    told = framebank("train", world.store.path, tmp_path / "run", "--budget", "0.01s", "--shots", 4)
+    lines = told.stdout.splitlines()
+    assert lines[0].split() == ["tried", "top-1", "95", "%", "videos", "seconds"]
+    assert lines[1].startswith("lda") and "chosen" in lines[1]
+    assert "no time was left; --budget gives more" in lines[2]
+    assert any(line.startswith("judged by 4-fold cross-validation over 16 videos") for line in lines)
+    assert any(line.startswith("chosen: lda; ") for line in lines)
+
+
+def test_what_says_how_to_train_trains_that(framebank: Any, world: Any, tmp_path: Path) -> None:
+    made = fb.train(world.store, tmp_path / "a", head="mean", classifier="linear", epochs=1)
+    assert made.choice is None
+    told = framebank("train", world.store.path, tmp_path / "b", "--head", "mean", "--budget", "5m", exit_code=2)
+    assert "--budget is for a training that finds its head" in told.stderr
+    with pytest.raises(DataError, match="budget is for a training that finds its head"):
+        fb.train(world.store, tmp_path / "b", epochs=1, budget=5)
+
+
+def test_budgets_are_times() -> None:
+    assert [read_budget(text) for text in ("90s", "5m", "1h", 30)] == [90, 300, 3600, 30]
+    for text in ("soon", "5 parsecs", "0", "-1s", "nan", "5mm"):
+        with pytest.raises(DataError, match="expected a time above 0, such as 90s, 5m or 1h"):
+            read_budget(text)
+
+
+def test_what_cannot_be_learned_is_one_sentence(framebank: Any, world: Any, tmp_path: Path) -> None:
+    source = world.store.path
+    for name, chosen in (("one", ("wave",)), ("none", ())):
+        folder = tmp_path / name
+        folder.mkdir()
+        for path in source.iterdir():
+            if path.name != "manifest.csv":
+                (folder / path.name).write_bytes(path.read_bytes())
+        videos = tuple(
+            video if video.label in chosen else type(video)(video.video_id, video.path, "", video.split)
+            for video in world.manifest.videos
+        )
+        Manifest(videos).write(folder / "manifest.csv")
+    told = framebank("train", tmp_path / "one", tmp_path / "r", exit_code=1).stderr
+    assert "all 12 training videos are of one class; expected two classes or more" in told
+    told = framebank("train", tmp_path / "none", tmp_path / "r", exit_code=1).stderr
+    assert "no video has a label; expected a folder of class folders or a manifest with a label column" in told
+    assert not (tmp_path / "r" / "checkpoint.safetensors").exists()
+
+
+def test_validation_videos_that_leave_out_a_class_are_named(world: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "bank"
+    folder.mkdir()
+    for path in world.store.path.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    left = tuple(video for video in world.manifest.videos if (video.label, video.split) != ("clap", "val"))
+    Manifest(left).write(folder / "manifest.csv")
+    with pytest.warns(fb.DataWarning, match="no validation video is of the class 'clap'"):
+        made = fb.train(folder, tmp_path / "run", budget=0.01)
+    assert made.choice is not None
+    assert made.choice.judged_by == "9 validation videos"
+
+
+def test_the_list_has_each_recipe_with_its_paper_and_its_use(framebank: Any) -> None:
+    names = sorted(path.stem for path in (ROOT / "heads" / "recipes").glob("*.toml"))
+    assert sorted(WHEN) == names
+    found = fb.recipes()
+    assert [one.name for one in found.recipes] == names
+    assert all("arXiv" in one.paper or "JMLR" in one.paper for one in found.recipes)
+    lines = framebank("train", "--list").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == names
+    assert "Wang et al. 2021, arXiv 2109.08472" in lines[1 + names.index("actionclip")]
+    assert "<table>" in found._repr_html_()
+    assert found.to_dict()["recipes"][0]["name"] == names[0]

@@ -1,0 +1,136 @@
+"""Auto: what is tried, what judges it and what is chosen, on worlds in which the right choice is known."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from framebank.heads.bank import load_bank
+from framebank.heads.metrics import wilson_interval
+from framebank.heads.training import auto
+from framebank.heads.training.auto import find_recipe
+from framebank.heads.training.candidates import candidates_of, with_steps
+from framebank.heads.training.judging import Ground, select
+from framebank.heads.training.recipe import Recipe
+from framebank.store import DataError
+from framebank.tests.worlds.heads import texts_of
+
+CPU = torch.device("cpu")
+BASE = Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def train(world):
+    return load_bank(world.store, world.manifest.split("train"), world.prompts.labels, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def val(world):
+    return load_bank(world.store, world.manifest.split("val"), world.prompts.labels, device=CPU)
+
+
+def ground_of(train, *, val=None, groups=None, prompts=None):
+    groups = torch.arange(len(train)) if groups is None else groups
+    texts = {way: texts_of(prompts, scoring=way) for way in ("probabilities", "embeddings")} if prompts else {}
+    return Ground.of(train, val=val, groups=groups, prompts_of=texts, frame_norm=True, device=CPU)
+
+
+def first_frames(bank):
+    """Videos of a frame each: nothing is in an order."""
+    return replace(bank, x=bank.x[:, :1], mask=bank.mask[:, :1])
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Larger and fewer steps than a real set gets, and one temporal head of two: the world is learned by then."""
+
+    def shortened(*given, **options):
+        found = [one for one in candidates_of(*given, **options) if one.name != "attentive + linear"]
+        return [replace(one, recipes=tuple(map(shorter, one.recipes))) for one in found]
+
+    def shorter(recipe):
+        return with_steps(replace(recipe, lr=3e-3), 200, num_videos=48) if recipe.epochs else recipe
+
+    monkeypatch.setattr(auto, "candidates_of", shortened)
+    monkeypatch.setattr(auto, "FEWEST_STEPS", 10)
+
+
+@pytest.fixture
+def found(world, train, few_steps):
+    return find_recipe(ground_of(train, prompts=world.prompts), BASE, budget=600)
+
+
+def test_a_temporal_head_is_found_where_the_order_tells_classes_apart(found):
+    """Two of the four classes are one another's reversal, so that the mean of the frames is right in three of four."""
+    worth = {one.name: one.score for one in found.tried}
+    assert (found.recipe.head, found.chosen) == ("mit", "mit + linear")
+    assert "sees the order of the frames" in found.why
+    assert worth[found.chosen] > 0.95
+    assert max(worth[name] for name in ("ridge", "lda", "knn", "linear")) < 0.9
+    for one in found.tried:
+        assert one.interval == pytest.approx(wilson_interval(round(one.score * one.videos), one.videos))
+    assert [one.name for one in found.tried][:2] == ["lda", "linear"]
+    assert found.judged_by == "5-fold cross-validation over 48 videos"
+
+
+def test_texts_that_are_of_other_things_do_not_help(world, train, few_steps):
+    prompts = replace(world.prompts, embeddings=world.prompts.embeddings[:1].repeat(12, axis=0))
+    found = find_recipe(ground_of(first_frames(train), prompts=prompts), BASE, budget=600)
+    assert "the texts do not help" in found.texts
+    assert "the texts of 4 of 4 classes are nearly those of another" in found.texts
+    assert not found.recipe.reads_texts
+
+
+def test_validation_videos_judge_where_there_are_any(train, val, few_steps):
+    ground = ground_of(first_frames(train), val=first_frames(val))
+    found = find_recipe(ground, BASE, budget=600)
+    assert found.judged_by == "12 validation videos"
+    assert {one.videos for one in found.tried if one.score is not None} == {12}
+
+
+def test_a_video_is_never_judged_by_what_was_trained_on_its_group(train):
+    """Random labels, each video twice: its copy in the training set would make the nearest neighbour always right."""
+    few = select(first_frames(train), torch.arange(48).repeat(2))
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(4, (48,), generator=generator).repeat(2)
+    noisy = replace(few, target=labels, x=torch.randn(48, 1, 64, generator=generator).repeat(2, 1, 1))
+    told = {}
+    for name, groups in (("kept together", torch.arange(48).repeat(2)), ("divided", torch.arange(96))):
+        tried = find_recipe(ground_of(noisy, groups=groups), BASE, budget=1e-9).tried
+        told[name] = tried[0].score
+    assert told["kept together"] < 0.5 < told["divided"]
+
+
+def test_a_budget_too_small_for_more_tries_one_and_says_so(train):
+    found = find_recipe(ground_of(train), BASE, budget=1e-9)
+    assert found.chosen == "lda"
+    assert all(one.reason == "no time was left; --budget gives more" for one in found.tried[1:])
+
+
+def test_one_video_of_each_class_judges_nothing(train):
+    found = find_recipe(ground_of(select(train, torch.tensor([0, 12, 24, 36]))), BASE)
+    assert (found.recipe.classifier, found.recipe.epochs, found.tried) == ("ridge", 0, ())
+    assert "nothing can be judged" in found.why
+
+
+def test_one_class_and_no_numbers_are_refused(train):
+    with pytest.raises(DataError, match="all 12 training videos are of one class; expected two classes or more"):
+        find_recipe(ground_of(select(train, torch.arange(12))), BASE)
+    broken = train.x.clone()
+    broken[5, 2, 3] = torch.nan
+    with pytest.raises(DataError, match=f"the rows of '{train.video_ids[5]}' hold values that are no numbers"):
+        find_recipe(ground_of(replace(train, x=broken)), BASE)
+
+
+@pytest.mark.parametrize(("videos", "steps"), [(40, 600), (700, 600), (1900, 600), (100_000, 3910)])
+def test_steps_follow_from_the_size_of_the_set(videos, steps):
+    """600 steps for a small set, of whole epochs; ten passes over one that 600 would not get through."""
+    chosen = candidates_of(BASE, num_videos=videos, num_frames=8, has_texts=False)[-1].recipes[0]
+    each = -(-videos // chosen.batch_size)
+    assert steps <= chosen.epochs * each < steps + each
+
+
+def test_ways_that_pool_are_all_there_are_for_single_frames():
+    assert all(one.pools for one in candidates_of(BASE, num_videos=50, num_frames=1, has_texts=True))
