@@ -105,7 +105,7 @@ class SearchIndex:
     @property
     def ids(self) -> tuple[str, ...]:
         """The video_ids, in their order."""
-        return tuple(video.video_id for video in self.index.videos)
+        return self.index.ids
 
     def search(self, query: "str | Path | np.ndarray", *, k: int = 10) -> Hits:
         """Find the k nearest videos, best first; all there are, where they are fewer.
@@ -148,10 +148,8 @@ class SearchIndex:
 
         A copy of it that was enrolled under a label is another video, and is found.
         """
-        from framebank.heads.labelling.neighbours import neighbours_of_id
-
         require_least("k", k, 1)
-        return Hits(video_id, tuple(neighbours_of_id(self.index, video_id, k=k)))
+        return Hits(video_id, tuple(self.index.search_id(video_id, k)))
 
     def enroll(
         self,
