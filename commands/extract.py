@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 @click.option("--decoder", default="auto", type=click.Choice(DECODER_NAMES), help="auto asks them in this order.")
 @click.option("--deinterlace", is_flag=True, help="Make one picture of the two fields of interlaced frames.")
 @click.option("--use-damaged", is_flag=True, help="Use those frames of damaged videos that are whole.")
-@click.option("--batch-size", default=64, type=click.IntRange(1), help="Pictures encoded at once, across videos.")
+@click.option("--batch-size", default=64, type=click.IntRange(1), help="Pictures encoded at once; 8 at most on a CPU.")
 @click.option(
     "--workers",
     type=click.IntRange(1),

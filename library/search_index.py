@@ -89,6 +89,7 @@ class SearchIndex:
         from framebank.store.indexes.index import Index
 
         loaded = Index.load(path)
+        loaded.device = device
         return cls(Path(path).absolute(), loaded, warn_if_older(Path(path), loaded), device)
 
     @cached_property

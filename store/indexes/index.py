@@ -1,4 +1,4 @@
-"""Index: nearest neighbours among pooled, unit-norm embeddings, by exact inner product. The only door to faiss."""
+"""Index: nearest neighbours among pooled, unit-norm embeddings, by exact inner product."""
 
 import contextlib
 import copy
@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 
 from framebank.store.digest import digest
@@ -17,6 +16,7 @@ from framebank.store.files.replacing import current, finish_moves, read_settled,
 from framebank.store.indexes.enrolment import NAME, Enrolment, changing
 from framebank.store.indexes.flat import Sight, map_flat, write_flat
 from framebank.store.indexes.ids import read_ids, write_ids
+from framebank.store.indexes.nearest import Nearest
 from framebank.store.indexes.origin import Difference, Origin, compare
 from framebank.store.indexes.spec import VERSION, index_spec_text, read_index_spec, unreadable
 from framebank.store.spec import FeatureSpec
@@ -46,9 +46,11 @@ class Index:
 
     `made_by` tells how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled alike, and
     `origin` from which store, where that is known. The videos of `enrolment` stand behind the index's own, of which
-    there are `num_own`. `own_vectors` (num_own, D) are of unit length. DataError where one of the vectors is all zeros,
-    or holds what is not a number: it has no neighbours.
+    there are `num_own`. `own_vectors` (num_own, D) are of unit length. `device` is where it searches (`nearest.py`).
+    DataError where one of the vectors is all zeros, or holds what is not a number: it has no neighbours.
     """
+
+    _searched: Nearest | None = None
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class Index:
         self.made_by = made_by
         self.origin = origin
         self.own_vectors = np.ascontiguousarray(unit(vectors))
+        self.device = "cpu"
         self._take(VideoColumns.of(videos), Enrolment() if enrolment is None else enrolment)
 
     def _take(self, own: VideoColumns, enrolment: Enrolment) -> None:
@@ -126,7 +129,7 @@ class Index:
 
         DataError where a query is of another width, all zeros, or holds what is not a number.
         """
-        return self._nearest(queries, k, (self.own_vectors, self._enrolled_vectors))
+        return self._nearest(queries, k, (self._own, Nearest(self._enrolled_vectors)))
 
     def search_id(self, video_id: str, k: int) -> list[Hit]:
         """Return the k nearest other videos of one of the index, all where they are fewer; DataError without it."""
@@ -135,9 +138,15 @@ class Index:
 
     def search_own(self, query: np.ndarray, k: int) -> list[Hit]:
         """Return the k nearest of the index's own videos to one query (1, D), as `search` does."""
-        return self._nearest(query, k, (self.own_vectors,))[0]
+        return self._nearest(query, k, (self._own,))[0]
 
-    def _nearest(self, queries: np.ndarray, k: int, parts: Sequence[np.ndarray]) -> list[list[Hit]]:
+    @property
+    def _own(self) -> Nearest:
+        if self._searched is None or self._searched.vectors is not self.own_vectors:
+            self._searched = Nearest(self.own_vectors, device=self.device)
+        return self._searched
+
+    def _nearest(self, queries: np.ndarray, k: int, parts: Sequence[Nearest]) -> list[list[Hit]]:
         """The k nearest in matrices whose rows are the videos in their order."""
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
@@ -149,11 +158,12 @@ class Index:
         found: list[list[tuple[float, int]]] = [[] for _ in asked]
         first = 0
         for part in parts:
-            if min(k, len(part)):
-                scores, rows = faiss.knn(asked, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)  # (Q, k)
+            there = len(part.vectors)
+            if min(k, there):
+                scores, rows = part.search(asked, min(k, there))
                 for pairs, own_scores, own_rows in zip(found, scores.tolist(), rows.tolist(), strict=True):
                     pairs += [(-score, first + row) for score, row in zip(own_scores, own_rows, strict=True)]
-            first += len(part)
+            first += there
         return [[self._hit(row, -score) for score, row in sorted(pairs)[:k]] for pairs in found]
 
     def _hit(self, row: int, score: float) -> Hit:
@@ -263,7 +273,7 @@ class Index:
                 f"its lists {len(videos)} videos of width {spec.dim}; these files are of different indexes"
             )
         made = cls.__new__(cls)
-        made.spec, made.made_by, made.origin = spec, about.made_by, origin
+        made.spec, made.made_by, made.origin, made.device = spec, about.made_by, origin, "cpu"
         made.own_vectors = vectors
         about.require_own(folder)
         sight = Sight.of(folder)
