@@ -32,6 +32,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as framebank's own comman
 @click.option("--model", "models", multiple=True, default=["demo"])
 @click.option("--pretrained")
 @click.option("--device", default="auto")
+@click.option("--precision", default="auto")
 @click.option("--frames", default=16)
 @click.option("--limit", type=int, help="So many of the videos.")
 @click.option("--batch-size", default=64)
@@ -43,6 +44,7 @@ def main(
     models: tuple[str, ...],
     pretrained: str | None,
     device: str,
+    precision: str,
     frames: int,
     limit: int | None,
     batch_size: int,
@@ -55,10 +57,10 @@ def main(
 
     with tempfile.TemporaryDirectory() as scratch:
         manifest = Manifest.read([videos or _render(Path(scratch))])
-        chosen = manifest.videos[:: max(1, len(manifest) // (limit or len(manifest)))]
+        chosen = manifest.videos[:: max(1, len(manifest) // (limit or len(manifest)))][:limit]
         reports = []
         for model in models:
-            ways, facts = _ways(chosen, model, pretrained, device, frames, batch_size, workers)
+            ways, facts = _ways(chosen, model, pretrained, device, precision, frames, batch_size, workers)
             report = {**facts, **_measure(ways, len(chosen) * frames, repeats=repeats)}
             print("\n".join(f"{name:28}{value}" for name, value in report.items()), end="\n\n", flush=True)
             reports.append(report)
@@ -67,7 +69,14 @@ def main(
 
 
 def _ways(
-    videos: Iterable[Any], model: str, pretrained: str | None, device: str, frames: int, batch_size: int, workers: int
+    videos: Iterable[Any],
+    model: str,
+    pretrained: str | None,
+    device: str,
+    precision: str,
+    frames: int,
+    batch_size: int,
+    workers: int,
 ) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
     """Return what is timed, and what it is."""
     import torch
@@ -80,7 +89,7 @@ def _ways(
     from framebank.extract.worker import Job, Task
 
     videos = list(videos)
-    encoder = Encoder(model, pretrained or (None if model == "demo" else "none"), device=device)
+    encoder = Encoder(model, pretrained or (None if model == "demo" else "none"), device=device, precision=precision)
     task = Task(read_sampling(f"segments:{frames}"), encoder.preprocessing, decode_clip)
     batch = torch.randint(0, 256, (batch_size, *encoder.preprocessing.size, 3), dtype=torch.uint8)
     num_batches = -(-len(videos) * frames // batch_size)

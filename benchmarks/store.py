@@ -81,18 +81,26 @@ def _seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def write_store(folder: Path, num_videos: int) -> None:
-    """Write a store of made-up videos of ROWS rows of WIDTH."""
+def write_store(
+    folder: Path, num_videos: int, *, rows: int = ROWS, width: int = WIDTH, num_classes: int = 1, num_test: int = 0
+) -> None:
+    """Write a store of made-up videos of `rows` rows, which differ by class; the last `num_test` are the split test."""
     from framebank.store import Embeddings, FeatureSpec, Manifest, ShardWriter, Video
 
-    spec = FeatureSpec("none", "", "0" * 32, WIDTH, "none", "fp16", f"segments:{ROWS}", "none")
+    spec = FeatureSpec("none", "", "0" * 32, width, "none", "fp16", f"segments:{rows}", "none")
     generator = np.random.default_rng(0)
+    centres = generator.standard_normal((num_classes, width), dtype=np.float32)  # (C, D)
     folder.mkdir()
+    videos = []
     with ShardWriter(folder, spec, min_seconds=float("inf")) as writer:
         for number in range(num_videos):
-            data = generator.random((ROWS, WIDTH), dtype=np.float32).astype(np.float16)
-            writer.add(f"class/{number:07d}", Embeddings(data, np.arange(ROWS) / 25, np.arange(ROWS)))
-    Manifest((Video("class/0000000", Path("none")),)).write(folder / "manifest.csv")
+            place = number % num_classes
+            data = centres[place] + 2 * generator.standard_normal((rows, width), dtype=np.float32)
+            video_id = f"class-{place:03d}/{number:07d}"
+            writer.add(video_id, Embeddings(data.astype(np.float16), np.arange(rows) / 25, np.arange(rows)))
+            split = "train" if number < num_videos - num_test else "test"
+            videos.append(Video(video_id, Path(f"/videos/{video_id}.mp4"), f"class {place:03d}", split))
+    Manifest(tuple(videos)).write(folder / "manifest.csv")
 
 
 def _write_plain(folder: Path, store: Any) -> None:

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 @click.option("--deinterlace", is_flag=True, help="Make one picture from the two fields of an interlaced frame.")
 @click.option("--use-damaged", is_flag=True, help="Use the good frames of damaged videos.")
 @click.option(
-    "--batch-size", default=64, type=click.IntRange(1), help="Pictures in one batch of the encoder, across videos."
+    "--batch-size", default=64, type=click.IntRange(1), help="Pictures in one batch of the encoder; at most 8 on a CPU."
 )
 @click.option(
     "--workers",

@@ -24,6 +24,9 @@ from framebank.store.videos.manifest import Video
 # Batches that a device is given before the first of them is asked for: one computes while another is filled.
 IN_FLIGHT = 2
 
+# Pictures that a CPU is given at once: more are no faster, and of a short list most of a large batch would be padding.
+ON_CPU = 8
+
 
 class FrameEncoder(Protocol):
     """What the pipeline needs from an encoder."""
@@ -89,6 +92,7 @@ class _Lane:
         self.encoder = encoder
         height, width = encoder.preprocessing.size
         pinned = encoder.device.type == "cuda"
+        batch_size = batch_size if pinned else min(batch_size, ON_CPU)
         # A buffer is written to again when the batch it held is finished.
         shape = (batch_size, height, width, 3)
         self._buffers = deque(torch.zeros(shape, dtype=torch.uint8, pin_memory=pinned) for _ in range(IN_FLIGHT + 1))
@@ -144,8 +148,9 @@ def extract_videos(
     """Embed videos and yield the result of each when it is done.
 
     A video that cannot be read is an Outcome with an error, as is one on which the decoder hangs or crashes; anything
-    else (a full disk, a wrong model) is raised. Batches of `batch_size` pictures go to the encoders in turn; the last
-    is padded, so that a video's embedding does not depend on which videos were embedded beside it.
+    else (a full disk, a wrong model) is raised. Batches of `batch_size` pictures, of 8 at most on a CPU, go to the
+    encoders in turn; the last is padded, so that a video's embedding does not depend on which videos were embedded
+    beside it.
     """
     lanes = deque(_Lane(encoder, batch_size) for encoder in encoders)
     waiting: dict[str, _Pending] = {}

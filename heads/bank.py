@@ -1,5 +1,6 @@
-"""Bank: the embeddings of some videos, whole in memory, with what a batch needs beside them."""
+"""Bank: the embeddings of some videos in memory, with what a batch needs beside them, whole or part by part."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,12 @@ from framebank.heads.shares import class_shares
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.memory import Rows
-from framebank.store.shard import PATCH_MEAN, distinct_mask
+from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, distinct_mask
 from framebank.store.videos.labels import LabelSet
 from framebank.store.videos.manifest import Manifest
-from framebank.store.videos.video import Video
+from framebank.store.videos.video import labels_in
+
+PART_BYTES = 1 << 26  # of embeddings that are read before they go to their places
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,116 @@ class Bank:
         return self.x.numel() * self.x.element_size()
 
 
+class BankParts:
+    """The videos of `manifest` that the store holds, before their embeddings are read: some at a time, or all.
+
+    With `num_frames`, that many frames of each group are used (`group_rows`). In a group, a frame that repeats the one
+    before it (a video shorter than the number of frames) is masked out. The regions of a frame, and the patches of a
+    video, come one after the other as frames do. All parts have the same shape (T, D) of a group. DataError when the
+    store holds none of the videos, or not the stream.
+    """
+
+    def __init__(
+        self,
+        store: Rows,
+        manifest: Manifest,
+        labels: LabelSet | None,
+        *,
+        num_frames: int = 0,
+        stream: str = FRAME_STREAM,
+        multi_label: bool = False,
+    ) -> None:
+        present = set(store.ids)
+        held = [row for row, video_id in enumerate(manifest.ids) if video_id in present]
+        if not held:
+            raise DataError(f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has an embedding")
+        videos = manifest if len(held) == len(manifest) else manifest.select(held)
+        if labels and not multi_label:
+            videos.require_single_labels()
+        self.store, self.stream = store, stream
+        self.video_ids = tuple(videos.ids)
+        self.target = _targets(videos, labels, multi_label=multi_label)
+        self.num_listed = len(manifest)
+        self.num_classes = len(labels) if labels else 0
+        if stream == PATCH_MEAN:
+            self._first = store.read_stream(self.video_ids[0], stream)  # (G, P, D)
+            self.num_groups = len(self._first)
+            return
+        self.num_groups = store[self.video_ids[0]].num_groups
+        counts = self._counts()
+        self._first, _, _ = store.read_some(self.video_ids[:1], stream)  # (R, ...)
+        self._places, self._real = group_rows(counts, num_groups=self.num_groups, num_frames=num_frames)  # (V*G, T)
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def read_all(self, *, device: torch.device) -> Bank:
+        """Return the bank of all videos; it goes to the device when it fits into half of its free memory."""
+        return self._read(0, len(self), device)
+
+    def read(self, *, device: torch.device, at_once: int = 0) -> Iterator[Bank]:
+        """Yield banks of `at_once` videos, in their order; by default of as many as take some tens of megabytes.
+
+        They have a multiple of 1024 groups, but for the last, so that what is made of them in batches of a power of two
+        is made of the same batches as of a bank of all.
+        """
+        step = at_once or max(1, PART_BYTES // max(1, 1024 * self._video_bytes)) * 1024
+        for start in range(0, len(self), step):
+            yield self._read(start, min(start + step, len(self)), device)
+
+    @property
+    def _video_bytes(self) -> int:
+        """How many bytes the embeddings of a video take."""
+        one = self._first if self.stream == PATCH_MEAN else self._first[:1]
+        return one.nbytes * (1 if self.stream == PATCH_MEAN else self.num_groups * self._places.shape[1])
+
+    def _read(self, start: int, end: int, device: torch.device) -> Bank:
+        data, mask = self._means(start, end) if self.stream == PATCH_MEAN else self._rows(start, end)
+        x = torch.from_numpy(data)
+        place = device if _fits(x, device) else torch.device("cpu")
+        return Bank(
+            video_ids=self.video_ids[start:end],
+            x=x.to(place),
+            mask=torch.from_numpy(mask).to(place),
+            target=self.target[start:end].to(place),
+            num_listed=self.num_listed,
+            num_groups=self.num_groups,
+            num_classes=self.num_classes,
+        )
+
+    def _means(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        data = np.concatenate([self.store.read_stream(name, self.stream) for name in self.video_ids[start:end]])
+        return data, np.ones(data.shape[:2], dtype=bool)  # (V*G, P, D)
+
+    def _rows(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Read a few videos at a time, straight to their places: of all rows there is one copy."""
+        groups, step = self.num_groups, max(1, PART_BYTES // max(1, self._video_bytes))
+        mask = self._real[start * groups : end * groups].copy()
+        data = np.empty((*mask.shape, *self._first.shape[1:]), dtype=self._first.dtype)  # (V*G, T, ...)
+        for first in range(start, end, step):
+            last = min(first + step, end)
+            rows, indices, ends = self.store.read_some(self.video_ids[first:last], self.stream)
+            starts = np.append([0], ends[:-1]).repeat(groups)[:, None]
+            places = starts + self._places[first * groups : last * groups]
+            out = slice((first - start) * groups, (last - start) * groups)
+            np.take(rows, places, axis=0, out=data[out], mode="clip")  # not copied, as with the mode that raises
+            mask[out] &= distinct_mask(indices[places])
+        if self.stream != "regions":
+            return data, mask
+        return data.reshape(len(data), -1, data.shape[-1]), mask.repeat(data.shape[2], axis=1)  # (V*G, T*R, D)
+
+    def _counts(self) -> np.ndarray:
+        """How many rows each video has, (V,); DataError where its groups have not the same number."""
+        counts = self.store.num_rows_of(self.video_ids)
+        if (counts % self.num_groups).any():
+            odd = int(np.flatnonzero(counts % self.num_groups)[0])
+            raise DataError(
+                f"{self.store.path}: {self.video_ids[odd]!r} has {counted(int(counts[odd]), 'row')}; expected a "
+                f"multiple of {self.num_groups}, the number of views and clips of each video"
+            )
+        return counts
+
+
 def load_bank(
     store: Rows,
     manifest: Manifest,
@@ -70,76 +183,26 @@ def load_bank(
     *,
     device: torch.device,
     num_frames: int = 0,
-    stream: str = "frame",
+    stream: str = FRAME_STREAM,
     multi_label: bool = False,
 ) -> Bank:
-    """Read the videos of `manifest` that the store holds; DataError when it holds none, or not the stream.
+    """Read the videos of `manifest` that the store holds, as BankParts says.
 
-    With `num_frames`, that many frames of each group are used (`group_rows`). In a group, a frame that repeats the one
-    before it (a video shorter than the number of frames) is masked out. The regions of a frame, and the patches of a
-    video, come one after the other as frames do. The bank goes to the device when it fits into half of its free memory,
-    else it stays in the host's.
+    The bank goes to the device when it fits into half of its free memory, else it stays in the host's.
     """
-    present = {video_id: position for position, video_id in enumerate(store.ids)}
-    videos = [video for video in manifest.videos if video.video_id in present]
-    if not videos:
-        raise DataError(f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has an embedding")
-    if labels and not multi_label:
-        Manifest(tuple(videos)).require_single_labels()
-    if stream == PATCH_MEAN:
-        means = [store.read_stream(video.video_id, stream) for video in videos]  # V x (G, P, D)
-        num_groups, data = len(means[0]), np.concatenate(means)  # (V*G, P, D)
-        mask = np.ones(data.shape[:2], dtype=bool)
-    else:
-        chosen = np.array([present[video.video_id] for video in videos])
-        num_groups = store[videos[0].video_id].num_groups
-        data, mask = _gather(store, stream, videos, chosen, num_groups=num_groups, num_frames=num_frames)
-    x = torch.from_numpy(data)
-    place = device if _fits(x, device) else torch.device("cpu")
-    return Bank(
-        video_ids=tuple(video.video_id for video in videos),
-        x=x.to(place),
-        mask=torch.from_numpy(mask).to(place),
-        target=_targets(videos, labels, multi_label=multi_label).to(place),
-        num_listed=len(manifest),
-        num_groups=num_groups,
-        num_classes=len(labels) if labels else 0,
-    )
+    parts = BankParts(store, manifest, labels, num_frames=num_frames, stream=stream, multi_label=multi_label)
+    return parts.read_all(device=device)
 
 
-def _gather(
-    store: Rows,
-    stream: str,
-    videos: list[Video],
-    chosen: np.ndarray,
-    *,
-    num_groups: int,
-    num_frames: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    data, indices, ends = store.read_packed(stream)
-    starts = np.concatenate([[0], ends[:-1]])
-    counts = (ends - starts)[chosen]
-    if (counts % num_groups).any():
-        odd = int(np.flatnonzero(counts % num_groups)[0])
-        raise DataError(
-            f"{store.path}: {videos[odd].video_id!r} has {counted(int(counts[odd]), 'row')}; expected a multiple "
-            f"of {num_groups}, the number of views and clips of each video"
-        )
-    places, real = group_rows(counts, num_groups=num_groups, num_frames=num_frames)
-    rows = starts[chosen].repeat(num_groups)[:, None] + places  # (V*G, T)
-    mask = real & distinct_mask(indices[rows])
-    if stream != "regions":
-        return data[rows], mask  # (V*G, T, ...)
-    tokens = data[rows]  # (V*G, T, R, D)
-    return tokens.reshape(len(rows), -1, tokens.shape[-1]), mask.repeat(tokens.shape[2], axis=1)  # (V*G, T*R, D)
-
-
-def _targets(videos: list[Video], labels: LabelSet | None, *, multi_label: bool) -> Tensor:
-    if not multi_label or not labels:
-        return torch.tensor([labels.index(video.label) if labels and video.label else -1 for video in videos])
+def _targets(videos: Manifest, labels: LabelSet | None, *, multi_label: bool) -> Tensor:
+    if not labels:
+        return torch.full((len(videos),), -1)
+    places = {label: [labels.index(name) for name in labels_in(label)] for label in set(videos.columns.labels)}
+    if not multi_label:
+        return torch.tensor([places[label][0] if label else -1 for label in videos.columns.labels])
     target = torch.zeros(len(videos), len(labels))
-    for row, video in zip(target, videos, strict=True):
-        row[[labels.index(name) for name in video.labels]] = 1
+    for row, label in zip(target, videos.columns.labels, strict=True):
+        row[places[label]] = 1
     return target
 
 

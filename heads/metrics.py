@@ -12,6 +12,8 @@ from framebank.heads.predictions import Predictions
 from framebank.heads.ranking import best_class, rank_of_target
 from framebank.store.errors import DataError
 
+AT_ONCE = 8192  # videos whose scores are ranked together
+
 
 def measure(predictions: Predictions) -> dict[str, Any]:
     """Return top1, top5, mean_class_accuracy (fractions), the 95 % interval of top1, and the confusion matrix (C, C).
@@ -24,18 +26,22 @@ def measure(predictions: Predictions) -> dict[str, Any]:
     """
     if predictions.targets.ndim == 2:
         return _measure_several(predictions)
-    labelled = predictions.targets >= 0
-    if not labelled.any():
+    labelled = np.flatnonzero(predictions.targets >= 0)
+    if not len(labelled):
         raise DataError("none of the videos has a label to be measured against")
-    scores = torch.from_numpy(predictions.scores[labelled])
     targets = torch.from_numpy(predictions.targets[labelled])
     num_classes = len(predictions.labels)
-    confusion = _confusion(scores, targets, num_classes)
+    confusion, among_five = torch.zeros(num_classes, num_classes, dtype=torch.int64), 0
+    for start in range(0, len(labelled), AT_ONCE):
+        scores = torch.from_numpy(predictions.scores[labelled[start : start + AT_ONCE]])
+        true = targets[start : start + AT_ONCE]
+        confusion += _confusion(scores, true, num_classes)
+        among_five += int((rank_of_target(scores, true) < 5).sum())
     occurs = confusion.sum(1) > 0
     hits = int(confusion.diagonal().sum())
     return {
         "top1": hits / len(targets),
-        "top5": int((rank_of_target(scores, targets) < 5).sum()) / len(targets),
+        "top5": among_five / len(targets),
         "mean_class_accuracy": float((confusion.diagonal()[occurs] / confusion.sum(1)[occurs]).mean()),
         "top1_interval": wilson_interval(hits, len(targets)),
         "videos_evaluated": len(targets),

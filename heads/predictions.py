@@ -1,5 +1,6 @@
 """Predictions: the scores of every video of a bank, none dropped, and how they are kept."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from framebank.heads.bank import Bank
+from framebank.heads.bank import Bank, BankParts
 from framebank.heads.model import Model
 from framebank.store.errors import DataError
 from framebank.store.formats.npy import Npz
@@ -115,25 +116,38 @@ def pool_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int
     return pooled.reshape(-1, bank.num_groups, pooled.shape[-1])  # (V, G, D)
 
 
-def embed_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> np.ndarray:
-    """Pool a whole bank -> (V, D) float32."""
+def embed_bank(model: Model, bank: Bank | BankParts, *, device: torch.device, batch_size: int = 1024) -> np.ndarray:
+    """Pool a whole bank -> (V, D) float32, of parts one after the other."""
+    if isinstance(bank, BankParts):
+        parts = (embed_bank(model, part, device=device, batch_size=batch_size) for part in bank.read(device=device))
+        first = next(parts)  # of a store that holds a video, there is one
+        vectors = np.empty((len(bank), first.shape[1]), dtype=first.dtype)
+        done = 0
+        for made in itertools.chain([first], parts):
+            vectors[done : done + len(made)] = made
+            done += len(made)
+        return vectors
     pooled = pool_bank(model, bank, device=device, batch_size=batch_size).flatten(0, 1)  # (V*G, D)
     return np.asarray(pool_groups(pooled, bank.num_groups).numpy())
 
 
-def predict(model: Model, bank: Bank, *, labels: tuple[str, ...], device: torch.device) -> Predictions:
-    """Score a whole bank with a model that is not being trained; DataError where a score is no number."""
+def predict(model: Model, bank: Bank | BankParts, *, labels: tuple[str, ...], device: torch.device) -> Predictions:
+    """Score a whole bank, or part by part, with a model that is not being trained; DataError where a score is NaN."""
     model.to(device).eval()
-    logits = predict_logits(model, bank, device=device)
-    if logits.isnan().any():
-        row = int(logits.isnan().any(1).nonzero()[0])
-        raise DataError(
-            f"the scores of {bank.video_ids[row]!r} are no numbers (NaN); the training of the run went wrong, or the "
-            "embedding holds values that are no numbers"
-        )
-    # In float64: in float32 all classes far behind the first would be equal at 0, and of several labels, judged one by
-    # one, all from a logit of 17 on would be equal at 1.
-    several = bank.target.ndim == 2
-    scaled = model.scaled(logits.double(), multi_label=several)
-    scores = scaled.sigmoid() if several else scaled.softmax(1)
-    return Predictions(bank.video_ids, scores.numpy(), bank.target.cpu().numpy(), labels)
+    scores = np.empty((len(bank), len(labels)))
+    done = 0
+    for part in [bank] if isinstance(bank, Bank) else bank.read(device=device):
+        logits = predict_logits(model, part, device=device)
+        if logits.isnan().any():
+            row = int(logits.isnan().any(1).nonzero()[0])
+            raise DataError(
+                f"the scores of {part.video_ids[row]!r} are no numbers (NaN); the training of the run went wrong, or "
+                "the embedding holds values that are no numbers"
+            )
+        # In float64: in float32 all classes far behind the first would be equal at 0, and of several labels, judged one
+        # by one, all from a logit of 17 on would be equal at 1.
+        several = bank.target.ndim == 2
+        scaled = model.scaled(logits.double(), multi_label=several)
+        scores[done : done + len(part)] = scaled.sigmoid() if several else scaled.softmax(1)
+        done += len(part)
+    return Predictions(bank.video_ids, scores, bank.target.cpu().numpy(), labels)

@@ -54,6 +54,7 @@ class SearchIndex:
         from framebank.store.indexes.index import Index
 
         loaded = Index.load(path)
+        loaded.device = device
         return cls(Path(path).absolute(), loaded, warn_if_older(Path(path), loaded), device, Path(path))
 
     @cached_property
@@ -75,7 +76,7 @@ class SearchIndex:
     @property
     def ids(self) -> tuple[str, ...]:
         """The video_ids, in their order."""
-        return tuple(video.video_id for video in self.index.videos)
+        return self.index.ids
 
     @property
     def enrolled(self) -> tuple[str, ...]:
@@ -123,10 +124,8 @@ class SearchIndex:
 
         A copy of it that was enrolled under a label is another video, and is found.
         """
-        from framebank.heads.labelling.neighbours import neighbours_of_id
-
         require_least("k", k, 1)
-        return Hits(video_id, tuple(neighbours_of_id(self.index, video_id, k=k)))
+        return Hits(video_id, tuple(self.index.search_id(video_id, k)))
 
     def enroll(
         self,

@@ -81,7 +81,7 @@ def _check_index(found: Finding) -> None:
     from framebank.store.indexes.index import Index  # faiss, which a run has no need of
 
     with found.checking(found.path, "spec.json and ids.csv"):
-        index = Index.load(found.path)
+        index = Index.load(found.path, anew=True)
         lengths = np.linalg.norm(index.own_vectors, axis=1)
         if not (np.abs(lengths - 1) < 1e-3).all():  # false for what is no number too
             raise DataError(f"{found.path / 'index.faiss'}: holds a vector that is not of length 1")

@@ -1,7 +1,6 @@
 """FeatureStore: a folder of shards seen as one mapping of video_id to embeddings."""
 
 import os
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -54,34 +53,37 @@ class FeatureStore(Mapping[str, Embeddings]):
                 else "expected a folder made by `framebank extract`"
             )
             raise DataError(f"{self.path}: holds no shard; {reason}")
-        self._place: dict[str, tuple[int, int, int]] = {}  # video_id -> shard, first row, end row
-        self.decoders: dict[str, str] = {}
-        self._ends: list[list[int]] = []  # of each shard, the row behind each video's last
+        self._ids: list[str] = []
+        self._decoder_of: list[str] = []
         self._known: list[Known] = []  # what was found of each shard
         return self._scan()
 
     def _scan(self) -> FeatureSpec:
         spec: FeatureSpec | None = None
-        rows: list[tuple[str, tuple[int, int, int], str]] = []
-        for number, path in enumerate(self._paths):
+        ends: list[np.ndarray] = []  # of each shard, the row behind each video's last
+        for path in self._paths:
             with ShardReader(path) as reader:
                 found = reader.contents
                 self._known.append(reader.known)
             spec = spec or found.spec
             spec.require_equal(found.spec, mine=self._paths[0], theirs=path)
-            starts = [0, *found.ends[:-1]]
-            places = zip([number] * len(starts), starts, found.ends, strict=True)
-            rows += zip(found.ids, places, found.decoders, strict=True)
-            self._ends.append(list(found.ends))
-        ids = nfc_ids([video_id for video_id, _, _ in rows])  # a store of before may have names in another form
-        for video_id, (_, place, decoder) in zip(ids, rows, strict=True):
-            if video_id in self._place:
-                path = self._paths[place[0]]
-                raise DataError(f"{path}: holds {video_id!r}, which another shard of this store holds too")
-            self._place[video_id] = place
-            self.decoders[video_id] = decoder
+            self._ids += found.ids
+            self._decoder_of += found.decoders
+            ends.append(np.array(found.ends, dtype=np.int64))
         if spec is None:  # there is at least one shard
             raise DataError(f"{self.path}: holds no shard")
+        sizes = [len(own) for own in ends]
+        self._firsts = np.cumsum([0, *sizes])  # of each shard, the place of its first video among all
+        self._shard_of = np.repeat(np.arange(len(sizes)), sizes)  # (V,)
+        self._ends = np.concatenate(ends)  # (V,)
+        self._starts = np.concatenate([np.append([0], own[:-1]) for own in ends])  # (V,)
+        self._ids = nfc_ids(self._ids)  # a store of before may have names in another form
+        self._row_of = dict(zip(self._ids, range(len(self._ids)), strict=True))
+        if len(self._row_of) < len(self._ids):
+            row = next(row for row, video_id in enumerate(self._ids) if self._row_of[video_id] != row)
+            row = self._row_of[self._ids[row]]  # the second of the two
+            path = self._paths[self._shard_of[row]]
+            raise DataError(f"{path}: holds {self._ids[row]!r}, which another shard of this store holds too")
         return spec
 
     def __getitem__(self, video_id: str) -> Embeddings:
@@ -90,8 +92,9 @@ class FeatureStore(Mapping[str, Embeddings]):
 
     def read_video(self, video_id: str) -> Embeddings:
         """Return one video with every further stream it has; KeyError if the store has no such video."""
-        number, _, end = self._find(video_id)
-        return self._reader(number).video(bisect_left(self._ends[number], end))
+        row = self._row(video_id)
+        number = int(self._shard_of[row])
+        return self._reader(number).video(row - int(self._firsts[number]))
 
     def read_stream(self, video_id: str, name: str) -> np.ndarray:
         """Return one video's rows of a stream, (R, ...), or its patch_mean (groups, P, W), in float16.
@@ -102,29 +105,40 @@ class FeatureStore(Mapping[str, Embeddings]):
         if name not in self.spec.stream_names:
             raise DataError(f"{self.path}: has no stream {name!r}; it has {', '.join(sorted(self.spec.stream_names))}")
         if name == PATCH_MEAN:
-            position = bisect_left(self._ends[number], end)
+            position = self._row(video_id) - int(self._firsts[number])
             mean: np.ndarray = self._reader(number).column(f"video_streams/{name}", position, position + 1)[0]
             return mean
         return self._reader(number).column(f"streams/{name}", start, end)
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._ids)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._place)
+        return iter(self._ids)
 
     def __contains__(self, video_id: object) -> bool:
-        return video_id in self._place or (isinstance(video_id, str) and nfc(video_id) in self._place)
+        return video_id in self._row_of or (isinstance(video_id, str) and nfc(video_id) in self._row_of)
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The video_ids, in the order they were written."""
-        return tuple(self._place)
+        return tuple(self._ids)
 
     @property
     def num_rows(self) -> int:
         """How many frame embeddings there are."""
-        return sum(end - start for _, start, end in self._place.values())
+        return int((self._ends - self._starts).sum())
+
+    def num_rows_of(self, video_ids: Sequence[str]) -> np.ndarray:
+        """Return how many rows each of these videos has, (V,); KeyError if the store has no such video."""
+        rows = self._rows(video_ids)
+        counts: np.ndarray = self._ends[rows] - self._starts[rows]
+        return counts
+
+    @cached_property
+    def decoders(self) -> dict[str, str]:
+        """What decoded each video, with its version."""
+        return dict(zip(self._ids, self._decoder_of, strict=True))
 
     @cached_property
     def streams(self) -> tuple[str, ...]:
@@ -147,7 +161,8 @@ class FeatureStore(Mapping[str, Embeddings]):
 
     def written_ns(self, video_id: str) -> int:
         """When the shard was written that holds a video, in nanoseconds as the clock of its file system has them."""
-        return self._known[self._place[video_id][0]].stamp[1]
+        number, _, _ = self._find(video_id)
+        return self._known[number].stamp[1]
 
     @property
     def failures(self) -> list[Failure]:
@@ -167,7 +182,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         The order is that of `ids`. DataError naming the streams there are where the store has no such one of rows.
         """
         self._require_rows(stream)
-        sizes = [ends[-1] for ends in self._ends]
+        sizes = self._ends[self._firsts[1:] - 1].tolist()
         shape = self._known[0].description.forms[f"streams/{stream}"].shape[1:]
         data = np.empty((sum(sizes), *shape), dtype=np.float16)
         indices = np.empty(sum(sizes), dtype=np.int64)
@@ -177,12 +192,19 @@ class FeatureStore(Mapping[str, Embeddings]):
             reader.read_into(f"streams/{stream}", data[at : at + size])
             reader.read_into("frame_index", indices[at : at + size])
             at += size
-        lengths = [end - start for _, start, end in self._place.values()]
-        return data, indices, np.cumsum(lengths, dtype=np.int64)
+        return data, indices, np.cumsum(self._ends - self._starts, dtype=np.int64)
 
     def _find(self, video_id: str) -> tuple[int, int, int]:
         """Where a video is, whatever Unicode form its id has; KeyError if the store has no such video."""
-        return self._place.get(video_id) or self._place[nfc(video_id)]
+        row = self._row(video_id)
+        return int(self._shard_of[row]), int(self._starts[row]), int(self._ends[row])
+
+    def _row(self, video_id: str) -> int:
+        row = self._row_of.get(video_id)
+        return self._row_of[nfc(video_id)] if row is None else row
+
+    def _rows(self, video_ids: Sequence[str]) -> np.ndarray:
+        return np.fromiter(map(self._row, video_ids), dtype=np.int64, count=len(video_ids))
 
     def read_some(self, video_ids: Sequence[str], stream: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what `read_packed` does, of these videos alone and in their order; rows that lie together in one read.
@@ -190,8 +212,9 @@ class FeatureStore(Mapping[str, Embeddings]):
         KeyError if the store has no such video, DataError if it has no such stream of rows.
         """
         self._require_rows(stream)
-        places = [self._find(video_id) for video_id in video_ids]
-        ends = np.cumsum([end - start for _, start, end in places], dtype=np.int64)
+        rows = self._rows(video_ids)
+        places = zip(self._shard_of[rows].tolist(), self._starts[rows].tolist(), self._ends[rows].tolist(), strict=True)
+        ends = np.cumsum(self._ends[rows] - self._starts[rows], dtype=np.int64)
         total = int(ends[-1]) if len(ends) else 0
         data = np.empty((total, *self._known[0].description.forms[f"streams/{stream}"].shape[1:]), dtype=np.float16)
         indices = np.empty(total, dtype=np.int64)

@@ -1,6 +1,6 @@
 """MemoryStore and StorePart: the embeddings of a few videos, in memory or in a store, read as a FeatureStore is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,14 @@ class MemoryStore:
         indices = np.concatenate([found.indices for found in self.rows.values()])
         return data, indices, np.cumsum([len(found.data) for found in self.rows.values()], dtype=np.int64)
 
+    def num_rows_of(self, video_ids: Sequence[str]) -> np.ndarray:
+        """Return how many rows each of these videos has, (V,)."""
+        return np.array([len(self.rows[video_id].data) for video_id in video_ids], dtype=np.int64)
+
+    def read_some(self, video_ids: Sequence[str], stream: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what `read_packed` does, of these videos alone and in their order."""
+        return MemoryStore(self.path, self.spec, {name: self.rows[name] for name in video_ids}).read_packed(stream)
+
     def __repr__(self) -> str:
         return f"MemoryStore({len(self.rows)} videos of {self.spec.dim})"
 
@@ -72,6 +80,14 @@ class StorePart:
     def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what the store does, of these videos alone."""
         return self.store.read_some(self.ids, stream)
+
+    def num_rows_of(self, video_ids: Sequence[str]) -> np.ndarray:
+        """Return what the store does."""
+        return self.store.num_rows_of(video_ids)
+
+    def read_some(self, video_ids: Sequence[str], stream: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what the store does."""
+        return self.store.read_some(video_ids, stream)
 
 
 Rows = FeatureStore | MemoryStore | StorePart

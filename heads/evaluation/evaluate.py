@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from framebank.heads.bank import Bank, load_bank
+from framebank.heads.bank import BankParts
 from framebank.heads.confidence.scaling import Scaling
 from framebank.heads.confidence.worth import confidence_of
 from framebank.heads.evaluation.protocol import made_by
@@ -33,7 +33,7 @@ def require_labels(store: FeatureStore, manifest: Manifest, *, split: str, hint:
 
     `hint` is the command that labels videos without any.
     """
-    without = sum(not video.label for video in manifest.videos)
+    without = sum(not label for label in manifest.columns.labels)
     if without < len(manifest):
         return without
     what = "the store" if split == "all" else f"the split {split!r}"
@@ -146,13 +146,12 @@ def _score(
     where: object,
     device: torch.device,
     recipe: Recipe | None,
-) -> tuple[Predictions, Bank]:
+) -> tuple[Predictions, BankParts]:
     labels.require_covers(manifest.labels, mine=where, theirs=store.path)
-    bank = load_bank(
+    bank = BankParts(
         store,
         manifest,
         labels,
-        device=device,
         num_frames=recipe.frames if recipe else 0,
         stream=recipe.stream if recipe else "frame",
         multi_label=recipe.is_multi_label if recipe else False,
@@ -160,7 +159,7 @@ def _score(
     return predict(model, bank, labels=labels.names, device=device), bank
 
 
-def _report(predictions: Predictions, bank: Bank, facts: dict[str, Any], *, without: int) -> dict[str, Any]:
+def _report(predictions: Predictions, bank: BankParts, facts: dict[str, Any], *, without: int) -> dict[str, Any]:
     counts = {"videos_listed": bank.num_listed, "videos_without_label": without}
     return {**measure(predictions), **_confidence(predictions), **counts, "made_by": facts}
 
@@ -174,7 +173,7 @@ def _confidence(predictions: Predictions) -> dict[str, Any]:
 
 
 def _before(
-    model: Model, bank: Bank, scaling: Scaling, *, labels: tuple[str, ...], device: torch.device
+    model: Model, bank: BankParts, scaling: Scaling, *, labels: tuple[str, ...], device: torch.device
 ) -> dict[str, Any]:
     """What the probabilities of the same videos were worth before they were scaled, and by what they are."""
     model.scaling = None

@@ -4,8 +4,10 @@ import hashlib
 import json
 from typing import Any
 
+from torch import Tensor
+
 from framebank import __version__
-from framebank.heads.bank import Bank
+from framebank.heads.bank import Bank, BankParts
 from framebank.heads.training.recipe import Recipe
 from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
@@ -18,7 +20,7 @@ PLACES = ("store", "run", "pretrained")
 def made_by(
     *,
     spec: FeatureSpec,
-    bank: Bank,
+    bank: Bank | BankParts,
     split: str,
     recipe: Recipe | None = None,
     prompts: PromptBank | None = None,
@@ -32,7 +34,7 @@ def made_by(
     facts: dict[str, Any] = {
         **{name: value for name, value in spec.to_dict().items() if name != "schema_version"},
         "split": split,
-        "videos_evaluated": int(bank.labels.any(1).sum()) if bank.num_classes else 0,
+        "videos_evaluated": _num_labelled(bank.target) if bank.num_classes else 0,
         "videos_listed": bank.num_listed,
         "videos_hash": _hash(sorted(zip(bank.video_ids, _labels_of(bank, labels), strict=True))),
         "framebank": __version__,
@@ -50,7 +52,11 @@ def made_by(
     return {**facts, "protocol_hash": _hash(counted)}
 
 
-def _labels_of(bank: Bank, labels: LabelSet | None) -> list[Any]:
+def _num_labelled(target: Tensor) -> int:
+    return int((target.any(1) if target.ndim == 2 else target >= 0).sum())
+
+
+def _labels_of(bank: Bank | BankParts, labels: LabelSet | None) -> list[Any]:
     if labels is None:
         return list(bank.target.tolist())
     names = [class_text(name) for name in labels.names]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from framebank.heads.bank import Bank, load_bank
@@ -138,12 +137,11 @@ def evaluate_few_shot(
 
 def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, frame_norm: bool) -> EpisodeFrames:
     """Return what episodes of a bank point into: its first group, each frame unit with `frame_norm`."""
-    x = bank.x[:: bank.num_groups].float()  # (V, T, D)
     text = None
     if prompts:
         chosen = [prompts.labels.index(name) for name in episodes.labels]
         text = torch.from_numpy(prompts.class_embeddings()[chosen])  # (C, D)
-    return EpisodeFrames(F.normalize(x, dim=-1) if frame_norm else x, bank.mask[:: bank.num_groups], text)
+    return EpisodeFrames(bank.x[:: bank.num_groups], bank.mask[:: bank.num_groups], text, frame_norm)
 
 
 def _options_of(name: MatcherName) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.fewshot.episodes import Episodes
@@ -20,11 +21,21 @@ CHUNK = 1 << 23  # numbers that are prepared at once
 
 @dataclass(frozen=True)
 class EpisodeFrames:
-    """What episodes point into: x (V, T, D) float32, mask (V, T) true where real, text (C, D) or None."""
+    """What episodes point into: x (V, T, D), mask (V, T) true where real, text (C, D) or None.
+
+    x may be float16, as it is stored: the videos of a chunk are made float32, and with `frame_norm` each frame of them
+    unit.
+    """
 
     x: Tensor
     mask: Tensor
     text: Tensor | None = None
+    frame_norm: bool = False
+
+    def of(self, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the frames of videos (...), (..., T, D) float32, and where they are real (..., T)."""
+        x = self.x[videos].float()
+        return F.normalize(x, dim=-1) if self.frame_norm else x, self.mask[videos]
 
 
 @torch.inference_mode()
@@ -89,7 +100,7 @@ class _Videos:
     told by their places among all.
     """
 
-    parts: Prepared
+    parts: Prepared | EpisodeFrames
     prepare: Callable[[Tensor, Tensor], Prepared] | None
     values: int
     device: torch.device
@@ -99,7 +110,7 @@ class _Videos:
     def of(
         cls, matcher: nn.Module, frames: EpisodeFrames, episodes: Episodes, *, device: torch.device, max_prepared: int
     ) -> "_Videos":
-        whole = cls((frames.x, frames.mask), None, frames.x[0].numel(), device)
+        whole = cls(frames, None, frames.x[0].numel(), device)
         if not isinstance(matcher, PreparesVideos):
             return replace(whole, values=whole.values + _tuple_values(matcher, frames.x.shape[1]))
         whole = replace(whole, prepare=matcher.prepare)
@@ -119,7 +130,11 @@ class _Videos:
     def of_videos(self, videos: np.ndarray) -> Prepared:
         """What a matcher compares, of videos (...), each part (..., and axes of its own)."""
         chosen = torch.from_numpy(videos if self.drawn is None else np.searchsorted(self.drawn, videos))
-        parts = tuple(part[chosen.to(part.device)].to(self.device) for part in self.parts)
+        if isinstance(self.parts, EpisodeFrames):
+            found: Prepared = self.parts.of(chosen.to(self.parts.x.device))
+        else:
+            found = tuple(part[chosen.to(part.device)] for part in self.parts)
+        parts = tuple(part.to(self.device) for part in found)
         return self.prepare(*parts) if self.prepare else parts
 
 

@@ -13,6 +13,8 @@ from framebank.heads.matchers.task import EpisodeBatch, Truth
 from framebank.store.errors import DataError
 from framebank.store.prompts import PromptBank
 
+AT_ONCE = 1024  # groups that are looked at together
+
 
 @dataclass(frozen=True)
 class EpisodeBatches:
@@ -63,7 +65,9 @@ def class_texts(prompts: PromptBank | None, labels: tuple[str, ...], *, device: 
 
 def require_finite(bank: Bank, *, where: object) -> None:
     """Refuse a bank with a frame that is no number: DataError naming the video."""
-    bad = (~bank.x.isfinite()).flatten(1).any(1).nonzero()  # (B, 1), of V*G groups
-    if len(bad):
-        video_id = bank.video_ids[int(bad[0]) // bank.num_groups]
+    good = torch.empty(len(bank.x), dtype=torch.bool)  # (V*G,)
+    for start in range(0, len(good), AT_ONCE):
+        good[start : start + AT_ONCE] = bank.x[start : start + AT_ONCE].isfinite().flatten(1).all(1)
+    if not good.all():
+        video_id = bank.video_ids[int((~good).nonzero()[0]) // bank.num_groups]
         raise DataError(f"{where}: the embedding of {video_id!r} holds values that are not numbers")

@@ -1,13 +1,14 @@
 """Neighbours: pooled embeddings of a store in an index, and queries pooled the same way."""
 
 import functools
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from framebank.heads.bank import group_rows, load_bank
+from framebank.heads.bank import BankParts, group_rows
 from framebank.heads.model import Model
 from framebank.heads.predictions import embed_bank, pool_groups
 from framebank.heads.temporal.mean import Mean
@@ -17,7 +18,7 @@ from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files.replacing import current
-from framebank.store.indexes.index import Hit, Index
+from framebank.store.indexes.index import Index
 from framebank.store.indexes.origin import Origin
 from framebank.store.shard import Embeddings, distinct_mask
 from framebank.store.vectors import has_direction
@@ -48,7 +49,7 @@ def index_store(
         run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
         run.require_frames(run_path)
     model = run.model.to(device) if run else _mean(store.spec.dim)
-    bank = load_bank(store, manifest, None, device=device, num_frames=run.recipe.frames if run else 0)
+    bank = BankParts(store, manifest, None, num_frames=run.recipe.frames if run else 0)
     made_by = {
         "head": run.recipe.head if run else "mean",
         "classifier": run.recipe.classifier if run else "text",
@@ -64,8 +65,9 @@ def index_store(
             f"{store.path}: none of the {counted(len(manifest), 'video')} has an embedding that can be compared; the "
             f"embedding of {bank.video_ids[0]!r} is {left_out[bank.video_ids[0]]}"
         )
-    video_of = {video.video_id: video for video in manifest.videos}
-    videos = [video_of[video_id] for video_id, kept in zip(bank.video_ids, good.tolist(), strict=True) if kept]
+    row_of = {video_id: row for row, video_id in enumerate(manifest.ids)}
+    kept = itertools.compress(bank.video_ids, good.tolist())
+    videos = manifest.columns.select(row_of[video_id] for video_id in kept)
     origin = None if split is None else Origin.of(store, videos, split=split, left_out=left_out)
     return Index(vectors if good.all() else vectors[good], videos, spec=store.spec, made_by=made_by, origin=origin)
 
@@ -73,17 +75,11 @@ def index_store(
 def _left_out(manifest: Manifest, embedded: Sequence[str], vectors: np.ndarray) -> tuple[dict[str, str], np.ndarray]:
     """The videos that cannot be indexed, each with the reason, and which of those embedded (V,) can."""
     there = set(embedded)
-    left_out = {video.video_id: MISSING for video in manifest.videos if video.video_id not in there}
+    left_out = {video_id: MISSING for video_id in manifest.ids if video_id not in there}
     good = has_direction(vectors)
     for row in np.flatnonzero(~good).tolist():
         left_out[embedded[row]] = NOT_FINITE if not np.isfinite(vectors[row]).all() else ZEROS
     return left_out, good
-
-
-def neighbours_of_id(index: Index, video_id: str, *, k: int) -> list[Hit]:
-    """Return the k nearest other videos of one in the index, all where they are fewer."""
-    hits = index.search(index.vector(video_id)[None], k + 1)[0]
-    return [hit for hit in hits if hit.video_id != video_id][:k]
 
 
 def run_of(index: Index) -> Run | None:

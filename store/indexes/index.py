@@ -1,24 +1,27 @@
-"""Index: nearest neighbours among pooled, unit-norm embeddings, by exact inner product. The only door to faiss."""
+"""Index: nearest neighbours among pooled, unit-norm embeddings, by exact inner product."""
 
 import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 
 from framebank.store.digest import digest
-from framebank.store.errors import DataError, near_names, parsing
+from framebank.store.errors import DataError, near_names
 from framebank.store.files.replacing import current, finish_moves, read_settled, replacing_together, require_new_folder
 from framebank.store.indexes.enrolment import NAME, Enrolment, changing
+from framebank.store.indexes.flat import Sight, map_flat, write_flat
 from framebank.store.indexes.ids import read_ids, write_ids
+from framebank.store.indexes.nearest import Nearest
 from framebank.store.indexes.origin import Difference, Origin, compare
-from framebank.store.indexes.spec import VERSION, index_spec_text, read_index_spec, require_flat, unreadable
+from framebank.store.indexes.spec import VERSION, index_spec_text, read_index_spec, unreadable
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import has_direction, unit
+from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.video import Video
 
 
@@ -43,9 +46,11 @@ class Index:
 
     `made_by` tells how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled alike, and
     `origin` from which store, where that is known. The videos of `enrolment` stand behind the index's own, of which
-    there are `num_own`. `own_vectors` (num_own, D) are of unit length. DataError if one of the vectors is all zeros,
-    or holds what is not a number: it has no neighbours.
+    there are `num_own`. `own_vectors` (num_own, D) are of unit length. `device` is where it searches (`nearest.py`).
+    DataError if one of the vectors is all zeros, or holds what is not a number: it has no neighbours.
     """
+
+    _searched: Nearest | None = None
 
     def __init__(
         self,
@@ -68,16 +73,24 @@ class Index:
         self.made_by = made_by
         self.origin = origin
         self.own_vectors = np.ascontiguousarray(unit(vectors))
-        self._take(tuple(videos), Enrolment() if enrolment is None else enrolment)
+        self.device = "cpu"
+        self._take(VideoColumns.of(videos), Enrolment() if enrolment is None else enrolment)
 
-    def _take(self, own: tuple[Video, ...], enrolment: Enrolment) -> None:
+    def _take(self, own: VideoColumns, enrolment: Enrolment) -> None:
+        self.own = own
         self.enrolment = enrolment
         self.num_own = len(own)
-        self.videos = (*own, *enrolment.videos)
-        self._row = {video.video_id: row for row, video in enumerate(self.videos)}
+        self.ids = (*own.ids, *(video.video_id for video in enrolment.videos))
+        self._row = dict(zip(self.ids, range(len(self.ids)), strict=True))
+        self.__dict__.pop("videos", None)  # of the index that this is a copy of
+
+    @cached_property
+    def videos(self) -> tuple[Video, ...]:
+        """All videos: the index's own, and behind them those of the enrolment."""
+        return (*self.own, *self.enrolment.videos)
 
     def __len__(self) -> int:
-        return len(self.videos)
+        return len(self.ids)
 
     def __contains__(self, video_id: object) -> bool:
         return video_id in self._row
@@ -90,7 +103,10 @@ class Index:
 
     def video(self, video_id: str) -> Video:
         """Return an indexed video; DataError when it is not there."""
-        return self.videos[self._require(video_id)]
+        return self._video(self._require(video_id))
+
+    def _video(self, row: int) -> Video:
+        return self.own[row] if row < self.num_own else self.enrolment.videos[row - self.num_own]
 
     def _require(self, video_id: str) -> int:
         if video_id not in self._row:
@@ -113,13 +129,24 @@ class Index:
 
         DataError if a query is of another width, all zeros, or holds what is not a number.
         """
-        return self._nearest(queries, k, (self.own_vectors, self._enrolled_vectors))
+        return self._nearest(queries, k, (self._own, Nearest(self._enrolled_vectors)))
+
+    def search_id(self, video_id: str, k: int) -> list[Hit]:
+        """Return the k nearest other videos of one of the index, all where they are fewer; DataError without it."""
+        hits = self.search(self.vector(video_id)[None], k + 1)[0]
+        return [hit for hit in hits if hit.video_id != video_id][:k]
 
     def search_own(self, query: np.ndarray, k: int) -> list[Hit]:
         """Return the k nearest of the index's own videos to one query (1, D), as `search` does."""
-        return self._nearest(query, k, (self.own_vectors,))[0]
+        return self._nearest(query, k, (self._own,))[0]
 
-    def _nearest(self, queries: np.ndarray, k: int, parts: Sequence[np.ndarray]) -> list[list[Hit]]:
+    @property
+    def _own(self) -> Nearest:
+        if self._searched is None or self._searched.vectors is not self.own_vectors:
+            self._searched = Nearest(self.own_vectors, device=self.device)
+        return self._searched
+
+    def _nearest(self, queries: np.ndarray, k: int, parts: Sequence[Nearest]) -> list[list[Hit]]:
         """The k nearest in matrices whose rows are the videos in their order."""
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
@@ -131,27 +158,28 @@ class Index:
         found: list[list[tuple[float, int]]] = [[] for _ in asked]
         first = 0
         for part in parts:
-            if min(k, len(part)):
-                scores, rows = faiss.knn(asked, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)  # (Q, k)
+            there = len(part.vectors)
+            if min(k, there):
+                scores, rows = part.search(asked, min(k, there))
                 for pairs, own_scores, own_rows in zip(found, scores.tolist(), rows.tolist(), strict=True):
                     pairs += [(-score, first + row) for score, row in zip(own_scores, own_rows, strict=True)]
-            first += len(part)
+            first += there
         return [[self._hit(row, -score) for score, row in sorted(pairs)[:k]] for pairs in found]
 
     def _hit(self, row: int, score: float) -> Hit:
-        video = self.videos[row]
+        video = self._video(row)
         enrolled = row >= self.num_own
         return Hit(video.video_id, score, video.label, video.start, video.end, enrolled, video.path)
 
     def compare(self) -> Difference | None:
         """Return how the store that the index was made from differs from it now; None if that is not at hand."""
-        own = self.videos[: self.num_own]
+        own = self.own
         if self.origin:
             return compare(self.origin, own)
         found = (
             compare(Origin.unmarked(Path(self.made_by["store"]), len(own)), own) if "store" in self.made_by else None
         )
-        if found and len({video.split for video in own}) < 2:  # of one split, perhaps: the others' videos did not join
+        if found and len(set(own.splits)) < 2:  # of one split, perhaps: the others' videos did not join
             return replace(found, joined=())
         return found
 
@@ -161,24 +189,24 @@ class Index:
         What joined is not in it, and what changed is as it was. Thresholds stay.
         """
         left = set(difference.left)
-        own = self.videos[: self.num_own]
-        made = self._only(own, [row for row, video in enumerate(own) if video.video_id not in left])
-        videos = tuple(difference.videos.get(video.video_id, video) for video in made.videos[: made.num_own])
-        made._take(videos, self.enrolment)
+        made = self._only([row for row, video_id in enumerate(self.own.ids) if video_id not in left])
+        if difference.videos:
+            videos = [difference.videos.get(video.video_id, video) for video in made.own]
+            made._take(VideoColumns.of(videos), self.enrolment)
         return made
 
-    def _only(self, own: Sequence[Video], rows: Sequence[int]) -> "Index":
+    def _only(self, rows: Sequence[int]) -> "Index":
         made = copy.copy(self)
-        if len(rows) < len(own):
+        if len(rows) < self.num_own:
             made.own_vectors = self.own_vectors[rows]
             made.origin = self.origin and self.origin.only(rows)
-        made._take(tuple(own[row] for row in rows), self.enrolment)
+        made._take(self.own.select(rows), self.enrolment)
         return made
 
     def with_enrolment(self, enrolment: Enrolment) -> "Index":
         """Return the index with other enrolled classes; its own vectors are not copied."""
         made = copy.copy(self)
-        made._take(self.videos[: self.num_own], enrolment)
+        made._take(self.own, enrolment)
         return made
 
     def reread(self, folder: str | Path) -> "Index":
@@ -208,12 +236,9 @@ class Index:
     def replace_in(self, folder: Path) -> None:
         """Write as `save` does, with what is enrolled, in the place of an index that is held by `changing`."""
         with replacing_together(folder) as part:
-            flat = faiss.IndexFlatIP(self.spec.dim)
-            flat.add(self.own_vectors)
-            (part / "index.faiss").write_bytes(faiss.serialize_index(flat).tobytes())
-            own = self.videos[: self.num_own]
-            write_ids(part / "ids.csv", own, self.origin)
-            name = _digest(self.own_vectors, own)
+            write_flat(part / "index.faiss", self.own_vectors)
+            write_ids(part / "ids.csv", self.own, self.origin)
+            name = _digest(self.own_vectors, self.own)
             about = {"version": VERSION, "spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
             origin = {"origin": self.origin.to_dict()} if self.origin else {}
             (part / "spec.json").write_text(index_spec_text(part, about | origin), encoding="utf-8")
@@ -223,46 +248,51 @@ class Index:
         self.enrolment = enrolment  # so that this object is the index of the folder, as if it had been read there
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Index":
+    def load(cls, folder: str | Path, *, anew: bool = False) -> "Index":
         """Read what `save` wrote; DataError when the folder is not an index or its files are not of one another.
 
-        Videos whose vectors are all zeros, or hold what is not a number, are left out: earlier versions kept them.
+        The vectors are mapped into memory, and read from the disk as they are needed. Files that were found to be of
+        one another are not read in full again until one of them is written to, unless `anew`. Videos whose vectors are
+        all zeros, or hold what is not a number, are left out: earlier versions kept them.
         """
         folder = Path(folder)
-        return read_settled(folder, lambda: cls._load(folder))
+        return read_settled(folder, lambda: cls._load(folder, anew=anew))
 
     @classmethod
-    def _load(cls, folder: Path) -> "Index":
+    def _load(cls, folder: Path, *, anew: bool) -> "Index":
         about = read_index_spec(folder)
         spec, expected, path = about.spec, about.digest, current(folder, "index.faiss")
         try:
-            require_flat(path)
-            with parsing(path, what="an index"):
-                flat = faiss.read_index(str(path))
+            vectors = map_flat(path)
             videos, origin = read_ids(current(folder, "ids.csv"), about.origin)
         except DataError as error:
             raise unreadable(folder, error) from error
-        if flat.ntotal != len(videos) or flat.d != spec.dim:
+        if vectors.shape != (len(videos), spec.dim):
             raise DataError(
-                f"{folder}: index.faiss holds {flat.ntotal} vectors of width {flat.d}, "
+                f"{folder}: index.faiss holds {len(vectors)} vectors of width {vectors.shape[1]}, "
                 f"its lists {len(videos)} videos of width {spec.dim}; these files are of different indexes"
             )
         made = cls.__new__(cls)
-        made.spec, made.made_by, made.origin = spec, about.made_by, origin
-        made.own_vectors = flat.reconstruct_n(0, flat.ntotal)
-        del flat  # two copies at a time, one from here on
+        made.spec, made.made_by, made.origin, made.device = spec, about.made_by, origin, "cpu"
+        made.own_vectors = vectors
         about.require_own(folder)
-        if _digest(made.own_vectors, videos) != expected:
-            raise DataError(f"{folder}: index.faiss, ids.csv and spec.json are of different indexes; make it again")
-        made._take(tuple(videos), Enrolment.read(folder, of=expected, dim=spec.dim))
-        good = has_direction(made.own_vectors)
-        return made if good.all() else made._only(videos, np.flatnonzero(good).tolist())
+        sight = Sight.of(folder)
+        if anew or not sight.is_known(expected):
+            if _digest(vectors, videos) != expected:
+                raise DataError(f"{folder}: index.faiss, ids.csv and spec.json are of different indexes; make it again")
+            good = has_direction(vectors)
+            if good.all():
+                sight.keep(expected)
+        else:
+            good = np.ones(1, dtype=bool)  # it was found so
+        made._take(videos, Enrolment.read(folder, of=expected, dim=spec.dim))
+        return made if good.all() else made._only(np.flatnonzero(good).tolist())
 
 
-def _digest(vectors: np.ndarray, videos: Sequence[Video]) -> str:
+def _digest(vectors: np.ndarray, videos: VideoColumns) -> str:
     """The same for the same videos with the same vectors; without times, what it was before an index kept them."""
-    rows = "\n".join(
-        f"{v.video_id}\t{v.label}\t{v.split}" + ("" if v.start is None and v.end is None else f"\t{v.start}\t{v.end}")
-        for v in videos
-    )
-    return digest({"vectors": vectors, "videos": np.frombuffer(rows.encode(), dtype=np.uint8)})
+    rows: Iterable[str] = map("\t".join, zip(videos.ids, videos.labels, videos.splits, strict=True))
+    if videos.times:
+        spans = [() if span == (None, None) else map(str, span) for span in videos.times]
+        rows = ("\t".join((row, *span)) for row, span in zip(rows, spans, strict=True))
+    return digest({"vectors": vectors, "videos": np.frombuffer("\n".join(rows).encode(), dtype=np.uint8)})

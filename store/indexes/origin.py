@@ -4,7 +4,7 @@ import csv
 import io
 import zlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from framebank.store.formats.document import Fields
 from framebank.store.formats.text import read_text
 from framebank.store.reader import ShardReader
 from framebank.store.shard import FRAME_STREAM, shard_paths
+from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.manifest import COLUMNS, TIMES
 from framebank.store.videos.spelling import nfc
 from framebank.store.videos.video import Video
@@ -90,9 +91,10 @@ class Origin:
                 shards[path.name] = reader.stamp
                 found |= {video_id: (number, mark) for video_id, mark in _marks(reader).items()}
         try:
-            places = np.array([found[video.video_id] for video in videos], dtype=np.int64).reshape(-1, 2)
+            rows = [found[video_id] for video_id in VideoColumns.of(videos).ids]
         except KeyError as error:
             raise DataError(f"{store.path}: was changed while it was read; make the index again") from error
+        places = np.array(rows, dtype=np.int64).reshape(-1, 2)
         return cls(
             store.path.absolute(), split, listed_at if same else NEVER, shards, places[:, 0], places[:, 1], left_out
         )
@@ -118,7 +120,7 @@ class Difference:
     @property
     def counts(self) -> dict[str, int]:
         """How many videos joined, left, changed, moved and were relabelled."""
-        return {name: len(found) for name, found in asdict(self).items() if name not in ("store", "videos")}
+        return {name: len(found) for name, found in vars(self).items() if name not in ("store", "videos")}
 
     def __bool__(self) -> bool:
         return any(self.counts.values())
@@ -131,7 +133,7 @@ class Difference:
         return ", ".join([f"{counted(count, 'video')} {name}", *(f"{count} {name}" for name, count in rest)])
 
 
-def compare(origin: Origin, videos: Sequence[Video]) -> Difference | None:
+def compare(origin: Origin, videos: VideoColumns) -> Difference | None:
     """Return how the store of an index of these videos differs from them now; None if it is not at hand.
 
     Where no file of the store was written since, nothing is read; else its list, and the shards that were written.
@@ -149,9 +151,9 @@ def compare(origin: Origin, videos: Sequence[Video]) -> Difference | None:
         marks = _marks_in(shards[name] for name in written)
         useless = {name for name in origin.left_out if marks.get(name, USELESS) == USELESS}
         stay = {number for number, name in enumerate(origin.shards) if name in stamps.keys() - written}
-        for video, number, mark in zip(videos, origin.shard_of.tolist(), origin.marks.tolist(), strict=True):
+        for video_id, number, mark in zip(videos.ids, origin.shard_of.tolist(), origin.marks.tolist(), strict=True):
             if number in stay:
-                marks[video.video_id] = mark
+                marks[video_id] = mark
         if any(name not in marks and name not in useless for name in listed):
             # Another split had it, perhaps; or it is listed, and was never embedded.
             marks = {**_marks_in(shards[name] for name in shards.keys() - written), **marks}
@@ -165,6 +167,7 @@ def difference(
     store: Path, videos: Sequence[Video], marks: Sequence[Hashable], now: Mapping[str, tuple[Row, Hashable]]
 ) -> Difference:
     """Return how the videos that a store has `now`, with a mark of the rows of each, differ from those of an index."""
+    videos = tuple(videos)  # made once, where they are columns
     known = {video.video_id for video in videos}
     joined = [video_id for video_id in now if video_id not in known]
     by_mark: dict[Hashable, list[str]] = {}

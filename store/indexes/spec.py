@@ -1,7 +1,6 @@
 """IndexSpec: spec.json of an index: what its embeddings are, how they were pooled, digests of the files beside it."""
 
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,13 @@ from typing import Any
 import numpy as np
 
 from framebank.store.digest import SEAL, seal
-from framebank.store.errors import DataError, parsing
+from framebank.store.errors import DataError
 from framebank.store.files.replacing import current
 from framebank.store.formats.document import Fields, read_json
 from framebank.store.formats.text import require_regular
 from framebank.store.spec import FeatureSpec
 
 VERSION = 2  # of the files; the first had no origin
-FLAT_HEADER = struct.Struct(
-    "<4siqqqBiQ"
-)  # of faiss: name, width, vectors, two that mean nothing, trained, metric, values
 
 
 @dataclass(frozen=True)
@@ -70,19 +66,6 @@ def read_index_spec(folder: Path) -> IndexSpec:
 def index_spec_text(folder: Path, about: Mapping[str, Any]) -> str:
     """Return spec.json, with a digest of what it says and of ids.csv, which lies in the folder already."""
     return json.dumps({**about, SEAL: seal(about, _beside(folder))}, indent=2)
-
-
-def require_flat(path: Path) -> None:
-    """Refuse an index.faiss that does not hold as many values as it claims: DataError, before faiss makes room."""
-    require_regular(path)
-    with parsing(path, what="an index"):
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            name, width, count, _, _, _, _, values = FLAT_HEADER.unpack(file.read(FLAT_HEADER.size))
-    if name != b"IxFI" or values != width * count or FLAT_HEADER.size + 4 * values != size:
-        raise DataError(
-            f"{path}: claims {count} vectors of width {width} in {size} bytes; it is damaged, or no index of framebank"
-        )
 
 
 def unreadable(folder: Path, error: Exception) -> DataError:

@@ -1,56 +1,86 @@
 """Manifest: the only list of videos; everything else is keyed by their video_id."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError
 from framebank.store.files.replacing import write_text
+from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.draws import draw_held_out, draw_shots
 from framebank.store.videos.inputs import read_videos
 from framebank.store.videos.splits import CHARADES_CLASSES, charades_segments, with_lists
 from framebank.store.videos.tars import tar_and_member
 from framebank.store.videos.video import Video as Video
-from framebank.store.videos.video import require_own_ids
+from framebank.store.videos.video import labels_in, require_own_ids
 from framebank.store.videos.videos_csv import COLUMNS as COLUMNS
 from framebank.store.videos.videos_csv import TIMES as TIMES
 from framebank.store.videos.videos_csv import read_videos_csv, videos_csv_text
 
 
-@dataclass(frozen=True)
 class Manifest:
-    """The videos, each with its own video_id."""
+    """The videos, each with its own video_id; they are not changed.
 
-    videos: tuple[Video, ...]
+    `columns` holds them; `videos` are made of it when they are asked for, which takes ten times the memory.
+    """
 
-    def __post_init__(self) -> None:
-        """Check that no video_id stands for two videos."""
-        require_own_ids(self.videos)
+    def __init__(self, videos: Sequence[Video]) -> None:
+        """Check that no video_id stands for two videos; DataError."""
+        if not isinstance(videos, VideoColumns):
+            require_own_ids(videos)
+            self.__dict__["videos"] = tuple(videos)
+        self.columns = VideoColumns.of(videos)
+
+    @cached_property
+    def videos(self) -> tuple[Video, ...]:
+        """The videos, in their order."""
+        return tuple(self.columns)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The video_ids, in their order."""
+        return self.columns.ids
 
     def __len__(self) -> int:
-        return len(self.videos)
+        return len(self.columns)
+
+    def __eq__(self, other: object) -> bool:
+        return self.videos == other.videos if isinstance(other, Manifest) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.videos)
+
+    def __repr__(self) -> str:
+        return f"Manifest({counted(len(self), 'video')})"
+
+    def select(self, rows: Iterable[int]) -> "Manifest":
+        """Return the videos of some rows, in their order."""
+        return Manifest(self.columns.select(rows))
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that occur, sorted; if a video has several, each counts."""
-        return tuple(sorted({label for video in self.videos for label in video.labels}))
+        return tuple(sorted({label for written in set(self.columns.labels) for label in labels_in(written)}))
 
     def require_single_labels(self) -> None:
         """Refuse videos with several labels if each video needs one: DataError that names the first."""
-        several = next((video for video in self.videos if len(video.labels) > 1), None)
+        several = {label for label in set(self.columns.labels) if len(labels_in(label)) > 1}
         if several:
+            row = next(row for row, label in enumerate(self.columns.labels) if label in several)
+            video = self.columns[row]
             raise DataError(
-                f"{several.video_id!r} has {len(several.labels)} labels, {several.label!r}; expected one for each video"
+                f"{video.video_id!r} has {len(video.labels)} labels, {video.label!r}; expected one for each video"
             )
 
     def split(self, name: str) -> "Manifest":
         """Return the videos of one split ("all" is every video); DataError that names the existing splits."""
         if name == "all":
             return self
-        found = Manifest(tuple(video for video in self.videos if video.split == name))
-        if not found.videos:
+        found = self.select(row for row, split in enumerate(self.columns.splits) if split == name)
+        if not len(found):
             sizes = sorted(self.split_sizes.items())
             there = listed((f"{split or 'none'} ({count})" for split, count in sizes), most=10)
             raise DataError(f"no video is in the split {name!r}; the splits are: {there}, and 'all'")
@@ -59,23 +89,25 @@ class Manifest:
     @property
     def split_sizes(self) -> Counter[str]:
         """How many videos each split has; "" counts those in none."""
-        return Counter(video.split for video in self.videos)
+        return Counter(self.columns.splits)
 
     def shard(self, number: int, count: int) -> "Manifest":
         """Return every `count`-th video from the `number`-th on, counted from 1; DataError if there is none."""
         if number > len(self):
             raise DataError(f"shard {number} of {count} has none of the {len(self)} videos; expected fewer shards")
-        return Manifest(self.videos[number - 1 :: count])
+        return Manifest(self.columns[number - 1 :: count])
 
     def of_ids(self, video_ids: Sequence[str]) -> tuple[Video, ...]:
         """Return the videos of these ids, in their order; KeyError for one that is not there."""
-        by_id = {video.video_id: video for video in self.videos}
-        return tuple(by_id[video_id] for video_id in video_ids)
+        row_of = {video_id: row for row, video_id in enumerate(self.ids)}
+        return tuple(self.columns[row_of[video_id]] for video_id in video_ids)
 
     def labelled(self) -> "Manifest":
         """Return the videos that have a label; DataError when there is none."""
-        found = Manifest(tuple(video for video in self.videos if video.label))
-        if not found.videos:
+        if all(self.columns.labels) and len(self):
+            return self
+        found = self.select(row for row, label in enumerate(self.columns.labels) if label)
+        if not len(found):
             raise DataError(
                 "no video has a label; expected a folder of class folders or a manifest with a label column"
             )

@@ -14,6 +14,8 @@ def nfc(text: str) -> str:
 
 def nfc_ids(ids: Sequence[str]) -> list[str]:
     """Return ids in NFC; one that would then equal another id stays as it is, because a store may hold both."""
+    if all(map(str.isascii, ids)):
+        return list(ids)
     found = [nfc(one) for one in ids]
     if found == list(ids):
         return found

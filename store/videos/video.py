@@ -60,7 +60,7 @@ class Video:
     @property
     def labels(self) -> tuple[str, ...]:
         """The names in the label, in their order; none if it is empty."""
-        return tuple(name.strip() for name in self.label.split(LABEL_SEPARATOR)) if self.label else ()
+        return labels_in(self.label)
 
     @property
     def span(self) -> str:
@@ -68,6 +68,11 @@ class Video:
         if not self.start and self.end is None:
             return "the whole video"
         return f"seconds {self.start or 0.0} to {'the end' if self.end is None else self.end}"
+
+
+def labels_in(label: str) -> tuple[str, ...]:
+    """Return the names in a label, in their order; none if it is empty."""
+    return tuple(name.strip() for name in label.split(LABEL_SEPARATOR)) if label else ()
 
 
 def require_own_ids(videos: Iterable[Video]) -> None:

@@ -2,12 +2,15 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from framebank.store.counts import listed
 from framebank.store.errors import DataError
-from framebank.store.formats.table import Row, Table, read_table
+from framebank.store.formats.records import OddRowError, read_cells
+from framebank.store.formats.table import Row, Table, parse_seconds, parse_table
+from framebank.store.formats.text import csv_lines, read_text
+from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.spelling import find_file, nfc, nfc_ids
 from framebank.store.videos.split_folders import split_in_cell
 from framebank.store.videos.video import Video, require_own_ids
@@ -17,13 +20,65 @@ TIMES = ("start", "end")
 GROUP = "group"
 
 
-def read_videos_csv(path: Path) -> tuple[Video, ...]:
+def read_videos_csv(path: Path) -> VideoColumns:
     """Read a CSV with the columns video_id and path, and optionally label, split, start, end and group.
 
     Paths are relative to it; start and end are seconds or hh:mm:ss, and a row without them is the whole video. Cells
     are divided by commas, semicolons or tabs. DataError with the line.
     """
-    return videos_of(read_table(path, wanted=COLUMNS[:2]))
+    text = read_text(path)
+    found = _own_columns(path, text)
+    return VideoColumns.of(videos_of(parse_table(path, text, wanted=COLUMNS[:2]))) if found is None else found
+
+
+def _own_columns(path: Path, text: str) -> VideoColumns | None:
+    """The columns of a CSV as `videos_csv_text` writes it; None for another, and where anything is wrong with it.
+
+    `videos_of` reads both alike, a row at a time, and says what is wrong; it takes ten times as long.
+    """
+    names = tuple(text[: text.find("\n")].split(","))
+    if names not in ((*COLUMNS, *times, *group) for times in ((), TIMES) for group in ((), (GROUP,))):
+        return None
+    try:
+        reader = csv.reader(csv_lines(text), strict=True)
+        next(reader)
+        cells = dict(zip(names, read_cells(reader, width=len(names)), strict=True))
+    except (csv.Error, OddRowError):
+        return None
+    if not cells["video_id"] or not all(map(str.strip, cells["video_id"])) or not all(cells["path"]):
+        return None
+    try:
+        columns = VideoColumns(
+            nfc_ids(cells["video_id"]),
+            _places(cells["path"], path.parent.absolute()),
+            _each(cells["label"], nfc),
+            _each(cells["split"], split_in_cell),
+            _times(cells),
+            _each(cells[GROUP], lambda cell: nfc(cell.strip())) if any(cells.get(GROUP, ())) else None,
+        )
+        columns.require_valid()
+    except (DataError, ValueError):
+        return None
+    return columns
+
+
+def _places(cells: Sequence[str], folder: Path) -> list[str]:
+    """Where the files are, as `find_file` tells."""
+    return [cell if cell[0] == "/" and cell.isascii() else str(find_file(folder, cell)) for cell in cells]
+
+
+def _each(cells: Sequence[str], read: Callable[[str], str]) -> list[str]:
+    """What each cell says; the same cell is read once."""
+    found = {cell: read(cell) for cell in set(cells)}
+    return [found[cell] for cell in cells]
+
+
+def _times(cells: Mapping[str, Sequence[str]]) -> list[tuple[float | None, float | None]] | None:
+    """The start and the end of each video, None where no video has one; ValueError for what is no time."""
+    if not any(any(cells.get(column, ())) for column in TIMES):
+        return None
+    start, end = ([parse_seconds(cell) if cell.strip() else None for cell in cells[column]] for column in TIMES)
+    return list(zip(start, end, strict=True))
 
 
 def videos_of(table: Table) -> tuple[Video, ...]:

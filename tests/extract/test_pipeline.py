@@ -1,11 +1,14 @@
 import functools
 import time
 import warnings
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from framebank.extract import pipeline
+from framebank.extract.encoders.encoder import Encoder
 from framebank.extract.pipeline import embed_clip, extract_videos
 from framebank.extract.pool import DecodePool
 from framebank.extract.worker import Job
@@ -41,7 +44,7 @@ def test_any_batches_and_workers_give_the_same(tmp_path, batch_size, num_workers
     outcomes = run(tmp_path, encoders=[encoder], batch_size=batch_size, num_workers=num_workers)
     assert sorted(outcome.video.video_id for outcome in outcomes) == sorted(NAMES)
     assert all(outcome.num_frames == 4 and not outcome.error for outcome in outcomes)
-    assert set(encoder.batches) == {batch_size}  # every batch is full
+    assert set(encoder.batches) == {min(batch_size, 8)}  # every batch is full
     store = FeatureStore(tmp_path)
     assert sorted(store.ids) == sorted(NAMES)
     for name in set(NAMES) - {"short"}:
@@ -196,3 +199,23 @@ def test_embed_clip():
 def test_a_part_of_a_video(tmp_path):
     found = embed_clip(Job(Path("/videos/long.mp4"), 0.4, 0.6), task=fake_task("every"), encoder=FakeEncoder())
     assert found.indices.tolist() == [10, 11, 12, 13, 14]
+
+
+def test_an_embedding_has_the_same_bits_beside_any_others(one_thread):
+    encoder = Encoder("demo", device="cpu")
+    size = encoder.preprocessing.size
+    pictures = np.random.default_rng(0).integers(0, 256, (21, *size, 3), dtype=np.uint8)
+
+    def embedded(pictures, batch_size):
+        lanes = deque([pipeline._Lane(encoder, batch_size)])
+        pending = pipeline._Pending(videos("a")[0])
+        pipeline._fill(lanes, pending, pictures)
+        if lanes[0].filled:
+            lanes[0].launch()
+        while lanes[0].num_flying:
+            lanes[0].land()
+        return pending.streams()["frame"]
+
+    among = embedded(pictures, 64)
+    for start, end, batch_size in ((0, 21, 16), (5, 8, 64), (20, 21, 64), (3, 14, 8)):
+        np.testing.assert_array_equal(embedded(pictures[start:end], batch_size), among[start:end])

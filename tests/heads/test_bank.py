@@ -1,8 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from framebank.heads.bank import load_bank
+from framebank.heads.bank import BankParts, load_bank
+from framebank.heads.model import Model
+from framebank.heads.predictions import embed_bank, predict
+from framebank.heads.temporal.mean import Mean
 from framebank.store import DataError, LabelSet, Manifest
 from framebank.tests.worlds.heads import CLASSES, DIM, NUM_FRAMES
 
@@ -63,3 +68,27 @@ def test_no_embedding_at_all(world):
     lost = Manifest(tuple(v for v in world.manifest.videos if v.video_id == "lost"))
     with pytest.raises(DataError, match="of the 1 video asked for, none has an embedding"):
         load_bank(world.store, lost, None, device=CPU)
+
+
+def test_parts_are_the_bank(world, monkeypatch):
+    monkeypatch.setattr("framebank.heads.bank.PART_BYTES", 1000)  # a few videos are read at a time
+    labels = LabelSet(CLASSES)
+    whole = load_bank(world.store, world.manifest, labels, device=CPU)
+    parts = list(BankParts(world.store, world.manifest, labels).read(device=CPU, at_once=7))
+    assert [len(part) for part in parts[:-1]] == [7] * (len(parts) - 1)
+    assert sum((part.video_ids for part in parts), ()) == whole.video_ids
+    for name in ("x", "mask", "target"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name)), name
+
+
+def test_parts_give_the_scores_and_vectors_of_the_whole(world, monkeypatch):
+    monkeypatch.setattr("framebank.heads.bank.PART_BYTES", 1)
+    model = Model(Mean(DIM), torch.nn.Linear(DIM, 4))
+    parts = BankParts(world.store, world.manifest, LabelSet(CLASSES))
+    monkeypatch.setattr(parts, "read", partial(BankParts.read, parts, at_once=5))
+    whole = parts.read_all(device=CPU)
+    found, expected = (predict(model, bank, labels=CLASSES, device=CPU) for bank in (parts, whole))
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
+    assert found.video_ids == expected.video_ids
+    vectors = embed_bank(model, parts, device=CPU)
+    np.testing.assert_allclose(vectors, embed_bank(model, whole, device=CPU), rtol=1e-6)

@@ -35,11 +35,17 @@ def evaluate(world, *names, sampler=SAMPLER, split="test", **options):
 
 
 def drawn(world, sampler=SAMPLER):
-    """Frames and episodes of the test videos."""
+    """EpisodeFrames and episodes of the test videos."""
     manifest = world.manifest.split("test").labelled()
     bank = load_bank(world.store, manifest, LabelSet(manifest.labels), device=CPU)
     episodes = sampler.draw(bank.video_ids, [manifest.labels[target] for target in bank.target.tolist()])
-    return frames_of(bank, episodes, prompts=world.prompts, frame_norm=True), episodes
+    return unit_frames(bank, episodes, prompts=world.prompts), episodes
+
+
+def unit_frames(bank, episodes, **options):
+    """EpisodeFrames of which each is unit, in float32: what `score_episodes` makes of those of a bank."""
+    frames = frames_of(bank, episodes, frame_norm=True, **options)
+    return EpisodeFrames(*frames.of(torch.arange(len(frames.x))), frames.text)
 
 
 def test_report(world):
@@ -193,7 +199,7 @@ def test_a_class_that_is_never_drawn_has_no_figure(world):
 def test_all_ways(world):
     train = world.manifest.split("train")
     support = frozenset(video.video_id for video in train.videos)
-    manifest = replace(train, videos=(*train.videos, *world.manifest.split("test").videos))
+    manifest = Manifest((*train.videos, *world.manifest.split("test").videos))
     report = evaluate_few_shot(
         ["otam"],
         world.store,
@@ -291,7 +297,7 @@ def test_repeated_frames_are_not_read(world, name):
     assert bank.mask[place].sum() == 3
     sampler = EpisodeSampler(4, 1, 1, 50, 0)
     episodes = sampler.draw(bank.video_ids, [manifest.labels[target] for target in bank.target.tolist()])
-    frames = frames_of(bank, episodes, prompts=None, frame_norm=True)
+    frames = unit_frames(bank, episodes, prompts=None)
     garbled = EpisodeFrames(torch.where(bank.mask[..., None], frames.x, torch.tensor(7.0)), frames.mask)
     matcher = MatcherName.parse(name).build(16)
     torch.testing.assert_close(

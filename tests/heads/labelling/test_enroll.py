@@ -170,7 +170,7 @@ def test_prototypes_are_made_once_for_an_index(folder):
 
 def test_an_index_is_loaded_once(folder, monkeypatch):
     index = Index.load(folder)
-    monkeypatch.setattr("framebank.store.indexes.index.faiss.read_index", None)  # the vectors are not read again
+    monkeypatch.setattr("framebank.store.indexes.index.map_flat", None)  # the vectors are not read again
     index = enrolling.enroll(folder, "right", [example("a", 30)], index=index)
     index = enrolling.enroll(folder, "near", [example("b", 50)], index=index)
     assert calibrate(folder, Calibration(0.2), index=index).enrolment.calibration.share == 0.2

@@ -6,7 +6,7 @@ import torch
 
 from framebank.heads.evaluation.zeroshot import zero_shot_model
 from framebank.heads.labelling.answers import label_by_index, label_by_model
-from framebank.heads.labelling.neighbours import as_batch, index_store, neighbours_of_id, pool_query, require_text_space
+from framebank.heads.labelling.neighbours import as_batch, index_store, pool_query, require_text_space
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
@@ -84,13 +84,13 @@ def test_query_that_was_never_rounded(world, index):
     assert index.search(pool_query(index, fresh), 1)[0][0].video_id == "short"
 
 
-def test_neighbours_of_id(world, index):
-    hits = neighbours_of_id(index, "wave-train-0", k=5)
+def test_search_id(world, index):
+    hits = index.search_id("wave-train-0", k=5)
     assert len(hits) == 5
     assert "wave-train-0" not in [hit.video_id for hit in hits]
     assert {hit.label for hit in hits} == {"wave"}
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-    everyone = neighbours_of_id(index, "wave-train-0", k=len(index) - 1)
+    everyone = index.search_id("wave-train-0", k=len(index) - 1)
     assert {hit.video_id for hit in everyone} == set(world.store) - {"wave-train-0"}
 
 
@@ -98,15 +98,15 @@ def test_neighbours_of_one_of_several_equal_videos(world):
     videos = [replace(world.manifest.videos[0], video_id=f"copy {n}") for n in range(6)]
     index = Index(np.ones((6, SPEC.dim), dtype=np.float32), videos, spec=SPEC, made_by={})
     for n in range(6):
-        hits = neighbours_of_id(index, f"copy {n}", k=3)
+        hits = index.search_id(f"copy {n}", k=3)
         assert len(hits) == 3
         assert f"copy {n}" not in [hit.video_id for hit in hits]
 
 
 def test_neighbours_that_are_not_there(index):
-    assert len(neighbours_of_id(index, "short", k=1000)) == len(index) - 1  # all there are
+    assert len(index.search_id("short", k=1000)) == len(index) - 1  # all there are
     with pytest.raises(DataError, match="the index has no video 'lost'"):
-        neighbours_of_id(index, "lost", k=1)
+        index.search_id("lost", k=1)
 
 
 def test_index_by_a_run(world, tmp_path):
@@ -115,8 +115,8 @@ def test_index_by_a_run(world, tmp_path):
     index.save(tmp_path / "index")
     index = Index.load(tmp_path / "index")
     # the head tells a class from its reversal, which no mean can
-    assert {hit.label for hit in neighbours_of_id(index, "rise-test-0", k=5)} == {"rise"}
-    assert {hit.label for hit in neighbours_of_id(index, "fall-test-0", k=5)} == {"fall"}
+    assert {hit.label for hit in index.search_id("rise-test-0", k=5)} == {"rise"}
+    assert {hit.label for hit in index.search_id("fall-test-0", k=5)} == {"fall"}
     query = pool_query(index, world.store["short"])
     assert index.search(query, 1)[0][0].video_id == "short"
     require_text_space(index)

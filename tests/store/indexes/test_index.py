@@ -204,3 +204,32 @@ def test_another_schema(tmp_path):
     (tmp_path / "spec.json").write_text(json.dumps(about))
     with pytest.raises(DataError, match="schema version 7"):
         Index.load(tmp_path)
+
+
+def test_vectors_are_mapped_and_written_as_faiss_writes_them(tmp_path):
+    _, index = make()
+    index.save(tmp_path / "i")
+    loaded = Index.load(tmp_path / "i")
+    assert not loaded.own_vectors.flags.owndata
+    assert not loaded.own_vectors.flags.writeable
+    flat = faiss.IndexFlatIP(DIM)
+    flat.add(index.own_vectors)
+    assert (tmp_path / "i" / "index.faiss").read_bytes() == faiss.serialize_index(flat).tobytes()
+    again = faiss.read_index(str(tmp_path / "i" / "index.faiss"))
+    np.testing.assert_array_equal(again.reconstruct_n(0, 5), loaded.own_vectors)
+
+
+def test_files_are_held_against_their_digest_once_and_whenever_they_change(tmp_path, monkeypatch):
+    make()[1].save(tmp_path / "i")
+    Index.load(tmp_path / "i")
+    with monkeypatch.context() as patch:
+        patch.setattr("framebank.store.indexes.index._digest", None)
+        assert len(Index.load(tmp_path / "i")) == 5
+        with pytest.raises(TypeError):
+            Index.load(tmp_path / "i", anew=True)
+    path = tmp_path / "i" / "index.faiss"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="of different indexes"):
+        Index.load(tmp_path / "i")

@@ -8,9 +8,9 @@ import pytest
 
 from framebank.store import DataError
 from framebank.store.digest import SEAL, seal
+from framebank.store.indexes.flat import HEADER, map_flat
 from framebank.store.indexes.index import Index
 from framebank.store.indexes.origin import Origin
-from framebank.store.indexes.spec import FLAT_HEADER, require_flat
 from framebank.tests.worlds.store import DIM, SPEC, videos
 
 NAMES = ("a", "b", "c,é")
@@ -117,11 +117,11 @@ CLAIMS = {
 def test_vectors_that_are_not_there_are_refused_before_faiss_makes_room(folder, what):
     path = folder / "index.faiss"
     content = path.read_bytes()
-    require_flat(path)
-    said = list(FLAT_HEADER.unpack(content[: FLAT_HEADER.size]))
+    map_flat(path)
+    said = list(HEADER.unpack(content[: HEADER.size]))
     for place, value in CLAIMS[what].items():
         said[place] = value
-    path.write_bytes(FLAT_HEADER.pack(*said) + content[FLAT_HEADER.size :])
+    path.write_bytes(HEADER.pack(*said) + content[HEADER.size :])
     with pytest.raises(DataError, match=r"index\.faiss: claims \d+ vectors of width \d+ in \d+ bytes; it is damaged"):
         Index.load(folder)
     path.write_bytes(content[:-1])

@@ -1,0 +1,70 @@
+"""Flat: index.faiss, the vectors of an index as faiss writes them, mapped into memory and not copied."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from framebank.store.errors import DataError, parsing
+from framebank.store.files.replacing import current
+from framebank.store.formats.description import Description
+from framebank.store.formats.remembered import Known, Stamp, keep, recall, stamp_of
+from framebank.store.formats.text import require_regular
+
+HEADER = struct.Struct("<4siqqqBiQ")  # of faiss: name, width, vectors, two that mean nothing, trained, metric, values
+NAME, INNER_PRODUCT, UNUSED = b"IxFI", 0, 1 << 20
+FILES = ("index.faiss", "ids.csv", "spec.json")  # those that the digest of an index is of
+
+
+def write_flat(path: Path, vectors: np.ndarray) -> None:
+    """Write vectors (V, D) float32 as faiss writes an IndexFlatIP of them."""
+    count, width = vectors.shape
+    with path.open("wb") as file:
+        file.write(HEADER.pack(NAME, width, count, UNUSED, UNUSED, 1, INNER_PRODUCT, vectors.size))
+        file.write(np.ascontiguousarray(vectors, dtype="<f4").reshape(-1).view(np.uint8).data)
+
+
+def map_flat(path: Path) -> np.ndarray:
+    """Return the vectors (V, D) float32 of index.faiss, read from the disk as they are needed; not to be written to.
+
+    DataError where it does not hold as many values as it claims.
+    """
+    require_regular(path)
+    with parsing(path, what="an index"):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            name, width, count, _, _, _, _, values = HEADER.unpack(file.read(HEADER.size))
+            if name == NAME and values == width * count and HEADER.size + 4 * values == size and min(width, count) >= 0:
+                if not values:
+                    return np.zeros((count, width), dtype=np.float32)
+                mapped: np.ndarray = np.memmap(file, "<f4", mode="r", offset=HEADER.size, shape=(count, width))
+                return mapped.view(np.ndarray)
+    raise DataError(
+        f"{path}: claims {count} vectors of width {width} in {size} bytes; it is damaged, or no index of framebank"
+    )
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The files of an index as they are now, to tell whether they were found to be of one another."""
+
+    folder: Path
+    stamp: Stamp
+    marks: str
+
+    @classmethod
+    def of(cls, folder: Path) -> "Sight":
+        """Look at the sizes and the times of an index's files."""
+        stamps = [stamp_of(current(folder, name)) for name in FILES]
+        return cls(folder, stamps[0], repr(stamps[1:]))
+
+    def is_known(self, digest: str) -> bool:
+        """Whether the digest of these files was held against their content."""
+        known = recall(current(self.folder, FILES[0]), self.stamp)
+        return known is not None and known.description.attributes == {"digest": digest, "marks": self.marks}
+
+    def keep(self, digest: str) -> None:
+        """Remember that the files have their digest."""
+        told = Description({"digest": digest, "marks": self.marks}, {})
+        keep(current(self.folder, FILES[0]), Known(self.stamp, told, set()))

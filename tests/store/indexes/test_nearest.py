@@ -1,0 +1,69 @@
+"""Which of CPU and GPU searches: told by a faiss that claims GPUs, since most machines of the tests have none."""
+
+import faiss
+import numpy as np
+import pytest
+
+from framebank.store.indexes.nearest import Nearest
+
+VECTORS = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+
+
+class Gpu:
+    """What faiss gives for an index that it moved to a GPU: the index itself, which counts what it is asked."""
+
+    def __init__(self, flat, place):
+        self.flat, self.place, self.asked = flat, place, 0
+
+    def add(self, vectors):
+        self.flat.add(vectors)
+
+    def search(self, queries, k):
+        self.asked += 1
+        return self.flat.search(queries, k)
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    made = []
+
+    def move(_, place, flat):
+        made.append(Gpu(flat, place))
+        return made[-1]
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 2, raising=False)
+    monkeypatch.setattr(faiss, "StandardGpuResources", lambda: None, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", move, raising=False)
+    return made
+
+
+@pytest.mark.parametrize(("device", "place"), [("cuda", 0), ("cuda:1", 1)])
+def test_the_gpu_that_is_named_searches_and_finds_the_same(gpus, device, place):
+    searched = Nearest(VECTORS, device=device)
+    for _ in range(2):
+        for found, expected in zip(
+            searched.search(VECTORS[:3], 4), Nearest(VECTORS).search(VECTORS[:3], 4), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert [(gpu.place, gpu.asked) for gpu in gpus] == [(place, 3)]  # it is moved once, and tried once
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto", "cuda:2"])
+def test_the_cpu_searches_where_no_gpu_is_named_or_there(gpus, device):
+    Nearest(VECTORS, device=device).search(VECTORS[:1], 1)
+    assert gpus == []
+
+
+def test_the_cpu_searches_where_the_gpu_runs_no_kernel(gpus, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(Gpu, "search", fail)
+    expected = np.argsort(-VECTORS[:2] @ VECTORS.T, axis=1)[:, :3]
+    np.testing.assert_array_equal(Nearest(VECTORS, device="cuda").search(VECTORS[:2], 3)[1], expected)
+    assert len(gpus) == 1
+
+
+def test_the_cpu_searches_where_faiss_was_built_without_gpus(monkeypatch):
+    monkeypatch.delattr(faiss, "get_num_gpus", raising=False)
+    assert Nearest(VECTORS, device="cuda").on_gpu is None
