@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from framebank.commands.drift import drift_lines
 from framebank.commands.options import (
     PATH,
     device_names,
@@ -23,6 +22,7 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
 from framebank.commands.signals import ended_by_signals, signal_of
+from framebank.library.drift import drift_lines
 from framebank.store.counts import counted
 
 # Those of framebank.extract.decoders.decode, which loads PyAV; --help does not.

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from framebank.commands.drift import drift_lines
 from framebank.commands.options import PATH, json_option
 from framebank.commands.printing import print_report
+from framebank.library.drift import drift_lines
 from framebank.store.counts import counted, first_lines, listed
 
 SHOWN = 10  # of the values that were set

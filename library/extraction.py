@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framebank.library.checks import require_least
+from framebank.library.drift import drift_lines
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
 from framebank.store.errors import DataError, warn
@@ -91,21 +92,13 @@ def extract(
     choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
     tally = fill(store, manifest, machine, choices, watch=watch)
     require_some(store, manifest, tally)
-    for line in _drift_told(tally, refreshed=refresh, pruned=prune):
+    drift = tally.report()["drift"]
+    for line in drift_lines(drift, refreshed=refresh, pruned=prune, refresh="refresh=True", prune="prune=True"):
         warn(f"{store}: {line}")
     if tally.without_embedding:
         told = f"{tally.without_embedding} of {counted(len(manifest), 'video')} have no embedding"
         warn(f"{told}: {store / 'failed.csv'} tells why")
     return FeatureStore(store)
-
-
-def _drift_told(tally: "Tally", *, refreshed: bool, pruned: bool) -> list[str]:
-    """What has changed or gone since the store was made, and what to do about it."""
-    found = tally.report()
-    changed, gone = found["changed"], found["gone"]
-    again = f"{counted(changed, 'video')} changed since, refresh=True embeds such again"
-    removed = f"{counted(gone, 'video')} gone since, prune=True removes such"
-    return [*[again] * bool(changed and not refreshed), *[removed] * bool(gone and not pruned)]
 
 
 def read_sources(sources: Sequence[Path], store: Path, *, is_video: Callable[[Path], bool] | None = None) -> "Intake":

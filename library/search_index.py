@@ -242,7 +242,7 @@ class SearchIndex:
         try:
             return self.encoder
         except DataError as error:
-            raise DataError(f"{error}; --id takes examples of the index") from error
+            raise DataError(f"{error}; ids (--id) take examples of the index") from error
 
     @cached_property
     def encoder(self) -> "Encoder":

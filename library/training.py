@@ -180,7 +180,7 @@ def training_job(
         manifest,
         recipe,
         val_split=val_split,
-        labels=label_set(labels) if labels else None,
+        labels=label_set(labels) if labels and bank is None else None,  # the texts have the labels
         prompts=bank,
         tower=tower_of(store, device=str(device)),
         lexicon=lexicon,

@@ -23,7 +23,7 @@ def taking(folder: Path, *, what: str, overwrite: bool) -> Iterator[None]:
     with owning(folder, what=what):
         for kind, name in KINDS.items():
             if (folder / name).exists() and not (overwrite and kind == what):
-                way_out = ", or --overwrite" if kind == what else ""
+                way_out = ", or overwrite it (--overwrite)" if kind == what else ""
                 article = "an" if kind == "index" else "a"
                 raise DataError(f"{folder}: already holds {article} {kind}; choose another folder{way_out}")
         if shard_paths(folder):

@@ -155,7 +155,7 @@ def test_an_index_of_an_encoder_that_is_not_here(framebank: Any, world: Any, bar
     framebank("index", world.store.path, tmp_path / "i")
     told = sentence(framebank("enroll", tmp_path / "i", "bars", bars[0], exit_code=1))
     assert f"{tmp_path / 'i'}: new videos cannot be embedded as its own were (" in told
-    assert "--id takes examples of the index" in told
+    assert "ids (--id) take examples of the index" in told
     asked = sentence(framebank("label", bars[0], "--index", tmp_path / "i", exit_code=1))
     assert f"{tmp_path / 'i'}: new videos cannot be embedded as its own were (" in asked
     framebank("enroll", tmp_path / "i", "mine", "--id", "wave-train-0")

@@ -88,7 +88,7 @@ def test_what_is_wrong_is_said(own, framebank, tmp_path):
     run = tmp_path / "run"
     framebank("fewshot-train", own, run, *NARROW)
     taken = framebank("fewshot-train", own, run, *NARROW, exit_code=1)
-    assert "already holds a matcher; choose another folder, or --overwrite" in taken.stderr
+    assert "already holds a matcher; choose another folder, or overwrite it (--overwrite)" in taken.stderr
     framebank("fewshot-train", own, run, *NARROW, "--overwrite", "--seed", 1)
     wrong = framebank("fewshot-train", own, run, "--option", "width", exit_code=2)
     assert "the option is 'width'; expected NAME=VALUE, such as smoothing=0.5" in wrong.stderr

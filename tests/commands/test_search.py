@@ -63,7 +63,8 @@ def test_an_index_is_replaced_only_when_told(framebank: Any, store: Path, tmp_pa
     framebank("index", store, tmp_path / "i", "--split", "test")
     before = {path.name: path.read_bytes() for path in (tmp_path / "i").iterdir()}
     told = sentence(framebank("index", store, tmp_path / "i", exit_code=1))
-    assert told == f"Error: {tmp_path / 'i'}: already holds an index; choose another folder, or --overwrite"
+    there = f"Error: {tmp_path / 'i'}: already holds an index; choose another folder"
+    assert told == f"{there}, or overwrite it (--overwrite)"
     assert {path.name: path.read_bytes() for path in (tmp_path / "i").iterdir()} == before
     report = json.loads(framebank("index", store, tmp_path / "i", "--overwrite", "--json").stdout)
     assert report["videos"] == 64

@@ -34,7 +34,7 @@ def run(code: str, place: Path) -> str:
 
 @pytest.mark.slow
 def test_the_page_and_then_the_readme_run_as_they_stand(place: Path) -> None:
-    assert len(blocks("docs/python.md")) == 5
+    assert len(blocks("docs/python.md")) == 7
     told = run("\n".join(blocks("docs/python.md")), place)
     assert "top-1" in told and "cosine" in told
     assert "import framebank as fb" in blocks("README.md")[0]

@@ -32,7 +32,7 @@ def test_only_its_own_kind_is_overwritten(tmp_path, what, further):
     other = kinds[(kinds.index(what) + further) % 3]
     (tmp_path / KINDS[what]).touch()
     there = f"already holds an? {what}; choose another folder"
-    refuse(tmp_path, f"{there}, or --overwrite$", what=what, overwrite=False)
+    refuse(tmp_path, rf"{there}, or overwrite it \(--overwrite\)$", what=what, overwrite=False)
     with taking(tmp_path, what=what, overwrite=True):
         pass
     for overwrite in (False, True):

@@ -8,14 +8,19 @@ from framebank.store.counts import counted
 SHOWN = 3  # names in one line; --json has all
 
 
-def drift_lines(drift: Mapping[str, Any], *, refreshed: bool, pruned: bool) -> list[str]:
-    """Return a line for each kind of change of the files; none if nothing changed."""
+def drift_lines(
+    drift: Mapping[str, Any], *, refreshed: bool, pruned: bool, refresh: str = "--refresh", prune: str = "--prune"
+) -> list[str]:
+    """Return a line for each kind of change of the files; none if nothing changed.
+
+    `refresh` and `prune` are what the reader can give to embed changed videos again, and to remove those that are gone.
+    """
     lines = []
     if drift["changed"]:
-        what = "" if refreshed else ", --refresh embeds them again; until then they keep their old rows"
+        what = "" if refreshed else f", {refresh} embeds them again; until then they keep their old rows"
         lines.append(f"changed: {len(drift['changed'])}{what} ({_some(drift['changed'])})")
     if drift["maybe_changed"]:
-        what = "" if refreshed else "; --refresh embeds them again"
+        what = "" if refreshed else f"; {refresh} embeds them again"
         lines.append(
             f"maybe changed: {len(drift['maybe_changed'])}, their files are newer than their rows, and an earlier "
             f"version kept nothing to compare{what} ({_some(drift['maybe_changed'])})"
@@ -24,7 +29,7 @@ def drift_lines(drift: Mapping[str, Any], *, refreshed: bool, pruned: bool) -> l
         names = [f"{old} -> {new}" for old, new in drift["moved"].items()]
         lines.append(f"moved: {len(names)}, they keep their rows ({_some(names)})")
     if drift["gone"]:
-        what = "they were removed from the store" if pruned else "--prune removes them from the store"
+        what = "they were removed from the store" if pruned else f"{prune} removes them from the store"
         lines.append(f"gone: {len(drift['gone'])}, {what} ({_some(drift['gone'])})")
     if drift["unreadable"]:
         names = drift["unreadable"]
