@@ -172,11 +172,13 @@ def train(
     mixed = job.choose_head_mix() if head_mix == "auto" else None
     trained = job.save(run, log=log)
     seconds = round(time.perf_counter() - started, 2)
+    scaling = trained.model.scaling  # without its scores, one for each validation video
     report = {
         "run": str(run),
         "seconds": seconds,
         "loss": log[-1].loss if log else None,
         **trained.trained_on,
+        **({"confidence": {"temperature": scaling.temperature, "videos": scaling.videos}} if scaling else {}),
         "multi_label": recipe.is_multi_label,
         "head_mix_score": mixed.score if mixed else None,
         "recipe": trained.recipe.to_dict(),
