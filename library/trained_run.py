@@ -134,13 +134,14 @@ class TrainedRun:
 
     def to_dict(self) -> dict[str, Any]:
         """Return how it was trained as plain values."""
-        choice = self.choice
+        choice, scaling = self.choice, self.run.model.scaling  # without its scores, one for each validation video
         return {
             "run": str(self.shown),
             "seconds": self.seconds,
             "loss": self.loss,
             **{name: value for name, value in self.run.trained_on.items() if name != "auto"},
             **(choice.to_dict() if choice else {}),
+            **({"confidence": {"temperature": scaling.temperature, "videos": scaling.videos}} if scaling else {}),
             "multi_label": self.run.recipe.is_multi_label,
             "head_mix_score": self.head_mix_score,
             "recipe": self.run.recipe.to_dict(),

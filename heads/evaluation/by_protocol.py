@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ def train_on_splits(
     DataError where a list does not fit, or a split has no video to train or to test on.
     """
     parts = []
+    if protocol.val_fraction is not None:
+        recipe = replace(recipe, val_fraction=protocol.val_fraction)
     for name, divided, listed in _divided(protocol, store, lists):
         train, test = divided.split("train"), divided.split("test")
         prompts = texts_of(train)

@@ -29,7 +29,8 @@ class NamedProtocol:
     """One protocol. Without `splits` a supervised one takes those of the store.
 
     `videos` says what a zero-shot one is tested on: each of the lists, the full store, or half of the classes for each
-    of the `seeds`.
+    of the `seeds`. `val_fraction` is the share of the training videos that is held out to choose by;
+    None is that of the recipe.
     """
 
     name: str
@@ -38,6 +39,7 @@ class NamedProtocol:
     splits: tuple[ListedSplit, ...] = ()
     videos: str = ""
     seeds: tuple[int, ...] = ()
+    val_fraction: float | None = None
 
     @property
     def hash(self) -> str:
@@ -83,7 +85,10 @@ def _read(found: Fields) -> NamedProtocol:
         raise DataError(f"{found.where}: videos is {videos!r}; expected splits where it is 'lists', and only there")
     if (videos == "half") != bool(seeds):
         raise DataError(f"{found.where}: videos is {videos!r}; expected seeds where it is 'half', and only there")
-    return NamedProtocol(found.text("name"), found.text("about"), kind, splits, videos, seeds)
+    share = found.number("val_fraction") if "val_fraction" in found else None
+    if share is not None and (kind == "zero-shot" or not 0 <= share < 1):
+        raise found.refuse("val_fraction", "a share from 0 to below 1, in a supervised protocol")
+    return NamedProtocol(found.text("name"), found.text("about"), kind, splits, videos, seeds, share)
 
 
 def _split(said: object, kind: str, where: object) -> ListedSplit:

@@ -82,6 +82,15 @@ def test_zero_shot_protocols(framebank: Any, world: World, place: Path, tmp_path
         assert told["deviation"] > 0
 
 
+def test_nothing_is_held_out_where_the_protocol_says_so(world: World, place: Path, tmp_path: Path) -> None:
+    text = PROTOCOL.replace('"supervised"\n', '"supervised"\nval_fraction = 0.0\n')
+    (tmp_path / "p.toml").write_text(text)
+    fb.evaluate_protocol(
+        world.store, tmp_path / "p.toml", lists=place, recipe="ridge", results=None, runs=tmp_path / "runs"
+    )
+    assert fb.TrainedRun.open(tmp_path / "runs" / "split-1").run.trained_on["train_videos"] == 40
+
+
 def test_the_splits_of_the_store(framebank: Any, world: World, tmp_path: Path) -> None:
     arguments = ("eval", world.store.path, "--protocol", "supervised", "--recipe", "ridge")
     shown = framebank(*arguments, "--results", tmp_path / "r.jsonl").stdout

@@ -35,6 +35,18 @@ def test_the_counts_are_those_of_the_official_lists(name: str):
         assert (protocol.splits[0].train_videos, protocol.splits[0].test_videos) == (9537, 3783)
 
 
+@pytest.mark.skipif(not LISTS.is_dir(), reason=f"{LISTS} with the official lists is not there")
+@pytest.mark.parametrize("shots", [2, 4, 8, 16])
+@pytest.mark.parametrize(("data", "classes"), [("ucf101", 101), ("hmdb51", 51)])
+def test_the_lists_of_few_shots(data: str, classes: int, shots: int):
+    (split,) = read_protocol(f"{data}-{shots}-shot").splits
+    folder = LISTS / "kshot" / data.rstrip("0123456789")
+    train, test = read_list(folder / split.train[0]), read_list(folder / split.test[0])
+    assert len(train) == split.train_videos == shots * classes
+    assert len(test) == split.test_videos
+    assert {row.split for row in train} == {"train"} and {row.split for row in test} <= {"test", "val"}
+
+
 def test_the_hash_is_of_what_decides_a_figure(tmp_path: Path):
     text = (PROTOCOLS / "zero-shot-half.toml").read_text()
     (tmp_path / "a.toml").write_text(text.replace('about = "', 'about = "In other words: '))
@@ -59,6 +71,7 @@ def test_halves_are_those_of_numpy():
         (('kind = "supervised"', 'kind = "superb"'), "kind is 'superb'; expected supervised or zero-shot"),
         (('name = "', 'nam = "'), "has no key 'nam'; near names: 'name'"),
         (("test_videos = 3783", "test_videos = 0"), "test_videos is 0"),
+        (('kind = "supervised"', 'kind = "supervised"\nval_fraction = 1.0'), "val_fraction is 1.0"),
         (("test_videos = 3783", "tests = 3783"), "has no key 'tests'"),
         (('test = ["testlist01.txt"]', 'test = ["trainlist01.txt"]'), "is trained on and tested on"),
         (('train = ["trainlist01.txt"]', ""), "expected a train list"),
