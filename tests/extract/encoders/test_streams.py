@@ -140,7 +140,7 @@ def test_specs() -> None:
     ("spec", "told"),
     [
         ("frame,audio", "'audio' is not known; expected frame, pre_proj"),
-        ("regions:3", "lack frame.*expected frame,regions:3"),
+        ("regions:3", "lack the stream frame.*expected frame,regions:3"),
         ("frame,regions:3,regions:2", "name regions twice"),
         ("frame,regions", "expected numbers such as regions:3"),
         ("frame,regions:2+3", "expected one number above 0"),

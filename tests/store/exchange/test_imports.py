@@ -123,7 +123,7 @@ def test_packed_rows_end_where_the_file_says(tmp_path: Path) -> None:
         assert store.ids == ("0", "1")
         assert np.array_equal(store["1"].data, rows[2:].astype(np.float16))
     np.savez(tmp_path / "wrong.npz", x=rows, end=np.array([2, 4]))
-    with pytest.raises(DataError, match="to the 5 rows"):
+    with pytest.raises(DataError, match="number of rows, 5"):
         open_source(tmp_path / "wrong.npz", Names())
 
 
