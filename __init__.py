@@ -30,12 +30,12 @@ if TYPE_CHECKING:
         zeroshot,
     )
     from framebank.library import open as open  # noqa: A004
-    from framebank.store import DataError, DataWarning, FeatureStore, LabelSet, PromptBank
+    from framebank.store import DataError, DataWarning, FeatureStore, LabelSet, PromptBank, Span
 
 __version__ = "0.2.0.dev0"
 
 ROOMS = ("commands", "demo", "extract", "heads", "library", "store")
-OF_STORE = ("DataError", "DataWarning", "FeatureStore", "LabelSet", "PromptBank")
+OF_STORE = ("DataError", "DataWarning", "FeatureStore", "LabelSet", "PromptBank", "Span")
 
 __all__ = [
     "DataError",
@@ -47,6 +47,7 @@ __all__ = [
     "PromptBank",
     "Report",
     "SearchIndex",
+    "Span",
     "TrainedRun",
     "__version__",
     "evaluate",
