@@ -24,6 +24,7 @@ from framebank.commands.prompts import prompts
 from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify_store
 from framebank.commands.search import index, search
+from framebank.commands.shots import shots
 from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
 from framebank.commands.store_exchange import export_features, import_features
@@ -102,6 +103,7 @@ for command in (
     fewshot_train,
     index,
     search,
+    shots,
     label,
     predict,
     enroll,

@@ -45,7 +45,8 @@ OWN: dict[str, dict[str, str]] = {
     "fewshot-compare": {"store": STORE},
     "fewshot-train": {"store": STORE},
     "index": {"store": STORE},
-    "search": {"index": INDEX, "video": VIDEO},
+    "search": {"index": INDEX, "video": VIDEO, "store": STORE},
+    "shots": {"store": STORE},
     "predict": {"videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files"},
     "label": {},  # a video that is not there is told beside the answers for the others
     "enroll": {"index": INDEX, "videos": VIDEO},

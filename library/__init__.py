@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from framebank.library.opening import open  # noqa: A004
     from framebank.library.report import Report
     from framebank.library.search_index import SearchIndex, index
+    from framebank.library.searching.shots import Shots, shots
     from framebank.library.texts import prompts
     from framebank.library.trained_run import TrainedRun
     from framebank.library.training import train
@@ -24,12 +25,14 @@ NAMES = {
     "Labels": "labels",
     "Report": "report",
     "SearchIndex": "search_index",
+    "Shots": "searching.shots",
     "TrainedRun": "trained_run",
     "evaluate": "evaluation",
     "extract": "extraction",
     "index": "search_index",
     "open": "opening",
     "prompts": "texts",
+    "shots": "searching.shots",
     "train": "training",
     "zeroshot": "evaluation",
 }
@@ -39,12 +42,14 @@ __all__ = [
     "Labels",
     "Report",
     "SearchIndex",
+    "Shots",
     "TrainedRun",
     "evaluate",
     "extract",
     "index",
     "open",
     "prompts",
+    "shots",
     "train",
     "zeroshot",
 ]

@@ -117,7 +117,7 @@ def test_search_shows_what_was_enrolled(framebank: Any, index: Path, bars: list[
     assert first.split()[-4:-2] == ["bars", "enrolled"] and first.endswith("/from 0.mp4")
     assert "enrolled" not in second and second.endswith(".mp4")
     assert hits[0]["path"] == str(bars[0])
-    assert len(told(framebank, "search", index, "--text", "counting bars", "-k", 57)["hits"]) == 57
+    assert len(told(framebank, "search", index, "--text", "counting bars", "-k", 57, "--all")["hits"]) == 57
 
 
 def test_videos_of_the_index_as_examples(framebank: Any, index: Path) -> None:
