@@ -127,6 +127,8 @@ def _left_out_lines(left_out: dict[str, str]) -> list[str]:
 @click.option("--text", help="Find videos that a sentence describes.")
 @click.option("--video", type=PATH, help="Find videos like this file.")
 @click.option("--id", "video_id", help="Find videos like this one of the index.")
+@click.option("--from", "start", type=float, help="Of --id, only what it shows from this second on.")
+@click.option("--to", "end", type=float, help="And before this one.")
 @click.option("-k", default=10, type=click.IntRange(1), help="How many; all there are, where they are fewer.  [10]")
 @click.option("--moments", is_flag=True, help="Find the best seconds of videos, by the rows of the store.")
 @click.option("--where", metavar="FILTER", help="Only videos like these: \"label in ('a', 'b') and split = 'train'\".")
@@ -139,6 +141,8 @@ def search(
     text: str | None,
     video: Path | None,
     video_id: str | None,
+    start: float | None,
+    end: float | None,
     k: int,
     moments: bool,
     where: str | None,
@@ -156,13 +160,17 @@ def search(
     \b
     framebank search index --text "a person playing the piano"
     framebank search index --text "a person falls" --moments
+    framebank search index --id film --from 3.2 --to 5 --moments
     framebank search index --video clip.mp4 -k 5
     """
     if sum(given is not None for given in (text, video, video_id)) != 1:
         raise click.UsageError("give one of --text, --video and --id")
     if text is not None and not text.strip():
         raise click.UsageError("--text is empty; give a sentence")
-    if store is not None and not moments:
+    if (start is None) != (end is None) or (start is not None and video_id is None):
+        raise click.UsageError("--from and --to are seconds of the video of --id; give all three")
+    within = None if start is None or end is None else (start, end)
+    if store is not None and not (moments or within):
         raise click.UsageError("--store says where the rows of --moments are; give both")
 
     from framebank.library.search_index import SearchIndex
@@ -175,7 +183,7 @@ def search(
     elif video is not None:
         hits = opened.search_file(video, **how)
     else:
-        hits = opened.search_id(str(video_id), **how)
+        hits = opened.search_id(str(video_id), within=within, **how)
     report = {
         **hits.to_dict(),
         "drift": opened.difference.counts if opened.difference is not None else None,

@@ -159,15 +159,21 @@ class SearchIndex:
         pooled = self._rows_of if how.get("moments") else self._pool
         return answer(self.index, Asked(str(path), pooled(Path(path)), by_own=True), **how)
 
-    def search_id(self, video_id: str, **how: Unpack[How]) -> Hits:
-        """Find what is nearest to one of the index's own videos, without itself; as `search`.
+    def search_id(self, video_id: str, *, within: tuple[float, float] | None = None, **how: Unpack[How]) -> Hits:
+        """Find what is nearest to one of the own videos, or to what it shows `within` some seconds; as `search`.
 
-        A copy of it that was enrolled under a label is another video, and is found. DataError where there is no such.
+        The video itself is no answer; a copy of it that was enrolled under a label is another video, and is found.
+        DataError where there is no such video, or the seconds lie outside it.
         """
         vector = self.index.vector(video_id)
-        if how.get("moments"):
-            vector = rows_of_id(self.index, video_id, how.get("store"))
-        return answer(self.index, Asked(video_id, vector, by_own=True, leaves_out=video_id), **how)
+        if within is not None and self.whole.made_by.get("run") and not how.get("moments"):
+            raise DataError(
+                f"{self.path}: was pooled by a run, which makes whole videos alone; ask for moments instead"
+            )
+        if within is not None or how.get("moments"):
+            vector = rows_of_id(self.index, video_id, how.get("store"), within=within)
+        told = video_id if within is None else f"{video_id}, {within[0]:g} to {within[1]:g} s"
+        return answer(self.index, Asked(told, vector, by_own=True, leaves_out=video_id), **how)
 
     def enroll(
         self,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framebank.library.hits import Hits
-from framebank.library.searching.asked import Asked, mean_row
+from framebank.library.searching.asked import Asked
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -39,12 +39,39 @@ def store_of(index: "Index", store: "FeatureStore | str | Path | None") -> "Feat
     return found
 
 
-def rows_of_id(index: "Index", video_id: str, store: "FeatureStore | str | Path | None") -> "np.ndarray":
-    """Return the mean (D,) of the rows that the store has of a video; DataError where it has none."""
+def rows_of_id(
+    index: "Index",
+    video_id: str,
+    store: "FeatureStore | str | Path | None",
+    *,
+    within: tuple[float, float] | None = None,
+) -> "np.ndarray":
+    """Return the mean (D,) of the unit rows that the store has of a video, or of those within some seconds of it.
+
+    Where no row stands within them, it is the nearest one. DataError where the store has no rows of the video, or the
+    seconds lie outside it.
+    """
+    import numpy as np
+
+    from framebank.heads.moments.rows import rows_in_time
+    from framebank.heads.moments.shots import edges_of
+
     found = store_of(index, store)
-    if video_id not in found:
-        raise DataError(f"{found.path}: has no rows of {video_id!r}; expected a video of the store")
-    return mean_row(found[video_id])
+    rows, times = rows_in_time(found[video_id]) if video_id in found else (np.zeros((0, 0)), np.zeros(0))
+    if not len(rows):
+        raise DataError(f"{found.path}: has no rows of {video_id!r} to compare; expected a video of the store")
+    if within is not None:
+        start, end = within
+        edges = edges_of(times)
+        if not 0 <= start < end or start >= edges[-1] or end <= edges[0]:
+            raise DataError(
+                f"the moment from {start:g} to {end:g} s is none of {video_id!r}, whose rows stand from {edges[0]:.2f} "
+                f"to {edges[-1]:.2f} s"
+            )
+        inside = (times >= start) & (times < end)
+        rows = rows[inside] if inside.any() else rows[[int(np.abs(times - (start + end) / 2).argmin())]]
+    mean: np.ndarray = rows.mean(axis=0)
+    return mean
 
 
 def rows_are_near(

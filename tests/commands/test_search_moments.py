@@ -109,6 +109,20 @@ def test_moments_like_another_video(opened: Any, films: list[Film]) -> None:
     assert len(hits.spans()) == 3
 
 
+def test_a_moment_finds_others_like_it(framebank: Any, opened: Any, films: list[Film]) -> None:
+    spans = [span for film in films for span in film.truth if span.label == "walking"]
+    asked = spans[0]
+    place = ("--id", asked.video_id, "--from", asked.start, "--to", asked.end)
+    best = answer(framebank, opened.path, *place, "--moments", "-k", 1)["hits"][0]
+    hits = opened.search_id(asked.video_id, within=(asked.start, asked.end), moments=True, k=1)
+    assert (best["video_id"], best["start"], best["end"]) == (hits[0].video_id, hits[0].start, hits[0].end)
+    assert best["video_id"] != asked.video_id
+    assert len(opened.search_id(asked.video_id, within=(asked.start, asked.end), k=2)) == 2
+    for within in ((500.0, 501.0), (3.0, 2.0), (-1.0, 2.0)):
+        with pytest.raises(fb.DataError, match="whose rows stand from"):
+            opened.search_id("film_000", within=within, moments=True)
+
+
 def test_the_names_are_embedded_once(film_index: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     opened.search("a person waving")
     assert (film_index / "names.npz").is_file()
