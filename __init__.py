@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Report,
         Results,
         SearchIndex,
+        Shots,
         TrainedMatcher,
         TrainedRun,
         compare,
@@ -48,16 +49,17 @@ if TYPE_CHECKING:
         prompts,
         recipes,
         results,
+        shots,
         train,
         zeroshot,
     )
     from framebank.library import open as open  # noqa: A004
-    from framebank.store import DataError, DataWarning, FeatureStore, LabelSet, PromptBank
+    from framebank.store import DataError, DataWarning, FeatureStore, LabelSet, PromptBank, Span
 
 __version__ = "0.2.0.dev0"
 
 ROOMS = ("commands", "demo", "extract", "heads", "library", "store")
-OF_STORE = ("DataError", "DataWarning", "FeatureStore", "LabelSet", "PromptBank")
+OF_STORE = ("DataError", "DataWarning", "FeatureStore", "LabelSet", "PromptBank", "Span")
 
 __all__ = [
     "Answers",
@@ -78,6 +80,8 @@ __all__ = [
     "Report",
     "Results",
     "SearchIndex",
+    "Shots",
+    "Span",
     "TrainedMatcher",
     "TrainedRun",
     "__version__",
@@ -98,6 +102,7 @@ __all__ = [
     "prompts",
     "recipes",
     "results",
+    "shots",
     "train",
     "zeroshot",
 ]

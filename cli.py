@@ -26,6 +26,7 @@ from framebank.commands.protocols import evaluate_by, results
 from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify_store
 from framebank.commands.search import index, search
+from framebank.commands.shots import shots
 from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
 from framebank.commands.store_exchange import export_features, import_features
@@ -110,6 +111,7 @@ for command in (
     fewshot_train,
     index,
     search,
+    shots,
     label,
     predict,
     enroll,

@@ -49,7 +49,8 @@ OWN: dict[str, dict[str, str]] = {
     "fewshot-compare": {"store": STORE},
     "fewshot-train": {"store": STORE},
     "index": {"store": STORE},
-    "search": {"index": INDEX, "video": VIDEO},
+    "search": {"index": INDEX, "video": VIDEO, "store": STORE},
+    "shots": {"store": STORE},
     "predict": {
         "videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files",
         "run": RUN,

@@ -60,34 +60,63 @@ def index(
 @click.option("--text", help="Find videos that a sentence describes.")
 @click.option("--video", type=PATH, help="Find videos like this file.")
 @click.option("--id", "video_id", help="Find videos like this video of the index.")
+@click.option("--from", "start", type=float, help="With --id: only what it shows from this second on.")
+@click.option("--to", "end", type=float, help="With --id: only what it shows before this second.")
 @click.option("-k", default=10, type=click.IntRange(1), help="How many videos to show.  [10]")
+@click.option("--moments", is_flag=True, help="Find the best seconds of videos, by the rows of the store.")
+@click.option("--where", metavar="FILTER", help="Only videos like these: \"label in ('a', 'b') and split = 'train'\".")
+@click.option("--store", type=PATH, help="The store of the rows, if it is no longer at its place.")
+@click.option("--all", "keep_all", is_flag=True, help="Show the nearest even if nothing is found.")
 @device_option
 @json_option
 def search(
-    index: Path, text: str | None, video: Path | None, video_id: str | None, k: int, device: str, as_json: bool
+    index: Path,
+    text: str | None,
+    video: Path | None,
+    video_id: str | None,
+    start: float | None,
+    end: float | None,
+    k: int,
+    moments: bool,
+    where: str | None,
+    store: Path | None,
+    keep_all: bool,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Find the nearest videos of INDEX to a text, a video file or one of its own videos.
 
-    Videos that were removed from the store of INDEX are not shown.
+    Where nothing stands out from what everyday names find, the answer is that nothing is found. With --moments the
+    answers are stretches of videos with their start and end. Videos that were removed from the store of INDEX are not
+    shown.
 
     \b
     framebank search index --text "a person playing the piano"
+    framebank search index --text "a person falls" --moments
+    framebank search index --id film --from 3.2 --to 5 --moments
     framebank search index --video clip.mp4 -k 5
     """
     if sum(given is not None for given in (text, video, video_id)) != 1:
         raise click.UsageError("give one of --text, --video and --id")
     if text is not None and not text.strip():
         raise click.UsageError("--text is empty; give a sentence")
+    if (start is None) != (end is None) or (start is not None and video_id is None):
+        raise click.UsageError("--from and --to are seconds of the video of --id; give all three")
+    within = None if start is None or end is None else (start, end)
+    if store is not None and not (moments or within):
+        raise click.UsageError("--store says where the rows of --moments are; give both")
 
     from framebank.library.search_index import SearchIndex
+    from framebank.library.searching.asked import How
 
     opened = SearchIndex.open(index, device=device)
+    how = How(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
     if text is not None:
-        hits = opened.search_text(text, k=k)
+        hits = opened.search_text(text, **how)
     elif video is not None:
-        hits = opened.search_file(video, k=k)
+        hits = opened.search_file(video, **how)
     else:
-        hits = opened.search_id(str(video_id), k=k)
+        hits = opened.search_id(str(video_id), within=within, **how)
     report = {
         **hits.to_dict(),
         "drift": opened.difference.counts if opened.difference is not None else None,

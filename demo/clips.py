@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 from framebank.demo.actions import ACTIONS, BY_NAME
+from framebank.demo.backdrop import Bytes
 from framebank.demo.motion import FPS, TAKES, draw_motion
 from framebank.demo.scene import SIZE, Scene
 from framebank.demo.stage import set_stage
@@ -18,6 +19,7 @@ from framebank.store.errors import DataError
 from framebank.store.files.parallel import call_in_processes
 from framebank.store.files.replacing import replacing, write_text
 
+TICKS = 600  # of a second, in which frames at 12.5, 24, 25 and 30 a second fall on whole numbers
 COLUMNS = ("video_id", "path", "label", "split", "take")
 # The first number of every seed keeps the clips apart from the frames that the encoder is trained and tested on.
 CLIP_SPACE, TRAIN_SPACE, HELD_OUT_SPACE = 0, 1, 2
@@ -90,6 +92,21 @@ def write_video(scene: Scene, path: Path) -> None:
         for number in range(len(scene)):
             frame = av.VideoFrame.from_ndarray(scene.render(number), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def write_frames(frames: Iterable[tuple[Fraction, Bytes]], path: Path) -> None:
+    """Write pictures (SIZE, SIZE, 3) as H.264, each from its second on; the seconds rise, at any distance."""
+    with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "23"})
+        stream.width = stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.codec_context.time_base = Fraction(1, TICKS)
+        for seconds, picture in frames:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(seconds * TICKS), Fraction(1, TICKS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 

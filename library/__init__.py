@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from framebank.library.recipe_list import Recipes, recipes
     from framebank.library.report import Report
     from framebank.library.search_index import SearchIndex
+    from framebank.library.searching.shots import Shots, shots
     from framebank.library.texts import prompts
     from framebank.library.trained_run import TrainedRun
     from framebank.library.training import train
@@ -49,6 +50,7 @@ NAMES = {
     "Results": "figures.results",
     "SearchIndex": "search_index",
     "TrainedMatcher": "episodes.trained_matcher",
+    "Shots": "searching.shots",
     "TrainedRun": "trained_run",
     "compare_recipes": "comparing.comparison",
     "compare": "figures.pairs",
@@ -67,6 +69,7 @@ NAMES = {
     "prompts": "texts",
     "results": "figures.results",
     "recipes": "recipe_list",
+    "shots": "searching.shots",
     "train": "training",
     "zeroshot": "evaluation",
 }
@@ -85,6 +88,7 @@ __all__ = [
     "Report",
     "Results",
     "SearchIndex",
+    "Shots",
     "TrainedMatcher",
     "TrainedRun",
     "compare",
@@ -104,6 +108,7 @@ __all__ = [
     "prompts",
     "recipes",
     "results",
+    "shots",
     "train",
     "zeroshot",
 ]

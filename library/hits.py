@@ -4,25 +4,29 @@ import base64
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from framebank.library.table import html_table, table
 
 if TYPE_CHECKING:
+    from framebank.store import Span
     from framebank.store.indexes.index import Hit
 
 
 @dataclass(frozen=True, repr=False)
 class Hits(Sequence["Hit"]):
-    """The hits of one query: video_id, score (a cosine), label, path, and start and end in seconds of each.
+    """The hits of one query: video_id, score (a cosine), label, path, chance, and start and end in seconds of each.
 
+    `found` is false where nothing stands out; there are no hits then, unless all were asked for. `chance` is how many
+    of the everyday names, as a share, fit a hit at least as well, and of the other videos where a video was asked for.
     In a notebook each hit shows a frame of its video, where the file is still there.
     """
 
     query: str
     hits: tuple["Hit", ...]
+    found: bool = True
 
     @overload
     def __getitem__(self, place: int) -> "Hit": ...
@@ -31,33 +35,63 @@ class Hits(Sequence["Hit"]):
     def __getitem__(self, place: slice) -> "Hits": ...
 
     def __getitem__(self, place: "int | slice") -> "Hit | Hits":
-        return Hits(self.query, self.hits[place]) if isinstance(place, slice) else self.hits[place]
+        return replace(self, hits=self.hits[place]) if isinstance(place, slice) else self.hits[place]
 
     def __len__(self) -> int:
         return len(self.hits)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the query and the hits as plain values."""
-        return {"query": self.query, "hits": [{**asdict(hit), "path": str(hit.path)} for hit in self.hits]}
+        """Return the query, whether something was found, and the hits as plain values."""
+        return {
+            "query": self.query,
+            "found": self.found,
+            "hits": [{**asdict(hit), "path": str(hit.path)} for hit in self.hits],
+        }
 
     def lines(self) -> list[str]:
-        """Return the hits as a table, with columns of seconds and of what was enrolled where one has such."""
-        return table(*self._cells())
+        """Return the hits as a table, with columns of seconds, chance and what was enrolled where one has such."""
+        return [*table(*self._cells())] * bool(self.hits or self.found) + self._below()
+
+    def spans(self) -> "tuple[Span, ...]":
+        """Return the hits that have a start and an end as spans, which `write_spans` writes."""
+        from framebank.store.spans.span import Span
+
+        return tuple(
+            Span(hit.video_id, hit.start or 0.0, hit.end, hit.label, hit.score, "search")
+            for hit in self.hits
+            if hit.end is not None
+        )
+
+    def _below(self) -> list[str]:
+        if self.found:
+            return []
+        shown = "the nearest are shown all the same" if self.hits else "--all shows the nearest all the same"
+        return [f"nothing found: nothing here fits {self.query!r} better than everyday names fit; {shown}"]
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         spans = [_seconds(hit) for hit in self.hits]
         marks = ["enrolled" if hit.enrolled else "" for hit in self.hits]
-        header = ("video", *["seconds"] * any(spans), "cosine", "label", *["by"] * any(marks), "path")
+        shares = ["" if hit.chance is None else f"{100 * hit.chance:.0f} %" for hit in self.hits]
+        header = (
+            "video",
+            *["seconds"] * any(spans),
+            "cosine",
+            *["chance"] * any(shares),
+            "label",
+            *["by"] * any(marks),
+            "path",
+        )
         rows = [
             (
                 hit.video_id,
                 *[span] * any(spans),
                 f"{hit.score:.3f}",
+                *[share] * any(shares),
                 hit.label,
                 *[mark] * any(marks),
                 _short(hit.path),
             )
-            for hit, span, mark in zip(self.hits, spans, marks, strict=True)
+            for hit, span, share, mark in zip(self.hits, spans, shares, marks, strict=True)
         ]
         return header, rows
 
@@ -65,7 +99,7 @@ class Hits(Sequence["Hit"]):
         return "\n".join(self.lines())
 
     def _repr_html_(self) -> str:
-        return html_table(*self._cells(), pictures=[_picture(hit) for hit in self.hits])
+        return html_table(*self._cells(), pictures=[_picture(hit) for hit in self.hits], below=self._below())
 
 
 def _short(path: Path) -> str:
@@ -76,7 +110,12 @@ def _short(path: Path) -> str:
 def _seconds(hit: "Hit") -> str:
     if not hit.start and hit.end is None:
         return ""
-    return f"{hit.start or 0:g} to {'the end' if hit.end is None else format(hit.end, 'g')}"
+    return f"{_shown(hit.start or 0)} to {'the end' if hit.end is None else _shown(hit.end)}"
+
+
+def _shown(seconds: float) -> str:
+    """Seconds to a hundredth, without zeros at the end."""
+    return f"{seconds:.2f}".rstrip("0").rstrip(".")
 
 
 def _picture(hit: "Hit") -> str:

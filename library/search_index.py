@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from framebank.library.checks import Paths, require_least
+from framebank.library.checks import Paths
 from framebank.library.hits import Hits
 from framebank.library.labels import Labels
+from framebank.library.searching.answering import answer
+from framebank.library.searching.asked import Asked, How, asked_by_text, asked_by_vector, mean_row
+from framebank.library.searching.moments import rows_of_id
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
 
@@ -83,49 +86,70 @@ class SearchIndex:
         """The labels of the classes that were enrolled."""
         return self.whole.enrolment.labels
 
-    def search(self, query: "str | Path | np.ndarray", *, k: int = 10) -> Hits:
-        """Find the k nearest videos, best first; all there are, where they are fewer.
+    def search(
+        self,
+        query: "str | Path | np.ndarray",
+        *,
+        k: int = 10,
+        moments: bool = False,
+        keep_all: bool = False,
+        store: "FeatureStore | str | Path | None" = None,
+        where: str | None = None,
+    ) -> Hits:
+        """Find the k nearest videos, or with `moments` the k best stretches of them, best first.
 
         `query` is a text, the Path of a video file, the video_id of one of the index's own videos (which is left out of
         its hits) or an embedding (D,). A str that is a video_id here is one, else the path of a file where there is
-        such a file, else a text; `search_text`, `search_file` and `search_id` take one of these alone. DataError where
-        the file cannot be read, the text is empty, or the index is not in the space of texts.
+        such a file, else a text; `search_text`, `search_file` and `search_id` take one of these alone.
+
+        Where nothing stands out, `found` of the answer is false and it has no hits, unless `keep_all`; an embedding is
+        not judged. The rows of moments are read from the store that the index was made from, or from `store`. `where`
+        is a filter, such as "label in ('surfing', 'archery') and split = 'train'": no other videos are answers.
+        DataError where the file cannot be read, the text is empty, the index is not in the space of texts, that store
+        is not at hand, or no video fits the filter.
         """
+        how = How(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
         if isinstance(query, Path):
-            return self.search_file(query, k=k)
+            return self.search_file(query, **how)
         if not isinstance(query, str):
-            import numpy as np
-
-            vector = np.asarray(query)
-            if vector.dtype.kind not in "fiu" or vector.shape not in ((self.index.spec.dim,), (1, self.index.spec.dim)):
-                raise DataError(
-                    f"the query is an array of {vector.dtype} {vector.shape}; expected numbers ({self.index.spec.dim},)"
-                )
-            return self._nearest(vector.reshape(1, -1).astype(np.float32), k, told="an embedding")
+            return answer(self.index, asked_by_vector(self.index, query), **how)
         if query in self.index:
-            return self.search_id(query, k=k)
-        return self.search_file(query, k=k) if _is_file(query) else self.search_text(query, k=k)
+            return self.search_id(query, **how)
+        return self.search_file(query, **how) if _is_file(query) else self.search_text(query, **how)
 
-    def search_text(self, text: str, *, k: int = 10) -> Hits:
-        """Find the k videos nearest to a text; DataError where it is empty, or the vectors are not of texts."""
-        from framebank.heads.labelling.neighbours import require_text_space
+    def search_text(self, text: str, **how: Unpack[How]) -> Hits:
+        """Find what is nearest to a text; `how` is that of `search`.
 
+        DataError where it is empty, or the vectors are not of texts.
+        """
         if not text.strip():
             raise DataError("the text to search for is empty; expected a sentence")
-        require_text_space(self.index)
-        return self._nearest(self.encoder.encode_texts([text]), k, told=text)
+        if not how.get("moments"):
+            from framebank.heads.labelling.neighbours import require_text_space
 
-    def search_file(self, path: str | Path, *, k: int = 10) -> Hits:
-        """Find the k videos nearest to a video file, embedded and pooled as the index's own videos were."""
-        return self._nearest(self._pool(Path(path))[None], k, told=str(path))
+            require_text_space(self.index)
+        return answer(self.index, asked_by_text(self.path, self.index, self.encoder, text), **how)
 
-    def search_id(self, video_id: str, *, k: int = 10) -> Hits:
-        """Find the k videos nearest to one of the index's own, without itself; DataError where there is no such one.
+    def search_file(self, path: str | Path, **how: Unpack[How]) -> Hits:
+        """Find what is nearest to a video file, embedded and pooled as the index's own videos were; as `search`."""
+        pooled = self._rows_of if how.get("moments") else self._pool
+        return answer(self.index, Asked(str(path), pooled(Path(path)), by_own=True), **how)
 
-        A copy of it that was enrolled under a label is another video, and is found.
+    def search_id(self, video_id: str, *, within: tuple[float, float] | None = None, **how: Unpack[How]) -> Hits:
+        """Find what is nearest to one of the own videos, or to what it shows `within` some seconds; as `search`.
+
+        The video itself is no answer; a copy of it that was enrolled under a label is another video, and is found.
+        DataError where there is no such video, or the seconds lie outside it.
         """
-        require_least("k", k, 1)
-        return Hits(video_id, tuple(self.index.search_id(video_id, k)))
+        vector = self.index.vector(video_id)
+        if within is not None and self.whole.made_by.get("run") and not how.get("moments"):
+            raise DataError(
+                f"{self.path}: was pooled by a run, which makes whole videos alone; ask for moments instead"
+            )
+        if within is not None or how.get("moments"):
+            vector = rows_of_id(self.index, video_id, how.get("store"), within=within)
+        told = video_id if within is None else f"{video_id}, {within[0]:g} to {within[1]:g} s"
+        return answer(self.index, Asked(told, vector, by_own=True, leaves_out=video_id), **how)
 
     def enroll(
         self,
@@ -225,10 +249,6 @@ class SearchIndex:
 
         return label_by([Asked(self._labeller, self.index.spec, self.encoder)], videos, workers=workers, watch=watch)
 
-    def _nearest(self, queries: "np.ndarray", k: int, *, told: str) -> Hits:
-        require_least("k", k, 1)
-        return Hits(told, tuple(self.index.search(queries, k)[0]))
-
     def _pool(self, path: Path) -> "np.ndarray":
         """The vector (D,) of a file."""
         from framebank.heads.labelling.neighbours import pool_query
@@ -236,6 +256,12 @@ class SearchIndex:
 
         vector: np.ndarray = pool_query(self.index, embed_file(path, self.index.spec, self.encoder))[0]
         return vector
+
+    def _rows_of(self, path: Path) -> "np.ndarray":
+        """The mean (D,) of a file's rows."""
+        from framebank.library.labelling import embed_file
+
+        return mean_row(embed_file(path, self.index.spec, self.encoder))
 
     def encoder_of_examples(self) -> "Encoder":
         """Return the encoder of new videos; DataError with the way out where it is not here."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from framebank.store.features import FeatureStore
     from framebank.store.prompts import PromptBank
     from framebank.store.shard import Embeddings, ShardWriter
+    from framebank.store.spans.span import Span
     from framebank.store.spec import FeatureSpec
     from framebank.store.videos.labels import LabelSet
     from framebank.store.videos.manifest import Manifest, Video
@@ -26,6 +27,7 @@ __all__ = [
     "Manifest",
     "PromptBank",
     "ShardWriter",
+    "Span",
     "Video",
 ]
 
@@ -41,6 +43,7 @@ __getattr__ = lazy_names(
         "Manifest": "videos.manifest",
         "PromptBank": "prompts",
         "ShardWriter": "shard",
+        "Span": "spans.span",
         "Video": "videos.video",
     },
 )

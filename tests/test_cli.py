@@ -82,7 +82,7 @@ def test_stores_runs_and_indexes_that_are_none(framebank: Any, store: Path, run:
 
 
 def test_more_neighbours_than_there_are_gives_all(framebank: Any, index: Path) -> None:
-    found = framebank("search", index, "--text", "a person", "-k", 65, "--json")
+    found = framebank("search", index, "--text", "a person", "-k", 65, "--all", "--json")
     assert len(json.loads(found.stdout)["hits"]) == 64
     found = framebank("search", index, "--id", "falling_down_train_00", "-k", 64, "--json")
     assert len(json.loads(found.stdout)["hits"]) == 63

@@ -163,8 +163,8 @@ def test_an_index_finds_learns_and_labels(framebank: Any, bank: FeatureStore, tm
     assert by_file[0].score == pytest.approx(1, abs=1e-3)
     by_vector = index.search(bank[first.video_id].data.astype(np.float32).mean(0), k=2)
     assert len(by_vector) == 2
-    by_text = index.search("a person lying on the floor", k=4)
-    command = framebank("search", index.path, "--text", "a person lying on the floor", "-k", 4)
+    by_text = index.search("a person lying on the floor", k=4, keep_all=True)
+    command = framebank("search", index.path, "--text", "a person lying on the floor", "-k", 4, "--all")
     assert command.stdout == f"{by_text!r}\n"
     assert by_text[1:].hits == by_text.hits[1:]
     assert by_text._repr_html_().count("data:image/jpeg;base64,") == 4
@@ -286,7 +286,7 @@ def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.Train
 
 def test_a_text_is_no_file_however_long_it_is(bank: FeatureStore, tmp_path: Path) -> None:
     index = fb.index(bank, tmp_path / "index")
-    assert len(index.search("a person " * 60, k=2)) == 2
+    assert len(index.search("a person " * 60, k=2, keep_all=True)) == 2
     assert bank.ids[0] in index and "none" not in index
 
 

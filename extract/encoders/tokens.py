@@ -75,6 +75,11 @@ class TextReader:
             return self.length + more
         return self._count(short) + (self._count(self._blank) < 2)  # if the end token is the padding, it is not counted
 
+    @staticmethod
+    def words(text: str) -> list[str]:
+        """Return the words of a text in their order, as `unknown_words` tells them apart."""
+        return WORD.findall(text)
+
     def unknown_words(self, texts: Sequence[str]) -> list[str]:
         """Return the words of texts, each once, of which a token was never learned."""
         if not self._unlearned:

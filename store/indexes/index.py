@@ -14,6 +14,7 @@ from framebank.store.digest import digest
 from framebank.store.errors import DataError, near_names
 from framebank.store.files.replacing import current, finish_moves, read_settled, replacing_together, require_new_folder
 from framebank.store.indexes.enrolment import NAME, Enrolment, changing
+from framebank.store.indexes.filters import fitting
 from framebank.store.indexes.flat import Sight, map_flat, write_flat
 from framebank.store.indexes.ids import read_ids, write_ids
 from framebank.store.indexes.nearest import Nearest
@@ -29,7 +30,8 @@ from framebank.store.videos.video import Video
 class Hit:
     """One neighbour: the video, its cosine similarity to the query, its label, and of which seconds of a file it is.
 
-    `enrolled` tells whether it was added under its label afterwards.
+    `enrolled` tells whether it was added under its label afterwards. `chance` is how many of the everyday names, as a
+    share, fit it at least as well as the query; None where that is not known.
     """
 
     video_id: str
@@ -39,6 +41,7 @@ class Hit:
     end: float | None = None
     enrolled: bool = False
     path: Path = Path()
+    chance: float | None = None
 
 
 class Index:
@@ -194,6 +197,13 @@ class Index:
             videos = [difference.videos.get(video.video_id, video) for video in made.own]
             made._take(VideoColumns.of(videos), self.enrolment)
         return made
+
+    def fitting(self, expression: str) -> "Index":
+        """Return the index of its own videos that a filter is true of (`filters.py`); nothing enrolled is in it.
+
+        DataError if the filter is wrong, or no video fits.
+        """
+        return self._only(fitting(self.own, expression)).with_enrolment(Enrolment())
 
     def _only(self, rows: Sequence[int]) -> "Index":
         made = copy.copy(self)

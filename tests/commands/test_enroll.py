@@ -113,11 +113,11 @@ def test_search_shows_what_was_enrolled(framebank: Any, index: Path, bars: list[
     assert (hits[0]["video_id"], hits[0]["enrolled"]) == ("counting bars/from 0", True)
     assert hits[1]["enrolled"] is False
     header, first, second = framebank("search", index, "--video", bars[0], "-k", 2).stdout.splitlines()
-    assert header.split() == ["video", "cosine", "label", "by", "path"]
+    assert header.split() == ["video", "cosine", "chance", "label", "by", "path"]
     assert first.split()[-4:-2] == ["bars", "enrolled"] and first.endswith("/from 0.mp4")
     assert "enrolled" not in second and second.endswith(".mp4")
     assert hits[0]["path"] == str(bars[0])
-    assert len(told(framebank, "search", index, "--text", "counting bars", "-k", 57)["hits"]) == 57
+    assert len(told(framebank, "search", index, "--text", "counting bars", "-k", 57, "--all")["hits"]) == 57
 
 
 def test_videos_of_the_index_as_examples(framebank: Any, index: Path) -> None:

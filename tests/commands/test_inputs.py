@@ -76,6 +76,12 @@ WRONG = """
 2|--text is empty|search there --text ''
 1|no: is not an index|search no --text a
 1|no: no such file; expected a video|search there --video no
+2|--store says where the rows of --moments are|search there --text a --store there
+1|no: no such store|search there --text a --moments --store no
+2|--from and --to are seconds of the video of --id|search there --id a --from 3
+2|--from and --to are seconds of the video of --id|search there --text a --from 3 --to 4
+1|no: no such store|shots no
+1|s.txt: is named as no file of spans|shots there --csv s.txt
 2|give at least one of --run, --index and --labels|label there
 2|go with --labels|label there --run there --templates bare
 2|--like or --model is required|label there --labels there
@@ -150,7 +156,7 @@ def commands(group: click.Group = main) -> Iterator[click.Command]:
 MADE = {"out"}
 
 MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
-MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("export-head", "file")}
+MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("shots", "csv_path"), ("export-head", "file")}
 MADE_BY |= {("eval", "results_path"), ("eval", "runs")}
 TOLD_LATER = {("label", "videos"), ("extract", "videos")}  # beside others, and by whoever reads them
 

@@ -16,7 +16,7 @@ def test_search_by_text_by_id_and_by_video_agree(framebank: Any, clips: Path, in
         "hits"
     ]
     assert len(hits) == 5
-    assert set(hits[0]) == {"video_id", "score", "label", "start", "end", "enrolled", "path"}
+    assert set(hits[0]) == {"video_id", "score", "label", "start", "end", "enrolled", "path", "chance"}
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
     near = sentence(framebank("search", index, "--id", "falling_down_train_0", exit_code=1))
     assert "among its 64; near names: 'falling_down_train_0" in near
@@ -98,4 +98,4 @@ def test_search_tells_the_seconds_of_parts(framebank: Any, clips: Path, tmp_path
 
 def test_search_of_whole_videos_has_no_column_of_seconds(framebank: Any, index: Path) -> None:
     told = framebank("search", index, "--id", "falling_down_train_00", "-k", 2).stdout
-    assert told.splitlines()[0].split() == ["video", "cosine", "label", "path"]
+    assert told.splitlines()[0].split() == ["video", "cosine", "chance", "label", "path"]

@@ -1,0 +1,1 @@
+"""Moments: which stretch of a video a query means, whether anything does, and where the shots end."""

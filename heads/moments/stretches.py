@@ -1,0 +1,141 @@
+"""Stretches: which runs of a video's rows a query means, found by the sum of what they are above a level."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from framebank.heads.moments.shots import edges_of, find_cuts, step_of
+from framebank.store.spans.span import Span, at_least, without_overlaps
+
+LEAST_SECONDS = 1.0  # of a moment
+SCALES = (0.0, 1.0, 3.0)  # seconds over which the cosines are smoothed within a shot
+OF_SHOT = 0.9  # how much of a row's value is the mean of its shot
+LEVEL = 0.8  # a row belongs to a moment from there on, of the way from the video's median to its best rows
+SHARE_OF_BEST = 0.02  # the rows that count as the best
+EDGE_ROWS = 2.0  # what an edge costs that lies on no cut, in rows of the height of the best
+MOST_OVERLAP = 0.1  # the IoU of two moments of one video
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """What one video shows to a query: `cosines` (T,) of its rows at `times` (T,), seconds, and `cuts`, as `find_cuts`.
+
+    `edges` (T + 1,) are the seconds between which each row stands. `usual` is the median cosine of rows of other
+    videos, None where there are none: where a moment is most of a video, its own median does not tell what is usual.
+    """
+
+    video_id: str
+    cosines: np.ndarray
+    times: np.ndarray
+    cuts: np.ndarray
+    edges: np.ndarray
+    usual: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the parts agree."""
+        if not len(self.cosines) == len(self.times) == len(self.edges) - 1 > 0:
+            raise ValueError(f"cosines {self.cosines.shape}, times {self.times.shape}, edges {self.edges.shape}")
+
+    def __repr__(self) -> str:
+        return f"Track({self.video_id!r}: {len(self.times)} rows, {len(self.cuts)} cuts)"
+
+    def rows_of(self, span: Span) -> np.ndarray:
+        """Return which rows (T,) bool stand in a span by their middle; the nearest one where none does."""
+        inside: np.ndarray = (self.times >= span.start) & (self.times < span.end)
+        if not inside.any():
+            inside[np.abs(self.times - (span.start + span.end) / 2).argmin()] = True
+        return inside
+
+
+def track_of(
+    video_id: str,
+    rows: np.ndarray,
+    times: np.ndarray,
+    query: np.ndarray,
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    usual: float | None = None,
+) -> Track:
+    """Return the track of a query (D,) in a video whose unit rows (T, D) stand at `times` (T,), ascending."""
+    edges = edges_of(times, start=start, end=end)
+    return Track(video_id, rows @ query, times, find_cuts(rows, times), edges, usual)
+
+
+def best_stretches(track: Track, *, most: int = 1, least_seconds: float = LEAST_SECONDS) -> tuple[Span, ...]:
+    """Return the `most` best stretches of a video, best first; their score is the mean cosine of their rows.
+
+    A stretch is the run of rows with the largest sum above a level (Kadane's algorithm), where an edge on a cut is free
+    and any other costs EDGE_ROWS; a row's value leans on the mean of its shot. That is done at several scales, and what
+    overlaps a better one is left out. Each is `least_seconds` long at least, or as long as the video. Linear in T for
+    each stretch.
+    """
+    found: list[Span] = []
+    for seconds in SCALES:
+        values = _values(track, seconds)
+        found += [
+            Span(
+                track.video_id,
+                float(track.edges[first]),
+                float(track.edges[last]),
+                score=float(values[first:last].mean()),
+                source="search",
+            )
+            for first, last in _runs(values, track.cuts, most=most, usual=track.usual)
+        ]
+    ends = float(track.edges[-1])
+    kept = without_overlaps(at_least(found, least_seconds, ends=ends), most=MOST_OVERLAP)[:most]
+    return tuple(
+        Span(one.video_id, one.start, one.end, score=float(track.cosines[track.rows_of(one)].mean()), source="search")
+        for one in kept
+    )
+
+
+def _values(track: Track, seconds: float) -> np.ndarray:
+    """The cosines, each the mean of those within half of `seconds` in its shot, and drawn to the mean of the shot."""
+    cosines = track.cosines.astype(np.float64)
+    firsts = np.concatenate([[0], track.cuts]).astype(np.int64)  # of each shot
+    counts = np.diff(firsts, append=len(cosines))
+    begins, ends = np.repeat(firsts, counts), np.repeat(firsts + counts, counts)  # (T,), of each row's shot
+    sums = np.concatenate([[0.0], np.cumsum(cosines)])
+    shots = (sums[ends] - sums[begins]) / (ends - begins)
+    half = int(seconds / step_of(track.times) / 2)
+    places = np.arange(len(cosines))
+    first, last = np.maximum(places - half, begins), np.minimum(places + half + 1, ends)
+    means = (sums[last] - sums[first]) / (last - first)
+    values: np.ndarray = OF_SHOT * shots + (1 - OF_SHOT) * means
+    return values
+
+
+def _runs(values: np.ndarray, cuts: np.ndarray, *, most: int, usual: float | None) -> Iterator[tuple[int, int]]:
+    """Yield the best runs of rows as first and behind the last, none of which overlap; but for one, those above."""
+    best = np.sort(values)[-max(3, round(SHARE_OF_BEST * len(values))) :].mean()
+    own = float(np.median(values))
+    low = own if usual is None else (own + min(own, usual)) / 2
+    height = max(float(best) - low, 1e-9)
+    gains = (values - low) / height - LEVEL  # (T,), at most about 1 - LEVEL
+    costs = np.full(len(values) + 1, EDGE_ROWS * (1 - LEVEL))
+    costs[[0, -1]] = costs[cuts] = 0.0
+    for number in range(most):
+        first, last, gain = _largest(gains, costs)
+        if number and not gain > 0:
+            return
+        yield first, last
+        gains[first:last] = -np.inf  # what comes next lies on one side of it
+        if not np.isfinite(gains).any():
+            return
+
+
+def _largest(gains: np.ndarray, costs: np.ndarray) -> tuple[int, int, float]:
+    """The run with the largest sum of gains (T,) less the costs (T + 1,) of its edges; none crosses -inf."""
+    barred = ~np.isfinite(gains)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(barred, 0.0, gains))])
+    blocks = np.concatenate([[0], np.cumsum(barred)])  # a run may not begin in an earlier block than it ends in
+    bonus = -blocks * (np.abs(sums).max() * 2 + costs.max() * 2 + 1.0)  # so the best start is in the same block
+    starts = sums + costs + bonus  # (T + 1,)
+    lowest = np.minimum.accumulate(starts)
+    at = np.maximum.accumulate(np.where(starts <= lowest, np.arange(len(starts)), 0))
+    gain = np.where(barred, -np.inf, (sums - costs + bonus)[1:] - lowest[:-1])
+    last = int(gain.argmax())
+    return int(at[last]), last + 1, float(gain[last])

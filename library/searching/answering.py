@@ -1,0 +1,97 @@
+"""Answering: the videos or moments that are nearest to a query, or that nothing in an index is near enough."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framebank.library.checks import require_least
+from framebank.library.hits import Hits
+from framebank.library.searching.asked import Asked
+from framebank.library.searching.moments import find_moments, rows_are_near, store_of
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    from framebank.heads.moments.background import Background
+    from framebank.store import FeatureStore
+    from framebank.store.indexes.index import Hit, Index
+
+JUDGED = 10  # of the nearest videos at least, by the rows of which a text is judged
+WHOLE_FROM = 0.45  # the level of whole videos from which on something is found, where their rows are not at hand
+MOST_OWN = 1024  # of an index's own videos, by which a video is judged
+
+
+def answer(
+    index: "Index",
+    asked: Asked,
+    *,
+    k: int = 10,
+    moments: bool = False,
+    keep_all: bool = False,
+    store: "FeatureStore | str | Path | None" = None,
+    where: str | None = None,
+) -> Hits:
+    """Return the k videos or moments of an index that are nearest to what is asked; none where none is near enough.
+
+    With `keep_all` they are returned then too; with the filter `where`, only videos that it is true of.
+    """
+    require_least("k", k, 1)
+    whole, index = index, index if where is None else index.fitting(where)
+    if moments:
+        return find_moments(index, store_of(index, store), asked, k=k, keep_all=keep_all)
+
+    import numpy as np
+
+    from framebank.heads.moments.background import num_nearest
+
+    background = _background(whole, asked)
+    num_judging = num_nearest(index.num_own) if asked.names is not None else 1
+    nearest = index.search(asked.vector[None], max(k, num_judging, JUDGED) + bool(asked.leaves_out))[0]
+    hits = [hit for hit in nearest if hit.video_id != asked.leaves_out]
+    found = asked.known and bool(hits)
+    if found and background is not None:
+        scores = np.array([hit.score for hit in hits[:num_judging]])
+        found = background.finds(scores)
+        if not found and asked.names is not None:
+            found = _rows_are_near(whole, asked, hits, store, otherwise=background.level(scores) >= WHOLE_FROM)
+    best = hits[:k] if found or keep_all else []
+    return Hits(asked.told, tuple(_with_chances(index, best, background)), found=found)
+
+
+def _rows_are_near(
+    whole: "Index", asked: Asked, hits: "Sequence[Hit]", store: "FeatureStore | str | Path | None", *, otherwise: bool
+) -> bool:
+    """Whether rows of the nearest videos are near to a text that the whole videos are not near to.
+
+    A text may tell of a moment, which the mean of a video blurs. `otherwise` is the answer where the store of the rows
+    is not at hand.
+    """
+    try:
+        found = store_of(whole, store)
+    except DataError:
+        return otherwise
+    ids = [hit.video_id for hit in hits if hit.video_id in found and not hit.enrolled]
+    if not ids or asked.names is None:
+        return otherwise
+    return rows_are_near(found, ids, asked.vector, asked.names, others=[video.video_id for video in whole.videos])
+
+
+def _background(index: "Index", asked: Asked) -> "Background | None":
+    """What tells whether a query stands out; None where there is too little to tell."""
+    from framebank.heads.moments.background import Background, some_of
+
+    rows = index.own_vectors
+    if asked.names is not None:
+        made = Background(some_of(rows), asked.names)
+    elif asked.by_own:
+        rows = some_of(rows, MOST_OWN)
+        made = Background(rows, rows, is_own=True)
+    else:
+        return None
+    return made if made.is_enough else None
+
+
+def _with_chances(index: "Index", hits: "Sequence[Hit]", background: "Background | None") -> "list[Hit]":
+    if background is None:
+        return list(hits)
+    return [replace(hit, chance=background.chance(index.vector(hit.video_id)[None], hit.score)) for hit in hits]

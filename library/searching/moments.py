@@ -1,0 +1,202 @@
+"""Moments: the stretches of the videos of an index that a query means, by the rows of its store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framebank.library.hits import Hits
+from framebank.library.searching.asked import Asked
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from framebank.heads.moments.background import Background
+    from framebank.store import FeatureStore, Span, Video
+    from framebank.store.indexes.index import Hit, Index
+
+BLOCK_ROWS = 1 << 18  # that are compared at once
+LEAST_VIDEOS = 50  # whose stretches are looked for, of those with the best rows
+OF_A_VIDEO = 3  # moments at most
+USUAL_VIDEOS = 128  # whose rows tell what is usual
+
+
+def store_of(index: "Index", store: "FeatureStore | str | Path | None") -> "FeatureStore":
+    """Return the store with the rows of an index's videos; DataError where it is not at hand, or of another encoder."""
+    from framebank.library.stores import open_store
+    from framebank.store import FeatureStore
+
+    if store is None:
+        place = index.origin.store if index.origin else Path(index.made_by.get("store", ""))
+        try:
+            found = FeatureStore(place)
+        except DataError as error:
+            raise DataError(f"moments are read from the store of the index ({error}); say where it is now") from error
+    else:
+        found = open_store(store)
+    found.spec.require_same_encoder(index.spec, mine=found.path, theirs="the index")
+    return found
+
+
+def rows_of_id(
+    index: "Index",
+    video_id: str,
+    store: "FeatureStore | str | Path | None",
+    *,
+    within: tuple[float, float] | None = None,
+) -> "np.ndarray":
+    """Return the mean (D,) of the unit rows that the store has of a video, or of those within some seconds of it.
+
+    Where no row stands within them, it is the nearest one. DataError where the store has no rows of the video, or the
+    seconds lie outside it.
+    """
+    import numpy as np
+
+    from framebank.heads.moments.rows import rows_in_time
+    from framebank.heads.moments.shots import edges_of
+
+    found = store_of(index, store)
+    rows, times = rows_in_time(found[video_id]) if video_id in found else (np.zeros((0, 0)), np.zeros(0))
+    if not len(rows):
+        raise DataError(f"{found.path}: has no rows of {video_id!r} to compare; expected a video of the store")
+    if within is not None:
+        start, end = within
+        edges = edges_of(times)
+        if not 0 <= start < end or start >= edges[-1] or end <= edges[0]:
+            raise DataError(
+                f"the moment from {start:g} to {end:g} s is none of {video_id!r}, whose rows stand from {edges[0]:.2f} "
+                f"to {edges[-1]:.2f} s"
+            )
+        inside = (times >= start) & (times < end)
+        rows = rows[inside] if inside.any() else rows[[int(np.abs(times - (start + end) / 2).argmin())]]
+    mean: np.ndarray = rows.mean(axis=0)
+    return mean
+
+
+def rows_are_near(
+    store: "FeatureStore", video_ids: list[str], vector: "np.ndarray", names: "np.ndarray", *, others: list[str]
+) -> bool:
+    """Return whether the best rows of some videos are near enough to a text's vector (D,), judged by names (N, D).
+
+    What is usual is told by rows of `others`, videos of the same store.
+    """
+    import numpy as np
+
+    from framebank.heads.moments.background import Background, num_nearest
+    from framebank.store.vectors import unit
+
+    there = [video_id for video_id in others if video_id in store]
+    there = there[:: max(1, len(there) // USUAL_VIDEOS)]
+    usual = np.concatenate([rows for _, rows, _ in _blocks(store, there)])
+    cosines = np.concatenate([rows for _, rows, _ in _blocks(store, video_ids)]) @ unit(vector)
+    if not len(usual) or not len(cosines):
+        return False
+    count = min(num_nearest(store.num_rows), len(cosines))
+    return Background(usual, names).finds(np.partition(cosines, len(cosines) - count)[-count:])
+
+
+def find_moments(
+    index: "Index", store: "FeatureStore", asked: Asked, *, k: int, keep_all: bool = False, least: float | None = None
+) -> Hits:
+    """Find the `k` best moments of a query in the videos of an index, by the rows of its store.
+
+    Every row of every video is compared. The videos with the best rows are looked at for stretches, up to OF_A_VIDEO of
+    each, `least` seconds long at least; a score is the mean cosine of a stretch's rows. A query that is no text is not
+    judged. DataError where the store has none of the videos, or the query points nowhere.
+    """
+    import numpy as np
+
+    from framebank.heads.moments.background import Background, num_nearest
+    from framebank.heads.moments.stretches import LEAST_SECONDS
+    from framebank.store.vectors import has_direction, unit
+
+    if asked.vector.shape != (store.spec.dim,) or not has_direction(asked.vector):
+        raise DataError(f"the embedding of {asked.told!r} is all zeros, or holds values that are not numbers")
+    query = unit(asked.vector)
+    videos = {video.video_id: video for video in index.videos[: index.num_own] if video.video_id in store}
+    videos.pop(asked.leaves_out, None)
+    if not videos:
+        raise DataError(
+            f"{store.path}: holds no video of the {counted(index.num_own, 'video')} of the index to look at; expected "
+            "the store that the index was made from"
+        )
+    cosines, sample, peaks = _scan(store, list(videos), query)
+    background = Background(sample, query[None][:0] if asked.names is None else asked.names)
+    count = num_nearest(len(cosines))
+    found = asked.known and background.finds(np.partition(cosines, len(cosines) - count)[-count:])
+    if not found and not keep_all:
+        return Hits(asked.told, (), found=False)
+    nearest = sorted(peaks, key=lambda video_id: -peaks[video_id])[: max(LEAST_VIDEOS, 4 * k)]
+    seconds, usual = LEAST_SECONDS if least is None else least, float(np.median(cosines))
+    moments = [pair for name in nearest for pair in _stretches(store, videos[name], query, seconds, usual)]
+    best = sorted(moments, key=lambda pair: -(pair[0].score or 0.0))[:k]
+    hits = tuple(_hit(index.video(span.video_id), span, _chance(background, span, rows)) for span, rows in best)
+    return Hits(asked.told, hits, found=found)
+
+
+def _scan(
+    store: "FeatureStore", video_ids: list[str], query: "np.ndarray"
+) -> "tuple[np.ndarray, np.ndarray, dict[str, float]]":
+    """The cosines (R,) of all rows, some of the rows (S, D), and what the best rows of each video come to."""
+    import numpy as np
+
+    from framebank.heads.moments.background import MOST_ROWS
+
+    cosines: list[np.ndarray] = []
+    sample: list[np.ndarray] = []
+    peaks: dict[str, float] = {}
+    every = max(1, store.num_rows // MOST_ROWS)
+    for ids, rows, ends in _blocks(store, video_ids):
+        found = rows @ query
+        cosines.append(found)
+        sample.append(rows[::every].copy())
+        parts = np.split(found, ends[:-1])
+        peaks |= {name: float(np.sort(part)[-3:].mean()) for name, part in zip(ids, parts, strict=True) if len(part)}
+    if not peaks:
+        raise DataError(f"{store.path}: all rows of the videos of the index are zeros, or hold what is not a number")
+    return np.concatenate(cosines), np.concatenate(sample), peaks
+
+
+def _blocks(store: "FeatureStore", video_ids: list[str]) -> "Iterator[tuple[list[str], np.ndarray, np.ndarray]]":
+    """Yield the videos, some at a time, with their unit rows (R, D) and the row behind the last of each.
+
+    Rows that cannot be compared are left out.
+    """
+    import numpy as np
+
+    from framebank.store.shard import FRAME_STREAM
+    from framebank.store.vectors import has_direction, unit
+
+    each = max(1, BLOCK_ROWS * len(store) // max(store.num_rows, 1))
+    for first in range(0, len(video_ids), each):
+        ids = video_ids[first : first + each]
+        data, _, ends = store.read_some(ids, FRAME_STREAM)
+        good = has_direction(data)
+        yield ids, unit(data[good]), np.concatenate([[0], np.cumsum(good)])[ends]
+
+
+def _stretches(
+    store: "FeatureStore", video: "Video", query: "np.ndarray", least_seconds: float, usual: float
+) -> "Iterator[tuple[Span, np.ndarray]]":
+    """Yield the best stretches of a video, with their unit rows."""
+    from framebank.heads.moments.rows import rows_in_time
+    from framebank.heads.moments.stretches import best_stretches, track_of
+
+    rows, times = rows_in_time(store[video.video_id])
+    if len(times):
+        place = (video.start or 0.0, video.end)
+        track = track_of(video.video_id, rows, times, query, start=place[0], end=place[1], usual=usual)
+        for span in best_stretches(track, most=OF_A_VIDEO, least_seconds=least_seconds):
+            yield span, rows[track.rows_of(span)]
+
+
+def _chance(background: "Background", span: "Span", rows: "np.ndarray") -> float | None:
+    return background.chance(rows, span.score or 0.0) if background.is_enough else None
+
+
+def _hit(video: "Video", span: "Span", chance: float | None) -> "Hit":
+    from framebank.store.indexes.index import Hit
+
+    place = (span.start, span.end)
+    return Hit(video.video_id, span.score or 0.0, video.label, *place, path=video.path, chance=chance)

@@ -1,0 +1,85 @@
+"""Filters: which videos an expression such as "label in ('surfing', 'archery') and split = 'train'" means."""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+
+from framebank.store.errors import DataError, near_names
+from framebank.store.videos.video import Video
+
+COLUMNS = ("video_id", "path", "label", "split", "start", "end", "duration")
+WORDS = ("and", "or", "not", "in", "like", "glob", "between", "is", "null")
+MOST_LETTERS = 10_000
+TOKEN = re.compile(
+    r"\s*(?:(?P<text>'(?:[^']|'')*'|\"[^\"]*\")|(?P<number>-?\d+(?:\.\d*)?|-?\.\d+)|(?P<name>[A-Za-z_]\w*)"
+    r"|(?P<sign><=|>=|<>|!=|==|[<>=(),]))"
+)
+EXPECTED = "expected something like label in ('surfing', 'archery') and split = 'train'"
+
+
+def fitting(videos: Sequence[Video], expression: str) -> list[int]:
+    """Return the places of the videos that an expression is true of, ascending.
+
+    It compares columns with texts in quotes and numbers, by =, !=, <, <=, >, >=, in, like, glob, between and is null,
+    joined by and, or, not and brackets. `duration` is the seconds between start and end of a part of a video, and null
+    for a whole one. SQLite evaluates it, in memory; values are bound as parameters, and a name that is no column is
+    refused, so nothing else can be said. DataError where the expression is wrong, or nothing fits.
+    """
+    condition, values = _parsed(expression)
+    rows = [(place, *_cells(video)) for place, video in enumerate(videos)]
+    names = ", ".join(f'"{name}"' for name in COLUMNS)
+    asked = ", ".join("?" for _ in ("place", *COLUMNS))
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute(f"create table videos (place integer primary key, {names})")
+        database.executemany(f"insert into videos values ({asked})", rows)  # noqa: S608 - its own question marks
+        try:
+            found = database.execute(f"select place from videos where {condition} order by place", values)  # noqa: S608 - of checked names
+            places = [int(place) for (place,) in found]
+        except (sqlite3.Error, OverflowError) as error:
+            raise DataError(f"the filter {expression!r} cannot be read ({error}); {EXPECTED}") from error
+    if not places:
+        raise DataError(f"no video of the {len(rows)} fits the filter {expression!r}")
+    return places
+
+
+def _cells(video: Video) -> tuple[str | float | None, ...]:
+    duration = None if video.end is None else video.end - (video.start or 0.0)
+    return video.video_id, str(video.path), video.label, video.split, video.start, video.end, duration
+
+
+def _parsed(expression: str) -> tuple[str, list[str | float]]:
+    """The condition with a ? for each value, and the values; DataError for what no filter can say."""
+    if not expression.strip() or len(expression) > MOST_LETTERS:
+        raise DataError(f"the filter has {len(expression)} characters; {EXPECTED}")
+    parts: list[str] = []
+    values: list[str | float] = []
+    at, text = 0, expression.rstrip()
+    while at < len(text):
+        token = TOKEN.match(text, at)
+        if token is None:
+            raise DataError(f"the filter {expression!r} cannot be read at {text[at:].strip()[:20]!r}; {EXPECTED}")
+        at = token.end()
+        if token["name"]:
+            parts.append(_name(token["name"], expression))
+        elif token["sign"]:
+            parts.append(token["sign"])
+        else:
+            parts.append("?")
+            values.append(float(token["number"]) if token["number"] else _unquoted(token["text"]))
+    return " ".join(parts), values
+
+
+def _name(name: str, expression: str) -> str:
+    if name.lower() in WORDS:
+        return name.lower()
+    if name.lower() not in COLUMNS:
+        raise DataError(
+            f"the filter {expression!r} names {name!r}, which is no column{near_names(name, COLUMNS)}; expected one of "
+            f"{', '.join(COLUMNS)}, and texts in quotes"
+        )
+    return f'"{name.lower()}"'
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1].replace("''", "'") if text[0] == "'" else text[1:-1]

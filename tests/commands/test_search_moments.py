@@ -1,0 +1,193 @@
+"""search --moments and "nothing found", on films whose truth is known."""
+
+import json
+import shutil
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import framebank as fb
+from framebank.demo.films import Film, film_rows, list_films
+from framebank.store import FeatureStore, Manifest, ShardWriter, Video
+from framebank.store.spans.files import read_spans
+from framebank.store.vectors import unit
+from framebank.tests.worlds.cli import sentence
+
+PARTS = {"lengths": (3, 5), "performances": (1, 2)}
+ACTIONS = ("sitting down", "falling down", "waving", "walking", "clapping")
+
+
+@pytest.fixture(scope="module")
+def films() -> list[Film]:
+    return list_films(4, seed=7, actions=ACTIONS, **PARTS)
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory, store: Path, films: list[Film]) -> Path:
+    """The films' rows in a store of the tiny CLIP, at 4 frames a second."""
+    from framebank.extract.encoders.encoder import encoder_like
+
+    folder = tmp_path_factory.mktemp("films")
+    spec = FeatureStore(store).spec
+    encoder = encoder_like(spec, device="cpu")
+    with ShardWriter(folder, spec) as writer:
+        for film in films:
+            writer.add(film.video_id, film_rows(film, encoder, fps=4))
+    videos = tuple(Video(film.video_id, folder / film.path) for film in films)
+    Manifest(videos).write(folder / "manifest.csv")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def film_index(tmp_path_factory: pytest.TempPathFactory, bank: Path, framebank: Any) -> Path:
+    folder = tmp_path_factory.mktemp("film index") / "index"
+    framebank("index", bank, folder)
+    return folder
+
+
+def answer(framebank: Any, index: Path, *arguments: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(framebank("search", index, *arguments, "--json").stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def opened(film_index: Path) -> Any:
+    return fb.open(film_index, device="cpu")
+
+
+def test_the_best_moment_is_where_the_action_is(opened: Any, films: list[Film]) -> None:
+    for label in ("waving", "clapping"):
+        truth = [span for film in films for span in film.truth if span.label == label]
+        hits = opened.search(f"a person {label}", moments=True, k=3)
+        assert hits.found and 0 < hits[0].chance <= 1
+        assert max(hits.spans()[0].iou(one) for one in truth) > 0.5
+
+
+def test_moments_of_the_command_are_those_in_python(framebank: Any, film_index: Path, opened: Any, bank: Path) -> None:
+    hits = opened.search("a person waving", k=4, moments=True)
+    told = answer(framebank, film_index, "--text", "a person waving", "--moments", "-k", 4)
+    assert told["found"] is True
+    assert set(told["hits"][0]) >= {"video_id", "start", "end", "score", "label", "chance"}
+    assert [(hit.video_id, hit.start, hit.end) for hit in hits] == [
+        (hit["video_id"], hit["start"], hit["end"]) for hit in told["hits"]
+    ]
+    rows = FeatureStore(bank)[hits[0].video_id]
+    inside = (rows.timestamps >= hits[0].start) & (rows.timestamps < hits[0].end)
+    query = unit(opened.encoder.encode_texts(["a person waving"])[0])
+    assert hits[0].score == pytest.approx(float((unit(rows.data[inside]) @ query).mean()), abs=1e-4)
+    assert all(a.iou(b) <= 0.1 for a, b in combinations(hits.spans(), 2))
+    header, first, *_ = hits.lines()
+    assert header.split() == ["video", "seconds", "cosine", "chance", "label", "path"]
+    assert " to " in first and " %" in first
+
+
+def test_nothing_found_is_an_answer(framebank: Any, film_index: Path, opened: Any) -> None:
+    text = "a xylophone beside a zeppelin"
+    none = answer(framebank, film_index, "--text", text, "--moments")
+    assert (none["found"], none["hits"]) == (False, [])
+    for moments in (False, True):
+        hits = opened.search(text, moments=moments)
+        assert (hits.found, len(hits)) == (False, 0) and "nothing found" in repr(hits)
+        every = opened.search(text, moments=moments, keep_all=True)
+        assert not every.found and len(every) > 0 and "nothing found" in repr(every)
+
+
+def test_a_video_like_none_of_the_others_is_not_found(store: Path, index: Path) -> None:
+    opened = fb.open(index)
+    own = [opened.search_id(video_id, k=1).found for video_id in opened.ids]
+    assert np.mean(own) >= 0.9
+    rng = np.random.default_rng(0)
+    assert opened.search(rng.normal(size=128), k=2).found  # an embedding is not judged
+
+
+def test_moments_like_another_video(opened: Any, films: list[Film]) -> None:
+    hits = opened.search_id(films[0].video_id, moments=True, k=3)
+    assert {hit.video_id for hit in hits} <= {film.video_id for film in films[1:]}
+    assert len(hits.spans()) == 3
+
+
+def test_a_moment_finds_others_like_it(framebank: Any, opened: Any, films: list[Film]) -> None:
+    spans = [span for film in films for span in film.truth if span.label == "walking"]
+    asked = spans[0]
+    place = ("--id", asked.video_id, "--from", asked.start, "--to", asked.end)
+    best = answer(framebank, opened.path, *place, "--moments", "-k", 1)["hits"][0]
+    hits = opened.search_id(asked.video_id, within=(asked.start, asked.end), moments=True, k=1)
+    assert (best["video_id"], best["start"], best["end"]) == (hits[0].video_id, hits[0].start, hits[0].end)
+    assert best["video_id"] != asked.video_id
+    assert len(opened.search_id(asked.video_id, within=(asked.start, asked.end), k=2)) == 2
+    for within in ((500.0, 501.0), (3.0, 2.0), (-1.0, 2.0)):
+        with pytest.raises(fb.DataError, match="whose rows stand from"):
+            opened.search_id("film_000", within=within, moments=True)
+
+
+def test_the_names_are_embedded_once(film_index: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened.search("a person waving")
+    assert (film_index / "names.npz").is_file()
+    texts: list[str] = []
+    embed = opened.encoder.encode_texts
+
+    def counted(asked: list[str], **more: Any) -> np.ndarray:
+        texts.extend(asked)
+        return embed(asked, **more)
+
+    monkeypatch.setattr(opened.encoder, "encode_texts", counted)
+    opened.search("a person waving")
+    assert texts == ["a person waving"]
+
+
+def test_a_store_that_is_not_at_hand(framebank: Any, opened: Any, bank: Path, store: Path, tmp_path: Path) -> None:
+    from framebank.store.indexes.index import Index
+
+    shutil.copytree(bank, tmp_path / "moved")
+    made = Index.load(opened.path)
+    made.origin, made.made_by["store"] = None, str(tmp_path / "gone")
+    made.save(tmp_path / "other")
+    asked = ("--text", "a person waving", "--moments")
+    told = sentence(framebank("search", tmp_path / "other", *asked, exit_code=1))
+    assert "moments are read from the store of the index" in told and "gone" in told
+    other = fb.open(tmp_path / "other")
+    assert other.search_id("film_000", moments=True, store=tmp_path / "moved").found
+    with pytest.raises(fb.DataError, match="holds no video of the 4 videos of the index"):
+        opened.search("a person waving", moments=True, store=store)
+
+
+def test_shots_end_where_the_parts_do(framebank: Any, bank: Path, films: list[Film], tmp_path: Path) -> None:
+    found = json.loads(framebank("shots", bank, "--csv", tmp_path / "shots.csv", "--json").stdout)
+    spans = read_spans(tmp_path / "shots.csv")
+    assert [(one["video_id"], one["start"], one["end"]) for one in found["shots"]] == [
+        (span.video_id, span.start, span.end) for span in spans
+    ]
+    cuts = [(film.video_id, cut) for film in films for cut in film.cuts]
+    starts = [(span.video_id, span.start) for span in spans if span.start]
+    near = [any(name == other and abs(cut - start) < 0.3 for other, start in starts) for name, cut in cuts]
+    assert sum(near) >= 0.7 * len(cuts) and len(starts) <= 1.5 * len(cuts)
+    assert f"{len(spans)} shots in 4 videos" in framebank("shots", bank).stdout
+    assert "is named as no file of spans" in sentence(
+        framebank("shots", bank, "--csv", tmp_path / "s.txt", exit_code=1)
+    )
+
+
+def test_shots_of_rows_far_apart_say_so(store: Path) -> None:
+    found = fb.shots(store, split="test")
+    assert len(found.sparse) == 0 and len(found) >= 16
+    assert fb.Shots(found.spans[:1], sparse=("a", "b", "c", "d")).lines()[-1].endswith("gives more): a, b, c, ...")
+
+
+def test_a_filter_leaves_only_what_it_means(framebank: Any, opened: Any, index: Path) -> None:
+    clips = fb.open(index)
+    query = np.random.default_rng(1).normal(size=128)
+    for where in ("label = 'waving'", "label in ('waving', 'walking') and split = 'test'", "video_id like 'fall%'"):
+        hits = clips.search(query, k=64, where=where)
+        every = [hit for hit in clips.search(query, k=64) if hit.video_id in {one.video_id for one in hits}]
+        assert [(hit.video_id, hit.score) for hit in hits] == [
+            (hit.video_id, pytest.approx(hit.score)) for hit in every
+        ]
+    assert {hit.label for hit in clips.search(query, k=64, where="label = 'waving'")} == {"waving"}
+    hits = opened.search("a person waving", moments=True, keep_all=True, where="video_id in ('film_002', 'film_003')")
+    assert {hit.video_id for hit in hits} == {"film_002", "film_003"}
+    wrong = ("--id", "film_000", "--where", "colour = 'red'")
+    told = sentence(framebank("search", opened.path, *wrong, exit_code=1))
+    assert "names 'colour', which is no column" in told

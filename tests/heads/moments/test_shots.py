@@ -1,0 +1,43 @@
+"""Shots: cuts are where the stage changes, and a video of one stage has none."""
+
+import numpy as np
+import pytest
+
+from framebank.heads.moments.shots import edges_of, find_cuts, shots_of, step_of
+from framebank.tests.worlds.moments import video
+
+PARTS = [(1, 4.0), (2, 6.0), (1, 3.0), (5, 8.0)]
+
+
+@pytest.mark.parametrize("fps", [2.0, 4.0, 8.0])
+def test_cuts_are_where_one_part_follows_another(fps: float) -> None:
+    shown = video(PARTS, asked=2, fps=fps, noise=0.3)
+    assert shown.times[find_cuts(shown.rows, shown.times)].tolist() == pytest.approx(
+        [4 + 0.5 / fps, 10 + 0.5 / fps, 13 + 0.5 / fps]
+    )
+
+
+def test_one_shot_has_no_cut() -> None:
+    shown = video([(1, 60.0)], asked=1, noise=0.3)
+    assert len(find_cuts(shown.rows, shown.times)) == 0
+    (shot,) = shots_of("v", shown.rows, shown.times)
+    assert (shot.start, shot.end, shot.source) == (0.0, 60.0, "shots")
+
+
+def test_shots_follow_one_another_without_a_gap() -> None:
+    shown = video(PARTS, asked=2, noise=0.3)
+    shots = shots_of("v", shown.rows, shown.times, end=20.9)
+    assert [(shot.start, shot.end) for shot in shots] == [(0.0, 4.0), (4.0, 10.0), (10.0, 13.0), (13.0, 20.9)]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_video_of_few_rows_is_one_shot(rows: int) -> None:
+    shown = video(PARTS, asked=2)
+    assert len(shots_of("v", shown.rows[:rows], shown.times[:rows])) == 1
+
+
+def test_edges_lie_between_the_rows() -> None:
+    assert edges_of(np.array([0.0, 1.0, 3.0])).tolist() == [0.0, 0.5, 2.0, 3.75]
+    assert edges_of(np.array([10.0, 11.0]), start=9.0).tolist() == [9.0, 10.5, 11.5]
+    assert edges_of(np.array([2.0]), start=1.5, end=2.2).tolist() == [1.5, 2.2]
+    assert step_of(np.array([5.0])) == 1.0
