@@ -107,10 +107,10 @@ def search(
         raise click.UsageError("--store says where the rows of --moments are; give both")
 
     from framebank.library.search_index import SearchIndex
-    from framebank.library.searching.asked import How
+    from framebank.library.searching.asked import SearchOptions
 
     opened = SearchIndex.open(index, device=device)
-    how = How(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
+    how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
     if text is not None:
         hits = opened.search_text(text, **how)
     elif video is not None:

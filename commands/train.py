@@ -23,10 +23,10 @@ from framebank.commands.printing import Bar, BarOfParts, percent, print_report, 
 from framebank.commands.tensorboard import watching_tensorboard
 from framebank.heads.training.recipe import Recipe
 from framebank.library.auto import is_auto, train_auto
-from framebank.library.recipe_list import recipes
+from framebank.library.comparing.recipe_list import recipes
 
 if TYPE_CHECKING:
-    from framebank.heads.training.auto import Tried
+    from framebank.heads.training.auto import TriedCandidate
     from framebank.heads.training.loop import Epoch
     from framebank.store import FeatureStore
 
@@ -207,7 +207,7 @@ def _train_auto(
     manifest = bank.split(split)
     with Bar(unit="method") as bar:
 
-        def told(one: "Tried", done: int, total: int) -> None:
+        def told(one: "TriedCandidate", done: int, total: int) -> None:
             bar.move(done, total)
             bar.show(**{one.name: one.reason if one.score is None else percent(one.score)})
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from framebank.library.asking.label_table import LabelTable
     from framebank.library.choice import Choice
     from framebank.library.comparing.comparison import RecipeComparison, compare_recipes
+    from framebank.library.comparing.recipe_list import Recipes, recipes
     from framebank.library.episodes.evaluation import fewshot, fewshot_compare
     from framebank.library.episodes.report import FewshotComparison, FewshotReport
     from framebank.library.episodes.trained_matcher import TrainedMatcher
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from framebank.library.indexing.build import index
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
-    from framebank.library.recipe_list import Recipes, recipes
     from framebank.library.report import Report
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.shots import Shots, shots
@@ -45,7 +45,7 @@ NAMES = {
     "Labels": "labels",
     "RecipeComparison": "comparing.comparison",
     "ProtocolResult": "figures.protocols",
-    "Recipes": "recipe_list",
+    "Recipes": "comparing.recipe_list",
     "Report": "report",
     "Results": "figures.results",
     "SearchIndex": "search_index",
@@ -68,7 +68,7 @@ NAMES = {
     "predict": "asking.calls",
     "prompts": "texts",
     "results": "figures.results",
-    "recipes": "recipe_list",
+    "recipes": "comparing.recipe_list",
     "shots": "searching.shots",
     "train": "training",
     "zeroshot": "evaluation",

@@ -12,7 +12,7 @@ from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
-    from framebank.heads.training.auto import Tried
+    from framebank.heads.training.auto import TriedCandidate
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 # Keys of a recipe that say what is trained on; every other says how, and then nothing is left to find.
@@ -60,7 +60,7 @@ def train_auto(
     texts: str | None,
     overwrite: bool,
     device: str,
-    told: "Callable[[Tried, int, int], None] | None" = None,
+    told: "Callable[[TriedCandidate, int, int], None] | None" = None,
     watch: Watch = unwatched,
 ) -> TrainedRun:
     """Try several ways on the videos of `manifest`, train the best on all of them, and keep it as a run in `folder`.
@@ -75,7 +75,7 @@ def train_auto(
     from framebank.heads.training.auto import BUDGET, find_recipe
     from framebank.heads.training.folder import taking
     from framebank.heads.training.job import TrainingJob
-    from framebank.heads.training.judging import Ground
+    from framebank.heads.training.judging import CandidateGround
     from framebank.heads.training.recipe import SCORINGS, Recipe
     from framebank.library.texts import label_set
     from framebank.store.videos.groups import groups_of
@@ -98,7 +98,7 @@ def train_auto(
         for line in scout.notes:
             warn(line)
         _warn_of_classes(scout)
-        ground = Ground.of(
+        ground = CandidateGround.of(
             scout.train,
             val=scout.val,
             groups=torch.from_numpy(groups_of(store.manifest.of_ids(scout.train.video_ids))),

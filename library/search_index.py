@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from framebank.library.checks import Paths
 from framebank.library.hits import Hits
+from framebank.library.indexing.about import warn_if_older
 from framebank.library.labels import Labels
 from framebank.library.searching.answering import answer
-from framebank.library.searching.asked import Asked, How, asked_by_text, asked_by_vector, mean_row
+from framebank.library.searching.asked import SearchOptions, SearchQuery, asked_by_text, asked_by_vector, mean_row
 from framebank.library.searching.moments import rows_of_id
 from framebank.library.watch import Watch, unwatched
-from framebank.store.errors import DataError, warn
+from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,10 +106,9 @@ class SearchIndex:
         Where nothing stands out, `found` of the answer is false and it has no hits, unless `keep_all`; an embedding is
         not judged. The rows of moments are read from the store that the index was made from, or from `store`. `where`
         is a filter, such as "label in ('surfing', 'archery') and split = 'train'": no other videos are answers.
-        DataError where the file cannot be read, the text is empty, the index is not in the space of texts, that store
-        is not at hand, or no video fits the filter.
+        DataError where a file, a text or the filter is wrong, the store is not at hand, or no video fits the filter.
         """
-        how = How(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
+        how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
         if isinstance(query, Path):
             return self.search_file(query, **how)
         if not isinstance(query, str):
@@ -117,11 +117,8 @@ class SearchIndex:
             return self.search_id(query, **how)
         return self.search_file(query, **how) if _is_file(query) else self.search_text(query, **how)
 
-    def search_text(self, text: str, **how: Unpack[How]) -> Hits:
-        """Find what is nearest to a text; `how` is that of `search`.
-
-        DataError where it is empty, or the vectors are not of texts.
-        """
+    def search_text(self, text: str, **how: Unpack[SearchOptions]) -> Hits:
+        """Find what is nearest to a text, as `search`; DataError where it is empty, or the vectors are not of texts."""
         if not text.strip():
             raise DataError("the text to search for is empty; expected a sentence")
         if not how.get("moments"):
@@ -130,12 +127,14 @@ class SearchIndex:
             require_text_space(self.index)
         return answer(self.index, asked_by_text(self.path, self.index, self.encoder, text), **how)
 
-    def search_file(self, path: str | Path, **how: Unpack[How]) -> Hits:
+    def search_file(self, path: str | Path, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a video file, embedded and pooled as the index's own videos were; as `search`."""
         pooled = self._rows_of if how.get("moments") else self._pool
-        return answer(self.index, Asked(str(path), pooled(Path(path)), by_own=True), **how)
+        return answer(self.index, SearchQuery(str(path), pooled(Path(path)), by_own=True), **how)
 
-    def search_id(self, video_id: str, *, within: tuple[float, float] | None = None, **how: Unpack[How]) -> Hits:
+    def search_id(
+        self, video_id: str, *, within: tuple[float, float] | None = None, **how: Unpack[SearchOptions]
+    ) -> Hits:
         """Find what is nearest to one of the own videos, or to what it shows `within` some seconds; as `search`.
 
         The video itself is no answer; a copy of it that was enrolled under a label is another video, and is found.
@@ -149,7 +148,7 @@ class SearchIndex:
         if within is not None or how.get("moments"):
             vector = rows_of_id(self.index, video_id, how.get("store"), within=within)
         told = video_id if within is None else f"{video_id}, {within[0]:g} to {within[1]:g} s"
-        return answer(self.index, Asked(told, vector, by_own=True, leaves_out=video_id), **how)
+        return answer(self.index, SearchQuery(told, vector, by_own=True, leaves_out=video_id), **how)
 
     def enroll(
         self,
@@ -299,12 +298,3 @@ class SearchIndex:
         enrolled = f", {len(self.index.enrolment.labels)} enrolled classes" if self.index.enrolment.labels else ""
         head = self.index.made_by.get("head")
         return f"SearchIndex({str(self.path)!r}: {self.index.num_own} videos, pooled by {head}{enrolled})"
-
-
-def warn_if_older(path: Path, index: "Index") -> "Difference | None":
-    """Warn where the store of an index differs from it, and return how; None where the store is not at hand."""
-    difference = index.compare()
-    if difference:
-        mend = f"`framebank index {difference.store} {path} --update`"
-        warn(f"{path}: is older than its store: {difference} since; {mend} mends that")
-    return difference

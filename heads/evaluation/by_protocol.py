@@ -28,7 +28,7 @@ FIGURES = ("top1", "top5", "mean_class_accuracy")
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitReport:
     """One split or draw: its report, as `evaluate` gives it, and how many videos the official list has to test."""
 
     name: str
@@ -51,7 +51,7 @@ def train_on_splits(
     texts_of: Callable[[Manifest], PromptBank | None],
     device: torch.device,
     done: Callable[[], None],
-) -> list[Part]:
+) -> list[SplitReport]:
     """Train a recipe on each split, in `folder`/NAME, and return what each run is worth on the split's test videos.
 
     What the recipe chooses is chosen on videos held out from the training ones; the test list is not looked at.
@@ -68,7 +68,7 @@ def train_on_splits(
         run = job.save(folder / name, log=log)
         _require_classes(LabelSet(run.labels), test, name)
         report = evaluate_run(run, divided, test, split="test", device=device, folder=folder / name)
-        parts.append(Part(name, report, listed or len(test)))
+        parts.append(SplitReport(name, report, listed or len(test)))
         done()
     return parts
 
@@ -85,7 +85,7 @@ def by_names(
     tower: TowerLoader | None,
     device: torch.device,
     done: Callable[[], None],
-) -> list[Part]:
+) -> list[SplitReport]:
     """Score each test list, the whole store, or each half of the classes, by the texts of the classes."""
     parts = []
     for name, manifest, names, listed in _tested(protocol, store, prompts, lists):
@@ -100,7 +100,7 @@ def by_names(
             folder=run_path,
             tower=tower,
         )
-        parts.append(Part(name, report, listed or len(manifest)))
+        parts.append(SplitReport(name, report, listed or len(manifest)))
         done()
     return parts
 
@@ -115,7 +115,7 @@ def half_of(names: Sequence[str], seed: int) -> tuple[str, ...]:
     return tuple(names[place] for place in order[: len(names) // 2])
 
 
-def summed_up(parts: Sequence[Part]) -> dict[str, Any]:
+def summed_up(parts: Sequence[SplitReport]) -> dict[str, Any]:
     """Return the mean of each figure over the parts, its sample deviation, and the 95 % interval over videos.
 
     The interval of several parts is that of their mean over the mean number of their videos: they are not independent,

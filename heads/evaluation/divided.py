@@ -17,7 +17,7 @@ SIDES = {"train": ("train",), "test": ("test", "val")}  # some call the videos t
 
 
 @dataclass(frozen=True)
-class Divided:
+class OfficialSplit:
     """The store with the split of each video as the lists have it, and how many videos they list for each split."""
 
     store: FeatureStore
@@ -25,7 +25,7 @@ class Divided:
     test_listed: int
 
 
-def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> Divided:
+def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> OfficialSplit:
     """Divide the videos of a store by the lists of one split, which lie in the folder `lists`.
 
     DataError where a list is missing, lists another number of videos than the protocol says, or names none of the
@@ -54,7 +54,7 @@ def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> Divided:
     divided.manifest = Manifest(
         tuple(replace(video, split=split_of.get(video.video_id, "")) for video in store.manifest.videos)
     )
-    return Divided(divided, counts["train"], counts["test"])
+    return OfficialSplit(divided, counts["train"], counts["test"])
 
 
 def _placed(manifest: Manifest) -> tuple[Video, ...]:

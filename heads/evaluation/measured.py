@@ -22,7 +22,7 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRun:
     """A run and its predictions for the videos of `split` of `store`, the folder that these lay in."""
 
     path: Path
@@ -32,7 +32,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Aligned:
+class AlignedRuns:
     """Which of the V labelled videos each run has right: `correct`, (S, V) of S seeds for each; groups are (V,)."""
 
     video_ids: tuple[str, ...]
@@ -41,7 +41,7 @@ class Aligned:
     split: str
 
 
-def read_measured(folder: Path) -> dict[int | None, Measured]:
+def read_measured(folder: Path) -> dict[int | None, MeasuredRun]:
     """Return what was measured of the run in a folder; of a folder of runs named seed-N, by N. A lone run is None's.
 
     DataError where there is no run, or one was never evaluated.
@@ -56,7 +56,7 @@ def read_measured(folder: Path) -> dict[int | None, Measured]:
     return {seed: read_measured(path)[None] for seed, path in sorted(seeds.items())}
 
 
-def align(runs: Sequence[dict[int | None, Measured]]) -> Aligned:
+def align(runs: Sequence[dict[int | None, MeasuredRun]]) -> AlignedRuns:
     """Return which videos each run has right, those of the first run in its order.
 
     DataError where runs were measured on other splits, classes, videos, labels or seeds.
@@ -74,18 +74,18 @@ def align(runs: Sequence[dict[int | None, Measured]]) -> Aligned:
     names = [first.predictions.labels[place] for place in first.predictions.targets[labelled].tolist()]
     groups = first.predictions.groups
     groups = groups_of(_videos(first.store, ids, names)) if groups is None else groups[labelled]
-    return Aligned(ids, correct, groups, first.split)
+    return AlignedRuns(ids, correct, groups, first.split)
 
 
-def _read(folder: Path) -> Measured:
+def _read(folder: Path) -> MeasuredRun:
     predictions, metrics = current(folder, "predictions.npz"), current(folder, "metrics.json")
     if not (predictions.is_file() and metrics.is_file()):
         raise DataError(f"{folder}: was never evaluated; run `framebank evaluate {folder} --split test` first")
     facts = Fields.of(read_json(metrics), where=metrics).fields("made_by")
-    return Measured(folder, Predictions.read(predictions), facts.text("split"), Path(facts.text("store")))
+    return MeasuredRun(folder, Predictions.read(predictions), facts.text("split"), Path(facts.text("store")))
 
 
-def _require_seeds(first: dict[int | None, Measured], other: dict[int | None, Measured]) -> None:
+def _require_seeds(first: dict[int | None, MeasuredRun], other: dict[int | None, MeasuredRun]) -> None:
     if first.keys() == other.keys():
         return
     told = []
@@ -95,7 +95,7 @@ def _require_seeds(first: dict[int | None, Measured], other: dict[int | None, Me
     raise DataError(f"{told[0]} and {told[1]}; expected the same seeds, which are compared in pairs")
 
 
-def _correct(one: Measured, first: Measured) -> np.ndarray:
+def _correct(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:
     """Whether a run is right, (V,), for the videos of the first run in its order."""
     mine, theirs = one.predictions, first.predictions
     if one.split != first.split:

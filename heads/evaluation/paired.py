@@ -30,7 +30,7 @@ class Flips:
 
 
 @dataclass(frozen=True, repr=False)
-class Paired:
+class PairedDifference:
     """What B is worth beside A on the same videos. Accuracies, differences and intervals are fractions from 0 to 1.
 
     `difference` is B less A; `interval` its 95 % interval by a paired bootstrap over `sources`, groups or single
@@ -99,7 +99,7 @@ def compare_paired(
     groups: np.ndarray | None = None,
     seed: int = 0,
     equivalent_within: float | None = None,
-) -> Paired:
+) -> PairedDifference:
     """Return what B is worth beside A: which videos each has right, (V,) or (S, V) of S paired seeds, as booleans.
 
     `groups` (V,) tells which videos come from one source: the bootstrap (Efron 1979) draws sources, not videos, and
@@ -131,7 +131,7 @@ def compare_paired(
         ends = np.quantile(draws, [LEVEL, 1 - LEVEL])
         equivalent = bool(len(sums) > 1 and np.abs(ends).max() < equivalent_within / 100)
     smallest = max(POWER_Z * float(draws.std()), FEWEST / step.shape[1])
-    return Paired(
+    return PairedDifference(
         accuracy_a=float(a.mean()),
         accuracy_b=float(b.mean()),
         difference=difference,
@@ -186,7 +186,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return found
 
 
-def corrected(found: Sequence[Paired]) -> list[Paired]:
+def corrected(found: Sequence[PairedDifference]) -> list[PairedDifference]:
     """Return comparisons against one run with Holm's p-values and the verdicts that follow from them."""
     if len(found) < 2:
         return list(found)

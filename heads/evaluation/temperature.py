@@ -21,7 +21,7 @@ from framebank.store.videos.manifest import Manifest
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittedRun:
     """The run as it is now, how many videos its scaling was fitted on, and their calibration error before and after.
 
     Both errors are None where a video may have several labels.
@@ -35,7 +35,7 @@ class Fit:
 
 def fit_run(
     run: Run, store: FeatureStore, manifest: Manifest, *, folder: Path, device: torch.device, by_class: bool
-) -> Fit:
+) -> FittedRun:
     """Fit the scaling of a run on the labelled videos of `manifest` and write it into the run's folder.
 
     What the run was measured to be worth goes with it. DataError where the store is of another encoder or has classes
@@ -65,12 +65,12 @@ def fit_run(
     found = _with_confidence(run, scaling.to_dict())
     _write(found, folder)
     if several:
-        return Fit(found, len(target), None, None)
+        return FittedRun(found, len(target), None, None)
     errors = [
         float(confidence_of(np.asarray(each.softmax(1).numpy()), target.numpy())["ece"])
         for each in (logits, scaling.apply(logits))
     ]
-    return Fit(found, len(target), errors[0], errors[1])
+    return FittedRun(found, len(target), errors[0], errors[1])
 
 
 def forget(run: Run, *, folder: Path) -> Run:

@@ -18,7 +18,7 @@ MOST_OVERLAP = 0.1  # the IoU of two moments of one video
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
+class CosineTrack:
     """What one video shows to a query: `cosines` (T,) of its rows at `times` (T,), seconds, and `cuts`, as `find_cuts`.
 
     `edges` (T + 1,) are the seconds between which each row stands. `usual` is the median cosine of rows of other
@@ -38,7 +38,7 @@ class Track:
             raise ValueError(f"cosines {self.cosines.shape}, times {self.times.shape}, edges {self.edges.shape}")
 
     def __repr__(self) -> str:
-        return f"Track({self.video_id!r}: {len(self.times)} rows, {len(self.cuts)} cuts)"
+        return f"CosineTrack({self.video_id!r}: {len(self.times)} rows, {len(self.cuts)} cuts)"
 
     def rows_of(self, span: Span) -> np.ndarray:
         """Return which rows (T,) bool stand in a span by their middle; the nearest one where none does."""
@@ -57,13 +57,13 @@ def track_of(
     start: float = 0.0,
     end: float | None = None,
     usual: float | None = None,
-) -> Track:
+) -> CosineTrack:
     """Return the track of a query (D,) in a video whose unit rows (T, D) stand at `times` (T,), ascending."""
     edges = edges_of(times, start=start, end=end)
-    return Track(video_id, rows @ query, times, find_cuts(rows, times), edges, usual)
+    return CosineTrack(video_id, rows @ query, times, find_cuts(rows, times), edges, usual)
 
 
-def best_stretches(track: Track, *, most: int = 1, least_seconds: float = LEAST_SECONDS) -> tuple[Span, ...]:
+def best_stretches(track: CosineTrack, *, most: int = 1, least_seconds: float = LEAST_SECONDS) -> tuple[Span, ...]:
     """Return the `most` best stretches of a video, best first; their score is the mean cosine of their rows.
 
     A stretch is the run of rows with the largest sum above a level (Kadane's algorithm), where an edge on a cut is free
@@ -92,7 +92,7 @@ def best_stretches(track: Track, *, most: int = 1, least_seconds: float = LEAST_
     )
 
 
-def _values(track: Track, seconds: float) -> np.ndarray:
+def _values(track: CosineTrack, seconds: float) -> np.ndarray:
     """The cosines, each the mean of those within half of `seconds` in its shot, and drawn to the mean of the shot."""
     cosines = track.cosines.astype(np.float64)
     firsts = np.concatenate([[0], track.cuts]).astype(np.int64)  # of each shot

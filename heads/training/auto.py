@@ -16,7 +16,7 @@ from framebank.heads.classifiers.folds import FOLDS
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.ranking import best_class
 from framebank.heads.training.candidates import Candidate, candidates_of, linear_recipe, with_steps
-from framebank.heads.training.judging import Ground, Part
+from framebank.heads.training.judging import CandidateGround, FoldPlaces
 from framebank.heads.training.recipe import Recipe
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
@@ -28,7 +28,7 @@ NEAR = 0.99  # the cosine of two classes' texts that hardly tell them apart
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedCandidate:
     """One way that was tried: its top-1 over `videos` held-out videos with the 95 % interval, or why it has none."""
 
     name: str
@@ -40,7 +40,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecipe:
     """What was chosen, as a recipe, of what was tried, and why; `texts` says whether the texts help, "" without any."""
 
     recipe: Recipe
@@ -48,7 +48,7 @@ class Found:
     why: str
     texts: str
     judged_by: str
-    tried: tuple[Tried, ...]
+    tried: tuple[TriedCandidate, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the recipe as plain values."""
@@ -74,12 +74,12 @@ class _Judged:
 
 
 def find_recipe(
-    ground: Ground,
+    ground: CandidateGround,
     base: Recipe,
     *,
     budget: float = BUDGET,
-    told: Callable[[Tried, int, int], None] = lambda one, done, total: None,
-) -> Found:
+    told: Callable[[TriedCandidate, int, int], None] = lambda one, done, total: None,
+) -> FoundRecipe:
     """Try candidates on a ground for about `budget` seconds and return the best with what was tried.
 
     Validation videos judge where there are any, else folds of the training videos. Of the ways that pool the mean and
@@ -100,7 +100,7 @@ def find_recipe(
     )
     if not parts:
         return _unjudged(ground, base)
-    tried: list[Tried] = []
+    tried: list[TriedCandidate] = []
     judged: list[_Judged] = []
     for place, candidate in enumerate(candidates):
         later = sum(not other.pools for other in candidates[place + 1 :]) if not candidate.pools else 0
@@ -114,7 +114,7 @@ def find_recipe(
         told(tried[-1], len(tried), len(candidates))
     best, why = _choose(judged, is_small=1 < len(parts) < FOLDS)
     target = ground.targets(parts)
-    return Found(
+    return FoundRecipe(
         recipe=best.recipe,
         chosen=best.candidate.name,
         why=why,
@@ -125,7 +125,7 @@ def find_recipe(
 
 
 def _try(
-    ground: Ground, candidate: Candidate, parts: Sequence[Part], *, left: float, is_first: bool
+    ground: CandidateGround, candidate: Candidate, parts: Sequence[FoldPlaces], *, left: float, is_first: bool
 ) -> tuple[_Judged | None, str]:
     """Judge a candidate in the seconds that are left, or return why not; the first is judged in any case."""
     if left <= 0 and not is_first:
@@ -146,8 +146,8 @@ def _try(
 
 
 def _planned(
-    ground: Ground, recipe: Recipe, parts: list[Part], *, left: float
-) -> tuple[Recipe | None, list[Part], float]:
+    ground: CandidateGround, recipe: Recipe, parts: list[FoldPlaces], *, left: float
+) -> tuple[Recipe | None, list[FoldPlaces], float]:
     """Return the recipe and the parts that there is time for, with all its steps or half, and the seconds it takes."""
     videos, each = len(ground.frames), ground.seconds_of_a_step(recipe)
     full = recipe.epochs * math.ceil(videos / recipe.batch_size)
@@ -162,7 +162,7 @@ def _planned(
     return None, parts, needed
 
 
-def _judge(ground: Ground, candidate: Candidate, recipe: Recipe, parts: Sequence[Part]) -> _Judged:
+def _judge(ground: CandidateGround, candidate: Candidate, recipe: Recipe, parts: Sequence[FoldPlaces]) -> _Judged:
     settled = ground.settled(recipe)
     logits, target = ground.score(settled, parts), ground.targets(parts)
     loss = float(F.cross_entropy(logits.float(), target))
@@ -213,19 +213,19 @@ def _gain(one: _Judged, other: _Judged) -> tuple[float, float]:
     return float(difference.mean()), float(difference.std(correction=0)) / math.sqrt(count)
 
 
-def _row(candidate: Candidate, found: _Judged | None, *, seconds: float, reason: str) -> Tried:
+def _row(candidate: Candidate, found: _Judged | None, *, seconds: float, reason: str) -> TriedCandidate:
     if not found:
-        return Tried(candidate.name, None, None, round(seconds, 2), reason=reason)
+        return TriedCandidate(candidate.name, None, None, round(seconds, 2), reason=reason)
     hits, count = int(found.right.sum()), len(found.right)
-    return Tried(candidate.name, hits / count, wilson_interval(hits, count), round(seconds, 2), videos=count)
+    return TriedCandidate(candidate.name, hits / count, wilson_interval(hits, count), round(seconds, 2), videos=count)
 
 
-def _unjudged(ground: Ground, base: Recipe) -> Found:
+def _unjudged(ground: CandidateGround, base: Recipe) -> FoundRecipe:
     """What is taken where every class has one video, so that none can be held out."""
     recipe = replace(linear_recipe(base, num_videos=len(ground.frames)), classifier="ridge", epochs=0)
     why = "no class has two videos of different sources, so that nothing can be judged; ridge is taken"
     texts = "whether the texts help cannot be found out" if ground.prompts_of else ""
-    return Found(recipe, "ridge", why, texts, "nothing: each class has one video", ())
+    return FoundRecipe(recipe, "ridge", why, texts, "nothing: each class has one video", ())
 
 
 def _texts_told(judged: Sequence[_Judged], prompts_of: dict[str, ClassTexts]) -> str:
@@ -248,7 +248,7 @@ def _texts_told(judged: Sequence[_Judged], prompts_of: dict[str, ClassTexts]) ->
     return told
 
 
-def _judges(ground: Ground, parts: Sequence[Part], count: int) -> str:
+def _judges(ground: CandidateGround, parts: Sequence[FoldPlaces], count: int) -> str:
     if parts[0].judge is None:
         return f"{counted(count, 'validation video')}"
     alone = len(ground.frames) - count

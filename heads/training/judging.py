@@ -18,12 +18,12 @@ from framebank.heads.predictions import predict_logits
 from framebank.heads.temporal.mean import Mean
 from framebank.heads.training.build import build_model
 from framebank.heads.training.loop import fit
-from framebank.heads.training.pooled import Single, pooled_bank
+from framebank.heads.training.pooled import OneFrame, pooled_bank
 from framebank.heads.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Part:
+class FoldPlaces:
     """The places of the videos that are trained on, (N,), and of those that judge, (J,), or None: the validation's."""
 
     train: Tensor
@@ -31,7 +31,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Ground:
+class CandidateGround:
     """What candidates are tried on: the frames of all videos, and their mean, pooled once for all of them.
 
     `groups` (V,) are the numbers of the videos' sources. `prompts_of` has the texts for each scoring, or nothing.
@@ -56,23 +56,23 @@ class Ground:
         prompts_of: dict[str, ClassTexts],
         frame_norm: bool,
         device: torch.device,
-    ) -> "Ground":
+    ) -> "CandidateGround":
         """Pool the banks of a training, (V*G, T, D), by the mean of the frames."""
         dim = train.x.shape[-1]
         mean = Model(Mean(dim), torch.nn.Identity(), frame_norm=frame_norm).eval()
         pooled_val = pooled_bank(mean, val, device=device) if val else None
         return cls(train, pooled_bank(mean, train, device=device), val, pooled_val, groups, prompts_of, dim, device)
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[FoldPlaces]:
         """Return one part of all videos where there are validation videos, or the folds; none where none can judge."""
         every = torch.arange(len(self.frames))
         if self.val:
-            return [Part(every, None)]
+            return [FoldPlaces(every, None)]
         fold = fold_numbers(self.frames.target.cpu(), self.groups)
         count = int(fold.max()) + 1
-        return [Part(every[fold != number], every[fold == number]) for number in range(count)]
+        return [FoldPlaces(every[fold != number], every[fold == number]) for number in range(count)]
 
-    def targets(self, parts: Sequence[Part]) -> Tensor:
+    def targets(self, parts: Sequence[FoldPlaces]) -> Tensor:
         """Return the classes of the videos that judge in these parts, in their order: (J,)."""
         found = []
         for part in parts:
@@ -81,7 +81,7 @@ class Ground:
             found.append(of.target.cpu() if part.judge is None else of.target.cpu()[part.judge])
         return torch.cat(found) if found else torch.zeros(0, dtype=torch.long)
 
-    def score(self, recipe: Recipe, parts: Sequence[Part]) -> Tensor:
+    def score(self, recipe: Recipe, parts: Sequence[FoldPlaces]) -> Tensor:
         """Train a recipe on each part and return the logits of the videos that judge, (J, C)."""
         return torch.cat([self._score_part(recipe, part) for part in parts])
 
@@ -106,7 +106,7 @@ class Ground:
                 started = time.perf_counter()
         return (time.perf_counter() - started) / steps
 
-    def _score_part(self, recipe: Recipe, part: Part) -> Tensor:
+    def _score_part(self, recipe: Recipe, part: FoldPlaces) -> Tensor:
         bank = self._bank(recipe)
         train = select(bank, part.train)
         model = self._fitted(recipe, train, self.groups[part.train])
@@ -127,7 +127,7 @@ class Ground:
         """Build what trains on a bank: of the means, the classifier alone."""
         model = build_model(recipe, dim=self.dim, num_classes=train.num_classes, texts=self._texts(recipe))
         if recipe.head == "mean":
-            model = Model(Single(), model.classifier, frame_norm=False)
+            model = Model(OneFrame(), model.classifier, frame_norm=False)
         model.to(self.device)
         if isinstance(model.classifier, Fitted):
             rows = train.x.flatten(0, 1).unflatten(0, (len(train), train.num_groups)).float().cpu()  # (V, G, D)

@@ -15,7 +15,7 @@ from framebank.heads.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Pooled:
+class PooledModel:
     """A model that scores embeddings, and the banks of one embedding for each view and clip, (V*G, 1, D) float32.
 
     Its classifier is that of the model which it was made of, so that both learn the same.
@@ -26,7 +26,7 @@ class Pooled:
     val: Bank | None
 
 
-class Single(nn.Module):
+class OneFrame(nn.Module):
     """A video of one frame is that frame: what a pooled bank is read by. No parameters."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -49,10 +49,10 @@ def pools_once(model: Model, recipe: Recipe, objective: Objective) -> bool:
     )
 
 
-def pool_once(model: Model, train: Bank, *, val: Bank | None, device: torch.device) -> Pooled:
+def pool_once(model: Model, train: Bank, *, val: Bank | None, device: torch.device) -> PooledModel:
     """Pool the videos of a training, x (V*G, T, D), and return what trains on the embeddings (V*G, 1, D)."""
-    pooled = Model(Single(), model.classifier, frame_norm=False).to(device)
-    return Pooled(
+    pooled = Model(OneFrame(), model.classifier, frame_norm=False).to(device)
+    return PooledModel(
         pooled.train(model.training),
         pooled_bank(model, train, device=device),
         pooled_bank(model, val, device=device) if val else None,

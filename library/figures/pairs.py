@@ -11,7 +11,8 @@ from framebank.store.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
-    from framebank.heads.evaluation.paired import Paired
+    from framebank.heads.evaluation.paired import PairedDifference
+
 
 SHOWN = 5  # of the videos of the flips, in the lines
 
@@ -29,12 +30,12 @@ class RunPair:
     """What the run `run` is worth beside the first, with the videos that it gained and lost."""
 
     run: Path
-    paired: "Paired"
+    paired: "PairedDifference"
     gained: tuple[str, ...]
     lost: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values: those of `Paired`, the videos of the flips beside their counts."""
+        """Return it as plain values: those of `PairedDifference`, the videos of the flips beside their counts."""
         values = self.paired.to_dict()
         videos = {"gained_videos": list(self.gained), "lost_videos": list(self.lost)}
         return {"run": str(self.run), **values, "flips": {**values["flips"], **videos}}
@@ -81,7 +82,7 @@ def compare(
     seed: int = 0,
     *,
     equivalent_within: float | None = None,
-) -> "Paired":
+) -> "PairedDifference":
     """Return what classifier B is worth beside A on the same videos, from which of them each has right.
 
     The two arrays are (V,) booleans, in the same order of videos, or (S, V) of S seeds, which are taken in pairs.

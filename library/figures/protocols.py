@@ -14,7 +14,7 @@ from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
-    from framebank.heads.evaluation.by_protocol import Part
+    from framebank.heads.evaluation.by_protocol import SplitReport
     from framebank.heads.evaluation.named import NamedProtocol
     from framebank.heads.training.recipe import Recipe
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
@@ -39,7 +39,7 @@ class ProtocolResult:
     deviation: float
     videos_evaluated: int
     videos_listed: int
-    parts: tuple["Part", ...]
+    parts: tuple["SplitReport", ...]
     line: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def _line(
     named: "NamedProtocol",
     store: "FeatureStore",
     found: Mapping[str, Any],
-    parts: Sequence["Part"],
+    parts: Sequence["SplitReport"],
     *,
     recipe: str,
     run: str,

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.store.counts import counted, listed
+from framebank.store.errors import warn
 
 if TYPE_CHECKING:
     from framebank.store.indexes.index import Index
+    from framebank.store.indexes.origin import Difference
 
 
 def index_facts(path: Path, index: "Index") -> dict[str, Any]:
@@ -35,3 +37,12 @@ def index_lines(path: Path, index: "Index") -> list[str]:
 
 def _left_out(index: "Index") -> dict[str, str]:
     return dict(index.origin.left_out) if index.origin else {}
+
+
+def warn_if_older(path: Path, index: "Index") -> "Difference | None":
+    """Warn where the store of an index differs from it, and return how; None where the store is not at hand."""
+    difference = index.compare()
+    if difference:
+        mend = f"`framebank index {difference.store} {path} --update`"
+        warn(f"{path}: is older than its store: {difference} since; {mend} mends that")
+    return difference

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from framebank.library.checks import require_least
 from framebank.library.hits import Hits
-from framebank.library.searching.asked import Asked
+from framebank.library.searching.asked import SearchQuery
 from framebank.library.searching.moments import find_moments, rows_are_near, store_of
 from framebank.store.errors import DataError
 
@@ -23,7 +23,7 @@ MOST_OWN = 1024  # of an index's own videos, by which a video is judged
 
 def answer(
     index: "Index",
-    asked: Asked,
+    asked: SearchQuery,
     *,
     k: int = 10,
     moments: bool = False,
@@ -59,7 +59,12 @@ def answer(
 
 
 def _rows_are_near(
-    whole: "Index", asked: Asked, hits: "Sequence[Hit]", store: "FeatureStore | str | Path | None", *, otherwise: bool
+    whole: "Index",
+    asked: SearchQuery,
+    hits: "Sequence[Hit]",
+    store: "FeatureStore | str | Path | None",
+    *,
+    otherwise: bool,
 ) -> bool:
     """Whether rows of the nearest videos are near to a text that the whole videos are not near to.
 
@@ -76,7 +81,7 @@ def _rows_are_near(
     return rows_are_near(found, ids, asked.vector, asked.names, others=[video.video_id for video in whole.videos])
 
 
-def _background(index: "Index", asked: Asked) -> "Background | None":
+def _background(index: "Index", asked: SearchQuery) -> "Background | None":
     """What tells whether a query stands out; None where there is too little to tell."""
     from framebank.heads.moments.background import Background, some_of
 

@@ -1,4 +1,4 @@
-"""Asked: a query of a search, and what it is judged by."""
+"""SearchQuery: a query of a search, and what it is judged by."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LONG_WORD = 4  # letters; shorter words say little
 
 
-class How(TypedDict, total=False):
+class SearchOptions(TypedDict, total=False):
     """How `SearchIndex.search` answers."""
 
     k: int
@@ -27,7 +27,7 @@ class How(TypedDict, total=False):
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class SearchQuery:
     """A query: `told` is what was given, in words, and `vector` (D,) what it is compared by.
 
     `names` (N, D) are the everyday names that a text is judged by; `by_own` says that it is judged by the index's own
@@ -43,23 +43,23 @@ class Asked:
     leaves_out: str = ""
 
     def __repr__(self) -> str:
-        return f"Asked({self.told!r}, vector {self.vector.shape})"
+        return f"SearchQuery({self.told!r}, vector {self.vector.shape})"
 
 
-def asked_by_text(folder: Path, index: "Index", encoder: "Encoder", text: str) -> Asked:
+def asked_by_text(folder: Path, index: "Index", encoder: "Encoder", text: str) -> SearchQuery:
     """Return what a text asks of the index in a folder."""
     names = everyday_names(folder, index, encoder)
-    return Asked(text, encoder.encode_texts([text])[0], names=names, known=not is_unknown(text, encoder))
+    return SearchQuery(text, encoder.encode_texts([text])[0], names=names, known=not is_unknown(text, encoder))
 
 
-def asked_by_vector(index: "Index", query: "np.ndarray") -> Asked:
+def asked_by_vector(index: "Index", query: "np.ndarray") -> SearchQuery:
     """Return what an embedding (D,) or (1, D) asks; DataError where it is none of the index's width."""
     import numpy as np
 
     vector = np.asarray(query)
     if vector.dtype.kind not in "fiu" or vector.shape not in ((index.spec.dim,), (1, index.spec.dim)):
         raise DataError(f"the query is an array of {vector.dtype} {vector.shape}; expected numbers ({index.spec.dim},)")
-    return Asked("an embedding", vector.reshape(-1).astype(np.float32))
+    return SearchQuery("an embedding", vector.reshape(-1).astype(np.float32))
 
 
 def mean_row(embeddings: "Embeddings") -> "np.ndarray":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framebank.library.hits import Hits
-from framebank.library.searching.asked import Asked
+from framebank.library.searching.asked import SearchQuery
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -97,7 +97,13 @@ def rows_are_near(
 
 
 def find_moments(
-    index: "Index", store: "FeatureStore", asked: Asked, *, k: int, keep_all: bool = False, least: float | None = None
+    index: "Index",
+    store: "FeatureStore",
+    asked: SearchQuery,
+    *,
+    k: int,
+    keep_all: bool = False,
+    least: float | None = None,
 ) -> Hits:
     """Find the `k` best moments of a query in the videos of an index, by the rows of its store.
 

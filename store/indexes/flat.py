@@ -46,7 +46,7 @@ def map_flat(path: Path) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Sight:
+class KnownFiles:
     """The files of an index as they are now, to tell whether they were found to be of one another."""
 
     folder: Path
@@ -54,7 +54,7 @@ class Sight:
     marks: str
 
     @classmethod
-    def of(cls, folder: Path) -> "Sight":
+    def of(cls, folder: Path) -> "KnownFiles":
         """Look at the sizes and the times of an index's files."""
         stamps = [stamp_of(current(folder, name)) for name in FILES]
         return cls(folder, stamps[0], repr(stamps[1:]))

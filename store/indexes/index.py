@@ -15,9 +15,9 @@ from framebank.store.errors import DataError, near_names
 from framebank.store.files.replacing import current, finish_moves, read_settled, replacing_together, require_new_folder
 from framebank.store.indexes.enrolment import NAME, Enrolment, changing
 from framebank.store.indexes.filters import fitting
-from framebank.store.indexes.flat import Sight, map_flat, write_flat
+from framebank.store.indexes.flat import KnownFiles, map_flat, write_flat
 from framebank.store.indexes.ids import read_ids, write_ids
-from framebank.store.indexes.nearest import Nearest
+from framebank.store.indexes.nearest import NearestVectors
 from framebank.store.indexes.origin import Difference, Origin, compare
 from framebank.store.indexes.spec import VERSION, index_spec_text, read_index_spec, unreadable
 from framebank.store.spec import FeatureSpec
@@ -53,7 +53,7 @@ class Index:
     DataError if one of the vectors is all zeros, or holds what is not a number: it has no neighbours.
     """
 
-    _searched: Nearest | None = None
+    _searched: NearestVectors | None = None
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Index:
 
         DataError if a query is of another width, all zeros, or holds what is not a number.
         """
-        return self._nearest(queries, k, (self._own, Nearest(self._enrolled_vectors)))
+        return self._nearest(queries, k, (self._own, NearestVectors(self._enrolled_vectors)))
 
     def search_id(self, video_id: str, k: int) -> list[Hit]:
         """Return the k nearest other videos of one of the index, all where they are fewer; DataError without it."""
@@ -144,12 +144,12 @@ class Index:
         return self._nearest(query, k, (self._own,))[0]
 
     @property
-    def _own(self) -> Nearest:
+    def _own(self) -> NearestVectors:
         if self._searched is None or self._searched.vectors is not self.own_vectors:
-            self._searched = Nearest(self.own_vectors, device=self.device)
+            self._searched = NearestVectors(self.own_vectors, device=self.device)
         return self._searched
 
-    def _nearest(self, queries: np.ndarray, k: int, parts: Sequence[Nearest]) -> list[list[Hit]]:
+    def _nearest(self, queries: np.ndarray, k: int, parts: Sequence[NearestVectors]) -> list[list[Hit]]:
         """The k nearest in matrices whose rows are the videos in their order."""
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
@@ -286,7 +286,7 @@ class Index:
         made.spec, made.made_by, made.origin, made.device = spec, about.made_by, origin, "cpu"
         made.own_vectors = vectors
         about.require_own(folder)
-        sight = Sight.of(folder)
+        sight = KnownFiles.of(folder)
         if anew or not sight.is_known(expected):
             if _digest(vectors, videos) != expected:
                 raise DataError(f"{folder}: index.faiss, ids.csv and spec.json are of different indexes; make it again")

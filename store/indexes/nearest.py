@@ -9,7 +9,7 @@ import numpy as np
 MOST_ON_GPU = 2048  # neighbours: faiss's kernels find no more
 
 
-class Nearest:
+class NearestVectors:
     """Vectors (V, D) float32 to search in; on the GPU that `device` names ("cuda", "cuda:1") where faiss can use it.
 
     faiss can where it was built for GPUs, and this one runs a search; else the CPU searches. A GPU holds a copy of the

@@ -8,7 +8,7 @@ import pytest
 
 import framebank as fb
 from framebank.library.auto import read_budget
-from framebank.library.recipe_list import WHEN
+from framebank.library.comparing.recipe_list import WHEN
 from framebank.store import DataError, Manifest
 from framebank.tests.places import ROOT
 

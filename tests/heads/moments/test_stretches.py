@@ -54,7 +54,7 @@ def test_a_moment_has_the_least_length_and_stays_within_the_video() -> None:
 def test_an_offset_of_all_cosines_changes_nothing() -> None:
     shown = video([(1, 7.0), (2, 5.0), (3, 8.0)], asked=2)
     track = track_of("v", shown.rows, shown.times, direction(2))
-    shifted = stretches.Track("v", 0.2 + 0.1 * track.cosines, track.times, track.cuts, track.edges)
+    shifted = stretches.CosineTrack("v", 0.2 + 0.1 * track.cosines, track.times, track.cuts, track.edges)
     assert [(a.start, a.end) for a in best_stretches(track)] == [(a.start, a.end) for a in best_stretches(shifted)]
 
 

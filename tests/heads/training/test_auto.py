@@ -10,7 +10,7 @@ from framebank.heads.metrics import wilson_interval
 from framebank.heads.training import auto
 from framebank.heads.training.auto import find_recipe
 from framebank.heads.training.candidates import candidates_of, with_steps
-from framebank.heads.training.judging import Ground, select
+from framebank.heads.training.judging import CandidateGround, select
 from framebank.heads.training.recipe import Recipe
 from framebank.store import DataError
 from framebank.tests.worlds.heads import texts_of
@@ -34,7 +34,7 @@ def val(world):
 def ground_of(train, *, val=None, groups=None, prompts=None):
     groups = torch.arange(len(train)) if groups is None else groups
     texts = {way: texts_of(prompts, scoring=way) for way in ("probabilities", "embeddings")} if prompts else {}
-    return Ground.of(train, val=val, groups=groups, prompts_of=texts, frame_norm=True, device=CPU)
+    return CandidateGround.of(train, val=val, groups=groups, prompts_of=texts, frame_norm=True, device=CPU)
 
 
 def first_frames(bank):

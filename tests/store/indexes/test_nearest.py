@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 import pytest
 
-from framebank.store.indexes.nearest import Nearest
+from framebank.store.indexes.nearest import NearestVectors
 
 VECTORS = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
 
@@ -39,10 +39,10 @@ def gpus(monkeypatch):
 
 @pytest.mark.parametrize(("device", "place"), [("cuda", 0), ("cuda:1", 1)])
 def test_the_gpu_that_is_named_searches_and_finds_the_same(gpus, device, place):
-    searched = Nearest(VECTORS, device=device)
+    searched = NearestVectors(VECTORS, device=device)
     for _ in range(2):
         for found, expected in zip(
-            searched.search(VECTORS[:3], 4), Nearest(VECTORS).search(VECTORS[:3], 4), strict=True
+            searched.search(VECTORS[:3], 4), NearestVectors(VECTORS).search(VECTORS[:3], 4), strict=True
         ):
             np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert [(gpu.place, gpu.asked) for gpu in gpus] == [(place, 3)]  # it is moved once, and tried once
@@ -50,7 +50,7 @@ def test_the_gpu_that_is_named_searches_and_finds_the_same(gpus, device, place):
 
 @pytest.mark.parametrize("device", ["cpu", "auto", "cuda:2"])
 def test_the_cpu_searches_where_no_gpu_is_named_or_there(gpus, device):
-    Nearest(VECTORS, device=device).search(VECTORS[:1], 1)
+    NearestVectors(VECTORS, device=device).search(VECTORS[:1], 1)
     assert gpus == []
 
 
@@ -60,10 +60,10 @@ def test_the_cpu_searches_where_the_gpu_runs_no_kernel(gpus, monkeypatch):
 
     monkeypatch.setattr(Gpu, "search", fail)
     expected = np.argsort(-VECTORS[:2] @ VECTORS.T, axis=1)[:, :3]
-    np.testing.assert_array_equal(Nearest(VECTORS, device="cuda").search(VECTORS[:2], 3)[1], expected)
+    np.testing.assert_array_equal(NearestVectors(VECTORS, device="cuda").search(VECTORS[:2], 3)[1], expected)
     assert len(gpus) == 1
 
 
 def test_the_cpu_searches_where_faiss_was_built_without_gpus(monkeypatch):
     monkeypatch.delattr(faiss, "get_num_gpus", raising=False)
-    assert Nearest(VECTORS, device="cuda").on_gpu is None
+    assert NearestVectors(VECTORS, device="cuda").on_gpu is None
