@@ -142,7 +142,7 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     shown = [(*cells, "none" if threshold is None else f"{threshold:.3f}") for *cells, threshold in rows]
     lines = [
         *table(("class", "examples", "others", "threshold"), shown),
-        f"the thresholds of {index} are set by {source}: at most {100 * share:g} % of the others should pass each",
+        f"thresholds of {index} are set by {source}: at most {100 * share:g} % of the others should pass each",
     ]
     if any(threshold is None for *_, threshold in rows):
         lines.append(
