@@ -53,7 +53,7 @@ class Table:
             return parse_seconds(text.replace(",", ".") if self.decimal_comma else text) if text else None
         except ValueError as error:
             raise DataError(
-                f"{self.where(row)}: the {column} {text!r} is neither a number of seconds nor a time as hh:mm:ss"
+                f"{self.where(row)}: the {column} {text!r} is not a number of seconds or a time as hh:mm:ss"
             ) from error
 
     def require_full_rows(self) -> None:

@@ -74,7 +74,7 @@ def test_what_spreadsheets_add(tmp_path):
         ("name;file\na;b\n", r"no column 'video_id' \(its columns: name, file\); expected video_id, path, label"),
         (
             "video_id,path,start\na,a.mp4,soon\n",
-            "line 2: the start 'soon' is neither a number of seconds nor a time",
+            "line 2: the start 'soon' is not a number of seconds or a time",
         ),
     ],
 )

@@ -72,7 +72,7 @@ def test_paths_are_relative_to_the_csv(tmp_path):
         (b"video_id,path,start,end\na,b,1,inf\n", "line 2: the end 'inf' is not a number of seconds"),
         (
             b"video_id,path,start,end\na,b,0:72,\n",
-            "line 2: the start '0:72' is neither a number of seconds nor a time as",
+            "line 2: the start '0:72' is not a number of seconds or a time as",
         ),
         (b"video_id,path,start,end\na,b,0:0:0:1,\n", "line 2: the start '0:0:0:1' is not a number of seconds"),
         (b"video_id,path\na,\xff.mp4\n", "cannot be read as text"),
