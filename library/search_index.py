@@ -93,7 +93,7 @@ class SearchIndex:
         *,
         k: int = 10,
         moments: bool = False,
-        keep_all: bool = False,
+        keep_all: bool = True,
         store: "FeatureStore | str | Path | None" = None,
         where: str | None = None,
     ) -> Hits:
@@ -103,7 +103,7 @@ class SearchIndex:
         its hits) or an embedding (D,). A str that is a video_id here is one, else the path of a file where there is
         such a file, else a text; `search_text`, `search_file` and `search_id` take one of these alone.
 
-        Where nothing stands out, `found` of the answer is false and it has no hits, unless `keep_all`; an embedding is
+        Where nothing stands out, `found` of the answer is false, and without `keep_all` it has no hits. An embedding is
         not judged. The rows of moments are read from the store that the index was made from, or from `store`. `where`
         is a filter, such as "label in ('surfing', 'archery') and split = 'train'": no other videos are answers.
         DataError where a file, a text or the filter is wrong, the store is not at hand, or no video fits the filter.

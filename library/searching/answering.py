@@ -27,7 +27,7 @@ def answer(
     *,
     k: int = 10,
     moments: bool = False,
-    keep_all: bool = False,
+    keep_all: bool = True,
     store: "FeatureStore | str | Path | None" = None,
     where: str | None = None,
 ) -> Hits:

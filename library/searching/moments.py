@@ -102,7 +102,7 @@ def find_moments(
     asked: SearchQuery,
     *,
     k: int,
-    keep_all: bool = False,
+    keep_all: bool = True,
     least: float | None = None,
 ) -> Hits:
     """Find the `k` best moments of a query in the videos of an index, by the rows of its store.

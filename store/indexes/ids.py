@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from framebank.store.digest import digest
 from framebank.store.files.replacing import write_text
 from framebank.store.formats.document import Fields
 from framebank.store.formats.records import read_records
@@ -40,3 +41,12 @@ def read_ids(path: Path, origin: Fields | None) -> tuple[VideoColumns, Origin | 
         return videos, None
     shard_of, marks = (np.array(found.wholes(column), dtype=np.int64) for column in ORIGIN_COLUMNS)
     return videos, Origin.from_fields(origin, shard_of=shard_of, marks=marks)
+
+
+def digest_of(vectors: np.ndarray, videos: VideoColumns) -> str:
+    """Return the digest of vectors (V, D) and their videos; without times, what it was before an index kept them."""
+    rows: Iterable[str] = map("\t".join, zip(videos.ids, videos.labels, videos.splits, strict=True))
+    if videos.times:
+        spans = [() if span == (None, None) else map(str, span) for span in videos.times]
+        rows = ("\t".join((row, *span)) for row, span in zip(rows, spans, strict=True))
+    return digest({"vectors": vectors, "videos": np.frombuffer("\n".join(rows).encode(), dtype=np.uint8)})

@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from framebank.store.digest import digest
 from framebank.store.errors import DataError, near_names
 from framebank.store.files.replacing import current, finish_moves, read_settled, replacing_together, require_new_folder
 from framebank.store.indexes.enrolment import NAME, Enrolment, changing
 from framebank.store.indexes.filters import fitting
 from framebank.store.indexes.flat import KnownFiles, map_flat, write_flat
-from framebank.store.indexes.ids import read_ids, write_ids
+from framebank.store.indexes.ids import digest_of, read_ids, write_ids
 from framebank.store.indexes.nearest import NearestVectors
 from framebank.store.indexes.origin import Difference, Origin, compare
 from framebank.store.indexes.spec import VERSION, index_spec_text, read_index_spec, unreadable
@@ -248,7 +247,7 @@ class Index:
         with replacing_together(folder) as part:
             write_flat(part / "index.faiss", self.own_vectors)
             write_ids(part / "ids.csv", self.own, self.origin)
-            name = _digest(self.own_vectors, self.own)
+            name = digest_of(self.own_vectors, self.own)
             about = {"version": VERSION, "spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
             origin = {"origin": self.origin.to_dict()} if self.origin else {}
             (part / "spec.json").write_text(index_spec_text(part, about | origin), encoding="utf-8")
@@ -288,7 +287,7 @@ class Index:
         about.require_own(folder)
         sight = KnownFiles.of(folder)
         if anew or not sight.is_known(expected):
-            if _digest(vectors, videos) != expected:
+            if digest_of(vectors, videos) != expected:
                 raise DataError(f"{folder}: index.faiss, ids.csv and spec.json are of different indexes; make it again")
             good = has_direction(vectors)
             if good.all():
@@ -297,12 +296,3 @@ class Index:
             good = np.ones(1, dtype=bool)  # it was found so
         made._take(videos, Enrolment.read(folder, of=expected, dim=spec.dim))
         return made if good.all() else made._only(np.flatnonzero(good).tolist())
-
-
-def _digest(vectors: np.ndarray, videos: VideoColumns) -> str:
-    """The same for the same videos with the same vectors; without times, what it was before an index kept them."""
-    rows: Iterable[str] = map("\t".join, zip(videos.ids, videos.labels, videos.splits, strict=True))
-    if videos.times:
-        spans = [() if span == (None, None) else map(str, span) for span in videos.times]
-        rows = ("\t".join((row, *span)) for row, span in zip(rows, spans, strict=True))
-    return digest({"vectors": vectors, "videos": np.frombuffer("\n".join(rows).encode(), dtype=np.uint8)})

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from framebank.heads.bank import load_bank
 from framebank.heads.metrics import wilson_interval
@@ -113,6 +114,19 @@ def test_one_video_of_each_class_judges_nothing(train):
     found = find_recipe(ground_of(select(train, torch.tensor([0, 12, 24, 36]))), BASE)
     assert (found.recipe.classifier, found.recipe.epochs, found.tried) == ("ridge", 0, ())
     assert "nothing can be judged" in found.why
+
+
+def test_one_video_of_each_class_and_good_texts_take_the_texts(world, train):
+    ground = ground_of(train, prompts=world.prompts)
+    few = select(train, torch.tensor([0, 12, 24, 36]))
+    assert find_recipe(ground_of(few, prompts=world.prompts), BASE).chosen == "ridge"  # right in two of four
+    pooled = F.normalize(ground.pooled.x[torch.tensor([0, 12, 24, 36]), 0], dim=-1)
+    good = replace(world.prompts, embeddings=pooled.repeat_interleave(3, dim=0).numpy())
+    apart = replace(few, x=few.x.clone(), target=few.target)
+    apart.x[3] = apart.x[3].roll(1, dims=-1)  # fall, which has the mean of rise, becomes another thing
+    good.embeddings[9:] = F.normalize(apart.x[3].float().mean(0), dim=-1).numpy()
+    found = find_recipe(ground_of(apart, prompts=good), BASE)
+    assert (found.chosen, found.tried[0].name, found.tried[0].score) == ("tip-adapter", "zero-shot", 1.0)
 
 
 def test_one_class_and_no_numbers_are_refused(train):

@@ -110,7 +110,7 @@ def test_a_half_written_index_is_none(tmp_path, monkeypatch):
     def fail(vectors, videos):
         raise DataError("full")
 
-    monkeypatch.setattr("framebank.store.indexes.index._digest", fail)
+    monkeypatch.setattr("framebank.store.indexes.index.digest_of", fail)
     with pytest.raises(DataError, match="full"):
         make()[1].save(tmp_path / "a")
     assert not list((tmp_path / "a").iterdir())
@@ -223,7 +223,7 @@ def test_files_are_held_against_their_digest_once_and_whenever_they_change(tmp_p
     make()[1].save(tmp_path / "i")
     Index.load(tmp_path / "i")
     with monkeypatch.context() as patch:
-        patch.setattr("framebank.store.indexes.index._digest", None)
+        patch.setattr("framebank.store.indexes.index.digest_of", None)
         assert len(Index.load(tmp_path / "i")) == 5
         with pytest.raises(TypeError):
             Index.load(tmp_path / "i", anew=True)
