@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Hits(Sequence["Hit"]):
     """The hits of one query: video_id, score (a cosine), label, path, chance, and start and end in seconds of each.
 
-    `found` is false where nothing stands out; the nearest are there all the same, unless they were not asked for. `chance` is how many
-    of the everyday names, as a share, fit a hit at least as well, and of the other videos where a video was asked for.
-    In a notebook each hit shows a frame of its video, where the file is still there.
+    `found` is false if nothing stands out; the nearest are there all the same, unless they were not asked for. `chance`
+    is the share of the everyday names that fit a hit at least as well, or of the other videos if a video was asked for.
+    In a notebook each hit shows a frame of its video, if the file is still there.
     """
 
     query: str

@@ -53,7 +53,7 @@ def test_its_recipe_trains_the_same_again(framebank: Any, world: Any, report: di
 
 
 def test_the_table_says_each_way_and_why(framebank: Any, world: Any, tmp_path: Path) -> None:
-    told = framebank("train", world.store.path, tmp_path / "run", "--budget", "0.01s", "--shots", 4)
+    told = framebank("train", world.store.path, tmp_path / "run", "--budget", "0.000001s", "--shots", 4)
     lines = told.stdout.splitlines()
     assert lines[0].split() == ["tried", "top-1", "95", "%", "videos", "seconds"]
     assert lines[1].startswith("lda") and "chosen" in lines[1]
