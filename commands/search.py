@@ -103,8 +103,10 @@ def search(
     if (start is None) != (end is None) or (start is not None and video_id is None):
         raise click.UsageError("--from and --to are seconds of the video of --id; give all three")
     within = None if start is None or end is None else (start, end)
-    if store is not None and not (moments or within):
-        raise click.UsageError("--store says where the rows of --moments are; give both")
+    if store is not None and not (moments or within or text):
+        raise click.UsageError(
+            "--store is the store whose rows are read; it needs --text, --moments or --from and --to"
+        )
 
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.asked import SearchOptions

@@ -1,7 +1,6 @@
 """The command that trains a head on a store, by options or by a published recipe."""
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,8 +201,6 @@ def train(
 def _train_auto(
     bank: "FeatureStore", run: Path, keys: dict[str, Any], *, split: str, as_json: bool, **options: Any
 ) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise click.UsageError("torchrun trains a head that is named; give --head or --recipe")
     manifest = bank.split(split)
     with Bar(unit="method") as bar:
 

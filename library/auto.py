@@ -1,6 +1,7 @@
 """Auto: a training that finds the head, the classifier and the steps which suit the set."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -80,6 +81,8 @@ def train_auto(
     from framebank.library.texts import label_set
     from framebank.store.videos.groups import groups_of
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise DataError("torchrun trains a head that is named; give a head (--head) or a recipe (--recipe)")
     started = time.perf_counter()
     seconds = BUDGET if budget is None else read_budget(budget)
     place = resolve_device(device)
@@ -113,7 +116,7 @@ def train_auto(
         job = job_of(recipe, bank if reads else None)
         log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
         about: dict[str, Any] = found.to_dict()
-        run = job.save(folder, log=log, about={"auto": {**about, "texts": about["texts"] or note}})
+        run = job.save(folder, log=log, about={"auto": {**about, "texts_help": about["texts_help"] or note}})
     took = round(time.perf_counter() - started, 2)
     return TrainedRun(folder.absolute(), run, device, folder, took, log[-1].loss if log else None)
 

@@ -51,3 +51,11 @@ def as_option(name: str) -> str:
 def as_argument(name: str) -> str:
     """Return how Python writes the name of an argument: as it is."""
     return name
+
+
+def is_file(text: str) -> bool:
+    """Return whether a text is the path of a file; a sentence may be longer than any path."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False

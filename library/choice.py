@@ -12,28 +12,28 @@ class Choice:
     """What was tried and chosen; it prints as the table of `framebank train`.
 
     Each of `tried` has a name, a score (top-1 over `videos` held-out videos, from 0 to 1) with its 95 % interval, the
-    seconds it took, and a reason where it was not judged. `texts` says whether the texts of the classes help.
+    seconds it took, and a reason where it was not judged. `texts_help` says whether the texts of the classes help.
     """
 
     chosen: str
     why: str
-    texts: str
+    texts_help: str
     judged_by: str
     tried: tuple[Mapping[str, Any], ...]
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Choice":
         """Read what `to_dict` gave."""
-        texts = {name: str(values[name]) for name in ("chosen", "why", "texts", "judged_by")}
+        texts = {name: str(values[name]) for name in ("chosen", "why", "texts_help", "judged_by")}
         return cls(tried=tuple(values["tried"]), **texts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values: tried, chosen, why, texts, judged_by."""
+        """Return plain values: tried, chosen, why, texts_help, judged_by."""
         return {
             "tried": [dict(one) for one in self.tried],
             "chosen": self.chosen,
             "why": self.why,
-            "texts": self.texts,
+            "texts_help": self.texts_help,
             "judged_by": self.judged_by,
         }
 
@@ -55,7 +55,7 @@ class Choice:
         return [
             f"judged by {self.judged_by}",
             f"chosen: {self.chosen}; {self.why}",
-            *([self.texts] if self.texts else []),
+            *([self.texts_help] if self.texts_help else []),
         ]
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from framebank.library.checks import Paths
+from framebank.library.checks import Paths, is_file
 from framebank.library.hits import Hits
 from framebank.library.indexing.about import warn_if_older
 from framebank.library.labels import Labels
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
     from framebank.store.indexes.origin import Difference
 
 
-def _is_file(text: str) -> bool:
-    """Whether a text is the path of a file; a sentence may be longer than any."""
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):
-        return False
-
-
 @dataclass(eq=False)
 class SearchIndex:
     """An index and the folder it lies in. It is read once; `enroll` and `unenroll` change the folder and this object.
@@ -52,13 +44,16 @@ class SearchIndex:
     device: str = "auto"
     given: Path | None = None  # the folder as the caller wrote it, for what is printed
 
+    def __post_init__(self) -> None:
+        """Let the index search on the device."""
+        self.whole.device = self.device
+
     @classmethod
     def open(cls, path: str | Path, *, device: str = "auto") -> "SearchIndex":
         """Open the index in a folder; DataError where there is none. A DataWarning tells that its store has changed."""
         from framebank.store.indexes.index import Index
 
         loaded = Index.load(path)
-        loaded.device = device
         return cls(Path(path).absolute(), loaded, warn_if_older(Path(path), loaded), device, Path(path))
 
     @cached_property
@@ -115,7 +110,7 @@ class SearchIndex:
             return answer(self.index, asked_by_vector(self.index, query), **how)
         if query in self.index:
             return self.search_id(query, **how)
-        return self.search_file(query, **how) if _is_file(query) else self.search_text(query, **how)
+        return self.search_file(query, **how) if is_file(query) else self.search_text(query, **how)
 
     def search_text(self, text: str, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a text, as `search`; DataError where it is empty, or the vectors are not of texts."""
@@ -227,6 +222,7 @@ class SearchIndex:
     def _become(self, whole: "Index") -> None:
         """Be what the folder holds now."""
         self.whole = whole
+        whole.device = self.device
         for name in ("index", "_labeller"):
             self.__dict__.pop(name, None)
 

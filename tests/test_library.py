@@ -277,11 +277,34 @@ def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.Train
         "a TrainedRun is given; expected a store": lambda: fb.zeroshot(run),
         "score: frames are": lambda: run.score(np.zeros((0, 128))),
         "not finite": lambda: run.score(np.full((4, 128), np.nan)),
+        "expected another place for the table": lambda: fb.predict(bank, run=run, csv=bank.path / "manifest.csv"),
     }
     for sentence, call in wrong.items():
         with pytest.raises(DataError, match=sentence):
             call()
     assert not (tmp_path / "s").exists()
+
+
+def test_names_that_are_given_are_no_place(bank: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of names lies nowhere, so a folder that is called labels is free for the table."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels").mkdir()
+    fb.predict(bank, "test", labels=list(bank.manifest.labels), csv="labels/out.csv")
+    assert (tmp_path / "labels" / "out.csv").read_text(encoding="utf-8").startswith("video_id,path")
+
+
+def test_an_index_searches_on_the_device_that_is_named(bank: FeatureStore, tmp_path: Path) -> None:
+    index = fb.index(bank, tmp_path / "index", device="auto")
+    assert index.whole.device == "auto"
+    index.update(bank)
+    assert index.whole.device == "auto"
+
+
+def test_several_processes_need_a_head(bank: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(DataError, match="torchrun trains a head that is named"):
+        fb.train(bank, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_text_is_no_file_however_long_it_is(bank: FeatureStore, tmp_path: Path) -> None:

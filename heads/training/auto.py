@@ -55,6 +55,7 @@ class FoundRecipe:
         """Return all but the recipe as plain values."""
         values = asdict(self)
         del values["recipe"]
+        values["texts_help"] = values.pop("texts")
         return {**values, "tried": [asdict(one) for one in self.tried]}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from framebank.library.asking.answers import Answers
 from framebank.library.asking.label_table import LabelTable, LabelTally
 from framebank.library.asking.made_by import LabelsMadeBy
-from framebank.library.asking.sources import LabelSources
+from framebank.library.asking.sources import LabelSources, path_of
 from framebank.library.checks import Paths, require_least
 from framebank.library.labelling import find_videos, label_videos, warn_of_random
 from framebank.library.labels import Labels
@@ -123,8 +123,7 @@ def predict(
     )
     given = list(videos) if isinstance(videos, list | tuple) else [videos]
     path = Path(csv) if csv else None
-    places = [Path(str(place)) for place in (*given, *sources.places) if isinstance(place, str | Path)]
-    _require_outside(path, places)
+    _require_outside(path, [place for place in (*map(path_of, given), *sources.paths) if place])
     store, manifest = _open(given, split)
     asked = sources.ask(store, top=top, knows_itself=False, device=device, watch=watch)
     warn_of_random(asked)

@@ -50,6 +50,12 @@ class LabelSources:
         require_least("k", self.k, 1)
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files and folders of those who are asked, and of the store in `like`."""
+        given = (self.index, self.run, self.labels, self.prompts, self.like)
+        return tuple(path for path in map(path_of, given) if path)
+
+    @property
     def places(self) -> tuple[str, ...]:
         """Where those who are asked lie, or what they are where they lie nowhere."""
         index, run = _place(self.index, "an index"), _place(self.run, "a run")
@@ -185,6 +191,15 @@ def clash(given: Mapping[str, Any], named: Naming, *, prompts: bool) -> str:
     if given["like"] and (given["model"] or given["pretrained"]):
         return f"{named('like')} brings its own {named('model')} and {named('pretrained')}"
     return ""
+
+
+def path_of(source: object) -> Path | None:
+    """Return where a source lies, such as a store that is open or a path; None if it lies nowhere."""
+    from framebank.store import FeatureStore
+
+    if isinstance(source, TrainedRun | SearchIndex | FeatureStore):
+        return Path(source.path)
+    return Path(source) if isinstance(source, str | Path) else None
 
 
 def _place(source: object, what: str) -> str:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from framebank.heads.training.recipe import RECIPES
 from framebank.library.table import html_table, table
 
-FOLDER = Path(__file__).parents[1] / "heads" / "recipes"
 PAPER = re.compile(r"\(([^()]*(?:arXiv|JMLR)[^()]*)\)")
 
 WHEN = {
@@ -70,7 +70,7 @@ def recipes() -> Recipes:
     >>> recipes().recipes[0].name
     'a5'
     """
-    return Recipes(tuple(_read(path) for path in sorted(FOLDER.glob("*.toml"), key=lambda path: path.stem)))
+    return Recipes(tuple(_read(path) for path in sorted(RECIPES.glob("*.toml"), key=lambda path: path.stem)))
 
 
 def _read(path: Path) -> PublishedRecipe:

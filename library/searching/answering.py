@@ -78,7 +78,7 @@ def _rows_are_near(
     ids = [hit.video_id for hit in hits if hit.video_id in found and not hit.enrolled]
     if not ids or asked.names is None:
         return otherwise
-    return rows_are_near(found, ids, asked.vector, asked.names, others=[video.video_id for video in whole.videos])
+    return rows_are_near(found, ids, asked.vector, asked.names, others=list(whole.ids))
 
 
 def _background(index: "Index", asked: SearchQuery) -> "Background | None":

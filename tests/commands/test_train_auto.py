@@ -30,14 +30,16 @@ def test_json_tells_what_was_tried_and_chosen(report: dict[str, Any]) -> None:
         assert (one["score"] is None) == bool(one["reason"])
     assert report["chosen"] in {one["name"] for one in report["tried"]}
     assert report["why"]
-    assert "no text tower" in report["texts"]
+    assert "no text tower" in report["texts_help"]
 
 
 def test_the_run_serves_as_any_other_and_keeps_why(framebank: Any, report: dict[str, Any]) -> None:
     run = fb.open(report["run"])
     assert isinstance(run, fb.TrainedRun)
     assert run.choice is not None
-    assert run.choice.to_dict() == {name: report[name] for name in ("tried", "chosen", "why", "texts", "judged_by")}
+    assert run.choice.to_dict() == {
+        name: report[name] for name in ("tried", "chosen", "why", "texts_help", "judged_by")
+    }
     assert f"chosen: {report['chosen']}" in repr(run.choice)
     assert "<table>" in run.choice._repr_html_()
     assert json.loads(framebank("evaluate", report["run"], "--json").stdout)["top1"] > 0.6
