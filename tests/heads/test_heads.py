@@ -11,7 +11,7 @@ from framebank.heads.temporal.transformer import Transformer
 from framebank.tests.worlds.formulas import attention_block, everything, frames
 from framebank.tests.worlds.formulas import shaken as shake
 
-# those on frames (B, T, D); test_heads_layer_fusion.py has those on layers
+# those on frames (B, T, D); temporal/test_layer_fusion.py has those on layers
 ON_FRAMES = [name for name, head in HEADS.items() if not head.traits.reads_layers]
 # the frames are added to what is learned of them
 RESIDUAL = ("conv1d", "tcn", "lstm", "gru", "transformer", "mit", "a5", "vivit", "ted", "sloshnet")
