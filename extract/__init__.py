@@ -7,6 +7,7 @@ help of that call: `framebank.extract("videos/", "bank", model="ViT-B-16")`.
 from typing import TYPE_CHECKING
 
 from framebank.store.lazy import lazy_names, make_callable
+from framebank.store.moved import serve_moved
 
 if TYPE_CHECKING:
     from framebank.extract.pipeline import Outcome, extract_videos
@@ -26,3 +27,5 @@ __getattr__ = lazy_names(
 )
 
 make_callable(__name__, module="framebank.library.extraction", name="extract")
+
+serve_moved("extract")

@@ -6,6 +6,7 @@ Names are loaded when they are asked for: what reads an option needs no torch.
 from typing import TYPE_CHECKING
 
 from framebank.store.lazy import lazy_names
+from framebank.store.moved import serve_moved
 
 if TYPE_CHECKING:
     from framebank.heads.classifiers import CLASSIFIERS
@@ -29,3 +30,5 @@ __getattr__ = lazy_names(
         "TEXTS": "texts",
     },
 )
+
+serve_moved("heads")

@@ -6,6 +6,7 @@ Names are loaded when they are asked for: decoding processes need the errors and
 from typing import TYPE_CHECKING
 
 from framebank.store.lazy import lazy_names
+from framebank.store.moved import serve_moved
 
 if TYPE_CHECKING:
     from framebank.store.errors import DataError, DataWarning
@@ -47,3 +48,5 @@ __getattr__ = lazy_names(
         "Video": "videos.video",
     },
 )
+
+serve_moved("store")
