@@ -36,7 +36,7 @@ def clash(plan: Mapping[str, Any], named: Naming) -> str:
     """Return which arguments of an evaluation exclude each other, "" where none do; `named` writes the name of one."""
     way, split, files = plan["way"], plan["support_split"], plan["support_list"]
     if way == 1:
-        return f"{named('way')} is 1, and no other class is left to tell it from; expected 2 or more, or 0 for all"
+        return f"{named('way')} is 1, so there is no other class to confuse it with; expected 2 or more, or 0 for all"
     if way and (split or files):
         both = f"{named('support_split')} and {named('support_list')}"
         return f"{both} are for {named('way')} 0; other episodes draw both sides"

@@ -107,5 +107,7 @@ def _videos(
     ids = {video.video_id for video in train.videos}
     both = next((video.video_id for video in val.videos if video.video_id in ids), None)
     if both:
-        raise DataError(f"{where}: {both!r} is in the split {split} and in {wanted}; name two that share no video")
+        raise DataError(
+            f"{where}: {both!r} is in the split {split} and in {wanted}; name two splits that share no video"
+        )
     return train, val

@@ -86,8 +86,8 @@ class Thresholds:
         lines = [f"thresholds of {self.path} are set by {self.source}: {share}"]
         if self.nearest is None or any(made.threshold is None for made in self.classes):
             lines.append(
-                f"a threshold needs at least {fewest(self.share)} others; without one a class passes when it is nearer "
-                "than any video of the index, and votes always pass"
+                f"a threshold needs at least {fewest(self.share)} others; without one, a class passes if the video is "
+                "nearer than any video of the index, and votes always pass"
             )
         return lines
 

@@ -167,7 +167,7 @@ def test_too_few_videos_for_a_threshold(framebank: Any, store: Path, bars: list[
     framebank("store", "split", store, tmp_path / "few", "--videos", tmp_path / "ids.txt")
     framebank("index", tmp_path / "few", tmp_path / "i")
     shown = framebank("enroll", tmp_path / "i", "counting bars", bars[0]).stdout
-    assert "no threshold: that needs 19 videos of other classes" in shown
+    assert "no threshold: 19 videos of other classes are needed" in shown
     assert "compared with 4 videos of other classes, of the 5 videos of the index itself" in shown
     (bar,) = told(framebank, "label", bars[1], "--index", tmp_path / "i")["videos"]  # all four vote
     assert (bar["label"], bar["by"], bar["answers"][0]["threshold"]) == ("counting bars", "enrolled", None)

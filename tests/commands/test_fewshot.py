@@ -171,7 +171,7 @@ def test_classes_with_numbers_for_names_have_no_texts(framebank, store, tmp_path
             1,
             "is both a support video and a video to recognise",
         ),
-        (("--way", 1), 2, "--way is 1, and no other class is left"),
+        (("--way", 1), 2, "--way is 1, so there is no other class"),
         (("--seed", -1), 2, "-1 is not in the range"),
         (("--way", 0, "--query", 2), 2, "--query is not for --way 0"),
         (("--support-split", "train"), 2, "are for --way 0"),

@@ -39,7 +39,7 @@ WRONG = """
 2|'nothing' is not one of text, linear|train there out --classifier nothing
 2|--set is 'lr'; expected key=value|train there out --set lr
 2|--set gives lr twice|train there out --set lr=1 --set lr=2
-1|a recipe has no 'lrr'; the nearest is 'lr'|train there out --set lrr=1
+1|a recipe has no key 'lrr'; the nearest is 'lr'|train there out --set lrr=1
 1|'nose' has no options|train there out --set nose.size=1
 2|--head-mix is 'much'|train there out --head-mix much
 1|no recipe is named 'nothing'; expected one of a5,|train there out --recipe nothing
@@ -76,7 +76,7 @@ WRONG = """
 2|--text is empty|search there --text ''
 1|no: is not an index|search no --text a
 1|no: no such file; expected a video|search there --video no
-2|--store says where the rows of --moments are|search there --text a --store there
+2|--store is the store whose rows are read|search there --id a --store there
 1|no: no such store|search there --text a --moments --store no
 2|--from and --to are seconds of the video of --id|search there --id a --from 3
 2|--from and --to are seconds of the video of --id|search there --text a --from 3 --to 4

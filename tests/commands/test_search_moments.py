@@ -89,9 +89,9 @@ def test_nothing_found_is_an_answer(framebank: Any, film_index: Path, opened: An
     none = answer(framebank, film_index, "--text", text, "--moments")
     assert (none["found"], none["hits"]) == (False, [])
     for moments in (False, True):
-        hits = opened.search(text, moments=moments)
+        hits = opened.search(text, moments=moments, keep_all=False)
         assert (hits.found, len(hits)) == (False, 0) and "nothing found" in repr(hits)
-        every = opened.search(text, moments=moments, keep_all=True)
+        every = opened.search(text, moments=moments)
         assert not every.found and len(every) > 0 and "nothing found" in repr(every)
 
 

@@ -64,7 +64,17 @@ def test_the_extras_are_those_of_setup_cfg() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     extras = {line.split(">=")[0] for line in config["options.extras_require"]["dev"].split()}
-    tools = {"ipykernel", "mypy", "nbclient", "nbformat", "pytest", "pytest-xdist", "ruff"}
+    tools = {
+        "ipykernel",
+        "mkdocstrings[python]",
+        "mypy",
+        "nbclient",
+        "nbformat",
+        "pytest",
+        "pytest-xdist",
+        "ruff",
+        "zensical",
+    }
     assert extras - set(EXTRAS) == tools
 
 

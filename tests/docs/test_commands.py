@@ -44,6 +44,11 @@ def test_the_readme_is_short_and_names_targets_that_are_there() -> None:
     assert {"demo", "test", "docs"} <= set(re.findall(r"\bmake ([a-z]+)\b", text)) <= targets
 
 
+def of_the_demo(line: str) -> str:
+    """A command of the README for the encoder of the demo, which never read of juggling."""
+    return line.replace("ViT-B-16 --pretrained openai", "demo").replace("a person juggling", "a person falling down")
+
+
 @pytest.mark.slow
 def test_the_commands_of_the_readme_run_in_their_order(
     framebank: Any, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
@@ -58,7 +63,7 @@ def test_the_commands_of_the_readme_run_in_their_order(
     told = {}
     lines = [line for document, line in command_lines() if document == "README.md"]
     for line in lines:
-        name, *arguments = shlex.split(line.replace("ViT-B-16 --pretrained openai", "demo"), comments=True)[1:]
+        name, *arguments = shlex.split(of_the_demo(line), comments=True)[1:]
         told[name] = framebank(name, *arguments).stdout
     assert list(told) == ["extract", "zeroshot", "train", "label", "index", "search"] and len(lines) == 6
     assert "8 videos: 8 embedded" in told["extract"] and "top-1" in told["zeroshot"]

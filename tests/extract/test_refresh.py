@@ -77,4 +77,4 @@ def test_a_file_that_is_written_to_while_it_is_read_fails(videos, tmp_path):
     engine = LocalEngine(task, [FakeEncoder()], num_workers=1)
     with filling(tmp_path / "bank", Manifest.read([videos]), spec=SPEC, embed=engine.embed) as found:
         told = [outcome.error for outcome in found.outcomes]
-    assert len(told) == 4 and all("was changed while it was read" in error for error in told)
+    assert len(told) == 4 and all("changed while it was read" in error for error in told)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from framebank.heads.classifiers.folds import fold_numbers
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
 from framebank.store import Embeddings, FeatureStore, Manifest, ShardWriter, Video
@@ -61,10 +62,19 @@ def test_splits_that_share_a_source_stay_and_are_told(tmp_path):
     assert note.startswith("10 training videos are of one source with validation videos")
 
 
-def test_ridge_chooses_by_other_sources_where_nothing_is_held_out(tmp_path):
-    recipe = replace(RECIPE, val_fraction=0.0)
-    trained = job(tmp_path / "bank", parts(8), recipe=recipe)
-    alone = job(tmp_path / "alone", [replace(v, path=Path(f"/v/{v.video_id}.mp4")) for v in parts(8)], recipe=recipe)
-    assert trained.train.video_ids == alone.train.video_ids and trained.val is alone.val is None
-    weights = [one.model.classifier.weight for one in (trained, alone)]
-    assert not torch.equal(*weights)
+def test_ridge_chooses_by_other_sources_where_nothing_is_held_out(tmp_path, monkeypatch):
+    folds = []
+
+    def recorded(target, groups=None):
+        folds.append(fold_numbers(target, groups))
+        return folds[-1]
+
+    monkeypatch.setattr("framebank.heads.classifiers.ridge.fold_numbers", recorded)
+    trained = job(tmp_path / "bank", parts(8), recipe=replace(RECIPE, val_fraction=0.0))
+    assert trained.val is None
+    (fold,) = folds
+    of_file = {}
+    for video_id, number in zip(trained.train.video_ids, fold.tolist(), strict=True):
+        of_file.setdefault(video_id.split("-")[1], set()).add(number)
+    assert len(of_file) == 8 and all(len(numbers) == 1 for numbers in of_file.values())
+    assert len(set(fold.tolist())) == 4  # two files of each of the two classes in each fold
