@@ -87,7 +87,7 @@ def calibrate(index: Path, store: Path | None, split: str | None, share: float, 
     framebank calibrate index
     """
     if split and not store:
-        raise click.UsageError("--split is that of a STORE")
+        raise click.UsageError("--split needs a STORE")
     from framebank.library.search_index import SearchIndex
 
     made = SearchIndex.open(index, device=device).calibrate(store, split, share=share)
