@@ -32,7 +32,7 @@ class Section:
 
 
 def strip_of(caption: str, path: Path) -> Strip:
-    """Return six frames of a video, with a caption; DataError where it cannot be read."""
+    """Return six frames of a video, with a caption; DataError if it cannot be read."""
     return Strip(caption, read_clip(path, lambda times: segment_indices(len(times), 6)).data)
 
 

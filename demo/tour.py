@@ -51,7 +51,7 @@ TITLES = {
 class Tour:
     """The demo in the folder `out`: videos, store, prompts, runs, indexes and a contact sheet.
 
-    There are `num_train` and `num_test` clips of each class, and a run for each of `recipes`. DataError where the
+    There are `num_train` and `num_test` clips of each class, and a run for each of `recipes`. DataError if the
     folder holds anything but an earlier demo, which is replaced.
     """
 

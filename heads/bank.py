@@ -71,7 +71,7 @@ class BankParts:
 
     With `num_frames`, that many frames of each group are used (`group_rows`). In a group, a frame that repeats the one
     before it (a video shorter than the number of frames) is masked out. The regions of a frame, and the patches of a
-    video, come one after the other as frames do. All parts have the same shape (T, D) of a group. DataError when the
+    video, come one after the other as frames do. All parts have the same shape (T, D) of a group. DataError if the
     store holds none of the videos, or not the stream.
     """
 
@@ -165,7 +165,7 @@ class BankParts:
         return data.reshape(len(data), -1, data.shape[-1]), mask.repeat(data.shape[2], axis=1)  # (V*G, T*R, D)
 
     def _counts(self) -> np.ndarray:
-        """How many rows each video has, (V,); DataError where its groups have not the same number."""
+        """How many rows each video has, (V,); DataError if its groups have not the same number."""
         counts = self.store.num_rows_of(self.video_ids)
         if (counts % self.num_groups).any():
             odd = int(np.flatnonzero(counts % self.num_groups)[0])

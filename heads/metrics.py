@@ -22,7 +22,7 @@ def measure(predictions: Predictions) -> dict[str, Any]:
     Rows of the confusion matrix are the true classes. The mean class accuracy is over the classes that occur; top5 with
     fewer than five classes is over all of them. Where videos may have several labels, map is the mean average precision
     over the classes that occur, as Charades' own test has it, and average_precision that of each class, or None.
-    DataError when no video has a label.
+    DataError if no video has a label.
     """
     if predictions.targets.ndim == 2:
         return _measure_several(predictions)

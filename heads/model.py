@@ -48,7 +48,7 @@ class Model(nn.Module):
         return F.normalize(pooled, dim=-1).lerp(mean, self.head_mix)
 
     def score(self, frames: Tensor, mask: Tensor, pooled: Tensor | None) -> Tensor:
-        """Score frames (B, T, D) and what was pooled from them (B, D), None where it is not read -> logits (B, C)."""
+        """Score frames (B, T, D) and what was pooled from them (B, D), None if it is not read -> logits (B, C)."""
         if self.reads_head_frames and isinstance(self.head, MixesFrames):
             frames, mask = self.head.mix(frames, mask)
         logits: Tensor = self.classifier(frames, mask, pooled) if self.reads_frames else self.classifier(pooled)

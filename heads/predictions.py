@@ -54,7 +54,7 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
-        """Read what `write` wrote; DataError where it is damaged, or an id is there twice."""
+        """Read what `write` wrote; DataError if it is damaged, or an id is there twice."""
         arrays = Npz(path)
         missing = next((name for name in FIELDS if name not in arrays), None)
         if missing:
@@ -132,7 +132,7 @@ def embed_bank(model: Model, bank: Bank | BankParts, *, device: torch.device, ba
 
 
 def predict(model: Model, bank: Bank | BankParts, *, labels: tuple[str, ...], device: torch.device) -> Predictions:
-    """Score a whole bank, or part by part, with a model that is not being trained; DataError where a score is NaN."""
+    """Score a whole bank, or part by part, with a model that is not being trained; DataError if a score is NaN."""
     model.to(device).eval()
     scores = np.empty((len(bank), len(labels)))
     done = 0

@@ -54,7 +54,7 @@ TowerLoader = Callable[[], ClipTextTower]  # a tower is read when a training fir
 def options_of_blocks(options: Mapping[str, Any], tower: ClipTextTower, *, dim: int) -> dict[str, Any]:
     """Return a head's options with the heads and activation of the tower's blocks, where the options do not say.
 
-    DataError where the head's blocks are of another width than the tower, or compute otherwise.
+    DataError if the head's blocks are of another width than the tower, or compute otherwise.
     """
     width = options.get("width") or dim
     if width != tower.width:
@@ -87,7 +87,7 @@ def options_of_model(head: str, options: Mapping[str, Any], *, model: str) -> di
 def fill_blocks(head: nn.Module, tower: ClipTextTower) -> None:
     """Start a head's blocks as the tower's first, as CLIP4Clip does (Luo et al. 2021, arXiv 2104.08860).
 
-    DataError where the tower has fewer; ValueError where the head takes none, which a recipe refuses.
+    DataError if the tower has fewer; ValueError if the head takes none, which a recipe refuses.
     """
     if not isinstance(head, TakesBlocks):
         raise ValueError(f"{type(head).__name__} takes no blocks")

@@ -25,7 +25,7 @@ def lazy_names(room: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
 
 
 def require(module: str, *, extra: str, what: object) -> ModuleType:
-    """Return a module of a library that an extra of this package installs; DataError where it cannot be loaded.
+    """Return a module of a library that an extra of this package installs; DataError if it cannot be loaded.
 
     `what` needs it is for the message.
     """

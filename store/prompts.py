@@ -128,7 +128,7 @@ class PromptBank:
 
     @classmethod
     def read(cls, path: str | Path) -> "PromptBank":
-        """Read what `write` wrote; DataError when the file is not one of prompts, or lost a checksum."""
+        """Read what `write` wrote; DataError if the file is not one of prompts, or lost a checksum."""
         path = Path(path)
         with Datasets(path, mend=MEND) as file:
             file.doubt()  # it is small

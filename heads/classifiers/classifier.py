@@ -61,7 +61,7 @@ class ServesTexts(Protocol):
 
     @abstractmethod
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other texts; ValueError where it is bound to its own."""
+        """Score other classes, or the same by other texts; ValueError if it is bound to its own."""
         ...
 
 

@@ -61,7 +61,7 @@ class TextClassifier(nn.Module, ServesTexts, BoundsScale):
         self.log_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
 
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other texts; ValueError where what was learned is bound to its own."""
+        """Score other classes, or the same by other texts; ValueError if what was learned is bound to its own."""
         self.text.require_classes(len(texts))
         self.embeddings = texts.matrix.to(self.embeddings.device)
 

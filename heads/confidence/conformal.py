@@ -25,7 +25,7 @@ def label_sets(
     `known` (N,) are 1 - p of the true class of validation videos. The sets hold the true label in `level` of the
     videos, over draws of such videos (split conformal, least ambiguous sets); a set may be empty, where no class is
     likely enough, or hold every class. With `classes` (N,), those of the validation videos, this holds for each class
-    by itself; a class that has too few of them is in every set. DataError where there are too few validation videos.
+    by itself; a class that has too few of them is in every set. DataError if there are too few validation videos.
     """
     if not 0 < level < 1:
         raise DataError(f"the level of the sets is {level}; expected a share between 0 and 1, such as 0.9")

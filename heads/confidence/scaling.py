@@ -63,7 +63,7 @@ class Scaling:
 
     @classmethod
     def read(cls, said: Mapping[str, Any], *, num_classes: int, where: object) -> "Scaling":
-        """Return what `to_dict` gave; DataError where it does not fit so many classes, or is of a later version."""
+        """Return what `to_dict` gave; DataError if it does not fit so many classes, or is of a later version."""
         found = Fields.of(said, where=f"{where}: confidence")
         if found.whole("version") != VERSION:
             raise found.refuse("version", f"{VERSION}, which this framebank knows")

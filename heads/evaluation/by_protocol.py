@@ -55,7 +55,7 @@ def train_on_splits(
     """Train a recipe on each split, in `folder`/NAME, and return what each run is worth on the split's test videos.
 
     What the recipe chooses is chosen on videos held out from the training ones; the test list is not looked at.
-    DataError where a list does not fit, or a split has no video to train or to test on.
+    DataError if a list does not fit, or a split has no video to train or to test on.
     """
     parts = []
     if protocol.val_fraction is not None:

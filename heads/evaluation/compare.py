@@ -81,7 +81,7 @@ class Comparison:
     def try_recipe(self, name: str, recipe: Recipe, seed: int, *, tell: Tell = tell_nobody) -> Trial:
         """Train a recipe, keep its run, and return what it is worth, or why this store cannot serve it.
 
-        `tell` hears of each epoch. DataError where the run cannot be written.
+        `tell` hears of each epoch. DataError if the run cannot be written.
         """
         try:
             return self._try(name, replace(recipe, seed=seed), tell=tell)
@@ -131,7 +131,7 @@ def run_trials(
 
     A recipe that this store cannot serve (another stream, no texts) is one trial, with the reason. With several
     `workers` as many processes share the threads of this one: small heads leave most of what many threads cost unused.
-    They do not run the caller's main. DataError where one of them dies.
+    They do not run the caller's main. DataError if one of them dies.
 
     `tell` hears how many epochs of all are done, where a recipe without epochs counts as one: each as it ends, or with
     several workers those of a whole trial. What is left out for a recipe that is refused counts as done.

@@ -28,7 +28,7 @@ class OfficialSplit:
 def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> OfficialSplit:
     """Divide the videos of a store by the lists of one split, which lie in the folder `lists`.
 
-    DataError where a list is missing, lists another number of videos than the protocol says, or names none of the
+    DataError if a list is missing, lists another number of videos than the protocol says, or names none of the
     store's, and where a video is on both sides.
     """
     split_of: dict[str, str] = {}

@@ -29,7 +29,7 @@ from framebank.store.videos.manifest import Manifest
 
 
 def require_labels(store: FeatureStore, manifest: Manifest, *, split: str, hint: str) -> int:
-    """Return how many videos of a split have no label; DataError where none has one, saying what to do.
+    """Return how many videos of a split have no label; DataError if none has one, saying what to do.
 
     `hint` is the command that labels videos without any.
     """
@@ -49,7 +49,7 @@ def evaluate_run(
     """Score the videos of `manifest`, write metrics.json and predictions.npz into `folder`, return the metrics.
 
     The store may hold other frames, views or precisions than the one the run was trained on: its spec is among the
-    facts. DataError where its encoder is another, or it has classes that the run lacks.
+    facts. DataError if its encoder is another, or it has classes that the run lacks.
     """
     run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
     hint = f"framebank predict {store.path} --run {folder} --csv out.csv"
@@ -107,7 +107,7 @@ def evaluate_zero_shot(
     """Score the videos of `manifest` by the texts of the classes: pooled by their mean, or by the head of a run.
 
     A run with a learned context reads the classes in it, through the text tower.
-    DataError where the run was trained on features of another encoder, or with a classifier that is not of texts.
+    DataError if the run was trained on features of another encoder, or with a classifier that is not of texts.
     """
     without = require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
     if run:

@@ -44,7 +44,7 @@ class AlignedRuns:
 def read_measured(folder: Path) -> dict[int | None, MeasuredRun]:
     """Return what was measured of the run in a folder; of a folder of runs named seed-N, by N. A lone run is None's.
 
-    DataError where there is no run, or one was never evaluated.
+    DataError if there is no run, or one was never evaluated.
     """
     if current(folder, WEIGHTS["run"]).is_file():
         return {None: read_settled(folder, lambda: _read(folder))}
@@ -59,7 +59,7 @@ def read_measured(folder: Path) -> dict[int | None, MeasuredRun]:
 def align(runs: Sequence[dict[int | None, MeasuredRun]]) -> AlignedRuns:
     """Return which videos each run has right, those of the first run in its order.
 
-    DataError where runs were measured on other splits, classes, videos, labels or seeds.
+    DataError if runs were measured on other splits, classes, videos, labels or seeds.
     """
     first = next(iter(runs[0].values()))
     if first.predictions.targets.ndim == 2:

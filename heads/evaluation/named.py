@@ -59,7 +59,7 @@ def protocol_names() -> list[str]:
 
 
 def read_protocol(name: str | Path) -> NamedProtocol:
-    """Return a protocol that comes with framebank, or that of a .toml file; DataError where it is none."""
+    """Return a protocol that comes with framebank, or that of a .toml file; DataError if it is none."""
     path = Path(name)
     if path.suffix != ".toml":
         if str(name) not in protocol_names():

@@ -38,7 +38,7 @@ class PairedDifference:
     takes the videos for independent. `smallest_difference` is what this test set finds in 4 of 5 cases. `verdict` is
     of B: "better", "worse" or "cannot tell". `p_holm` is the p_value after Holm's correction, where several runs are
     held against one. `equivalent` says whether the difference is within `equivalent_within` points, by the 90 %
-    interval (two one-sided tests); both are None where it was not asked.
+    interval (two one-sided tests); both are None if it was not asked.
     """
 
     accuracy_a: float
@@ -105,7 +105,7 @@ def compare_paired(
     `groups` (V,) tells which videos come from one source: the bootstrap (Efron 1979) draws sources, not videos, and
     with several seeds their pairs too. Its draws are widened as Student's t asks for, so that few sources do not look
     like many, and equal differences are split evenly, as a mid-p value does. The verdict needs p < 5 % and FEWEST
-    sources that differ. McNemar's test (1947) is the exact one. DataError where the arrays do not fit.
+    sources that differ. McNemar's test (1947) is the exact one. DataError if the arrays do not fit.
 
     >>> import numpy as np
     >>> found = compare_paired(np.array([True, False] * 40), np.array([True, True, True, False] * 20))
@@ -203,7 +203,7 @@ def _p(value: float) -> str:
 
 
 def _booleans(name: str, given: np.ndarray) -> np.ndarray:
-    """The array as (S, V); DataError where it holds anything but true and false, or nothing."""
+    """The array as (S, V); DataError if it holds anything but true and false, or nothing."""
     found = np.asarray(given)
     if found.ndim not in (1, 2) or not found.size:
         raise DataError(f"{name} has the shape {found.shape}; expected (V,), or (S, V) of S seeds")

@@ -10,7 +10,7 @@ from framebank.store.lazy import require
 def draw_standings(found: Sequence[Standing], path: Path) -> None:
     """Draw the score of each recipe with its deviation over seeds and its interval over videos, as PNG.
 
-    DataError where matplotlib is not installed.
+    DataError if matplotlib is not installed.
     """
     figure = require("matplotlib.figure", extra="plot", what=path.name).Figure(
         figsize=(8, 0.4 * len(found) + 1.4), layout="constrained"

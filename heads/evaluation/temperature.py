@@ -24,7 +24,7 @@ from framebank.store.videos.manifest import Manifest
 class FittedRun:
     """The run as it is now, how many videos its scaling was fitted on, and their calibration error before and after.
 
-    Both errors are None where a video may have several labels.
+    Both errors are None if a video may have several labels.
     """
 
     run: Run
@@ -38,7 +38,7 @@ def fit_run(
 ) -> FittedRun:
     """Fit the scaling of a run on the labelled videos of `manifest` and write it into the run's folder.
 
-    What the run was measured to be worth goes with it. DataError where the store is of another encoder or has classes
+    What the run was measured to be worth goes with it. DataError if the store is of another encoder or has classes
     that the run lacks, or there are too few videos.
     """
     run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)

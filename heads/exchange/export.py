@@ -38,7 +38,7 @@ def export_onnx(run: Run, path: Path) -> float:
 
     The file takes `frames` (B, T, D) float32 as stored, un-normalised, and `mask` (B, T) bool, true where a frame is
     real, and gives `scores` (B, C); its metadata holds the labels and the encoder. It is checked with the lengths
-    LENGTHS before it gets its name. DataError where the packages are not installed, the run reads another stream, or
+    LENGTHS before it gets its name. DataError if the packages are not installed, the run reads another stream, or
     the file scores otherwise than the run.
     """
     run.require_frames(path)

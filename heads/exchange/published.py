@@ -59,7 +59,7 @@ RENAMED: dict[str, tuple[tuple[str, str], ...]] = {
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return the weights of the fine-tuned CLIP and of the fusion model, without the prefixes of DataParallel.
 
-    The file is read without running code. DataError where it is no such checkpoint.
+    The file is read without running code. DataError if it is no such checkpoint.
     """
     found = read_torch(path, what="a checkpoint that loads without running code")
     if not isinstance(found, Mapping) or not all(isinstance(found.get(part), Mapping) for part in PARTS):
@@ -74,7 +74,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def model_name(clip: Mapping[str, Tensor], *, where: Path) -> str:
-    """Return what open_clip calls a CLIP of these shapes; DataError where it is none of MODELS."""
+    """Return what open_clip calls a CLIP of these shapes; DataError if it is none of MODELS."""
     try:
         width, _, patch, _ = clip["visual.conv1.weight"].shape
         side = round((len(clip["visual.positional_embedding"]) - 1) ** 0.5) * patch
@@ -103,7 +103,7 @@ def build_run(
     """Return a run of the fusion model over the classes of `prompts`, scored as ActionCLIP's test does.
 
     Frames are pooled as the encoder gives them, un-normalised, and the probabilities of the templates are averaged, at
-    the fixed scale of 100. `legacy_axes` keeps the mistaken axes of the published Conv_1D. DataError where the weights
+    the fixed scale of 100. `legacy_axes` keeps the mistaken axes of the published Conv_1D. DataError if the weights
     are of no head that is known, or do not fit the encoder.
     """
     head = _head_of(fusion, where=where)

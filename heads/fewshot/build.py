@@ -12,7 +12,7 @@ from framebank.store.errors import DataError
 
 
 def build_matcher(recipe: FewshotRecipe, *, dim: int, num_classes: int) -> nn.Module:
-    """Build what a recipe describes, drawn from its seed; DataError where an option cannot be.
+    """Build what a recipe describes, drawn from its seed; DataError if an option cannot be.
 
     A matcher that tells the `num_classes` it is trained on apart, by a further loss, is told their number.
     """

@@ -76,7 +76,7 @@ class EpisodeSampler:
         """Draw from videos and the label of each, "" for one without, which is left out.
 
         No query of an episode is of a group that its support has: `groups` has the number of each video's group, None
-        where every video is one of its own. DataError where there are fewer classes than `way`, or a class has too few
+        where every video is one of its own. DataError if there are fewer classes than `way`, or a class has too few
         videos for both sides.
         """
         names, members = videos_by_class(video_ids, labels)
@@ -132,7 +132,7 @@ class AllWaySampler:
         """Draw from videos and the label of each, "" for one without, which is left out.
 
         Support videos of the group of a query are left out too, unless a class has too few others; `groups` is as for
-        EpisodeSampler. DataError where there is no query, or one of a class that has too few support videos.
+        EpisodeSampler. DataError if there is no query, or one of a class that has too few support videos.
         """
         is_support = [video_id in self.support for video_id in video_ids]
         named = list(zip(labels, is_support, strict=True))

@@ -29,7 +29,7 @@ class FewshotJob:
 
     `train` holds the videos of the classes to train on, `val` those of the classes that choose the step; without any,
     the last step is kept. Those should be other classes: `trained_on` counts the ones in both. The validation episodes
-    are those of the recipe, of fewer classes where there are fewer. DataError where episodes cannot be drawn, or a
+    are those of the recipe, of fewer classes where there are fewer. DataError if episodes cannot be drawn, or a
     matcher that reads texts has none.
     """
 

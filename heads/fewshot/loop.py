@@ -47,7 +47,7 @@ def fit_episodes(
 
     At the end it holds the weights of the stage that was best on the tasks of `val`, which are gone through once each
     stage; where there are none, the last ones stay. `tell` hears of each step.
-    DataError where the matcher has no weights, or the loss is no longer a number.
+    DataError if the matcher has no weights, or the loss is no longer a number.
     """
     if not any(parameter.requires_grad for parameter in matcher.parameters()):
         raise DataError(

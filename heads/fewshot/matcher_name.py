@@ -51,7 +51,7 @@ class MatcherName:
         return cls(name, tuple(parse_options(split_list(inside)).items()))
 
     def build(self, dim: int) -> nn.Module:
-        """Return the matcher for embeddings (D,) of this width; DataError where it has weights to train."""
+        """Return the matcher for embeddings (D,) of this width; DataError if it has weights to train."""
         kind, _, metric = self.name.partition(":")
         given: dict[str, Any] = {"metric": MATCHERS[metric]} if metric else {}
         try:

@@ -45,9 +45,9 @@ class FewshotRun:
         return digest({name: tensor.cpu().numpy() for name, tensor in self.matcher.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Stage]) -> None:
-        """Write recipe.json, log.csv and matcher.safetensors in the place of an earlier run: all of it, or nothing.
+        """Write recipe.json, log.csv and matcher.safetensors in place of an earlier run: all of it, or nothing.
 
-        DataError where there is no place or no room.
+        DataError if there is no place or no room.
         """
         text = io.StringIO()
         writer = csv.DictWriter(text, list(Stage.__dataclass_fields__), lineterminator="\n")
@@ -67,7 +67,7 @@ class FewshotRun:
 
     @classmethod
     def read(cls, folder: str | Path) -> "FewshotRun":
-        """Read what `write` wrote; DataError when the folder holds no matcher."""
+        """Read what `write` wrote; DataError if the folder holds no matcher."""
         folder = Path(folder)
         return read_settled(folder, lambda: cls._read(folder))
 

@@ -36,7 +36,7 @@ class Answer:
     other classes' videos that set it come as near. A run and texts have no such cosine, and always pass: they know the
     classes they were given and no others. `doubt` says in words why the first label is one among equals
     (`heads.certainty`); it is empty where it is not. `label_set` are the labels of the conformal set that was asked
-    for; None where none was.
+    for; None if none was.
     """
 
     by: str
@@ -107,7 +107,7 @@ def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[An
     label. Where both are over their thresholds and that video is of another class, the class passes only if no larger a
     share of others comes as near to it as to the videos of the index: the two cosines cannot be compared, the shares
     can. Without a threshold, for want of videos to set it, a class passes when it is nearer than that video, and votes
-    always do, as where nothing was enrolled or calibrated. DataError where nobody has a label to give.
+    always do, as where nothing was enrolled or calibrated. DataError if nobody has a label to give.
     """
     query = pool_query(index, embeddings)
     means = prototypes(index) if index.enrolment.labels else None
@@ -117,7 +117,7 @@ def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[An
 def answers_of_hits(index: Index, query: np.ndarray, hits: Sequence[Hit], *, means: np.ndarray | None) -> list[Answer]:
     """Return what `answers_of_index` does for a query (1, D) and its nearest own videos.
 
-    `means` (C, D) are the `prototypes` of the enrolled classes, None where there is none.
+    `means` (C, D) are the `prototypes` of the enrolled classes, None if there is none.
     """
     if index.enrolment.is_empty:
         ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
@@ -136,7 +136,7 @@ def answers_of_hits(index: Index, query: np.ndarray, hits: Sequence[Hit], *, mea
 
 
 def _voted(enrolment: Enrolment, hits: Sequence[Hit]) -> Answer:
-    """What the nearest own videos say; DataError where none of them has a label."""
+    """What the nearest own videos say; DataError if none of them has a label."""
     ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
     nearest = next(hit.score for hit in hits if hit.label)
     passes = enrolment.nearest is None or nearest > enrolment.nearest

@@ -64,7 +64,7 @@ def held_out(
 ) -> Calibration:
     """Return a calibration by the videos of `manifest`, a split of `store`, pooled as those of an index are.
 
-    DataError where none has a label, where they were embedded in another way than the index's own, or where one of them
+    DataError if none has a label, where they were embedded in another way than the index's own, or where one of them
     is in the index itself, which messages call `where`.
     """
     require_alike(index, store, where=where)
@@ -89,7 +89,7 @@ def held_out(
 def renewed(calibration: Calibration, index: Index, store: FeatureStore, *, device: torch.device) -> Calibration:
     """Return the calibration by what a store holds now, where it is by a split of that store; less what an index holds.
 
-    DataError where no video of it is left.
+    DataError if no video of it is left.
     """
     if not calibration.videos:
         return calibration
@@ -121,7 +121,7 @@ def require_alike(index: Index, store: FeatureStore, *, where: object) -> None:
 def calibrate(folder: Path, calibration: Calibration, *, index: Index | None = None) -> Index:
     """Set the thresholds of the index of a folder by a calibration, which later enrolments keep; return the index.
 
-    An `index` that was read from the folder is not read again. DataError where there are too few videos to set any.
+    An `index` that was read from the folder is not read again. DataError if there are too few videos to set any.
     """
     with changing(folder):
         index = index.reread(folder) if index else Index.load(folder)
@@ -169,7 +169,7 @@ def num_others(index: Index, label: str) -> int:
 
 
 def conformal_threshold(scores: np.ndarray, *, share: float) -> float | None:
-    """Return the score (N,) that no more than `share` of others like these exceed; None where N is too small to say.
+    """Return the score (N,) that no more than `share` of others like these exceed; None if N is too small to say.
 
     The ceil((N + 1)(1 - share))-th smallest: split conformal prediction (Vovk, Gammerman and Shafer 2005; arXiv
     2107.07511). It holds for videos that are drawn as these were.

@@ -24,7 +24,7 @@ UNKNOWN = "unknown"
 class Enrolled:
     """One class as it stands: its videos that were enrolled, those of the index, and the cosine from which one passes.
 
-    `threshold` is set by the `num_others` videos of other classes that `source_of` tells of; None where they are fewer
+    `threshold` is set by the `num_others` videos of other classes that `source_of` tells of; None if they are fewer
     than `fewest`.
     """
 
@@ -52,7 +52,7 @@ def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]
     """Add videos with their vectors (D,) to the index of a folder, all of them or none, and set its thresholds anew.
 
     Their video_ids become LABEL/video_id. `index` is the index that the vectors were pooled for, as it was read from
-    the folder; the index as it is now comes back. DataError where an example is there under this label, or twice, where
+    the folder; the index as it is now comes back. DataError if an example is there under this label, or twice, where
     its vector is all zeros or holds what is not a number, or where the index was made again by now.
     """
     with changing(folder):

@@ -54,7 +54,7 @@ class Sets:
 
     @classmethod
     def of(cls, run: Run, *, level: float, by_class: bool, where: object) -> "Sets":
-        """Return the sets of a run by its validation videos; DataError where it has none, or too few."""
+        """Return the sets of a run by its validation videos; DataError if it has none, or too few."""
         if run.recipe.is_multi_label:
             raise DataError(
                 f"{where}: its videos may have several labels; expected a run of one label a video for sets"

@@ -43,7 +43,7 @@ def index_store(
 
     Where `manifest` is all of a `split`, the index remembers the store, and can be compared with it and updated. Videos
     without an embedding are left out, and those whose embedding is all zeros or holds what is not a number; its origin
-    names them. DataError where the run was trained on features of another encoder, or no video is left.
+    names them. DataError if the run was trained on features of another encoder, or no video is left.
     """
     if run:
         run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
@@ -83,9 +83,9 @@ def _left_out(manifest: Manifest, embedded: Sequence[str], vectors: np.ndarray) 
 
 
 def run_of(index: Index) -> Run | None:
-    """Return the run that pooled the videos of an index, None where their frames were averaged; it is read once.
+    """Return the run that pooled the videos of an index, None if their frames were averaged; it is read once.
 
-    DataError where it is not there, or was trained again since.
+    DataError if it is not there, or was trained again since.
     """
     if not index.made_by.get("run"):
         return None
@@ -116,7 +116,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
 def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
     """Pool one video's rows (R, D) as the index pooled its own -> (1, D).
 
-    DataError where the run that pooled them has gone or was trained again.
+    DataError if the run that pooled them has gone or was trained again.
     """
     model, num_frames = query_model(index)
     return embed_frames(model, embeddings, num_frames=num_frames)
@@ -125,7 +125,7 @@ def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
 def query_model(index: Index) -> tuple[Model, int]:
     """Return what pooled the videos of an index, and how many frames of each it used, 0 for all.
 
-    DataError where the run that pooled them has gone or was trained again.
+    DataError if the run that pooled them has gone or was trained again.
     """
     run = run_of(index)
     return (_mean(index.spec.dim), 0) if run is None else (run.model.cpu(), run.recipe.frames)

@@ -44,7 +44,7 @@ class Labelled:
 
     @property
     def label_set(self) -> tuple[str, ...] | None:
-        """The conformal set of the run that was asked for one; None where none was."""
+        """The conformal set of the run that was asked for one; None if none was."""
         return next((answer.label_set for answer in self.answers if answer.label_set is not None), None)
 
     def top(self, count: int) -> list[tuple[str, float | None]]:
@@ -85,7 +85,7 @@ def label_rows(videos: Sequence[Video], rows: Rows, labellers: Sequence[Labeller
 def label_store(store: FeatureStore, manifest: Manifest, labellers: Sequence[Labeller]) -> Iterator[Labelled | Failure]:
     """Label the videos of `manifest` from their stored rows, in its order; a video without any is a Failure.
 
-    A few thousand videos are in memory at a time. DataError where the store's rows are not of the labellers' kind.
+    A few thousand videos are in memory at a time. DataError if the store's rows are not of the labellers' kind.
     """
     for labeller in labellers:
         labeller.require(store.spec, where=store.path)

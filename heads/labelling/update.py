@@ -39,7 +39,7 @@ def update_index(
 
     Enrolled classes and the calibration stay, and set the thresholds anew by the videos of today. A kill leaves the old
     index or the new. `split`, `run` and `run_path` are what the user gave, to be held against those of the index.
-    DataError where they are others, where the videos of the store were embedded in another way, or the store has none
+    DataError if they are others, where the videos of the store were embedded in another way, or the store has none
     of the videos of the index.
     """
     with changing(folder):

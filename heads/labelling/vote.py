@@ -13,7 +13,7 @@ def vote(neighbours: Sequence[tuple[str, float]], *, temperature: float = 0.1) -
     """Return labels and their share of the votes, most first, from (label, cosine) pairs.
 
     A neighbour's vote is exp(cosine / temperature), as in the kNN protocol of DINO (arXiv 2104.14294) and TWLV-I. One
-    with several labels, "a;b", votes for each of them, so that the shares may sum to more than one. DataError when no
+    with several labels, "a;b", votes for each of them, so that the shares may sum to more than one. DataError if no
     neighbour has a label.
     """
     votes: dict[str, float] = defaultdict(float)

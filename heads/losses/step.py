@@ -54,7 +54,7 @@ class Step:
 
     @property
     def texts(self) -> ClassTexts:
-        """The texts of the classes; ValueError where the training has none."""
+        """The texts of the classes; ValueError if the training has none."""
         if self._texts is None:
             raise ValueError("this loss needs the texts of the classes")
         return self._texts
@@ -83,7 +83,7 @@ class Step:
     def mean(self) -> Tensor:
         """The plain mean of the frames, (B, D): what the frozen encoder says of the video.
 
-        DataError where a frame is several layers, which have no mean in the space of the head.
+        DataError if a frame is several layers, which have no mean in the space of the head.
         """
         if self.frames.ndim != 3:
             raise DataError(

@@ -22,7 +22,7 @@ class CosineTrack:
     """What one video shows to a query: `cosines` (T,) of its rows at `times` (T,), seconds, and `cuts`, as `find_cuts`.
 
     `edges` (T + 1,) are the seconds between which each row stands. `usual` is the median cosine of rows of other
-    videos, None where there are none: where a moment is most of a video, its own median does not tell what is usual.
+    videos, None if there are none: where a moment is most of a video, its own median does not tell what is usual.
     """
 
     video_id: str

@@ -34,7 +34,7 @@ class Scorer(Protocol):
 
     @abstractmethod
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other texts; ValueError where it is bound to its own."""
+        """Score other classes, or the same by other texts; ValueError if it is bound to its own."""
         ...
 
     @abstractmethod

@@ -99,7 +99,7 @@ class Vcs(nn.Module, Scorer, ReadsTokens):
     def set_texts(self, texts: ClassTexts, *, tower: ClipTextTower | None = None) -> None:
         """Score other classes, or the same by other texts, whose tokens the `tower` reads.
 
-        ValueError where words are tokens and there is no tower; DataError where a text has no token.
+        ValueError if words are tokens and there is no tower; DataError if a text has no token.
         """
         device = self.words.device
         words, spoken = texts.rows, row_mask(texts)

@@ -69,7 +69,7 @@ class Context(nn.Module, ReadsTower):
         self._serves_others = False
 
     def meet(self, tower: ClipTextTower, names: Sequence[str]) -> None:
-        """Draw the context of classes of these names, read by this tower; DataError where it has no room for one."""
+        """Draw the context of classes of these names, read by this tower; DataError if it has no room for one."""
         start = torch.zeros(0, tower.width)
         if self.words:
             _require_room(tower, self.words, tower.measure([self.words])[0], extra=self.num_suffix)
@@ -83,7 +83,7 @@ class Context(nn.Module, ReadsTower):
         self._sentences = self._read(tower, names, num_prefix=self.num_prefix)
 
     def serve(self, tower: ClipTextTower, names: Sequence[str]) -> None:
-        """Put other classes into the learned context; DataError where each class has its own, or a name has no room."""
+        """Put other classes into the learned context; DataError if each class has its own, or a name has no room."""
         if self.class_specific:
             raise DataError(
                 f"a context was learned for each of {counted(len(self.kept), 'class', 'classes')}; others have none"

@@ -28,7 +28,7 @@ class LearnedText(Protocol):
         ...
 
     def require_classes(self, num_classes: int) -> None:
-        """Refuse to serve this number of classes: ValueError where what was learned is bound to others."""
+        """Refuse to serve this number of classes: ValueError if what was learned is bound to others."""
         ...
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
@@ -58,12 +58,12 @@ class ReadsTower(Protocol):
 
     @abstractmethod
     def meet(self, tower: ClipTextTower, names: Sequence[str]) -> None:
-        """Start to learn of classes of these names; DataError where the tower has no room for one."""
+        """Start to learn of classes of these names; DataError if the tower has no room for one."""
         ...
 
     @abstractmethod
     def serve(self, tower: ClipTextTower, names: Sequence[str]) -> None:
-        """Serve other classes; DataError where what was learned is bound to its own."""
+        """Serve other classes; DataError if what was learned is bound to its own."""
         ...
 
 

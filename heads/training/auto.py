@@ -87,7 +87,7 @@ def find_recipe(
     read no texts the highest top-1 is taken, of equals the least cross-entropy. A way that reads texts, or the order of
     the frames, is taken where it is better by more than one standard error on the same videos. With one video of each
     class nothing can be judged, and ridge is taken. `told` hears of each, how many are tried, and of how many.
-    DataError where there are fewer than two classes, or values that are no numbers.
+    DataError if there are fewer than two classes, or values that are no numbers.
     """
     deadline = time.perf_counter() + budget
     _require_classes(ground.frames)

@@ -40,8 +40,8 @@ def build_model(
     `dim` is the width of the embeddings, and `in_shape` the shape of one frame of the recipe's stream where it is not
     that: another width, which the head then gives, or several layers, which it brings to `dim`. A training that learns
     through the text `tower`, or reads tokens by it, gives it, and the `names` of the classes; a checkpoint brings what
-    came of that. A `lexicon` (M, D) is for a classifier that reads one. ValueError where the classifier reads texts and
-    there are none, or reads no lexicon and there is one; DataError where a part cannot be built of its options.
+    came of that. A `lexicon` (M, D) is for a classifier that reads one. ValueError if the classifier reads texts and
+    there are none, or reads no lexicon and there is one; DataError if a part cannot be built of its options.
     """
     shape = {"in_shape": in_shape} if len(in_shape) > 1 else {}
     dim = in_shape[0] if len(in_shape) == 1 else dim

@@ -51,7 +51,7 @@ def judge(logits: Tensor, target: Tensor) -> Chance:
 
 
 def warn_of_chance(model: Model, bank: Bank, *, what: str, lr: float, device: torch.device) -> None:
-    """Warn where a model is no better than guessing on the videos that it was trained on.
+    """Warn if a model is no better than guessing on the videos that it was trained on.
 
     Videos of several labels are left out: there is no single number that guessing costs.
     """
@@ -69,7 +69,7 @@ def warn_of_chance(model: Model, bank: Bank, *, what: str, lr: float, device: to
 
 
 def warn_of_matcher(name: str, *, loss: float, way: int, accuracy: float) -> None:
-    """Warn where a matcher's loss and its accuracy on validation episodes, or NaN, are no better than guessing."""
+    """Warn if a matcher's loss and its accuracy on validation episodes, or NaN, are no better than guessing."""
     guessed = math.log(way)
     if loss >= MARGIN * guessed and not accuracy > 1.1 / way:
         told = "" if math.isnan(accuracy) else f", and {100 * accuracy:.1f} % of the validation queries are right"

@@ -41,7 +41,7 @@ def save(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
 def read_checkpoint(path: Path, *, what: str) -> Checkpoint:
     """Return what `save` made; `what` it is, for a message.
 
-    DataError where the file cannot be read, or has a digest and is not as it was written.
+    DataError if the file cannot be read, or has a digest and is not as it was written.
     """
     with parsing(path, what=what), safe_open(path, framework="pt") as file:
         said = file.metadata() or {}

@@ -19,7 +19,7 @@ class FrameDataset(Dataset[tuple[Tensor, int]]):
 
     Rows are read when they are asked for, and files opened once in each process, so that workers may be forked or
     spawned. The classes are `labels`, or all labels of the store, whatever the split; a video without a label has -1.
-    DataError where there is no such store or split, no video of it has an embedding, or a label is not among `labels`.
+    DataError if there is no such store or split, no video of it has an embedding, or a label is not among `labels`.
     """
 
     def __init__(self, store: str | Path, *, split: str = "all", labels: LabelSet | None = None) -> None:

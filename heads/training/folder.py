@@ -17,7 +17,7 @@ KINDS = {**WEIGHTS, "index": "spec.json"}
 def taking(folder: Path, *, what: str, overwrite: bool) -> Iterator[None]:
     """Hold a folder to put `what`, one of KINDS, into it; nobody else may take it meanwhile.
 
-    DataError where it holds a run, a matcher or an index, or cannot hold one. With `overwrite` it may hold another of
+    DataError if it holds a run, a matcher or an index, or cannot hold one. With `overwrite` it may hold another of
     its own kind.
     """
     with owning(folder, what=what):

@@ -27,7 +27,7 @@ class Lexicon:
     def read(cls, path: str | Path, *, spec: FeatureSpec, where: object) -> "Lexicon":
         """Read a file for the store `where`, of `spec`.
 
-        DataError where there is none, it holds no prompts or a single phrase, or it is of another encoder.
+        DataError if there is none, it holds no prompts or a single phrase, or it is of another encoder.
         """
         path = Path(path)
         prompts = PromptBank.read(path)

@@ -229,7 +229,7 @@ class Recipe:
 
 
 def read_recipe(name: str | Path) -> Recipe:
-    """Return a recipe of heads/recipes by its name, or of a .toml file; DataError where there is none of them."""
+    """Return a recipe of heads/recipes by its name, or of a .toml file; DataError if there is none of them."""
     path = Path(name) if str(name).endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.is_file():
         raise DataError(f"no recipe is named {name!r}; expected one of {', '.join(recipe_names())}, or a .toml file")

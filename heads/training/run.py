@@ -64,9 +64,9 @@ class Run:
         return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
-        """Write recipe.toml, log.csv and checkpoint.safetensors in the place of an earlier run: all of it, or nothing.
+        """Write recipe.toml, log.csv and checkpoint.safetensors in place of an earlier run: all of it, or nothing.
 
-        What that was measured to be worth goes with it. DataError where there is no place or no room.
+        What that was measured to be worth goes with it. DataError if there is no place or no room.
         """
         with replacing_together(folder) as part:
             self.put(part, log=log)
@@ -97,7 +97,7 @@ class Run:
 
     @classmethod
     def read(cls, folder: str | Path) -> "Run":
-        """Read what `write` wrote; DataError when the folder is no run."""
+        """Read what `write` wrote; DataError if the folder is no run."""
         folder = Path(folder)
         return read_settled(folder, lambda: cls._read(folder))
 
@@ -138,7 +138,7 @@ class Run:
     def with_prompts(
         self, prompts: PromptBank, *, where: object, scoring: str | None = None, tower: TowerLoader | None = None
     ) -> "Run":
-        """Return the run scoring with other class embeddings; DataError where the classifier is bound to its own.
+        """Return the run scoring with other class embeddings; DataError if the classifier is bound to its own.
 
         The run's own classes stay in its order, which is that of whatever it learned of each. A learned context puts
         other classes into itself where the text tower that it was learned through is given, and a scorer of tokens
@@ -173,7 +173,7 @@ class Run:
         """Return the probability of each of `labels` (C,) for one video's frames (T, D), un-normalised embeddings.
 
         They are those of one view and clip, in their order; of a run with `frames`, so many of them are used. DataError
-        where the run reads another stream than these, the width is another, or there is none, or one that is no number.
+        if the run reads another stream than these, the width is another, or there is none, or one that is no number.
         """
         self.require_frames("score")
         frames = np.asarray(frames)
@@ -198,7 +198,7 @@ class Run:
             )
 
     def with_same_classes(self, prompts: PromptBank, *, where: object) -> "Run":
-        """Return the run scoring with other texts of its own classes; DataError where the classes differ."""
+        """Return the run scoring with other texts of its own classes; DataError if the classes differ."""
         LabelSet(self.labels).require_covers(prompts.labels.names, mine="the run", theirs=where)
         prompts.labels.require_covers(self.labels, mine=where, theirs="the run")
         trained_on = {**self.trained_on, "texts": prompts.kind, "templates": list(prompts.templates)}
@@ -206,7 +206,7 @@ class Run:
 
 
 def _serve(classifier: nn.Module, prompts: PromptBank, *, scoring: str, tower: TowerLoader | None) -> None:
-    """Let a classifier or a scorer score with prompts; ValueError or DataError where it is bound to its own."""
+    """Let a classifier or a scorer score with prompts; ValueError or DataError if it is bound to its own."""
     texts = ClassTexts.of(prompts, scoring=scoring)
     if tower and isinstance(classifier, TextClassifier) and isinstance(classifier.text, ReadsTower):
         classifier.text.serve(tower(), [class_text(name) for name in prompts.labels.names])

@@ -222,7 +222,7 @@ def changing(folder: Path) -> Iterator[None]:
     """Hold the index of a folder against other writers; readers see the old enrolment or the new.
 
     The lock lies on spec.json, which stays while classes are enrolled, so that no further file is left behind.
-    DataError when another process holds it, or the folder is not an index.
+    DataError if another process holds it, or the folder is not an index.
     """
     clear_folder(folder)
     if not (folder / "spec.json").exists():  # the lock would make one

@@ -24,7 +24,7 @@ def fitting(videos: Sequence[Video], expression: str) -> list[int]:
     It compares columns with texts in quotes and numbers, by =, !=, <, <=, >, >=, in, like, glob, between and is null,
     joined by and, or, not and brackets. `duration` is the seconds between start and end of a part of a video, and null
     for a whole one. SQLite evaluates it, in memory; values are bound as parameters, and a name that is no column is
-    refused, so nothing else can be said. DataError where the expression is wrong, or nothing fits.
+    refused, so nothing else can be said. DataError if the expression is wrong, or nothing fits.
     """
     condition, values = _parsed(expression)
     rows = [(place, *_cells(video)) for place, video in enumerate(videos)]

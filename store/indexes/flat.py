@@ -28,7 +28,7 @@ def write_flat(path: Path, vectors: np.ndarray) -> None:
 def map_flat(path: Path) -> np.ndarray:
     """Return the vectors (V, D) float32 of index.faiss, read from the disk as they are needed; not to be written to.
 
-    DataError where it does not hold as many values as it claims.
+    DataError if it does not hold as many values as it claims.
     """
     require_regular(path)
     with parsing(path, what="an index"):

@@ -30,7 +30,7 @@ class Hit:
     """One neighbour: the video, its cosine similarity to the query, its label, and of which seconds of a file it is.
 
     `enrolled` tells whether it was added under its label afterwards. `chance` is how many of the everyday names, as a
-    share, fit it at least as well as the query; None where that is not known.
+    share, fit it at least as well as the query; None if that is not known.
     """
 
     video_id: str
@@ -98,13 +98,13 @@ class Index:
         return video_id in self._row
 
     def vector(self, video_id: str) -> np.ndarray:
-        """Return the unit embedding (D,) of an indexed video; DataError when it is not there."""
+        """Return the unit embedding (D,) of an indexed video; DataError if it is not there."""
         row = self._require(video_id)
         own: np.ndarray = self.own_vectors[row] if row < self.num_own else self._enrolled_vectors[row - self.num_own]
         return own.copy()
 
     def video(self, video_id: str) -> Video:
-        """Return an indexed video; DataError when it is not there."""
+        """Return an indexed video; DataError if it is not there."""
         return self._video(self._require(video_id))
 
     def _video(self, row: int) -> Video:
@@ -258,7 +258,7 @@ class Index:
 
     @classmethod
     def load(cls, folder: str | Path, *, anew: bool = False) -> "Index":
-        """Read what `save` wrote; DataError when the folder is not an index or its files are not of one another.
+        """Read what `save` wrote; DataError if the folder is not an index or its files are not of one another.
 
         The vectors are mapped into memory, and read from the disk as they are needed. Files that were found to be of
         one another are not read in full again until one of them is written to, unless `anew`. Videos whose vectors are

@@ -18,7 +18,7 @@ FILE = "names.npz"
 
 
 def read_names(folder: Path, names: Sequence[str], spec: FeatureSpec) -> np.ndarray | None:
-    """Return the vectors (N, D) float32 of these names by the encoder of `spec`; None where the folder has no such.
+    """Return the vectors (N, D) float32 of these names by the encoder of `spec`; None if the folder has no such.
 
     What is damaged, or of other names or another encoder, counts as nothing: it can be made again.
     """

@@ -30,7 +30,7 @@ class NearestVectors:
 
     @cached_property
     def on_gpu(self) -> Any:
-        """The index of these vectors on the GPU; None where the CPU searches."""
+        """The index of these vectors on the GPU; None if the CPU searches."""
         kind, _, number = self.device.partition(":")
         num_gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
         place = int(number) if number.isdecimal() else 0

@@ -12,8 +12,8 @@ from framebank.store.errors import DataError
 class Span:
     """A stretch of a video, `start` and `end` in seconds after its first frame.
 
-    `label` says what it shows, "" where that is not known, `score` how sure that is, None where nothing measured it,
-    and `source` what made it, such as "shots" or the name of a file. DataError where it does not end after its start.
+    `label` says what it shows, "" where that is not known, `score` how sure that is, None if nothing measured it,
+    and `source` what made it, such as "shots" or the name of a file. DataError if it does not end after its start.
 
     >>> Span("film", 2.0, 4.5, label="waving").seconds
     2.5
