@@ -127,7 +127,7 @@ def _correct(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:
         )
     return np.asarray(
         order[mine.scores[rows].argmax(1)] == theirs.targets
-    )  # the first of equal scores, as in top-1
+    )  # the first class counts if scores are equal, as in top-1
 
 
 def _videos(store: Path, ids: Sequence[str], labels: Sequence[str]) -> Sequence[Video]:
