@@ -10,8 +10,9 @@ from framebank.demo.pose import Pose
 class Action:
     """One class: `key_frames` are played in order, each step taking its share of `steps`.
 
-    `prop` is what the action needs: "chair", "box", "cup", "barbell" or "". From key frame `grab` on the hands hold the
-    box. A `backwards` action is the reversal of one that stands before it, and its `grab` is still counted there.
+    `prop` is what the action needs: "chair", "box", "cup", "barbell" or "". From key frame `grab` on, the hands hold
+    the box. A `backwards` action is the reversal of an action that comes before it, and its `grab` still counts in the
+    forward order.
     """
 
     name: str
@@ -31,7 +32,7 @@ class Action:
             raise ValueError(f"{self.name}: {len(self.steps)} in steps; expected one less than in key_frames")
 
     def reversed(self, name: str, descriptions: tuple[str, ...]) -> "Action":
-        """Return the action that this one is when played backwards."""
+        """Return the action that results if this one is played backwards."""
         return replace(
             self,
             name=name,
@@ -80,7 +81,7 @@ CUP_HIGH = Pose(torso=-5, head=-14, near_arm=(62, 196), far_arm=(-6, 4))
 
 
 def _pairs() -> Iterator[Action]:
-    """Yield the three actions that have a reversal, each followed by it."""
+    """Yield the three actions that have a reversal, each followed by its reversal."""
     sit = Action(
         "sitting down",
         (

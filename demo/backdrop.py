@@ -1,4 +1,4 @@
-"""What stands behind the figure: a wall or hills, a floor, and the light on them."""
+"""The picture behind the figure: a wall or hills, a floor, and the light on them."""
 
 from typing import TypeAlias
 
@@ -104,7 +104,7 @@ _PAINTERS = {
 
 
 def _lit(image: Image.Image, light: NDArray[np.float64], rng: np.random.Generator) -> Image.Image:
-    # Light falls off across the picture, as from a window or a lamp.
+    # Light gets weaker across the picture, as from a window or a lamp.
     across, down = np.meshgrid(np.linspace(-1.0, 1.0, 8), np.linspace(-1.0, 1.0, 8))
     fall = 1.0 + rng.uniform(-0.15, 0.15) * across + rng.uniform(-0.15, 0.05) * down
     shadow = Image.fromarray((255.0 * fall / fall.max()).astype(np.uint8)).resize(image.size, Image.Resampling.BILINEAR)

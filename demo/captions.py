@@ -1,4 +1,4 @@
-"""Captions of a frame: what is true of it, and sentences that tell some of that."""
+"""Captions of a frame: the facts that are true of it, and sentences about some of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from framebank.demo.scene import Scene
 
 @dataclass(frozen=True)
 class Caption:
-    """A sentence and the facts it tells; it is true of every frame that has all of them."""
+    """A sentence and its facts. It is true of every frame that has all of these facts."""
 
     text: str
     facts: frozenset[str]
 
 
 def frame_facts(scene: Scene, frame: int, *, action: str = "") -> frozenset[str]:
-    """Return all that a caption may tell of one frame, as "kind=value".
+    """Return all the facts about one frame that a caption may state, as "kind=value".
 
-    `action` is the name of the action performed, if any; the two names of a reversed pair are one fact, for no frame
-    tells which of them it is.
+    `action` is the name of the performed action, if any. The two names of a reversed pair are one fact, because no
+    single frame tells which of them it is.
     """
     facts = {f"{kind}={value}" for kind, value in scene.facts.items() if (kind, value) != ("prop", "box")}
     channels, points = scene.motion.channels[frame], scene.joints[frame]
@@ -74,7 +74,7 @@ def _arm(points: Floats, arm: tuple[int, int, int], *, torso: float, front: bool
     outward = -1.0 if front and arm is FAR_ARM else 1.0
     angle = np.rad2deg(np.arctan2(outward * reach[0], -reach[1]))
     if torso < -62:
-        angle += torso  # of somebody lying, along the body is down
+        angle += torso  # if somebody lies, down is along the body
     if np.linalg.norm(reach) < 0.8 * length:
         if np.linalg.norm(hand - points[HEAD]) < 0.17:
             return "face"
@@ -155,8 +155,8 @@ _TOGETHER = (
 OPENERS = ("", "", "", "a photo of ", "a video of ", "a clip of ", "a frame of ", "an image of ")
 SUBJECTS = ("a person", "a person", "a person", "someone", "a figure", "a human")
 
-# What one caption tells, and how often. Colours have captions of their own: among sentences about the pose they are
-# too seldom decisive, and an encoder that is graded on those alone stops looking at them.
+# What one caption states, and how often. Colours have captions of their own: in sentences about the pose they are too
+# rarely decisive, and an encoder that learns from such sentences only stops looking at them.
 TOPICS: tuple[tuple[tuple[str, ...], float], ...] = (
     (("level", "lean", "arms", "legs"), 0.18),
     (("level", "arms"), 0.10),
@@ -183,7 +183,7 @@ _CHANCES = np.array([chance for _, chance in TOPICS]) / sum(chance for _, chance
 
 
 def draw_caption(facts: frozenset[str], *, rng: np.random.Generator) -> Caption:
-    """Return one sentence about a frame; a topic it has nothing to say about is drawn again."""
+    """Return one sentence about a frame. A topic without a fact in the frame is drawn again."""
     while True:
         topic = TOPICS[rng.choice(len(TOPICS), p=_CHANCES)][0]
         told = [fact for kind in topic for fact in _of_kind(facts, kind, rng)]
@@ -192,7 +192,7 @@ def draw_caption(facts: frozenset[str], *, rng: np.random.Generator) -> Caption:
 
 
 def tell(facts: frozenset[str], kinds: tuple[str, ...], *, rng: np.random.Generator) -> Caption:
-    """Return one sentence that tells the facts of the given kinds."""
+    """Return one sentence that states the facts of the given kinds."""
     told = [fact for kind in kinds for fact in _of_kind(facts, kind, rng)]
     return Caption(_sentence(told, rng), frozenset(told))
 

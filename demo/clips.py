@@ -1,4 +1,4 @@
-"""Rendering the demo's clips: real H.264 files in a folder of class folders, and their manifest."""
+"""Rendering the demo's clips: H.264 files in a folder of class folders, and their manifest."""
 
 import csv
 import io
@@ -19,9 +19,9 @@ from framebank.store.errors import DataError
 from framebank.store.files.parallel import call_in_processes
 from framebank.store.files.replacing import replacing, write_text
 
-TICKS = 600  # of a second, in which frames at 12.5, 24, 25 and 30 a second fall on whole numbers
+TICKS = 600  # of a second; frames at 12.5, 24, 25 and 30 a second fall on whole numbers
 COLUMNS = ("video_id", "path", "label", "split", "take")
-# The first number of every seed keeps the clips apart from the frames that the encoder is trained and tested on.
+# The first number of every seed keeps the clips apart from the training and test frames of the encoder.
 CLIP_SPACE, TRAIN_SPACE, HELD_OUT_SPACE = 0, 1, 2
 
 
@@ -82,12 +82,13 @@ def _write_clip(clip: Clip, folder: Path, seed: int) -> Clip:
 
 
 def write_video(scene: Scene, path: Path) -> None:
-    """Write the scene as H.264 at 25 fps; `path` appears only once the file is whole."""
+    """Write the scene as H.264 at 25 fps. `path` appears only when the file is complete."""
     with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "23"})
         stream.width = stream.height = SIZE
         stream.pix_fmt = "yuv420p"
-        # One thread: the bytes must not depend on the machine's cores, and the clips already run side by side.
+        # One thread, because the bytes must not depend on the number of cores, and clips are already written in
+        # parallel.
         stream.codec_context.thread_count = 1
         for number in range(len(scene)):
             frame = av.VideoFrame.from_ndarray(scene.render(number), format="rgb24")
@@ -97,7 +98,7 @@ def write_video(scene: Scene, path: Path) -> None:
 
 
 def write_frames(frames: Iterable[tuple[Fraction, Bytes]], path: Path) -> None:
-    """Write pictures (SIZE, SIZE, 3) as H.264, each from its second on; the seconds rise, at any distance."""
+    """Write pictures (SIZE, SIZE, 3) as H.264, each shown from its second on. The seconds rise, in any steps."""
     with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "23"})
         stream.width = stream.height = SIZE

@@ -17,7 +17,7 @@ Part: TypeAlias = tuple[int, int, float, float, str, float]
 
 @dataclass(frozen=True)
 class Outfit:
-    """What the figure wears; colours are those that the light leaves, ready to be drawn."""
+    """What the figure wears. Its colours include the light and are ready to be drawn."""
 
     shirt: Colour
     trousers: Colour
@@ -40,7 +40,7 @@ class Figure:
 
     @property
     def hands(self) -> int:
-        """The number of parts behind what the hands hold."""
+        """The number of parts behind the things that the hands hold."""
         return len(self.parts) - (6 if self.front else 3)
 
 
@@ -67,7 +67,7 @@ def draw_figure(
 
 
 def shade(colour: Colour, light: float) -> Colour:
-    """Return the colour under `light` times as much light."""
+    """Return the colour in `light` times as much light."""
     red, green, blue = (min(255, max(0, round(light * channel))) for channel in colour)
     return red, green, blue
 

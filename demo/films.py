@@ -1,4 +1,4 @@
-"""Films: demo clips strung together, with cuts, empty stretches and several frame rates, and the truth of each."""
+"""Films: demo clips joined, with cuts, empty stretches and several frame rates, and the true spans of each film."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ from framebank.store.spans.span import Span
 if TYPE_CHECKING:
     from framebank.extract.encoders.encoder import Encoder
 
-FILM_SPACE = 3  # keeps the films apart from the clips and from what the encoder was trained on
+FILM_SPACE = 3  # keeps the films apart from the clips and from the training frames of the encoder
 RATES = (Fraction(25, 2), Fraction(24), Fraction(25), Fraction(30))  # frames a second
 LENGTHS = (6, 20)  # parts of a film
 EMPTY = 0.25  # the share of the parts that show a stage with nobody on it
-PERFORMANCES = (1, 4)  # of an action in one part, each 2 to 3 seconds long
+PERFORMANCES = (1, 4)  # of the action in one part, each 2 to 3 seconds long
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Part:
 class Film:
     """A film and what it shows; `path` is relative to the folder of the films.
 
-    `truth` has a span for each stretch of one action, its label the action's; empty stretches have none. `cuts` are the
-    seconds at which one part follows another.
+    `truth` has a span for each stretch of one action, labelled with the action. Empty stretches have none. `cuts` are
+    the seconds where one part follows another.
     """
 
     video_id: str
@@ -70,12 +70,12 @@ class Film:
 
     @property
     def cuts(self) -> tuple[float, ...]:
-        """The seconds at which one part follows another."""
+        """The seconds where one part follows another."""
         return tuple(float(sum(self.seconds[:number])) for number in range(1, len(self.parts)))
 
     @property
     def truth(self) -> tuple[Span, ...]:
-        """What is performed when."""
+        """The spans of the performed actions."""
         edges = (0.0, *self.cuts, float(sum(self.seconds)))
         return tuple(
             Span(self.video_id, start, end, label=part.action, source="truth")
@@ -92,10 +92,10 @@ def list_films(
     lengths: tuple[int, int] = LENGTHS,
     performances: tuple[int, int] = PERFORMANCES,
 ) -> list[Film]:
-    """Draw films, the same for the same seed; `actions` are the names of those that may be in them, () for all.
+    """Draw films, the same ones for the same seed. `actions` are the names that may be in them, () for all.
 
-    A film has as many parts as `lengths` allow, and a part as many performances of its action as `performances` allow.
-    No action follows itself.
+    `lengths` limits the number of parts of a film, and `performances` limits how often a part shows its action. No
+    action follows itself.
     """
     names = list(actions) or [action.name for action in ACTIONS]
     strange = next((name for name in names if name not in BY_NAME), None)
@@ -117,7 +117,7 @@ def list_films(
 
 
 def render_films(folder: Path, films: Sequence[Film], *, seed: int = 0, processes: int = 2) -> Iterator[Film]:
-    """Write every film, then manifest.csv and truth.csv; yield each film as it is written, in no fixed order."""
+    """Write every film, then manifest.csv and truth.csv. Yield each film as it is written, in no fixed order."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(film, folder, seed) for film in films]
     if processes <= 1:
@@ -135,7 +135,7 @@ def _write_film(film: Film, folder: Path, seed: int) -> Film:
 
 
 def film_pictures(film: Film, rows: Sequence[int] | None = None, *, seed: int = 0) -> Iterator[Bytes]:
-    """Draw the frames of a film, (SIZE, SIZE, 3) each: all, or those of some rows of its `times`, which rise."""
+    """Draw the frames of a film, (SIZE, SIZE, 3) each: all, or those of some ascending rows of its `times`."""
     wanted = set(range(len(film.times)) if rows is None else rows)
     first = 0
     for number, (part, seconds) in enumerate(zip(film.parts, film.seconds, strict=True)):
@@ -150,9 +150,9 @@ def film_pictures(film: Film, rows: Sequence[int] | None = None, *, seed: int = 
 
 
 def film_rows(film: Film, encoder: "Encoder", *, fps: float, seed: int = 0) -> Embeddings:
-    """Return the rows (T, D) that `extract --fps` gives of a film, but for the losses of the codec; no file is written.
+    """Return the rows (T, D) that `extract --fps` would give for a film, without the losses of the codec and a file.
 
-    That takes a tenth of the time.
+    This takes a tenth of the time.
     """
     from framebank.extract.sampling import read_sampling
 
@@ -166,7 +166,7 @@ def film_rows(film: Film, encoder: "Encoder", *, fps: float, seed: int = 0) -> E
 
 
 def _scene(part: Part, rng: np.random.Generator) -> Scene:
-    """One figure on one stage, which performs the action of a part again and again."""
+    """Return one figure on one stage that performs the action of a part again and again."""
     action = BY_NAME[part.action] if part.action else ACTIONS[int(rng.integers(len(ACTIONS)))]
     edges = np.linspace(0, part.num_frames, part.performances + 1).round().astype(int)
     takes = [
@@ -178,7 +178,7 @@ def _scene(part: Part, rng: np.random.Generator) -> Scene:
 
 
 def _empty(scene: Scene, frame: int) -> Bytes:
-    """The backdrop of a scene alone."""
+    """Return the backdrop of a scene without the figure."""
     x, y, zoom = scene.camera[frame]
     middle, reach = MARGIN + CANVAS / 2, CANVAS / 2 / zoom
     x, y = x + middle + scene.track[frame], y + middle

@@ -18,7 +18,7 @@ from framebank.demo.stage import set_stage
 
 FRAMES_PER_SCENE = 4
 CAPTIONS_PER_FRAME = 6
-# The spaces of the seeds that encoder frames may come from: never the clips' own.
+# The spaces of the seeds of encoder frames. They never overlap with those of the clips.
 SPACES = (TRAIN_SPACE, HELD_OUT_SPACE)
 
 
@@ -33,9 +33,9 @@ class Frames:
 
 
 def draw_frames(number: int, *, space: int, seed: int, image_size: int) -> Frames:
-    """Draw four captioned frames of scene `number`: of an action that captions may name, or in poses made at random.
+    """Draw four captioned frames of scene `number`: of an action that captions may name, or in random poses.
 
-    The motions of the novel classes are never drawn; that their poses are made of the same parts is all they share.
+    The motions of the novel classes are never drawn. The frames share only parts of their poses.
     """
     if space not in SPACES:
         raise ValueError(f"space {space}: frames are drawn from {SPACES}")
@@ -71,7 +71,7 @@ def _in_picture(scene: Scene, frame: int) -> NDArray[np.float32]:
 
 
 def _seen(image: Bytes, image_size: int, rng: np.random.Generator) -> Bytes:
-    """Return the image as an encoder sees it: after the losses of a codec, resized."""
+    """Return the image as an encoder sees it: after the losses of a codec, and resized."""
     picture = Image.fromarray(image)
     if rng.random() < 0.7:
         buffer = io.BytesIO()
@@ -104,7 +104,7 @@ _SEAT: tuple[tuple[float, float], tuple[float, float], float, float] = ((88, 0),
 
 
 def random_motion(action: Action, *, rng: np.random.Generator) -> Motion:
-    """Draw four unrelated poses: legs, torso and each arm by themselves, a third of them half-way to another."""
+    """Draw four unrelated poses: legs, torso and each arm separately, a third of them half-way to another pose."""
     poses = np.stack([_random_pose(action, rng) for _ in range(2 * FRAMES_PER_SCENE)])
     first, second = poses[:FRAMES_PER_SCENE], poses[FRAMES_PER_SCENE:]
     share = np.where(rng.random(FRAMES_PER_SCENE) < 0.35, rng.random(FRAMES_PER_SCENE), 0.0)[:, None]
@@ -125,7 +125,7 @@ def _random_pose(action: Action, rng: np.random.Generator) -> Floats:
         choices = (*_LEGS, _SEAT, _SEAT, _SEAT, _SEAT) if action.prop == "chair" else _LEGS
         *pair, low, high = choices[rng.integers(len(choices))]
         legs, torso, lift = (pair[0], pair[1]), rng.uniform(low, high), 0.0
-    if torso < -62:  # arms are given for somebody upright
+    if torso < -62:  # the angles of the arms are for an upright figure
         near, far = ((a - torso, b - torso) for a, b in (near, far))
     pose = Pose(torso, rng.uniform(-18, 15), near, far, *legs, lift)
     return pose.array() + np.array([2.0, 0.0, *[8.0] * 4, *[4.0] * 4, 0.0]) * rng.normal(size=11)

@@ -1,4 +1,4 @@
-"""The gates: what the encoder must tell about frames of scenes that it has never seen."""
+"""The gates: what the encoder must recognise in frames of scenes that it has never seen."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ TextEncoder: TypeAlias = Callable[[Sequence[str]], Tensor]
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured share of right answers, and the least that passes."""
+    """One measured share of right answers, and the least share that passes."""
 
     name: str
     value: float
@@ -31,12 +31,12 @@ class Figure:
 
     @property
     def passed(self) -> bool:
-        """Whether the gate is open."""
+        """Whether the share is high enough."""
         return self.value >= self.least
 
 
 def gate_lines(figures: Sequence[Figure]) -> list[str]:
-    """Return a table of the figures, with chance and the least that passes."""
+    """Return a table of the figures, with chance and the least share that passes."""
     rows = [
         (each.name, percent(each.value), percent(each.chance), percent(each.least), "ok" if each.passed else "FAILED")
         for each in figures
@@ -83,7 +83,7 @@ def _accuracy(
     prompts: Mapping[str, tuple[str, ...]],
     encode_text: TextEncoder,
 ) -> float:
-    """Return how often the nearest prompt is true; frames that none of them is about are left out."""
+    """Return how often the nearest prompt is true. Frames that no prompt is about are left out."""
     names = list(prompts)
     classes = torch.stack([encode_text(prompts[name]).mean(0) for name in names])
     classes = torch.nn.functional.normalize(classes, dim=-1)

@@ -1,4 +1,4 @@
-"""A motion: one performance of an action, as poses over time, and the takes that a camera makes of it."""
+"""A motion: one performance of an action, as poses over time, and the takes of it."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ TAKES = ("loop", "whole", "middle")
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """The poses of T frames: `channels` (T, 11) as in `Pose.array`, and `held` (T,), 1 where the hands hold the box."""
+    """The poses of T frames: `channels` (T, 11) as in `Pose.array`, and `held` (T,), 1 if the hands hold the box."""
 
     channels: Floats
     held: Floats
@@ -22,10 +22,10 @@ class Motion:
 def draw_motion(action: Action, *, take: str, num_frames: int, rng: np.random.Generator) -> Motion:
     """Draw one performance of an action.
 
-    "whole" starts and ends at rest, "middle" is cropped to the midst of the action, and "loop" starts at a random
-    phase near one of the ends, plays to the end, cuts to the start and plays back to the phase it began with, so that
-    its first and last pose are the same. A reversal is drawn as its forward action and then turned round, so that equal
-    draws give the two classes of a pair exactly the same poses in opposite order.
+    "whole" starts and ends at rest. "middle" is cut out of the middle of the action. "loop" starts at a random phase
+    near one of the ends, plays to the end, cuts to the start and plays on to the phase that it began with, so that its
+    first and last pose are the same. A reversal is drawn as its forward action and then reversed, so that equal draws
+    give the two classes of a pair exactly the same poses in opposite order.
     """
     forward = BY_NAME[action.reverse] if action.backwards and action.reverse else action
     phase = _TAKES[take](num_frames, rng)
@@ -45,10 +45,10 @@ def _middle(num_frames: int, rng: np.random.Generator) -> Floats:
 
 
 def _loop(num_frames: int, rng: np.random.Generator) -> Floats:
-    # The rests beside the cut are of random length, or the moment of the cut would tell the phase at the start.
+    # The rests beside the cut have random lengths. Otherwise the moment of the cut would reveal the phase at the start.
     end, start = rng.uniform(0.0, 0.25, 2) * FPS
-    # Near the start or near the end, whichever the toss says: the first and last pose then tell nothing, and most of
-    # the action still runs uncut.
+    # Near the start or near the end, at random: then the first and last pose reveal nothing, and most of the action
+    # still runs uncut.
     phase = rng.uniform(0.03, 0.14)
     phase = phase if rng.random() < 0.5 else 1.0 - phase
     duration = num_frames - 1 - start - end
@@ -81,7 +81,7 @@ _LOOSENESS = np.array([3.0, 4.0, 4.0, 5.0, 4.0, 5.0, 2.5, 2.5, 2.5, 2.5, 0.0])
 
 
 def _sway(num_frames: int, rng: np.random.Generator) -> Floats:
-    # Whole turns only, so that a loop ends in the very pose it began with.
+    # Whole turns only, so that a loop ends in exactly the pose that it began with.
     turns = rng.integers(1, 4, len(_LOOSENESS))
     angle = 2.0 * np.pi * (turns * np.linspace(0.0, 1.0, num_frames)[:, None] + rng.uniform(0.0, 1.0, len(turns)))
     return 0.4 * _LOOSENESS * np.sin(angle)

@@ -1,4 +1,4 @@
-"""Pairs: how often the right one of two actions is chosen that are each other's reversal. Chance is one half."""
+"""Pairs: how often the right action of a reversed pair is chosen. Chance is one half."""
 
 from collections.abc import Mapping
 
@@ -14,10 +14,10 @@ REVERSE |= {reverse: name for name, reverse in REVERSE.items()}
 def count_within_pairs(
     predictions: Predictions, *, takes: Mapping[str, str], take: str | None = None
 ) -> tuple[int, int]:
-    """Return (right, of how many): clips of the pairs for which their class scores above its reversal.
+    """Return (right, of how many): the clips of the pairs whose class scores above its reversal.
 
-    A tie is half right, so that an answer that does not depend on the order of the frames stays at chance. With `take`
-    only clips of that kind count: "loop" are those whose first and last pose are the same.
+    A tie counts as half right, so an answer that does not depend on the order of the frames stays at chance. With
+    `take`, only clips of that kind count: "loop" clips have the same first and last pose.
     """
     position = {name: number for number, name in enumerate(predictions.labels)}
     halves, total = 0, 0

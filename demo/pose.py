@@ -1,4 +1,4 @@
-"""The body as joint angles in the image plane, and where its joints come to lie."""
+"""The body as joint angles in the image plane, and the positions of its joints."""
 
 from dataclasses import astuple, dataclass
 from typing import TypeAlias
@@ -18,7 +18,7 @@ NEAR_LEG, FAR_LEG = (9, 10, 11, 12), (13, 14, 15, 16)
 
 @dataclass(frozen=True)
 class Pose:
-    """Joint angles in degrees of a figure that faces right; each segment's direction is absolute.
+    """Joint angles in degrees of a figure that faces right. The direction of each segment is absolute.
 
     Limbs: 0 hangs down, 90 points ahead (seen from the front: outward), 180 points up. Torso: 0 is upright, positive
     leans ahead. Head: nod relative to the torso. `lift` is the height of the feet above the ground in body heights.
@@ -85,7 +85,7 @@ def _direction(angle: Floats, outward: float) -> Floats:
 def _grounded(points: Floats, *, lift: Floats, girth: float, stays: bool) -> Floats:
     ankles = points[:, [NEAR_LEG[2], FAR_LEG[2]]]
     if stays:
-        # A soft choice of the lower foot: a hard one would make the figure jump as the weight changes over.
+        # A soft choice of the lower foot. A hard one would make the figure jump when the weight shifts.
         weight = np.exp(-(ankles[:, :, 1] - ankles[:, :, 1].min(1, keepdims=True)) / 0.04)
         points = points - ((weight[:, :, None] * ankles).sum(1) / weight.sum(1)[:, None] * [1.0, 0.0])[:, None]
     thickness = np.full(JOINTS, 0.03)

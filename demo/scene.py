@@ -16,7 +16,7 @@ SIZE = 128
 CANVAS = 2 * SIZE  # Drawn at twice the size and averaged, which smooths the edges.
 GROUND = round(0.88 * CANVAS)
 HEIGHT = 0.64 * CANVAS  # pixels to a body height
-MARGIN = round(0.19 * CANVAS)  # what the backdrop has beyond each side for the camera to pan and zoom
+MARGIN = round(0.19 * CANVAS)  # extra backdrop on each side, for the camera to pan and zoom
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Prop:
 class Scene:
     """Everything that a clip of T frames shows.
 
-    `joints` (T, 17, 2) in body heights; `facts` names what a caption may tell; `camera` (T, 3) is the shift of the
-    picture in pixels and its zoom; `track` (T,) is how far the camera has followed the figure along the backdrop.
+    `joints` (T, 17, 2) in body heights. `facts` are what a caption may state. `camera` (T, 3) is the shift of the
+    picture in pixels and its zoom. `track` (T,) is how far the camera has followed the figure along the backdrop.
     """
 
     motion: Motion

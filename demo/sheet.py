@@ -1,4 +1,4 @@
-"""The contact sheet: a picture of what a search found, a row of frames for each video."""
+"""The contact sheet: a picture of the results of searches, with a row of frames for each video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Section:
 
 
 def strip_of(caption: str, path: Path) -> Strip:
-    """Return six frames of a video, with a caption; DataError where it cannot be read."""
+    """Return six frames of a video, with a caption. DataError if the video cannot be read."""
     return Strip(caption, read_clip(path, lambda times: segment_indices(len(times), 6)).data)
 
 

@@ -1,4 +1,4 @@
-"""The stage: everything about a clip that is left to chance besides the motion itself."""
+"""The stage: everything random about a clip except its motion."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ _STEEL: Colour = (62, 64, 70)
 def set_stage(motion: Motion, *, action: Action, rng: np.random.Generator) -> Scene:
     """Put a motion on a stage with random body, clothes, light, backdrop, props and camera.
 
-    Nothing here knows the direction of the motion: both classes of a reversed pair draw from the same stages.
+    Nothing here depends on the direction of the motion: both classes of a reversed pair draw from the same stages.
     """
     body = Body(*(rng.uniform(low, high) for low, high in _BODY))
     placed = joints(motion.channels, body=body, front=action.front, stays=action.stays)
@@ -104,7 +104,7 @@ def _lit(colour: Colour, light: NDArray[np.float64]) -> Colour:
 
 
 def _walked(placed: Floats) -> Floats:
-    """Return how far a figure whose hips stay has walked, from the way its standing foot slides back: (T,)."""
+    """Return how far a figure with fixed hips has walked, from the way its standing foot slides back: (T,)."""
     ankles = placed[:, [NEAR_LEG[2], FAR_LEG[2]]]
     weight = np.exp(-(ankles[:-1, :, 1] - ankles[:-1, :, 1].min(1, keepdims=True)) / 0.02)
     slide = (weight * np.diff(ankles[:, :, 0], axis=0)).sum(1) / weight.sum(1)
@@ -134,7 +134,7 @@ def _props(
     def of(colours: tuple[Colour, ...]) -> Colour:
         return _lit(colours[rng.integers(len(colours))], light)
 
-    # What an action does not need may stand about all the same, so that no prop gives a class away.
+    # Props that the action does not need may appear too, so that no prop reveals the class.
     low, high = placed[:, :, 0].min(), placed[:, :, 0].max()
     beside = float(low - 0.16 if rng.random() < 0.5 else high + 0.16)
     aside = rng.random()
@@ -155,7 +155,7 @@ def _props(
     if action.prop == "barbell":
         yield Prop("barbell", placed[:, [NEAR_ARM[2], FAR_ARM[2]]].mean(1), 0.0, _lit(_STEEL, light), 1)
     if rng.random() < 0.2:
-        # Never before the hips' own column, where it would hide the whole figure.
+        # Never in front of the hips, where it would hide the whole figure.
         x = (low + high) / 2 + rng.choice([-1.0, 1.0]) * rng.uniform(0.12, 0.5)
         colour = shade(tuple(COLOURS.values())[rng.integers(len(COLOURS))], 0.5)
         yield Prop("post", still(float(x), 0.0), rng.uniform(0.05, 0.1), _lit(colour, light), 2)

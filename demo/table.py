@@ -1,4 +1,4 @@
-"""The demo's table: how many of the test clips each method got right, in all and in the parts that matter."""
+"""The demo's table: how many test clips each method got right, in total and in the parts that matter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ HEADER = ("", "top-1", "95 %", "base", "novel", "within pairs", "95 %", "in loop
 
 @dataclass(frozen=True)
 class Row:
-    """One line: (right, of how many) for all test clips and for parts of them, and what it took from the store."""
+    """One line: (right, of how many) for all test clips and for parts of them, and the seconds from the store."""
 
     method: str
     everything: tuple[int, int]
@@ -45,7 +45,7 @@ class Row:
 
 
 def predictions_of(found: Labels, labels: Sequence[str]) -> Predictions:
-    """Return the scores (V, C) of labelled videos, each of which has told all of its classes."""
+    """Return the scores (V, C) of labelled videos. Each of them lists all of its classes."""
     scores = [dict(one.answers[0].ranked) for one in found]
     return Predictions(
         tuple(one.video.video_id for one in found),
@@ -56,7 +56,7 @@ def predictions_of(found: Labels, labels: Sequence[str]) -> Predictions:
 
 
 def count(predictions: Predictions, *, method: str, takes: Mapping[str, str], seconds: float) -> Row:
-    """Return the line of some predictions."""
+    """Return the line for some predictions."""
     right = predictions.scores.argmax(1) == predictions.targets
     novel = np.array([predictions.labels[target] in NOVEL for target in predictions.targets])
     return Row(
@@ -71,7 +71,7 @@ def count(predictions: Predictions, *, method: str, takes: Mapping[str, str], se
 
 
 def table_lines(rows: Sequence[Row]) -> list[str]:
-    """Return the table, with what its columns mean above it."""
+    """Return the table, with an explanation of its columns above it."""
     cells = [
         (
             row.method,

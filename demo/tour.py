@@ -1,4 +1,4 @@
-"""The tour: the whole chain, on rendered clips with the tiny CLIP, by the calls of the library alone."""
+"""The tour: the whole chain, on rendered clips with the tiny CLIP, through the calls of the library."""
 
 import csv
 import functools
@@ -27,9 +27,9 @@ from framebank.store.files.replacing import require_new_folder, write_text
 
 LABELS = Path(__file__).parent / "labels.json"
 TEXT_QUERY = "a person lying on the floor"
-NEXT_QUERY = "a person holding a barbell"  # for the reader to try: one class alone has a barbell
+NEXT_QUERY = "a person holding a barbell"  # for the reader to try: only one class has a barbell
 
-# Runs by the name of their folder. No epoch is chosen, so that every training clip is trained on and the last is kept.
+# Runs by the name of their folder. No epoch is chosen: all training clips are used, and the last epoch is kept.
 TRANSFORMER = Recipe(head="transformer", classifier="text", loss="kl", lr=5e-4, epochs=100, val_fraction=0.0)
 PROBE = Recipe(head="mean", classifier="linear", loss="ce", lr=1e-2, weight_decay=0.01, epochs=60, val_fraction=0.0)
 RECIPES = {
@@ -51,7 +51,7 @@ TITLES = {
 class Tour:
     """The demo in the folder `out`: videos, store, prompts, runs, indexes and a contact sheet.
 
-    There are `num_train` and `num_test` clips of each class, and a run for each of `recipes`. DataError where the
+    There are `num_train` and `num_test` clips of each class, and a run for each of `recipes`. DataError if the
     folder holds anything but an earlier demo, which is replaced.
     """
 
@@ -73,7 +73,7 @@ class Tour:
         _clear(out, seed=seed)
 
     def run(self, watch: Watch = unwatched) -> None:
-        """Go through the whole chain; `watch` is shown each part of it."""
+        """Run the whole chain. `watch` shows its progress."""
         self._render(watch)
         self._extract(watch)
         self._zero_shot()
@@ -124,7 +124,7 @@ class Tour:
         run.evaluate(split="test")
 
     def _shuffled(self, run: fb.TrainedRun) -> Predictions:
-        """What a run says of the test videos whose frames come in an order drawn for each."""
+        """Return the predictions of a run for the test videos, with the frames of each in a random order."""
         videos = self.test.videos
         frames = [self.store[video.video_id].data for video in videos]
         shape = (len(videos), len(frames[0]))
@@ -144,7 +144,7 @@ class Tour:
         self.neighbours = known.search_file(self.asked.path, k=3)
 
     def _draw(self) -> None:
-        """Draw the frames of what both searches found."""
+        """Draw the frames that both searches found."""
         path_of = {video.video_id: video.path for video in self.store.manifest.videos}
         shown = [
             [strip_of(f"{hit.score:.2f}  {hit.video_id}", path_of[hit.video_id]) for hit in hits]
@@ -163,7 +163,7 @@ class Tour:
         self.rows.append(count(found, method=method, takes=self.takes, seconds=time.perf_counter() - started))
 
     def report(self) -> dict[str, Any]:
-        """Return everything the tour found, for --json."""
+        """Return everything that the tour found, for --json."""
         return {
             "out": str(self.out),
             "seed": self.seed,
@@ -180,7 +180,7 @@ class Tour:
         }
 
     def lines(self, *, program: str = "framebank") -> list[str]:
-        """Return what the tour found, for a reader, and what to try next, with the name that `program` is called by."""
+        """Return what the tour found, as text, and what to try next. `program` is the name of the command."""
         shares = ", ".join(f"{name} {share:.0%}" for name, share in self.answers[:3])
         return [
             "",

@@ -61,14 +61,14 @@ class TrainingSet:
         self.told = _multi_hot([caption.facts for caption in captions], kinds).unflatten(0, per_frame)
 
     def draw(self, rng: np.random.Generator) -> Batch:
-        """Draw a batch of scenes, four frames each: within a scene only the pose tells the frames apart."""
+        """Draw a batch of scenes with four frames each: within a scene, only the pose tells the frames apart."""
         scenes = torch.from_numpy(rng.choice(len(self.images) // FRAMES_PER_SCENE, SCENES_PER_BATCH, replace=False))
         frames = (scenes[:, None] * FRAMES_PER_SCENE + torch.arange(FRAMES_PER_SCENE)).flatten()
         chosen = torch.from_numpy(rng.permuted(np.tile(np.arange(CAPTIONS_PER_FRAME), (len(frames), 1)), axis=1))
         chosen = chosen[:, :CAPTIONS_PER_IMAGE]
         told = self.told[frames[:, None], chosen].flatten(0, 1).float()
         facts = self.facts[frames].float()
-        missing = (1.0 - facts) @ told.T  # (B, N): facts told that do not hold
+        missing = (1.0 - facts) @ told.T  # (B, N): stated facts that are not true
         tokens = self.tokens[self.captions[frames[:, None], chosen].flatten()].clone()
         images = _pixels(self.images[frames])
         return Batch(images, self.joints[frames], facts, _with_unknown(tokens, rng), missing == 0)
@@ -88,7 +88,7 @@ def _pixels(images: Tensor) -> Tensor:
 
 
 def _with_unknown(tokens: Tensor, rng: np.random.Generator) -> Tensor:
-    """Put one or two unknown words into some captions, so that a word never met does no harm later: (N, L)."""
+    """Insert one or two unknown words into some captions, so that unseen words do no harm later: (N, L)."""
     table = tokens.numpy()
     for row in np.flatnonzero(rng.random(len(table)) < UNKNOWN_SHARE):
         for _ in range(rng.integers(1, 3)):
@@ -102,7 +102,7 @@ def _with_unknown(tokens: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _backward(model: open_clip.CLIP, helper: nn.Module, batch: Batch, towers: ThreadPoolExecutor) -> float:
     """Add the gradients of one batch and return its loss."""
-    # At this size a tower gains nothing from a second thread, so the towers run side by side, a thread each.
+    # At this size a second thread does not speed up a tower, so the towers run in parallel, one thread each.
     outputs = list(towers.map(_embed, (model.encode_image, model.encode_text), (batch.images, batch.tokens)))
     images, texts = (output.detach().requires_grad_() for output in outputs)
     loss = _loss(images, texts, model.logit_scale.exp(), helper, batch)
@@ -118,7 +118,7 @@ def _embed(tower: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
 
 def _loss(images: Tensor, texts: Tensor, scale: Tensor, helper: nn.Module, batch: Batch) -> Tensor:
     logits = scale * F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
-    # Every caption that is true of an image is a positive, not only those that were drawn from it.
+    # Every caption that is true of an image is a positive, not only the captions drawn from it.
     true = batch.true.float()
     to_text = F.cross_entropy(logits, true / true.sum(1, keepdim=True))
     to_image = F.cross_entropy(logits.T, (true / true.sum(0, keepdim=True)).T)
@@ -131,7 +131,7 @@ def _train(frames: TrainingSet, *, minutes: float, seed: int) -> open_clip.CLIP:
     torch.manual_seed(seed)
     rng = np.random.default_rng([TRAIN_SPACE, seed])
     model = new_model(frames.vocabulary).to(memory_format=torch.channels_last).train()
-    # Reads joints and facts off the image embedding, and is thrown away: it makes colours and limbs worth keeping.
+    # Predicts joints and facts from the image embedding and is then thrown away: it makes the embedding keep them.
     helper = nn.Linear(model.text_projection.shape[1], 2 * JOINTS + frames.facts.shape[1])
     parameters = [*model.parameters(), *helper.parameters()]
     groups = [
@@ -187,7 +187,7 @@ def image_encoder(model: open_clip.CLIP) -> Callable[[Tensor], Tensor]:
 
 
 def main() -> int:
-    """Train, measure, and keep the weights only if every gate is passed."""
+    """Train, measure, and keep the weights only if they pass every gate."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder that tiny-clip.pt is written to")
     parser.add_argument("--minutes", type=float, default=10.0, help="training time, without rendering")
@@ -205,7 +205,7 @@ def main() -> int:
     candidate = arguments.out / "tiny-clip.candidate.pt"
     save_weights(model, frames.vocabulary, candidate)
     held_out = list(_render(NUM_HELD_OUT, space=HELD_OUT_SPACE, seed=arguments.seed, image_size=image_size))
-    # Measured on the file, as everybody else will load it.
+    # Measure the file, because everybody else will load the file.
     model = open_clip.create_model(MODEL, pretrained=str(candidate)).eval()
     figures = measure(held_out, encode_image=image_encoder(model), encode_text=text_encoder(model))
     print(*gate_lines(figures), sep="\n")

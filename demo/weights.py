@@ -1,4 +1,4 @@
-"""The tiny CLIP's file: plain open_clip weights whose unused token rows are one vector, deflated."""
+"""The tiny CLIP's file: plain open_clip weights, compressed; all unused token rows share one vector."""
 
 import zipfile
 from pathlib import Path
@@ -13,7 +13,7 @@ UNKNOWN = 1
 
 
 class Vocabulary:
-    """The tokens that captions use, numbered anew: 0 pads, 1 stands for every other token, the last ends a sentence."""
+    """The tokens that captions use, renumbered: 0 pads, 1 stands for every other token, the last ends a sentence."""
 
     def __init__(self, tokens: Tensor) -> None:
         used = tokens.unique()
@@ -30,7 +30,7 @@ class Vocabulary:
 
 
 def new_model(vocabulary: Vocabulary) -> open_clip.CLIP:
-    """Return the tiny CLIP without weights, its token table cut down to the vocabulary."""
+    """Return the tiny CLIP without weights, with a token table reduced to the vocabulary."""
     open_clip.add_model_config(CONFIG)
     model = open_clip.create_model(MODEL)
     width = model.token_embedding.embedding_dim
@@ -40,8 +40,8 @@ def new_model(vocabulary: Vocabulary) -> open_clip.CLIP:
 
 
 def save_weights(model: nn.Module, vocabulary: Vocabulary, path: Path) -> None:
-    """Write the model with open_clip's full token table, in which all tokens without a row of their own share one."""
-    # Half precision halves the file; open_clip loads it into whatever precision it is asked for.
+    """Write the model with open_clip's full token table. All tokens outside the vocabulary share one row."""
+    # Half precision halves the file. open_clip loads it into any precision.
     state = {name: _half(tensor) for name, tensor in model.state_dict().items()}
     rows = state["token_embedding.weight"]
     table = rows[UNKNOWN].repeat(open_clip.get_tokenizer(MODEL).vocab_size, 1)
@@ -49,7 +49,7 @@ def save_weights(model: nn.Module, vocabulary: Vocabulary, path: Path) -> None:
     state["token_embedding.weight"] = table
     plain, part = path.with_name(f"{path.name}.plain"), path.with_name(f"{path.name}.part")
     torch.save(state, plain)
-    # torch stores its entries as they are; the shared rows are what deflates.
+    # torch does not compress its entries. The shared rows are what compresses well.
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
         for entry in source.infolist():
             target.writestr(zipfile.ZipInfo(entry.filename), source.read(entry), zipfile.ZIP_DEFLATED)

@@ -1,6 +1,6 @@
-"""Embeddings become scores. Each joint is a plain dict of classes; a new one is one file and one row there.
+"""Heads turn embeddings into scores. Each kind of part is a plain dict of classes; a new part is one file and one row.
 
-Names are loaded when they are asked for: what reads an option needs no torch.
+A name is loaded when it is first used, so reading an option needs no torch.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Bank: the embeddings of some videos in memory, with what a batch needs beside them, whole or part by part."""
+"""Bank: the embeddings of some videos in memory, with labels and masks; read as a whole or part by part."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from framebank.store.videos.labels import LabelSet
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.video import labels_in
 
-PART_BYTES = 1 << 26  # of embeddings that are read before they go to their places
+PART_BYTES = 1 << 26  # of embeddings that are read before they are copied to their places
 
 
 @dataclass(frozen=True)
 class Bank:
-    """x (V*G, T, D) float16 as stored, mask (V*G, T) true where a frame is real, target (V,) or -1 where not labelled.
+    """x (V*G, T, D) float16 as stored, mask (V*G, T) true if a frame is real, target (V,), -1 if a video has no label.
 
-    Each of a video's G groups, its views and clips, is a sequence of its own; those of a video lie together. Where
-    videos may have several of the `num_classes` labels, target is (V, C) float32, 1 for each of them. Layers of an
-    encoder lie beside each other in x, (V*G, T, L, W).
-    `num_listed` is how many videos were asked for; those without an embedding are not in the bank.
+    Each video has G groups: its views and clips. Each group is a separate sequence, and the groups of a video are
+    adjacent. If videos may have several of the `num_classes` labels, target is (V, C) float32, with 1 for each label.
+    The layers of an encoder are a separate axis of x, (V*G, T, L, W). `num_listed` counts the videos that were asked
+    for; the bank leaves out those without an embedding.
     """
 
     video_ids: tuple[str, ...]
@@ -45,34 +45,34 @@ class Bank:
 
     @property
     def device(self) -> torch.device:
-        """Where the bank lies."""
+        """The device that holds the bank."""
         return self.x.device
 
     @property
     def labels(self) -> Tensor:
-        """How much each class holds of each video, (V, C) float32: 1 for its label, or for each of them."""
+        """The share of each class in each video, (V, C) float32: 1 for its label, or for each of its labels."""
         return class_shares(self.target, self.num_classes)
 
     @property
     def frequency(self) -> Tensor:
-        """The share of the videos that are of each class, (C,) float32."""
+        """The share of the videos that have each class, (C,) float32."""
         if self.target.ndim == 2:
             return self.target.mean(0)
         return self.target[self.target >= 0].bincount(minlength=self.num_classes) / len(self)
 
     @property
     def num_bytes(self) -> int:
-        """How much memory the embeddings take."""
+        """The memory of the embeddings, in bytes."""
         return self.x.numel() * self.x.element_size()
 
 
 class BankParts:
     """The videos of `manifest` that the store holds, before their embeddings are read: some at a time, or all.
 
-    With `num_frames`, that many frames of each group are used (`group_rows`). In a group, a frame that repeats the one
-    before it (a video shorter than the number of frames) is masked out. The regions of a frame, and the patches of a
-    video, come one after the other as frames do. All parts have the same shape (T, D) of a group. DataError when the
-    store holds none of the videos, or not the stream.
+    If `num_frames` is given, that many frames of each group are used (`group_rows`). A frame that repeats the one
+    before it in its group is masked out; this happens if a video is shorter than the number of frames. The regions of a
+    frame, and the patches of a video, follow one another as frames do. Every group has the same shape (T, D). DataError
+    if the store holds none of the videos, or does not hold the stream.
     """
 
     def __init__(
@@ -110,14 +110,14 @@ class BankParts:
         return len(self.video_ids)
 
     def read_all(self, *, device: torch.device) -> Bank:
-        """Return the bank of all videos; it goes to the device when it fits into half of its free memory."""
+        """Return the bank of all videos. It goes to the device if it fits into half of the free memory there."""
         return self._read(0, len(self), device)
 
     def read(self, *, device: torch.device, at_once: int = 0) -> Iterator[Bank]:
-        """Yield banks of `at_once` videos, in their order; by default of as many as take some tens of megabytes.
+        """Yield banks of `at_once` videos, in their order. By default a bank takes some tens of megabytes.
 
-        They have a multiple of 1024 groups, but for the last, so that what is made of them in batches of a power of two
-        is made of the same batches as of a bank of all.
+        Each bank but the last has a multiple of 1024 groups. So batches of a power of two are the same batches as those
+        of one whole bank.
         """
         step = at_once or max(1, PART_BYTES // max(1, 1024 * self._video_bytes)) * 1024
         for start in range(0, len(self), step):
@@ -125,7 +125,7 @@ class BankParts:
 
     @property
     def _video_bytes(self) -> int:
-        """How many bytes the embeddings of a video take."""
+        """Return how many bytes the embeddings of one video take."""
         one = self._first if self.stream == PATCH_MEAN else self._first[:1]
         return one.nbytes * (1 if self.stream == PATCH_MEAN else self.num_groups * self._places.shape[1])
 
@@ -148,7 +148,7 @@ class BankParts:
         return data, np.ones(data.shape[:2], dtype=bool)  # (V*G, P, D)
 
     def _rows(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read a few videos at a time, straight to their places: of all rows there is one copy."""
+        """Read a few videos at a time, straight to their places, so that only one copy of the rows exists."""
         groups, step = self.num_groups, max(1, PART_BYTES // max(1, self._video_bytes))
         mask = self._real[start * groups : end * groups].copy()
         data = np.empty((*mask.shape, *self._first.shape[1:]), dtype=self._first.dtype)  # (V*G, T, ...)
@@ -165,7 +165,7 @@ class BankParts:
         return data.reshape(len(data), -1, data.shape[-1]), mask.repeat(data.shape[2], axis=1)  # (V*G, T*R, D)
 
     def _counts(self) -> np.ndarray:
-        """How many rows each video has, (V,); DataError where its groups have not the same number."""
+        """Return how many rows each video has, (V,). DataError if its groups differ in their number of rows."""
         counts = self.store.num_rows_of(self.video_ids)
         if (counts % self.num_groups).any():
             odd = int(np.flatnonzero(counts % self.num_groups)[0])
@@ -186,9 +186,9 @@ def load_bank(
     stream: str = FRAME_STREAM,
     multi_label: bool = False,
 ) -> Bank:
-    """Read the videos of `manifest` that the store holds, as BankParts says.
+    """Read the videos of `manifest` that the store holds; see BankParts.
 
-    The bank goes to the device when it fits into half of its free memory, else it stays in the host's.
+    The bank goes to the device if it fits into half of the free memory there; otherwise it stays in host memory.
     """
     parts = BankParts(store, manifest, labels, num_frames=num_frames, stream=stream, multi_label=multi_label)
     return parts.read_all(device=device)
@@ -207,9 +207,9 @@ def _targets(videos: Manifest, labels: LabelSet | None, *, multi_label: bool) ->
 
 
 def group_rows(counts: np.ndarray, *, num_groups: int, num_frames: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of its rows a video's groups use, counts (V,) -> places (V*G, T), and where they are real (V*G, T).
+    """Return the rows that each video's groups use: counts (V,) -> places (V*G, T), and which are real (V*G, T).
 
-    With `num_frames`, those are the centres of as many equal segments of the group, or all of a shorter group.
+    With `num_frames`, these are the centres of that many equal segments of a group. A shorter group uses all its rows.
     """
     lengths = counts[:, None] // num_groups  # (V, 1)
     kept = np.minimum(lengths, num_frames) if num_frames else lengths

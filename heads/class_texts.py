@@ -1,4 +1,4 @@
-"""ClassTexts: what a classifier, a scorer or a loss may know of the texts of its classes."""
+"""ClassTexts: what a classifier, a scorer or a loss can read about the texts of its classes."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-if TYPE_CHECKING:  # h5py is not loaded for a head
+if TYPE_CHECKING:  # a head does not load h5py
     from framebank.store.prompts import PromptBank
 
 
 @dataclass(frozen=True)
 class ClassTexts:
-    """Unit text embeddings of C classes, and the scale that their encoder was trained with.
+    """Unit text embeddings of C classes, and the logit scale that their encoder was trained with.
 
     matrix       (P, C, D), class embeddings of each of P templates, or of all together (1, C, D)
     rows         (C, R, D), every text of each class by itself, padded with zeros

@@ -1,15 +1,15 @@
-"""LogitScale: what a cosine is multiplied with, learned as its logarithm."""
+"""LogitScale: the factor of a cosine, learned as its logarithm."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-MAX_LOGIT_SCALE = 100.0  # CLIP's own bound
+MAX_LOGIT_SCALE = 100.0  # the bound of CLIP
 
 
 class LogitScale(nn.Module):
-    """CLIP's learned scale (Radford et al. 2021, arXiv 2103.00020); starts at `start`, and stays unless `learned`."""
+    """CLIP's learned scale (Radford et al. 2021, arXiv 2103.00020). It begins at `start`, fixed unless `learned`."""
 
     def __init__(self, start: float, *, learned: bool = True) -> None:
         super().__init__()
@@ -17,7 +17,7 @@ class LogitScale(nn.Module):
 
     @torch.no_grad()
     def bound(self) -> None:
-        """Bring the scale back to CLIP's 100 where a step of training took it above."""
+        """Bring the scale back to CLIP's bound of 100 if a training step took it above."""
         self.log_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
 
     def forward(self, cosines: Tensor) -> Tensor:

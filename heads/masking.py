@@ -1,4 +1,4 @@
-"""Masks: which frames of a batch are real, and the two operations every head needs for it."""
+"""Masks: which frames of a batch are real, and the operations on them that every head needs."""
 
 import torch
 from torch import Tensor
@@ -11,17 +11,17 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def drop_frames(mask: Tensor, share: float) -> Tensor:
-    """Mask out each frame with a chance of `share`, but never all of a video: (B, T) -> (B, T)."""
+    """Mask out each frame with probability `share`, but never all frames of a video: (B, T) -> (B, T)."""
     kept = mask & (torch.rand(mask.shape, device=mask.device) >= share)
     return torch.where(kept.any(1, keepdim=True), kept, mask)
 
 
 def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Move the real frames to the front in their order, and zero the rest: (B, T, D), (B, T) -> the same shapes.
+    """Move the real frames to the front, in order, and set the rest to zero: (B, T, D), (B, T) -> the same shapes.
 
-    A head for which order matters starts with this, so that padding, wherever it lies, never changes a result.
+    A head that depends on the order starts with this, so that padding never changes a result, wherever it lies.
     """
-    # Where each frame goes, (B, T): a stable sort would do it too, but has no form in ONNX.
+    # The new place of each frame, (B, T). A stable sort would do the same, but ONNX has none.
     rank = torch.where(mask, mask.cumsum(1), mask.sum(1, keepdim=True) + (~mask).cumsum(1)) - 1
     x = x * mask.unsqueeze(-1).to(x.dtype)
     packed = torch.zeros_like(x).scatter(1, rank.unsqueeze(-1).expand_as(x), x)

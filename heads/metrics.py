@@ -1,4 +1,4 @@
-"""Metrics: what predictions are worth, with the count and the interval they rest on."""
+"""Metrics: the accuracy of predictions, with the number of videos and the interval."""
 
 import math
 from typing import Any
@@ -18,11 +18,11 @@ AT_ONCE = 8192  # videos whose scores are ranked together
 def measure(predictions: Predictions) -> dict[str, Any]:
     """Return top1, top5, mean_class_accuracy (fractions), the 95 % interval of top1, and the confusion matrix (C, C).
 
-    Of classes with equal scores the first in the list counts as the likelier, in all of them alike (`heads.ranking`).
-    Rows of the confusion matrix are the true classes. The mean class accuracy is over the classes that occur; top5 with
-    fewer than five classes is over all of them. Where videos may have several labels, map is the mean average precision
-    over the classes that occur, as Charades' own test has it, and average_precision that of each class, or None.
-    DataError when no video has a label.
+    If classes have equal scores, the first in the list counts as the likelier one, in every figure (`heads.ranking`).
+    The rows of the confusion matrix are the true classes. The mean class accuracy is over the classes that occur. With
+    fewer than five classes, top5 is over all of them. If videos may have several labels, map is the mean average
+    precision over the classes that occur, as in Charades' own test, and average_precision has one value for each class,
+    or None. DataError if no video has a label.
     """
     if predictions.targets.ndim == 2:
         return _measure_several(predictions)
@@ -51,7 +51,7 @@ def measure(predictions: Predictions) -> dict[str, Any]:
 
 
 def score_targets(logits: Tensor, target: Tensor) -> float:
-    """Return the top-1 of logits (V, C) for target (V,), or their mean average precision for several labels (V, C)."""
+    """Return the top-1 of logits (V, C) for target (V,), or the mean average precision for several labels (V, C)."""
     if target.ndim == 2:
         return _mean_precision(_precisions(logits, target))
     return float((best_class(logits) == target).float().mean())
@@ -72,11 +72,12 @@ def _measure_several(predictions: Predictions) -> dict[str, Any]:
 
 
 def _precisions(scores: Tensor, targets: Tensor) -> Tensor:
-    """The average precision of each class (C,), NaN of one that no video has; equal scores are one threshold."""
+    """Return the average precision of each class (C,), NaN if no video has it. Equal scores share a threshold."""
     occurs = targets.any(0)
     precisions = scores.new_full((targets.shape[1],), torch.nan)
     for place in occurs.nonzero().flatten().tolist():
-        # By rank: of scores beyond 0 and 1 torchmetrics takes the sigmoid, which makes the highest equal.
+        # Rank the scores first: torchmetrics applies a sigmoid to scores outside 0 to 1, which makes the highest ones
+        # equal.
         ranks = scores[:, place].unique(return_inverse=True)[1]
         precisions[place] = binary_average_precision(ranks.double() / len(ranks), targets[:, place].long())
     return precisions
@@ -87,7 +88,7 @@ def _mean_precision(each: Tensor) -> float:
 
 
 def wilson_interval(hits: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a rate (Wilson 1927): of use for few videos and for rates near 0 and 1."""
+    """Return the 95 % interval of a rate (Wilson 1927). It also works for few videos and for rates near 0 and 1."""
     if total == 0:
         return 0.0, 1.0
     z, rate = 1.959964, hits / total

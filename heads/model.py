@@ -1,4 +1,4 @@
-"""Model: a head, then a classifier or a scorer."""
+"""Model: a head, followed by a classifier or a scorer."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,12 +10,13 @@ from framebank.heads.temporal.head import MixesFrames
 
 
 class Model(nn.Module):
-    """Frames to class scores: unit frames (where `frame_norm`), head, classifier.
+    """Turn frames into class scores: normalise the frames (if `frame_norm`), then head, then classifier.
 
-    Frames are stored un-normalised. Made unit before the head, as here by default, each frame counts the same in a mean
-    whatever its norm; ActionCLIP pools them as they are. `head_mix` is the share of the frames' plain mean in the
-    pooled embedding, both made unit: what a head learned from few classes is held to what CLIP knew of all of them
-    (Open-VCLIP's interpolation, arXiv 2302.00624, of outputs rather than weights).
+    The store keeps frames without normalisation. By default they are made unit here before the head, so that each frame
+    counts the same in a mean, whatever its norm. ActionCLIP pools them as they are. `head_mix` is the share of the
+    plain mean of the frames in the pooled embedding (both are made unit). It ties what a head learned from few classes
+    to what CLIP knew about all of them. This is the interpolation of Open-VCLIP (arXiv 2302.00624), of outputs in place
+    of weights.
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class Model(nn.Module):
         super().__init__()
         self.head = head
         self.classifier = classifier
-        self.scaling: Scaling | None = None  # what `scaled` scales by; no part of the weights
+        self.scaling: Scaling | None = None  # used by `scaled`; it is not one of the weights
         self.frame_norm = frame_norm
         self.head_mix = head_mix
         reads = reads_of(classifier)
@@ -35,12 +36,12 @@ class Model(nn.Module):
         self.reads_head_frames = reads.head_frames
 
     def frames(self, x: Tensor) -> Tensor:
-        """Return what the head sees of stored frames x (B, T, D) of any float type: float32, unit where wanted."""
+        """Return what the head sees: stored frames x (B, T, D) of any float type as float32, unit if `frame_norm`."""
         x = x.float()
         return F.normalize(x, dim=-1) if self.frame_norm else x
 
     def pool(self, frames: Tensor, mask: Tensor) -> Tensor:
-        """Pool what `frames` gave, (B, T, D), mask (B, T) true where real -> (B, D)."""
+        """Pool the result of `frames`, (B, T, D), with mask (B, T) true for real frames -> (B, D)."""
         pooled: Tensor = self.head(frames, mask)
         if not self.head_mix:
             return pooled
@@ -48,21 +49,21 @@ class Model(nn.Module):
         return F.normalize(pooled, dim=-1).lerp(mean, self.head_mix)
 
     def score(self, frames: Tensor, mask: Tensor, pooled: Tensor | None) -> Tensor:
-        """Score frames (B, T, D) and what was pooled from them (B, D), None where it is not read -> logits (B, C)."""
+        """Score frames (B, T, D) and their pooled embedding (B, D), or None if it is not read -> logits (B, C)."""
         if self.reads_head_frames and isinstance(self.head, MixesFrames):
             frames, mask = self.head.mix(frames, mask)
         logits: Tensor = self.classifier(frames, mask, pooled) if self.reads_frames else self.classifier(pooled)
         return logits
 
     def embed(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Pool stored frames x (B, T, D) of any float type, mask (B, T) true where real -> (B, D) float32."""
+        """Pool stored frames x (B, T, D) of any float type, mask (B, T) true for real frames -> (B, D) float32."""
         return self.pool(self.frames(x), mask)
 
     def scaled(self, logits: Tensor, *, multi_label: bool = False) -> Tensor:
-        """Return logits (V, C) by which probabilities are as often right as they say, where a scaling was fitted."""
+        """Return logits (V, C) with calibrated probabilities, if a scaling was fitted; otherwise the same logits."""
         return self.scaling.apply(logits, multi_label=multi_label) if self.scaling else logits
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Score stored frames x (B, T, D), mask (B, T) true where real -> logits (B, C)."""
+        """Score stored frames x (B, T, D), mask (B, T) true for real frames -> logits (B, C)."""
         frames = self.frames(x)
         return self.score(frames, mask, self.pool(frames, mask) if self.reads_pooled else None)

@@ -1,4 +1,4 @@
-"""Options: what a recipe tells the constructor of a head, a classifier or a text, held to what it asks for."""
+"""Options: what a recipe gives to the constructor of a head, a classifier or a text, checked against its signature."""
 
 import difflib
 import inspect
@@ -10,7 +10,7 @@ from framebank.store.errors import DataError
 from framebank.store.formats.document import shown
 from framebank.store.formats.settings import read_pairs, read_value
 
-# What a constructor asks for -> what is said of it; anything else is given by the training and is no option.
+# Type of a constructor's argument -> its name in messages. Any other type comes from the training and is not an option.
 KINDS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number from 0 to 1000000",
@@ -21,7 +21,7 @@ KINDS: dict[Any, str] = {
 }
 
 
-# What a field of a recipe is -> what is said of it.
+# Type of a recipe's field -> its name in messages.
 RECIPE_KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -30,11 +30,11 @@ RECIPE_KINDS: dict[type, str] = {
     tuple: "a list of words",
     dict: "a table",
 }
-MOST = 1_000_000  # of a whole number that an option is
+MOST = 1_000_000  # the largest whole number that an option may have
 
 
 def is_of_kind(value: object, kind: type) -> bool:
-    """Whether a value is one of RECIPE_KINDS: true is no number, 3 is a number too, and a list holds words."""
+    """Return whether a value is one of RECIPE_KINDS. True is not a number, 3 is a float too, and a list holds words."""
     if kind is tuple:
         return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
     fits = isinstance(value, int | float if kind is float else kind)
@@ -42,9 +42,9 @@ def is_of_kind(value: object, kind: type) -> bool:
 
 
 def read_options(what: str, name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as the constructor `build` of the `what` called `name` asks for them: 3 as 3.0 for a float.
+    """Return options for the constructor `build` of the `what` called `name`, in its types: 3 becomes 3.0 for a float.
 
-    DataError for one that it does not know, with the nearest that it does, and for one of another kind.
+    DataError if it does not know an option (with the nearest that it knows), or if a value has another type.
     """
     asked = {p.name: p.annotation for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY}
     known = [option for option, kind in asked.items() if kind in KINDS]
@@ -68,18 +68,18 @@ def _fits(value: object, kind: Any) -> bool:
     if isinstance(value, int) and kind is not float:
         return kind in (int, int | None) and 0 <= value <= MOST
     if kind is float:
-        return isinstance(value, int | float) and abs(value) <= sys.float_info.max  # false for what is no number
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max  # false for NaN
     return isinstance(value, kind)
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return options written as NAME=VALUE, the value as `read_value` reads it; DataError for one written otherwise."""
+    """Return options written as NAME=VALUE, each value read by `read_value`. DataError if one is written otherwise."""
     read = read_pairs(pairs, what="the option", expected="NAME=VALUE, such as smoothing=0.5")
     return {name: read_value(value, where=f"the option {name}") for name, value in read.items()}
 
 
 def split_list(text: str) -> list[str]:
-    """Return the parts of a list between the commas that stand in no brackets; none of an empty one."""
+    """Return the items of a list, split at the commas that are outside brackets. An empty text gives no items."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in "([") - (letter in ")]")

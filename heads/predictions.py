@@ -1,4 +1,4 @@
-"""Predictions: the scores of every video of a bank, none dropped, and how they are kept."""
+"""Predictions: the scores of every video of a bank, and the file that keeps them."""
 
 import itertools
 import math
@@ -21,10 +21,10 @@ FIELDS = ("video_ids", "scores", "targets", "labels")
 
 @dataclass(frozen=True)
 class Predictions:
-    """video_ids (V,), scores (V, C) in float64 that sum to one, targets (V,) or -1 where not labelled, labels (C,).
+    """video_ids (V,), scores (V, C) in float64 that sum to one, targets (V,) or -1 without a label, labels (C,).
 
-    Where videos may have several labels, each score is the probability of one label, and targets is (V, C),
-    0 or 1. groups (V,) are the numbers of the sources that the videos were cut from, where they are known.
+    If videos may have several labels, each score is the probability of one label, and targets is (V, C) of 0 or 1.
+    groups (V,) are the numbers of the sources that the videos were cut from, if these are known.
     """
 
     video_ids: tuple[str, ...]
@@ -34,7 +34,7 @@ class Predictions:
     groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        """Check that they agree."""
+        """Check that the shapes agree."""
         expected = (len(self.video_ids), len(self.labels))
         if self.scores.shape != expected or self.targets.shape not in (expected[:1], expected):
             raise ValueError(f"scores {self.scores.shape} and targets {self.targets.shape}, expected {expected}")
@@ -54,7 +54,7 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
-        """Read what `write` wrote; DataError where it is damaged, or an id is there twice."""
+        """Read what `write` wrote. DataError if it is damaged, or if an id appears twice."""
         arrays = Npz(path)
         missing = next((name for name in FIELDS if name not in arrays), None)
         if missing:
@@ -68,7 +68,7 @@ class Predictions:
         values, counts = np.unique(ids, return_counts=True)
         if (counts > 1).any():
             raise DataError(f"{path}: holds the video {str(values[counts > 1][0])!r} twice; expected each video once")
-        groups = arrays.get("groups")  # an earlier version wrote none
+        groups = arrays.get("groups")  # an earlier version did not write them
         if groups is not None and (groups.shape != ids.shape or groups.dtype.kind not in "iu"):
             raise DataError(f"{path}: its arrays do not fit each other; expected what `framebank evaluate` writes")
         return cls(tuple(ids.tolist()), scores, targets, tuple(labels.tolist()), groups)
@@ -78,8 +78,7 @@ class Predictions:
 def predict_logits(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> Tensor:
     """Score a whole bank -> logits (V, C) on the CPU.
 
-    Of a video with several views or clips, the probabilities of each are averaged (multi-view testing, arXiv
-    1711.07971).
+    If a video has several views or clips, their probabilities are averaged (multi-view testing, arXiv 1711.07971).
     """
     batches = zip(bank.x.split(batch_size), bank.mask.split(batch_size), strict=True)
     logits = torch.cat([model(x.to(device), mask.to(device)).cpu() for x, mask in batches])  # (V*G, C)
@@ -87,11 +86,11 @@ def predict_logits(model: Model, bank: Bank, *, device: torch.device, batch_size
 
 
 def mean_over_groups(logits: Tensor, num_groups: int, *, multi_label: bool = False) -> Tensor:
-    """Return logits whose softmax, or sigmoid, is the mean of the groups': (V*G, C) -> (V, C)."""
+    """Return logits whose softmax, or sigmoid, is the mean over the groups: (V*G, C) -> (V, C)."""
     if num_groups == 1:
         return logits
     if multi_label:
-        # log p - log (1 - p): probabilities that float32 cannot tell from 1 keep their order.
+        # log p - log (1 - p) keeps the order even if float32 cannot tell a probability from 1.
         several = logits.reshape(-1, num_groups, logits.shape[-1])  # (V, G, C)
         return F.logsigmoid(several).logsumexp(1) - F.logsigmoid(-several).logsumexp(1)
     each = logits.reshape(-1, num_groups, logits.shape[-1]).log_softmax(-1)  # (V, G, C)
@@ -99,7 +98,7 @@ def mean_over_groups(logits: Tensor, num_groups: int, *, multi_label: bool = Fal
 
 
 def pool_groups(pooled: Tensor, num_groups: int) -> Tensor:
-    """Return the mean of the groups' unit embeddings: (V*G, D) -> (V, D); of one group the embedding as it is."""
+    """Return the mean of the unit embeddings of the groups: (V*G, D) -> (V, D). A single group stays as it is."""
     if num_groups == 1:
         return pooled
     return F.normalize(pooled, dim=-1).reshape(-1, num_groups, pooled.shape[-1]).mean(1)
@@ -107,7 +106,7 @@ def pool_groups(pooled: Tensor, num_groups: int) -> Tensor:
 
 @torch.no_grad()
 def pool_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int = 1024) -> Tensor:
-    """Pool each view and clip of a whole bank -> (V, G, D) float32 on the CPU, with the model as it is at test."""
+    """Pool each view and clip of a whole bank -> (V, G, D) float32 on the CPU, with the model in test mode."""
     was_training = model.training
     model.to(device).eval()
     batches = zip(bank.x.split(batch_size), bank.mask.split(batch_size), strict=True)
@@ -117,10 +116,10 @@ def pool_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int
 
 
 def embed_bank(model: Model, bank: Bank | BankParts, *, device: torch.device, batch_size: int = 1024) -> np.ndarray:
-    """Pool a whole bank -> (V, D) float32, of parts one after the other."""
+    """Pool a whole bank, or its parts one after the other -> (V, D) float32."""
     if isinstance(bank, BankParts):
         parts = (embed_bank(model, part, device=device, batch_size=batch_size) for part in bank.read(device=device))
-        first = next(parts)  # of a store that holds a video, there is one
+        first = next(parts)  # the store holds a video, so there is a first part
         vectors = np.empty((len(bank), first.shape[1]), dtype=first.dtype)
         done = 0
         for made in itertools.chain([first], parts):
@@ -132,7 +131,7 @@ def embed_bank(model: Model, bank: Bank | BankParts, *, device: torch.device, ba
 
 
 def predict(model: Model, bank: Bank | BankParts, *, labels: tuple[str, ...], device: torch.device) -> Predictions:
-    """Score a whole bank, or part by part, with a model that is not being trained; DataError where a score is NaN."""
+    """Score a whole bank, or part by part, with the model in test mode. DataError if a score is NaN."""
     model.to(device).eval()
     scores = np.empty((len(bank), len(labels)))
     done = 0
@@ -144,8 +143,8 @@ def predict(model: Model, bank: Bank | BankParts, *, labels: tuple[str, ...], de
                 f"the scores of {part.video_ids[row]!r} are no numbers (NaN); the training of the run went wrong, or "
                 "the embedding holds values that are no numbers"
             )
-        # In float64: in float32 all classes far behind the first would be equal at 0, and of several labels, judged one
-        # by one, all from a logit of 17 on would be equal at 1.
+        # float64, because float32 rounds too much: all classes far behind the first would be equal at 0, and each of
+        # several labels with a logit above 17 would be equal at 1.
         several = bank.target.ndim == 2
         scaled = model.scaled(logits.double(), multi_label=several)
         scores[done : done + len(part)] = scaled.sigmoid() if several else scaled.softmax(1)

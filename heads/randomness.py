@@ -1,4 +1,4 @@
-"""Randomness: drawing from a seed without a trace in the random state of the process."""
+"""Randomness: draw from a seed and leave the random state of the process unchanged."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import torch
 
 @contextlib.contextmanager
 def drawn_from(seed: int, *, device: torch.device) -> Iterator[None]:
-    """Have torch draw from `seed` inside the block, on the CPU and on `device`; outside, the state stays as it was."""
+    """Make torch draw from `seed` inside the block, on the CPU and on `device`. Restore its random state afterwards."""
     if device.type == "cuda":
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(seed)

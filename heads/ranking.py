@@ -1,4 +1,4 @@
-"""Ranking: classes from the likeliest down. Of equal scores, the class that comes first in the list comes first."""
+"""Ranking: classes from the likeliest down. If scores are equal, the class that comes first in the list wins."""
 
 import torch
 from torch import Tensor
@@ -11,13 +11,13 @@ def rank_classes(scores: Tensor) -> Tensor:
 
 def best_class(scores: Tensor) -> Tensor:
     """Return the likeliest class of each video, the first that `rank_classes` gives: scores (..., C) -> (...)."""
-    return scores.argmax(dim=-1)  # of equal values torch gives the first
+    return scores.argmax(dim=-1)  # torch gives the first of equal values
 
 
 def rank_of_target(scores: Tensor, target: Tensor) -> Tensor:
     """Return how many classes come before the true one: scores (V, C), target (V,) -> (V,) int64.
 
-    It is 0 where `best_class` is right, and below 5 where the target is among the first five of `rank_classes`.
+    It is 0 if `best_class` is right, and below 5 if the target is among the first five of `rank_classes`.
     """
     own = scores.gather(1, target[:, None])  # (V, 1)
     is_earlier = torch.arange(scores.shape[1], device=scores.device) < target[:, None]  # (V, C)
@@ -25,15 +25,15 @@ def rank_of_target(scores: Tensor, target: Tensor) -> Tensor:
 
 
 def nearest_rows(cosines: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k highest of each line and their places, highest first: (B, R) -> (B, K) and (B, K).
+    """Return the k highest values of each row and their places, highest first: (B, R) -> (B, K) and (B, K).
 
-    Of equal values, the one at the first place counts first, also for which of them are among the k.
+    If values are equal, the first place wins; this also decides which of them are among the k.
     """
     k = min(k, cosines.shape[1])
     values, places = cosines.topk(k, dim=1)
     if k == 0 or torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
-        return values, places  # ONNX itself takes the first of equal values
-    # topk chooses any of equal values: a line where the last chosen one has equals is sorted as a whole.
+        return values, places  # ONNX takes the first of equal values anyway
+    # topk picks any of several equal values. Sort the whole row if the last chosen value occurs more often.
     is_open = (cosines == values[:, -1:]).sum(1) > (values == values[:, -1:]).sum(1)  # (B,)
     if is_open.any():
         places[is_open] = rank_classes(cosines[is_open])[:, :k]

@@ -1,6 +1,6 @@
-"""The library: the calls that a script, a notebook and the commands make; each reads or writes one thing.
+"""The library: the calls that scripts, notebooks and the commands make. Each call reads or writes one thing.
 
-Names are loaded when they are asked for: `import framebank` loads no torch.
+A name is loaded when it is first used, so `import framebank` loads no torch.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Auto: a training that finds the head, the classifier and the steps which suit the set."""
+"""Auto: a training that finds the head, the classifier and the number of steps that suit a data set."""
 
 import math
 import os
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from framebank.heads.training.auto import TriedCandidate
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
-# Keys of a recipe that say what is trained on; every other says how, and then nothing is left to find.
+# These keys of a recipe say which data to train on. Any other key says how to train, and then `auto` has no choice
+# left.
 FREE = ("shots", "seed", "frames", "views", "frame_norm")
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def is_auto(given: Collection[str]) -> bool:
-    """Whether a training with these keys given, and no recipe, finds its head by itself.
+    """Return whether a training finds its head by itself: no recipe is given, and only keys of FREE are.
 
     >>> is_auto(["shots"]), is_auto(["head", "shots"])
     (True, False)
@@ -31,7 +32,7 @@ def is_auto(given: Collection[str]) -> bool:
 
 
 def read_budget(text: str | float) -> float:
-    """Return the seconds of a budget, such as "90s", "5m" or 300; DataError for another.
+    """Return a budget in seconds, such as "90s", "5m" or 300. DataError if it is anything else.
 
     >>> read_budget("5m")
     300.0
@@ -64,10 +65,10 @@ def train_auto(
     told: "Callable[[TriedCandidate, int, int], None] | None" = None,
     watch: Watch = unwatched,
 ) -> TrainedRun:
-    """Try several ways on the videos of `manifest`, train the best on all of them, and keep it as a run in `folder`.
+    """Try several candidates on the videos of `manifest`, train the best one on all of them, and keep it in `folder`.
 
-    `keys` of a recipe are among FREE. `told` hears of each way that was tried, how many are, and of how many. DataError
-    where the folder cannot take a run, or there are no two classes to tell apart.
+    The `keys` of a recipe are among FREE. After each candidate, `told` is called with that candidate, the number tried
+    so far and the total. DataError if the folder cannot hold a run, or if there are fewer than two classes.
     """
     import torch
 
@@ -132,7 +133,7 @@ def _prompts_of(
     device: str,
     watch: Watch,
 ) -> "tuple[PromptBank | None, str]":
-    """Return the texts of the classes, or none and why: where nobody asked for any, the encoder may have no tower."""
+    """Return the texts of the classes. If nobody asked and there is no text tower, return none and the reason."""
     from framebank.library.texts import prompt_banks
 
     options = {"labels": labels, "prompts": prompts, "templates": templates, "texts": texts}
@@ -145,7 +146,7 @@ def _prompts_of(
 
 
 def _warn_of_classes(scout: Any) -> None:
-    """Warn where the validation videos leave out classes, so that nothing judges them."""
+    """Warn if some classes have no validation video, because then nothing judges these classes."""
     if scout.val is None:
         return
     seen = set(scout.val.target.tolist())

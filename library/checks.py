@@ -1,19 +1,19 @@
-"""Checks of what a caller gives, which say what was expected."""
+"""Checks of the arguments of a caller; each error says what was expected."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from framebank.store.errors import DataError
 
-# How a sentence writes the name of an argument: as_argument or as_option.
+# How an error message writes the name of an argument: as_argument or as_option.
 Naming = Callable[[str], str]
 
-# Several files; a str is one of them, and no sequence.
+# Several files. A str is a single file, although Python calls it a sequence.
 Paths = list[str] | list[Path] | list[str | Path] | tuple[str | Path, ...]
 
 
 def require_least(name: str, value: float | None, least: float) -> None:
-    """Refuse a number below `least`; None is one that was not given. DataError.
+    """Raise DataError if a number is below `least`. None means that no number was given, and passes.
 
     >>> require_least("k", 3, 1)
     """
@@ -22,7 +22,7 @@ def require_least(name: str, value: float | None, least: float) -> None:
 
 
 def require_share(name: str, value: float) -> None:
-    """Refuse what is no share: a number between 0 and 1, without both. DataError.
+    """Raise DataError if a number is not strictly between 0 and 1.
 
     >>> require_share("share", 0.05)
     """
@@ -31,7 +31,7 @@ def require_share(name: str, value: float) -> None:
 
 
 def require_among(name: str, value: str | None, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is none of `choices`; None is one that was not given. DataError.
+    """Raise DataError if a word is not one of `choices`. None means that no word was given, and passes.
 
     >>> require_among("scoring", "embeddings", ("probabilities", "embeddings"))
     """
@@ -40,7 +40,7 @@ def require_among(name: str, value: str | None, choices: tuple[str, ...]) -> Non
 
 
 def as_option(name: str) -> str:
-    """Return how the command line writes the name of an argument.
+    """Return the name of an argument as the command line writes it.
 
     >>> as_option("support_list")
     '--support-list'
@@ -49,7 +49,7 @@ def as_option(name: str) -> str:
 
 
 def as_argument(name: str) -> str:
-    """Return how Python writes the name of an argument: as it is."""
+    """Return the name of an argument as Python writes it: unchanged."""
     return name
 
 

@@ -1,4 +1,4 @@
-"""Choice: what `auto` tried on a set, what each way was worth on held-out videos, and why one of them is the run."""
+"""Choice: what `auto` tried on a data set, the score of each candidate on held-out videos, and why one was chosen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from framebank.library.table import html_table, percent, table
 
 @dataclass(frozen=True, repr=False)
 class Choice:
-    """What was tried and chosen; it prints as the table of `framebank train`.
+    """What was tried and what was chosen. It prints as the table of `framebank train`.
 
-    Each of `tried` has a name, a score (top-1 over `videos` held-out videos, from 0 to 1) with its 95 % interval, the
-    seconds it took, and a reason where it was not judged. `texts_help` says whether the texts of the classes help.
+    Each item of `tried` has a name, a score (top-1 over `videos` held-out videos, from 0 to 1) with its 95 % interval,
+    and the seconds it took. An item that was not judged has a reason instead. `texts_help` says whether the texts of the
+    classes help.
     """
 
     chosen: str
@@ -23,7 +24,7 @@ class Choice:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Choice":
-        """Read what `to_dict` gave."""
+        """Build a Choice from the values of `to_dict`."""
         texts = {name: str(values[name]) for name in ("chosen", "why", "texts_help", "judged_by")}
         return cls(tried=tuple(values["tried"]), **texts)
 
@@ -38,7 +39,7 @@ class Choice:
         }
 
     def lines(self) -> list[str]:
-        """Return a row for each way that was tried, and below why one was chosen."""
+        """Return one row for each candidate, and below them the reason for the choice."""
         return [*(table(*self._cells()) if self.tried else ()), *self._below()]
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -1,19 +1,19 @@
-"""Lines that say how the files of a folder differ from those that a store was made from."""
+"""Lines that say how the files of a folder differ from the files that a store was made from."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from framebank.store.counts import counted
 
-SHOWN = 3  # names in one line; --json has all
+SHOWN = 3  # names in one line; --json lists all of them
 
 
 def drift_lines(
     drift: Mapping[str, Any], *, refreshed: bool, pruned: bool, refresh: str = "--refresh", prune: str = "--prune"
 ) -> list[str]:
-    """Return a line for each kind of change of the files; none if nothing changed.
+    """Return one line for each kind of change of the files, or no line if nothing changed.
 
-    `refresh` and `prune` are what the reader can give to embed changed videos again, and to remove those that are gone.
+    `refresh` is what the reader can give to embed changed videos again. `prune` removes videos whose files are gone.
     """
     lines = []
     if drift["changed"]:

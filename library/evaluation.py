@@ -1,4 +1,4 @@
-"""Evaluation: what a run, or the texts of the classes alone, are worth on a split of a store."""
+"""Evaluation: the scores of a run, or of the class texts alone, on a split of a store."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class OpenRun(Protocol):
-    """A run that is open, with the folder it lies in: a TrainedRun."""
+    """An open run and its folder, such as a TrainedRun."""
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """The folder of the run."""
 
     @property
     def run(self) -> "Run":
-        """What was read of it."""
+        """The run as it was read from the folder."""
 
 
 def zeroshot(
@@ -42,11 +42,12 @@ def zeroshot(
 ) -> Report:
     """Recognise the videos of a split by the texts of the classes alone (CLIP, Radford et al. 2021).
 
-    `labels` are class names, or a file of them; without, those of the store. Names and, where `labels` has them,
-    descriptions are scored, each by the mean of the templates' probabilities (as ActionCLIP does) and of their
-    embeddings (as CLIP does). The report is that of `scoring`, its `others` are all of them. `prompts` is what
-    `fb.prompts` returned, or a file of it; `run` pools the frames by its head in place of their mean. DataError where
-    no video of the split has a label, or the texts do not cover the labels.
+    `labels` are class names or a file of them. The default is the labels of the store. The names are scored, and also
+    the descriptions if `labels` has them. Both are scored in two ways: by the mean of the templates' probabilities (as
+    in ActionCLIP) and by the mean of their embeddings (as in CLIP). The returned report is the one of `scoring`; its
+    `others` holds all of them. `prompts` is the result of `fb.prompts`, or a file of it. If `run` is given, its head
+    pools the frames; otherwise the frames are averaged. DataError if no video of the split has a label, or if the texts
+    do not cover the labels.
 
     >>> import framebank as fb
     >>> print(fb.zeroshot("demo-out/store", split="test"))                                     # doctest: +SKIP
@@ -110,11 +111,11 @@ def evaluate(
     prompts: "PromptBank | str | Path | None" = None,
     device: str = "auto",
 ) -> Report:
-    """Score a split with a run; write metrics.json and predictions.npz into its folder.
+    """Score a split with a run. Write metrics.json and predictions.npz into the folder of the run.
 
-    `bank` is the store that the run was trained on, where it is not given. `prompts` are other texts of the same
-    classes, as `fb.prompts` returns them, or a file of them. DataError where the store is of another
-    encoder, has classes that the run lacks, or no video of the split has a label.
+    The default of `bank` is the store that the run was trained on. `prompts` are other texts of the same classes: the
+    result of `fb.prompts`, or a file of it. DataError if the store comes from another encoder, if it has classes that
+    the run lacks, or if no video of the split has a label.
     """
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.evaluation.evaluate import evaluate_run
@@ -144,7 +145,7 @@ def evaluate(
 
 
 def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":
-    """A split of a store; where no video of the store has a label, that comes before which splits it has."""
+    """Return a split of a store. A store without any label is reported before a split that does not exist."""
     if not store.manifest.labels:
         from framebank.heads.evaluation.evaluate import require_labels, zero_shot_hint
 

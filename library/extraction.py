@@ -1,4 +1,4 @@
-"""Extraction: the frames of videos are embedded into a store, once; what is there already is not done again."""
+"""Extraction: embed the frames of videos into a store, each video once."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -38,14 +38,14 @@ def extract(
     workers: int | None = None,
     watch: Watch = unwatched,
 ) -> "FeatureStore":
-    """Embed the frames of videos into the folder `store` and open it; what it holds already is not done again.
+    """Embed the frames of videos into the folder `store` and open it. Skip the videos that the store holds already.
 
-    `videos` is a folder of class folders, a CSV of videos, a tar of clips, a video file, or several of them. `model` is
-    a name of open_clip, or "demo", and `pretrained` one of its tags, a checkpoint file, or "none" for random weights; a
-    store that is there says itself how it was made. `frames` (16) are the centres of as many equal segments of each
-    video; `fps` takes so many a second instead. `lists` are official split files. A video that cannot be read is in
-    `failures` of the store, and a DataWarning counts them. DataError where none can be embedded, or the store was made
-    otherwise.
+    `videos` is a folder of class folders, a CSV of videos, a tar of clips, a video file, or several of these. `model`
+    is a model name of open_clip, or "demo". `pretrained` is one of the tags of the model, a checkpoint file, or "none"
+    for random weights. A store that exists already knows its model and its sampling. `frames` (16) splits each video
+    into that many equal segments and takes their centres; `fps` takes that many frames a second instead. `lists` are
+    official split files. The `failures` of the store list the videos that cannot be read, and a DataWarning counts
+    them. DataError if no video can be embedded, or if the store was made with other settings.
 
     >>> import framebank as fb
     >>> bank = fb.extract("videos/", "bank", model="ViT-B-16", pretrained="openai")            # doctest: +SKIP
@@ -102,7 +102,7 @@ def extract(
 
 
 def read_sources(sources: Sequence[Path], store: Path, *, is_video: Callable[[Path], bool] | None = None) -> "Intake":
-    """Return the videos of files and folders, and what was not taken; DataError where the store would lie in them."""
+    """Return the videos of files and folders, and what was skipped. DataError if the store would lie inside them."""
     from framebank.store.files.replacing import refuse_inside
     from framebank.store.videos.inputs import read_videos
 
@@ -111,7 +111,7 @@ def read_sources(sources: Sequence[Path], store: Path, *, is_video: Callable[[Pa
 
 
 def local_machine(setup: "Setup", *, device: str, workers: int | None, devices: Sequence[str] = ()) -> "Engine":
-    """Return what embeds videos on this machine: an encoder on each of `devices`, or on the one of the setup."""
+    """Return an engine that embeds videos on this machine, with one encoder on each device (default: the setup's)."""
     from framebank.extract.extraction import LocalMachine
 
     names = list(devices) or [setup.device or device]
@@ -121,7 +121,7 @@ def local_machine(setup: "Setup", *, device: str, workers: int | None, devices: 
 def fill(
     store: Path, manifest: "Manifest", machine: "Engine", choices: "Choices", *, watch: Watch = unwatched
 ) -> "Tally":
-    """Embed what a store lacks of the videos, and return what became of them."""
+    """Embed the videos that a store lacks, and return what became of each of them."""
     from framebank.extract.extraction import Tally
     from framebank.extract.fill import filling
 
@@ -133,6 +133,6 @@ def fill(
 
 
 def require_some(store: Path, manifest: "Manifest", tally: "Tally") -> None:
-    """Refuse an extraction after which no video has an embedding; DataError."""
+    """Raise DataError if no video has an embedding after an extraction."""
     if manifest.videos and tally.without_embedding == len(manifest):
         raise DataError(f"{store}: none of the {len(manifest)} videos could be embedded")

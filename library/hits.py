@@ -1,4 +1,4 @@
-"""Hits: the nearest videos to a query, best first; a sequence that shows itself as a table."""
+"""Hits: the videos nearest to a query, best first. A sequence that prints as a table."""
 
 import base64
 import io
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Hits(Sequence["Hit"]):
-    """The hits of one query: video_id, score (a cosine), label, path, chance, and start and end in seconds of each.
+    """The hits of one query. Each has video_id, score (a cosine), label, path, chance, and start and end in seconds.
 
-    `found` is false if nothing stands out; the nearest are there all the same, unless they were not asked for. `chance`
-    is the share of the everyday names that fit a hit at least as well, or of the other videos if a video was asked for.
-    In a notebook each hit shows a frame of its video, if the file is still there.
+    `found` is false if nothing stands out. The nearest videos are still listed then, unless the caller asked for none.
+    `chance` is the share of the everyday names that fit a hit at least as well. If the query is a video, it is the
+    share of the other videos. In a notebook each hit shows a frame of its video, if the file still exists.
     """
 
     query: str
@@ -41,7 +41,7 @@ class Hits(Sequence["Hit"]):
         return len(self.hits)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the query, whether something was found, and the hits as plain values."""
+        """Return the query, `found` and the hits as plain values."""
         return {
             "query": self.query,
             "found": self.found,
@@ -49,11 +49,11 @@ class Hits(Sequence["Hit"]):
         }
 
     def lines(self) -> list[str]:
-        """Return the hits as a table, with columns of seconds, chance and what was enrolled where one has such."""
+        """Return the hits as a table. Seconds, chance and enrolled have a column only if a hit has them."""
         return [*table(*self._cells())] * bool(self.hits or self.found) + self._below()
 
     def spans(self) -> "tuple[Span, ...]":
-        """Return the hits that have a start and an end as spans, which `write_spans` writes."""
+        """Return the hits that have a start and an end as spans, ready for `write_spans`."""
         from framebank.store.spans.span import Span
 
         return tuple(
@@ -103,7 +103,7 @@ class Hits(Sequence["Hit"]):
 
 
 def _short(path: Path) -> str:
-    """The path from the working directory, where that is shorter."""
+    """Return the path relative to the working directory if that is shorter."""
     return min(str(path), os.path.relpath(path), key=len)
 
 
@@ -114,12 +114,12 @@ def _seconds(hit: "Hit") -> str:
 
 
 def _shown(seconds: float) -> str:
-    """Seconds to a hundredth, without zeros at the end."""
+    """Return seconds rounded to a hundredth, without trailing zeros."""
     return f"{seconds:.2f}".rstrip("0").rstrip(".")
 
 
 def _picture(hit: "Hit") -> str:
-    """The middle frame of a hit as the address of an image, "" where its file cannot be read."""
+    """Return the middle frame of a hit as the address of an image, or "" if its file cannot be read."""
     from PIL import Image
 
     from framebank.extract.decoders.decode import read_clip

@@ -1,4 +1,4 @@
-"""Labelling: who is asked for the labels of new videos, and how these are embedded for each of them."""
+"""Labelling: which runs and indexes label new videos, and how the videos are embedded for each of them."""
 
 import functools
 import os
@@ -25,9 +25,9 @@ AT_ONCE = 64  # decoded videos that are labelled together
 
 @dataclass(frozen=True)
 class Asked:
-    """Who is asked: how a video is embedded for it, and by which encoder, which is none where rows are stored.
+    """A run or an index that is asked for labels, how to embed a video for it, and its encoder (None: stored rows).
 
-    `thresholds` tells what set them where it has any.
+    `thresholds` says where its thresholds come from, if it has any.
     """
 
     labeller: "Labeller"
@@ -37,7 +37,7 @@ class Asked:
 
 
 def task_of(spec: "FeatureSpec", encoder: "Encoder") -> "Task":
-    """Return what turns a video into rows as `spec` says: its sampling, its pixels, and those of the encoder."""
+    """Return the task that turns a video into rows as `spec` says: sampling, pixels and the preprocessing."""
     from framebank.extract.decoders.decode import decode_clip
     from framebank.extract.decoders.pixels import read_pixels
     from framebank.extract.sampling import read_sampling
@@ -48,7 +48,7 @@ def task_of(spec: "FeatureSpec", encoder: "Encoder") -> "Task":
 
 
 def encoder_of(spec: "FeatureSpec", *, where: object, device: str) -> "Encoder":
-    """Return the encoder that made a spec; DataError naming `where` when there is none for new videos."""
+    """Return the encoder that made a spec. DataError, naming `where`, if it cannot embed new videos here."""
     from framebank.extract.encoders.encoder import encoder_like
 
     try:
@@ -58,7 +58,7 @@ def encoder_of(spec: "FeatureSpec", *, where: object, device: str) -> "Encoder":
 
 
 def find_videos(paths: Sequence[str | Path]) -> "list[Video]":
-    """Return the videos that were named, each once, and those below folders; the id is the path as it is shown."""
+    """Return the named videos and the videos below the named folders, each once. The id is the path as it is shown."""
     from framebank.store import Video
     from framebank.store.videos.inputs import read_videos
 
@@ -74,10 +74,10 @@ def find_videos(paths: Sequence[str | Path]) -> "list[Video]":
 def label_videos(
     videos: "Sequence[Video]", asked: Sequence[Asked], *, workers: int | None = None, watch: Watch = unwatched
 ) -> "Iterator[Labelled | Failure]":
-    """Embed and label new videos, in their order; what cannot be read is a Failure.
+    """Embed and label new videos, in their order. A video that cannot be read becomes a Failure.
 
-    A video is decoded once for all that sample it alike; several are decoded in processes, in full batches. Each has a
-    video_id of its own.
+    Each video has a different video_id. A video is decoded once for all askers with the same sampling. Several videos
+    are decoded in worker processes, in full batches.
     """
     from framebank.heads.labelling.table import Labelled
     from framebank.store.ledger import Failure
@@ -99,7 +99,7 @@ def label_videos(
 
 
 def embed_file(path: Path, spec: "FeatureSpec", encoder: "Encoder") -> "Embeddings":
-    """Return the rows (T, D) of one video file, embedded as `spec` says; DataError where it cannot be read."""
+    """Return the rows (T, D) of one video file, embedded as `spec` says. DataError if the file cannot be read."""
     from framebank.extract.pipeline import embed_clip
     from framebank.extract.worker import Job
 
@@ -107,19 +107,19 @@ def embed_file(path: Path, spec: "FeatureSpec", encoder: "Encoder") -> "Embeddin
 
 
 def warn_of_random(asked: Sequence[Asked]) -> None:
-    """Warn once of each encoder that has no trained weights: a DataWarning."""
+    """Give one DataWarning for each encoder that has random weights."""
     for encoder in {id(one.encoder): one.encoder for one in asked if one.encoder}.values():
         if encoder.random_weights:
             warn(f"{encoder.spec.model} has RANDOM WEIGHTS (pretrained none): its embeddings mean nothing")
 
 
 def pixels_of(spec: "FeatureSpec") -> "FeatureSpec":
-    """Return what of a spec an encoder is made by: two that agree there can share one."""
+    """Return the part of a spec that decides its encoder. Two specs with the same part can share one encoder."""
     return replace(spec, pretrained="", sampling="", decoder="", streams="")
 
 
 def _embed(videos: "Sequence[Video]", asked: Asked, *, workers: int) -> "Iterator[tuple[Video, Embeddings | str]]":
-    """Yield the rows of each video, or the reason there are none; one alone is decoded in this process."""
+    """Yield the rows of each video, or the reason why it has none. A single video is decoded in this process."""
     from framebank.extract.embed import embed_videos
     from framebank.extract.pipeline import embed_clip
     from framebank.extract.worker import Job
@@ -144,7 +144,7 @@ def _ask(
     answers: "dict[str, list[Answer]]",
     reasons: dict[str, str],
 ) -> None:
-    """Ask those of a group of the videos as they come, a number of them together."""
+    """Ask one group of runs and indexes about the videos as they arrive, a batch at a time."""
     held: list[tuple[Video, Embeddings]] = []
     for video, rows in found:
         if isinstance(rows, str):

@@ -1,4 +1,4 @@
-"""Labels: what was found of several videos; a sequence that shows itself as a table."""
+"""Labels: the labels found for several videos. A sequence that prints as a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Labels(Sequence["Labelled"]):
-    """The videos that got a label, in their order, and in `failed` those that could not be read, with the reason."""
+    """The videos that got a label, in their order. `failed` has the videos that could not be read, with the reason."""
 
     labelled: tuple["Labelled", ...]
     failed: tuple["Failure", ...] = ()
@@ -31,7 +31,7 @@ class Labels(Sequence["Labelled"]):
         return len(self.labelled)
 
     def to_dict(self, *, top: int = 3) -> dict[str, Any]:
-        """Return the videos with their `top` labels, and those that failed, as plain values."""
+        """Return the videos with their `top` labels, and the videos that failed, as plain values."""
         return {
             "videos": [one.to_dict(top=top) for one in self.labelled],
             "failed": [
@@ -41,7 +41,7 @@ class Labels(Sequence["Labelled"]):
         }
 
     def lines(self, *, top: int = 3) -> list[str]:
-        """Return a row for each video, and a line for each that failed."""
+        """Return one row for each video, and one line for each video that failed."""
         return [*table(*self._cells(top)), *self._below()]
 
     def _cells(self, top: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

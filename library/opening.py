@@ -1,4 +1,4 @@
-"""Opening: what was written before, told apart by what lies in its place."""
+"""Opening: open what framebank wrote before; the files in it tell its kind."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ def open(  # noqa: A001 - it is called framebank.open
 ) -> "FeatureStore | TrainedRun | TrainedMatcher | SearchIndex | PromptBank":
     """Open a store, a run, a trained matcher, an index or a file of prompts, whichever `path` is.
 
-    A store is a mapping of video_id to embeddings: `store["juggling/a"].data` is (T, D) float16, un-normalised, with
-    `timestamps` (T,) in seconds. `device` is where a run or an index computes. DataError where there is none of them.
+    A store maps each video_id to its embeddings: `store["juggling/a"].data` is (T, D) float16, not normalised, and its
+    `timestamps` (T,) are in seconds. A run or an index computes on `device`. DataError if `path` is none of these.
 
     >>> import framebank as fb
     >>> bank = fb.open("demo-out/store")                                                       # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Report: what a run, or texts alone, are worth on a split of a store, and what made that figure."""
+"""Report: the scores of a run, or of texts alone, on a split of a store, and how they were made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from framebank.store.counts import counted
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """The figures of one evaluation; it prints as the table of the command line.
+    """The figures of one evaluation. It prints as the table of the command line.
 
-    top1, top5 and mean_class_accuracy are fractions from 0 to 1, and `interval` holds the 95 % interval of top1; with
-    several labels a video they are None and `map` is the mean average precision. `labels` are the C classes,
-    `confusion` counts the videos of each class (a row) by the class they were given, and `classes` has the accuracy of
-    each class, or its average precision; None for a class without a video. `protocol` tells what made the figures:
-    videos, encoder, frames, texts. Where several ways were scored, as names and descriptions, `others` holds a report
-    for each, in the order in which they were scored, this one among them. `to_dict()` is what --json prints.
+    top1, top5 and mean_class_accuracy are fractions from 0 to 1. `interval` is the 95 % interval of top1. If videos
+    have several labels, these are None and `map` is the mean average precision. `labels` are the C classes. `confusion`
+    counts the videos of each true class (a row) by their predicted class. `classes` has the accuracy or the average
+    precision of each class, and None for a class without a video. `protocol` says how the figures were made: videos,
+    encoder, frames, texts. If several ways were scored, such as names and descriptions, `others` holds the report of
+    each, this one included, in the order of scoring. --json prints `to_dict()`.
     """
 
     top1: float | None
@@ -38,7 +38,7 @@ class Report:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, about: Mapping[str, str], others: tuple["Report", ...] = ()) -> "Report":
-        """Build a report of the values that an evaluation returns; `about` are cells that stand before the figures."""
+        """Build a report from the values of an evaluation. `about` are table cells that come before the figures."""
         interval = values.get("top1_interval")
         return cls(
             top1=values.get("top1"),
@@ -59,11 +59,11 @@ class Report:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
+        """Return everything as plain values."""
         return dict(self.values)
 
     def figures(self) -> dict[str, str]:
-        """Return the figures as they are shown, under the names of their columns."""
+        """Return the figures as they are printed, by the names of their columns."""
         if self.map is not None:
             occurring = sum(value is not None for value in self.classes.values())
             return {"mAP": percent(self.map), "classes": f"{occurring} of {len(self.labels)} occur"}
@@ -77,7 +77,7 @@ class Report:
         }
 
     def lines(self) -> list[str]:
-        """Return the table and what made the figures, a line each."""
+        """Return the lines of the table and of how the figures were made."""
         header, rows = self._cells()
         return [*table(header, rows), *self._below()]
 
@@ -100,7 +100,7 @@ class Report:
 
 
 def _classes(values: Mapping[str, Any]) -> dict[str, float | None]:
-    """The accuracy of each class, or its average precision where videos have several labels."""
+    """Return the accuracy of each class, or its average precision if videos have several labels."""
     each = values.get("average_precision")
     if each is None:
         rows = enumerate(values["confusion"])
@@ -109,7 +109,7 @@ def _classes(values: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def confidence_lines(values: Mapping[str, Any]) -> list[str]:
-    """Return what the probabilities are worth, for a reader; nothing of videos with several labels."""
+    """Return lines that say how reliable the probabilities are; none if videos have several labels."""
     found = values.get("confidence")
     if not found:
         return []
@@ -121,7 +121,7 @@ def confidence_lines(values: Mapping[str, Any]) -> list[str]:
 
 
 def protocol_lines(facts: Mapping[str, Any]) -> list[str]:
-    """Return what made a number, for a reader."""
+    """Return lines that say how a figure was made."""
     encoder = f"{facts['model']}/{facts['pretrained'] or 'RANDOM WEIGHTS'}, weights {facts['weights_hash'][:12]}"
     lines = [
         "",

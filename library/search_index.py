@@ -1,4 +1,4 @@
-"""SearchIndex: an index that is open, with its folder; it finds videos, learns classes from examples and labels."""
+"""SearchIndex: an open index and its folder. It finds videos, learns classes from examples and labels videos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,18 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class SearchIndex:
-    """An index and the folder it lies in. It is read once; `enroll` and `unenroll` change the folder and this object.
+    """An index and its folder. It is read once; `enroll` and `unenroll` change the folder and this object.
 
-    `difference` tells how the index's store differed from it when it was opened, None where the store is not at hand.
-    `whole` is the index as it was read; `index` is without the videos that were removed from its store since, which are
-    not found.
+    `difference` says how the store differed at opening, and is None if the store was not found. `whole` is the index as
+    it was read. `index` leaves out the videos that were removed from the store since then.
     """
 
     path: Path
     whole: "Index"
     difference: "Difference | None" = None
     device: str = "auto"
-    given: Path | None = None  # the folder as the caller wrote it, for what is printed
+    given: Path | None = None  # the folder as the caller wrote it, for messages
 
     def __post_init__(self) -> None:
         """Let the index search on the device."""
@@ -50,7 +49,7 @@ class SearchIndex:
 
     @classmethod
     def open(cls, path: str | Path, *, device: str = "auto") -> "SearchIndex":
-        """Open the index in a folder; DataError where there is none. A DataWarning tells that its store has changed."""
+        """Open the index in a folder. A DataWarning says if its store has changed. DataError if there is no index."""
         from framebank.store.indexes.index import Index
 
         loaded = Index.load(path)
@@ -58,7 +57,7 @@ class SearchIndex:
 
     @cached_property
     def index(self) -> "Index":
-        """The index without the videos that were removed from its store."""
+        """The index, without the videos that were removed from its store."""
         return self.whole.following(self.difference) if self.difference else self.whole
 
     @property
@@ -74,12 +73,12 @@ class SearchIndex:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The video_ids, in their order."""
+        """The video_ids, in the order of the index."""
         return self.index.ids
 
     @property
     def enrolled(self) -> tuple[str, ...]:
-        """The labels of the classes that were enrolled."""
+        """The labels of the enrolled classes."""
         return self.whole.enrolment.labels
 
     def search(
@@ -92,16 +91,16 @@ class SearchIndex:
         store: "FeatureStore | str | Path | None" = None,
         where: str | None = None,
     ) -> Hits:
-        """Find the k nearest videos, or with `moments` the k best stretches of them, best first.
+        """Find the k nearest videos, or with `moments` the k best stretches of videos, best first.
 
-        `query` is a text, the Path of a video file, the video_id of one of the index's own videos (which is left out of
-        its hits) or an embedding (D,). A str that is a video_id here is one, else the path of a file where there is
-        such a file, else a text; `search_text`, `search_file` and `search_id` take one of these alone.
+        `query` is a text, the Path of a video file, a video_id of the index (its video is left out of the hits) or an
+        embedding (D,). A str is taken as a video_id if the index has it, as a path if such a file exists, else as a
+        text. `search_text`, `search_file` and `search_id` each accept one kind only.
 
-        Where nothing stands out, `found` of the answer is false, and without `keep_all` it has no hits. An embedding is
-        not judged. The rows of moments are read from the store that the index was made from, or from `store`. `where`
-        is a filter, such as "label in ('surfing', 'archery') and split = 'train'": no other videos are answers.
-        DataError where a file, a text or the filter is wrong, the store is not at hand, or no video fits the filter.
+        If nothing stands out, `found` of the answer is false, and it has no hits unless `keep_all` is given. The answer
+        to an embedding is not judged. `moments` reads its rows from the store of the index, or from `store`. `where` is
+        a filter, such as "label in ('surfing', 'archery') and split = 'train'": only videos that pass it can be hits.
+        DataError if a file, a text or the filter is wrong, the store is not found, or no video passes the filter.
         """
         how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
         if isinstance(query, Path):
@@ -113,7 +112,7 @@ class SearchIndex:
         return self.search_file(query, **how) if is_file(query) else self.search_text(query, **how)
 
     def search_text(self, text: str, **how: Unpack[SearchOptions]) -> Hits:
-        """Find what is nearest to a text, as `search`; DataError where it is empty, or the vectors are not of texts."""
+        """Find what is nearest to a text, as `search` does. DataError if it is empty or does not fit the vectors."""
         if not text.strip():
             raise DataError("the text to search for is empty; expected a sentence")
         if not how.get("moments"):
@@ -123,17 +122,17 @@ class SearchIndex:
         return answer(self.index, asked_by_text(self.path, self.index, self.encoder, text), **how)
 
     def search_file(self, path: str | Path, **how: Unpack[SearchOptions]) -> Hits:
-        """Find what is nearest to a video file, embedded and pooled as the index's own videos were; as `search`."""
+        """Find what is nearest to a video file, as `search` does. It is embedded and pooled like the indexed videos."""
         pooled = self._rows_of if how.get("moments") else self._pool
         return answer(self.index, SearchQuery(str(path), pooled(Path(path)), by_own=True), **how)
 
     def search_id(
         self, video_id: str, *, within: tuple[float, float] | None = None, **how: Unpack[SearchOptions]
     ) -> Hits:
-        """Find what is nearest to one of the own videos, or to what it shows `within` some seconds; as `search`.
+        """Find what is nearest to an indexed video, or to some seconds `within` it, as `search` does.
 
-        The video itself is no answer; a copy of it that was enrolled under a label is another video, and is found.
-        DataError where there is no such video, or the seconds lie outside it.
+        The video itself is not a hit. A copy of it that was enrolled under a label counts as another video and can be a
+        hit. DataError if the index has no such video, or if the seconds lie outside it.
         """
         vector = self.index.vector(video_id)
         if within is not None and self.whole.made_by.get("run") and not how.get("moments"):
@@ -153,10 +152,10 @@ class SearchIndex:
         ids: Sequence[str] = (),
         watch: Watch = unwatched,
     ) -> "EnrolledClass":
-        """Make a label a class of the index by example clips, or by `ids` of its own videos; all of them or none.
+        """Make a label a class of the index, from example clips or the `ids` of indexed videos: all or none.
 
-        Returns the class as it stands now, with its threshold. DataError where no example is given, one cannot be read
-        or is there already, or the label cannot be one.
+        Returns the class as it now is, with its threshold. DataError if no example is given, if one cannot be read or
+        is enrolled already, or if the label is not allowed.
         """
         from framebank.heads.labelling.enroll import check_label
         from framebank.heads.labelling.enroll import enroll as add
@@ -179,7 +178,7 @@ class SearchIndex:
         return EnrolledClass.of(self.shown, self.whole, label, num_given=len(examples))
 
     def unenroll(self, label: str) -> int:
-        """Remove the enrolled videos of a label and return how many; DataError where it was not enrolled."""
+        """Remove the enrolled videos of a label and return how many. DataError if it was not enrolled."""
         from framebank.heads.labelling.enroll import unenroll as remove
 
         removed = remove(self.path, label, index=self.whole)
@@ -189,11 +188,11 @@ class SearchIndex:
     def calibrate(
         self, bank: "FeatureStore | str | Path | None" = None, split: str | None = None, *, share: float = 0.05
     ) -> "Thresholds":
-        """Set the thresholds by held-out videos: those of a split ("val") of a store; without one by its own videos.
+        """Set the thresholds from held-out videos: a split ("val") of a store, or without one the indexed videos.
 
-        At most `share` of the videos of other classes should pass each threshold. They hold for the classes that are
-        enrolled now and later. DataError where the videos have no label, are in the index, were embedded in another
-        way, or are too few.
+        At most `share` of the videos of other classes should pass each threshold. The thresholds hold for the classes
+        that are enrolled now and for later ones. DataError if the videos have no label, are in the index, were embedded
+        in another way, or are too few.
         """
         from framebank.library.indexing.thresholds import set_thresholds
 
@@ -202,15 +201,15 @@ class SearchIndex:
 
     @property
     def thresholds(self) -> "Thresholds":
-        """The cosines from which on a video passes, for each enrolled class and for the votes."""
+        """The cosine that a video must reach, for each enrolled class and for the votes."""
         from framebank.library.indexing.thresholds import Thresholds
 
         return Thresholds.of(self.shown, self.whole)
 
     def update(self, bank: "FeatureStore | str | Path | None" = None) -> "IndexUpdate":
-        """Follow the store: videos that joined, left, moved or were relabelled since; enrolled classes stay.
+        """Update the index to its store: videos that joined, left, moved or got another label. Enrolled classes stay.
 
-        `bank` is the store where it has moved. DataError where it is not there, or not the store of the index.
+        `bank` is the store, if it has moved. DataError if it is not found, or if it is not the store of this index.
         """
         from framebank.library.indexing.update import update_index
 
@@ -220,7 +219,7 @@ class SearchIndex:
         return made
 
     def _become(self, whole: "Index") -> None:
-        """Be what the folder holds now."""
+        """Replace the index by what the folder holds now."""
         self.whole = whole
         whole.device = self.device
         for name in ("index", "_labeller"):
@@ -235,9 +234,9 @@ class SearchIndex:
     def label(
         self, videos: str | Path | Paths, *, workers: int | None = None, watch: Watch = unwatched
     ) -> "Labelled | Labels":
-        """Label a new video file, or several: by the classes that were enrolled, and the votes of the nearest videos.
+        """Label a new video file, or several, by the enrolled classes and by the votes of the nearest videos.
 
-        The label is "unknown" where nothing passes its threshold. As `TrainedRun.label` for what cannot be read.
+        The label is "unknown" if nothing passes its threshold. Files that cannot be read: see `TrainedRun.label`.
         """
         from framebank.library.labelling import Asked
         from framebank.library.trained_run import label_by
@@ -245,7 +244,7 @@ class SearchIndex:
         return label_by([Asked(self._labeller, self.index.spec, self.encoder)], videos, workers=workers, watch=watch)
 
     def _pool(self, path: Path) -> "np.ndarray":
-        """The vector (D,) of a file."""
+        """Return the pooled vector (D,) of a file."""
         from framebank.heads.labelling.neighbours import pool_query
         from framebank.library.labelling import embed_file
 
@@ -253,13 +252,13 @@ class SearchIndex:
         return vector
 
     def _rows_of(self, path: Path) -> "np.ndarray":
-        """The mean (D,) of a file's rows."""
+        """Return the mean (D,) of a file's rows."""
         from framebank.library.labelling import embed_file
 
         return mean_row(embed_file(path, self.index.spec, self.encoder))
 
     def encoder_of_examples(self) -> "Encoder":
-        """Return the encoder of new videos; DataError with the way out where it is not here."""
+        """Return the encoder of new videos. DataError, with a way out, if it is not installed here."""
         try:
             return self.encoder
         except DataError as error:
@@ -267,7 +266,7 @@ class SearchIndex:
 
     @cached_property
     def encoder(self) -> "Encoder":
-        """The encoder of new videos and of texts; DataError where it is not here."""
+        """The encoder of new videos and of texts. DataError if it is not installed here."""
         from framebank.library.labelling import encoder_of
 
         return encoder_of(self.whole.spec, where=self.path, device=self.device)
@@ -279,13 +278,13 @@ class SearchIndex:
         return IndexLabeller(self.index, where=self.path, knows_itself=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the index is made of as plain values."""
+        """Return the facts of the index as plain values."""
         from framebank.library.indexing.about import index_facts
 
         return index_facts(self.shown, self.whole)
 
     def lines(self) -> list[str]:
-        """Return how many videos it has, and a line for each reason for which some are left out."""
+        """Return how many videos it has, and one line for each reason why some are left out."""
         from framebank.library.indexing.about import index_lines
 
         return index_lines(self.shown, self.whole)

@@ -1,4 +1,4 @@
-"""Stores: one that is open already, or one that is opened from its folder."""
+"""Stores: return an open store as it is, or open one from its folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def open_store(bank: "FeatureStore | str | Path") -> "FeatureStore":
-    """Return the store in a folder, or the one that is open already; DataError where the folder is no store."""
+    """Return the store in a folder, or the open store that is given. DataError if the folder is not a store."""
     from framebank.store import FeatureStore
 
     if isinstance(bank, FeatureStore):

@@ -1,4 +1,4 @@
-"""Tables: the same cells as aligned lines for a terminal, as Markdown, as CSV and as HTML for a notebook."""
+"""Tables: the same cells as aligned lines for a terminal, as Markdown, as CSV, or as HTML for a notebook."""
 
 import csv
 import html
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, align: str = "") -> list[str]:
-    """Return aligned lines, the header first; `align` has an "l" or "r" for each column, left where it says none.
+    """Return aligned lines, the header first. `align` has an "l" or "r" for each column; a missing one means left.
 
     >>> table(("video", "cosine"), [("a", "0.91"), ("b/two", "0.88")])
     ['video  cosine', 'a      0.91', 'b/two  0.88']
@@ -35,7 +35,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
 
 
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    r"""Return a table as CSV; None is an empty cell.
+    r"""Return a table as CSV. None becomes an empty cell.
 
     >>> csv_table(("video", "cosine"), [("a,b", 0.91), ("c", None)])
     'video,cosine\n"a,b",0.91\nc,\n'
@@ -48,7 +48,7 @@ def csv_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def html_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, pictures: Sequence[str] = (), below: Sequence[str] = ()
 ) -> str:
-    """Return the table in HTML, with a picture (its address) before each row where there are any, and lines below.
+    """Return the table in HTML, with a picture (its address) before each row if there are any, and lines below.
 
     >>> html_table(("a",), [("1 < 2",)])
     '<table><tr><th>a</th></tr><tr><td>1 &lt; 2</td></tr></table>'

@@ -24,11 +24,11 @@ def prompts(
     device: str = "auto",
     watch: Watch = unwatched,
 ) -> "PromptBank":
-    """Embed the texts of classes by the encoder that made a store; embeddings (R, D), R texts in all.
+    """Embed the texts of classes with the encoder that made a store. Embeddings (R, D), R texts in all.
 
     `labels` are class names, or a file of them (lines, CSV or JSON). `templates` is the name of a set ("actionclip",
     "clip-kinetics", "clip-ucf101", "bare"), a file, or the templates themselves, each with a {} for the name. `texts`
-    is "names", or "descriptions" where the labels have them. DataError where a class is empty or there twice, or the
+    is "names", or "descriptions" if the labels have them. DataError if a class is empty or appears twice, or if the
     store's encoder has no text tower here.
 
     >>> import framebank as fb
@@ -45,7 +45,7 @@ def prompts(
 
 
 def label_set(labels: "LabelSet | Sequence[str] | str | Path") -> "LabelSet":
-    """Return the classes of a file, or those that are given; DataError where one is no name, or there twice."""
+    """Return the classes of a file, or the given ones. DataError if one is not a name, or appears twice."""
     from framebank.store import LabelSet
 
     if isinstance(labels, str | Path):
@@ -65,9 +65,9 @@ def embed_texts(
     texts: str,
     watch: Watch = unwatched,
 ) -> "PromptBank":
-    """Return the prompts of the classes; names go into ActionCLIP's templates, descriptions stand alone.
+    """Return the prompts of the classes. Names are put into ActionCLIP's templates; descriptions are used as they are.
 
-    `templates` is a set's name or a file, or the templates themselves, as a recipe has them.
+    `templates` is the name of a set, a file, or the templates themselves, as in a recipe.
     """
     from framebank.extract.prompts import embed_prompts, read_templates, require_places
 
@@ -95,10 +95,10 @@ def prompt_banks(
     classes: tuple[str, ...] = (),
     watch: Watch = unwatched,
 ) -> "list[PromptBank]":
-    """Return the prompts that are given, or those of the classes: names and, where all have them, descriptions.
+    """Return the given prompts, or those of the classes: their names and, if all classes have them, descriptions.
 
-    Without `labels` and `prompts` the classes are `classes`, or else the labels of `manifest`. DataError where they do
-    not cover the labels of `manifest`, or are of another encoder.
+    Without `labels` and `prompts`, the classes are `classes`, or else the labels of `manifest`. DataError if the
+    classes do not cover the labels of `manifest`, or if the prompts come from another encoder.
     """
     from framebank.store import LabelSet, PromptBank
 
@@ -129,9 +129,9 @@ def prompt_banks(
 def context_templates(
     text: str, templates: str | Sequence[str] | None, texts: str | None
 ) -> str | Sequence[str] | None:
-    """Return the templates of a recipe with that `text`: "bare" where it learns what stands around the names.
+    """Return the templates of a recipe with that `text`: "bare" if the recipe learns the words around the names.
 
-    DataError where that is learned, and templates or texts are given all the same.
+    DataError if the recipe learns them and the caller gives templates or texts as well.
     """
     if text != "context":
         return templates
@@ -144,8 +144,8 @@ def context_templates(
 
 
 def tower_of(store: "FeatureStore", *, device: str) -> "TowerLoader":
-    """Return what reads the text tower of the store's encoder, once; DataError then, where it is not of CLIP's kind."""
-    return functools.partial(_read_tower, store.spec, device)  # which goes to another process as it is
+    """Return a loader of the text tower of the store's encoder. It raises DataError if the encoder is not a CLIP."""
+    return functools.partial(_read_tower, store.spec, device)  # a partial can be sent to another process
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""TrainedRun: a run that is open, with its folder and the device it computes on; it scores splits and labels videos."""
+"""TrainedRun: an open run, its folder and its device. It scores splits and labels videos."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """A run and the folder it lies in. The weights are read once, and the encoder of new videos is made once.
+    """A run and its folder. The weights are read once, and the encoder of new videos is built once.
 
-    `seconds`, the last `loss` and `head_mix_score`, what the chosen head_mix is worth, are those of the training, and
-    None of a run that was opened. `lines` and `to_dict` tell of it as the command `train` does.
+    `seconds`, the last `loss` and `head_mix_score` (the score of the chosen head_mix) come from the training. They are
+    None if the run was opened from its folder. `lines` and `to_dict` give what the command `train` prints.
     """
 
     path: Path
     run: "Run"
     device: str = "auto"
-    given: Path | None = None  # the folder as the caller wrote it, for what is printed
+    given: Path | None = None  # the folder as the caller wrote it, for messages
     seconds: float | None = None
     loss: float | None = None
     head_mix_score: float | None = None
 
     @classmethod
     def open(cls, path: str | Path, *, device: str = "auto") -> "TrainedRun":
-        """Open the run in a folder; DataError where there is none."""
+        """Open the run in a folder. DataError if there is no run."""
         from framebank.heads.training.run import Run
 
         return cls(Path(path).absolute(), Run.read(path), device, Path(path))
@@ -58,21 +58,22 @@ class TrainedRun:
 
     @property
     def choice(self) -> Choice | None:
-        """What was tried and why this is the run, where `fb.train` found that by itself."""
+        """What was tried and why this run was chosen, if `fb.train` chose it by itself."""
         found = self.run.trained_on.get("auto")
         return Choice.of(found) if found else None
 
     def evaluate(self, split: str = "test", *, bank: "FeatureStore | str | Path | None" = None) -> Report:
-        """Score a split of the store that it was trained on, or of `bank`; metrics.json in its folder has the figures.
+        """Score a split of the training store, or of `bank`. The figures go into metrics.json in its folder.
 
-        DataError where the store is of another encoder, has classes that the run lacks, or the split has no label.
+        DataError if the store comes from another encoder or has classes that the run lacks, or if the split has no
+        label.
         """
         from framebank.library.evaluation import evaluate
 
         return evaluate(self.run, bank, split, folder=self.path, device=self.device)
 
     def score(self, frames: "np.ndarray") -> "np.ndarray":
-        """Return the probability of each class (C,) for one video's frames (T, D), un-normalised embeddings."""
+        """Return the probability of each class (C,) for one video's frames (T, D), embeddings not normalised."""
         return self.run.score(frames)
 
     @overload
@@ -95,9 +96,10 @@ class TrainedRun:
     ) -> "Labelled | Labels":
         """Label a new video file, or several files and folders of videos.
 
-        Of one file the answer comes back, and DataError where it cannot be read; of several all answers, with those
-        that cannot be read in `failed`. `workers` processes decode several; one for each core where it is not given.
-        With `sets` (0.9) each answer has a `label_set`, which holds the true label in that share of the videos.
+        For a single file, the result is one answer, and DataError if the file cannot be read. Otherwise it is all
+        answers, and `failed` lists the files that cannot be read. `workers` processes decode several files; the default
+        is one for each core. With `sets` (0.9), each answer has a `label_set`, which holds the true label for that
+        share of the videos.
         """
         from framebank.library.labelling import Asked
 
@@ -107,9 +109,9 @@ class TrainedRun:
     def predict(
         self, bank: "FeatureStore | str | Path", split: str = "all", *, top: int = 3, sets: float | None = None
     ) -> Labels:
-        """Label the videos of a store from its rows, without decoding; those without an embedding are `failed`.
+        """Label the videos of a store from its rows, without decoding. Videos without an embedding are in `failed`.
 
-        Each keeps its `top` likeliest classes, and with `sets` its `label_set`, as `label` has it.
+        Each answer keeps its `top` likeliest classes. With `sets` it has a `label_set`, as in `label`.
         """
         require_least("top", top, 1)
         from framebank.heads.labelling.table import label_store
@@ -126,14 +128,14 @@ class TrainedRun:
 
     @cached_property
     def encoder(self) -> "Encoder":
-        """The encoder of new videos; DataError where it is not here."""
+        """The encoder of new videos. DataError if it is not installed here."""
         from framebank.library.labelling import encoder_of
 
-        self.run.require_frames(self.path)  # new videos are embedded into these alone
+        self.run.require_frames(self.path)  # new videos are embedded as frames only
         return encoder_of(self.run.spec, where=self.path, device=self.device)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return how it was trained as plain values."""
+        """Return how it was trained, as plain values."""
         choice, scaling = self.choice, self.run.model.scaling  # without its scores, one for each validation video
         return {
             "run": str(self.shown),
@@ -148,7 +150,7 @@ class TrainedRun:
         }
 
     def lines(self) -> list[str]:
-        """Return what was trained on what, and how well it did, a line each."""
+        """Return lines that say what was trained, on which videos, and how well it did."""
         from framebank.library.comparing.training_lines import training_lines
 
         return [*(self.choice.lines() if self.choice else ()), *training_lines(self.to_dict())]
@@ -162,7 +164,7 @@ class TrainedRun:
 def label_by(
     asked: Sequence[Any], videos: str | Path | Paths, *, workers: int | None, watch: Watch
 ) -> "Labelled | Labels":
-    """Return what those who are asked say of one video file, or of several files and folders; as `TrainedRun.label`."""
+    """Return the labels of one video file, or of several files and folders, from each asker; see `TrainedRun.label`."""
     from framebank.library.labelling import find_videos, label_videos
 
     require_least("workers", workers, 1)
@@ -177,7 +179,7 @@ def label_by(
 
 
 def sort_labels(found: "Iterable[Labelled | Failure]") -> Labels:
-    """Return the videos that have a label, and the failures apart."""
+    """Split the answers into the videos that have a label and the failures."""
     from framebank.heads.labelling.table import Labelled
 
     labelled: list[Labelled] = []

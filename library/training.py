@@ -1,4 +1,4 @@
-"""Training: a head on the rows of a store, kept as a run."""
+"""Training: train a head on the rows of a store and keep it as a run."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -48,16 +48,16 @@ def train(
 ) -> TrainedRun:
     """Train a head on a split of a store and keep it as a run in `folder`.
 
-    `recipe` is the name of a published one ("actionclip"), a .toml file or a Recipe; `head`, `classifier`, `loss`,
-    `shots` and any further key of a recipe (`epochs=20`, `lr=1e-3`) go over it, and `settings` reach options
-    ({"head.num_layers": 2}). Where nothing says how to train, several ways are tried within the `budget` (seconds, or
-    "5m"), judged by videos that they were not trained on, and the best is the run; its `choice` says what was tried.
-    Where something does, what is not given is as in ActionCLIP: the transformer on texts, by its KL loss. `labels` are
-    class names or a file of them, `prompts` what `fb.prompts` returned or a file of it, `lexicon` a file of phrases for
-    the classifier "attributes". `head_mix` is the share of the frames' plain mean in what the head pools, or "auto":
-    chosen on the validation videos after the last epoch. Under torchrun each process calls this and the first one
-    writes. DataError where the folder holds a run (unless `overwrite` is given), an index or a store, a key is not
-    known, or the split has no labels.
+    `recipe` is the name of a published recipe ("actionclip"), a .toml file or a Recipe. `head`, `classifier`, `loss`,
+    `shots` and any other key of a recipe (`epochs=20`, `lr=1e-3`) override it. `settings` also reach the options of a
+    part ({"head.num_layers": 2}). If no argument says how to train, several candidates are tried within the `budget`
+    (seconds, or "5m") and judged on held-out videos. The best one becomes the run, and its `choice` says what was
+    tried. If some argument does, the other keys are those of ActionCLIP: the transformer on texts with its KL loss.
+    `labels` are class names or a file of them. `prompts` is the result of `fb.prompts`, or a file of it. `lexicon` is a
+    file of phrases for the classifier "attributes". `head_mix` is the share of the plain mean of the frames in the
+    output of the head, or "auto" to choose it on the validation videos after the last epoch. Under torchrun, each
+    process calls this function and the first one writes. DataError if the folder holds a run (unless `overwrite` is
+    given), an index or a store, if a key is unknown, or if the split has no labels.
 
     >>> import framebank as fb
     >>> run = fb.train("demo-out/store", "run", head="mean", classifier="linear", loss="ce")   # doctest: +SKIP
@@ -149,10 +149,10 @@ def training_job(
     chooses_head_mix: bool = False,
     watch: Watch = unwatched,
 ) -> "TrainingJob":
-    """Return the training of a recipe on the videos of `manifest`, with its texts embedded where it reads any.
+    """Return the training of a recipe on the videos of `manifest`, with its texts embedded if it reads texts.
 
-    What is not given of the texts is as the recipe has it. DataError where the texts do not cover the labels, are of
-    another encoder, or are given for a classifier that reads none.
+    The recipe decides about the texts wherever the caller does not. DataError if the texts do not cover the labels or
+    come from another encoder, or if texts are given for a classifier that reads none.
     """
     from framebank.heads.training.job import TrainingJob
     from framebank.library.texts import context_templates, label_set, prompt_banks, tower_of
@@ -180,7 +180,7 @@ def training_job(
         manifest,
         recipe,
         val_split=val_split,
-        labels=label_set(labels) if labels and bank is None else None,  # the texts have the labels
+        labels=label_set(labels) if labels and bank is None else None,  # given texts have the labels already
         prompts=bank,
         tower=tower_of(store, device=str(device)),
         lexicon=lexicon,
@@ -190,7 +190,7 @@ def training_job(
 
 
 def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], settings: dict[str, Any]) -> "Recipe":
-    """Return a recipe with some of its keys and options set; DataError for a key that is none."""
+    """Return a recipe with some of its keys and options changed. DataError if a key is unknown."""
     from framebank.heads.training.recipe import Recipe, read_recipe, with_choices
 
     start = recipe if isinstance(recipe, Recipe) else read_recipe(recipe) if recipe else None
@@ -199,12 +199,12 @@ def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], set
 
 
 def setting_texts(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings as --set takes them."""
+    """Return settings in the form that --set takes."""
     return {name: _as_text(value) for name, value in settings.items()}
 
 
 def _as_text(value: object) -> str:
-    """A value as --set takes it."""
+    """Return a value in the form that --set takes."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Verdict on whatever framebank wrote: what lies at a path, and what is wrong with it."""
+"""Verification: check what framebank wrote at a path, and say what is wrong with it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ from framebank.store.upkeep.verify import verify_store
 
 @dataclass(frozen=True)
 class Wrong:
-    """One fault: the file that it is in, and a sentence on what it is."""
+    """One fault: the file that has it, and a sentence that describes it."""
 
     path: Path
     what: str
@@ -38,17 +38,17 @@ class Wrong:
 
 @dataclass
 class Finding:
-    """What lies at a path, what of it was checked, and each fault there is."""
+    """What lies at a path, what was checked, and each fault that was found."""
 
     kind: str
     path: Path
     checked: list[str] = field(default_factory=list)
-    to_extract: tuple[str, ...] = ()  # videos that a store lists and does not hold: not yet, or no more
+    to_extract: tuple[str, ...] = ()  # videos that a store lists and does not hold: not yet, or no longer
     faults: list[Wrong] = field(default_factory=list)
 
     @contextmanager
     def checking(self, path: Path, what: str) -> Iterator[None]:
-        """Count `what` as checked, or where the block raises a DataError as a fault of the file at `path`."""
+        """Count `what` as checked. If the block raises a DataError, record a fault of the file at `path` instead."""
         try:
             yield
             self.checked.append(what)
@@ -57,7 +57,7 @@ class Finding:
 
 
 def verify_path(path: Path) -> Finding:
-    """Check all of what lies at a path; DataError where it is nothing that framebank wrote."""
+    """Check everything that lies at a path. DataError if framebank did not write it."""
     kind, place = kind_of(path)
     found = Finding(kind, place)
     CHECKS[kind](found)
@@ -78,12 +78,12 @@ def _check_store(found: Finding) -> None:
 
 
 def _check_index(found: Finding) -> None:
-    from framebank.store.indexes.index import Index  # faiss, which a run has no need of
+    from framebank.store.indexes.index import Index  # loads faiss, which a run does not need
 
     with found.checking(found.path, "spec.json and ids.csv"):
         index = Index.load(found.path, anew=True)
         lengths = np.linalg.norm(index.own_vectors, axis=1)
-        if not (np.abs(lengths - 1) < 1e-3).all():  # false for what is no number too
+        if not (np.abs(lengths - 1) < 1e-3).all():  # false for NaN too
             raise DataError(f"{found.path / 'index.faiss'}: holds a vector that is not of length 1")
         found.checked.append(counted(index.num_own, "vector"))
         if not index.enrolment.is_empty:
@@ -138,7 +138,7 @@ def _check_log(found: Finding, row: type) -> None:
 
 
 def _require_same(path: Path, said: dict[str, object], trained: dict[str, object]) -> None:
-    """Refuse a recipe beside a checkpoint that is not the one in it: DataError with the first key."""
+    """Raise DataError, with the first key that differs, if the recipe file is not the recipe in the checkpoint."""
     odd = next((name for name in trained if said.get(name) != trained[name]), None)
     if odd is not None:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Watching: how a caller hears of what a long call does, item by item."""
+"""Watching: how a caller follows the progress of a long call, item by item."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Watch(Protocol):
-    """Yield the items and show that they are done; `total` is how many there will be, `unit` what one is called."""
+    """Yield the items and show progress. `total` is the number of items, and `unit` is the name of one item."""
 
     def __call__(self, items: Iterable[T], *, total: int, unit: str, title: str | None = None) -> Iterator[T]:
         """Yield the items."""

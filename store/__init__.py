@@ -1,6 +1,6 @@
-"""What is kept on disk: manifest, shards, prompts, index. Knows no video and no model.
+"""What is kept on disk: manifest, shards, prompts, index. This room knows no video and no model.
 
-Names are loaded when they are asked for: decoding processes need the errors and none of the rest.
+A name is loaded when it is first used: decoding processes need the errors and nothing else.
 """
 
 from typing import TYPE_CHECKING

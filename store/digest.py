@@ -1,4 +1,4 @@
-"""Digest: the name of some numbers, or of what a file says, that changes when any of it does."""
+"""Digest: a short name for arrays, or for the content of a file, that changes if any value changes."""
 
 import hashlib
 import json
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-SEAL = "blake2b"  # what a digest is called in the file that it is of
+SEAL = "blake2b"  # the name of a digest inside the file that it describes
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """Return 32 figures for arrays and their names, in the order of the names whatever order they come in."""
+    """Return 32 hexadecimal digits for named arrays. The order of the arrays does not matter."""
     state = hashlib.blake2b(digest_size=16)
     for name in sorted(arrays):
         state.update(name.encode())
@@ -20,9 +20,9 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def seal(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-    """Return 32 figures for what a file says: plain values, and arrays with their names, types and shapes.
+    """Return 32 hexadecimal digits for the content of a file: plain values, and arrays with names, types and shapes.
 
-    They are of the values, as JSON with sorted names and as little-endian bytes in C order, and not of a file's layout.
+    They depend on the values only (JSON with sorted names, little-endian bytes in C order), not on the file's layout.
     """
     state = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16)
     for name in sorted(arrays):

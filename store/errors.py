@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend, the one warning, and what helps to mend a name."""
+"""The one error for wrong data of the user, the one warning, and functions that help to correct a name."""
 
 import contextlib
 import difflib
@@ -6,14 +6,14 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 
-LONGEST_WORD = 300  # letters between blanks and slashes; a name of a file has 255 bytes
+LONGEST_WORD = 300  # letters without a blank or a slash; a file name has at most 255 bytes
 
 
 class DataError(Exception):
-    """What the user gave is wrong: one sentence saying which thing, what it is, and what was expected.
+    """What the user gave is wrong. The message is one sentence: which thing, what it is, and what was expected.
 
-    What of a file stands in it is made fit for a terminal: one line, letters that cannot be printed escaped, and words
-    that no sentence has cut.
+    Text from a file is made safe for a terminal: it becomes one line, letters that cannot be printed are escaped, and
+    words that are too long for a sentence are cut.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -21,9 +21,9 @@ class DataError(Exception):
 
 
 class PlaceError(DataError):
-    """A place cannot be written to, or a file not be looked at, and nothing says that it is damaged.
+    """A place cannot be written to, or a file cannot be read, and nothing says that the file is damaged.
 
-    It is full, not ours, another process is writing there, or the machine had no memory to spare.
+    The place is full or not ours, another process is writing there, or the machine has too little memory.
     """
 
 
@@ -34,9 +34,9 @@ def _one_sentence(message: str) -> str:
 
 @contextlib.contextmanager
 def parsing(where: object, *, what: str) -> Iterator[None]:
-    """Turn whatever a parser stumbles over in a file into a DataError: "WHERE: cannot be read as WHAT (...)".
+    """Turn any error of a parser about a file into a DataError: "WHERE: cannot be read as WHAT (...)".
 
-    For the calls alone that hand the bytes of a file to a library: what it may raise, only those bytes know.
+    Use it only around a call that hands the bytes of a file to a library: any error can come from such bytes.
     """
     try:
         yield
@@ -47,20 +47,20 @@ def parsing(where: object, *, what: str) -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an exception says on one line of 200 letters at most, or its name where it says nothing."""
+    """Return the message of an exception as one line of at most 200 letters, or its class name if it has no message."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def near_names(name: str, known: Iterable[str]) -> str:
-    """Return "; near names: 'a', 'b'" for a name that is not known, or "" where none is near."""
+    """Return "; near names: 'a', 'b'" for an unknown name, or "" if no known name is near."""
     near = difflib.get_close_matches(name, known, cutoff=0.5)
     return f"; near names: {', '.join(map(repr, near))}" if near else ""
 
 
 class DataWarning(UserWarning):
-    """What the user should know of the data, and no result would show; the message is one sentence or a short list."""
+    """A fact about the data that the user should know and that no result shows. One sentence or a short list."""
 
 
 def warn(message: str) -> None:
-    """Warn of the user's data: a command prints the message to stderr, and a program sees a DataWarning."""
+    """Warn the user about the data. A command prints the message to stderr; in a program it is a DataWarning."""
     warnings.warn(message, DataWarning, stacklevel=3)

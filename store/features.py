@@ -1,4 +1,4 @@
-"""FeatureStore: a folder of shards seen as one mapping of video_id to embeddings."""
+"""FeatureStore: a folder of shards, read as one mapping of video_id to embeddings."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,21 +18,21 @@ from framebank.store.spec import FeatureSpec
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.spelling import nfc, nfc_ids
 
-MAX_OPEN_FILES = 128  # a slow extraction leaves a shard a minute, and a process may open about a thousand files
+MAX_OPEN_FILES = 128  # a slow extraction writes a shard a minute, and a process may open about a thousand files
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return the list of videos of a store, also of one that holds no embedding yet; DataError if it is no store."""
+    """Return the list of videos of a store, even if it has no embedding yet. DataError if it is not a store."""
     if not shard_paths(folder) and not (folder / "writer.lock").exists():
         raise DataError(f"{folder}: no such store; expected a folder made by `framebank extract`")
     return Manifest.read_csv(current(folder, "manifest.csv"))
 
 
 class FeatureStore(Mapping[str, Embeddings]):
-    """A read-only view of a store: `store[video_id].data` is (T, D) float16, un-normalised.
+    """A read-only view of a store: `store[video_id].data` is (T, D) float16, not normalised.
 
-    Opens cheaply and reads lazily; files are opened once in each process, so a store may cross a fork or be pickled.
-    DataError if the folder is no store, or holds shards that cannot be mixed.
+    It opens quickly and reads lazily. Each process opens files once, so a store may cross a fork or be pickled.
+    DataError if the folder is not a store, or if it holds shards that cannot be mixed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -55,12 +55,12 @@ class FeatureStore(Mapping[str, Embeddings]):
             raise DataError(f"{self.path}: holds no shard; {reason}")
         self._ids: list[str] = []
         self._decoder_of: list[str] = []
-        self._known: list[Known] = []  # what was found of each shard
+        self._known: list[Known] = []  # what was found in each shard
         return self._scan()
 
     def _scan(self) -> FeatureSpec:
         spec: FeatureSpec | None = None
-        ends: list[np.ndarray] = []  # of each shard, the row behind each video's last
+        ends: list[np.ndarray] = []  # for each shard, the end row of each video
         for path in self._paths:
             with ShardReader(path) as reader:
                 found = reader.contents
@@ -73,11 +73,11 @@ class FeatureStore(Mapping[str, Embeddings]):
         if spec is None:  # there is at least one shard
             raise DataError(f"{self.path}: holds no shard")
         sizes = [len(own) for own in ends]
-        self._firsts = np.cumsum([0, *sizes])  # of each shard, the place of its first video among all
+        self._firsts = np.cumsum([0, *sizes])  # for each shard, the place of its first video among all
         self._shard_of = np.repeat(np.arange(len(sizes)), sizes)  # (V,)
         self._ends = np.concatenate(ends)  # (V,)
         self._starts = np.concatenate([np.append([0], own[:-1]) for own in ends])  # (V,)
-        self._ids = nfc_ids(self._ids)  # a store of before may have names in another form
+        self._ids = nfc_ids(self._ids)  # an older store may have names in another Unicode form
         self._row_of = dict(zip(self._ids, range(len(self._ids)), strict=True))
         if len(self._row_of) < len(self._ids):
             row = next(row for row, video_id in enumerate(self._ids) if self._row_of[video_id] != row)
@@ -91,7 +91,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         return self._reader(number).rows(start, end)
 
     def read_video(self, video_id: str) -> Embeddings:
-        """Return one video with every further stream it has; KeyError if the store has no such video."""
+        """Return one video with all its other streams. KeyError if the store has no such video."""
         row = self._row(video_id)
         number = int(self._shard_of[row])
         return self._reader(number).video(row - int(self._firsts[number]))
@@ -99,7 +99,7 @@ class FeatureStore(Mapping[str, Embeddings]):
     def read_stream(self, video_id: str, name: str) -> np.ndarray:
         """Return one video's rows of a stream, (R, ...), or its patch_mean (groups, P, W), in float16.
 
-        KeyError if the store has no such video; DataError naming the streams it has where it has no such stream.
+        KeyError if the store has no such video. DataError, with the streams it has, if it has no such stream.
         """
         number, start, end = self._find(video_id)
         if name not in self.spec.stream_names:
@@ -121,23 +121,23 @@ class FeatureStore(Mapping[str, Embeddings]):
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The video_ids, in the order they were written."""
+        """The video_ids, in the order in which they were written."""
         return tuple(self._ids)
 
     @property
     def num_rows(self) -> int:
-        """How many frame embeddings there are."""
+        """The number of frame embeddings."""
         return int((self._ends - self._starts).sum())
 
     def num_rows_of(self, video_ids: Sequence[str]) -> np.ndarray:
-        """Return how many rows each of these videos has, (V,); KeyError if the store has no such video."""
+        """Return how many rows each of these videos has, (V,). KeyError if the store has no such video."""
         rows = self._rows(video_ids)
         counts: np.ndarray = self._ends[rows] - self._starts[rows]
         return counts
 
     @cached_property
     def decoders(self) -> dict[str, str]:
-        """What decoded each video, with its version."""
+        """The decoder of each video, with its version."""
         return dict(zip(self._ids, self._decoder_of, strict=True))
 
     @cached_property
@@ -147,12 +147,12 @@ class FeatureStore(Mapping[str, Embeddings]):
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The list of videos the store was made from, those that failed included."""
+        """The list of videos that the store was made from, also those that failed."""
         return read_settled(self.path, lambda: Manifest.read_csv(current(self.path, "manifest.csv")))
 
     @cached_property
     def sources(self) -> dict[str, str]:
-        """The identity of the file that each video was read from, in words, where the shards hold one."""
+        """The identity of the file that each video was read from, as text, for shards that hold one."""
         found: dict[str, str] = {}
         for number in range(len(self._paths)):
             with self._open(number) as reader:
@@ -160,17 +160,17 @@ class FeatureStore(Mapping[str, Embeddings]):
         return found
 
     def written_ns(self, video_id: str) -> int:
-        """When the shard was written that holds a video, in nanoseconds as the clock of its file system has them."""
+        """Return when the shard that holds a video was written, in nanoseconds of the file system's clock."""
         number, _, _ = self._find(video_id)
         return self._known[number].stamp[1]
 
     @property
     def failures(self) -> list[Failure]:
-        """The videos that gave no embedding, with the reason."""
+        """The videos that have no embedding, with the reason."""
         return Ledger(self.path / "failed.csv").read()
 
     def split(self, name: str) -> Manifest:
-        """Return the videos of one split, "all" for every video; DataError naming the store and its splits."""
+        """Return the videos of one split, or all videos for "all". DataError, with the store and its splits."""
         try:
             return self.manifest.split(name)
         except DataError as error:
@@ -179,7 +179,7 @@ class FeatureStore(Mapping[str, Embeddings]):
     def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return everything in one read: data (R, ...) of a stream of rows, frame indices (R,), end rows (V,).
 
-        The order is that of `ids`. DataError naming the streams there are where the store has no such one of rows.
+        The order is that of `ids`. DataError, with the streams that exist, if the store has no such stream of rows.
         """
         self._require_rows(stream)
         sizes = self._ends[self._firsts[1:] - 1].tolist()
@@ -187,7 +187,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         data = np.empty((sum(sizes), *shape), dtype=np.float16)
         indices = np.empty(sum(sizes), dtype=np.int64)
         at = 0
-        for number, size in enumerate(sizes):  # each straight to its place: a second copy costs as much as the reading
+        for number, size in enumerate(sizes):  # straight to its place: a second copy costs as much as the reading
             reader = self._reader(number)
             reader.read_into(f"streams/{stream}", data[at : at + size])
             reader.read_into("frame_index", indices[at : at + size])
@@ -195,7 +195,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         return data, indices, np.cumsum(self._ends - self._starts, dtype=np.int64)
 
     def _find(self, video_id: str) -> tuple[int, int, int]:
-        """Where a video is, whatever Unicode form its id has; KeyError if the store has no such video."""
+        """Return where a video is, in any Unicode form of its id. KeyError if the store has no such video."""
         row = self._row(video_id)
         return int(self._shard_of[row]), int(self._starts[row]), int(self._ends[row])
 
@@ -207,9 +207,9 @@ class FeatureStore(Mapping[str, Embeddings]):
         return np.fromiter(map(self._row, video_ids), dtype=np.int64, count=len(video_ids))
 
     def read_some(self, video_ids: Sequence[str], stream: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what `read_packed` does, of these videos alone and in their order; rows that lie together in one read.
+        """Return the same as `read_packed`, for these videos in this order. Adjacent rows are read at once.
 
-        KeyError if the store has no such video, DataError if it has no such stream of rows.
+        KeyError if the store has no such video. DataError if it has no such stream of rows.
         """
         self._require_rows(stream)
         rows = self._rows(video_ids)
@@ -238,7 +238,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         reader = self._readers.get(number)
         if reader is None:
             if len(self._readers) >= MAX_OPEN_FILES:
-                self._readers.pop(next(iter(self._readers)))  # closed when whoever still reads it is done
+                self._readers.pop(next(iter(self._readers)))  # the file closes when its last reader is done
             reader = self._readers[number] = self._open(number)
         return reader
 
@@ -253,7 +253,7 @@ class FeatureStore(Mapping[str, Embeddings]):
 
 
 def _runs(places: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Join places (shard, first row, end row) of which one begins where the one before it ends."""
+    """Join places (shard, first row, end row) if one begins where the one before it ends."""
     run: tuple[int, int, int] | None = None
     for number, start, end in places:
         if run and run[0] == number and run[2] == start:

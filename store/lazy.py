@@ -1,4 +1,4 @@
-"""Lazy: names and libraries that are loaded when they are first asked for."""
+"""Lazy: names and libraries that are loaded when they are first used."""
 
 import inspect
 import sys
@@ -11,9 +11,9 @@ from framebank.store.errors import DataError
 
 
 def lazy_names(room: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of the room with that full name, from each of its names to the module that holds it.
+    """Return the `__getattr__` of a room with this full name. `modules` maps each of its names to its module.
 
-    What it returns raises AttributeError for any other name.
+    The returned function raises AttributeError for any other name.
     """
 
     def load(name: str) -> Any:
@@ -25,9 +25,9 @@ def lazy_names(room: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
 
 
 def require(module: str, *, extra: str, what: object) -> ModuleType:
-    """Return a module of a library that an extra of this package installs; DataError where it cannot be loaded.
+    """Return a module of a library that an extra of this package installs. DataError if it cannot be loaded.
 
-    `what` needs it is for the message.
+    `what` is the thing that needs it, for the message.
     """
     library = module.partition(".")[0]
     try:
@@ -39,9 +39,9 @@ def require(module: str, *, extra: str, what: object) -> ModuleType:
 
 
 def make_callable(room: str, *, module: str, name: str) -> None:
-    """Let a room be called as a function, `name` of `module`, which is loaded then: `framebank.extract(...)`.
+    """Make a room callable as the function `name` of `module`, which is loaded at the call: `framebank.extract(...)`.
 
-    `help` of the room shows the help of the function, and after it what the room is.
+    `help` of the room shows the help of the function, and after it the room itself.
     """
     about = sys.modules[room].__doc__ or ""
 

@@ -1,4 +1,4 @@
-"""failed.csv: every video that gave no embedding, with the reason. Nothing is skipped in silence."""
+"""failed.csv: every video that has no embedding, with the reason, so that none is skipped silently."""
 
 import contextlib
 import csv
@@ -14,12 +14,12 @@ from framebank.store.formats.records import read_records
 from framebank.store.videos.spelling import nfc
 
 COLUMNS = ("video_id", "path", "reason")
-SOURCE = "source"  # a further column, where the identity of a file that failed is known
+SOURCE = "source"  # an extra column, if the identity of a failed file is known
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One video that gave no embedding; `source` is the identity of its file in words, "" where it is not known."""
+    """One video that has no embedding. `source` is the identity of its file as text, or "" if it is not known."""
 
     video_id: str
     path: str
@@ -28,7 +28,7 @@ class Failure:
 
 
 class Ledger:
-    """The failures of a store; each is on disk as soon as it is added."""
+    """The failures of a store. Each is written to disk as soon as it is added."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class Ledger:
         return [Failure(nfc(video_id), *rest) for video_id, *rest in zip(*columns, strict=True)]
 
     def forget(self, video_ids: Container[str]) -> None:
-        """Drop the lines of videos that are about to be tried again."""
+        """Remove the lines of videos that are about to be tried again."""
         for text in self.texts_without(video_ids).values():
             if text:
                 write_text(self.path, text)
@@ -53,9 +53,9 @@ class Ledger:
                 self.path.unlink(missing_ok=True)
 
     def texts_without(self, video_ids: Container[str]) -> dict[str, str]:
-        """Return the text of the file without the lines of some videos by its name, "" where it is to go.
+        """Return the texts of the file without the lines of some videos, by file name; "" if the file is to be removed.
 
-        Nothing where it says so already.
+        Nothing if the file needs no change.
         """
         failures = self.read()
         kept = [failure for failure in failures if failure.reason and failure.video_id not in video_ids]
@@ -65,10 +65,10 @@ class Ledger:
         return {self.path.name: ledger_text(kept) if kept else ""}
 
     def add(self, failure: Failure) -> None:
-        """Append one failure; DataError if the file cannot be written."""
+        """Append one failure. DataError if the file cannot be written."""
         size = self.path.stat().st_size if self.path.exists() else 0
         wide = self._is_wide() if size else bool(failure.source)
-        if failure.source and not wide:  # begun by an earlier version, or by a failure whose file is not known
+        if failure.source and not wide:  # the file has no column for it: an earlier version or an unknown file began it
             write_text(self.path, ledger_text([*self.read(), failure]))
             return
         text = io.StringIO()
@@ -80,7 +80,7 @@ class Ledger:
                 os.fsync(file.fileno())
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.truncate(self.path, size)  # no half line, that the next one would be glued to
+                os.truncate(self.path, size)  # leave no half line, which the next line would continue
             raise DataError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def _is_wide(self) -> bool:
@@ -89,7 +89,7 @@ class Ledger:
 
 
 def ledger_text(failures: Sequence[Failure]) -> str:
-    """Return the CSV of some failures."""
+    """Return some failures as CSV."""
     wide = any(failure.source for failure in failures)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([_header(wide), *(_row(failure, wide) for failure in failures)])

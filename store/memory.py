@@ -1,4 +1,4 @@
-"""MemoryStore and StorePart: the embeddings of a few videos, in memory or in a store, read as a FeatureStore is."""
+"""MemoryStore and StorePart: the embeddings of a few videos, in memory or in a store, read like a FeatureStore."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from framebank.store.spec import FeatureSpec
 
 @dataclass(frozen=True, repr=False)
 class MemoryStore:
-    """`rows` of videos by their video_id, rounded to float16 as on disk; `path` is where errors say they come from."""
+    """`rows` of videos by video_id, rounded to float16 as on disk. Errors name `path` as the origin."""
 
     path: Path
     spec: FeatureSpec
@@ -22,7 +22,7 @@ class MemoryStore:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The video_ids, in their order."""
+        """The video_ids, in order."""
         return tuple(self.rows)
 
     def __getitem__(self, video_id: str) -> Embeddings:
@@ -41,7 +41,7 @@ class MemoryStore:
         return values.astype(np.float16, copy=False)
 
     def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return everything: data (R, ...) of a stream of rows, frame indices (R,), end rows (V,), as FeatureStore."""
+        """Return everything like FeatureStore: data (R, ...) of a stream of rows, frame indices (R,), end rows (V,)."""
         data = np.concatenate([self.read_stream(video_id, stream) for video_id in self.rows])
         indices = np.concatenate([found.indices for found in self.rows.values()])
         return data, indices, np.cumsum([len(found.data) for found in self.rows.values()], dtype=np.int64)
@@ -51,7 +51,7 @@ class MemoryStore:
         return np.array([len(self.rows[video_id].data) for video_id in video_ids], dtype=np.int64)
 
     def read_some(self, video_ids: Sequence[str], stream: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what `read_packed` does, of these videos alone and in their order."""
+        """Return the same as `read_packed`, for these videos in this order."""
         return MemoryStore(self.path, self.spec, {name: self.rows[name] for name in video_ids}).read_packed(stream)
 
     def __repr__(self) -> str:
@@ -60,7 +60,7 @@ class MemoryStore:
 
 @dataclass(frozen=True)
 class StorePart:
-    """Some videos of a store, of which nothing but their own rows is read."""
+    """Some videos of a store. Only their own rows are read."""
 
     store: FeatureStore
     ids: tuple[str, ...]
@@ -74,19 +74,19 @@ class StorePart:
         return self.store[video_id]
 
     def read_stream(self, video_id: str, name: str) -> np.ndarray:
-        """Return what the store does."""
+        """Return the same as the store does."""
         return self.store.read_stream(video_id, name)
 
     def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what the store does, of these videos alone."""
+        """Return the same as the store does, for these videos only."""
         return self.store.read_some(self.ids, stream)
 
     def num_rows_of(self, video_ids: Sequence[str]) -> np.ndarray:
-        """Return what the store does."""
+        """Return the same as the store does."""
         return self.store.num_rows_of(video_ids)
 
     def read_some(self, video_ids: Sequence[str], stream: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what the store does."""
+        """Return the same as the store does."""
         return self.store.read_some(video_ids, stream)
 
 

@@ -16,7 +16,7 @@ from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import near_pairs, unit
 from framebank.store.videos.labels import LabelSet
 
-NEAR = 0.999  # the cosine from which two classes are nearly one; of 1,203 names of things CLIP's nearest have 0.965
+NEAR = 0.999  # two classes with this cosine are nearly one; among 1,203 names of things, CLIP's nearest have 0.965
 NUM_SHOWN = 5  # of such pairs
 
 MEND = "make it again with `framebank prompts`"
@@ -26,9 +26,9 @@ MEND = "make it again with `framebank prompts`"
 class PromptBank:
     """Prompts of C classes, packed: class c owns the rows from end[c-1] to end[c].
 
-    embeddings (R, D) float32, un-normalised; texts and template (R,), the sentence of each row and which of the
-    templates made it. A class has one row per template for its name, or one per description and template.
-    `encoder` says which text tower made them (only its model, weights and width count); `logit_scale` is that model's.
+    embeddings (R, D) float32, not normalised. texts and template (R,) are the sentence of each row and the template
+    that made it. A class has one row per template for its name, or one row per description and template. `encoder` says
+    which text tower made them (only its model, weights and width count). `logit_scale` is that model's.
     """
 
     labels: LabelSet
@@ -42,7 +42,7 @@ class PromptBank:
     logit_scale: float
 
     def __post_init__(self) -> None:
-        """Check that the rows add up, and that every class has one of every template."""
+        """Check that the rows add up, and that every class has a row of every template."""
         rows = len(self.texts)
         if self.embeddings.shape != (rows, self.encoder.dim) or self.template.shape != (rows,):
             raise ValueError(f"{rows} texts with embeddings {self.embeddings.shape}, templates {self.template.shape}")
@@ -60,12 +60,12 @@ class PromptBank:
         return unit(sums)
 
     def class_embeddings(self) -> np.ndarray:
-        """Return unit class embeddings, (C, D): the mean of all a class's unit vectors, made unit (CLIP's way)."""
+        """Return unit class embeddings, (C, D): the mean of all a class's unit vectors, made unit (as in CLIP)."""
         starts = np.concatenate([[0], self.end[:-1]])
         return unit(np.add.reduceat(unit(self.embeddings), starts, axis=0))
 
     def warn_of_near(self) -> None:
-        """Warn of classes whose embeddings are nearly one, so that their texts can hardly tell them apart."""
+        """Warn if the embeddings of two classes are nearly the same, so that their texts can hardly tell them apart."""
         pairs = near_pairs(self.class_embeddings(), at_least=NEAR)
         if not pairs:
             return
@@ -84,7 +84,7 @@ class PromptBank:
         return np.asarray(sums / np.diff(self.end, prepend=0), dtype=np.float32)
 
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return every class's rows, unit, (C, P, D) padded with zeros, and how many each has (C,)."""
+        """Return every class's unit rows, (C, P, D) padded with zeros, and how many each class has (C,)."""
         counts = np.diff(self.end, prepend=0)
         rows = np.zeros((len(counts), counts.max(), self.encoder.dim), dtype=np.float32)
         for own, embeddings in zip(rows, np.split(unit(self.embeddings), self.end[:-1]), strict=True):
@@ -92,7 +92,7 @@ class PromptBank:
         return rows, counts
 
     def select(self, names: tuple[str, ...]) -> "PromptBank":
-        """Return the prompts of some classes, in the order given, under these names."""
+        """Return the prompts of some classes, in this order and under these names."""
         chosen = [self.labels.index(name) for name in names]
         starts = np.concatenate([[0], self.end[:-1]])
         rows = np.concatenate([np.arange(starts[c], self.end[c]) for c in chosen])
@@ -109,7 +109,7 @@ class PromptBank:
         )
 
     def write(self, path: str | Path) -> None:
-        """Write the bank as one HDF5 file, whole or not at all."""
+        """Write the bank as one HDF5 file, completely or not at all."""
         path = Path(path)
         datasets = {
             "label": list(self.labels.names),
@@ -128,10 +128,10 @@ class PromptBank:
 
     @classmethod
     def read(cls, path: str | Path) -> "PromptBank":
-        """Read what `write` wrote; DataError when the file is not one of prompts, or lost a checksum."""
+        """Read what `write` wrote. DataError if the file does not hold prompts, or if a checksum is missing."""
         path = Path(path)
         with Datasets(path, mend=MEND) as file:
-            file.doubt()  # it is small
+            file.doubt()  # the file is small
             if not {"label", "text", "embeddings", "template", "end"} <= set(file.forms):
                 raise DataError(f"{path}: holds no prompts; expected a file made by `framebank prompts`")
             logit_scale, kind = file.attributes.get("logit_scale"), file.attributes.get("kind")
@@ -170,14 +170,14 @@ def _numbers(file: Datasets, name: str, kinds: str) -> np.ndarray:
 def _templates(file: Datasets) -> tuple[str, ...]:
     if "templates" in file.forms:
         return tuple(file.strings("templates"))
-    found = _parsed(file, "templates", list)  # as an earlier version wrote them
+    found = _parsed(file, "templates", list)  # the form of an earlier version
     if not all(isinstance(template, str) for template in found):
         raise file.damaged("is damaged: its templates are not texts")
     return tuple(found)
 
 
 def _parsed(file: Datasets, name: str, kind: type) -> Any:
-    """An attribute of JSON."""
+    """Return an attribute that is JSON."""
     text = file.attributes.get(name)
     try:
         found = json.loads(text) if isinstance(text, str) else None

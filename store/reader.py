@@ -1,4 +1,4 @@
-"""ShardReader: one complete shard, read by video."""
+"""ShardReader: one complete shard, read video by video."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -13,7 +13,7 @@ from framebank.store.formats.remembered import Known
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, SOURCE, Embeddings
 from framebank.store.spec import FeatureSpec
 
-# The kinds of numbers that each dataset may hold; streams hold floats.
+# The kinds of numbers that each dataset may hold. Streams hold floats.
 INTEGERS = ("end", "frame_index", "view", "clip")
 KIND_OF = {"timestamp": "f", **dict.fromkeys(INTEGERS, "iu")}
 STREAMS, VIDEO_STREAMS = "streams/", "video_streams/"
@@ -23,7 +23,7 @@ MEND = "`framebank store repair` sets it aside, and its videos can be extracted 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a shard says of itself: how it was made, its videos, the row behind each video's last, their decoders."""
+    """What a shard says about itself: how it was made, its videos, the end row of each video, their decoders."""
 
     spec: FeatureSpec
     ids: tuple[str, ...]
@@ -32,10 +32,10 @@ class Contents:
 
 
 class ShardReader:
-    """An open shard; DataError if it is damaged or none.
+    """An open shard. DataError if it is damaged or is not a shard.
 
-    With what an earlier reader of the same file found, `known`, it is not examined again; with `anew` it is, whatever
-    is remembered of it. Not for another process: a fork or a pickle opens its own.
+    If an earlier reader of the same file passes what it found, `known`, the file is not examined again. With `anew` it
+    is always examined. A reader belongs to one process: after a fork or a pickle, open another.
     """
 
     def __init__(self, path: Path, *, known: Known | None = None, anew: bool = False) -> None:
@@ -49,17 +49,17 @@ class ShardReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what was read stays."""
+        """Close the file. What was read stays valid."""
         self._file.close()
 
     @property
     def known(self) -> Known:
-        """What was found of the file, for further readers of it."""
+        """What was found in the file, for further readers of it."""
         return self._file.known
 
     @cached_property
     def contents(self) -> Contents:
-        """What the shard says of itself; DataError if that does not add up."""
+        """What the shard says about itself. DataError if its parts disagree."""
         file = self._file
         unread = [field.name for field in fields(FeatureSpec) if file.attributes.get(field.name, "") is None]
         if unread:
@@ -72,7 +72,7 @@ class ShardReader:
         return Contents(spec, tuple(ids), tuple(ends.tolist()), tuple(decoders))
 
     def _ends(self) -> np.ndarray:
-        """The row behind each video's last, (V,), which rises."""
+        """The end row of each video, (V,), ascending."""
         if len(self._file.shape("end")) != 1 or np.dtype(self._file.form("end").dtype).kind not in "iu":
             raise self._file.damaged("is damaged: end does not hold whole numbers (V,)")
         ends = self._file.whole("end").astype(np.int64)
@@ -81,7 +81,7 @@ class ShardReader:
         return ends
 
     def _odd(self, spec: FeatureSpec, num_videos: int, num_rows: int) -> Iterator[str]:
-        """Yield what is wrong with the datasets, of which only the forms are looked at."""
+        """Yield what is wrong with the datasets. Only their forms are examined."""
         streams = {name.split("/")[1]: name for name in self.names if name.startswith((STREAMS, VIDEO_STREAMS))}
         if set(streams) != spec.stream_names:
             has, says = ", ".join(sorted(streams)), ", ".join(sorted(spec.stream_names))
@@ -98,7 +98,7 @@ class ShardReader:
 
     @property
     def sources(self) -> dict[str, str]:
-        """What file each video was read from, in words, "" where that is not known; DataError if it is damaged."""
+        """The file that each video was read from, as text, or "" if it is not known. DataError if it is damaged."""
         ids = self.contents.ids
         words = self._file.strings(SOURCE) if SOURCE in self.names else [""] * len(ids)
         if len(words) != len(ids):
@@ -107,7 +107,7 @@ class ShardReader:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """The size and time of the open file, which another file under the same name does not share."""
+        """The size and time of the open file, which tell it from another file with the same name."""
         return self.known.stamp[:2]
 
     @property
@@ -126,11 +126,11 @@ class ShardReader:
         return self._file.attributes
 
     def whole(self, name: str) -> np.ndarray | list[str]:
-        """Return a whole dataset, strings as a list; DataError if it cannot be read."""
+        """Return a whole dataset, strings as a list. DataError if it cannot be read."""
         return self._file.strings(name) if self._file.form(name).is_text else self._file.whole(name)
 
     def rows(self, start: int, end: int) -> Embeddings:
-        """Return the rows from `start` to `end`, without further streams: data (R, D) as it is stored."""
+        """Return the rows from `start` to `end`, without other streams: data (R, D) as it is stored."""
         return Embeddings(
             data=self.column(f"{STREAMS}{FRAME_STREAM}", start, end),
             timestamps=self.column("timestamp", start, end),
@@ -140,7 +140,7 @@ class ShardReader:
         )
 
     def video(self, position: int) -> Embeddings:
-        """Return everything of the video at a position among `contents.ids`, its further streams too."""
+        """Return everything about the video at a position in `contents.ids`, with its other streams."""
         ends = self.contents.ends
         start, end = (ends[position - 1] if position else 0), ends[position]
         names = self.contents.spec.stream_names
@@ -149,7 +149,7 @@ class ShardReader:
         return replace(self.rows(start, end), streams=further, patch_mean=mean)
 
     def column(self, name: str, start: int, end: int) -> np.ndarray:
-        """Return rows of one dataset, in memory of their own; empty for a view or clip that is not kept."""
+        """Return rows of one dataset as a separate array; empty if the store keeps no views or clips."""
         if name in ("view", "clip") and name not in self._file.forms:
             return np.zeros(0, dtype=np.int64)
         return self._file.rows(name, start, end)
@@ -159,5 +159,5 @@ class ShardReader:
         return self._file.picked(name, rows)
 
     def read_into(self, name: str, out: np.ndarray, *, start: int = 0) -> None:
-        """Fill `out`, in one piece, with the rows of a dataset from `start` on, as fast as bytes can be read."""
+        """Fill the contiguous array `out` with the rows of a dataset from `start` on, as fast as it can be read."""
         self._file.read_into(name, out, start=start)

@@ -1,4 +1,4 @@
-"""Shards: HDF5 files of packed rows, and what writes them. A file named .h5 is complete by definition."""
+"""Shards: HDF5 files of packed rows, and their writer. A file named .h5 is always complete."""
 
 import contextlib
 import re
@@ -19,15 +19,15 @@ from framebank.store.spec import FeatureSpec
 
 FRAME_STREAM = "frame"
 PATCH_MEAN = "patch_mean"
-SOURCE = "source"  # the dataset of what files the videos were read from
+SOURCE = "source"  # the dataset that says which files the videos were read from
 
-# How much of its time a long extraction may lose to a kill.
+# The share of its time that a long extraction may lose if it is killed.
 SHARE_AT_RISK = 0.05
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """One video's rows, those of a view together, in a view those of a clip.
+    """One video's rows. The rows of a view are adjacent, and within a view the rows of a clip.
 
     data        (R, D), the `frame` stream
     timestamps  (R,) float64, seconds after the first frame of the video
@@ -47,7 +47,7 @@ class Embeddings:
     patch_mean: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        """Check that all agree in length."""
+        """Check that all have the same length."""
         rows = self.data.shape[0]
         if self.data.ndim != 2 or rows == 0 or self.timestamps.shape != (rows,) or self.indices.shape != (rows,):
             raise ValueError(
@@ -64,7 +64,7 @@ class Embeddings:
 
     @property
     def num_groups(self) -> int:
-        """How many views and clips there are together: each has the same number of rows."""
+        """The number of views and clips together. Each has the same number of rows."""
         return (int(self.views.max()) + 1) * (int(self.clips.max()) + 1)
 
     def __repr__(self) -> str:
@@ -73,7 +73,7 @@ class Embeddings:
 
 
 def distinct_mask(indices: np.ndarray) -> np.ndarray:
-    """Return where a frame is not a repeat of the one before it, as in a video shorter than its number of frames.
+    """Return where a frame is not a repeat of the one before it. A video shorter than its number of frames has repeats.
 
     indices (..., T) -> (..., T) bool.
     """
@@ -83,12 +83,12 @@ def distinct_mask(indices: np.ndarray) -> np.ndarray:
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """Return the complete shards of a store, in their order."""
+    """Return the complete shards of a store, in order."""
     return [path for path in current_paths(folder, "shard-*.h5") if re.fullmatch(r"shard-\d{5,}\.h5", path.name)]
 
 
 def _further_streams(rows: Sequence[Embeddings]) -> dict[str, np.ndarray]:
-    """Return the datasets beside `frame`: streams of rows packed (R, ...), and patch_mean (V, groups, P, W)."""
+    """Return the datasets apart from `frame`: streams of rows packed (R, ...), and patch_mean (V, groups, P, W)."""
     datasets = {
         f"streams/{name}": np.concatenate([row.streams[name].astype(np.float16) for row in rows])
         for name in rows[0].streams
@@ -100,12 +100,12 @@ def _further_streams(rows: Sequence[Embeddings]) -> dict[str, np.ndarray]:
 
 
 class ShardWriter:
-    """Add videos to a store, a shard at a time; a context manager that owns the store while it is open.
+    """Add videos to a store, one shard at a time. A context manager that owns the store while it is open.
 
-    Rows wait in memory until there are `max_videos`, or until they have waited for `min_seconds` and a twentieth of the
-    time since the writer was made, and are then written as one complete file: a killed process loses what waited and
-    nothing else, and a long one leaves no thousands of small files. A second writer on the same store is refused
-    (DataError).
+    Rows wait in memory until there are `max_videos` of them, or until they have waited for `min_seconds` and for a
+    twentieth of the time since the writer was made. Then they are written as one complete file. So a killed process
+    loses only the rows that waited, and a long one does not leave thousands of small files. DataError if another writer
+    has the store.
     """
 
     def __init__(self, folder: Path, spec: FeatureSpec, *, max_videos: int = 512, min_seconds: float = 5.0) -> None:
@@ -129,13 +129,13 @@ class ShardWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._held:
-            if not self._failed:  # what was embedded before an interruption or an error is worth keeping
+            if not self._failed:  # keep what was embedded before an interruption or an error
                 self.flush()
 
     def add(self, video_id: str, embeddings: Embeddings, *, decoder: str = "", source: str = "") -> None:
-        """Take one video's embeddings, (T, D) with D the spec's; they are on disk after the next flush.
+        """Take one video's embeddings, (T, D) with the D of the spec. They are on disk after the next flush.
 
-        `source` is the identity of the file that they come from, in words (`identity.py`), where it is known.
+        `source` is the identity of their file as text (`identity.py`), if it is known.
         """
         if embeddings.data.shape[1] != self.spec.dim:
             raise ValueError(
@@ -155,7 +155,7 @@ class ShardWriter:
         return now - self._since >= max(self.min_seconds, SHARE_AT_RISK * (now - self._started))
 
     def flush(self) -> None:
-        """Write what waits as one shard."""
+        """Write the waiting rows as one shard."""
         self._since = time.monotonic()
         if not self._waiting:
             return

@@ -1,4 +1,4 @@
-"""FeatureSpec: how the embeddings of a store were made; its equality decides what may be mixed."""
+"""FeatureSpec: how the embeddings of a store were made. Equal specs may be mixed."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -10,7 +10,7 @@ from framebank.store.formats.text import is_text
 
 SCHEMA_VERSION = 1
 
-# What two things must agree on to live in one joint space: a video bank and class embeddings, say.
+# The fields that two things must share to live in one joint space, such as a video bank and class embeddings.
 ENCODER_FIELDS = ("model", "weights_hash", "dim")
 
 
@@ -28,7 +28,7 @@ class FeatureSpec:
     decoder: str
     view: str = "centre"
     streams: str = "frame"
-    pixels: str = "coded"  # "square" where frames were brought to square pixels; "+deinterlaced" may follow
+    pixels: str = "coded"  # "square" if frames were brought to square pixels; "+deinterlaced" may follow
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,13 +39,13 @@ class FeatureSpec:
     def from_dict(cls, found: Mapping[str, Any], *, where: object) -> "FeatureSpec":
         """Build a spec from the fields read at `where`.
 
-        DataError for a field that is missing or of another type, and for another schema.
+        DataError if a field is missing or has another type, or if the schema is another one.
         """
         if not isinstance(found, Mapping):
             raise DataError(f"{where}: is {shown(found)}; expected what a framebank file says of its embeddings")
         given = Fields({name: _plain(value) for name, value in found.items()}, where)
         version = given.whole("schema_version", default=SCHEMA_VERSION)
-        if version != SCHEMA_VERSION:  # first, as another schema may have other fields
+        if version != SCHEMA_VERSION:  # check this first, because another schema may have other fields
             raise DataError(f"{where}: written with schema version {version}, this framebank reads {SCHEMA_VERSION}")
         missing = [field.name for field in fields(cls) if field.name not in found and field.default is MISSING]
         if missing:
@@ -62,29 +62,29 @@ class FeatureSpec:
 
     @property
     def encoder(self) -> str:
-        """The encoder in words: model, tag and the first figures of the weights' hash."""
+        """The encoder as text: model, tag and the first digits of the weights' hash."""
         return f"{self.model}/{self.pretrained or 'RANDOM WEIGHTS'} ({self.weights_hash[:12]})"
 
     @property
     def stream_names(self) -> set[str]:
-        """The names of the streams, without what follows a colon: "frame,regions:3" holds frame and regions."""
+        """The names of the streams, without the part after a colon: "frame,regions:3" holds frame and regions."""
         return {stream.partition(":")[0] for stream in self.streams.split(",")}
 
     def require_equal(self, other: "FeatureSpec", *, mine: object, theirs: object) -> None:
-        """Refuse to mix with `other`: DataError naming the first field that differs and both values.
+        """Raise DataError, with the first field that differs and both values, if `other` may not be mixed with it.
 
-        `pretrained` is left out: a checkpoint may move, and its hash tells whether it is the same.
+        `pretrained` is ignored: a checkpoint may move, and its hash tells whether it is the same.
         """
         names = [field.name for field in fields(self) if field.name != "pretrained"]
         _require(self, other, names, mine=mine, theirs=theirs)
 
     def require_same_encoder(self, other: "FeatureSpec", *, mine: object, theirs: object) -> None:
-        """Refuse embeddings of another encoder: DataError naming the first field that differs and both values."""
+        """Raise DataError, with the first field that differs and both values, if the encoders differ."""
         _require(self, other, ENCODER_FIELDS, mine=mine, theirs=theirs)
 
 
 def _plain(value: Any) -> Any:
-    """What an attribute of HDF5 says as a plain value: programs write numbers of numpy, arrays of one, and bytes."""
+    """Return an HDF5 attribute as a plain value. Other programs write numpy numbers, arrays of one, and bytes."""
     if hasattr(value, "dtype") and getattr(value, "size", 0) == 1:
         value = value.item()
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,13 +1,13 @@
-"""Vectors: the one place where embeddings are made unit, told from those that point nowhere, and compared."""
+"""Vectors: make embeddings unit, find those without a direction, and compare them. The only place that does."""
 
 import numpy as np
 
 BLOCK = 1024  # rows that are compared at once
-SHORTEST = 1e-12  # a vector that is shorter counts as zeros
+SHORTEST = 1e-12  # a shorter vector counts as zero
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors (..., D) as float32 of length 1; a vector of zeros stays one."""
+    """Return vectors (..., D) as float32 of length 1. A zero vector stays zero."""
     vectors = np.asarray(vectors, dtype=np.float32)
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     made: np.ndarray = vectors / np.maximum(norms, SHORTEST)
@@ -15,7 +15,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def near_pairs(vectors: np.ndarray, *, at_least: float) -> list[tuple[int, int, float]]:
-    """Return the pairs of unit vectors (N, D) whose cosine is that large, as (first, second, cosine), nearest first."""
+    """Return the pairs of unit vectors (N, D) with at least this cosine, as (first, second, cosine), nearest first."""
     pairs: list[tuple[int, int, float]] = []
     for start in range(0, len(vectors), BLOCK):
         cosines = vectors[start : start + BLOCK] @ vectors[start:].T
@@ -25,8 +25,8 @@ def near_pairs(vectors: np.ndarray, *, at_least: float) -> list[tuple[int, int, 
 
 
 def has_direction(vectors: np.ndarray) -> np.ndarray:
-    """Return which of the vectors (..., D) can be compared by cosine, (...): no zeros, and all values numbers."""
+    """Return which of the vectors (..., D) can be compared by cosine, (...): not zero, and every value a number."""
     vectors = np.asarray(vectors, dtype=np.float32)
-    squares = np.einsum("...d,...d->...", vectors, vectors)  # a norm would copy them all
+    squares = np.einsum("...d,...d->...", vectors, vectors)  # np.linalg.norm would copy all of them
     found: np.ndarray = np.isfinite(squares) & (squares > SHORTEST**2)
     return found

@@ -1,7 +1,7 @@
 """Classifiers, (B, D) -> (B, C): a new one is one file and one row.
 
-Each class says in its `traits` what it reads (`ClassifierTraits`). What else it can do it says by the types that it
-derives from: one that learns without steps is a `Fitted`.
+Each class states in its `traits` what it reads (`ClassifierTraits`). Its base types state what else it can do: a
+classifier that learns without steps is a `Fitted`.
 """
 
 from framebank.heads.classifiers.classifier import ClassifierClass, Fitted

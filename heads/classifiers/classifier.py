@@ -1,4 +1,4 @@
-"""What a classifier or a scorer is: how its class is called, what it says of itself, and what it may be able to do."""
+"""The types of classifiers and scorers: how to call their class, what it reads, and what it may be able to do."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from framebank.heads.class_texts import ClassTexts
 
 @dataclass(frozen=True)
 class ClassifierTraits:
-    """What a classifier or a scorer says of itself before it is built.
+    """What a classifier or a scorer states about itself before it is built.
 
     reads_texts    it scores with the texts of the classes, and is a `ServesTexts`
     reads_lexicon  it takes a `lexicon` (M, D) beside them
@@ -26,13 +26,13 @@ class ClassifierTraits:
 class ClassifierClass(Protocol):
     """A class of CLASSIFIERS or SCORERS, called with the width, the number of classes, their texts and its own options.
 
-    The module of a classifier maps (B, D) to logits (B, C); for that of a scorer see `Scorer`. Its options are the
-    keyword-only arguments of its constructor.
+    The module of a classifier maps (B, D) to logits (B, C). For the module of a scorer see `Scorer`. The options are
+    the keyword-only arguments of the constructor.
     """
 
     @property
     def traits(self) -> ClassifierTraits:
-        """What the classifier says of itself."""
+        """What the classifier states about itself."""
         ...
 
     def __call__(self, dim: int, num_classes: int, *args: Any, **options: Any) -> nn.Module:
@@ -42,15 +42,16 @@ class ClassifierClass(Protocol):
 
 @runtime_checkable
 class Fitted(Protocol):
-    """A classifier that learns from all training videos at once, before the first epoch; there may be none."""
+    """A classifier that learns from all training videos at once, before the first epoch. There may be no epochs."""
 
     @abstractmethod
     def fit(
         self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
     ) -> None:
-        """Take pooled (V, G, D), one row for each view and clip, target (V,), and the same of the validation videos.
+        """Take pooled (V, G, D), one row for each view and clip, target (V,), and the same for the validation videos.
 
-        One that holds out videos of its own divides no group of `groups` (V,), which number the videos' sources.
+        A classifier that holds out training videos never divides one of the `groups` (V,), the numbers of their
+        sources.
         """
         ...
 
@@ -61,7 +62,7 @@ class ServesTexts(Protocol):
 
     @abstractmethod
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other texts; ValueError where it is bound to its own."""
+        """Score other classes, or the same classes by other texts. ValueError if it is bound to its own."""
         ...
 
 
@@ -71,5 +72,5 @@ class BoundsScale(Protocol):
 
     @abstractmethod
     def bound_scale(self) -> None:
-        """Bring the scale back to CLIP's 100 where a step of training took it above."""
+        """Bring the scale back to CLIP's bound of 100 if a training step took it above."""
         ...

@@ -1,4 +1,4 @@
-"""Folds: parts of the training videos, each of which judges what was learned from all others."""
+"""Folds: parts of the training videos. Each part judges what was learned from all the others."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,11 @@ FOLDS = 5
 
 
 def fold_numbers(target: Tensor, groups: Tensor | None = None, *, most: int = FOLDS) -> Tensor:
-    """Return the fold of each video, always the same: target (V,) -> (V,) int64, or -1 where it judges in no fold.
+    """Return the fold of each video, always the same: target (V,) -> (V,) int64, or -1 if it judges in no fold.
 
-    Each class is spread over the folds, no more of them than the class with the most groups has. No group of `groups`
-    (V,) is divided; without them each video is its own. A class of one group is always trained on, never judged.
+    Each class is spread over the folds. There are no more folds than the class with the most groups has groups. No
+    group of `groups` (V,) is divided; without groups, each video is its own group. A class with one group is always
+    trained on and never judged.
 
     >>> fold_numbers(torch.tensor([0, 0, 1, 1, 2])).tolist()
     [0, 1, 1, 0, -1]
@@ -25,7 +26,7 @@ def fold_numbers(target: Tensor, groups: Tensor | None = None, *, most: int = FO
         here = torch.zeros_like(used)  # groups of this class in each fold
         for group in own[torch.randperm(len(own), generator=generator)].tolist():
             if group not in taken:
-                order = here * (len(groups) + 1) + used  # the fold that has the fewest of the class, and then of all
+                order = here * (len(groups) + 1) + used  # the fold with the fewest of the class, then of all
                 taken[group] = int(order.argmin())
                 used[taken[group]] += 1
             here[taken[group]] += 1

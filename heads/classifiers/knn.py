@@ -63,7 +63,7 @@ class KnnClassifier(nn.Module, Fitted):
     def fit(
         self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
     ) -> None:
-        """Keep pooled (V, G, D) of target (V,); the validation videos are not read. DataError for several labels."""
+        """Keep pooled (V, G, D) of target (V,). The validation videos are not used. DataError for several labels."""
         require_single_labels(target, name="knn")
         unit = F.normalize(pooled.float(), dim=-1)
         if self.mode == "uniform":
@@ -75,9 +75,9 @@ class KnnClassifier(nn.Module, Fitted):
         self.rows = unit.flatten(0, 1).to(device)  # (R, D)
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Score embeddings (B, D) -> logits (B, C); all alike where there is no row."""
+        """Score embeddings (B, D) -> logits (B, C). All are equal if there is no row."""
         cosines, owners = self._nearest(F.normalize(embeddings, dim=-1))
-        # The nearest of all has a vote of one, so that no exponential overflows.
+        # The nearest row has a vote of one, so that no exponential overflows.
         votes = ((cosines - cosines[:, :1]) / self.temperature).exp()  # (B, K)
         counted = votes.new_zeros(votes.shape[0], self.num_classes).scatter_add(1, owners, votes)
         return (counted / counted.sum(1, keepdim=True).clamp(min=1e-12)).clamp(min=1e-12).log()

@@ -1,4 +1,4 @@
-"""LdaClassifier: linear discriminant analysis, frozen or as a start."""
+"""LdaClassifier: linear discriminant analysis, frozen or as the start of a training."""
 
 from typing import final
 
@@ -47,9 +47,9 @@ class LdaClassifier(nn.Module, Fitted):
     def fit(
         self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
     ) -> None:
-        """Take pooled (V, G, D), one row for each view and clip, and target (V,); the validation videos are not read.
+        """Take pooled (V, G, D), one row for each view and clip, and target (V,). The validation videos are not used.
 
-        DataError for videos of several labels, or where no class has two rows.
+        DataError if videos have several labels, or if no class has two rows.
         """
         require_single_labels(target, name="lda")
         rows = F.normalize(pooled.double(), dim=-1).flatten(0, 1)  # (R, D)
@@ -72,7 +72,8 @@ class LdaClassifier(nn.Module, Fitted):
 def shrunk_covariance(spread: Tensor, *, shrinkage: float = 0.0) -> Tensor:
     """Return the covariance of centred rows (R, D), shrunk towards its mean variance -> (D, D).
 
-    A shrinkage of 0 is Ledoit and Wolf's: the expected error of the covariance over its distance from the identity.
+    If the shrinkage is 0, it is Ledoit and Wolf's: the expected error of the covariance over its distance from the
+    identity.
     """
     num_rows, dim = spread.shape
     covariance = spread.T @ spread / num_rows

@@ -18,7 +18,7 @@ from framebank.store.errors import DataError
 
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(-8, 7))  # 1e-4 to 1e3, for each video
 SCALES = tuple(10.0 ** (power / 10) for power in range(21))  # 1 to 100
-PENALTY, SCALE = 1.0, 10.0  # where no video can be held out
+PENALTY, SCALE = 1.0, 10.0  # if no video can be held out
 
 
 @final
@@ -57,7 +57,7 @@ class RidgeClassifier(nn.Module, Fitted):
             raise DataError(f"penalty is {penalty}; expected more than 0, or 0 to have it chosen")
         self.penalty = penalty
         self.standardise = standardise
-        self.chosen = penalty  # by `fit`, where none was given
+        self.chosen = penalty  # `fit` sets it if none was given
         self.weight = nn.Parameter(torch.zeros(num_classes, dim))
         self.bias = nn.Parameter(torch.zeros(num_classes))
 
@@ -65,9 +65,9 @@ class RidgeClassifier(nn.Module, Fitted):
     def fit(
         self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
     ) -> None:
-        """Take pooled (V, G, D), one row for each view and clip, target (V,) or (V, C), and the validation videos'.
+        """Take pooled (V, G, D), one row for each view and clip, target (V,) or (V, C), and the validation videos.
 
-        `groups` (V,) are the numbers of the training videos' sources, none of which is divided.
+        `groups` (V,) are the numbers of the training videos' sources. No group is divided.
         """
         labels = label_matrix(target, len(self.bias))
         penalty, scale = self.penalty or PENALTY, SCALE
@@ -89,9 +89,9 @@ class RidgeClassifier(nn.Module, Fitted):
     def _choose(
         self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], target: Tensor, *, by_folds: bool = False
     ) -> tuple[float, float]:
-        """Return the penalty and the scale that are best for the held-out videos of all parts, target (V,) or (V, C).
+        """Return the penalty and the scale that are best on the held-out videos of all parts, target (V,) or (V, C).
 
-        A part is pooled (N, G, D) with its labels (N, C), and the pooled videos held out of it.
+        A part has pooled training videos (N, G, D), their labels (N, C), and the pooled videos that are held out of it.
         """
         penalties = (self.penalty,) if self.penalty else PENALTIES
         hits = torch.zeros(len(penalties), dtype=torch.double)
@@ -100,7 +100,7 @@ class RidgeClassifier(nn.Module, Fitted):
         for (pooled, labels, held), end in zip(parts, ends, strict=True):
             own = target[end - len(held) : end]
             solved = _solve(pooled, labels, penalties, standardise=self.standardise)
-            for place, (weight, bias) in enumerate(solved):  # one at a time: many videos of many classes are large
+            for place, (weight, bias) in enumerate(solved):  # one at a time: many videos and classes are large
                 logits = F.linear(F.normalize(held.double(), dim=-1), weight, bias).mean(1)  # (V, C)
                 each = [len(held) * _cross_entropy(scale * logits, own) for scale in SCALES]
                 losses[place] += torch.tensor(each, dtype=torch.double)
@@ -134,9 +134,9 @@ def _solve(
     y = 2 * labels.repeat_interleave(pooled.shape[1], dim=0) - 1  # (R, C)
     mean, spread, offset = rows.mean(0), rows.std(0, correction=0), y.mean(0)
     spread = spread if standardise else spread.square().mean().sqrt().expand_as(spread)
-    spread = torch.where(spread < 1e-6, torch.inf, spread)  # what changes by rounding alone says nothing
+    spread = torch.where(spread < 1e-6, torch.inf, spread)  # a channel that varies by rounding only says nothing
     x, y = (rows - mean) / spread, y - offset
-    primal = len(x) >= x.shape[1]  # the smaller of the two Gram matrices is decomposed
+    primal = len(x) >= x.shape[1]  # decompose the smaller of the two Gram matrices
     values, basis = torch.linalg.eigh(x.T @ x if primal else x @ x.T)
     inner = basis.T @ (x.T @ y if primal else y)
     for penalty in penalties:

@@ -1,4 +1,4 @@
-"""Targets: the labels that a classifier is fitted to, and which of the videos it holds out to choose by."""
+"""Targets: the labels that a classifier is fitted to, and the videos that it holds out to choose by."""
 
 import torch
 import torch.nn.functional as F
@@ -8,12 +8,12 @@ from framebank.store.errors import DataError
 
 
 def label_matrix(target: Tensor, num_classes: int) -> Tensor:
-    """Return 1 for each label of each video, else 0: target (V,), or (V, C) of several labels -> (V, C) float64."""
+    """Return 1 for each label of each video, else 0: target (V,), or (V, C) with several labels -> (V, C) float64."""
     return target.double() if target.ndim == 2 else F.one_hot(target, num_classes).double()
 
 
 def require_single_labels(target: Tensor, *, name: str) -> None:
-    """Refuse videos of several labels, target (V, C): DataError."""
+    """Raise DataError if videos have several labels, target (V, C)."""
     if target.ndim != 1:
         raise DataError(
             f"the classifier {name!r} learns from one label for each video; expected ridge where videos have several"
@@ -21,11 +21,11 @@ def require_single_labels(target: Tensor, *, name: str) -> None:
 
 
 def held_out(target: Tensor, groups: Tensor | None = None, *, share: float = 0.2) -> Tensor:
-    """Draw the videos to choose by, always the same: target (V,) or (V, C) -> (V,) true where held out.
+    """Draw the videos to choose by, always the same: target (V,) or (V, C) -> (V,), true if held out.
 
-    A share of each class's videos, at least one, but none of a class of one video; of several labels a share of all.
-    Where videos are of one of the `groups` (V,), whole groups, in random order those that bring a class nearer to its
-    share, but never all that a class has.
+    It is a share of each class's videos, at least one, but none of a class with one video. With several labels it is a
+    share of all videos. If the videos have `groups` (V,), whole groups are held out: in random order, those that bring
+    a class nearer to its share, but never all groups of a class.
     """
     generator = torch.Generator().manual_seed(0)
     held = torch.zeros(len(target), dtype=torch.bool)
@@ -43,7 +43,7 @@ def held_out(target: Tensor, groups: Tensor | None = None, *, share: float = 0.2
 
 
 def _hold_out_groups(classes: Tensor, groups: Tensor, held: Tensor, order: Tensor, count: int) -> None:
-    """Hold out about `count` of the videos of a class, which are those in `order`."""
+    """Hold out about `count` of the videos of a class. `order` lists these videos."""
     for group in dict.fromkeys(groups[order].tolist()):
         members = groups == group
         left = count - int(held[order].sum())

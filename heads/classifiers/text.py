@@ -49,24 +49,24 @@ class TextClassifier(nn.Module, ServesTexts, BoundsScale):
 
     @property
     def logit_scale(self) -> Tensor:
-        """What a cosine is multiplied with."""
+        """The factor of a cosine."""
         return self.log_scale.exp()
 
     @torch.no_grad()
     def bound_scale(self) -> None:
-        """Bring the scale back to CLIP's 100 where a step of training took it above.
+        """Bring the scale back to CLIP's bound of 100 if a training step took it above.
 
-        A clamp in the forward pass would have no gradient there, and CLIP's own scale is there to begin with.
+        A clamp in the forward pass would have no gradient there, and CLIP's scale starts at the bound.
         """
         self.log_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
 
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other texts; ValueError where what was learned is bound to its own."""
+        """Score other classes, or the same by other texts. ValueError if what was learned is bound to its own."""
         self.text.require_classes(len(texts))
         self.embeddings = texts.matrix.to(self.embeddings.device)
 
     def class_embeddings(self) -> Tensor:
-        """Return what is scored with, unit, (P, C, D)."""
+        """Return the embeddings to score with, unit, (P, C, D)."""
         classes = torch.arange(self.embeddings.shape[1], device=self.embeddings.device)
         return F.normalize(self.text(self.embeddings, classes), dim=-1)
 

@@ -41,7 +41,7 @@ class TextLinearClassifier(nn.Module, ServesTexts, BoundsScale):
         self.scale.bound()
 
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other texts; ValueError where the weights were learned."""
+        """Score other classes, or the same classes by other texts. ValueError if the weights were learned."""
         if self.learn_weights:
             raise ValueError("the weights of the classifier were learned for its own classes; expected the run's own")
         weight = F.normalize(texts.matrix.mean(0), dim=-1).to(self.weight.device)

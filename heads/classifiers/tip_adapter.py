@@ -1,4 +1,4 @@
-"""TipAdapter: zero-shot, and a cache of the training videos that is asked beside it."""
+"""TipAdapter: zero-shot together with a cache of the training videos."""
 
 from typing import final
 
@@ -66,7 +66,7 @@ class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
     ) -> None:
         """Cache pooled (V, G, D) of target (V,), and search alpha and beta on the validation videos.
 
-        DataError for videos of several labels.
+        DataError if videos have several labels.
         """
         require_single_labels(target, name="tip-adapter")
         device = self.owners.device
@@ -79,11 +79,11 @@ class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
 
     @property
     def keeps_classes(self) -> bool:
-        """The cache is bound to its classes."""
+        """Whether it is bound to its classes: the cache always is."""
         return True
 
     def _search(self, pooled: Tensor, target: Tensor) -> None:
-        """Keep the alpha and beta of the highest top-1 for pooled (V, G, D), the views' probabilities averaged."""
+        """Keep the alpha and beta with the highest top-1 for pooled (V, G, D), averaging the views' probabilities."""
         best, flat = (-1.0, 0.0), pooled.flatten(0, 1).float()  # (V*G, D)
         zero_shot = self.zero_shot(flat)
         for beta in BETAS:
@@ -97,9 +97,9 @@ class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
                     self.beta.fill_(beta)
 
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score the same classes by other texts; ValueError for another number of classes, as the cache is of its own.
+        """Score the same classes by other texts. ValueError if the cache has another number of classes.
 
-        As many other classes cannot be told from them, and are taken.
+        If the number is the same, other classes cannot be told from its own, and are accepted.
         """
         if len(texts) != self.zero_shot.embeddings.shape[1]:
             raise ValueError(
@@ -110,10 +110,10 @@ class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
         self.zero_shot.set_texts(texts)
 
     def _ask(self, embeddings: Tensor, beta: Tensor) -> Tensor:
-        """Return what the cache says of embeddings (B, D) -> (B, C)."""
+        """Return the scores of the cache for embeddings (B, D) -> (B, C)."""
         values = F.one_hot(self.owners, self.zero_shot.embeddings.shape[1]).to(self.keys)  # (N, C)
         unit = F.normalize(embeddings, dim=-1)
-        # An exported model asks for all at once: its file would keep the number of parts of the example.
+        # An exported model compares all at once, because its file would keep the number of parts of the example.
         parts = (unit,) if torch.compiler.is_exporting() else unit.split(PART)
         return torch.cat([(-beta * (1 - part @ self.keys.T)).exp() @ values for part in parts])
 

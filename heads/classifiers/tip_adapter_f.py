@@ -44,7 +44,7 @@ class TipAdapterF(nn.Module, Fitted, ServesTexts):
         self.cache.fit(pooled, target, val=val)
 
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score the same classes by other texts; ValueError for another number of classes."""
+        """Score the same classes by other texts. ValueError for another number of classes."""
         self.cache.set_texts(texts)
 
     def forward(self, embeddings: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Confidence: probabilities that are as often right as they say, what they are worth, and sets of labels."""
+"""Confidence: calibrated probabilities, measures of their quality, and sets of labels."""

@@ -1,6 +1,6 @@
-"""Conformal: sets of labels that hold the true one as often as was asked for.
+"""Conformal: sets of labels that hold the true label as often as the caller asked for.
 
-Split conformal, least ambiguous sets (Sadinle et al. 2019, arXiv 1609.00451).
+The method is split conformal prediction with least ambiguous sets (Sadinle et al. 2019, arXiv 1609.00451).
 """
 
 import math
@@ -20,12 +20,12 @@ def label_sets(
     classes: Sequence[int] = (),
     where: object = "the run",
 ) -> np.ndarray:
-    """Return which labels are in the set of each video, (V, C): those whose probability is not too low.
+    """Return which labels are in the set of each video, (V, C): those with a probability that is high enough.
 
-    `known` (N,) are 1 - p of the true class of validation videos. The sets hold the true label in `level` of the
-    videos, over draws of such videos (split conformal, least ambiguous sets); a set may be empty, where no class is
-    likely enough, or hold every class. With `classes` (N,), those of the validation videos, this holds for each class
-    by itself; a class that has too few of them is in every set. DataError where there are too few validation videos.
+    `known` (N,) are 1 - p of the true class of validation videos. The sets hold the true label for `level` of the
+    videos, over draws of such videos (split conformal, least ambiguous sets). A set may be empty if no class is likely
+    enough, and it may hold every class. If `classes` (N,) of the validation videos are given, this holds for each class
+    separately, and a class with too few videos is in every set. DataError if there are too few validation videos.
     """
     if not 0 < level < 1:
         raise DataError(f"the level of the sets is {level}; expected a share between 0 and 1, such as 0.9")
@@ -44,6 +44,6 @@ def label_sets(
 
 
 def _quantile(known: np.ndarray, level: float) -> float:
-    """The score that `level` of further ones do not exceed; infinite where there are too few to tell."""
+    """Return the score that `level` of further scores do not exceed; infinity if there are too few to tell."""
     rank = math.ceil((len(known) + 1) * level - 1e-9)
     return float(np.sort(known)[rank - 1]) if rank <= len(known) else math.inf

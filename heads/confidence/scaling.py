@@ -1,4 +1,4 @@
-"""Scaling: what makes the probabilities of a trained run as often right as they say, fitted on validation videos."""
+"""Scaling: calibrate the probabilities of a trained run, fitted on validation videos."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,20 +15,20 @@ from framebank.store.formats.document import Fields
 
 VERSION = 1
 WIDEST = 3.0  # of log T either way: a temperature from 1/20 to 20
-PRIOR = 1.0  # the deviation of log T that is taken for likely before any video is seen
-STEPS = 60  # of a golden section: the width of 6 becomes 1e-12
+PRIOR = 1.0  # the standard deviation of log T that is assumed before any video is seen
+STEPS = 60  # of the golden section; they narrow a width of 6 to 1e-12
 FEWEST = 20  # validation videos
-GAIN = 1.92  # of log-likelihood, in nats, that a temperature other than 1 needs: p < 5 % by the likelihood ratio
-HOLD = 1.0  # how much each class's scale and bias are held to the temperature: so many videos' worth
+GAIN = 1.92  # of log-likelihood in nats that a temperature other than 1 needs: p < 5 % by the likelihood ratio
+HOLD = 1.0  # how strongly each class's scale and bias are tied to the temperature, as a number of videos
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How the log-probabilities of C classes become those that a run tells: log p / temperature, made to sum to one.
+    """How the log-probabilities of C classes become calibrated ones: log p / temperature, made to sum to one.
 
-    With `scales` and `biases` (C,), it is scale * log p + bias (vector scaling, Guo et al. 2017, arXiv 1706.04599).
-    With several labels a video, log p is the logit of each. `scores` (N,) are 1 - p of the true class of each of the
-    `videos` it was fitted on, rounded, and `classes` (N,) these classes: conformal sets are made by them.
+    With `scales` and `biases` (C,), it is scale * log p + bias (vector scaling, Guo et al. 2017, arXiv 1706.04599). If
+    videos have several labels, log p is the logit of each label. `scores` (N,) are 1 - p of the true class of each of
+    the `videos` that it was fitted on, rounded; `classes` (N,) are these classes. Conformal sets are made from them.
     """
 
     temperature: float
@@ -46,11 +46,11 @@ class Scaling:
         return raw * raw.new_tensor(self.scales) + raw.new_tensor(self.biases)
 
     def without_classes(self) -> "Scaling":
-        """Return what serves other classes than those it was fitted on: the temperature alone."""
+        """Return the part that also serves other classes than those it was fitted on: the temperature."""
         return Scaling(self.temperature, self.videos)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, as a checkpoint keeps it."""
+        """Return it as the plain values that a checkpoint keeps."""
         return {
             "version": VERSION,
             "temperature": self.temperature,
@@ -63,7 +63,7 @@ class Scaling:
 
     @classmethod
     def read(cls, said: Mapping[str, Any], *, num_classes: int, where: object) -> "Scaling":
-        """Return what `to_dict` gave; DataError where it does not fit so many classes, or is of a later version."""
+        """Return what `to_dict` gave. DataError if the number of classes differs, or if a later version wrote it."""
         found = Fields.of(said, where=f"{where}: confidence")
         if found.whole("version") != VERSION:
             raise found.refuse("version", f"{VERSION}, which this framebank knows")
@@ -80,11 +80,11 @@ class Scaling:
 
 
 def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False) -> Scaling:
-    """Return the scaling of the least cross-entropy on validation videos: logits (V, C), target (V,) or (V, C).
+    """Return the scaling of least cross-entropy on validation videos: logits (V, C), target (V,) or (V, C).
 
-    log T is held to 0 by a normal prior of deviation 1, so that few videos, all of which are right, do not make a run
-    sure of everything; and T stays 1 where another is not clearly better (GAIN). `by_class` fits a scale and a bias for
-    each class too, held to the temperature as by HOLD videos. DataError with fewer than FEWEST videos.
+    A normal prior of deviation 1 keeps log T near 0, so that a few videos that are all right do not make a run sure of
+    everything. T stays 1 unless another value is clearly better (GAIN). `by_class` also fits a scale and a bias for
+    each class, tied to the temperature as by HOLD videos. DataError if there are fewer than FEWEST videos.
     """
     logits, target = logits.detach().double().cpu(), target.cpu()
     several = target.ndim == 2
@@ -118,7 +118,7 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _lowest(cost: Callable[[float], float]) -> float:
-    """Where a function of one valley is lowest, by golden section."""
+    """Return where a function with a single minimum is lowest, by golden section."""
     ratio = (math.sqrt(5) - 1) / 2
     low, high = -WIDEST, WIDEST
     left, right = high - ratio * (high - low), low + ratio * (high - low)

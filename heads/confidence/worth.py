@@ -1,4 +1,4 @@
-"""Worth: whether probabilities are as often right as they say, and what is gained where the unsure are not told."""
+"""Worth: whether probabilities are as often right as they claim, and the accuracy if unsure videos are left out."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 
 
 def confidence_of(scores: np.ndarray, targets: np.ndarray, *, bins: int = BINS) -> dict[str, Any]:
-    """Return what probabilities (V, C) are worth for the true classes (V,), as plain values.
+    """Return how reliable probabilities (V, C) are for the true classes (V,), as plain values.
 
-    `ece` is the expected calibration error, the mean difference of confidence and accuracy over `bins` bins of equally
-    many videos (equal mass, Nixon et al. 2019, arXiv 1904.01685); `brier` the sum over classes of the squared error
-    (Brier 1950); `nll` the mean -ln p of the true class; `reliability` each bin; `coverage` the accuracy of the surest
-    videos and the least confidence among them; `aurc` the mean error over all coverages.
+    `ece` is the expected calibration error: the mean difference of confidence and accuracy over `bins` bins with
+    equally many videos (equal mass, Nixon et al. 2019, arXiv 1904.01685). `brier` is the sum over classes of the
+    squared error (Brier 1950). `nll` is the mean -ln p of the true class. `reliability` has each bin. `coverage` is the
+    accuracy of the surest videos and the least confidence among them. `aurc` is the mean error over all coverages.
     """
     best = scores.argmax(1)
     confidence = np.take_along_axis(scores, best[:, None], 1)[:, 0]
@@ -33,7 +33,7 @@ def confidence_of(scores: np.ndarray, targets: np.ndarray, *, bins: int = BINS) 
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray, *, bins: int = BINS) -> list[dict[str, Any]]:
-    """Return bins of equally many videos, the least sure first: mean confidence, accuracy, and how many they are."""
+    """Return bins with equally many videos, the least sure first: mean confidence, accuracy, and number of videos."""
     order = np.argsort(confidence, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
     return [
@@ -47,9 +47,9 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, *, bins: int = BINS
 
 
 def coverage(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
-    """Return the accuracy where only the surest videos are told, for several shares of all, with the threshold of each.
+    """Return the accuracy if only the surest videos get a label, for several shares of all, with each threshold.
 
-    `abstain_below` is the least confidence that is told.
+    `abstain_below` is the lowest confidence that still gets a label.
     """
     order = np.argsort(-confidence, kind="stable")
     found = []

@@ -1,1 +1,1 @@
-"""Evaluation: what runs and texts are worth, and comparisons of several."""
+"""Evaluation: the scores of runs and texts, and comparisons of several."""

@@ -1,4 +1,4 @@
-"""By protocol: the figures of each split or draw of a named protocol, and what their mean is worth."""
+"""By protocol: the figures of each split or draw of a named protocol, and their mean."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ FIGURES = ("top1", "top5", "mean_class_accuracy")
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split or draw: its report, as `evaluate` gives it, and how many videos the official list has to test."""
+    """One split or draw: its report, as `evaluate` gives it, and how many test videos the official list has."""
 
     name: str
     report: dict[str, Any]
@@ -52,10 +52,10 @@ def train_on_splits(
     device: torch.device,
     done: Callable[[], None],
 ) -> list[SplitReport]:
-    """Train a recipe on each split, in `folder`/NAME, and return what each run is worth on the split's test videos.
+    """Train a recipe on each split, in `folder`/NAME, and return the figures of each run on its test videos.
 
-    What the recipe chooses is chosen on videos held out from the training ones; the test list is not looked at.
-    DataError where a list does not fit, or a split has no video to train or to test on.
+    Everything that the recipe chooses is chosen on videos held out from the training videos; the test list is not used.
+    DataError if a list does not fit, or if a split has no video to train or to test on.
     """
     parts = []
     if protocol.val_fraction is not None:
@@ -86,7 +86,7 @@ def by_names(
     device: torch.device,
     done: Callable[[], None],
 ) -> list[SplitReport]:
-    """Score each test list, the whole store, or each half of the classes, by the texts of the classes."""
+    """Score each test list, the whole store, or halves of the classes, by the texts of the classes."""
     parts = []
     for name, manifest, names, listed in _tested(protocol, store, prompts, lists):
         report = evaluate_zero_shot(
@@ -118,8 +118,8 @@ def half_of(names: Sequence[str], seed: int) -> tuple[str, ...]:
 def summed_up(parts: Sequence[SplitReport]) -> dict[str, Any]:
     """Return the mean of each figure over the parts, its sample deviation, and the 95 % interval over videos.
 
-    The interval of several parts is that of their mean over the mean number of their videos: they are not independent,
-    and no number of draws narrows it.
+    The interval of several parts is the interval of their mean, for the mean number of their videos. The parts are not
+    independent, so more draws do not make it narrower.
     """
     reports = [part.report for part in parts]
     if any("map" in report for report in reports):
@@ -149,7 +149,7 @@ def _divided(protocol: NamedProtocol, store: FeatureStore, lists: Path | None) -
 def _tested(
     protocol: NamedProtocol, store: FeatureStore, prompts: PromptBank, lists: Path | None
 ) -> list[tuple[str, Manifest, tuple[str, ...], int]]:
-    """The name, the videos, the classes and the number of listed videos of each part."""
+    """Return the name, the videos, the classes and the number of listed videos of each part."""
     names = prompts.labels.names
     if protocol.videos == "lists":
         return [(name, each.split("test"), names, listed) for name, each, listed in _divided(protocol, store, lists)]

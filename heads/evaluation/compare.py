@@ -1,4 +1,4 @@
-"""Comparison: several recipes on one store with the same texts, videos and seeds, and what each is worth."""
+"""Comparison: several recipes on one store with the same texts, videos and seeds, and the score of each."""
 
 import itertools
 import statistics
@@ -28,9 +28,9 @@ from framebank.store.videos.manifest import Manifest
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of one recipe: its metrics on the test videos, or why there are none.
+    """One training of one recipe: its metrics on the test videos, or the reason why there are none.
 
-    `seconds` is the training with the reading of the bank; `parameters` counts what was trained by steps.
+    `seconds` is the time of the training with the reading of the bank. `parameters` counts what was trained in steps.
     """
 
     recipe: str
@@ -43,9 +43,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Standing:
-    """What a recipe is worth over its seeds: mean and sample deviation of a score, which is top-1 or mAP.
+    """The score of a recipe over its seeds: mean and sample deviation of top-1 or mAP.
 
-    `interval` is the 95 % interval of the mean over videos, which no number of seeds narrows; None for mAP.
+    `interval` is the 95 % interval of the mean over videos; more seeds do not make it narrower. None for mAP.
     """
 
     recipe: str
@@ -61,9 +61,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What every recipe is given alike: the videos of `train` and `test` (of `split`), classes, texts.
+    """What every recipe shares: the videos of `train` and `test` (of `split`), the classes and the texts.
 
-    Where a recipe asks for them, also the encoder's text `tower` and the `lexicon`. Runs are kept in
+    The encoder's text `tower` and the `lexicon` are there for recipes that need them. Runs are kept in
     `folder`/NAME/seed-N.
     """
 
@@ -79,13 +79,13 @@ class Comparison:
     lexicon: Lexicon | None = None
 
     def try_recipe(self, name: str, recipe: Recipe, seed: int, *, tell: Tell = tell_nobody) -> Trial:
-        """Train a recipe, keep its run, and return what it is worth, or why this store cannot serve it.
+        """Train a recipe, keep its run, and return its score, or the reason why this store cannot serve it.
 
-        `tell` hears of each epoch. DataError where the run cannot be written.
+        `tell` is called after each epoch. DataError if the run cannot be written.
         """
         try:
             return self._try(name, replace(recipe, seed=seed), tell=tell)
-        except PlaceError:  # which no recipe is to blame for
+        except PlaceError:  # this is not the fault of a recipe
             raise
         except DataError as error:
             return Trial(name, seed, refused=str(error))
@@ -127,14 +127,14 @@ def run_trials(
     workers: int = 1,
     tell: Tell = tell_nobody,
 ) -> Iterator[Trial]:
-    """Try each recipe with each seed, in that order, and yield what it is worth.
+    """Try each recipe with each seed, in that order, and yield each trial.
 
-    A recipe that this store cannot serve (another stream, no texts) is one trial, with the reason. With several
-    `workers` as many processes share the threads of this one: small heads leave most of what many threads cost unused.
-    They do not run the caller's main. DataError where one of them dies.
+    A recipe that this store cannot serve (another stream, no texts) gives one trial, with the reason. With several
+    `workers`, that many processes share the threads of this one, because a small head cannot keep many threads busy.
+    They do not run the caller's main module. DataError if one of them dies.
 
-    `tell` hears how many epochs of all are done, where a recipe without epochs counts as one: each as it ends, or with
-    several workers those of a whole trial. What is left out for a recipe that is refused counts as done.
+    `tell` reports the number of epochs done, over all trials; a recipe without epochs counts as one. It is called after
+    each epoch, or with several workers after each trial. The epochs of a refused recipe count as done.
     """
     jobs = [(name, recipe, seed) for name, recipe in recipes.items() for seed in seeds]
     ends = list(itertools.accumulate(max(1, recipe.epochs) for _, recipe, _ in jobs))
@@ -155,7 +155,7 @@ def _one_by_one(
     refused: Collection[str],
     tell: Tell,
 ) -> Iterator[Trial | None]:
-    """Yield the trial of each job, and None for one whose recipe is refused by then."""
+    """Yield the trial of each job, and None if its recipe has been refused already."""
     for job, begin in zip(jobs, [0, *ends[:-1]], strict=True):
         telling = tell_after(tell, before=begin, total=ends[-1])
         yield None if job[0] in refused else comparison.try_recipe(*job, tell=telling)
@@ -167,13 +167,13 @@ def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]
 
 
 def _try_with(comparison: Comparison, threads: int, *job: Any) -> Trial:
-    """Try a recipe with this worker's share of the threads."""
+    """Try a recipe with the share of the threads that this worker has."""
     torch.set_num_threads(threads)
     return comparison.try_recipe(*job)
 
 
 def standings(trials: Sequence[Trial]) -> list[Standing]:
-    """Sum up the trials of each recipe that ran, the best first."""
+    """Sum up the trials of each recipe that ran, best first."""
     done = [trial for trial in trials if not trial.refused]
     names = dict.fromkeys(trial.recipe for trial in done)
     found = [_sum_up([trial for trial in done if trial.recipe == name]) for name in names]

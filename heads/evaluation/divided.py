@@ -1,4 +1,4 @@
-"""Divided: the videos of a store as the official lists of a protocol divide them, with what the lists have more."""
+"""Divided: the videos of a store, split by the official lists of a protocol, and the numbers that the lists have."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.matching import match
 from framebank.store.videos.video import Video
 
-SIDES = {"train": ("train",), "test": ("test", "val")}  # some call the videos to test on val
+SIDES = {"train": ("train",), "test": ("test", "val")}  # some lists call the test videos val
 
 
 @dataclass(frozen=True)
 class OfficialSplit:
-    """The store with the split of each video as the lists have it, and how many videos they list for each split."""
+    """The store with the split of each video from the lists, and how many videos the lists have for each split."""
 
     store: FeatureStore
     train_listed: int
@@ -26,10 +26,10 @@ class OfficialSplit:
 
 
 def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> OfficialSplit:
-    """Divide the videos of a store by the lists of one split, which lie in the folder `lists`.
+    """Split the videos of a store by the lists of one split, which are in the folder `lists`.
 
-    DataError where a list is missing, lists another number of videos than the protocol says, or names none of the
-    store's, and where a video is on both sides.
+    DataError if a list is missing, has another number of videos than the protocol says, or names none of the store's
+    videos, or if a video is in both splits.
     """
     split_of: dict[str, str] = {}
     videos = _placed(store.manifest)
@@ -58,7 +58,7 @@ def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> OfficialS
 
 
 def _placed(manifest: Manifest) -> tuple[Video, ...]:
-    """The videos with a path that a list can name: the id of those that were imported together from one file."""
+    """Return the videos with a path that a list can name. Videos imported together from one file use their id."""
     counts = Counter(video.path for video in manifest.videos)
     return tuple(
         video if counts[video.path] == 1 or video.start is not None else replace(video, path=Path(video.video_id))

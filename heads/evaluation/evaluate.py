@@ -1,4 +1,4 @@
-"""Evaluation: what a run, or texts alone, are worth on a split, and the files that say so."""
+"""Evaluation: the figures of a run, or of texts alone, on a split, and the files that keep them."""
 
 import json
 from dataclasses import replace
@@ -29,9 +29,9 @@ from framebank.store.videos.manifest import Manifest
 
 
 def require_labels(store: FeatureStore, manifest: Manifest, *, split: str, hint: str) -> int:
-    """Return how many videos of a split have no label; DataError where none has one, saying what to do.
+    """Return how many videos of a split have no label. DataError, with a way out, if none has one.
 
-    `hint` is the command that labels videos without any.
+    `hint` is the command that gives labels to videos.
     """
     without = sum(not label for label in manifest.columns.labels)
     if without < len(manifest):
@@ -46,10 +46,10 @@ def require_labels(store: FeatureStore, manifest: Manifest, *, split: str, hint:
 def evaluate_run(
     run: Run, store: FeatureStore, manifest: Manifest, *, split: str, device: torch.device, folder: Path
 ) -> dict[str, Any]:
-    """Score the videos of `manifest`, write metrics.json and predictions.npz into `folder`, return the metrics.
+    """Score the videos of `manifest`, write metrics.json and predictions.npz into `folder`, and return the metrics.
 
-    The store may hold other frames, views or precisions than the one the run was trained on: its spec is among the
-    facts. DataError where its encoder is another, or it has classes that the run lacks.
+    The store may differ from the training store in frames, views or precision; its spec is among the facts. DataError
+    if its encoder differs, or if it has classes that the run lacks.
     """
     run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
     hint = f"framebank predict {store.path} --run {folder} --csv out.csv"
@@ -104,10 +104,10 @@ def evaluate_zero_shot(
     folder: Path | None = None,
     tower: TowerLoader | None = None,
 ) -> dict[str, Any]:
-    """Score the videos of `manifest` by the texts of the classes: pooled by their mean, or by the head of a run.
+    """Score the videos of `manifest` by the texts of the classes, pooled by their mean or by the head of a run.
 
-    A run with a learned context reads the classes in it, through the text tower.
-    DataError where the run was trained on features of another encoder, or with a classifier that is not of texts.
+    If a run learned a context, it reads the classes in that context, through the text tower. DataError if the run was
+    trained on features of another encoder, or if its classifier does not score by texts.
     """
     without = require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
     if run:
@@ -165,7 +165,7 @@ def _report(predictions: Predictions, bank: BankParts, facts: dict[str, Any], *,
 
 
 def _confidence(predictions: Predictions) -> dict[str, Any]:
-    """What the probabilities are worth, where a video has one label."""
+    """Return how reliable the probabilities are, if each video has one label."""
     if predictions.targets.ndim == 2:
         return {}
     labelled = predictions.targets >= 0
@@ -175,7 +175,7 @@ def _confidence(predictions: Predictions) -> dict[str, Any]:
 def _before(
     model: Model, bank: BankParts, scaling: Scaling, *, labels: tuple[str, ...], device: torch.device
 ) -> dict[str, Any]:
-    """What the probabilities of the same videos were worth before they were scaled, and by what they are."""
+    """Return how reliable the probabilities of the same videos were before scaling, and what scales them."""
     model.scaling = None
     try:
         found = _confidence(predict(model, bank, labels=labels, device=device))["confidence"]

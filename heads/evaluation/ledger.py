@@ -12,7 +12,7 @@ from framebank.store.formats.text import read_text
 
 
 def append_result(path: Path, line: Mapping[str, Any]) -> None:
-    """Add a line to a ledger, whole or not at all; DataError where it cannot be written."""
+    """Add a line to a ledger, whole or not at all; DataError if it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:

@@ -1,4 +1,4 @@
-"""Measured: what `evaluate` left in the folders of runs, held against each other video by video."""
+"""Measured: what `evaluate` left in the folders of runs, compared video by video."""
 
 import re
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """A run and its predictions for the videos of `split` of `store`, the folder that these lay in."""
+    """A run and its predictions for the videos of `split` of the store in the folder `store`."""
 
     path: Path
     predictions: Predictions
@@ -33,7 +33,7 @@ class MeasuredRun:
 
 @dataclass(frozen=True)
 class AlignedRuns:
-    """Which of the V labelled videos each run has right: `correct`, (S, V) of S seeds for each; groups are (V,)."""
+    """Which of the V labelled videos each run has right: `correct` is (S, V) for S seeds; groups are (V,)."""
 
     video_ids: tuple[str, ...]
     correct: tuple[np.ndarray, ...]
@@ -42,9 +42,9 @@ class AlignedRuns:
 
 
 def read_measured(folder: Path) -> dict[int | None, MeasuredRun]:
-    """Return what was measured of the run in a folder; of a folder of runs named seed-N, by N. A lone run is None's.
+    """Return what was measured for the run in a folder (key None), or for runs in folders seed-N (key N).
 
-    DataError where there is no run, or one was never evaluated.
+    DataError if there is no run, or if a run was never evaluated.
     """
     if current(folder, WEIGHTS["run"]).is_file():
         return {None: read_settled(folder, lambda: _read(folder))}
@@ -57,9 +57,9 @@ def read_measured(folder: Path) -> dict[int | None, MeasuredRun]:
 
 
 def align(runs: Sequence[dict[int | None, MeasuredRun]]) -> AlignedRuns:
-    """Return which videos each run has right, those of the first run in its order.
+    """Return which videos each run has right, for the videos of the first run in its order.
 
-    DataError where runs were measured on other splits, classes, videos, labels or seeds.
+    DataError if runs were measured on different splits, classes, videos, labels or seeds.
     """
     first = next(iter(runs[0].values()))
     if first.predictions.targets.ndim == 2:
@@ -96,7 +96,7 @@ def _require_seeds(first: dict[int | None, MeasuredRun], other: dict[int | None,
 
 
 def _correct(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:
-    """Whether a run is right, (V,), for the videos of the first run in its order."""
+    """Return whether a run is right, (V,), for the videos of the first run in its order."""
     mine, theirs = one.predictions, first.predictions
     if one.split != first.split:
         raise DataError(
@@ -127,11 +127,11 @@ def _correct(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:
         )
     return np.asarray(
         order[mine.scores[rows].argmax(1)] == theirs.targets
-    )  # of equal scores the first, as top-1 has it
+    )  # the first class counts if scores are equal, as in top-1
 
 
 def _videos(store: Path, ids: Sequence[str], labels: Sequence[str]) -> Sequence[Video]:
-    """The videos as the manifest of the store has them, which knows their groups; by their names where it is gone."""
+    """Return the videos from the manifest of the store, which knows their groups; or by name if the store is gone."""
     try:
         return read_manifest(store).of_ids(ids)
     except (DataError, KeyError):

@@ -1,4 +1,4 @@
-"""Named protocols: what is trained on, what is tested and how it is averaged, as a TOML file with a hash."""
+"""Named protocols: what to train on, what to test and how to average, as a TOML file with a hash."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ VIDEOS = ("lists", "full", "half")
 
 @dataclass(frozen=True)
 class ListedSplit:
-    """The lists of one split, each the first of several names that is there, and how many videos they list."""
+    """The lists of one split, and how many videos they list. If a list has several names, the first found counts."""
 
     test: tuple[str, ...]
     test_videos: int
@@ -26,11 +26,11 @@ class ListedSplit:
 
 @dataclass(frozen=True)
 class NamedProtocol:
-    """One protocol. Without `splits` a supervised one takes those of the store.
+    """One protocol. A supervised one without `splits` uses the splits of the store.
 
-    `videos` says what a zero-shot one is tested on: each of the lists, the full store, or half of the classes for each
-    of the `seeds`. `val_fraction` is the share of the training videos that is held out to choose by;
-    None is that of the recipe.
+    `videos` says what a zero-shot protocol tests: each of the lists, the full store, or half of the classes for each of
+    the `seeds`. `val_fraction` is the share of the training videos that is held out for choices; None keeps the share
+    of the recipe.
     """
 
     name: str
@@ -43,7 +43,7 @@ class NamedProtocol:
 
     @property
     def hash(self) -> str:
-        """What changes with anything that decides a figure, and not with the name or the words about it."""
+        """A hash of everything that decides a figure. The name and the description do not change it."""
         said = {name: value for name, value in asdict(self).items() if name not in ("name", "about")}
         return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=6).hexdigest()
 
@@ -59,7 +59,7 @@ def protocol_names() -> list[str]:
 
 
 def read_protocol(name: str | Path) -> NamedProtocol:
-    """Return a protocol that comes with framebank, or that of a .toml file; DataError where it is none."""
+    """Return a protocol that comes with framebank, or one from a .toml file. DataError if it is neither."""
     path = Path(name)
     if path.suffix != ".toml":
         if str(name) not in protocol_names():

@@ -1,4 +1,4 @@
-"""Paired: two classifiers on the same videos; how far apart they are, how sure that is, and which videos changed."""
+"""Paired: two classifiers on the same videos: how much they differ, how sure that is, and which videos changed."""
 
 import html
 import math
@@ -12,17 +12,17 @@ from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 LEVEL = 0.05
-POWER_Z = 1.959964 + 0.841621  # a difference of so many standard errors is found in 4 of 5 test sets
-FEWEST = 6  # sources that differ: six of one sign have p = 2 / 2^6 = 3 %, five have 6 %
+POWER_Z = 1.959964 + 0.841621  # a difference of that many standard errors is found in 4 of 5 test sets
+FEWEST = 6  # sources that differ: six with one sign have p = 2 / 2^6 = 3 %, five have 6 %
 DRAWS = 10_000
-CELLS = 1 << 22  # of the resampled counts that are in memory together
+CELLS = 1 << 22  # of the resampled counts that are in memory at once
 
 
 @dataclass(frozen=True)
 class Flips:
-    """How many videos B has right and A wrong (`gained`), and A right and B wrong (`lost`).
+    """How many videos only B has right (`gained`), and how many only A has right (`lost`).
 
-    Of several seeds a video is gained where more seeds of B than of A have it right.
+    With several seeds, a video is gained if more seeds of B than of A have it right.
     """
 
     gained: int
@@ -31,14 +31,14 @@ class Flips:
 
 @dataclass(frozen=True, repr=False)
 class PairedDifference:
-    """What B is worth beside A on the same videos. Accuracies, differences and intervals are fractions from 0 to 1.
+    """How B compares with A on the same videos. Accuracies, differences and intervals are fractions from 0 to 1.
 
-    `difference` is B less A; `interval` its 95 % interval by a paired bootstrap over `sources`, groups or single
-    videos; `p_value` is the level at which that interval reaches 0. `mcnemar_p` is the exact test of McNemar, which
-    takes the videos for independent. `smallest_difference` is what this test set finds in 4 of 5 cases. `verdict` is
-    of B: "better", "worse" or "cannot tell". `p_holm` is the p_value after Holm's correction, where several runs are
-    held against one. `equivalent` says whether the difference is within `equivalent_within` points, by the 90 %
-    interval (two one-sided tests); both are None where it was not asked.
+    `difference` is B minus A. `interval` is its 95 % interval, by a paired bootstrap over `sources` (groups or single
+    videos). `p_value` is the level at which that interval reaches 0. `mcnemar_p` is McNemar's exact test, which assumes
+    independent videos. `smallest_difference` is the difference that this test set finds in 4 of 5 cases. `verdict` is
+    about B: "better", "worse" or "cannot tell". `p_holm` is the p_value after Holm's correction, if several runs are
+    compared with one. `equivalent` says whether the difference is within `equivalent_within` points, by the 90 %
+    interval (two one-sided tests); both are None if the caller did not ask.
     """
 
     accuracy_a: float
@@ -59,11 +59,11 @@ class PairedDifference:
     equivalent: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
+        """Return everything as plain values."""
         return {**asdict(self), "interval": list(self.interval)}
 
     def lines(self, *, a: str = "A", b: str = "B") -> list[str]:
-        """Return what was found, a line each, with the names of the two."""
+        """Return what was found, as lines, with the names of the two."""
         low, high = self.interval
         over = f"{counted(self.videos, 'video')} of {counted(self.sources, 'source')}"
         seeds = f", {self.seeds} pairs of seeds" if self.seeds > 1 else ""
@@ -100,12 +100,12 @@ def compare_paired(
     seed: int = 0,
     equivalent_within: float | None = None,
 ) -> PairedDifference:
-    """Return what B is worth beside A: which videos each has right, (V,) or (S, V) of S paired seeds, as booleans.
+    """Compare B with A, given which videos each has right, (V,) or (S, V) for S paired seeds, as booleans.
 
-    `groups` (V,) tells which videos come from one source: the bootstrap (Efron 1979) draws sources, not videos, and
-    with several seeds their pairs too. Its draws are widened as Student's t asks for, so that few sources do not look
-    like many, and equal differences are split evenly, as a mid-p value does. The verdict needs p < 5 % and FEWEST
-    sources that differ. McNemar's test (1947) is the exact one. DataError where the arrays do not fit.
+    `groups` (V,) says which videos come from one source. The bootstrap (Efron 1979) draws sources, not videos; with
+    several seeds it draws pairs of seeds too. Its draws are widened by Student's t, so that few sources do not look
+    like many. Equal differences are split evenly, as in a mid-p value. The verdict needs p < 5 % and FEWEST sources
+    that differ. McNemar's test (1947) is the exact one. DataError if the arrays do not fit.
 
     >>> import numpy as np
     >>> found = compare_paired(np.array([True, False] * 40), np.array([True, True, True, False] * 20))
@@ -151,7 +151,7 @@ def compare_paired(
 
 
 def verdict_of(difference: float, p_value: float, differing: int) -> str:
-    """Return "better", "worse" or "cannot tell" for a difference, of which so many sources are not 0."""
+    """Return "better", "worse" or "cannot tell" for a difference; `differing` sources have one that is not 0."""
     if p_value >= LEVEL or differing < FEWEST or not difference:
         return "cannot tell"
     return "better" if difference > 0 else "worse"
@@ -166,14 +166,14 @@ def mcnemar(gained: int, lost: int) -> float:
     number, fewer = gained + lost, min(gained, lost)
     if gained == lost:
         return 1.0
-    last = math.comb(number, fewer) / (1 << number)  # whole numbers, so that the quotient is right to the last digit
+    last = math.comb(number, fewer) / (1 << number)  # whole numbers, so that the quotient is exact to the last digit
     places = np.arange(fewer, 0, -1)
-    below = np.cumprod(places / (number - places + 1))  # each term by the one after it
+    below = np.cumprod(places / (number - places + 1))  # each term from the one after it
     return min(1.0, 2 * last * (1 + float(below.sum())))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number (Holm 1979), in their order.
+    """Return p-values corrected for their number (Holm 1979), in the order given.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -187,7 +187,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def corrected(found: Sequence[PairedDifference]) -> list[PairedDifference]:
-    """Return comparisons against one run with Holm's p-values and the verdicts that follow from them."""
+    """Return comparisons with one run, with Holm's p-values and the verdicts that follow from them."""
     if len(found) < 2:
         return list(found)
     values = holm([one.p_value for one in found])
@@ -198,12 +198,12 @@ def corrected(found: Sequence[PairedDifference]) -> list[PairedDifference]:
 
 
 def _p(value: float) -> str:
-    """A p-value for a reader; the bootstrap tells none below two of its draws."""
+    """Return a p-value as text. The bootstrap cannot tell a value below two of its draws."""
     return f"{value:.2g}" if value >= 2 / DRAWS else "below 0.0002"
 
 
 def _booleans(name: str, given: np.ndarray) -> np.ndarray:
-    """The array as (S, V); DataError where it holds anything but true and false, or nothing."""
+    """Return the array as (S, V). DataError if it is empty or holds anything but true and false."""
     found = np.asarray(given)
     if found.ndim not in (1, 2) or not found.size:
         raise DataError(f"{name} has the shape {found.shape}; expected (V,), or (S, V) of S seeds")
@@ -215,7 +215,7 @@ def _booleans(name: str, given: np.ndarray) -> np.ndarray:
 
 
 def _sources(groups: np.ndarray | None, videos: int) -> np.ndarray:
-    """The number of each video's source, from 0 on."""
+    """Return the number of each video's source, counted from 0."""
     if groups is None:
         return np.arange(videos)
     found = np.asarray(groups)
@@ -225,33 +225,33 @@ def _sources(groups: np.ndarray | None, videos: int) -> np.ndarray:
 
 
 def _draws(step: np.ndarray, source: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resampled differences (DRAWS,), widened for few sources, and the sum of each source (G,) over its seeds."""
+    """Return resampled differences (DRAWS,), widened for few sources, and each source's sum (G,) over its seeds."""
     rng = np.random.default_rng(seed)
     count = int(source.max()) + 1
     sums = np.stack([np.bincount(source, weights=row, minlength=count) for row in step], axis=1)  # (G, S)
     rows = np.concatenate([sums, np.bincount(source, minlength=count)[:, None]], axis=1)
-    kinds, number = np.unique(rows, axis=0, return_counts=True)  # sources that are alike are drawn together
+    kinds, number = np.unique(rows, axis=0, return_counts=True)  # equal sources are drawn together
     at_once = max(1, CELLS // len(kinds))
     drawn = [
         rng.multinomial(count, number / count, size=min(at_once, DRAWS - first)) @ kinds
         for first in range(0, DRAWS, at_once)
     ]
-    each = np.concatenate(drawn)  # (DRAWS, S + 1), the last column how many videos were drawn
+    each = np.concatenate(drawn)  # (DRAWS, S + 1); the last column counts the drawn videos
     seeds = len(step)
     weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS) / seeds if seeds > 1 else 1.0
     found = (each[:, :-1] * weights).sum(1) / each[:, -1]
-    found += rng.uniform(-0.5, 0.5, DRAWS) / step.size  # equal differences lie on both sides of their value
+    found += rng.uniform(-0.5, 0.5, DRAWS) / step.size  # spread equal differences around their value
     middle = step.mean()
     return middle + (found - middle) * _widening(count), sums.sum(1)
 
 
 def _widening(sources: int) -> float:
-    """How much wider draws from so few sources have to be: Student's t by the normal, and the bias of their spread.
+    """Return how much wider draws from few sources must be: Student's t over the normal, and the bias of their spread.
 
-    The expansion of Fisher and Cornish (1960) for the 97.5 % point of t.
+    By the expansion of Fisher and Cornish (1960) for the 97.5 % point of t.
     """
     if sources == 1:
-        return 1e9  # one source says nothing of others
+        return 1e9  # one source says nothing about others
     z, v = 1.959964, sources - 1
     terms = (
         z,

@@ -1,4 +1,4 @@
-"""Plots: what a comparison found, as a picture."""
+"""Plots: a comparison as a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,9 @@ from framebank.store.lazy import require
 
 
 def draw_standings(found: Sequence[Standing], path: Path) -> None:
-    """Draw the score of each recipe with its deviation over seeds and its interval over videos, as PNG.
+    """Draw the score of each recipe, with its deviation over seeds and its interval over videos, as a PNG.
 
-    DataError where matplotlib is not installed.
+    DataError if matplotlib is not installed.
     """
     figure = require("matplotlib.figure", extra="plot", what=path.name).Figure(
         figsize=(8, 0.4 * len(found) + 1.4), layout="constrained"

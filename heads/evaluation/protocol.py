@@ -1,4 +1,4 @@
-"""Protocol: what made a number, so that no number stands without it."""
+"""Protocol: how a figure was made, so that no figure stands alone."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from framebank.store.prompts import PromptBank
 from framebank.store.spec import FeatureSpec
 from framebank.store.videos.labels import LabelSet, class_text
 
-# Where things lie decides no number; the hashes beside them tell what they are.
+# Paths do not decide a figure. The hashes beside them identify what was used.
 PLACES = ("store", "run", "pretrained")
 
 
@@ -27,9 +27,9 @@ def made_by(
     labels: LabelSet | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """Return everything that decides a number, with a hash of it all: encoder, frames, videos, texts, recipe.
+    """Return everything that decides a figure, and a hash of it: encoder, frames, videos, texts, recipe.
 
-    With `labels`, the classes that the bank's targets count, and of prompts, the order of the classes decides nothing.
+    `labels` are the classes that the targets of the bank count. The order of the classes in prompts decides nothing.
     """
     facts: dict[str, Any] = {
         **{name: value for name, value in spec.to_dict().items() if name != "schema_version"},

@@ -1,4 +1,4 @@
-"""Temperature: the scaling of a run's probabilities, fitted anew on a split of a store, and kept in the run."""
+"""Temperature: fit the scaling of a run's probabilities again, on a split of a store, and keep it in the run."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +22,9 @@ from framebank.store.videos.manifest import Manifest
 
 @dataclass(frozen=True)
 class FittedRun:
-    """The run as it is now, how many videos its scaling was fitted on, and their calibration error before and after.
+    """The run as it now is, how many videos its scaling was fitted on, and the calibration error before and after.
 
-    Both errors are None where a video may have several labels.
+    Both errors are None if a video may have several labels.
     """
 
     run: Run
@@ -38,8 +38,8 @@ def fit_run(
 ) -> FittedRun:
     """Fit the scaling of a run on the labelled videos of `manifest` and write it into the run's folder.
 
-    What the run was measured to be worth goes with it. DataError where the store is of another encoder or has classes
-    that the run lacks, or there are too few videos.
+    The figures of the run's evaluation are removed. DataError if the store comes from another encoder, if it has
+    classes that the run lacks, or if there are too few videos.
     """
     run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
     labels = LabelSet(run.labels)
@@ -74,7 +74,7 @@ def fit_run(
 
 
 def forget(run: Run, *, folder: Path) -> Run:
-    """Take the scaling out of a run; what it was measured to be worth goes with it."""
+    """Remove the scaling from a run, and with it the figures of its evaluation."""
     run.model.scaling = None
     found = _with_confidence(run, None)
     _write(found, folder)

@@ -1,4 +1,4 @@
-"""Zero-shot: recognising classes by their texts alone."""
+"""Zero-shot: recognise classes by their texts alone."""
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.text import TextClassifier
@@ -8,11 +8,11 @@ from framebank.store.prompts import PromptBank
 
 
 def zero_shot_model(prompts: PromptBank, *, scoring: str, frame_norm: bool = True) -> Model:
-    """Return mean pooling and the cosine to the class texts, with nothing trained.
+    """Return a model of mean pooling and the cosine to the class texts. Nothing is trained.
 
-    `scoring` is "probabilities", the mean of the softmax of each template (ActionCLIP's test, arXiv 2109.08472), or
-    "embeddings", the softmax over mean unit embeddings (CLIP's, arXiv 2103.00020). The logit scale is the encoder's;
-    ActionCLIP's test takes 100, which is also that of OpenAI's encoders.
+    `scoring` is "probabilities", the mean over templates of the softmax (ActionCLIP's test, arXiv 2109.08472), or
+    "embeddings", the softmax over mean unit embeddings (as in CLIP, arXiv 2103.00020). The logit scale is the
+    encoder's. ActionCLIP's test takes 100, which is also the scale of OpenAI's encoders.
     """
     dim = prompts.encoder.dim
     classifier = TextClassifier(dim, len(prompts.labels), ClassTexts.of(prompts, scoring=scoring))

@@ -20,7 +20,7 @@ OPSET = 18
 
 
 class Scores(nn.Module):
-    """A model that gives probabilities rather than logits."""
+    """A model that gives probabilities instead of logits."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()
@@ -36,10 +36,10 @@ class Scores(nn.Module):
 def export_onnx(run: Run, path: Path) -> float:
     """Write a run with its class matrix as ONNX, B and T free; return how far its scores are from the run's at most.
 
-    The file takes `frames` (B, T, D) float32 as stored, un-normalised, and `mask` (B, T) bool, true where a frame is
-    real, and gives `scores` (B, C); its metadata holds the labels and the encoder. It is checked with the lengths
-    LENGTHS before it gets its name. DataError where the packages are not installed, the run reads another stream, or
-    the file scores otherwise than the run.
+    The file takes `frames` (B, T, D) float32 as stored, not normalised, and `mask` (B, T) bool, true for real frames.
+    It gives `scores` (B, C). Its metadata holds the labels and the encoder. It is checked with the lengths LENGTHS
+    before it gets its name. DataError if the packages are not installed, if the run reads another stream, or if the
+    scores of the file differ from those of the run.
     """
     run.require_frames(path)
     onnx = require("onnx", extra="onnx", what=path.name)
@@ -85,7 +85,7 @@ def _check(session: Any, model: nn.Module, run: Run, path: Path) -> float:
 
 
 def _example(run: Run, *, num_videos: int, num_frames: int) -> tuple[Tensor, Tensor]:
-    """Return frames that are drawn, and a mask whose last video is shorter."""
+    """Return random frames, and a mask whose last video is shorter."""
     generator = torch.Generator().manual_seed(num_frames)
     frames = torch.randn(num_videos, num_frames, run.spec.dim, generator=generator)
     mask = torch.ones(num_videos, num_frames, dtype=torch.bool)
@@ -94,10 +94,10 @@ def _example(run: Run, *, num_videos: int, num_frames: int) -> tuple[Tensor, Ten
 
 
 def export_weights(run: Run, path: Path) -> Path:
-    """Write the weights of a run as safetensors, and beside it, as JSON, all else that is needed; return the latter."""
+    """Write the weights of a run as safetensors, and everything else as JSON beside it. Return the path of the JSON."""
     about = path.with_suffix(".json")
     with replacing(about) as beside, replacing(path) as part:
         part.write_bytes(save({name: value.contiguous().cpu() for name, value in run.model.state_dict().items()}))
         beside.write_text(json.dumps(run.about(), indent=1), encoding="utf-8")
-        about.unlink(missing_ok=True)  # that of other weights; the new one comes last
+        about.unlink(missing_ok=True)  # it describes other weights; the new one is written last
     return about

@@ -1,4 +1,4 @@
-"""Published checkpoints: ActionCLIP's, as its training code writes them, become a run and a file of CLIP weights."""
+"""Published checkpoints: turn those of ActionCLIP's training code into a run and a file of CLIP weights."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ PARTS = ("model_state_dict", "fusion_model_state_dict")
 
 CLIP = "clip.safetensors"  # in the folder of the run
 
-# OpenAI's archives hold these numbers beside the weights; they are none.
+# OpenAI's archives hold these numbers beside the weights. They are not weights.
 NUMBERS = ("input_resolution", "context_length", "vocab_size")
 
 # (width of the image tower, patch, picture) -> open_clip's name
@@ -35,7 +35,7 @@ MODELS = {
     (1024, 14, 336): "ViT-L-14-336-quickgelu",
 }
 
-# head -> what its weights are called here, by what ActionCLIP calls them
+# head -> the names of its weights here, by their names in ActionCLIP
 RENAMED: dict[str, tuple[tuple[str, str], ...]] = {
     "transformer": (
         (r"frame_position_embeddings\.weight", "positions.weight"),
@@ -59,7 +59,7 @@ RENAMED: dict[str, tuple[tuple[str, str], ...]] = {
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return the weights of the fine-tuned CLIP and of the fusion model, without the prefixes of DataParallel.
 
-    The file is read without running code. DataError where it is no such checkpoint.
+    The file is read without running code. DataError if it is not such a checkpoint.
     """
     found = read_torch(path, what="a checkpoint that loads without running code")
     if not isinstance(found, Mapping) or not all(isinstance(found.get(part), Mapping) for part in PARTS):
@@ -74,7 +74,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def model_name(clip: Mapping[str, Tensor], *, where: Path) -> str:
-    """Return what open_clip calls a CLIP of these shapes; DataError where it is none of MODELS."""
+    """Return open_clip's name for a CLIP of these shapes. DataError if it is none of MODELS."""
     try:
         width, _, patch, _ = clip["visual.conv1.weight"].shape
         side = round((len(clip["visual.positional_embedding"]) - 1) ** 0.5) * patch
@@ -102,9 +102,9 @@ def build_run(
 ) -> Run:
     """Return a run of the fusion model over the classes of `prompts`, scored as ActionCLIP's test does.
 
-    Frames are pooled as the encoder gives them, un-normalised, and the probabilities of the templates are averaged, at
-    the fixed scale of 100. `legacy_axes` keeps the mistaken axes of the published Conv_1D. DataError where the weights
-    are of no head that is known, or do not fit the encoder.
+    Frames are pooled as the encoder gives them, not normalised. The probabilities of the templates are averaged, at the
+    fixed scale of 100. `legacy_axes` keeps the mistaken axes of the published Conv_1D. DataError if the weights belong
+    to no known head, or do not fit the encoder.
     """
     head = _head_of(fusion, where=where)
     if legacy_axes and head != "conv1d":
@@ -146,7 +146,7 @@ def _head_of(fusion: Mapping[str, Tensor], *, where: Path) -> str:
 
 
 def _rename(fusion: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
-    """Return the weights under their names here; the table of positions is left where the published head has no use."""
+    """Return the weights under their names here. Leave out positions that the published head does not use."""
     weights = {}
     for name, value in fusion.items():
         for theirs, ours in RENAMED.get(head, ()):

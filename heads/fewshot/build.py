@@ -12,9 +12,9 @@ from framebank.store.errors import DataError
 
 
 def build_matcher(recipe: FewshotRecipe, *, dim: int, num_classes: int) -> nn.Module:
-    """Build what a recipe describes, drawn from its seed; DataError where an option cannot be.
+    """Build what a recipe describes, with random weights from its seed. DataError if an option is impossible.
 
-    A matcher that tells the `num_classes` it is trained on apart, by a further loss, is told their number.
+    `num_classes` is for a matcher that also learns to tell the training classes apart, by a further loss.
     """
     build = MATCHERS[recipe.matcher]
     counted = {"num_classes": num_classes} if "num_classes" in inspect.signature(build).parameters else {}

@@ -1,11 +1,11 @@
-"""Groups in episodes: support and queries of one episode have no group in common."""
+"""Groups in episodes: the support and the queries of one episode have no group in common."""
 
 from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
-# How often the episodes whose two sides share a group are drawn again, before they are put together group by group.
+# How often episodes with a group on both sides are drawn again, before they are put together group by group.
 REDRAWS = 10
 EPISODES_AT_ONCE = 1000
 
@@ -13,7 +13,7 @@ EPISODES_AT_ONCE = 1000
 def draw_distinct(generator: np.random.Generator, sizes: np.ndarray, count: int) -> np.ndarray:
     """Draw `count` different numbers below each size, in random order: sizes (...) -> (..., count).
 
-    Each is drawn among those that are left and then moved past the ones taken, so that no permutation of all is made.
+    Each number is drawn among those that are left and then moved past the taken ones, so no full permutation is made.
     """
     drawn = np.empty((*sizes.shape, count), dtype=np.int64)
     for number in range(count):
@@ -26,9 +26,9 @@ def draw_distinct(generator: np.random.Generator, sizes: np.ndarray, count: int)
 
 
 class GroupedPool:
-    """The videos of each class, of which episodes take `shot` for support and `query` others of other groups.
+    """The videos of each class. Episodes take `shot` of them for support and `query` from other groups.
 
-    `members` has the places of each class's videos, `groups` (V,) the group of every video.
+    `members` has the places of each class's videos. `groups` (V,) has the group of every video.
     """
 
     def __init__(self, members: Sequence[np.ndarray], groups: np.ndarray, *, shot: int, query: int) -> None:
@@ -37,13 +37,13 @@ class GroupedPool:
 
     @cached_property
     def undivided(self) -> tuple[int, ...]:
-        """The classes whose groups cannot be shared out between the two sides; their videos are drawn as they come."""
+        """The classes whose groups cannot be divided between the two sides; this rule leaves them out."""
         return tuple(number for number, own in enumerate(self.members) if not self._can_part(self.groups[own]))
 
     def part(self, classes: np.ndarray, videos: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Draw again the episodes that share a group: classes (E, N) and videos (E, N, K + query), both sides' places.
+        """Draw the episodes that share a group again: classes (E, N) and videos (E, N, K + query), both as places.
 
-        An episode that shares none stays as it is. Classes that cannot be shared out take no part.
+        An episode that shares no group stays as it is. Classes that cannot be divided take no part.
         """
         videos = videos.copy()
         sizes = np.array([len(own) for own in self.members])
@@ -62,7 +62,7 @@ class GroupedPool:
         return videos
 
     def _shared(self, videos: np.ndarray, free: np.ndarray) -> np.ndarray:
-        """The places of the episodes whose support has a group of a query: videos (E, N, K + query), free (E, N)."""
+        """Return the places of the episodes with a group on both sides: videos (E, N, K + query), free (E, N)."""
         found = []
         for start in range(0, len(videos), EPISODES_AT_ONCE):
             chosen, own = videos[start : start + EPISODES_AT_ONCE], free[start : start + EPISODES_AT_ONCE]
@@ -75,9 +75,9 @@ class GroupedPool:
     def _put_together(
         self, classes: np.ndarray, videos: np.ndarray, free: np.ndarray, generator: np.random.Generator
     ) -> None:
-        """Choose the groups of the queries of each class, and then the support among all others: videos (N, K + query).
+        """Choose the groups of each class's queries, then the support among the other groups: videos (N, K + query).
 
-        Groups that several classes have may still be on both sides, where nothing else can be had.
+        A group that several classes have may still be on both sides, if there is no other choice.
         """
         for slot in np.flatnonzero(free).tolist():
             own = self.members[classes[slot]]
@@ -85,9 +85,9 @@ class GroupedPool:
             videos[slot] = own[[*support, *query]]
 
     def _can_part(self, groups: np.ndarray) -> bool:
-        """Whether some groups have the queries and the others the support: a sum of sizes between two numbers."""
+        """Return whether the groups can be divided between queries and support: some sum of sizes is in a range."""
         total, sizes = len(groups), np.unique(groups, return_counts=True)[1].tolist()
-        sums = 1  # bit n: some groups have n videos together
+        sums = 1  # bit n is set if some groups together have n videos
         for size in sizes:
             sums |= sums << size
         return any(sums >> taken & 1 for taken in range(self.query, total - self.shot + 1))
@@ -96,9 +96,9 @@ class GroupedPool:
 def without_groups(
     members: Sequence[np.ndarray], groups: np.ndarray, *, of: np.ndarray, least: int
 ) -> tuple[list[np.ndarray], list[int]]:
-    """Return the videos of each class without those of a group of the videos `of`, and the classes that keep them.
+    """Return the videos of each class without those in a group of the videos `of`, and the classes that keep them.
 
-    A class keeps them where it would have fewer than `least` without.
+    A class keeps them if it would have fewer than `least` videos without them.
     """
     theirs = np.unique(groups[of])
     kept, undivided = [], []
@@ -113,9 +113,9 @@ def without_groups(
 def _share_out(
     groups: np.ndarray, shot: int, query: int, generator: np.random.Generator
 ) -> tuple[list[int], list[int]]:
-    """Return places of groups (V,) for the queries and for the support, whose groups differ.
+    """Return places of groups (V,) for the queries and for the support, with no group in common.
 
-    `_can_part` says that there are such.
+    `_can_part` has checked that this is possible.
     """
     while True:
         order = generator.permutation(np.unique(groups))

@@ -1,4 +1,4 @@
-"""Episodes: which classes and which videos each task of few-shot recognition has."""
+"""Episodes: which classes and which videos each few-shot task has."""
 
 import hashlib
 from collections.abc import Sequence
@@ -41,16 +41,15 @@ class Episodes:
 
     @property
     def labels_hash(self) -> str:
-        """What the classes are together: the same for any order and spelling."""
+        """A hash of the set of classes: the same for any order and spelling."""
         return _hash(sorted(map(class_text, self.labels)))
 
 
 @dataclass(frozen=True)
 class EpisodeSampler:
-    """What draws episodes: N = `way` classes, and of each K = `shot` videos for support and `query` others.
+    """A sampler of episodes: N = `way` classes, with K = `shot` support videos and `query` queries of each.
 
-    The same seed draws the same episodes from the same videos, whatever matcher they are for and whatever order the
-    videos come in.
+    The same seed draws the same episodes from the same videos, for any matcher and in any order of the videos.
     """
 
     way: int = 5
@@ -67,16 +66,16 @@ class EpisodeSampler:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What decides the episodes, beside the videos."""
+        """Return what decides the episodes, apart from the videos."""
         return asdict(self)
 
     def draw(
         self, video_ids: Sequence[str], labels: Sequence[str], groups: Sequence[int] | np.ndarray | None = None
     ) -> Episodes:
-        """Draw from videos and the label of each, "" for one without, which is left out.
+        """Draw from videos and the label of each. A video with the label "" has no label and is left out.
 
-        No query of an episode is of a group that its support has: `groups` has the number of each video's group, None
-        where every video is one of its own. DataError where there are fewer classes than `way`, or a class has too few
+        No query of an episode shares a group with its support. `groups` has the number of each video's group, or is
+        None if every video is its own group. DataError if there are fewer classes than `way`, or if a class has too few
         videos for both sides.
         """
         names, members = videos_by_class(video_ids, labels)
@@ -110,9 +109,9 @@ class EpisodeSampler:
 
 @dataclass(frozen=True)
 class AllWaySampler:
-    """What draws episodes of all classes at once: `draws` times `shot` of the videos in `support` for each class.
+    """A sampler of episodes with all classes: `draws` times, `shot` of the videos in `support` for each class.
 
-    The queries are all other videos, the same in every draw.
+    The queries are all other videos; they are the same in every draw.
     """
 
     support: frozenset[str]
@@ -122,17 +121,17 @@ class AllWaySampler:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What decides the episodes, beside the videos."""
+        """Return what decides the episodes, apart from the videos."""
         drawn = {"shot": self.shot, "episodes": self.draws, "seed": self.seed}
         return {"way": 0, **drawn, "support_videos": len(self.support)}
 
     def draw(
         self, video_ids: Sequence[str], labels: Sequence[str], groups: Sequence[int] | np.ndarray | None = None
     ) -> Episodes:
-        """Draw from videos and the label of each, "" for one without, which is left out.
+        """Draw from videos and the label of each. A video with the label "" has no label and is left out.
 
-        Support videos of the group of a query are left out too, unless a class has too few others; `groups` is as for
-        EpisodeSampler. DataError where there is no query, or one of a class that has too few support videos.
+        A support video that shares a group with a query is left out too, unless a class has too few others. `groups` is
+        as in EpisodeSampler. DataError if there is no query, or if a query's class has too few support videos.
         """
         is_support = [video_id in self.support for video_id in video_ids]
         named = list(zip(labels, is_support, strict=True))
@@ -163,7 +162,7 @@ class AllWaySampler:
 
 
 def videos_by_class(video_ids: Sequence[str], labels: Sequence[str]) -> tuple[tuple[str, ...], list[np.ndarray]]:
-    """Return the classes, and the positions of the videos of each: both in an order that depends on names alone."""
+    """Return the classes, and the positions of each class's videos. Both orders depend on names only."""
     members: dict[str, list[int]] = {}
     names: dict[str, str] = {}
     for position in sorted(range(len(video_ids)), key=lambda position: video_ids[position]):
@@ -188,7 +187,7 @@ def _require(names: Sequence[str], members: Sequence[np.ndarray], need: int, *, 
 def _episodes(
     names: tuple[str, ...], video_ids: Sequence[str], *, undivided: tuple[str, ...], **arrays: np.ndarray
 ) -> Episodes:
-    """The episodes with their hash, which counts videos in the order of their names and not in that of a store."""
+    """Return the episodes with their hash. The hash counts videos in the order of their names, not of the store."""
     order = np.argsort(np.array(video_ids))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))

@@ -1,4 +1,4 @@
-"""Few-shot recognition over a store: every matcher on the same episodes, beside the two baselines."""
+"""Few-shot recognition over a store: every matcher on the same episodes, together with the two baselines."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -25,14 +25,14 @@ from framebank.store.videos.labels import LabelSet, class_text
 from framebank.store.videos.manifest import Manifest
 
 BASELINES = ("text", "mean")
-MANY_EPISODES = 30  # from here on, an interval by the normal distribution
+MANY_EPISODES = 30  # from this number on, the interval uses the normal distribution
 
 
 def measure_episodes(scores: Tensor, episodes: Episodes) -> dict[str, Any]:
-    """Return accuracy and interval (fractions) and those of each class, of scores (E, Q, N).
+    """Return the accuracy, its interval (fractions) and the accuracy of each class, from scores (E, Q, N).
 
-    The accuracy is the mean over the episodes, and its 95 % interval is over them too; of fewer than 30 episodes the
-    interval is None and `accuracies` has each. A class that was never drawn has None.
+    The accuracy is the mean over the episodes, and its 95 % interval is over them too. With fewer than 30 episodes the
+    interval is None, and `accuracies` has the value of each episode. A class that was never drawn has None.
     """
     hits = best_class(scores).numpy() == episodes.target  # (E, Q)
     each = hits.mean(1)  # (E,)
@@ -68,15 +68,15 @@ def evaluate_few_shot(
     tell: Tell = tell_nobody,
     **facts: Any,
 ) -> dict[str, Any]:
-    """Score the episodes that `sampler` draws from `manifest` by each matcher; the baselines always, where they can be.
+    """Score the episodes that `sampler` draws from `manifest` with each matcher, and with each possible baseline.
 
     `names` are written as MatcherName reads them. The baselines are the texts of the classes ("text", with `prompts`)
-    and the mean of the frames ("mean"). Returns the figures of the first of `names`, all of them under "scores", and
-    what made them, with the further `facts`. Of several views or clips of a video the first is used. The matcher of a
-    `run` comes before all others; it sees frames as they are stored, as it did in training, whatever `frame_norm` is.
-    `watch` goes through the names of the matchers, and `tell` hears how many queries of all matchers are scored.
-    DataError for a matcher that is not known, has weights to train or lacks its texts, for episodes that cannot be
-    drawn, and for features or scores that are no numbers.
+    and the mean of the frames ("mean"). Returns the figures of the first of `names`, the figures of all under "scores",
+    and how they were made, with the further `facts`. If a video has several views or clips, the first is used. The
+    matcher of a `run` comes before all others. It sees frames as they are stored, as in its training, whatever
+    `frame_norm` is. `watch` goes through the names of the matchers, and `tell` reports how many queries of all matchers
+    are scored. DataError if a matcher is unknown, has weights to train or lacks its texts, if the episodes cannot be
+    drawn, or if features or scores hold a value that is not a number.
     """
     trained = {f"{TRAINED}{run.recipe.matcher}": run.matcher} if run else {}
     own = {str(name): name for name in map(MatcherName.parse, names)}
@@ -136,7 +136,7 @@ def evaluate_few_shot(
 
 
 def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, frame_norm: bool) -> EpisodeFrames:
-    """Return what episodes of a bank point into: its first group, each frame unit with `frame_norm`."""
+    """Return the frames that episodes of a bank point into: its first group, with unit frames if `frame_norm`."""
     text = None
     if prompts:
         chosen = [prompts.labels.index(name) for name in episodes.labels]
@@ -149,7 +149,7 @@ def _options_of(name: MatcherName) -> dict[str, Any]:
 
 
 def _facts_of(run: FewshotRun, episodes: Episodes) -> dict[str, Any]:
-    """What decides the figure of a trained matcher, and how many of the episodes' classes it was trained on."""
+    """Return what decides the figure of a trained matcher, and how many of the episodes' classes it was trained on."""
     known = set(map(class_text, run.labels))
     return {
         "run_hash": run.weights_hash,

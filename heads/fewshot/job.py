@@ -25,12 +25,12 @@ from framebank.store.videos.manifest import Manifest
 
 
 class FewshotJob:
-    """One training by episodes: its banks in memory, its episodes drawn, its matcher built; then `stages`, then `save`.
+    """One training by episodes: its banks in memory, its episodes drawn, its matcher built. Call `stages`, then `save`.
 
-    `train` holds the videos of the classes to train on, `val` those of the classes that choose the step; without any,
-    the last step is kept. Those should be other classes: `trained_on` counts the ones in both. The validation episodes
-    are those of the recipe, of fewer classes where there are fewer. DataError where episodes cannot be drawn, or a
-    matcher that reads texts has none.
+    `train` holds the videos of the classes to train on. `val` holds those of the classes that choose the step; without
+    them, the last step is kept. They should be other classes: `trained_on` counts the classes that are in both. The
+    validation episodes are those of the recipe, with fewer classes if there are fewer. DataError if episodes cannot be
+    drawn, or if a matcher that reads texts has none.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class FewshotJob:
         self.matcher = build_matcher(recipe, dim=store.spec.dim, num_classes=len(self.labels))
 
     def stages(self, *, tell: Tell = tell_nobody) -> Iterator[Stage]:
-        """Train, yielding each stage; `tell` hears of each step. A DataWarning tells where nothing was learned."""
+        """Train and yield each stage. `tell` is called after each step. A DataWarning says if nothing was learned."""
         recipe, accuracy, loss = self.recipe, math.nan, 0.0
         tasks, val = iter(self.train), self.val or ()
         for stage in fit_episodes(self.matcher, recipe, tasks, val=val, device=self.device, tell=tell):

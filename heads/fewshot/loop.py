@@ -1,4 +1,4 @@
-"""Training by episodes: one loop, in the open, for every matcher that has something to learn."""
+"""Training by episodes: one explicit loop for every matcher that has something to learn."""
 
 import copy
 import math
@@ -20,10 +20,10 @@ from framebank.store.errors import DataError
 
 @dataclass(frozen=True)
 class Stage:
-    """What the steps up to `step` since the last stage gave: the mean loss and, of it, that of the scores.
+    """The result of the steps since the last stage, up to `step`: the mean loss, and the part of it from the scores.
 
-    The learning rate is that at its end; val_accuracy is the share of the validation queries that were right (NaN
-    without any).
+    The learning rate is the one at its end. val_accuracy is the share of the validation queries that were right (NaN if
+    there are none).
     """
 
     step: int
@@ -43,11 +43,11 @@ def fit_episodes(
     device: torch.device,
     tell: Tell = tell_nobody,
 ) -> Iterator[Stage]:
-    """Train `matcher` in place, one task of `train` a step, yielding each stage of `recipe.val_every` steps.
+    """Train `matcher` in place, one task of `train` a step. Yield each stage of `recipe.val_every` steps.
 
-    At the end it holds the weights of the stage that was best on the tasks of `val`, which are gone through once each
-    stage; where there are none, the last ones stay. `tell` hears of each step.
-    DataError where the matcher has no weights, or the loss is no longer a number.
+    At the end it holds the weights of the stage that was best on the tasks of `val`, which are all scored once each
+    stage. Without such tasks, the last weights stay. `tell` is called after each step. DataError if the matcher has no
+    weights, or if the loss is no longer a number.
     """
     if not any(parameter.requires_grad for parameter in matcher.parameters()):
         raise DataError(
@@ -62,7 +62,7 @@ def fit_episodes(
         started, losses = time.perf_counter(), []
         end = min(begin + recipe.val_every, recipe.steps)
         dropout_seed = int(torch.randint(2**31, (), generator=generator))
-        with drawn_from(dropout_seed, device=device):  # a stage at a time: between them others may draw
+        with drawn_from(dropout_seed, device=device):  # one stage at a time: others may draw between stages
             for step in range(begin, end):
                 parts = losses_of(matcher, next(train))
                 loss = torch.stack(list(parts.values())).sum()
@@ -76,7 +76,7 @@ def fit_episodes(
         if not math.isfinite(mean_loss):
             raise DataError(f"the loss became {mean_loss} by step {end}; a lower lr than {recipe.lr} may help")
         accuracy = accuracy_of(matcher, val)
-        if accuracy >= best_accuracy:  # of equals, the later: its learning rate was lower
+        if accuracy >= best_accuracy:  # if equal, the later one: its learning rate was lower
             best_accuracy, best_state = accuracy, copy.deepcopy(matcher.state_dict())
         lr = recipe.lr * warmup_cosine(end, total=recipe.steps, warmup=recipe.warmup)
         yield Stage(end, mean_loss, mean_match, lr, accuracy, time.perf_counter() - started)
@@ -86,14 +86,14 @@ def fit_episodes(
 
 
 def losses_of(matcher: nn.Module, task: EpisodeBatch) -> dict[str, Tensor]:
-    """Return the parts of a task's loss by name: "match", of the scores, and what the matcher adds."""
+    """Return the parts of a task's loss by name: "match", from the scores, and what the matcher adds."""
     if isinstance(matcher, HasLosses):
         return matcher.losses(task)
     return {"match": match_loss(matcher(*task.given), task.truth.target)}
 
 
 def accuracy_of(matcher: nn.Module, tasks: Iterable[EpisodeBatch]) -> float:
-    """Return the share of all queries whose class scores highest, dropout off; NaN where there is no task."""
+    """Return the share of all queries whose own class scores highest, without dropout; NaN if there is no task."""
     training = matcher.training
     matcher.eval()
     with torch.inference_mode():

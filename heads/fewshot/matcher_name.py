@@ -1,4 +1,4 @@
-"""How an untrained matcher is written: its name, combine:NAME, and either with options, otam(smoothing=0.5)."""
+"""How to write an untrained matcher: its name or combine:NAME, and options for either, as in otam(smoothing=0.5)."""
 
 import json
 import re
@@ -12,22 +12,22 @@ from framebank.heads.matchers import MATCHERS, READS_TEXT
 from framebank.heads.options import parse_options, split_list
 from framebank.store.errors import DataError
 
-TRAINED = "trained:"  # before the name of a matcher that comes from a run
+TRAINED = "trained:"  # before the name of a matcher from a run
 
 
 @dataclass(frozen=True)
 class MatcherName:
-    """A matcher of MATCHERS, or "combine:" and the one for it to combine the texts with, and the options of the first.
+    """A matcher of MATCHERS, or "combine:" and the matcher that the texts are combined with; and the matcher's options.
 
-    Options are held to what the constructor asks for. DataError for another name, for an option that the matcher does
-    not have and for one of another kind.
+    Options are checked against the constructor. DataError if the name is unknown, if the matcher does not have an
+    option, or if a value has another type.
     """
 
     name: str
     options: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the name, then the options; numbers become what they are asked as, and the order that of names."""
+        """Check the name, then the options. Numbers get the type of their argument, and options are sorted by name."""
         kind, _, metric = self.name.partition(":")
         known = self.name in MATCHERS or (kind == "combine" and metric in MATCHERS and metric != "combine")
         if not known:
@@ -37,13 +37,13 @@ class MatcherName:
         object.__setattr__(self, "options", tuple(sorted(read.items())))
 
     def __str__(self) -> str:
-        """How it is written: in one way only."""
+        """Return the name as it is written; each matcher is written in one way only."""
         told = ", ".join(f"{option}={json.dumps(value)}" for option, value in self.options)
         return f"{self.name}({told})" if told else self.name
 
     @classmethod
     def parse(cls, written: str) -> "MatcherName":
-        """Read what `str` writes; DataError for what is written otherwise."""
+        """Read what `str` writes. DataError if it is written in another way."""
         match = re.fullmatch(r"\s*([^()\s]+)\s*(?:\((.*)\))?\s*", written, flags=re.DOTALL)
         if not match:
             raise DataError(f"{written!r} is not a matcher; expected a name such as otam, or otam(smoothing=0.5)")
@@ -51,7 +51,7 @@ class MatcherName:
         return cls(name, tuple(parse_options(split_list(inside)).items()))
 
     def build(self, dim: int) -> nn.Module:
-        """Return the matcher for embeddings (D,) of this width; DataError where it has weights to train."""
+        """Return the matcher for embeddings (D,) of this width. DataError if it has weights to train."""
         kind, _, metric = self.name.partition(":")
         given: dict[str, Any] = {"metric": MATCHERS[metric]} if metric else {}
         try:
@@ -70,5 +70,5 @@ def untrained_matchers() -> tuple[str, ...]:
 
 
 def reads_text(written: str) -> bool:
-    """Whether a matcher, or the trained one of a run, scores by the texts of the classes."""
+    """Return whether a matcher, or the trained one of a run, scores by the texts of the classes."""
     return re.split("[:(]", written.removeprefix(TRAINED))[0] in READS_TEXT

@@ -1,6 +1,6 @@
-"""FewshotRecipe: one training of a matcher by episodes, reproducible; written beside what it made.
+"""FewshotRecipe: the settings of one training by episodes, written beside its result, so that it can be repeated.
 
-The matchers are loaded when a recipe is made: the defaults can be read without torch.
+The matchers are loaded when a recipe is made. The defaults can be read without torch.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from framebank.heads.training.forms import EARLIER, FORMS, PUBLISHED, options_of
 from framebank.store.errors import DataError
 from framebank.store.formats.document import shown
 
-# What a constructor is told by the training, not by an option.
+# Arguments of a constructor that come from the training, not from an option.
 GIVEN = ("dim", "num_classes")
 
 
@@ -24,7 +24,7 @@ class FewshotRecipe:
     """What is trained, and how: a step is `episodes` episodes of `way` classes, `shot` videos and `query` queries each.
 
     `options` go to the matcher's constructor. The step is chosen on `val_episodes` episodes, drawn once, every
-    `val_every` steps. `form` 1 is for what was trained before matchers were made equal to their authors' code.
+    `val_every` steps. `form` 1 is for a training from before the matchers were made equal to their authors' code.
     """
 
     matcher: str = "trx"
@@ -45,7 +45,7 @@ class FewshotRecipe:
     form: int = PUBLISHED
 
     def __post_init__(self) -> None:
-        """Check each field; options become what the matcher's constructor asks for."""
+        """Check each field. Convert options to the types of the matcher's constructor."""
         if self.matcher not in heads.MATCHERS:
             raise DataError(f"the matcher {self.matcher!r} is not known; expected one of {', '.join(heads.MATCHERS)}")
         if self.form not in FORMS:
@@ -69,7 +69,7 @@ class FewshotRecipe:
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any], *, where: object) -> "FewshotRecipe":
-        """Build a recipe from its fields; DataError for a key that is none of them, and for a value of another kind."""
+        """Build a recipe from its fields. DataError if a key is unknown, or if a value has another type."""
         kinds = {each.name: dict if each.default is MISSING else type(each.default) for each in fields(cls)}
         for name, value in found.items():
             if name not in kinds:
@@ -87,13 +87,13 @@ class FewshotRecipe:
 
 
 def options_of(matcher: str) -> tuple[str, ...]:
-    """Return the names of the options that can be given to a matcher's constructor."""
+    """Return the names of the options of a matcher's constructor."""
     asked = inspect.signature(heads.MATCHERS[matcher]).parameters.values()
     return tuple(p.name for p in asked if p.annotation in KINDS and p.name not in GIVEN)
 
 
 def read_matcher_options(matcher: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as a matcher's constructor asks for them; DataError for another one or one of another kind."""
+    """Return options in the types of a matcher's constructor. DataError for an unknown option or another type."""
     has = options_of(matcher)
     strange = next((name for name in options if name not in has), None)
     if strange:

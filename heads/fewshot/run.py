@@ -26,10 +26,10 @@ WHAT = "a matcher of framebank"
 
 @dataclass(frozen=True)
 class FewshotRun:
-    """One trained matcher: opens without being told what it is.
+    """One trained matcher. It opens without further information, because the folder says what it is.
 
-    `labels` are the classes it was trained on, `store` is where their features lay; `trained_on` counts the videos and
-    says what the step was chosen by.
+    `labels` are the classes that it was trained on. `store` is the place of their features. `trained_on` counts the
+    videos and says what the step was chosen by.
     """
 
     recipe: FewshotRecipe
@@ -41,13 +41,13 @@ class FewshotRun:
 
     @property
     def weights_hash(self) -> str:
-        """The same for the same weights; another after another training."""
+        """A hash that is equal for equal weights and differs after another training."""
         return digest({name: tensor.cpu().numpy() for name, tensor in self.matcher.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Stage]) -> None:
-        """Write recipe.json, log.csv and matcher.safetensors in the place of an earlier run: all of it, or nothing.
+        """Write recipe.json, log.csv and matcher.safetensors in place of an earlier run: all of them or none.
 
-        DataError where there is no place or no room.
+        DataError if there is no place or no room.
         """
         text = io.StringIO()
         writer = csv.DictWriter(text, list(Stage.__dataclass_fields__), lineterminator="\n")
@@ -67,7 +67,7 @@ class FewshotRun:
 
     @classmethod
     def read(cls, folder: str | Path) -> "FewshotRun":
-        """Read what `write` wrote; DataError when the folder holds no matcher."""
+        """Read what `write` wrote. DataError if the folder does not hold a matcher."""
         folder = Path(folder)
         return read_settled(folder, lambda: cls._read(folder))
 

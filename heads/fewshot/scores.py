@@ -1,4 +1,4 @@
-"""Scores of episodes: each video prepared once where the matcher can, then as many episodes at a time as fit."""
+"""Scores of episodes: prepare each video once if the matcher can, then score as many episodes at a time as fit."""
 
 import math
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.trx import TupleTransformer
 from framebank.heads.progress import Tell, tell_nobody
 
-MAX_PREPARED = 1 << 29  # numbers, 2 GB: what is prepared of all videos is kept up to here
-CHUNK = 1 << 23  # numbers that are prepared at once
+MAX_PREPARED = 1 << 29  # numbers, 2 GB: what is prepared for all videos is kept up to this size
+CHUNK = 1 << 23  # numbers that are prepared at a time
 
 
 @dataclass(frozen=True)
 class EpisodeFrames:
-    """What episodes point into: x (V, T, D), mask (V, T) true where real, text (C, D) or None.
+    """The frames that episodes point into: x (V, T, D), mask (V, T) true for real frames, text (C, D) or None.
 
-    x may be float16, as it is stored: the videos of a chunk are made float32, and with `frame_norm` each frame of them
-    unit.
+    x may be float16, as it is stored. The videos of a chunk are converted to float32, and with `frame_norm` each of
+    their frames is made unit.
     """
 
     x: Tensor
@@ -33,7 +33,7 @@ class EpisodeFrames:
     frame_norm: bool = False
 
     def of(self, videos: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the frames of videos (...), (..., T, D) float32, and where they are real (..., T)."""
+        """Return the frames of videos (...), (..., T, D) float32, and which of them are real (..., T)."""
         x = self.x[videos].float()
         return F.normalize(x, dim=-1) if self.frame_norm else x, self.mask[videos]
 
@@ -51,18 +51,18 @@ def score_episodes(
 ) -> Tensor:
     """Return the scores of every query of every episode, (E, Q, N) on the CPU.
 
-    Episodes go in chunks of about `max_values` numbers, by default few enough for the caches of a CPU and many more on
-    CUDA; an episode that is larger goes in parts of its queries, which a matcher scores each by itself. One that fits
-    the support compares no pairs of frames, and so its parts are larger. What a matcher prepares of a video is made
-    once for all episodes, or for each chunk where that of all videos drawn is over `max_prepared` numbers. `tell` hears
-    how many queries are scored.
+    Episodes are scored in chunks of about `max_values` numbers. The default fits the caches of a CPU; on CUDA it is
+    much larger. A larger episode is scored in parts of its queries, because a matcher scores each query separately. A
+    matcher that fits the support compares no pairs of frames, so its parts are larger. What a matcher prepares for a
+    video is made once for all episodes, or for each chunk if it would be over `max_prepared` numbers for all drawn
+    videos. `tell` reports how many queries are scored.
     """
     matcher = matcher.to(device)
     videos = _Videos.of(matcher, frames, episodes, device=device, max_prepared=max_prepared)
     num_ways, num_shots = episodes.support.shape[1:]
     num_frames = frames.x.shape[1]
     pairs = 1 if traits_of(matcher).fits_support else 2 * num_frames**3  # of frames, and of tuples of them
-    # Prototypes that each query has of its own are tuples too.
+    # If each query has prototypes of its own, these are tuples too.
     per_query = videos.values + num_ways * (num_shots * pairs + _tuple_values(matcher, num_frames))
     per_episode = num_ways * num_shots * videos.values + episodes.query.shape[1] * per_query
     max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 23)
@@ -94,10 +94,10 @@ def _match(matcher: nn.Module, query: Prepared, support: Prepared, text: Tensor 
 
 @dataclass(frozen=True)
 class _Videos:
-    """parts (V, ...) of videos, `prepare` what is yet to be done with them, and `values`, how many a video then has.
+    """parts (V, ...) of videos, `prepare`, the work still to do on them, and `values`, the size of a prepared video.
 
-    The parts are the frames and their mask, or once prepared what the matcher made of the videos `drawn`, which are
-    told by their places among all.
+    The parts are the frames and their mask, or after preparation what the matcher made of the videos `drawn`, which are
+    given by their places among all videos.
     """
 
     parts: Prepared | EpisodeFrames
@@ -128,7 +128,7 @@ class _Videos:
         return cls(parts, None, values, device, drawn)
 
     def of_videos(self, videos: np.ndarray) -> Prepared:
-        """What a matcher compares, of videos (...), each part (..., and axes of its own)."""
+        """Return what a matcher compares for videos (...): each part has the axes (...) and then further ones."""
         chosen = torch.from_numpy(videos if self.drawn is None else np.searchsorted(self.drawn, videos))
         if isinstance(self.parts, EpisodeFrames):
             found: Prepared = self.parts.of(chosen.to(self.parts.x.device))
@@ -139,6 +139,6 @@ class _Videos:
 
 
 def _tuple_values(matcher: nn.Module, num_frames: int) -> int:
-    """How many numbers TRX, if it is a part of the matcher, makes of a video: a key and a value of each tuple."""
+    """Return how many numbers TRX, if the matcher contains it, makes of a video: a key and a value of each tuple."""
     parts = (part for part in matcher.modules() if isinstance(part, TupleTransformer))
     return sum(2 * part.value.out_features * math.comb(num_frames, part.cardinality) for part in parts)

@@ -1,4 +1,4 @@
-"""EpisodeBatches: episodes over a bank, as the frames and texts that a matcher is trained with."""
+"""EpisodeBatches: episodes over a bank, as the frames and texts that train a matcher."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from framebank.heads.matchers.task import EpisodeBatch, Truth
 from framebank.store.errors import DataError
 from framebank.store.prompts import PromptBank
 
-AT_ONCE = 1024  # groups that are looked at together
+AT_ONCE = 1024  # groups that are read at a time
 
 
 @dataclass(frozen=True)
 class EpisodeBatches:
-    """Episodes drawn from the videos of a bank, `at_once` to a task; the last one may have fewer.
+    """Episodes drawn from the videos of a bank, `at_once` in each task; the last task may have fewer.
 
-    Frames keep the norm they are stored with. Of several views and clips of a video the first is used, or with a `seed`
-    one that is drawn anew for each task. `class_text` (C, D) follows the episodes' labels.
+    Frames keep the norm that they are stored with. If a video has several views and clips, the first is used; with a
+    `seed`, a random one for each task. `class_text` (C, D) follows the episodes' labels.
     """
 
     bank: Bank
@@ -50,7 +50,7 @@ class EpisodeBatches:
         return EpisodeBatch(query, support, text, query_mask, support_mask, truth)
 
     def _frames(self, videos: np.ndarray, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Return the frames of videos (...), (..., T, D) float32, and where they are real (..., T)."""
+        """Return the frames of videos (...), (..., T, D) float32, and which of them are real (..., T)."""
         rows = torch.from_numpy(videos) * self.bank.num_groups
         if generator and self.bank.num_groups > 1:
             rows = rows + torch.randint(self.bank.num_groups, rows.shape, generator=generator)
@@ -64,7 +64,7 @@ def class_texts(prompts: PromptBank | None, labels: tuple[str, ...], *, device: 
 
 
 def require_finite(bank: Bank, *, where: object) -> None:
-    """Refuse a bank with a frame that is no number: DataError naming the video."""
+    """Raise DataError, with the video, if a frame of a bank holds a value that is not a number."""
     good = torch.empty(len(bank.x), dtype=torch.bool)  # (V*G,)
     for start in range(0, len(good), AT_ONCE):
         good[start : start + AT_ONCE] = bank.x[start : start + AT_ONCE].isfinite().flatten(1).all(1)

@@ -1,4 +1,4 @@
-"""Labelling: what a model, neighbours or enrolled classes say of a video, and the answer that comes of it."""
+"""Labelling: the answers of a model, neighbours or enrolled classes about a video, and the label that follows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,19 +24,19 @@ from framebank.store.indexes.index import Hit, Index
 from framebank.store.shard import Embeddings
 from framebank.store.vectors import unit
 
-# Who answers, the first of them that passes giving the label, and what its scores are.
+# Who answers, and what its scores are. The first of them that passes gives the label.
 MEASURES = {"enrolled": "cosine", "run": "probability", "texts": "probability", "neighbours": "share of votes"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one of MEASURES says of a video: labels with scores, most likely first.
+    """The answer of one of MEASURES about a video: labels with scores, most likely first.
 
-    It passes where `similarity`, the cosine that tells how well the video is known, is over `threshold`; `share` of the
-    other classes' videos that set it come as near. A run and texts have no such cosine, and always pass: they know the
-    classes they were given and no others. `doubt` says in words why the first label is one among equals
-    (`heads.certainty`); it is empty where it is not. `label_set` are the labels of the conformal set that was asked
-    for; None where none was.
+    It passes if `similarity`, the cosine that tells how well the video is known, is over `threshold`; `share` of the
+    other classes' videos that set the threshold come as near. A run and texts have no such cosine and always pass: they
+    know only the classes that they were given. `doubt` says in words why the first label is one among equals
+    (`heads.certainty`), and is empty if it is not. `label_set` holds the labels of the conformal set, or is None if
+    nobody asked for one.
     """
 
     by: str
@@ -50,15 +50,15 @@ class Answer:
 
     @property
     def unsure(self) -> bool:
-        """Whether the first label is one among equals, or nothing passes."""
+        """Whether the first label is one among equals, or no answer passes."""
         return bool(self.doubt) or not self.passes
 
 
 def decide(answers: Sequence[Answer]) -> tuple[str, list[Answer]]:
-    """Return the label of a video, and the answers in the order in which they count.
+    """Return the label of a video, and the answers in order of precedence.
 
-    An enrolled class that passes comes first, then a run, then texts, then the votes of neighbours that pass; where
-    none passes, the label is "unknown". Behind those that pass come those that do not.
+    An enrolled class that passes comes first, then a run, then texts, then the votes of neighbours that pass. If none
+    passes, the label is "unknown". The answers that do not pass come last.
     """
     order = list(MEASURES)
     ranked = sorted(answers, key=lambda answer: (not answer.passes, order.index(answer.by)))
@@ -69,9 +69,9 @@ def decide(answers: Sequence[Answer]) -> tuple[str, list[Answer]]:
 def label_by_model(
     model: Model, labels: Sequence[str], embeddings: Embeddings, *, num_frames: int = 0, multi_label: bool = False
 ) -> list[tuple[str, float]]:
-    """Return every label with its probability, most probable first; `num_frames` is that of the model's recipe.
+    """Return every label with its probability, most probable first. `num_frames` is the one of the model's recipe.
 
-    With `multi_label`, as the recipe says, each label is judged by itself, and the probabilities need not sum to one.
+    With `multi_label`, as in the recipe, each label is judged separately, and the probabilities need not sum to one.
     """
     logits = model(*as_batch(embeddings, num_frames=num_frames))  # (G, C)
     logits = mean_over_groups(logits, len(logits), multi_label=multi_label)[0].double()  # (C,)
@@ -83,7 +83,7 @@ def label_by_model(
 def answer_of_scores(
     by: str, scores: np.ndarray, labels: Sequence[str], *, top: int, multi_label: bool = False
 ) -> list[Answer]:
-    """Return what the probabilities (V, C) of a run or of texts say of each video: its `top` likeliest labels."""
+    """Return the answer of a run or of texts with probabilities (V, C) about each video: its `top` likeliest labels."""
     order = rank_classes(torch.from_numpy(scores))[:, : max(top, 2)].numpy()  # (V, K)
     values = np.take_along_axis(scores, order, 1)
     answers = []
@@ -95,19 +95,20 @@ def answer_of_scores(
 
 
 def label_by_index(index: Index, embeddings: Embeddings, *, k: int) -> list[tuple[str, float]]:
-    """Return the labels of the k nearest own videos with their share of the votes; all vote where they are fewer."""
+    """Return the labels of the k nearest own videos, with their share of the votes. If there are fewer, all vote."""
     hits = index.search_own(pool_query(index, embeddings), k)
     return vote([(hit.label, hit.score) for hit in hits])
 
 
 def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[Answer]:
-    """Return what the enrolled classes of an index say of a video and what the votes of its own videos say.
+    """Return the answers of an index about a video: that of its enrolled classes, and that of its own videos' votes.
 
-    An enrolled class passes by the cosine to the mean of its examples, the votes by that of the nearest video with a
-    label. Where both are over their thresholds and that video is of another class, the class passes only if no larger a
-    share of others comes as near to it as to the videos of the index: the two cosines cannot be compared, the shares
-    can. Without a threshold, for want of videos to set it, a class passes when it is nearer than that video, and votes
-    always do, as where nothing was enrolled or calibrated. DataError where nobody has a label to give.
+    An enrolled class passes by the cosine to the mean of its examples. The votes pass by the cosine of the nearest
+    video with a label. If both are over their thresholds and that video has another class, the shares decide, because
+    the two cosines cannot be compared. The class then passes only if the share of others that come as near to it is no
+    larger than the share that come as near to the videos of the index. Without a threshold, because too few videos
+    could set one, a class passes if it is nearer than that video, and votes always pass. Votes also always pass if
+    nothing was enrolled or calibrated. DataError if no video has a label.
     """
     query = pool_query(index, embeddings)
     means = prototypes(index) if index.enrolment.labels else None
@@ -115,9 +116,9 @@ def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[An
 
 
 def answers_of_hits(index: Index, query: np.ndarray, hits: Sequence[Hit], *, means: np.ndarray | None) -> list[Answer]:
-    """Return what `answers_of_index` does for a query (1, D) and its nearest own videos.
+    """Return the same as `answers_of_index`, for a query (1, D) and its nearest own videos.
 
-    `means` (C, D) are the `prototypes` of the enrolled classes, None where there is none.
+    `means` (C, D) are the `prototypes` of the enrolled classes, or None if no class is enrolled.
     """
     if index.enrolment.is_empty:
         ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
@@ -136,7 +137,7 @@ def answers_of_hits(index: Index, query: np.ndarray, hits: Sequence[Hit], *, mea
 
 
 def _voted(enrolment: Enrolment, hits: Sequence[Hit]) -> Answer:
-    """What the nearest own videos say; DataError where none of them has a label."""
+    """Return the answer of the nearest own videos. DataError if none of them has a label."""
     ranked = tuple(vote([(hit.label, hit.score) for hit in hits]))
     nearest = next(hit.score for hit in hits if hit.label)
     passes = enrolment.nearest is None or nearest > enrolment.nearest
@@ -149,7 +150,7 @@ def _doubt_of(votes: Sequence[tuple[str, float]]) -> str:
 
 
 def _enrolled(index: Index, query: np.ndarray, means: np.ndarray, *, nearest: float | None) -> Answer:
-    """What the enrolled classes say of a query (1, D): those that pass first, the rarest match of them foremost."""
+    """Return the answer of the enrolled classes for a query (1, D): those that pass first, from the rarest on."""
     enrolment = index.enrolment
     thresholds = enrolment.thresholds
     cosines = dict(zip(enrolment.labels, (means @ unit(query)[0]).tolist(), strict=True))
@@ -166,6 +167,6 @@ def _enrolled(index: Index, query: np.ndarray, means: np.ndarray, *, nearest: fl
 
 
 def _is_less_rare(one: Answer, *, than: Answer) -> bool:
-    """Whether two answers are both over a threshold, and a larger share of others comes as near to the one."""
+    """Return whether both answers are over a threshold, and a larger share of others comes as near to the first."""
     judged = all(answer.passes and answer.threshold is not None for answer in (one, than))
     return judged and (one.share or 0.0) > (than.share or 0.0)

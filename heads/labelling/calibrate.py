@@ -1,4 +1,4 @@
-"""Calibrating: the thresholds of an index, so that few videos of other classes pass, by its own or by held-out ones."""
+"""Calibrating: set the thresholds of an index so that few videos of other classes pass, from its videos or others."""
 
 import math
 from collections import Counter
@@ -19,18 +19,18 @@ from framebank.store.indexes.index import Index
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.video import Video
 
-# So many videos are asked for their nearest to set a threshold; all of a large index would take V x V cosines.
+# That many videos look for their nearest to set a threshold. All videos of a large index would need V x V cosines.
 MAX_ASKED = 2000
 
-# Of so many the cosines to all of the index are computed together.
+# For that many videos, the cosines to the whole index are computed at once.
 ASKED_TOGETHER = 128
 
 
 @dataclass(frozen=True)
 class ThresholdSource:
-    """What set the thresholds of an index: `num_videos` held-out ones of a split of a store, or of the index itself.
+    """Where the thresholds of an index come from: `num_videos` of a held-out split of a store, or of the index itself.
 
-    `share` is that of the videos of other classes that may pass each threshold.
+    `share` is the share of the videos of other classes that may pass each threshold.
     """
 
     num_videos: int
@@ -45,7 +45,7 @@ class ThresholdSource:
 
 
 def source_of(index: Index, calibration: Calibration | None = None) -> ThresholdSource:
-    """Return what set the thresholds of an index, or what would by another `calibration`."""
+    """Return the source of the thresholds of an index, or the one that another `calibration` would give."""
     made = calibration or index.enrolment.calibration
     if made.videos:
         return ThresholdSource(len(made.videos), made.share, made.store, made.split)
@@ -62,10 +62,10 @@ def held_out(
     device: torch.device,
     where: object = "the index",
 ) -> Calibration:
-    """Return a calibration by the videos of `manifest`, a split of `store`, pooled as those of an index are.
+    """Return a calibration by the videos of `manifest`, a split of `store`, pooled like the videos of an index.
 
-    DataError where none has a label, where they were embedded in another way than the index's own, or where one of them
-    is in the index itself, which messages call `where`.
+    DataError if none has a label, if they were embedded in another way than the index's own videos, or if one of them
+    is in the index itself. Messages call the index `where`.
     """
     require_alike(index, store, where=where)
     labelled = Manifest(tuple(video for video in manifest.videos if video.label))
@@ -87,9 +87,9 @@ def held_out(
 
 
 def renewed(calibration: Calibration, index: Index, store: FeatureStore, *, device: torch.device) -> Calibration:
-    """Return the calibration by what a store holds now, where it is by a split of that store; less what an index holds.
+    """Return a calibration with the videos that its store holds now, if it is by a split; without videos of an index.
 
-    DataError where no video of it is left.
+    DataError if no video is left.
     """
     if not calibration.videos:
         return calibration
@@ -113,15 +113,15 @@ def _pooled_like(index: Index, store: FeatureStore, manifest: Manifest, *, devic
 
 
 def require_alike(index: Index, store: FeatureStore, *, where: object) -> None:
-    """Refuse a store whose videos were embedded in another way than those of an index: DataError."""
+    """Raise DataError if the videos of a store were embedded in another way than those of an index."""
     alike = replace(store.spec, precision=index.spec.precision, decoder=index.spec.decoder, streams=index.spec.streams)
     index.spec.require_equal(alike, mine=where, theirs=store.path)
 
 
 def calibrate(folder: Path, calibration: Calibration, *, index: Index | None = None) -> Index:
-    """Set the thresholds of the index of a folder by a calibration, which later enrolments keep; return the index.
+    """Set the thresholds of the index in a folder by a calibration, also for later enrolments. Return the index.
 
-    An `index` that was read from the folder is not read again. DataError where there are too few videos to set any.
+    If the caller has read the `index` from the folder, it is not read again. DataError if there are too few videos.
     """
     with changing(folder):
         index = index.reread(folder) if index else Index.load(folder)
@@ -142,7 +142,7 @@ def calibrated(
 ) -> Enrolment:
     """Return an index's enrolment of these videos, (E, D), with a threshold for each label and for its own videos.
 
-    Without a `calibration`, by that which the index has.
+    Without a `calibration`, the one of the index is used.
     """
     made = index.enrolment.calibration if calibration is None else calibration
     known = KnownVideos(index, videos, vectors)
@@ -161,7 +161,7 @@ def calibrated(
 
 
 def num_others(index: Index, label: str) -> int:
-    """Return how many videos set the threshold of an enrolled class: those of other classes alone."""
+    """Return how many videos set the threshold of an enrolled class. They are all of other classes."""
     enrolment = index.enrolment
     if label in enrolment.others:
         return len(enrolment.others[label])
@@ -169,32 +169,32 @@ def num_others(index: Index, label: str) -> int:
 
 
 def conformal_threshold(scores: np.ndarray, *, share: float) -> float | None:
-    """Return the score (N,) that no more than `share` of others like these exceed; None where N is too small to say.
+    """Return the score that at most `share` of further scores like these (N,) exceed. None if N is too small to say.
 
-    The ceil((N + 1)(1 - share))-th smallest: split conformal prediction (Vovk, Gammerman and Shafer 2005; arXiv
-    2107.07511). It holds for videos that are drawn as these were.
+    It is the ceil((N + 1)(1 - share))-th smallest: split conformal prediction (Vovk, Gammerman and Shafer 2005; arXiv
+    2107.07511). It holds for videos drawn in the same way as these.
     """
-    rank = math.ceil((len(scores) + 1) * (1 - share) - 1e-9)  # 20 x 0.95 in binary is a hair more than 19
+    rank = math.ceil((len(scores) + 1) * (1 - share) - 1e-9)  # in binary, 20 x 0.95 is slightly more than 19
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else None
 
 
 def share_as_near(others: np.ndarray, cosine: float) -> float:
-    """Return which share of the cosines of others (N,), ascending, is no smaller than one; 0 where there are none.
+    """Return the share of the cosines of others (N,), ascending, that are at least `cosine`; 0 if there are none.
 
-    Shares compare what cosines of different classes do not: how seldom a video of another class comes as near.
+    It makes different classes comparable, as cosines do not: it says how rarely a video of another class comes as near.
     """
     return float(np.mean(others >= cosine)) if len(others) else 0.0
 
 
 def fewest(share: float) -> int:
-    """Return how few scores `conformal_threshold` can do with."""
+    """Return the smallest number of scores that `conformal_threshold` needs."""
     return math.ceil((1 - share) / share - 1e-9)
 
 
 def _nearest_of_others(
     asked: Sequence[Video], asked_vectors: np.ndarray, own: Sequence[Video], own_vectors: np.ndarray
 ) -> np.ndarray:
-    """The cosine (N,) of each asked video to the nearest own video of other classes, as if its own were not there."""
+    """Return the cosine (N,) of each asked video to the nearest own video of other classes, as if it were not there."""
     sets = list(dict.fromkeys(class_texts(video) for video in own))  # few, however many videos there are
     number = {texts: position for position, texts in enumerate(sets)}
     codes = np.array([number[class_texts(video)] for video in own], dtype=np.int64)  # (V,)
@@ -212,10 +212,10 @@ def _nearest_of_others(
 
 
 def in_index(videos: Sequence[Video], vectors: np.ndarray, *, index: Index) -> list[str | None]:
-    """Return for each video, with its vectors (N, D), which of the index's own it is, or None."""
+    """Return, for each video with its vectors (N, D), the index's own video that it is, or None."""
     own, own_vectors = index.videos[: index.num_own], index.own_vectors
     row_of_id = {video.video_id: row for row, video in enumerate(own)}
-    # Features that another program made may have one file for all; such a place tells no video from another.
+    # The features of another program may have one file for all videos. Such a file does not tell two videos apart.
     places = [place_of(video) for video in own]
     times = Counter(places)
     row_of_place = {place: row for row, place in enumerate(places) if times[place] == 1}

@@ -1,4 +1,4 @@
-"""Enrolling: a name and a few examples make a class of an index, known by their mean, without training."""
+"""Enrolling: a name and a few examples become a class of an index. Their mean stands for it; there is no training."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Enrolled:
-    """One class as it stands: its videos that were enrolled, those of the index, and the cosine from which one passes.
+    """An enrolled class: its enrolled videos, its videos of the index, and the cosine from which a video passes.
 
-    `threshold` is set by the `num_others` videos of other classes that `source_of` tells of; None where they are fewer
-    than `fewest`.
+    The `num_others` videos of other classes set the `threshold`; `source_of` tells where they come from. It is None if
+    they are fewer than `fewest`.
     """
 
     label: str
@@ -36,7 +36,7 @@ class Enrolled:
 
 
 def check_label(index: Index, label: str) -> None:
-    """Refuse a label that cannot be enrolled, or that the index writes otherwise: DataError."""
+    """Raise DataError if a label cannot be enrolled, or if the index writes it in another way."""
     if not class_text(label) or label != label.strip() or LABEL_SEPARATOR in label:
         raise DataError(f"the label {label!r} cannot be enrolled; expected one name, without ';' and spaces around it")
     if class_text(label) == UNKNOWN:
@@ -49,11 +49,11 @@ def check_label(index: Index, label: str) -> None:
 
 
 def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]], *, index: Index) -> Index:
-    """Add videos with their vectors (D,) to the index of a folder, all of them or none, and set its thresholds anew.
+    """Add videos with vectors (D,) to the index in a folder, all of them or none, and set its thresholds again.
 
     Their video_ids become LABEL/video_id. `index` is the index that the vectors were pooled for, as it was read from
-    the folder; the index as it is now comes back. DataError where an example is there under this label, or twice, where
-    its vector is all zeros or holds what is not a number, or where the index was made again by now.
+    the folder. Returns the index as it now is. DataError if an example is enrolled under this label already or is given
+    twice, if its vector is all zeros or holds a value that is not a number, or if the index has been made again.
     """
     with changing(folder):
         index = index.reread(folder)
@@ -73,7 +73,7 @@ def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]
             known.append((video, vector))
             added.append((video, vector))
             taken.add(video.video_id)
-        # What was enrolled before stays bit for bit, so that unenrolling gives back the bytes there were.
+        # Earlier enrolments stay bit for bit, so that unenrolling restores the same bytes.
         videos = (*index.enrolment.videos, *(video for video, _ in added))
         vectors = np.vstack([index.enrolment.vectors, *(vector for _, vector in added)])
         made = calibrated(index, videos, vectors)
@@ -82,10 +82,10 @@ def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]
 
 
 def unenroll(folder: Path, label: str, *, index: Index | None = None) -> int:
-    """Remove the enrolled videos of a label from the index of a folder and return how many; its own videos stay.
+    """Remove the enrolled videos of a label from the index in a folder and return how many. Its own videos stay.
 
-    An `index` that was read from the folder is not read again. DataError with near names where the label was not
-    enrolled.
+    If the caller has read the `index` from the folder, it is not read again. DataError, with near names, if the label
+    was not enrolled.
     """
     with changing(folder):
         index = index.reread(folder) if index else Index.load(folder)
@@ -103,7 +103,7 @@ def unenroll(folder: Path, label: str, *, index: Index | None = None) -> int:
 
 
 def describe(index: Index, label: str) -> Enrolled:
-    """Return what is known of an enrolled class of an index."""
+    """Return the facts about an enrolled class of an index."""
     of_label = [label in labels_of(video.label) for video in index.videos]
     return Enrolled(
         label,
@@ -115,7 +115,7 @@ def describe(index: Index, label: str) -> Enrolled:
 
 
 def free_id(wanted: str, taken: set[str]) -> str:
-    """Return a video_id that none of those taken is: the wanted one, or with a number behind it."""
+    """Return a video_id that is not taken: the wanted one, or the wanted one with a number."""
     number = 2
     found = wanted
     while found in taken:

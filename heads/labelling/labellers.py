@@ -1,4 +1,4 @@
-"""Labellers: who can be asked for the labels of many videos, each made ready once: a model, or an index."""
+"""Labellers: what labels many videos, each prepared once: a model, or an index."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,22 +29,22 @@ from framebank.store.videos.video import Video
 
 
 class Labeller(Protocol):
-    """Who is asked: what it needs of each video's rows, and what it makes of them."""
+    """A source of labels: what rows it needs, and its answers about them."""
 
     stream: str
 
     def require(self, spec: FeatureSpec, *, where: object) -> None:
-        """Refuse rows that were embedded in another way than this one knows: DataError."""
+        """Raise DataError if rows were embedded in another way than this labeller knows."""
         ...
 
     def answers(self, videos: Sequence[Video], rows: Rows) -> list[list[Answer]]:
-        """Return what it says of each video, all of which are in `rows`."""
+        """Return its answers about each video. `rows` has all of the videos."""
         ...
 
 
 @dataclass(frozen=True)
 class Sets:
-    """The conformal sets of a run: `level` of them hold the true label, with `by_class` in each class by itself."""
+    """The conformal sets of a run: `level` of them hold the true label, with `by_class` in each class separately."""
 
     labels: tuple[str, ...]
     known: tuple[float, ...]
@@ -54,7 +54,7 @@ class Sets:
 
     @classmethod
     def of(cls, run: Run, *, level: float, by_class: bool, where: object) -> "Sets":
-        """Return the sets of a run by its validation videos; DataError where it has none, or too few."""
+        """Return the sets of a run from its validation videos. DataError if it has none, or too few."""
         if run.recipe.is_multi_label:
             raise DataError(
                 f"{where}: its videos may have several labels; expected a run of one label a video for sets"
@@ -66,7 +66,7 @@ class Sets:
         return found
 
     def __call__(self, scores: np.ndarray) -> list[tuple[str, ...]]:
-        """Return the set of each video, by probabilities (V, C), the likeliest first."""
+        """Return the set of each video from probabilities (V, C), the likeliest label first."""
         held = label_sets(scores, level=self.level, known=self.known, classes=self.classes, where=self.where)
         order = np.argsort(-scores, axis=1, kind="stable")
         return [
@@ -76,7 +76,7 @@ class Sets:
 
 
 class ModelLabeller:
-    """A run, or texts: the probability of each of its classes; the `top` likeliest are told."""
+    """A run, or texts: the probability of each class. An answer lists the `top` likeliest classes."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class ModelLabeller:
         sets_by_class: bool = False,
         abstain_below: float = 0.0,
     ) -> "ModelLabeller":
-        """Ask a run; of what is less likely than `abstain_below` it says nothing, and `sets` asks for label sets."""
+        """Ask a run. It gives no label less likely than `abstain_below`; `sets` adds conformal label sets."""
         return cls(
             "run",
             run.model,
@@ -132,16 +132,16 @@ class ModelLabeller:
 
     @classmethod
     def of_texts(cls, prompts: PromptBank, *, where: object, top: int, device: torch.device) -> "ModelLabeller":
-        """Ask the texts of classes, as zero-shot does by the probabilities of its templates."""
+        """Ask the texts of classes, as zero-shot does with the probabilities of its templates."""
         model, names = zero_shot_model(prompts, scoring="probabilities"), prompts.labels.names
         return cls("texts", model, names, spec=prompts.encoder, where=where, top=top, device=device)
 
     def require(self, spec: FeatureSpec, *, where: object) -> None:
-        """Refuse rows of another encoder: DataError. Other frames and views will do, as in `evaluate`."""
+        """Raise DataError if rows come from another encoder. Other frames and views are allowed, as in `evaluate`."""
         self._spec.require_same_encoder(spec, mine=self._where, theirs=where)
 
     def answers(self, videos: Sequence[Video], rows: Rows) -> list[list[Answer]]:
-        """Return one answer for each video, as `evaluate` scores it."""
+        """Return one answer for each video, with the scores of `evaluate`."""
         bank = load_bank(
             rows,
             _without_labels(videos),
@@ -159,12 +159,12 @@ class ModelLabeller:
 
 
 class IndexLabeller:
-    """An index: what its enrolled classes say, and the votes of the k nearest of its own videos.
+    """An index: the answers of its enrolled classes, and the votes of the k nearest of its own videos.
 
-    A video that is in the index itself has no vote on itself: an own video of the same video_id, or of the same seconds
-    of the same file, and of the same embedding (a cosine of 0.99) is left out, and the next nearest votes. With
-    `knows_itself` it votes. A video whose embedding is all zeros, or not all numbers, has no neighbours
-    and no label.
+    A video that is in the index does not vote for itself. An own video is left out if it has the same embedding (a
+    cosine of 0.99) and the same video_id, or the same seconds of the same file; the next nearest votes in its place.
+    With `knows_itself` it does vote. A video whose embedding is all zeros, or has a value that is not a number, has no
+    neighbours and no label.
     """
 
     stream = "frame"
@@ -178,17 +178,17 @@ class IndexLabeller:
         self._means = prototypes(index) if index.enrolment.labels else None
         own = index.videos[: index.num_own]
         self._places = {video.video_id: place_of(video) for video in own}
-        # Of features that another program made, all videos may lie in one file.
+        # In features of another program, all videos may come from one file.
         self._is_place_own = len(set(self._places.values())) == len(own)
 
     def require(self, spec: FeatureSpec, *, where: object) -> None:
-        """Refuse rows that were embedded in another way than the index's own: DataError."""
+        """Raise DataError if rows were embedded in another way than the index's own videos."""
         mine = self.index.spec
         alike = replace(spec, precision=mine.precision, decoder=mine.decoder, streams=mine.streams)
         mine.require_equal(alike, mine=self._where, theirs=where)
 
     def answers(self, videos: Sequence[Video], rows: Rows) -> list[list[Answer]]:
-        """Return the answers for each video; where no neighbour has a label, votes that do not pass."""
+        """Return the answers for each video. If no neighbour has a label, they are votes that do not pass."""
         bank = load_bank(rows, _without_labels(videos), None, device=torch.device("cpu"), num_frames=self._num_frames)
         vectors = embed_bank(self._model, bank, device=torch.device("cpu"))
         usable = has_direction(vectors)
@@ -219,5 +219,5 @@ class IndexLabeller:
 
 
 def _without_labels(videos: Sequence[Video]) -> Manifest:
-    """The videos as such of which nothing is known: a label that the labeller does not have is no error."""
+    """Return the videos without their labels, so that a label that the labeller lacks is not an error."""
     return Manifest(tuple(replace(video, label="") for video in videos))

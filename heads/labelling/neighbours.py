@@ -1,4 +1,4 @@
-"""Neighbours: pooled embeddings of a store in an index, and queries pooled the same way."""
+"""Neighbours: pooled embeddings of a store in an index, and queries pooled in the same way."""
 
 import functools
 import itertools
@@ -24,7 +24,7 @@ from framebank.store.shard import Embeddings, distinct_mask
 from framebank.store.vectors import has_direction
 from framebank.store.videos.manifest import Manifest
 
-# Why a video of a store is not in an index of it.
+# The reason why a video of a store is not in its index.
 MISSING = "not in the store"
 ZEROS = "all zeros"
 NOT_FINITE = "not all numbers"
@@ -41,9 +41,10 @@ def index_store(
 ) -> Index:
     """Index the videos of `manifest` by the mean of their frames, or by the head of a run.
 
-    Where `manifest` is all of a `split`, the index remembers the store, and can be compared with it and updated. Videos
-    without an embedding are left out, and those whose embedding is all zeros or holds what is not a number; its origin
-    names them. DataError where the run was trained on features of another encoder, or no video is left.
+    If `manifest` is the whole of a `split`, the index remembers its store, and can be compared with it and updated.
+    Videos without an embedding are left out, and so are those whose embedding is all zeros or holds a value that is not
+    a number; the origin of the index names them. DataError if the run was trained on features of another encoder, or if
+    no video is left.
     """
     if run:
         run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
@@ -73,7 +74,7 @@ def index_store(
 
 
 def _left_out(manifest: Manifest, embedded: Sequence[str], vectors: np.ndarray) -> tuple[dict[str, str], np.ndarray]:
-    """The videos that cannot be indexed, each with the reason, and which of those embedded (V,) can."""
+    """Return the videos that cannot be indexed, with the reasons, and which of the embedded ones (V,) can."""
     there = set(embedded)
     left_out = {video_id: MISSING for video_id in manifest.ids if video_id not in there}
     good = has_direction(vectors)
@@ -83,9 +84,9 @@ def _left_out(manifest: Manifest, embedded: Sequence[str], vectors: np.ndarray) 
 
 
 def run_of(index: Index) -> Run | None:
-    """Return the run that pooled the videos of an index, None where their frames were averaged; it is read once.
+    """Return the run that pooled the videos of an index, or None if their frames were averaged. It is read once.
 
-    DataError where it is not there, or was trained again since.
+    DataError if the run is missing, or was trained again since then.
     """
     if not index.made_by.get("run"):
         return None
@@ -100,7 +101,7 @@ def run_of(index: Index) -> Run | None:
 
 @functools.lru_cache(maxsize=1)
 def _read_run(path: Path, _: tuple[int, ...]) -> tuple[Run, str]:
-    """The run of a folder and the hash of its weights; read again where its file has another stamp."""
+    """Return the run of a folder and the hash of its weights. It is read again if its file has another stamp."""
     run = Run.read(path)
     return run, run.weights_hash
 
@@ -114,25 +115,25 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 def pool_query(index: Index, embeddings: Embeddings) -> np.ndarray:
-    """Pool one video's rows (R, D) as the index pooled its own -> (1, D).
+    """Pool one video's rows (R, D) in the same way as the index's own videos -> (1, D).
 
-    DataError where the run that pooled them has gone or was trained again.
+    DataError if the run that pooled them is missing or was trained again.
     """
     model, num_frames = query_model(index)
     return embed_frames(model, embeddings, num_frames=num_frames)
 
 
 def query_model(index: Index) -> tuple[Model, int]:
-    """Return what pooled the videos of an index, and how many frames of each it used, 0 for all.
+    """Return the model that pooled the videos of an index, and how many frames of each it used (0 for all).
 
-    DataError where the run that pooled them has gone or was trained again.
+    DataError if the run that pooled them is missing or was trained again.
     """
     run = run_of(index)
     return (_mean(index.spec.dim), 0) if run is None else (run.model.cpu(), run.recipe.frames)
 
 
 def require_text_space(index: Index) -> None:
-    """Refuse a text query where the index's vectors are not in the space of texts: DataError."""
+    """Raise DataError if the vectors of an index cannot be compared with texts."""
     if not index.made_by.get("in_text_space", index.made_by.get("classifier", "text") == "text"):
         raise DataError(
             f"the index was pooled by the run {index.made_by['run']}, whose classifier is "
@@ -142,15 +143,15 @@ def require_text_space(index: Index) -> None:
 
 @torch.inference_mode()
 def embed_frames(model: Model, embeddings: Embeddings, *, num_frames: int = 0) -> np.ndarray:
-    """Pool one video's rows (R, D) with a model -> (1, D); `num_frames` is that of the model's recipe."""
+    """Pool one video's rows (R, D) with a model -> (1, D). `num_frames` is the one of the model's recipe."""
     pooled = model.embed(*as_batch(embeddings, num_frames=num_frames))  # (G, D)
     return np.asarray(pool_groups(pooled, len(pooled)).numpy())
 
 
 def as_batch(embeddings: Embeddings, *, num_frames: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return one video's groups as a batch: x (G, T, D) rounded as a store would, mask (G, T) false for a repeat.
+    """Return one video's groups as a batch: x (G, T, D) rounded as in a store, mask (G, T) false for a repeat.
 
-    With `num_frames`, that many frames of each group are used, as by `load_bank`.
+    With `num_frames`, that many frames of each group are used, as in `load_bank`.
     """
     counts = np.array([len(embeddings.data)])
     rows, _ = group_rows(counts, num_groups=embeddings.num_groups, num_frames=num_frames)  # (G, T), all real

@@ -14,28 +14,28 @@ from framebank.store.vectors import unit
 from framebank.store.videos.labels import class_text
 from framebank.store.videos.video import LABEL_SEPARATOR, Video
 
-# Two embeddings of one clip differ in rounding; of two clips, by more.
+# The embeddings of two copies of a clip differ by rounding only; those of two clips differ by more.
 SAME = 0.99
 
 _MADE: WeakKeyDictionary[Index, np.ndarray] = WeakKeyDictionary()
 
 
 class KnownVideos:
-    """An index's own videos, and others with their unit vectors (E, D) as if they were enrolled in it."""
+    """An index's own videos, and others with unit vectors (E, D), treated as if they were enrolled in it."""
 
     def __init__(self, index: Index, videos: Sequence[Video], vectors: np.ndarray) -> None:
         self.videos = (*index.videos[: index.num_own], *videos)
         self._parts = (index.own_vectors, vectors)
 
     def prototype(self, label: str) -> np.ndarray:
-        """Return the mean of the unit vectors of the videos of a label, of unit length again, (D,)."""
+        """Return the mean of the unit vectors of a label's videos, made unit, (D,)."""
         return unit(np.stack([self._vector(row) for row in self._rows[label]]).mean(0))
 
     def cosines_of_others(self, label: str, calibration: Calibration) -> np.ndarray:
         """Return the cosine (N,) to the prototype of each video that sets the threshold of a label.
 
-        They are the videos of other classes alone, of the calibration or else of these; copies of the class's own
-        examples are not among them.
+        These are videos of other classes only, from the calibration or else from the index and the enrolled ones.
+        Copies of the class's own examples are left out.
         """
         videos, parts, places = self.videos, list(self._parts), self._places
         if calibration.videos:
@@ -74,10 +74,10 @@ class KnownVideos:
 
 
 def prototypes(index: Index) -> np.ndarray:
-    """Return the mean of the unit vectors of each enrolled class, of unit length again, (C, D), in their order.
+    """Return the mean of the unit vectors of each enrolled class, made unit, (C, D), in their order.
 
-    The index's own videos of the label count with those that were enrolled (prototypical networks, Snell et al. 2017,
-    arXiv 1703.05175, with cosine). They are computed once for an index.
+    The index's own videos of a label count together with the enrolled ones (prototypical networks, Snell et al. 2017,
+    arXiv 1703.05175, with cosine). The result is computed once for an index.
     """
     if index not in _MADE:
         enrolment = index.enrolment
@@ -87,7 +87,7 @@ def prototypes(index: Index) -> np.ndarray:
 
 
 def place_of(video: Video) -> tuple[str, float, float | None]:
-    """Return which seconds of which file a video is."""
+    """Return the file of a video and its seconds in it."""
     return os.path.normpath(video.path), video.start or 0.0, video.end
 
 
@@ -98,7 +98,7 @@ def class_texts(video: Video) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=65536)
 def labels_of(label: str) -> tuple[str, ...]:
-    """Return the names in a label, as `Video.labels` does: an index has few labels, however many its videos are."""
+    """Return the names in a label, as `Video.labels` does. Cached: an index has few labels, but many videos."""
     return tuple(name.strip() for name in label.split(LABEL_SEPARATOR)) if label else ()
 
 

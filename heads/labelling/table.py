@@ -1,4 +1,4 @@
-"""Labelled videos: the answer of everyone who was asked of each, for a store at a time, and the table of them."""
+"""Labelled videos: all answers about each video, computed for a part of a store at a time, and their table."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,12 +15,12 @@ from framebank.store.memory import Rows, StorePart
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.video import LABEL_SEPARATOR, Video
 
-AT_ONCE = 2048  # videos whose embeddings are in memory together
+AT_ONCE = 2048  # videos whose embeddings are in memory at the same time
 
 
 @dataclass(frozen=True, repr=False)
 class Labelled:
-    """A video and its label: "unknown" where no answer passes. The answers stand in the order in which they count."""
+    """A video and its label, "unknown" if no answer passes. The answers are in order of precedence."""
 
     video: Video
     label: str
@@ -28,13 +28,13 @@ class Labelled:
 
     @classmethod
     def of(cls, video: Video, answers: Sequence[Answer]) -> "Labelled":
-        """Decide between the answers."""
+        """Choose the label from the answers."""
         label, ordered = decide(answers)
         return cls(video, label, tuple(ordered))
 
     @property
     def by(self) -> str | None:
-        """Who gave the label; None of an unknown one."""
+        """Which answer gave the label; None if it is unknown."""
         return self.answers[0].by if self.answers[0].passes else None
 
     @property
@@ -44,11 +44,11 @@ class Labelled:
 
     @property
     def label_set(self) -> tuple[str, ...] | None:
-        """The conformal set of the run that was asked for one; None where none was."""
+        """The conformal set of the run, or None if nobody asked for one."""
         return next((answer.label_set for answer in self.answers if answer.label_set is not None), None)
 
     def top(self, count: int) -> list[tuple[str, float | None]]:
-        """Return the label and the next likeliest of who gave it; behind "unknown" those that did not pass."""
+        """Return the label and the next likeliest ones of the same answer; for "unknown", those that did not pass."""
         found = list(self.answers[0].ranked)
         return [*([] if self.by else [(UNKNOWN, None)]), *found][:count]
 
@@ -74,7 +74,7 @@ class Labelled:
 
 
 def label_rows(videos: Sequence[Video], rows: Rows, labellers: Sequence[Labeller]) -> list[list[Answer]]:
-    """Return all answers for each video, whose embeddings are in `rows`."""
+    """Return all answers about each video. `rows` holds their embeddings."""
     told: list[list[Answer]] = [[] for _ in videos]
     for labeller in labellers:
         for answers, found in zip(told, labeller.answers(videos, rows), strict=True):
@@ -83,9 +83,9 @@ def label_rows(videos: Sequence[Video], rows: Rows, labellers: Sequence[Labeller
 
 
 def label_store(store: FeatureStore, manifest: Manifest, labellers: Sequence[Labeller]) -> Iterator[Labelled | Failure]:
-    """Label the videos of `manifest` from their stored rows, in its order; a video without any is a Failure.
+    """Label the videos of `manifest` from their stored rows, in order. A video without rows becomes a Failure.
 
-    A few thousand videos are in memory at a time. DataError where the store's rows are not of the labellers' kind.
+    A few thousand videos are in memory at a time. DataError if a labeller cannot read the store's rows.
     """
     for labeller in labellers:
         labeller.require(store.spec, where=store.path)
@@ -106,12 +106,12 @@ def label_store(store: FeatureStore, manifest: Manifest, labellers: Sequence[Lab
 
 
 def write_table(path: Path, labelled: Iterable[Labelled], *, top: int, sets: bool = False) -> None:
-    """Write a CSV row for each labelled video as they come: who, which seconds, and the `top` labels.
+    """Write one CSV row for each labelled video as they arrive: which seconds, the `top` labels, and who gave them.
 
     The columns are video_id, path, start, end, label, confidence, then label_2, confidence_2 and so on, unsure, by.
-    Confidence is a probability of a run or of texts, a share of the votes of neighbours, or the cosine of an enrolled
-    class, as `by` says; it is empty for "unknown". With `sets` the last column, `set`, has the labels of the conformal
-    set with ";" between them.
+    Confidence is a probability of a run or of texts, a share of the neighbours' votes, or the cosine of an enrolled
+    class; `by` says which. It is empty for "unknown". With `sets`, the last column, `set`, has the labels of the
+    conformal set, joined by ";".
     """
     more = [f"{name}_{number}" for number in range(2, top + 1) for name in ("label", "confidence")]
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Updating: an index follows its store, and keeps the classes that were enrolled in it and its calibration."""
+"""Updating: make an index follow its store, and keep its enrolled classes and its calibration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from framebank.store.indexes.origin import Difference, difference, row_of
 
 @dataclass(frozen=True)
 class Updated:
-    """An index as it is now, and how its store differed from what it held before."""
+    """An index as it now is, and how its store differed from what it held before."""
 
     index: Index
     difference: Difference
@@ -35,12 +35,12 @@ def update_index(
     run_path: Path | None = None,
     device: torch.device,
 ) -> Updated:
-    """Make the index of a folder again from its store as it is now: pooled alike, of the same split.
+    """Make the index in a folder again from its store as it now is, pooled in the same way, of the same split.
 
-    Enrolled classes and the calibration stay, and set the thresholds anew by the videos of today. A kill leaves the old
-    index or the new. `split`, `run` and `run_path` are what the user gave, to be held against those of the index.
-    DataError where they are others, where the videos of the store were embedded in another way, or the store has none
-    of the videos of the index.
+    Enrolled classes and the calibration stay, and the thresholds are set again with the videos of today. A kill leaves
+    either the old index or the new one. `split`, `run` and `run_path` are what the user gave; they are compared with
+    those of the index. DataError if they differ, if the videos of the store were embedded in another way, or if the
+    store has none of the videos of the index.
     """
     with changing(folder):
         old = Index.load(folder)
@@ -62,7 +62,7 @@ def update_index(
 
 
 def _split_of(index: Index, store: FeatureStore, *, given: str | None, folder: Path) -> str:
-    """The split that an index was made of; told from its videos where an earlier version did not keep it."""
+    """Return the split that an index was made of. It is found from its videos if an earlier version did not keep it."""
     made_of = index.origin.split if index.origin else None
     if made_of is None:
         there = {video.split for video in index.videos[: index.num_own]}
@@ -76,7 +76,7 @@ def _split_of(index: Index, store: FeatureStore, *, given: str | None, folder: P
 
 
 def _run_of(index: Index, run: Run | None, run_path: Path | None, *, folder: Path) -> tuple[Run | None, Path | None]:
-    """The run that pooled an index, where it lies now; what was given must be the same."""
+    """Return the run that pooled an index, and where it is now. A run that the user gave must be the same one."""
     if run is None:
         made_by = run_of(index)
         return made_by, Path(index.made_by["run"]) if made_by else None
@@ -87,7 +87,7 @@ def _run_of(index: Index, run: Run | None, run_path: Path | None, *, folder: Pat
 
 
 def _enrolment_in(index: Index, old: Enrolment, store: FeatureStore, *, device: torch.device) -> Enrolment:
-    """What was enrolled, with the thresholds that the videos of an index set; ids that it took over give way."""
+    """Return what was enrolled, with thresholds set by an index's videos. An id that the index has gets a number."""
     taken = {video.video_id for video in index.videos[: index.num_own]}
     videos = []
     for video in old.videos:
@@ -97,7 +97,7 @@ def _enrolment_in(index: Index, old: Enrolment, store: FeatureStore, *, device: 
 
 
 def _is_its_store(index: Index, store: FeatureStore) -> bool:
-    """Whether a store is the one that an index was made from, or has some of its videos."""
+    """Return whether a store is the one that an index was made from, or has some of its videos."""
     own = index.videos[: index.num_own]
     known = {video.video_id for video in own} | {str(video.path) for video in own}
     place = str(index.origin.store) if index.origin else index.made_by.get("store")
@@ -107,7 +107,7 @@ def _is_its_store(index: Index, store: FeatureStore) -> bool:
 
 
 def _difference(old: Index, new: Index, place: Path) -> Difference:
-    """How two indexes differ: by the marks of their rows, or by their vectors where the old one has no marks."""
+    """Return how two indexes differ, by the marks of their rows, or by their vectors if the old one has no marks."""
     own = old.videos[: old.num_own]
     new_own = new.videos[: new.num_own]
     if old.origin and new.origin:
@@ -119,7 +119,7 @@ def _difference(old: Index, new: Index, place: Path) -> Difference:
 
 
 def _marks_by_vectors(old: Index, new: Index) -> tuple[list[object], list[object]]:
-    """The bytes of each vector; of a video that is in both indexes the old ones, where nothing but rounding differs."""
+    """Return the bytes of each vector. A video of both indexes gets its old bytes if only rounding differs."""
     old_marks: list[object] = [vector.tobytes() for vector in old.own_vectors]
     row_of_id = {video.video_id: row for row, video in enumerate(old.videos[: old.num_own])}
     new_marks: list[object] = []

@@ -10,11 +10,11 @@ from framebank.store.videos.video import LABEL_SEPARATOR
 
 
 def vote(neighbours: Sequence[tuple[str, float]], *, temperature: float = 0.1) -> list[tuple[str, float]]:
-    """Return labels and their share of the votes, most first, from (label, cosine) pairs.
+    """Return labels with their share of the votes, most first, from (label, cosine) pairs.
 
-    A neighbour's vote is exp(cosine / temperature), as in the kNN protocol of DINO (arXiv 2104.14294) and TWLV-I. One
-    with several labels, "a;b", votes for each of them, so that the shares may sum to more than one. DataError when no
-    neighbour has a label.
+    A neighbour's vote is exp(cosine / temperature), as in the kNN protocol of DINO (arXiv 2104.14294) and TWLV-I. A
+    neighbour with several labels, "a;b", votes for each of them, so the shares may sum to more than one. DataError if
+    no neighbour has a label.
     """
     votes: dict[str, float] = defaultdict(float)
     total = 0.0

@@ -1,6 +1,6 @@
 """Losses, Step -> one number: a new one is one file and one row. A training may add several up, each with its weight.
 
-Each class says in its `traits` what it reads and what it learns (`LossTraits`).
+Each class states in its `traits` what it reads and what it learns (`LossTraits`).
 """
 
 from framebank.heads.losses.bce import Bce

@@ -1,4 +1,4 @@
-"""Bce: every class judged by itself, for videos of several labels."""
+"""Bce: judge every class separately, for videos with several labels."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

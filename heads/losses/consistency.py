@@ -1,4 +1,4 @@
-"""Consistency: the scores of the head may not stray far from those of the frames' plain mean."""
+"""Consistency: keep the scores of the head near those of the plain mean of the frames."""
 
 import torch
 import torch.nn.functional as F

@@ -21,7 +21,7 @@ def contrastive(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _one_way(logits: Tensor, same: Tensor) -> Tensor:
-    lowest = torch.finfo(logits.dtype).min  # not -inf: a row without negatives then has the gradient 0
+    lowest = torch.finfo(logits.dtype).min  # not -inf: then a row without negatives has the gradient 0
     others = logits.masked_fill(same, lowest).logsumexp(1, keepdim=True)  # (B, 1)
     losses = F.softplus(others - logits).masked_fill(~same, 0)  # (B, B)
     return (losses.sum(1) / same.sum(1)).mean()

@@ -1,4 +1,4 @@
-"""Diversity: what the head makes of a part of a video must differ from what it makes of the next part."""
+"""Diversity: the head's embedding of a part of a video should differ from that of the next part."""
 
 import torch
 import torch.nn.functional as F
@@ -42,9 +42,9 @@ def motion_loss(x: Tensor) -> Tensor:
 
 
 def window_masks(mask: Tensor, count: int) -> Tensor:
-    """Return which real frames lie in each of `count` equal windows, mask (B, T) -> (B, count, T).
+    """Return which real frames are in each of `count` equal windows, mask (B, T) -> (B, count, T).
 
-    A frame on an edge lies in both: of fewer frames than windows each window still has one.
+    A frame on an edge is in both windows. So each window has a frame, even if there are fewer frames than windows.
     """
     place = (mask.cumsum(1) - 1).unsqueeze(1)  # (B, 1, T)
     total = mask.sum(1)[:, None, None]

@@ -1,4 +1,4 @@
-"""Froster: what the head gives is held, by a small residual, to what the frozen encoder says."""
+"""Froster: a small residual keeps the output of the head near that of the frozen encoder."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from framebank.heads.losses.loss import LossTraits
 from framebank.heads.losses.step import Step
 
 SHARE = 0.1  # of the residual, FROSTER's alpha
-WEIGHT = 2.0  # FROSTER's, on the whole
+WEIGHT = 2.0  # FROSTER's weight of the loss
 
 
 class Froster(nn.Module):
@@ -37,7 +37,7 @@ class Froster(nn.Module):
 
 
 def _distance(learned: Tensor, frozen: Tensor, projection: nn.Module) -> Tensor:
-    """1 - cosine of learned and frozen (..., D), averaged."""
+    """Return 1 - cosine of learned and frozen (..., D), averaged."""
     unit = F.normalize(learned, dim=-1)
     return 1 - F.cosine_similarity(unit + SHARE * projection(unit), frozen.detach(), dim=-1).mean()
 

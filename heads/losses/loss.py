@@ -1,4 +1,4 @@
-"""What a loss is: how its class is called, and what it says of itself."""
+"""The type of losses: how to call their class, and what it states about itself."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,7 +8,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class LossTraits:
-    """What a loss says of itself before it is built.
+    """What a loss states about itself before it is built.
 
     reads_texts     it needs the texts of the classes, and a classifier that scores with them
     reads_labels    it learns the classes, rather than holds back another loss that does
@@ -31,9 +31,9 @@ class LossClass(Protocol):
 
     @property
     def traits(self) -> LossTraits:
-        """What the loss says of itself."""
+        """What the loss states about itself."""
         ...
 
     def __call__(self, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> nn.Module:
-        """Build the loss of C classes for what a head gives, (B, D)."""
+        """Build the loss of C classes for the output of a head, (B, D)."""
         ...

@@ -1,4 +1,4 @@
-"""MaskedText: a text of the class, hidden, is told from the video and from the other texts of the class."""
+"""MaskedText: find a hidden text of the class from the video and from the other texts of the class."""
 
 import torch
 import torch.nn.functional as F

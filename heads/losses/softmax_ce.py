@@ -1,4 +1,4 @@
-"""SoftmaxCe: cross-entropy of probabilities that are taken for logits."""
+"""SoftmaxCe: cross-entropy that treats probabilities as logits."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

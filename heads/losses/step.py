@@ -1,4 +1,4 @@
-"""Step: one batch of a training, and what losses ask of it, each computed once and only where it is asked for."""
+"""Step: one batch of a training, and the values that losses need, each computed once and only if a loss needs it."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -15,17 +15,17 @@ from framebank.heads.scorers.scorer import reads_of
 from framebank.heads.shares import class_shares
 from framebank.store.errors import DataError
 
-if TYPE_CHECKING:  # the model is built from recipes, which know the losses, which are given steps
+if TYPE_CHECKING:  # a circle otherwise: the model is built from recipes, which know the losses, which read steps
     from framebank.heads.model import Model
 
 
 class Step:
     """Stored frames x (B, T, D), mask (B, T), labels (B,): the class of each video.
 
-    Where a video is of several classes, or mixed of several videos, labels is (B, C), how much each class holds of it.
-    Cross-entropy takes either. What a loss draws it draws from `generator`, on the CPU. `frequency` (C,) is the share
-    of the training videos, unmixed, that are of each class. `log_prior` (C,), where given, is added to the logits in
-    training, so that rare classes need not be undervalued. `pool`, where given, does what Model.pool does, with the
+    If a video has several classes, or is mixed from several videos, labels is (B, C), the share of each class in it.
+    Cross-entropy takes either form. Losses draw from `generator`, on the CPU. `frequency` (C,) is the share of the
+    training videos, without mixing, that have each class. If `log_prior` (C,) is given, it is added to the logits in
+    training, so that rare classes are not undervalued. If `pool` is given, it does the same as Model.pool, with the
     help of other processes.
     """
 
@@ -54,19 +54,19 @@ class Step:
 
     @property
     def texts(self) -> ClassTexts:
-        """The texts of the classes; ValueError where the training has none."""
+        """The texts of the classes. ValueError if the training has none."""
         if self._texts is None:
             raise ValueError("this loss needs the texts of the classes")
         return self._texts
 
     @cached_property
     def target(self) -> Tensor:
-        """The class of each video (B,); of several, that which holds the most of it."""
+        """The class of each video (B,). If it has several, the one with the largest share."""
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(1)
 
     @cached_property
     def shares(self) -> Tensor:
-        """How much each class holds of each video, (B, C): one-hot where it is of one."""
+        """The share of each class in each video, (B, C): one-hot if it has one class."""
         return class_shares(self.labels, len(self.frequency))
 
     @cached_property
@@ -76,14 +76,14 @@ class Step:
 
     @cached_property
     def pooled(self) -> Tensor:
-        """What the head makes of it, (B, D)."""
+        """The output of the head, (B, D)."""
         return (self._pool or type(self.model).pool)(self.model, self.frames, self.mask)
 
     @cached_property
     def mean(self) -> Tensor:
-        """The plain mean of the frames, (B, D): what the frozen encoder says of the video.
+        """The plain mean of the frames, (B, D): the embedding of the frozen encoder.
 
-        DataError where a frame is several layers, which have no mean in the space of the head.
+        DataError if a frame has several layers, which have no mean in the space of the head.
         """
         if self.frames.ndim != 3:
             raise DataError(
@@ -104,9 +104,9 @@ class Step:
 
     @cached_property
     def paired(self) -> Tensor:
-        """Each video against a text of the class of every video of the batch, drawn anew: (B, B), scaled.
+        """Each video against a random text of the class of every video of the batch: (B, B), scaled.
 
-        A scorer that weighs each class's texts all at once scores the class of every video.
+        A scorer that reads all texts of a class at once scores the class of every video.
         """
         scorer = self.model.classifier
         if reads_of(scorer).all_texts:

@@ -1,4 +1,4 @@
-"""VideoCe: a linear classifier that is there in training only."""
+"""VideoCe: a linear classifier that exists in training only."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

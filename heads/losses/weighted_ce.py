@@ -1,4 +1,4 @@
-"""WeightedCe: cross-entropy in which every class counts the same, however many videos it has."""
+"""WeightedCe: cross-entropy in which every class counts the same, whatever its number of videos."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,6 +1,6 @@
 """Matchers, (query, support, text, query_mask, support_mask) -> scores: a new one is one file and one row.
 
-A matcher scores the queries of E episodes against the N classes of each, all at once:
+A matcher scores the queries of E episodes against the N classes of each episode, all at once:
 
     query         (E, Q, T, D), frames of the videos to recognise
     support       (E, N, K, T, D), frames of the K videos of each class

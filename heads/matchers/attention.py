@@ -64,7 +64,7 @@ class ContextBlock(nn.Module):
 
 
 def fitting_heads(dim: int, num_heads: int) -> int:
-    """Return `num_heads`, or its largest common divisor with a width that it does not divide; ValueError below 1."""
+    """Return `num_heads`, or its largest common divisor with the width if it does not divide it. ValueError below 1."""
     if num_heads < 1:
         raise ValueError(f"num_heads is {num_heads}; expected 1 or more")
     return math.gcd(dim, num_heads)

@@ -1,4 +1,4 @@
-"""BiMhm: each frame against the nearest of the other video, both ways."""
+"""BiMhm: compare each frame with the nearest frame of the other video, both ways."""
 
 import math
 

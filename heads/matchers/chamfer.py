@@ -1,4 +1,4 @@
-"""Chamfer: each frame against the most alike of the other video, both ways."""
+"""Chamfer: compare each frame with the most similar frame of the other video, both ways."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""ChamferPlus: Chamfer of ordered tuples of frames, over all videos of a class together."""
+"""ChamferPlus: Chamfer with ordered tuples of frames, over all videos of a class together."""
 
 from itertools import combinations
 
@@ -45,10 +45,10 @@ class ChamferPlus(nn.Module):
 
 
 def best_of_tuples(similarities: Tensor, columns: Tensor, *, length: int) -> Tensor:
-    """Return how alike each tuple of rows is to the most alike tuple of columns.
+    """Return the similarity of each tuple of rows to the most similar tuple of columns.
 
-    similarities (..., T, S), columns (..., S) true where real -> (..., tuples of T). The tuples of columns are never
-    listed: the best that ends at a column is its similarity and the best of one less that ended before it.
+    similarities (..., T, S), columns (..., S) true if real -> (..., tuples of T). The tuples of columns are never
+    listed: the best one that ends at a column is its similarity plus the best shorter one that ended before it.
     """
     open_to = similarities.masked_fill(~columns.unsqueeze(-2), NEVER)  # (..., T, S)
     best = open_to
@@ -65,6 +65,6 @@ def best_of_tuples(similarities: Tensor, columns: Tensor, *, length: int) -> Ten
 
 
 def real_tuples(mask: Tensor, *, length: int) -> Tensor:
-    """Return which ordered tuples have real frames alone: (..., T), those in front -> (..., tuples)."""
+    """Return which ordered tuples have real frames only: (..., T), real frames first -> (..., tuples)."""
     last = [found[-1] for found in combinations(range(mask.shape[-1]), length)]
     return mask[..., last]

@@ -1,4 +1,4 @@
-"""CLIP-FSAR: classes whose frames have read their own name."""
+"""CLIP-FSAR: the frames of each class read the name of the class."""
 
 from typing import final
 

@@ -1,4 +1,4 @@
-"""Combine: the texts and the videos of a class together."""
+"""Combine: score by the texts and the videos of a class together."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.otam import Otam
 from framebank.heads.matchers.text import Text
 
-SMOOTHING = 0.5  # of OTAM in CLIP-FSAR's code, its second version
+SMOOTHING = 0.5  # OTAM's in the second version of CLIP-FSAR's code
 
 
 class Combine(nn.Module):

@@ -1,4 +1,4 @@
-"""Diagonal: frames of the same time against each other."""
+"""Diagonal: compare frames of the same time."""
 
 from torch import Tensor, nn
 

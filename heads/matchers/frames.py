@@ -1,4 +1,4 @@
-"""Frames of episodes: what several matchers do to them first."""
+"""Frames of episodes: the first operations of several matchers."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def at_least_float(x: Tensor) -> Tensor:
-    """Return a tensor in float32, or in double where it is."""
+    """Return a tensor in float32; a double stays double."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -22,10 +22,10 @@ def unit_mean_frame(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def frame_similarities(query: Tensor, support: Tensor, *, eps: float = 0.01) -> Tensor:
-    """Return the cosine of each frame to each: query (E, Q, T, D), support (E, N, K, S, D) -> (E, Q, N, K, T, S).
+    """Return the cosine of each frame to each other: query (E, Q, T, D), support (E, N, K, S, D) -> (E, Q, N, K, T, S).
 
-    `eps` is added to the product of the norms, as the published code of OTAM, CLIP-FSAR and Chamfer does. With 0 the
-    frames are made unit, as in that of HyRSM.
+    `eps` is added to the product of the norms, as in the published code of OTAM, CLIP-FSAR and Chamfer. With 0 the
+    frames are made unit, as in the code of HyRSM.
     """
     query, support = at_least_float(query), at_least_float(support)
     rows, columns = query.flatten(1, 2), support.flatten(1, 3)  # (E, Q*T, D), (E, N*K*S, D)
@@ -39,10 +39,10 @@ def frame_similarities(query: Tensor, support: Tensor, *, eps: float = 0.01) -> 
 
 
 def packed_places(mask: Tensor, *, at_least: int = 1) -> tuple[Tensor, Tensor]:
-    """Return where the real frames are, in their order, and a mask: (..., T) -> (..., max(T, at_least)) twice.
+    """Return the places of the real frames, in order, and a mask: (..., T) -> (..., max(T, at_least)) twice.
 
-    A video of fewer real frames than `at_least` repeats them evenly up to that many, as extraction does with a video
-    shorter than its number of frames.
+    A video with fewer real frames than `at_least` repeats them evenly up to that number, as extraction does with a
+    video that is shorter than its number of frames.
     """
     order = (~mask).to(torch.uint8).argsort(dim=-1, stable=True)  # (..., T)
     lengths = mask.sum(-1, keepdim=True)  # (..., 1)
@@ -57,7 +57,7 @@ def pack_similarities(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Move the real frames to the front, as `packed_places` does: (E, Q, N, K, T, S) and the masks -> the same three.
 
-    A matcher for which order matters starts with this.
+    A matcher that depends on the order starts with this.
     """
     rows, query_mask = packed_places(query_mask, at_least=at_least)  # (E, Q, T)
     columns, support_mask = packed_places(support_mask, at_least=at_least)  # (E, N, K, S)
@@ -68,10 +68,10 @@ def pack_similarities(
 
 
 def overlaps(rows: Tensor, columns: Tensor, num_rows: int, num_columns: int) -> Tensor:
-    """Return how much of the time each of two videos' frames share, as parts of 1, whatever their lengths.
+    """Return how much time the frames of two videos share, as a fraction of 1, for videos of any length.
 
-    A video of L frames gives each an L-th of the time. rows, columns (...), two numbers of frames that broadcast ->
-    (..., num_rows, num_columns), where frames beyond a video's own have no part.
+    In a video of L frames, each frame has an L-th of the time. rows, columns (...) are two numbers of frames that
+    broadcast -> (..., num_rows, num_columns). Frames beyond a video's own have no share.
     """
     row = torch.arange(num_rows + 1, device=rows.device)[:, None] / rows[..., None, None]  # (..., T + 1, 1)
     column = torch.arange(num_columns + 1, device=rows.device) / columns[..., None, None]  # (..., 1, S + 1)

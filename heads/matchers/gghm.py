@@ -1,4 +1,4 @@
-"""GgHM: a graph of the episode, and matching by frames and by tuples at once."""
+"""GgHM: a graph of the episode, and matching by frames and by tuples together."""
 
 from typing import final
 
@@ -60,12 +60,12 @@ class Gghm(nn.Module, PreparesVideos, HasLosses):
         return self.match(self.prepare(query, query_mask), self.prepare(support, support_mask), text)
 
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
-        """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
+        """Return what `match` reads of videos x (..., T, D), mask (..., T), with the frames of each video related."""
         prepared: Prepared = self.temporal(x, mask)
         return prepared
 
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
-        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        """Score prepared queries (E, Q, ...) against prepared supports (E, N, K, ...) -> (E, Q, N)."""
         return self._score(query, support)[0]
 
     def losses(self, task: EpisodeBatch) -> dict[str, Tensor]:
@@ -76,7 +76,7 @@ class Gghm(nn.Module, PreparesVideos, HasLosses):
         return {"match": match_loss(scores, task.truth.target), "edges": self.edge_loss * edge_loss}
 
     def _score(self, query: Prepared, support: Prepared) -> tuple[Tensor, Tensor]:
-        """Return the scores (E, Q, N), and the log-odds of each graph layer that a query is of a class (E, Q, L, N)."""
+        """Return the scores (E, Q, N), and each graph layer's log-odds that a query is of a class (E, Q, L, N)."""
         queries, query_mask = query  # (E, Q, T, D), (E, Q, T)
         supports, support_mask = support  # (E, N, K, T, D), (E, N, K, T)
         prototype, mask = mean_video(supports, support_mask)  # (E, N, S, D), (E, N, S)
@@ -91,10 +91,10 @@ class Gghm(nn.Module, PreparesVideos, HasLosses):
 
 
 class DenseTemporal(nn.Module):
-    """Attention blocks over frames, densely connected: each reads a learned mean of all that came before it.
+    """Attention blocks over frames, densely connected: each block reads a learned mean of all earlier outputs.
 
-    The first input is the frames as stored, with positions of a tenth of the transformer's; a last learned mean is the
-    result.
+    The first input is the frames as stored, with positions of a tenth of the transformer's. The result is a last
+    learned mean.
     """
 
     def __init__(self, dim: int, *, num_layers: int, num_heads: int) -> None:
@@ -104,7 +104,7 @@ class DenseTemporal(nn.Module):
         self.mixtures = nn.ParameterList(nn.Parameter(torch.zeros(depth)) for depth in range(2, num_layers + 2))
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Relate the frames of each video: x (..., T, D) -> the same, packed, and where it is real (..., T)."""
+        """Relate the frames of each video: x (..., T, D) -> the same shape, packed, and the mask (..., T)."""
         x, mask = packed(x.to(self.mixtures[0].dtype), mask)
         frames, real = x.flatten(0, -3), mask.flatten(0, -2)  # (B, T, D), (B, T)
         mixed = frames + 0.1 * sinusoid_like(frames)
@@ -116,11 +116,11 @@ class DenseTemporal(nn.Module):
 
 
 class EpisodeGraph(nn.Module):
-    """A graph of N classes and one query, whose edges say how likely two of them are of one class.
+    """A graph of N classes and one query. Its edges say how likely two nodes are of one class.
 
-    Between classes the labels say: never. Between query and class the odds start even, and each layer multiplies them
-    by what a small network finds in the difference of the two nodes. A node is then updated by itself, the mean of
-    those it is like and the mean of those it is unlike, each weighted by the edges.
+    Between two classes the labels decide: never. Between query and class the odds start even. Each layer multiplies
+    them by what a small network finds in the difference of the two nodes. Then each node is updated from itself, the
+    mean of the nodes that it is like and the mean of those it is unlike, each weighted by the edges.
     """
 
     def __init__(self, dim: int, *, num_layers: int) -> None:
@@ -137,11 +137,11 @@ class EpisodeGraph(nn.Module):
     def forward(self, classes: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Relate classes (E, N, D) to each of the queries (E, Q, D).
 
-        Gives the nodes (E, Q, N + 1, D), the query last, and the log-odds of each layer (E, Q, L, N).
+        Returns the nodes (E, Q, N + 1, D), the query last, and the log-odds of each layer (E, Q, L, N).
         """
         num_queries, num_classes = queries.shape[1], classes.shape[1]
         nodes = torch.cat([classes.unsqueeze(1).expand(-1, num_queries, -1, -1), queries.unsqueeze(2)], dim=2)
-        odds = nodes.new_zeros(*queries.shape[:2], num_classes)  # (E, Q, N), their logarithm
+        odds = nodes.new_zeros(*queries.shape[:2], num_classes)  # (E, Q, N), as logarithms
         found = []
         for update, compare in zip(self.nodes, self.edges, strict=True):
             like, unlike = self._edges(odds)  # (E, Q, N + 1, N + 1) each
@@ -153,7 +153,7 @@ class EpisodeGraph(nn.Module):
 
     @staticmethod
     def _edges(odds: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how much each node is like and unlike each other one, rows of sum one or zero."""
+        """Return how much each node is like and unlike each other node; each row sums to one or zero."""
         size = odds.shape[-1] + 1
         like = odds.new_zeros(*odds.shape[:-1], size, size)
         like[..., :-1, -1] = like[..., -1, :-1] = odds.sigmoid()

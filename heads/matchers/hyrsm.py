@@ -1,4 +1,4 @@
-"""HyRSM: videos that know of their episode, matched as sets of frames."""
+"""HyRSM: relate the videos of an episode, then match them as sets of frames."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from framebank.heads.matchers.task import EpisodeBatch, HasLosses, Truth, match_
 
 @dataclass(frozen=True)
 class Related:
-    """What HyRSM makes of an episode, all packed.
+    """The related videos of an episode, all packed.
 
     query          (E, Q, T, D) and its query_mask (E, Q, T)
     prototype      (E, Q, N, S, D): each query sees classes of its own; prototype_mask (E, N, S)
@@ -88,7 +88,7 @@ class Hyrsm(nn.Module, PreparesVideos, HasLosses):
         return self.match(self.prepare(query, query_mask), self.prepare(support, support_mask), text)
 
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
-        """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
+        """Return what `match` reads of videos x (..., T, D), mask (..., T), with the frames of each video related."""
         x, mask = packed(x.to(self.norm.weight.dtype), mask)
         positions = sinusoid_like(x, doubled=self.doubled_positions)
         placed = self.position_dropout(x * math.sqrt(x.shape[-1] / self.frame_scale) + positions)
@@ -96,7 +96,7 @@ class Hyrsm(nn.Module, PreparesVideos, HasLosses):
         return (placed + self.within_video(frames, frames, mask)).relu(), mask
 
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
-        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        """Score prepared queries (E, Q, ...) against prepared supports (E, N, K, ...) -> (E, Q, N)."""
         return self.score(self.relate(query, support))
 
     def score(self, related: Related) -> Tensor:
@@ -120,7 +120,7 @@ class Hyrsm(nn.Module, PreparesVideos, HasLosses):
         return {"classification": self.classification * loss}
 
     def relate(self, query: Prepared, support: Prepared) -> Related:
-        """Relate the prepared videos of each episode, shapes as in `match`."""
+        """Relate the prepared videos of each episode; shapes as in `match`."""
         query_alone, query_mask = query  # (E, Q, T, D), (E, Q, T)
         support_alone, support_mask = support  # (E, N, K, S, D), (E, N, K, S)
         prototype, prototype_mask = mean_video(support_alone, support_mask)  # (E, N, S, D), (E, N, S)
@@ -148,9 +148,9 @@ class Hyrsm(nn.Module, PreparesVideos, HasLosses):
 def matched_alone(
     metric: Callable[..., Tensor], query: Tensor, prototype: Tensor, query_mask: Tensor, prototype_mask: Tensor
 ) -> Tensor:
-    """Match queries (E, Q, T, D) with prototypes of their own (E, Q, N, S, D), mask (E, N, S) -> (E, Q, N).
+    """Match queries (E, Q, T, D) with their own prototypes (E, Q, N, S, D), mask (E, N, S) -> (E, Q, N).
 
-    To the `metric` each query is an episode of one query and one shot.
+    The `metric` sees each query as an episode of one query and one shot.
     """
     num_queries = query.shape[1]
     masks = prototype_mask.unsqueeze(1).expand(-1, num_queries, -1, -1).flatten(0, 1)  # (E*Q, N, S)

@@ -1,4 +1,4 @@
-"""HyRSM++: HyRSM whose frames are taught to change with time and not at once."""
+"""HyRSM++: HyRSM whose frames learn to change gradually with time."""
 
 from typing import final
 
@@ -63,11 +63,11 @@ class HyrsmPlusPlus(nn.Module, PreparesVideos, HasLosses):
         return self.match(self.prepare(query, query_mask), self.prepare(support, support_mask), text)
 
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
-        """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
+        """Return what `match` reads of videos x (..., T, D), mask (..., T), with the frames of each video related."""
         return self.relation.prepare(x, mask)
 
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
-        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        """Score prepared queries (E, Q, ...) against prepared supports (E, N, K, ...) -> (E, Q, N)."""
         return self.relation.match(query, support, text)
 
     def losses(self, task: EpisodeBatch) -> dict[str, Tensor]:
@@ -88,8 +88,8 @@ class HyrsmPlusPlus(nn.Module, PreparesVideos, HasLosses):
 def temporal_coherence(x: Tensor, mask: Tensor, *, window: int, softness: float, balance: float) -> Tensor:
     """Return how little packed frames x (..., T, D), mask (..., T) change with time: the mean over pairs of frames.
 
-    Of a pair i, j within the `window`, the cosine distance d counts by 1 / (|i-j|^2 + 1); of one further apart,
-    `balance` times what d lacks of 1 - exp(-(|i-j| - window)^2 / softness).
+    For a pair i, j within the `window`, the cosine distance d has the weight 1 / (|i-j|^2 + 1). For a pair further
+    apart, it is `balance` times what d lacks of 1 - exp(-(|i-j| - window)^2 / softness).
     """
     unit = F.normalize(x, dim=-1)
     distance = 1 - unit @ unit.transpose(-1, -2)  # (..., T, T)

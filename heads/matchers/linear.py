@@ -1,4 +1,4 @@
-"""Linear: a weight for each pair of times, learned."""
+"""Linear: a learned weight for each pair of times."""
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class Linear(nn.Module):
         return torch.einsum("eqnkbs,enkbs->eqnk", weighted, columns).mean(3)
 
     def _parts(self, mask: Tensor, like: Tensor) -> Tensor:
-        """Which share of each part of the time a frame takes: (..., T) -> (..., B, T), whose rows sum to 1."""
+        """Return which share of each part of the time a frame takes: (..., T) -> (..., B, T); each row sums to 1."""
         parts = len(self.weight)
         lengths = mask.sum(-1)
         shares: Tensor = overlaps(torch.full_like(lengths, parts), lengths, parts, mask.shape[-1])

@@ -37,7 +37,7 @@ class LinearProbe(nn.Module):
         queries, videos = unit_mean_frame(query, query_mask) - centre, videos - centre
         gram = videos @ videos.transpose(1, 2)  # (E, R, R)
         squared = gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]  # (E, 1, 1)
-        squared = torch.where(squared < 1e-12, torch.inf, squared)  # what differs by rounding alone says nothing
+        squared = torch.where(squared < 1e-12, torch.inf, squared)  # a difference by rounding only says nothing
         gram, asked = gram / squared, queries @ videos.transpose(1, 2) / squared  # (E, R, R), (E, Q, R)
         target = torch.eye(num_ways, dtype=gram.dtype, device=gram.device).repeat_interleave(num_shots, 0)  # (R, N)
         counts = torch.zeros_like(target).expand(len(gram), -1, -1)  # weights = counts.T @ videos

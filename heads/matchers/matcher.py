@@ -1,4 +1,4 @@
-"""What a matcher is: how its class is called, and what it says of itself."""
+"""The type of matchers: how to call their class, and what it states about itself."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -8,7 +8,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class MatcherTraits:
-    """What a matcher says of itself.
+    """What a matcher states about itself.
 
     reads_text    it scores by the texts of the classes, and is of no use without
     fits_support  it averages the frames and learns from the support; it is asked for many queries at once, so that it
@@ -30,7 +30,7 @@ class MatcherClass(Protocol):
 
     @property
     def traits(self) -> MatcherTraits:
-        """What the matcher says of itself."""
+        """What the matcher states about itself."""
         ...
 
     def __call__(self, dim: int, *args: Any, **options: Any) -> nn.Module:
@@ -40,14 +40,14 @@ class MatcherClass(Protocol):
 
 @runtime_checkable
 class HasMatcherTraits(Protocol):
-    """A matcher that says of itself what it does."""
+    """A matcher that states its traits."""
 
     @property
     def traits(self) -> MatcherTraits:
-        """What the matcher says of itself."""
+        """What the matcher states about itself."""
         ...
 
 
 def traits_of(matcher: nn.Module) -> MatcherTraits:
-    """Return what a built matcher says of itself; a module that says nothing has no traits."""
+    """Return the traits of a built matcher. A module without traits has the default ones."""
     return matcher.traits if isinstance(matcher, HasMatcherTraits) else MatcherTraits()

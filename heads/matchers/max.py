@@ -1,4 +1,4 @@
-"""Max: the two frames that are most alike."""
+"""Max: the two frames that are most similar."""
 
 from torch import Tensor, nn
 

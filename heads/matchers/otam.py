@@ -51,13 +51,13 @@ class Otam(nn.Module):
 def alignment_distances(distances: Tensor, rows: Tensor, columns: Tensor, *, smoothing: float) -> Tensor:
     """Return the soft-minimal cost of aligning R pairs of videos in one direction.
 
-    distances (T, S, R), of frames in rows to frames in columns; rows (T, R) and columns (S, R), true where a frame is
-    real, those in front -> (R,). Within the columns a path goes right, or right and down; down alone it goes in the
-    first column and in the zero column behind the last.
+    distances (T, S, R) are those of the frames in rows to the frames in columns. rows (T, R) and columns (S, R) are
+    true if a frame is real; real frames come first -> (R,). Between the columns a path goes right, or right and down.
+    It goes straight down only in the first column and in the zero column after the last.
     """
     gains = (
         -distances / smoothing
-    )  # the logarithm of exp(-cost / smoothing), which adds up where costs are soft-minimal
+    )  # the logarithm of exp(-cost / smoothing): these exponentials are summed where costs take a soft minimum
     gain, twice = gains[0, 0], gains.new_tensor(math.log(2))
     first = [gain]
     for row in gains[1:, 0]:
@@ -67,8 +67,8 @@ def alignment_distances(distances: Tensor, rows: Tensor, columns: Tensor, *, smo
     for column, real in zip(gains.unbind(1)[1:], columns[1:], strict=True):
         stay = torch.cat([reached[:1], torch.logaddexp(reached[1:], reached[:-1])])
         reached = torch.where(real, column + stay, reached)
-    # The zero column is reached from the last one sidewards and aslant, and from its own cells above at no cost: that
-    # is each row's gain twice, but the last row's once.
+    # A path enters the zero column from the last column, straight or diagonally, and moves down in it at no cost. So
+    # each row's gain counts twice, but the last row's gain once.
     last = rows & ~torch.cat([rows[1:], torch.zeros_like(rows[:1])])
     times = torch.where(last, 0.0, math.log(2)).to(reached.dtype).masked_fill(~rows, -math.inf)
     return -smoothing * (reached + times).logsumexp(0)

@@ -1,4 +1,4 @@
-"""Frames in their order, for matchers that read it: packed to the front, with the positions of the transformer."""
+"""Frames in order, for matchers that depend on it: packed to the front, with the transformer's positions."""
 
 import math
 
@@ -19,15 +19,15 @@ def packed(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def mean_video(videos: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Average packed videos of a class frame by frame: (E, N, K, S, D), mask (E, N, K, S) -> (E, N, S, D), (E, N, S).
 
-    A frame is the mean over the videos that are as long.
+    A frame is the mean over the videos that are long enough to have it.
     """
     return mean_frame(videos.transpose(2, 3), mask.transpose(2, 3)), mask.any(2)
 
 
 def sinusoid_like(x: Tensor, *, doubled: bool = False) -> Tensor:
-    """Return the sine and cosine positions of Vaswani et al. 2017 (arXiv 1706.03762): for x (..., T, D), (T, D).
+    """Return the sine and cosine positions of Vaswani et al. 2017 (arXiv 1706.03762): x (..., T, D) -> (T, D).
 
-    `doubled` gives those of HyRSM's code: exponents of 2 c / D for the channel c, where others have c / D, c even.
+    `doubled` gives those of HyRSM's code: the exponent for an even channel c is 2 c / D, where others have c / D.
     """
     num_frames, dim = x.shape[-2:]
     channel = torch.arange(dim, device=x.device)

@@ -32,7 +32,7 @@ class SloshNet(nn.Module, PreparesVideos):
         super().__init__()
         self.long_term = AttentionBlock(dim, num_heads=fitting_heads(dim, num_heads), norm_eps=1e-12)
         self.short_term = Motion(dim, negated=negated)
-        self.mixture = nn.Parameter(torch.zeros(2))  # equal parts; doubled, so that each starts as it is
+        self.mixture = nn.Parameter(torch.zeros(2))  # equal parts; doubled, so that each starts unchanged
         self.matcher = TupleTransformer(dim, cardinality=1, width=width, dropout=dropout)
 
     def forward(
@@ -42,7 +42,7 @@ class SloshNet(nn.Module, PreparesVideos):
         return self.match(self.prepare(query, query_mask), self.prepare(support, support_mask), text)
 
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
-        """Return what `match` reads of videos x (..., T, D), mask (..., T), whose frames then know of each other."""
+        """Return what `match` reads of videos x (..., T, D), mask (..., T), with the frames of each video related."""
         x, mask = packed(x.to(self.mixture.dtype), mask)
         frames, real = x.flatten(0, -3), mask.flatten(0, -2)  # (B, T, D), (B, T)
         share = 2 * self.mixture.softmax(0)
@@ -50,13 +50,13 @@ class SloshNet(nn.Module, PreparesVideos):
         return self.matcher.prepare(mixed.view_as(x), mask)
 
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
-        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        """Score prepared queries (E, Q, ...) against prepared supports (E, N, K, ...) -> (E, Q, N)."""
         scores: Tensor = self.matcher(query, support)
         return scores
 
 
 class Motion(nn.Module):
-    """Minus the values, gated by the step from each frame's query to the key of the next; no step follows the last."""
+    """Minus the values, gated by the step from each frame's query to the key of the next. The last has no step."""
 
     def __init__(self, dim: int, *, negated: bool = True) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""EpisodeBatch: the episodes of a training step, what is true of them, and the loss that every matcher shares."""
+"""EpisodeBatch: the episodes of a training step, their true classes, and the loss that every matcher shares."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -24,13 +24,13 @@ class Truth:
 
     @property
     def query_classes(self) -> Tensor:
-        """Which of the C classes each query is, (E, Q)."""
+        """The place of each query's class among the C classes, (E, Q)."""
         return self.classes.gather(1, self.target)
 
 
 @dataclass(frozen=True)
 class EpisodeBatch:
-    """E episodes as a matcher takes them, shaped as framebank.heads.matchers says, and what is true of them."""
+    """E episodes in the form that a matcher takes (see framebank.heads.matchers), and their true classes."""
 
     query: Tensor
     support: Tensor
@@ -41,7 +41,7 @@ class EpisodeBatch:
 
     @property
     def given(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
-        """What a matcher is called with."""
+        """The arguments of a matcher."""
         return self.query, self.support, self.text, self.query_mask, self.support_mask
 
     def prepared(self, prepare: Callable[[Tensor, Tensor], Prepared]) -> tuple[Prepared, Prepared]:
@@ -55,7 +55,7 @@ class HasLosses(Protocol):
 
     @abstractmethod
     def losses(self, task: EpisodeBatch) -> dict[str, Tensor]:
-        """Return the parts of the loss by name, each weighted: their sum is what is minimised."""
+        """Return the weighted parts of the loss by name. Training minimises their sum."""
         ...
 
 

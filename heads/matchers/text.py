@@ -1,4 +1,4 @@
-"""Text: the cosine to the text of a class; the support is not looked at."""
+"""Text: the cosine to the text of a class. The support is not used."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""TipAdapter: zero-shot, and the support as a cache beside it."""
+"""TipAdapter: zero-shot together with the support as a cache."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""TRX: every ordered tuple of query frames against those of all the videos of a class."""
+"""TRX: compare every ordered tuple of query frames with those of all the videos of a class."""
 
 import math
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.sequences import sinusoid_like
 
-# Prepared of a video at each cardinality: keys and values of M tuples (..., M, W), and which are real (..., M).
+# A prepared video has for each cardinality: keys and values of M tuples (..., M, W), and which are real (..., M).
 PARTS = 3
 
-# The largest tensor made of the tuples of queries: the prototypes of all at once do not fit the caches of a CPU.
+# The largest tensor of query tuples. The prototypes of all of them at once do not fit the caches of a CPU.
 MAX_CPU = 1 << 21
 MAX_CUDA = 1 << 27
 
@@ -57,7 +57,7 @@ class Trx(nn.Module, PreparesVideos):
         return tuple(part for transformer in self._each() for part in transformer.prepare(x, mask))
 
     def match(self, query: Prepared, support: Prepared, text: Tensor | None) -> Tensor:
-        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        """Score prepared queries (E, Q, ...) against prepared supports (E, N, K, ...) -> (E, Q, N)."""
         each = zip(self._each(), _by_cardinality(query), _by_cardinality(support), strict=True)
         return torch.stack([transformer(*parts) for transformer, *parts in each]).mean(0)
 
@@ -70,7 +70,7 @@ def _by_cardinality(prepared: Prepared) -> list[Prepared]:
 
 
 class TupleTransformer(nn.Module):
-    """TRX of one cardinality, of what `prepare` makes of videos."""
+    """TRX of one cardinality, on prepared videos."""
 
     def __init__(self, dim: int, *, cardinality: int, width: int = 1152, dropout: float = 0.1) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class TupleTransformer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, query: Prepared, support: Prepared) -> Tensor:
-        """Score what was prepared of queries (E, Q, ...) against that of supports (E, N, K, ...) -> (E, Q, N)."""
+        """Score prepared queries (E, Q, ...) against prepared supports (E, N, K, ...) -> (E, Q, N)."""
         query_key, query_value, query_real = query  # (E, Q, M, W) twice, (E, Q, M)
         key, value, real = (part.flatten(2, 3) for part in support)  # (E, N, K*M, W) twice, (E, N, K*M)
         asking = query_key.flatten(1, 2) * query_key.shape[-1] ** -0.5  # (E, Q*M, W)
@@ -102,7 +102,7 @@ class TupleTransformer(nn.Module):
 
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
         """Return keys and values of the tuples of x (..., T, D), (..., M, W), and which of them are real (..., M)."""
-        # A video of fewer frames than a tuple has repeats them up to that many.
+        # A video with fewer frames than a tuple repeats them up to that number.
         places, mask = packed_places(mask, at_least=self.cardinality)  # (..., S)
         x = x.to(self.key.weight.dtype).gather(-2, places.unsqueeze(-1).expand(*places.shape, x.shape[-1]))
         x = x.masked_fill(~mask.unsqueeze(-1), 0)
@@ -114,7 +114,8 @@ class TupleTransformer(nn.Module):
     def _mapped(self, x: Tensor, linear: nn.Linear, chosen: Tensor) -> Tensor:
         """Map tuples of x (..., S, D), chosen (M, n) -> (..., M, W).
 
-        A linear map of frames side by side is a sum of maps of each: frames are mapped once, not in every tuple.
+        A linear map of concatenated frames is a sum of maps of each frame, so each frame is mapped once, not in each
+        tuple.
         """
         parts = linear.weight.unflatten(1, (self.cardinality, -1)).unbind(1)  # n of (W, D)
         mapped = F.linear(x, parts[0], linear.bias).index_select(-2, chosen[:, 0])

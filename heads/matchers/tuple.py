@@ -1,4 +1,4 @@
-"""Tuple: each tuple of the query against what the class's tuples make of it."""
+"""Tuple: compare each tuple of the query with a weighted mean of the class's tuples."""
 
 import math
 from itertools import combinations
@@ -47,8 +47,9 @@ class Tuple(nn.Module):
         theirs = support_mask[..., places[:, -1]]  # (E, N, K, M)
         masked = (self.scale * cosines).masked_fill(~theirs[:, None, :, None], -math.inf)
         share = masked.flatten(4).softmax(-1)  # (E, Q, N, tuples, K*M)
-        agreement = (share * cosines.flatten(4)).sum(-1)  # of a tuple with what is made of it
-        # What is made of a tuple has, at each step, frames by these weights; so its length needs no vector of it.
+        agreement = (share * cosines.flatten(4)).sum(-1)  # of a tuple with its weighted mean
+        # At each step, the weighted mean has frames with these weights. So its length can be computed without the
+        # vector.
         gram = frames @ frames.transpose(2, 3)  # (E, N, K*S, K*S)
         length = torch.zeros_like(agreement)
         for step in range(self.length):

@@ -1,1 +1,1 @@
-"""Moments: which stretch of a video a query means, whether anything does, and where the shots end."""
+"""Moments: which stretch of a video fits a query, whether any video fits at all, and where shots end."""

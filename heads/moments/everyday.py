@@ -1,4 +1,4 @@
-"""Everyday names: what a text is compared with, to tell whether a store shows it better than it shows anything."""
+"""Everyday names: texts to compare a query with, to tell whether a store really shows what the query says."""
 
 THINGS = """
 aeroplane; ambulance; bicycle; boat; bus; car; fire engine; helicopter; motorcycle; rocket; sailing ship; tractor;

@@ -1,4 +1,4 @@
-"""Rows: one unit vector of a video for each moment, in the order of time, from what a store has of it."""
+"""Rows: the rows of a video in order of time, as unit vectors, one for each moment."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from framebank.store.vectors import has_direction, unit
 
 
 def rows_in_time(embeddings: Embeddings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows (T, D) float32 of length 1 at ascending times (T,), seconds; none where none can be compared.
+    """Return unit rows (T, D) float32 at ascending times (T,), in seconds; empty if no row can be compared.
 
-    Of several rows at one time, as views and overlapping clips have, it is their mean. Rows that are all zeros or hold
-    what is not a number are left out.
+    Several rows at one time, as in views and overlapping clips, become their mean. Rows that are all zeros or hold a
+    value that is not a number are left out.
     """
     good = has_direction(embeddings.data) & np.isfinite(embeddings.timestamps)
     times, places = np.unique(embeddings.timestamps[good], return_inverse=True)

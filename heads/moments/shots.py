@@ -1,4 +1,4 @@
-"""Shots: a cut is where the rows before a moment and those after it show two different things."""
+"""Shots: a cut is a place where the rows before and after it show two different things."""
 
 from itertools import pairwise
 
@@ -8,16 +8,16 @@ from framebank.store.spans.span import Span
 
 SECONDS = 1.5  # of rows on either side that are compared
 LEAST_ROWS = 2
-LEAST_FALL = 0.1  # at a cut the cosine of the two sides lies at least so much below 1
-SHARE_OF_LARGEST = 0.5  # and at least this share of the largest falls of the video, its 98th percentile
+LEAST_FALL = 0.1  # at a cut, the cosine of the two sides is at least this much below 1
+SHARE_OF_LARGEST = 0.5  # and it falls at least this share of the video's largest falls, their 98th percentile
 
 
 def find_cuts(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return the rows (C,) int64 at which a new shot begins, ascending, without the first.
+    """Return the rows (C,) int64 where a new shot begins, ascending, without the first row.
 
-    `rows` (T, D) are unit vectors in the order of `times` (T,), seconds. The mean of the rows of SECONDS before a place
-    is compared with that of as many after it; a cut is where their cosine is lowest among its neighbours, and low
-    for this video. That takes time linear in T, and needs no frame.
+    `rows` (T, D) are unit vectors at the times `times` (T,), in seconds, in order. The mean of the rows in the SECONDS
+    before a place is compared with the mean of those in the SECONDS after it. A cut is where their cosine is lower than
+    around it, and low for this video. This takes time linear in T and reads no frame.
     """
     width = max(LEAST_ROWS, round(SECONDS / step_of(times)))
     if len(rows) < 2 * LEAST_ROWS:
@@ -39,9 +39,9 @@ def find_cuts(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
 def shots_of(
     video_id: str, rows: np.ndarray, times: np.ndarray, *, start: float = 0.0, end: float | None = None
 ) -> tuple[Span, ...]:
-    """Return the shots of a video as spans that follow one another without a gap; their source is "shots".
+    """Return the shots of a video as spans without gaps between them. Their source is "shots".
 
-    `rows` and `times` are those of `find_cuts`; `start` and `end` are the video's own, in seconds, where they are
+    `rows` and `times` are those of `find_cuts`. `start` and `end` are those of the video, in seconds, if they are
     known.
     """
     edges = edges_of(times, start=start, end=end)
@@ -52,17 +52,17 @@ def shots_of(
 
 
 def step_of(times: np.ndarray) -> float:
-    """Return the usual distance of the rows in seconds; 1 where there is one row alone."""
+    """Return the usual distance of the rows in seconds, or 1 if there is a single row."""
     steps = np.diff(times)
     steps = steps[steps > 0]
     return float(np.median(steps)) if len(steps) else 1.0
 
 
 def edges_of(times: np.ndarray, *, start: float = 0.0, end: float | None = None) -> np.ndarray:
-    """Return the seconds (T + 1,) between which each row stands: half-way to its neighbours.
+    """Return the seconds (T + 1,) that separate the rows: half-way between neighbours.
 
-    The first begins at `start`, or half a step before it where that is later; the last ends at `end`, where that is
-    known, or half a step after it.
+    The first is `start`, or half a step before the first row if that is later. The last is `end` if it is known, or
+    half a step after the last row.
     """
     half = step_of(times) / 2
     middles = (times[1:] + times[:-1]) / 2

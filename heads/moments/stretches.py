@@ -1,4 +1,4 @@
-"""Stretches: which runs of a video's rows a query means, found by the sum of what they are above a level."""
+"""Stretches: find the runs of a video's rows that fit a query, by the sum of their height above a level."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,18 +11,19 @@ from framebank.store.spans.span import Span, at_least, without_overlaps
 LEAST_SECONDS = 1.0  # of a moment
 SCALES = (0.0, 1.0, 3.0)  # seconds over which the cosines are smoothed within a shot
 OF_SHOT = 0.9  # how much of a row's value is the mean of its shot
-LEVEL = 0.8  # a row belongs to a moment from there on, of the way from the video's median to its best rows
+LEVEL = 0.8  # the height from which a row belongs to a moment: 0 is the video's median, 1 is its best rows
 SHARE_OF_BEST = 0.02  # the rows that count as the best
-EDGE_ROWS = 2.0  # what an edge costs that lies on no cut, in rows of the height of the best
-MOST_OVERLAP = 0.1  # the IoU of two moments of one video
+EDGE_ROWS = 2.0  # the cost of an edge that is not on a cut, in rows as high as the best
+MOST_OVERLAP = 0.1  # the largest IoU of two moments of one video
 
 
 @dataclass(frozen=True, eq=False)
 class CosineTrack:
-    """What one video shows to a query: `cosines` (T,) of its rows at `times` (T,), seconds, and `cuts`, as `find_cuts`.
+    """How one video fits a query: `cosines` (T,) of its rows at `times` (T,), in seconds, and `cuts` as in `find_cuts`.
 
-    `edges` (T + 1,) are the seconds between which each row stands. `usual` is the median cosine of rows of other
-    videos, None where there are none: where a moment is most of a video, its own median does not tell what is usual.
+    `edges` (T + 1,) are the seconds that separate the rows. `usual` is the median cosine of rows of other videos, or
+    None if there are none. It is needed if a moment fills most of a video, because then the video's median is not the
+    usual value.
     """
 
     video_id: str
@@ -41,7 +42,7 @@ class CosineTrack:
         return f"CosineTrack({self.video_id!r}: {len(self.times)} rows, {len(self.cuts)} cuts)"
 
     def rows_of(self, span: Span) -> np.ndarray:
-        """Return which rows (T,) bool stand in a span by their middle; the nearest one where none does."""
+        """Return which rows (T,) bool have their middle in a span; if none has, the nearest row."""
         inside: np.ndarray = (self.times >= span.start) & (self.times < span.end)
         if not inside.any():
             inside[np.abs(self.times - (span.start + span.end) / 2).argmin()] = True
@@ -58,18 +59,18 @@ def track_of(
     end: float | None = None,
     usual: float | None = None,
 ) -> CosineTrack:
-    """Return the track of a query (D,) in a video whose unit rows (T, D) stand at `times` (T,), ascending."""
+    """Return the track of a query (D,) in a video with unit rows (T, D) at `times` (T,), ascending."""
     edges = edges_of(times, start=start, end=end)
     return CosineTrack(video_id, rows @ query, times, find_cuts(rows, times), edges, usual)
 
 
 def best_stretches(track: CosineTrack, *, most: int = 1, least_seconds: float = LEAST_SECONDS) -> tuple[Span, ...]:
-    """Return the `most` best stretches of a video, best first; their score is the mean cosine of their rows.
+    """Return the `most` best stretches of a video, best first. Their score is the mean cosine of their rows.
 
-    A stretch is the run of rows with the largest sum above a level (Kadane's algorithm), where an edge on a cut is free
-    and any other costs EDGE_ROWS; a row's value leans on the mean of its shot. That is done at several scales, and what
-    overlaps a better one is left out. Each is `least_seconds` long at least, or as long as the video. Linear in T for
-    each stretch.
+    A stretch is the run of rows with the largest sum above a level (Kadane's algorithm). An edge on a cut is free, and
+    any other edge costs EDGE_ROWS. The value of a row is drawn towards the mean of its shot. This is done at several
+    scales, and a stretch that overlaps a better one is left out. Each stretch is at least `least_seconds` long, or as
+    long as the video. Linear in T for each stretch.
     """
     found: list[Span] = []
     for seconds in SCALES:
@@ -93,7 +94,7 @@ def best_stretches(track: CosineTrack, *, most: int = 1, least_seconds: float = 
 
 
 def _values(track: CosineTrack, seconds: float) -> np.ndarray:
-    """The cosines, each the mean of those within half of `seconds` in its shot, and drawn to the mean of the shot."""
+    """Return the cosines, each averaged within half of `seconds` in its shot, and drawn to the mean of the shot."""
     cosines = track.cosines.astype(np.float64)
     firsts = np.concatenate([[0], track.cuts]).astype(np.int64)  # of each shot
     counts = np.diff(firsts, append=len(cosines))
@@ -109,7 +110,7 @@ def _values(track: CosineTrack, seconds: float) -> np.ndarray:
 
 
 def _runs(values: np.ndarray, cuts: np.ndarray, *, most: int, usual: float | None) -> Iterator[tuple[int, int]]:
-    """Yield the best runs of rows as first and behind the last, none of which overlap; but for one, those above."""
+    """Yield the best runs of rows as first row and end row, without overlap: one, and all above the level."""
     best = np.sort(values)[-max(3, round(SHARE_OF_BEST * len(values))) :].mean()
     own = float(np.median(values))
     low = own if usual is None else (own + min(own, usual)) / 2
@@ -122,16 +123,16 @@ def _runs(values: np.ndarray, cuts: np.ndarray, *, most: int, usual: float | Non
         if number and not gain > 0:
             return
         yield first, last
-        gains[first:last] = -np.inf  # what comes next lies on one side of it
+        gains[first:last] = -np.inf  # the next run lies entirely on one side of it
         if not np.isfinite(gains).any():
             return
 
 
 def _largest(gains: np.ndarray, costs: np.ndarray) -> tuple[int, int, float]:
-    """The run with the largest sum of gains (T,) less the costs (T + 1,) of its edges; none crosses -inf."""
+    """Return the run with the largest sum of gains (T,) minus the costs (T + 1,) of its edges. No run crosses -inf."""
     barred = ~np.isfinite(gains)
     sums = np.concatenate([[0.0], np.cumsum(np.where(barred, 0.0, gains))])
-    blocks = np.concatenate([[0], np.cumsum(barred)])  # a run may not begin in an earlier block than it ends in
+    blocks = np.concatenate([[0], np.cumsum(barred)])  # a run must begin and end in the same block
     bonus = -blocks * (np.abs(sums).max() * 2 + costs.max() * 2 + 1.0)  # so the best start is in the same block
     starts = sums + costs + bonus  # (T + 1,)
     lowest = np.minimum.accumulate(starts)

@@ -1,8 +1,8 @@
 """Cross-modal scorers, (frames (B, T, D), mask (B, T), pooled (B, D)) -> (B, C): a new one is one file and one row.
 
-A scorer is chosen in the place of a classifier: it sees the frames beside what the head made of them, and the texts of
-the classes. A head followed by a classifier is the scorer that needs no row here. Each class is a `Scorer`, and says in
-its `traits` what it reads of the texts.
+A scorer takes the place of a classifier. It sees the frames, the output of the head, and the texts of the classes. A
+head with a classifier is also a scorer, and needs no row here. Each class is a `Scorer` and states in its `traits` what
+it reads of the texts.
 """
 
 from framebank.heads.classifiers import CLASSIFIERS
@@ -21,5 +21,5 @@ SCORERS: dict[str, ClassifierClass] = {
     "attributes": Attributes,
 }
 
-# What a recipe's `classifier` may be.
+# The possible values of a recipe's `classifier`.
 CLASSIFIERS_AND_SCORERS: dict[str, ClassifierClass] = {**CLASSIFIERS, **SCORERS}

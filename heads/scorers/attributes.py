@@ -1,4 +1,4 @@
-"""Attributes: how well each frame fits each text of a lexicon, over time, tells the class."""
+"""Attributes: how well each frame fits each text of a lexicon, over time, decides the class."""
 
 from typing import final
 
@@ -54,12 +54,12 @@ class Attributes(nn.Module, Scorer, KeepsClasses):
 
     @property
     def reads(self) -> ScorerReads:
-        """It reads the stored frames, and what the head made of them."""
+        """It reads the stored frames and the output of the head."""
         return ScorerReads()
 
     @property
     def keeps_classes(self) -> bool:
-        """Without a lexicon of its own, it is the lexicon that tells other classes."""
+        """True with a lexicon of its own. Without one, the class texts are the lexicon, and they are compared."""
         return self.has_own_lexicon
 
     def bound_scale(self) -> None:
@@ -67,7 +67,7 @@ class Attributes(nn.Module, Scorer, KeepsClasses):
         self.scale.bound()
 
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score the same classes by other texts where the lexicon is not their texts; ValueError for others."""
+        """Score the same classes by other texts if the lexicon is separate from them. ValueError for other classes."""
         if self.has_own_lexicon:
             if len(texts) != len(self.bias):
                 raise ValueError(
@@ -85,10 +85,10 @@ class Attributes(nn.Module, Scorer, KeepsClasses):
             )
 
     def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
-        """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""
+        """Score frames (B, T, D), mask (B, T), and the output of the head (B, D) -> logits (B, C)."""
         frames, mask = pack(frames, mask)
         found = F.normalize(frames, dim=-1) @ self.lexicon.T  # (B, T, M)
-        # A frame's cosines lie close together; what counts is which of them are higher.
+        # The cosines of a frame are close together. What counts is which of them are higher.
         found = F.layer_norm(found, found.shape[-1:]) * mask.unsqueeze(-1)
         moved = F.conv1d(found.transpose(1, 2), self.taps, padding=1, groups=len(self.taps)).transpose(1, 2)
         logits = F.linear(masked_mean(found + moved, mask), self.weight, self.bias)  # (B, C)

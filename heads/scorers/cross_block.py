@@ -9,7 +9,7 @@ from framebank.heads.temporal.attention import QuickGelu
 class CrossBlock(nn.Module):
     """x + attention(norm(x) to memory), then x + mlp(norm(x)), as in X-CLIP (Ni et al. 2022, arXiv 2208.02816).
 
-    Queries, keys and values have no bias, as there; masked memory is never attended to.
+    Queries, keys and values have no bias, as there. Masked memory is never attended to.
     """
 
     def __init__(self, dim: int, *, num_heads: int) -> None:

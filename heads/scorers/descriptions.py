@@ -63,11 +63,11 @@ class Descriptions(nn.Module, Scorer):
         self.frame_share = frame_share
         self.scale = LogitScale(texts.logit_scale, learned=learn_scale)
         self.register_buffer("rows", texts.rows)  # (C, R, D)
-        self.register_buffer("written", row_mask(texts))  # (C, R), true where a description is
+        self.register_buffer("written", row_mask(texts))  # (C, R), true if there is a description
 
     @property
     def reads(self) -> ScorerReads:
-        """It reads the stored frames, and what the head made of them."""
+        """It reads the stored frames and the output of the head."""
         return ScorerReads()
 
     def bound_scale(self) -> None:
@@ -75,12 +75,12 @@ class Descriptions(nn.Module, Scorer):
         self.scale.bound()
 
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other descriptions."""
+        """Score other classes, or the same classes by other descriptions."""
         texts = texts.to(self.rows.device)
         self.rows, self.written = texts.rows, row_mask(texts)
 
     def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
-        """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""
+        """Score frames (B, T, D), mask (B, T), and the output of the head (B, D) -> logits (B, C)."""
         scaled: Tensor = self.scale(in_parts(self._align, frames, mask, pooled))
         return scaled
 
@@ -93,7 +93,7 @@ class Descriptions(nn.Module, Scorer):
         return self._bring_together(whole.lerp(moments, self.frame_share))
 
     def _bring_together(self, cosines: Tensor) -> Tensor:
-        """Return one number for each class of the cosines to its descriptions, (B, C, R) -> (B, C)."""
+        """Return one number for each class from the cosines to its descriptions, (B, C, R) -> (B, C)."""
         counts = self.written.sum(1)  # (C,)
         if self.together == "mean":
             return (cosines * self.written).sum(-1) / counts

@@ -6,16 +6,16 @@ from torch import Tensor
 
 from framebank.heads.class_texts import ClassTexts
 
-SAME = 1 - 1e-5  # the cosine from which two texts are one: a text embedded twice differs by rounding
+SAME = 1 - 1e-5  # two texts with this cosine are the same: a text that is embedded twice differs by rounding
 
 
 def class_matrix(texts: ClassTexts) -> Tensor:
-    """Return one unit embedding for each class, the mean of its templates': (C, D)."""
+    """Return one unit embedding for each class, the mean over its templates: (C, D)."""
     return F.normalize(texts.matrix.mean(0), dim=-1)
 
 
 def row_mask(texts: ClassTexts) -> Tensor:
-    """Return where `texts.rows` holds a text: (C, R), true where it does."""
+    """Return which rows of `texts.rows` hold a text: (C, R), true if one does."""
     return torch.arange(texts.rows.shape[1], device=texts.counts.device) < texts.counts.unsqueeze(1)
 
 
@@ -23,7 +23,7 @@ def distinct_rows(texts: ClassTexts) -> tuple[Tensor, Tensor]:
     """Return every text once (M, D), and which classes have it, (C, M), 1 or 0."""
     mask = row_mask(texts)
     owners, rows = mask.nonzero()[:, 0], texts.rows[mask]  # (N,), (N, D)
-    # A text stands for the first that is the same.
+    # Equal texts are represented by the first of them.
     first = torch.cat([(part @ rows.T > SAME).to(torch.uint8).argmax(1) for part in rows.split(1024)])
     while not torch.equal(first[first], first):
         first = first[first]

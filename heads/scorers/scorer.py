@@ -1,4 +1,4 @@
-"""What a scorer is: what it reads of a video, and what it can do."""
+"""The type of scorers: what a scorer reads of a video, and what it can do."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from framebank.heads.text_tower import ClipTextTower
 
 @dataclass(frozen=True)
 class ScorerReads:
-    """What a scorer, as it was built, reads of a video, and of the texts.
+    """What a built scorer reads of a video and of the texts.
 
     pooled       what the head made of the video (B, D); else it is given None
     head_frames  the frames that the head makes before it pools them, rather than the stored ones
@@ -24,7 +24,7 @@ class ScorerReads:
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A module of frames (B, T, D), mask (B, T) and pooled (B, D) or None -> logits (B, C), in a classifier's place."""
+    """A module from frames (B, T, D), mask (B, T), pooled (B, D) or None to logits (B, C), in a classifier's place."""
 
     @property
     @abstractmethod
@@ -34,18 +34,18 @@ class Scorer(Protocol):
 
     @abstractmethod
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other texts; ValueError where it is bound to its own."""
+        """Score other classes, or the same classes by other texts. ValueError if it is bound to its own."""
         ...
 
     @abstractmethod
     def bound_scale(self) -> None:
-        """Bring the scale back to CLIP's 100 where a step of training took it above."""
+        """Bring the scale back to CLIP's bound of 100 if a training step took it above."""
         ...
 
 
 @runtime_checkable
 class ReadsTokens(Protocol):
-    """A scorer that may read the tokens of the texts, as the encoder's text tower gives them."""
+    """A scorer that may read the tokens of the texts, from the encoder's text tower."""
 
     @property
     @abstractmethod
@@ -55,10 +55,10 @@ class ReadsTokens(Protocol):
 
     @abstractmethod
     def set_texts(self, texts: ClassTexts, *, tower: ClipTextTower | None = None) -> None:
-        """Score other classes, or the same by other texts, whose tokens the `tower` reads."""
+        """Score other classes, or the same classes by other texts. The `tower` reads their tokens."""
         ...
 
 
 def reads_of(classifier: object) -> ScorerReads:
-    """Return what a scorer reads; a classifier reads what the head pooled."""
+    """Return what a scorer reads. A classifier reads the pooled embedding of the head."""
     return classifier.reads if isinstance(classifier, Scorer) else ScorerReads()

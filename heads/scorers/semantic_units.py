@@ -1,4 +1,4 @@
-"""SemanticUnits: what the frames find in a bank of texts decodes the video."""
+"""SemanticUnits: the units that the frames find in a bank of texts decode the video."""
 
 import math
 from typing import final
@@ -72,7 +72,7 @@ class SemanticUnits(nn.Module, Scorer):
 
     @property
     def reads(self) -> ScorerReads:
-        """It reads the stored frames, and what the head made of them."""
+        """It reads the stored frames and the output of the head."""
         return ScorerReads()
 
     def bound_scale(self) -> None:
@@ -80,13 +80,13 @@ class SemanticUnits(nn.Module, Scorer):
         self.scale.bound()
 
     def set_texts(self, texts: ClassTexts) -> None:
-        """Score other classes, or the same by other texts."""
+        """Score other classes, or the same classes by other texts."""
         texts = texts.to(self.classes.device)
         self.units, self.shares = _units(texts)
         self.classes = class_matrix(texts)
 
     def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
-        """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""
+        """Score frames (B, T, D), mask (B, T), and the output of the head (B, D) -> logits (B, C)."""
         return in_parts(self._score, frames, mask, pooled)
 
     def _score(self, frames: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:

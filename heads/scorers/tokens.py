@@ -1,4 +1,4 @@
-"""Tokens: what the text tower says at each token of a sentence, as scorers read it."""
+"""Tokens: the outputs of the text tower at each token of a sentence, for scorers."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ PART = 128  # sentences
 def encode_words(tower: ClipTextTower, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Return the tower's outputs at the tokens of sentences, unit, (C, W, D), and which of them are tokens, (C, W).
 
-    The start, which is the same for every sentence, the end, which is the sentence as a whole, and the padding are left
-    out; beyond the tokens of a sentence there are zeros. DataError for a sentence that has none.
+    The start (the same for every sentence), the end (which stands for the whole sentence) and the padding are left out.
+    Zeros follow the tokens of a sentence. DataError if a sentence has no tokens.
     """
     tokens, lengths = tower.embed(sentences)
     longest = int(lengths.max())

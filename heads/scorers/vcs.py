@@ -1,4 +1,4 @@
-"""Vcs: BIKE's video concept spotting, where a class's words choose its frames."""
+"""Vcs: BIKE's video concept spotting: the words of a class choose its frames."""
 
 from typing import final
 
@@ -76,15 +76,15 @@ class Vcs(nn.Module, Scorer, ReadsTokens):
         self.unit_video = unit_video
         self.scale = LogitScale(texts.logit_scale, learned=learn_scale)
         rows, spoken = texts.rows, row_mask(texts)
-        if self.reads_tokens:  # they come with the tower, or from a checkpoint
+        if self.reads_tokens:  # the tokens come with the tower, or from a checkpoint
             rows, spoken = rows.new_zeros(num_classes, 1, dim), spoken.new_zeros(num_classes, 1)
         self.register_buffer("words", rows)  # (C, W, D)
-        self.register_buffer("spoken", spoken)  # (C, W), true where a word is
+        self.register_buffer("spoken", spoken)  # (C, W), true if there is a word
         self.register_buffer("classes", class_matrix(texts))  # (C, D)
 
     @property
     def reads(self) -> ScorerReads:
-        """It weighs the frames by all words of a class at once; what the head made is read where it has a share."""
+        """It weighs the frames by all words of a class at once. It reads the head's output if that has a share."""
         return ScorerReads(pooled=bool(self.head_share), head_frames=self.head_frames, all_texts=True)
 
     @property
@@ -97,9 +97,9 @@ class Vcs(nn.Module, Scorer, ReadsTokens):
         self.scale.bound()
 
     def set_texts(self, texts: ClassTexts, *, tower: ClipTextTower | None = None) -> None:
-        """Score other classes, or the same by other texts, whose tokens the `tower` reads.
+        """Score other classes, or the same classes by other texts. The `tower` reads their tokens.
 
-        ValueError where words are tokens and there is no tower; DataError where a text has no token.
+        ValueError if the words are tokens and there is no tower. DataError if a text has no token.
         """
         device = self.words.device
         words, spoken = texts.rows, row_mask(texts)
@@ -119,7 +119,7 @@ class Vcs(nn.Module, Scorer, ReadsTokens):
         return encode_words(tower, texts.sentences)
 
     def forward(self, frames: Tensor, mask: Tensor, pooled: Tensor | None) -> Tensor:
-        """Score frames (B, T, D), mask (B, T), and what the head made of them (B, D) -> logits (B, C)."""
+        """Score frames (B, T, D), mask (B, T), and the output of the head (B, D) -> logits (B, C)."""
         cosines = in_parts(self._spot, frames, mask)
         if self.head_share and pooled is not None:
             cosines = cosines.lerp(F.normalize(pooled, dim=-1) @ self.classes.T, self.head_share)
@@ -134,6 +134,6 @@ class Vcs(nn.Module, Scorer, ReadsTokens):
         scores: Tensor = (weights * (unit @ self.classes.T).transpose(1, 2)).sum(-1)  # (B, C)
         if not self.unit_video:
             return scores
-        # The length of v, from the frames' products with each other: v itself would be (B, C, D).
+        # The length of v, from the products of the frames with each other: v itself would be (B, C, D).
         square = (weights @ (unit @ unit.transpose(1, 2)) * weights).sum(-1)
         return scores / square.clamp(min=1e-12).sqrt()

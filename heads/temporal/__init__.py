@@ -1,7 +1,7 @@
 """Temporal heads, (x (B, T, D), mask (B, T)) -> (B, D): a new one is one file and one row.
 
-Each class says in its `traits` what it reads (`HeadTraits`). What else it can do it says by the types that it derives
-from, such as `MixesFrames`.
+Each class states in its `traits` what it reads (`HeadTraits`). Its base types, such as `MixesFrames`, state what else
+it can do.
 """
 
 from framebank.heads.temporal.a5 import A5

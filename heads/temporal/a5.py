@@ -1,4 +1,4 @@
-"""A5: attention blocks over the frames, and the mean of what they give."""
+"""A5: attention blocks over the frames, and the mean of their output."""
 
 import math
 from typing import final

@@ -42,7 +42,7 @@ class AttentionBlock(nn.Module):
         return mixed
 
     def _perceive(self, x: Tensor) -> Tensor:
-        """Apply the mlp to (B, T, D); the two factors of quick-GELU go to the weights, the smaller matrices."""
+        """Apply the mlp to (B, T, D). The two factors of quick-GELU are put into the weights, the smaller matrices."""
         first, activation, last = cast(tuple[nn.Linear, nn.Module, nn.Linear], tuple(self.mlp))
         if not isinstance(activation, QuickGelu):
             hidden: Tensor = self.mlp(x)
@@ -52,14 +52,14 @@ class AttentionBlock(nn.Module):
 
 
 def heads_for(dim: int, *, width: int = 64) -> int:
-    """Return CLIP's number of attention heads, one for every `width` channels, or the nearest fewer that divide dim."""
+    """Return CLIP's number of attention heads, one for every `width` channels, or the next lower that divides dim."""
     return next(number for number in range(max(1, dim // width), 0, -1) if dim % number == 0)
 
 
 def positions_for(table: Tensor, mask: Tensor) -> Tensor:
     """Return the positions of packed frames, mask (B, T) -> (T, D) or (B, T, D).
 
-    They are the table's first rows; a video with more real frames than rows has all of them, stretched.
+    They are the first rows of the table. If a video has more real frames than rows, all rows are stretched over it.
     """
     num_frames, last = mask.shape[1], len(table) - 1
     if num_frames <= len(table):

@@ -1,4 +1,4 @@
-"""Attentive: a learned query reads the frames; an attentive probe."""
+"""Attentive: a learned query reads the frames, as an attentive probe."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""Conv1d: a convolution over time for each channel of its own."""
+"""Conv1d: a convolution over time, separate for each channel."""
 
 from typing import final
 

@@ -1,4 +1,4 @@
-"""What a temporal head is: how its class is called, what it says of itself, and what it may be able to do."""
+"""The type of temporal heads: how to call their class, what it states about itself, and what it may be able to do."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class HeadTraits:
-    """What a head says of itself before it is built.
+    """What a head states about itself before it is built.
 
     reads_layers  it reads x (B, T, L, W), the stream "layers", and is built with `in_shape=(L, W)`
     takes_blocks  it is a `TakesBlocks`: its blocks may start as those of a text tower
@@ -21,14 +21,14 @@ class HeadTraits:
 
 
 class HeadClass(Protocol):
-    """A class of HEADS, called with the width and its own options; its module maps x (B, T, D), mask (B, T) to (B, D).
+    """A class of HEADS, called with the width and its own options. Its module maps x (B, T, D), mask (B, T) to (B, D).
 
     Its options are the keyword-only arguments of its constructor.
     """
 
     @property
     def traits(self) -> HeadTraits:
-        """What the head says of itself."""
+        """What the head states about itself."""
         ...
 
     def __call__(self, dim: int, *args: Any, **options: Any) -> nn.Module:

@@ -24,6 +24,6 @@ class Lstm(nn.Module, MixesFrames):
 
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
-        x, mask = pack(x, mask)  # what follows the last real frame cannot reach back to it
+        x, mask = pack(x, mask)  # padding after the last real frame cannot influence it
         states, _ = self.lstm(x)  # (B, T, D)
         return x + states, mask

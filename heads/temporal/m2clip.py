@@ -1,4 +1,4 @@
-"""M2Clip: each frame with what its neighbours say of it, through a bottleneck, and the mean."""
+"""M2Clip: add to each frame what its neighbours say, through a bottleneck, and take the mean."""
 
 from typing import final
 
@@ -36,6 +36,6 @@ class M2Clip(nn.Module, MixesFrames):
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         x, mask = pack(x, mask)
-        inner = self.down(x) * mask.unsqueeze(-1).to(x.dtype)  # (B, T, D / 2): a bias would make something of padding
+        inner = self.down(x) * mask.unsqueeze(-1).to(x.dtype)  # (B, T, D / 2); a bias must not change padding
         near = self.conv(inner.transpose(1, 2)).transpose(1, 2)  # (B, T, D / 2)
         return x + self.up(near), mask

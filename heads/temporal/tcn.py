@@ -1,4 +1,4 @@
-"""Tcn: convolutions over time, each reaching twice as far as the one before."""
+"""Tcn: convolutions over time. Each reaches twice as far as the one before."""
 
 from collections.abc import Sequence
 from typing import final
@@ -39,5 +39,5 @@ class Tcn(nn.Module, MixesFrames):
         real = mask.unsqueeze(-1).to(x.dtype)  # (B, T, 1)
         for conv, linear in zip(self.convs, self.maps, strict=True):
             near = conv(x.transpose(1, 2)).transpose(1, 2)  # (B, T, D)
-            x = x + linear(F.relu(near)) * real  # biases would make something of padding
+            x = x + linear(F.relu(near)) * real  # a bias must not change padding
         return x, mask

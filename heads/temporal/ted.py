@@ -30,7 +30,7 @@ class Ted(nn.Module, MixesFrames):
         super().__init__()
         inner = max(1, dim // 4)
         self.enhance = AttentionBlock(dim, num_heads=num_heads or heads_for(dim))
-        self.down = nn.Linear(dim, inner, bias=False)  # no bias: no change gives no change
+        self.down = nn.Linear(dim, inner, bias=False)  # no bias: if nothing changes, the result is zero
         self.conv = nn.Conv1d(inner, inner, 3, padding=1, groups=inner, bias=False)
         self.up = nn.Linear(inner, dim)
         initialise(self.enhance)

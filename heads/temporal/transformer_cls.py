@@ -31,7 +31,7 @@ class TransformerCls(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
         x, mask = pack(x, mask)
-        # Not len(x), which would be a constant of an exported model.
+        # Not len(x): an exported model would keep it as a constant.
         token = (self.token + self.positions[:1]).expand(x.shape[0], 1, -1)
         tokens = torch.cat([token, x + positions_for(self.positions[1:], mask)], dim=1)  # (B, 1 + T, D)
         padding = torch.cat([mask.new_zeros(mask.shape[0], 1), ~mask], dim=1)  # (B, 1 + T), true where not real

@@ -101,7 +101,7 @@ class Vivit(nn.Module, MixesFrames, TakesBlocks):
     def load_blocks(self, blocks: Sequence[Mapping[str, Tensor]]) -> None:
         """Copy the state of CLIP's residual attention blocks, one for each of ours, first to last.
 
-        DataError, and nothing is copied, where their number, a name or a shape is not what it must be.
+        DataError if their number, a name or a shape is wrong. Then nothing is copied.
         """
         if len(blocks) != len(self.blocks):
             raise DataError(

@@ -1,8 +1,8 @@
 """What may be learned of the class embeddings, ((..., D), classes (...)) -> (..., D): one file and one row each.
 
-Each is a `LearnedText`, which says in `require_classes` whether it serves other classes than those it was trained with.
-One that learned something of each of them is a `KeepsClasses`. One that is a `ReadsTower` must `meet` the encoder's
-text tower before it is trained.
+Each is a `LearnedText`. Its `require_classes` says whether it serves other classes than those it was trained with. A
+text that learned something about each class is a `KeepsClasses`. A `ReadsTower` must `meet` the encoder's text tower
+before it is trained.
 """
 
 from framebank.heads.texts.adapter import Adapter

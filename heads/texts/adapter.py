@@ -24,7 +24,7 @@ class Adapter(nn.Module):
         self.up = nn.Linear(hidden, dim, bias=False)
 
     def require_classes(self, num_classes: int) -> None:
-        """Any number is right."""
+        """Accept any number of classes."""
 
     def forward(self, embeddings: Tensor, classes: Tensor) -> Tensor:
         """Return text embeddings (..., D) of classes (...), adapted."""

@@ -1,4 +1,4 @@
-"""Context: learned words around the name of each class, read by the frozen text tower."""
+"""Context: learned words around the name of each class, which the frozen text tower reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,13 +63,13 @@ class Context(nn.Module, ReadsTower):
         self.num_prefix, self.num_suffix, self.words, self.std = num_prefix, num_suffix, words, std
         self.stop, self.by_position = stop, by_position
         self.class_specific, self.chunk_size, self.recompute = class_specific, chunk_size, recompute
-        self.vectors = nn.Parameter(torch.empty(0))  # of the tower's width, so that they are drawn when it is met
+        self.vectors = nn.Parameter(torch.empty(0))  # they have the tower's width, so `meet` draws them
         self.register_buffer("kept", torch.zeros(num_classes, dim))
         self._sentences: _Sentences | None = None
         self._serves_others = False
 
     def meet(self, tower: ClipTextTower, names: Sequence[str]) -> None:
-        """Draw the context of classes of these names, read by this tower; DataError where it has no room for one."""
+        """Draw the context of the classes with these names for this tower. DataError if a name does not fit into it."""
         start = torch.zeros(0, tower.width)
         if self.words:
             _require_room(tower, self.words, tower.measure([self.words])[0], extra=self.num_suffix)
@@ -83,7 +83,7 @@ class Context(nn.Module, ReadsTower):
         self._sentences = self._read(tower, names, num_prefix=self.num_prefix)
 
     def serve(self, tower: ClipTextTower, names: Sequence[str]) -> None:
-        """Put other classes into the learned context; DataError where each class has its own, or a name has no room."""
+        """Put other classes into the learned context. DataError if each class has its own, or a name does not fit."""
         if self.class_specific:
             raise DataError(
                 f"a context was learned for each of {counted(len(self.kept), 'class', 'classes')}; others have none"
@@ -101,7 +101,7 @@ class Context(nn.Module, ReadsTower):
         )
 
     def require_classes(self, num_classes: int) -> None:
-        """Refuse texts that are not those `serve` was given: ValueError. The tower's embeddings of its own are kept."""
+        """Raise ValueError unless these classes were given to `serve`. The tower's embeddings of its own are kept."""
         if not self._serves_others or num_classes != len(self.kept):
             raise ValueError(
                 f"the context was learned for {counted(len(self.kept), 'class', 'classes')} through the text "
@@ -110,7 +110,7 @@ class Context(nn.Module, ReadsTower):
             )
 
     def train(self, mode: bool = True) -> "Context":
-        """Switch between training and evaluation, before which the class embeddings are kept."""
+        """Switch between training and evaluation. Before evaluation, keep the class embeddings."""
         super().train(mode)
         if not mode and self._sentences:
             with torch.no_grad():
@@ -118,7 +118,7 @@ class Context(nn.Module, ReadsTower):
         return self
 
     def forward(self, embeddings: Tensor, classes: Tensor) -> Tensor:
-        """Return embeddings (..., D) of classes (...), whatever texts (..., D) they come with."""
+        """Return embeddings (..., D) of classes (...). The given texts (..., D) are not read."""
         if not self.training or not self._sentences:
             return self.kept[classes].expand_as(embeddings)
         asked, places = classes.unique(return_inverse=True)
@@ -139,7 +139,7 @@ class Context(nn.Module, ReadsTower):
 
 @dataclass(frozen=True)
 class _Sentences:
-    """Start, prefix, name, suffix and end of each class, of which prefix and suffix, K vectors, are yet to come.
+    """Start, prefix, name, suffix and end of each class, without the K vectors of prefix and suffix.
 
     tokens (C, L, W)       start, name and end
     places (C, L + K)      where each part of a sentence is among these L and the vectors after them
@@ -185,7 +185,7 @@ def _require_room(tower: ClipTextTower, words: str, num_tokens: int, *, extra: i
 
 def _places(length: int, *, room: int, num_prefix: int, num_suffix: int, by_position: bool) -> Tensor:
     vectors = torch.arange(room, room + num_prefix + num_suffix)
-    if by_position:  # the row of a vector is its place in the sentence: after the start, and after the name
+    if by_position:  # the row of a vector is its place in the sentence: after the start, or after the name
         vectors[:num_prefix] += 1
         vectors[num_prefix:] += length - 1
     words = torch.arange(1, length - 1)

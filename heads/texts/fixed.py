@@ -14,7 +14,7 @@ class Fixed(nn.Module):
         super().__init__()
 
     def require_classes(self, num_classes: int) -> None:
-        """Any number is right."""
+        """Accept any number of classes."""
 
     def forward(self, embeddings: Tensor, classes: Tensor) -> Tensor:
         """Return text embeddings (..., D) of classes (...) as they are."""

@@ -26,11 +26,11 @@ class Residual(nn.Module, KeepsClasses):
 
     @property
     def keeps_classes(self) -> bool:
-        """There is an offset for each class."""
+        """Whether it is bound to its classes: it has an offset for each class."""
         return True
 
     def require_classes(self, num_classes: int) -> None:
-        """Refuse another number of classes: ValueError. As many others cannot be told from its own, and are taken."""
+        """Raise ValueError for another number of classes. With the same number, other classes cannot be detected."""
         if num_classes != len(self.offsets):
             raise ValueError(
                 f"the offsets of the texts were learned for {counted(len(self.offsets), 'class', 'classes')} and "

@@ -1,4 +1,4 @@
-"""What is learned of the class embeddings: how its class is called, what it says of itself, and what it can do."""
+"""The type of learned texts: how to call their class, what it states about itself, and what it can do."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from framebank.heads.text_tower import ClipTextTower
 
 @dataclass(frozen=True)
 class TextTraits:
-    """What a class of TEXTS says of itself before it is built.
+    """What a class of TEXTS states about itself before it is built.
 
     reads_tower  it learns through the encoder's text tower, and is a `ReadsTower`
     """
@@ -24,15 +24,15 @@ class LearnedText(Protocol):
     """A module that changes text embeddings (..., D) of classes (...)."""
 
     def __call__(self, embeddings: Tensor, classes: Tensor) -> Tensor:
-        """Return the embeddings (..., D) of classes (...) that are scored with."""
+        """Return the embeddings (..., D) of classes (...) to score with."""
         ...
 
     def require_classes(self, num_classes: int) -> None:
-        """Refuse to serve this number of classes: ValueError where what was learned is bound to others."""
+        """Raise ValueError if what was learned is bound to another number of classes."""
         ...
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Return what is learned, as every torch module does."""
+        """Return the learned parameters, as every torch module does."""
         ...
 
 
@@ -44,7 +44,7 @@ class TextClass(Protocol):
 
     @property
     def traits(self) -> TextTraits:
-        """What it says of itself."""
+        """What it states about itself."""
         ...
 
     def __call__(self, dim: int, num_classes: int, *args: Any, **options: Any) -> LearnedText:
@@ -58,21 +58,21 @@ class ReadsTower(Protocol):
 
     @abstractmethod
     def meet(self, tower: ClipTextTower, names: Sequence[str]) -> None:
-        """Start to learn of classes of these names; DataError where the tower has no room for one."""
+        """Prepare to learn about classes with these names. DataError if a name does not fit into the tower."""
         ...
 
     @abstractmethod
     def serve(self, tower: ClipTextTower, names: Sequence[str]) -> None:
-        """Serve other classes; DataError where what was learned is bound to its own."""
+        """Serve other classes. DataError if what was learned is bound to its own."""
         ...
 
 
 @runtime_checkable
 class KeepsClasses(Protocol):
-    """A part of a model that may have learned something of each of its classes, which no other classes have."""
+    """A part of a model that may have learned something about each of its classes, which other classes lack."""
 
     @property
     @abstractmethod
     def keeps_classes(self) -> bool:
-        """Whether it did."""
+        """Whether it has."""
         ...

@@ -1,1 +1,1 @@
-"""Training: recipes, losses put together, the loop, and the run that it leaves."""
+"""Training: recipes, sums of losses, the training loop, and the run that it writes."""

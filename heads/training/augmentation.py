@@ -7,10 +7,10 @@ from torch import Tensor
 def mix_videos(
     x: Tensor, mask: Tensor, labels: Tensor, *, alpha: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Blend each video of a batch with another: x (B, T, ...), mask (B, T), labels (B, C) -> the same shapes.
+    """Blend each video of a batch with another one: x (B, T, ...), mask (B, T), labels (B, C) -> the same shapes.
 
-    Mixup (Zhang et al. 2018, arXiv 1710.09412) of frame embeddings, with one share from Beta(alpha, alpha) for the
-    batch. A frame is blended where both videos have it, and stays where the other has none.
+    This is Mixup (Zhang et al. 2018, arXiv 1710.09412) of frame embeddings, with one share from Beta(alpha, alpha) for
+    the batch. A frame is blended if both videos have it; otherwise it stays as it is.
     """
     share = _beta(alpha, generator=generator)
     other = torch.randperm(len(x), generator=generator).to(x.device)
@@ -21,7 +21,7 @@ def mix_videos(
 
 
 def _beta(alpha: float, *, generator: torch.Generator) -> float:
-    # numpy's Beta takes no torch generator: a seed from it is as good.
+    # numpy's Beta takes no torch generator, so torch draws a seed for it.
     seed = int(torch.randint(2**31, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Auto: which of several ways to recognise suits a set, found by videos that each was not trained on."""
+"""Auto: find which of several candidates suits a data set, judged on videos that they were not trained on."""
 
 import math
 import time
@@ -21,16 +21,16 @@ from framebank.heads.training.recipe import Recipe
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
-BUDGET = 50.0  # seconds, with the training of what is chosen
-FEWEST_STEPS = 300  # of a temporal head; with fewer it is not tried
-MOST_NEIGHBOURS = 30_000  # videos, whose cosines to each other fit into seconds
-SURE = 0.5  # of the training videos, in which zero-shot is right at least
-NEAR = 0.99  # the cosine of two classes' texts that hardly tell them apart
+BUDGET = 50.0  # seconds, with the training of the chosen candidate
+FEWEST_STEPS = 300  # of a temporal head; it is not tried with fewer
+MOST_NEIGHBOURS = 30_000  # videos; the cosines between that many take seconds
+SURE = 0.5  # of the training videos must be right in zero-shot, at least
+NEAR = 0.99  # with such a cosine, the texts of two classes can hardly be told apart
 
 
 @dataclass(frozen=True)
 class TriedCandidate:
-    """One way that was tried: its top-1 over `videos` held-out videos with the 95 % interval, or why it has none."""
+    """One candidate: its top-1 over `videos` held-out videos with the 95 % interval, or the reason why it has none."""
 
     name: str
     score: float | None
@@ -42,7 +42,7 @@ class TriedCandidate:
 
 @dataclass(frozen=True)
 class FoundRecipe:
-    """What was chosen, as a recipe, of what was tried, and why; `texts` says whether the texts help, "" without any."""
+    """The chosen recipe, what was tried, and the reason. `texts` says whether the texts help, "" if there are none."""
 
     recipe: Recipe
     chosen: str
@@ -52,7 +52,7 @@ class FoundRecipe:
     tried: tuple[TriedCandidate, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the recipe as plain values."""
+        """Return everything except the recipe as plain values."""
         values = asdict(self)
         del values["recipe"]
         values["texts_help"] = values.pop("texts")
@@ -63,7 +63,7 @@ class FoundRecipe:
 class _Judged:
     candidate: Candidate
     recipe: Recipe
-    right: Tensor  # (J,) whether each of the videos that judged is right
+    right: Tensor  # (J,) whether the prediction for each judging video is right
     loss: float
 
     @property
@@ -82,13 +82,14 @@ def find_recipe(
     budget: float = BUDGET,
     told: Callable[[TriedCandidate, int, int], None] = lambda one, done, total: None,
 ) -> FoundRecipe:
-    """Try candidates on a ground for about `budget` seconds and return the best with what was tried.
+    """Try candidates on a ground for about `budget` seconds. Return the best one and what was tried.
 
-    Validation videos judge where there are any, else folds of the training videos. Of the ways that pool the mean and
-    read no texts the highest top-1 is taken, of equals the least cross-entropy. A way that reads texts, or the order of
-    the frames, is taken where it is better by more than one standard error on the same videos. With one video of each
-    class nothing can be judged, and ridge is taken. `told` hears of each, how many are tried, and of how many.
-    DataError where there are fewer than two classes, or values that are no numbers.
+    Validation videos judge if there are any; otherwise folds of the training videos do. Among the candidates that pool
+    the mean and read no texts, the one with the highest top-1 is taken. If these are equal, the one with the least
+    cross-entropy wins. A candidate that reads texts, or the order of the frames, is taken only if it is better by more
+    than one standard error on the same videos. If every class has one video, nothing can be judged, and ridge is taken.
+    After each candidate, `told` is called with it, the number tried so far and the total. DataError if there are fewer
+    than two classes, or if a value is not a number.
     """
     deadline = time.perf_counter() + budget
     _require_classes(ground.frames)
@@ -129,7 +130,7 @@ def find_recipe(
 def _try(
     ground: CandidateGround, candidate: Candidate, parts: Sequence[FoldPlaces], *, left: float, is_first: bool
 ) -> tuple[_Judged | None, str]:
-    """Judge a candidate in the seconds that are left, or return why not; the first is judged in any case."""
+    """Judge a candidate in the seconds that are left, or return the reason why not. The first is always judged."""
     if left <= 0 and not is_first:
         return None, "no time was left; --budget gives more"
     if candidate.name in ("knn", "tip-adapter") and len(ground.frames) > MOST_NEIGHBOURS:
@@ -142,7 +143,7 @@ def _try(
                 return None, f"would take about {math.ceil(needed)} s; --budget gives more"
             recipes = (recipe,)
         found = [_judge(ground, candidate, recipe, chosen) for recipe in recipes]
-    except DataError as error:  # of a classifier that needs more videos, say
+    except DataError as error:  # for example, a classifier needs more videos
         return None, str(error)
     return max(found, key=lambda one: one.rank), ""
 
@@ -150,7 +151,7 @@ def _try(
 def _planned(
     ground: CandidateGround, recipe: Recipe, parts: list[FoldPlaces], *, left: float
 ) -> tuple[Recipe | None, list[FoldPlaces], float]:
-    """Return the recipe and the parts that there is time for, with all its steps or half, and the seconds it takes."""
+    """Return the recipe with all its steps or half of them, the parts to judge on, and the seconds that this takes."""
     videos, each = len(ground.frames), ground.seconds_of_a_step(recipe)
     full = recipe.epochs * math.ceil(videos / recipe.batch_size)
     needed = math.inf
@@ -158,7 +159,7 @@ def _planned(
         shorter = recipe if steps == full else with_steps(recipe, steps, num_videos=videos)
         for count in sorted({len(parts), min(3, len(parts)), min(2, len(parts))}, reverse=True):
             shares = [len(part.train) / videos for part in parts[:count]]
-            needed = each * steps * (sum(shares) + 1)  # and once more, for all videos
+            needed = each * steps * (sum(shares) + 1)  # plus one training on all videos
             if needed <= left and steps >= min(full, FEWEST_STEPS):
                 return shorter, parts[:count], needed
     return None, parts, needed
@@ -191,10 +192,10 @@ def _choose(judged: Sequence[_Judged], *, is_small: bool) -> tuple[_Judged, str]
 
 
 def _choose_plain(judged: Sequence[_Judged], *, is_small: bool) -> tuple[_Judged, str]:
-    """Return the best of those that pool the mean and read no texts, and why.
+    """Return the best of the candidates that pool the mean and read no texts, and the reason.
 
-    Few folds learn from far fewer videos than there are: then linear, which has nothing to choose, stays where no other
-    is better by more than a standard error.
+    With few folds, each training sees far fewer videos than there are. Then linear, which has nothing to choose, stays
+    unless another candidate is better by more than one standard error.
     """
     *rest, best = sorted(judged, key=lambda one: one.rank)
     name = best.candidate.name
@@ -209,7 +210,7 @@ def _choose_plain(judged: Sequence[_Judged], *, is_small: bool) -> tuple[_Judged
 
 
 def _gain(one: _Judged, other: _Judged) -> tuple[float, float]:
-    """How much higher the top-1 is on the videos of both, and the standard error of that."""
+    """Return how much higher the top-1 is on the videos that both were judged on, and the standard error of that."""
     count = min(len(one.right), len(other.right))
     difference = one.right[:count].double() - other.right[:count].double()
     return float(difference.mean()), float(difference.std(correction=0)) / math.sqrt(count)
@@ -223,10 +224,10 @@ def _row(candidate: Candidate, found: _Judged | None, *, seconds: float, reason:
 
 
 def _unjudged(ground: CandidateGround, base: Recipe) -> FoundRecipe:
-    """What is taken where every class has one video, so that none can be held out.
+    """Return the choice if every class has one video, so that no video can be held out.
 
-    Zero-shot learns from no video, so that the training videos can judge the texts: where it is surely right in half of
-    them, Tip-Adapter adds the videos to it.
+    Zero-shot learns from no video, so the training videos can judge the texts. If zero-shot is surely right for half of
+    them, Tip-Adapter adds the videos to the texts.
     """
     recipe = replace(linear_recipe(base, num_videos=len(ground.frames)), classifier="ridge", epochs=0)
     judged_by = "nothing: each class has one video"
@@ -248,7 +249,7 @@ def _unjudged(ground: CandidateGround, base: Recipe) -> FoundRecipe:
 
 
 def _texts_told(judged: Sequence[_Judged], prompts_of: dict[str, ClassTexts]) -> str:
-    """Return one sentence on whether the texts help; "" where there are none."""
+    """Return one sentence on whether the texts help, or "" if there are none."""
     with_texts = [one for one in judged if one.candidate.reads_texts]
     without = [one for one in judged if one.is_plain]
     if not with_texts or not without:
@@ -283,7 +284,7 @@ def _require_classes(train: Bank) -> None:
 
 
 def require_finite(*banks: Bank | None) -> None:
-    """Refuse a bank with a value that is no number: DataError."""
+    """Raise DataError if a bank has a value that is not a number."""
     for bank in banks:
         if bank is None:
             continue

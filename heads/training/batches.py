@@ -1,4 +1,4 @@
-"""Draws: which videos, views and frames a training sees, as index operations on a bank."""
+"""Batches: which videos, views and frames a training sees, as index operations on a bank."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from framebank.heads.bank import Bank
 
 
 def draw_sequences(bank: Bank, views: str, *, generator: torch.Generator, sampler: str = "shuffle") -> Tensor:
-    """Return the rows of x that an epoch trains on, in a random order: (V,), or (V*G,) of views "all".
+    """Return the rows of x that an epoch trains on, in random order: (V,), or (V*G,) if `views` is "all".
 
-    Of each video those are all of its views and clips, the "first" alone, or one that is drawn anew ("random"). The
-    sampler "shuffle" gives every video once; "balanced" as many videos, drawn so that every class is as likely.
+    `views` takes all views and clips of a video, only the "first", or a "random" one for each epoch. The sampler
+    "shuffle" gives every video once. "balanced" gives as many videos, drawn so that all classes are equally likely.
     """
     videos = _draw_videos(bank, sampler, generator=generator)
     if bank.num_groups == 1:
@@ -25,10 +25,10 @@ def draw_sequences(bank: Bank, views: str, *, generator: torch.Generator, sample
 
 
 def draw_frames(x: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Take one frame of each of `count` equal segments of a batch, at random: (B, T, ...), (B, T) -> (B, count, ...).
+    """Take one random frame of each of `count` equal segments of a batch: (B, T, ...), (B, T) -> (B, count, ...).
 
-    TSN's sampling (Wang et al. 2016, arXiv 1608.00859), of the real frames of each video: one that has no more than
-    `count` keeps them all. Batches that are no longer stay as they are.
+    This is TSN's sampling (Wang et al. 2016, arXiv 1608.00859) over the real frames of each video. A video with `count`
+    frames or fewer keeps them all. Batches that are no longer than `count` stay as they are.
     """
     if x.shape[1] <= count:
         return x, mask

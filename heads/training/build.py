@@ -1,4 +1,4 @@
-"""Building: a model from a recipe."""
+"""Building: make a model from a recipe."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from framebank.heads.texts.text import ReadsTower
 from framebank.heads.training.recipe import Recipe
 from framebank.store.errors import DataError
 
-# About the cosine of CLIP's images and texts that fit; where a label by itself is judged, the threshold starts there.
+# About the cosine of a matching image and text in CLIP. If labels are judged one by one, the threshold starts there.
 COSINE_THRESHOLD = 0.2
 
 
@@ -35,13 +35,14 @@ def build_model(
     names: Sequence[str] = (),
     lexicon: Tensor | None = None,
 ) -> Model:
-    """Build what a recipe describes, drawn from its seed.
+    """Build the model that a recipe describes, with random weights from the recipe's seed.
 
-    `dim` is the width of the embeddings, and `in_shape` the shape of one frame of the recipe's stream where it is not
-    that: another width, which the head then gives, or several layers, which it brings to `dim`. A training that learns
-    through the text `tower`, or reads tokens by it, gives it, and the `names` of the classes; a checkpoint brings what
-    came of that. A `lexicon` (M, D) is for a classifier that reads one. ValueError where the classifier reads texts and
-    there are none, or reads no lexicon and there is one; DataError where a part cannot be built of its options.
+    `dim` is the width of the embeddings. `in_shape` is the shape of one frame of the recipe's stream if it differs:
+    another width, which is then the width of the head's output, or several layers, which the head brings to `dim`. A
+    training that learns through the text `tower`, or reads tokens with it, passes the tower and the `names` of the
+    classes. A checkpoint brings the result of that instead. A `lexicon` (M, D) is for a classifier that reads one.
+    ValueError if the classifier reads texts and there are none, or if it reads no lexicon and there is one. DataError
+    if a part cannot be built with its options.
     """
     shape = {"in_shape": in_shape} if len(in_shape) > 1 else {}
     dim = in_shape[0] if len(in_shape) == 1 else dim
@@ -77,7 +78,7 @@ def build_model(
 
 @contextlib.contextmanager
 def _told_of(what: str, name: str, options: Mapping[str, Any]) -> Iterator[None]:
-    """Turn what a constructor says of options that cannot be, such as 7 heads for a width of 512, into a DataError."""
+    """Turn a constructor's error about impossible options, such as 7 heads for a width of 512, into a DataError."""
     try:
         yield
     except (ValueError, RuntimeError, ArithmeticError, AssertionError) as error:

@@ -1,4 +1,4 @@
-"""Candidates: the ways to recognise that `auto` tries, each with the steps, batch and rate that suit a set's size."""
+"""Candidates: the ways to recognise that `auto` tries, with steps, batch size and rate that suit the set's size."""
 
 import math
 from dataclasses import dataclass, replace
@@ -6,21 +6,21 @@ from typing import Any
 
 from framebank.heads.training.recipe import Recipe
 
-STEPS = 300  # a linear layer on embeddings has settled by then
-TEMPORAL_STEPS = 600  # a temporal head has learned the order of a small set by then
-PASSES = 10  # over a set so large that those steps would not see all of it
+STEPS = 300  # enough for a linear layer on embeddings to settle
+TEMPORAL_STEPS = 600  # enough for a temporal head to learn the order of a small set
+PASSES = 10  # over a set that is too large to be seen in those steps
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to recognise, by a name, and the recipes of which the best on held-out videos stands for it."""
+    """A named way to recognise, with its recipes. The recipe that is best on held-out videos stands for it."""
 
     name: str
     recipes: tuple[Recipe, ...]
 
     @property
     def pools(self) -> bool:
-        """Whether it reads the mean of the frames, which is blind to their order."""
+        """Whether it reads the mean of the frames, which does not depend on their order."""
         return self.recipes[0].head == "mean"
 
     @property
@@ -30,14 +30,14 @@ class Candidate:
 
     @property
     def steps(self) -> bool:
-        """Whether it learns by steps, which take time."""
+        """Whether it learns in steps, which take time."""
         return self.recipes[0].epochs > 0
 
 
 def candidates_of(base: Recipe, *, num_videos: int, num_frames: int, has_texts: bool) -> list[Candidate]:
-    """Return what is tried, the quickest first.
+    """Return the candidates to try, the quickest first.
 
-    `base` brings what all have alike (seed, frames, views). Temporal heads are tried where videos have several frames.
+    `base` holds what they share (seed, frames, views). Temporal heads are tried if videos have several frames.
     """
 
     def fitted(classifier: str, **options: Any) -> Recipe:
@@ -74,7 +74,7 @@ def candidates_of(base: Recipe, *, num_videos: int, num_frames: int, has_texts: 
 
 
 def linear_recipe(base: Recipe, *, num_videos: int) -> Recipe:
-    """Return a linear classifier of the mean of the frames, with as many steps as it takes to settle."""
+    """Return the recipe of a linear classifier on the mean of the frames, with as many steps as it needs to settle."""
     decay = 1.0 if num_videos < 5000 else 0.1
     return with_steps(
         _of(base, "mean", "linear", batch_size=256, lr=3e-3, weight_decay=decay), STEPS, num_videos=num_videos
@@ -82,7 +82,7 @@ def linear_recipe(base: Recipe, *, num_videos: int) -> Recipe:
 
 
 def temporal_recipe(base: Recipe, head: str, *, num_videos: int, steps: int = TEMPORAL_STEPS) -> Recipe:
-    """Return a temporal head under a linear classifier; a small set has small batches, so that there are steps."""
+    """Return the recipe of a temporal head with a linear classifier. Small sets have small batches: enough steps."""
     batch = 32 if num_videos < 2000 else 64 if num_videos < 10_000 else 256
     return with_steps(
         _of(base, head, "linear", batch_size=batch, lr=1e-3, weight_decay=0.05), steps, num_videos=num_videos
@@ -90,7 +90,7 @@ def temporal_recipe(base: Recipe, head: str, *, num_videos: int, steps: int = TE
 
 
 def with_steps(recipe: Recipe, steps: int, *, num_videos: int) -> Recipe:
-    """Return a recipe with the epochs that hold so many steps, and no more than PASSES where that is more steps."""
+    """Return a recipe with enough epochs for that many steps, or with PASSES epochs if these give more steps."""
     each = math.ceil(num_videos / recipe.batch_size)
     return replace(recipe, epochs=max(PASSES if each * PASSES > steps else 1, math.ceil(steps / each)))
 

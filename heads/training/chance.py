@@ -1,4 +1,4 @@
-"""Chance: whether a training came any further than guessing, which its log alone does not say."""
+"""Chance: whether a training did better than guessing, which its log does not show."""
 
 import math
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from framebank.heads.model import Model
 from framebank.store.counts import counted
 from framebank.store.errors import warn
 
-MARGIN = 0.98  # of the loss of guessing: what has learned anything is below it
-SIGMAS = 3.0  # what guessing hits by luck
-NUM_VIDEOS = 2048  # of the training videos that are looked at
+MARGIN = 0.98  # of the loss of guessing; a model that has learned anything is below it
+SIGMAS = 3.0  # of luck that guessing may have
+NUM_VIDEOS = 2048  # of the training videos that are scored
 
 
 @dataclass(frozen=True)
 class Chance:
-    """What the scores of `num_videos` training videos are worth: cross-entropy and top-1, and those of guessing.
+    """The cross-entropy and the top-1 of the scores of `num_videos` training videos, and those of guessing.
 
-    Guessing gives every class the same probability, which costs ln C, and is right as often as the largest class
-    occurs.
+    Guessing gives every class the same probability. Its cross-entropy is ln C, and it is right as often as the largest
+    class occurs.
     """
 
     loss: float
@@ -39,7 +39,7 @@ class Chance:
 
 
 def judge(logits: Tensor, target: Tensor) -> Chance:
-    """Return what logits (V, C) for target (V,) are worth beside guessing."""
+    """Return the cross-entropy and top-1 of logits (V, C) for target (V,), beside those of guessing."""
     num_videos, num_classes = logits.shape
     return Chance(
         loss=float(F.cross_entropy(logits, target)),
@@ -51,9 +51,9 @@ def judge(logits: Tensor, target: Tensor) -> Chance:
 
 
 def warn_of_chance(model: Model, bank: Bank, *, what: str, lr: float, device: torch.device) -> None:
-    """Warn where a model is no better than guessing on the videos that it was trained on.
+    """Warn if a model is no better than guessing on its own training videos.
 
-    Videos of several labels are left out: there is no single number that guessing costs.
+    Videos with several labels are left out, because guessing has no single loss there.
     """
     if bank.target.ndim == 2 or bank.num_classes < 2:
         return
@@ -69,7 +69,7 @@ def warn_of_chance(model: Model, bank: Bank, *, what: str, lr: float, device: to
 
 
 def warn_of_matcher(name: str, *, loss: float, way: int, accuracy: float) -> None:
-    """Warn where a matcher's loss and its accuracy on validation episodes, or NaN, are no better than guessing."""
+    """Warn if a matcher's loss and its accuracy on validation episodes, or NaN, are no better than guessing."""
     guessed = math.log(way)
     if loss >= MARGIN * guessed and not accuracy > 1.1 / way:
         told = "" if math.isnan(accuracy) else f", and {100 * accuracy:.1f} % of the validation queries are right"
@@ -81,7 +81,7 @@ def warn_of_matcher(name: str, *, loss: float, way: int, accuracy: float) -> Non
 
 @torch.inference_mode()
 def _score(model: Model, bank: Bank, *, step: int, device: torch.device) -> Tensor:
-    """The logits (V, C) of every `step`-th video, by its first view and clip."""
+    """Return the logits (V, C) of every `step`-th video, from its first view and clip."""
     rows = torch.arange(0, len(bank), step, device=bank.device) * bank.num_groups
     parts = [model(bank.x[part].to(device), bank.mask[part].to(device)).cpu() for part in rows.split(1024)]
     return torch.cat(parts)

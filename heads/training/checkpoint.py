@@ -1,4 +1,4 @@
-"""Checkpoint: tensors with what is said of them, as safetensors, held against their digest and against each other."""
+"""Checkpoint: tensors and facts about them in a safetensors file, checked by a digest and against each other."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,38 +17,39 @@ from framebank.store.digest import SEAL, seal
 from framebank.store.errors import DataError, parsing, reason_of
 from framebank.store.formats.document import Fields, parse_json, shown
 
-SAID = "framebank"  # the metadata of a checkpoint: JSON under this name, with a digest under SEAL in it
-CALLS = 5000  # of torch that building a model may take, and as many more for each tensor
+SAID = "framebank"  # the metadata of a checkpoint has JSON under this name, with a digest under SEAL in it
+CALLS = 5000  # of torch that building a model may take, and the same again for each tensor
 CALLS_OF_TENSOR = 200
-NOTHING = "\0"  # the name of no tensor
+NOTHING = "\0"  # not the name of any tensor
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file by name, and what it says of them."""
+    """The tensors of a file by name, and the facts that it states about them."""
 
     about: Fields
     tensors: Mapping[str, Tensor]
 
 
 def save(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
-    """Return a safetensors file of tensors, with plain values that tell of them, and a digest of both."""
+    """Return the bytes of a safetensors file: tensors, plain values that describe them, and a digest of both."""
     whole = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-    # Both in one text: the library writes several in an order of its own, and the same run should be the same bytes.
+    # One JSON text, because the library writes several entries in any order, and the same run should give the same
+    # bytes.
     return save_tensors(whole, metadata={SAID: json.dumps({**about, SEAL: seal(about, _arrays(whole))})})
 
 
 def read_checkpoint(path: Path, *, what: str) -> Checkpoint:
-    """Return what `save` made; `what` it is, for a message.
+    """Return what `save` made. `what` is its name in messages.
 
-    DataError where the file cannot be read, or has a digest and is not as it was written.
+    DataError if the file cannot be read, or if it has a digest that does not match its content.
     """
     with parsing(path, what=what), safe_open(path, framework="pt") as file:
         said = file.metadata() or {}
         if SAID not in said:
             raise DataError(f"{path}: says nothing of its tensors; expected {what}")
         about = parse_json(said[SAID], where=path)
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a mapping)
         sealed = about.pop(SEAL, None) if isinstance(about, dict) else None
         whole = sealed in (None, seal(about, _arrays(tensors)))
     if not whole:
@@ -59,10 +60,10 @@ def read_checkpoint(path: Path, *, what: str) -> Checkpoint:
 def require_fit(
     build: Callable[[], nn.Module], tensors: Mapping[str, Tensor], *, where: object, free: str = NOTHING
 ) -> None:
-    """Refuse what is said of a model where its tensors are not those of a file: DataError.
+    """Raise DataError if the tensors of the described model are not those of the file.
 
-    The model is built without memory, and in no more steps than one of so many tensors takes. A tensor whose name
-    begins with `free` is as long as the texts or videos are many (`_are_alike`).
+    The model is built without memory, in no more torch calls than a model of that many tensors needs. A tensor whose
+    name begins with `free` may have any length, because that depends on the number of texts or videos (`_are_alike`).
     """
     try:
         with torch.device("meta"), _Counted(CALLS + CALLS_OF_TENSOR * len(tensors)):
@@ -73,7 +74,7 @@ def require_fit(
         ) from error
     except DataError as error:
         raise DataError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from error
-    except Exception as error:  # a constructor of torch raises whatever a value made it stumble over
+    except Exception as error:  # a constructor of torch may raise anything for a wrong value
         raise DataError(f"{where}: describes a model that cannot be built ({reason_of(error)})") from error
     held = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     odd = next(iter(sorted(said.keys() ^ held.keys())), None)
@@ -90,7 +91,7 @@ def require_fit(
 
 
 def _are_alike(held: tuple[int, ...], said: tuple[int, ...], *, free: bool) -> bool:
-    """Whether two shapes are the same; where it is `free`, but for the first axis, and what is 1 or 0 in a blank."""
+    """Return whether two shapes are equal. If `free`, ignore the first axis, and any axis that is 1 or 0 in a blank."""
     if held == said or not free:
         return held == said
     return 0 in said or (
@@ -99,7 +100,7 @@ def _are_alike(held: tuple[int, ...], said: tuple[int, ...], *, free: bool) -> b
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The bytes of tensors as numpy's arrays, which have no bfloat16, by name, type and shape."""
+    """Return the bytes of tensors as numpy arrays, which have no bfloat16, by name, type and shape."""
     return {
         f"{name} {tensor.dtype} {tuple(tensor.shape)}": tensor.detach().reshape(-1).view(torch.uint8).numpy()
         for name, tensor in tensors.items()
@@ -107,11 +108,11 @@ def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 class _TooManyError(Exception):
-    """Building takes more calls of torch than were allowed."""
+    """Building takes more calls of torch than are allowed."""
 
 
 class _Counted(TorchFunctionMode):
-    """Within it, so many calls of torch can be made and no more."""
+    """Allow a limited number of torch calls inside the block."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

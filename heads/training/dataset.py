@@ -1,4 +1,4 @@
-"""FrameDataset: the videos of a store for a training loop of one's own."""
+"""FrameDataset: the videos of a store for your own training loop."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +15,11 @@ from framebank.store.videos.manifest import Manifest
 
 
 class FrameDataset(Dataset[tuple[Tensor, int]]):
-    """The embedded videos of a split: item i is x (T, D) float32, un-normalised, and the position of its label.
+    """The embedded videos of a split. Item i is x (T, D) float32, not normalised, and the position of its label.
 
-    Rows are read when they are asked for, and files opened once in each process, so that workers may be forked or
-    spawned. The classes are `labels`, or all labels of the store, whatever the split; a video without a label has -1.
-    DataError where there is no such store or split, no video of it has an embedding, or a label is not among `labels`.
+    Rows are read when they are asked for. Each process opens its own files, so workers may be forked or spawned. The
+    classes are `labels`, or all labels of the store, whatever the split. A video without a label has -1. DataError if
+    the store or the split does not exist, if no video of it has an embedding, or if a label is not among `labels`.
     """
 
     def __init__(self, store: str | Path, *, split: str = "all", labels: LabelSet | None = None) -> None:
@@ -46,7 +46,7 @@ class FrameDataset(Dataset[tuple[Tensor, int]]):
 
 
 def pad_frames(batch: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return x (B, T, D) padded with zeros, mask (B, T) true where a frame is real, target (B,): a `collate_fn`."""
+    """Return x (B, T, D) padded with zeros, mask (B, T) true for real frames, target (B,). Use it as `collate_fn`."""
     counts = torch.tensor([len(x) for x, _ in batch])
     padded = torch.nn.utils.rnn.pad_sequence([x for x, _ in batch], batch_first=True)  # (B, T, D)
     mask = torch.arange(padded.shape[1]) < counts[:, None]  # (B, T)

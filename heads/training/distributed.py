@@ -1,8 +1,8 @@
-"""Ranks: several processes, each with a device, that train one model as one process would.
+"""Ranks: several processes, each with one device, that train one model as one process would.
 
-Each rank draws the same batch from the same seed and pools its share of it; what is pooled is gathered, with gradients,
-so that every loss sees the whole batch, as same-class targets must. The gradients of the ranks are then averaged, which
-gives that of one device but for rounding. torchrun starts the ranks.
+Each rank draws the same batch from the same seed and pools its share of it. The pooled embeddings are gathered with
+gradients, so every loss sees the whole batch, as targets of equal classes require. Then the gradients of the ranks are
+averaged. Apart from rounding, this equals the gradient of one device. torchrun starts the ranks.
 """
 
 import os
@@ -16,7 +16,7 @@ from framebank.heads.model import Model
 
 
 class Ranks:
-    """The place of a process among `world`; alone, everything is a plain call."""
+    """The rank of a process among `world` processes. If there is one process, every call is a plain one."""
 
     def __init__(self) -> None:
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -29,7 +29,7 @@ class Ranks:
         return self.rank == 0
 
     def start(self, device: torch.device) -> torch.device:
-        """Meet the others, and return this rank's own device of that kind."""
+        """Join the other ranks, and return the device of this rank, of the kind of `device`."""
         if self.world == 1:
             return device
         on_cuda = device.type == "cuda"
@@ -39,15 +39,15 @@ class Ranks:
         return own
 
     def stop(self) -> None:
-        """Part from the others."""
+        """Leave the group of ranks."""
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
 
     def pool(self, model: Model, frames: Tensor, mask: Tensor) -> Tensor:
-        """Pool a batch (B, T, D), mask (B, T), of which each rank does a share -> (B, D), the same on every rank."""
+        """Pool a batch (B, T, D), mask (B, T), of which each rank pools a share -> (B, D), the same on every rank."""
         if self.world == 1:
             return model.pool(frames, mask)
-        each = -(-len(frames) // self.world)  # the last rank's share may be smaller: it is padded with the first videos
+        each = -(-len(frames) // self.world)  # a smaller last share is padded with the first videos
         places = torch.arange(each * self.rank, each * (self.rank + 1), device=frames.device) % len(frames)
         shares = all_gather(model.pool(frames[places], mask[places]).contiguous())
         return torch.cat(shares)[: len(frames)]  # (B, D)

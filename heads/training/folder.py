@@ -1,4 +1,4 @@
-"""Folder: where what was made of a store is kept; it holds one run, one matcher or one index."""
+"""Folder: the place of one run, one matcher or one index."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ from framebank.store.errors import DataError
 from framebank.store.files.place import owning
 from framebank.store.shard import shard_paths
 
-# The file that tells what a folder holds: where it is, the rest is too.
+# The file that shows what a folder holds. If it exists, the other files do too.
 WEIGHTS = {"run": "checkpoint.safetensors", "matcher": "matcher.safetensors"}
 KINDS = {**WEIGHTS, "index": "spec.json"}
 
 
 @contextlib.contextmanager
 def taking(folder: Path, *, what: str, overwrite: bool) -> Iterator[None]:
-    """Hold a folder to put `what`, one of KINDS, into it; nobody else may take it meanwhile.
+    """Lock a folder while the caller writes `what`, one of KINDS, into it.
 
-    DataError where it holds a run, a matcher or an index, or cannot hold one. With `overwrite` it may hold another of
-    its own kind.
+    DataError if it holds a run, a matcher or an index, or cannot hold one. With `overwrite`, the folder may hold
+    another one of the same kind.
     """
     with owning(folder, what=what):
         for kind, name in KINDS.items():

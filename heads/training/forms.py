@@ -1,9 +1,9 @@
-"""Forms: how methods were computed before they were made equal to their authors' code, for what was trained then."""
+"""Forms: how methods computed before they were made equal to their authors' code, for runs that were trained then."""
 
 from collections.abc import Mapping
 from typing import Any
 
-EARLIER, PUBLISHED = 1, 2  # a file that says no form is of the earlier one
+EARLIER, PUBLISHED = 1, 2  # a file that names no form has the earlier one
 FORMS = (EARLIER, PUBLISHED)
 
 # (what, its name) -> the options that give its earlier form
@@ -22,5 +22,5 @@ EARLIER_OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def options_of_form(form: int, what: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with those that give a method of this name its `form`, where they do not say themselves."""
+    """Return options with those that give this method its `form`. Options that are given keep their value."""
     return {**(EARLIER_OPTIONS.get((what, name), {}) if form == EARLIER else {}), **options}

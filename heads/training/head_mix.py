@@ -1,4 +1,4 @@
-"""Head mix: the share of the frames' plain mean in what a head gives, chosen on validation videos."""
+"""Head mix: the share of the plain mean of the frames in a head's output, chosen on validation videos."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SHARES = tuple(tenth / 10 for tenth in range(11))
 
 @dataclass(frozen=True)
 class HeadMix:
-    """A share of the plain mean, and the top-1, or mAP, of the validation videos with it."""
+    """A share of the plain mean, and the top-1 (or mAP) on the validation videos with it."""
 
     share: float
     score: float
@@ -27,10 +27,10 @@ def choose_head_mix(
 ) -> HeadMix:
     """Set the model's `head_mix` to the best of SHARES on validation videos, and return it.
 
-    `refit` is called at each share, and at the one that is kept, where something is fitted to what the head gives. Of
-    shares with equal scores the one of the lower cross-entropy is taken, and of those the smallest. Open-VCLIP (Weng et
-    al. 2023, arXiv 2302.00624) takes a half; here the videos say, which are of the training classes: classes never seen
-    in training, for which the mean was meant, may want more of it.
+    If the classifier is fitted to the output of the head, `refit` is called for each share and for the chosen one. If
+    scores are equal, the share with the lower cross-entropy wins, and then the smaller share. Open-VCLIP (Weng et al.
+    2023, arXiv 2302.00624) takes a half. Here the validation videos decide. They show the classes of the training;
+    classes never seen in training, which the mean is meant for, may need a larger share.
     """
     model.to(device).eval()
     target = val.target.cpu()

@@ -37,13 +37,13 @@ from framebank.store.videos.manifest import Manifest
 
 
 class TrainingJob:
-    """One training: its videos drawn, its bank in memory, its model built; then `epochs`, then `save`.
+    """One training: its videos drawn, its bank in memory, its model built. Call `epochs`, then `save`.
 
-    `manifest` holds the training videos; with `recipe.shots` that many of each class are drawn. The epoch is chosen on
-    `val_split`, or the split "val" where there is one, or a part of the training videos. That part is held out only
-    where the recipe chooses something by it, or `chooses_head_mix` says that head_mix will be. With shots, and with no
-    validation videos, the last epoch is kept. The classes are those of the prompts, of `labels`, or the labels that
-    occur. `tower` is called where the recipe reads the encoder's text tower; a `lexicon` is for a recipe with one.
+    `manifest` holds the training videos; with `recipe.shots`, that many of each class are drawn. The epoch is chosen on
+    `val_split`, on the split "val" if there is one, or on a part of the training videos. That part is held out only if
+    the recipe chooses something on it, or if `chooses_head_mix` says that head_mix will be chosen. With shots and no
+    validation videos, the last epoch is kept. The classes come from the prompts, from `labels`, or from the labels that
+    occur. `tower` is called if the recipe reads the encoder's text tower. A `lexicon` is for a recipe that reads one.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class TrainingJob:
         self.labels = prompts.labels if prompts else labels or LabelSet.of(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
         _require_videos(self.labels, train)
-        # With jitter, training draws among all frames; whatever is measured sees the centres.
+        # With jitter, training draws among all frames. Every measurement uses the centres.
         frames = 0 if recipe.jitter else recipe.frames
         load = functools.partial(load_bank, store, stream=recipe.stream, multi_label=several, device=device)
         self.train = load(train, self.labels, num_frames=frames)
@@ -120,13 +120,13 @@ class TrainingJob:
         self.chosen: HeadMix | None = None
         self._fitted_on = self.train
         if isinstance(self.model.classifier, Fitted):
-            if recipe.jitter:  # it is asked with the centres, and fitted to them
+            if recipe.jitter:  # the model is fitted to the centres and used with them
                 self._fitted_on = load(train, self.labels, num_frames=recipe.frames)
             self._fit_classifier()
         self._require_something_to_learn()
 
     def _fit_classifier(self) -> None:
-        """Let a classifier that learns without steps see the training videos; it has all it needs without an epoch."""
+        """Fit a classifier that learns without steps on the training videos. It then needs no epoch."""
         pooled = pool_bank(self.model, self._fitted_on, device=self.device)
         val = (pool_bank(self.model, self.val, device=self.device), self.val.target.cpu()) if self.val else None
         groups = torch.from_numpy(groups_of(self.store.manifest.of_ids(self._fitted_on.video_ids)))
@@ -141,9 +141,9 @@ class TrainingJob:
             )
 
     def epochs(self, ranks: Ranks | None = None, *, tell: Tell = tell_nobody) -> Iterator[Epoch]:
-        """Train, yielding each epoch, alone or with other processes; `tell` hears of each step.
+        """Train and yield each epoch, in one process or in several ranks. `tell` is called after each step.
 
-        A DataWarning tells where nothing was learned.
+        A DataWarning says so if nothing was learned.
         """
         model, recipe, val, texts = self.model, self.recipe, self.val, self.texts
         yield from fit(model, recipe, self.train, val=val, texts=texts, device=self.device, ranks=ranks, tell=tell)
@@ -152,7 +152,7 @@ class TrainingJob:
             warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
 
     def require_head_mix_choice(self) -> None:
-        """Refuse a job that `choose_head_mix` cannot serve: DataError."""
+        """Raise DataError if `choose_head_mix` cannot serve this job."""
         if self.val is None:
             raise DataError(
                 f"{self.store.path}: there are no validation videos to choose head_mix on; expected a number, or some "
@@ -165,10 +165,10 @@ class TrainingJob:
             )
 
     def choose_head_mix(self) -> HeadMix:
-        """Choose `recipe.head_mix` on the validation videos, to be called after the last epoch.
+        """Choose `recipe.head_mix` on the validation videos. Call it after the last epoch.
 
-        A classifier that learns without steps is fitted anew to each share. After epochs it stays what the head was
-        trained under, as every other classifier does.
+        A classifier that learns without steps is fitted again for each share. If the head was trained in epochs, its
+        classifier stays as it was in training, as every other classifier does.
         """
         if self.val is None:
             raise ValueError("there are no validation videos to choose head_mix on")
@@ -179,13 +179,13 @@ class TrainingJob:
         return self.chosen
 
     def save(self, folder: Path, *, log: Sequence[Epoch], about: Mapping[str, Any] | None = None) -> Run:
-        """Write the run into `folder` and return it; `about` is what else it says of its training."""
+        """Write the run into `folder` and return it. `about` holds further facts about its training."""
         run = self.trained(log, about=about)
         run.write(folder, log=log)
         return run
 
     def trained(self, log: Sequence[Epoch], *, about: Mapping[str, Any] | None = None) -> Run:
-        """Return the run as it is after the epochs of `log`, which is not written yet."""
+        """Return the run after the epochs of `log`, without writing it."""
         kept = chosen_epoch(log)
         best = self.chosen.score if self.chosen else kept.val_score if kept else math.nan
         trained_on = {
@@ -241,7 +241,7 @@ def _draw(
 
 
 def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:
-    """The labelled videos that have an embedding."""
+    """Return the labelled videos that have an embedding."""
     found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
     if not found.videos:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Judging: what a recipe is worth on videos that it was not trained on, held out in turn or given."""
+"""Judging: score a recipe on videos that it was not trained on, from folds or from a validation split."""
 
 import time
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from framebank.heads.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class FoldPlaces:
-    """The places of the videos that are trained on, (N,), and of those that judge, (J,), or None: the validation's."""
+    """The places of the training videos, (N,), and of the videos that judge, (J,); None means the validation videos."""
 
     train: Tensor
     judge: Tensor | None
@@ -32,9 +32,9 @@ class FoldPlaces:
 
 @dataclass(frozen=True)
 class CandidateGround:
-    """What candidates are tried on: the frames of all videos, and their mean, pooled once for all of them.
+    """The data for candidates: the frames of all videos, and their mean, pooled once for every candidate.
 
-    `groups` (V,) are the numbers of the videos' sources. `prompts_of` has the texts for each scoring, or nothing.
+    `groups` (V,) are the numbers of the videos' sources. `prompts_of` has the texts for each scoring, or is empty.
     """
 
     frames: Bank
@@ -64,7 +64,7 @@ class CandidateGround:
         return cls(train, pooled_bank(mean, train, device=device), val, pooled_val, groups, prompts_of, dim, device)
 
     def parts(self) -> list[FoldPlaces]:
-        """Return one part of all videos where there are validation videos, or the folds; none where none can judge."""
+        """Return one part if there are validation videos, otherwise the folds; nothing if no video can judge."""
         every = torch.arange(len(self.frames))
         if self.val:
             return [FoldPlaces(every, None)]
@@ -73,7 +73,7 @@ class CandidateGround:
         return [FoldPlaces(every[fold != number], every[fold == number]) for number in range(count)]
 
     def targets(self, parts: Sequence[FoldPlaces]) -> Tensor:
-        """Return the classes of the videos that judge in these parts, in their order: (J,)."""
+        """Return the classes of the videos that judge in these parts, in order: (J,)."""
         found = []
         for part in parts:
             of = self.frames if part.judge is not None else self.val
@@ -86,7 +86,7 @@ class CandidateGround:
         return torch.cat([self._score_part(recipe, part) for part in parts])
 
     def settled(self, recipe: Recipe) -> Recipe:
-        """Return the recipe with what its classifier chooses by itself, the penalty of ridge, chosen on all videos."""
+        """Return the recipe with what its classifier chooses by itself (the penalty of ridge), chosen on all videos."""
         if recipe.classifier != "ridge" or recipe.classifier_options.get("penalty"):
             return recipe
         model = self._fitted(recipe, self.pooled, self.groups)
@@ -95,7 +95,7 @@ class CandidateGround:
         return replace(recipe, classifier_options=options)
 
     def seconds_of_a_step(self, recipe: Recipe) -> float:
-        """Measure a step of a recipe, after the first."""
+        """Return the seconds of one step of a recipe, without the first step."""
         bank = self._bank(recipe)
         few = select(bank, torch.arange(min(len(bank), 3 * recipe.batch_size)))
         started, steps = 0.0, -(-len(few) // recipe.batch_size)
@@ -124,7 +124,7 @@ class CandidateGround:
         return self.prompts_of[recipe.scoring] if recipe.reads_texts else None
 
     def _fitted(self, recipe: Recipe, train: Bank, groups: Tensor) -> Model:
-        """Build what trains on a bank: of the means, the classifier alone."""
+        """Build and fit what trains on a bank. A bank of means needs the classifier only."""
         model = build_model(recipe, dim=self.dim, num_classes=train.num_classes, texts=self._texts(recipe))
         if recipe.head == "mean":
             model = Model(OneFrame(), model.classifier, frame_norm=False)
@@ -140,7 +140,7 @@ class CandidateGround:
 
 
 def select(bank: Bank, places: Tensor) -> Bank:
-    """Return the videos of a bank at some places (N,), in that order, with all of their views and clips."""
+    """Return the videos of a bank at some places (N,), in that order, with all their views and clips."""
     rows = (places[:, None] * bank.num_groups + torch.arange(bank.num_groups)).flatten().to(bank.device)
     return replace(
         bank,

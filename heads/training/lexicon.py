@@ -1,4 +1,4 @@
-"""Lexicon: phrases out of a file of prompts, which tell what a frame shows."""
+"""Lexicon: phrases from a file of prompts that describe what a frame shows."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from framebank.store.spec import FeatureSpec
 
 @dataclass(frozen=True)
 class Lexicon:
-    """M phrases, the classes of a file made by `framebank prompts`: embeddings (M, D), unit, and what the file was.
+    """M phrases, the classes of a file made by `framebank prompts`: unit embeddings (M, D), and facts about the file.
 
-    A phrase in several templates, or of several descriptions, is the mean of them. `sha256` is that of the whole file.
+    A phrase with several templates or descriptions is their mean. `sha256` is the hash of the whole file.
     """
 
     path: Path
@@ -27,17 +27,17 @@ class Lexicon:
     def read(cls, path: str | Path, *, spec: FeatureSpec, where: object) -> "Lexicon":
         """Read a file for the store `where`, of `spec`.
 
-        DataError where there is none, it holds no prompts or a single phrase, or it is of another encoder.
+        DataError if the file is missing, holds no prompts or only one phrase, or comes from another encoder.
         """
         path = Path(path)
         prompts = PromptBank.read(path)
         spec.require_same_encoder(prompts.encoder, mine=where, theirs=path)
-        if len(prompts.labels) < 2:  # a frame is described by which of them fit it better
+        if len(prompts.labels) < 2:  # a frame is described by comparing phrases
             raise DataError(f"{path}: is a lexicon of one phrase, {prompts.labels.names[0]!r}; expected 2 or more")
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(path, sha256, torch.from_numpy(prompts.class_embeddings()))
 
     def about(self) -> dict[str, str | int]:
-        """Return what a run says of it: the file's path and hash, and the number of phrases."""
+        """Return what a run records about it: the file's path and hash, and the number of phrases."""
         return {"file": str(self.path.absolute()), "sha256": self.sha256, "phrases": len(self.embeddings)}

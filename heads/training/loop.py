@@ -1,4 +1,4 @@
-"""Training: one loop, in the open, over a bank that lies in memory."""
+"""Training: one explicit loop over a bank in memory."""
 
 import copy
 import functools
@@ -36,10 +36,10 @@ from framebank.store.errors import DataError
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the bank gave: mean loss, learning rate at its end, score on the validation videos.
+    """The result of one pass over the bank: mean loss, learning rate at its end, score on the validation videos.
 
-    The score is top-1, or the mean average precision where videos have several labels; val_loss is the cross-entropy of
-    those videos' labels, by which the epoch is chosen. Both are NaN without such videos.
+    The score is top-1, or mean average precision if videos have several labels. val_loss is the cross-entropy of the
+    labels of those videos; it decides which epoch is chosen. Both are NaN if there are no validation videos.
     """
 
     number: int
@@ -51,9 +51,10 @@ class Epoch:
 
 
 def chosen_epoch(log: Sequence[Epoch]) -> Epoch | None:
-    """Return the epoch of the lowest loss on the validation videos, the later of equals; None without such videos.
+    """Return the epoch of the lowest validation loss, the later one if equal. None if there are no validation videos.
 
-    Of few videos one more that happens to be right is a high score; what the loss says is of all of them.
+    The score would be a poor guide: with few videos, one more that happens to be right raises it a lot. The loss uses
+    every video.
     """
     judged = [epoch for epoch in log if not math.isnan(epoch.val_loss)]
     return min(reversed(judged), key=lambda epoch: epoch.val_loss, default=None)
@@ -70,12 +71,12 @@ def fit(
     ranks: Ranks | None = None,
     tell: Tell = tell_nobody,
 ) -> Iterator[Epoch]:
-    """Train `model` in place, yielding each epoch; at the end it holds the weights of the `chosen_epoch`.
+    """Train `model` in place and yield each epoch. At the end it holds the weights of the `chosen_epoch`.
 
-    Without a validation bank the last weights stay, or the average of the last where the recipe says so. The test split
-    is never looked at. Batches are index operations on the bank; the last one of an epoch is smaller rather than
-    dropped. A head that learns nothing and draws nothing (`pools_once`) pools the bank before the first step. Started
-    by torchrun, each of the `ranks` pools its share of every batch. `tell` hears of each step.
+    Without a validation bank, the last weights stay, or the average of the last ones if the recipe says so. The test
+    split is never used. Batches are index operations on the bank; the last batch of an epoch is smaller, not dropped.
+    If a head learns nothing and draws nothing (`pools_once`), the bank is pooled before the first step. Under torchrun,
+    each of the `ranks` pools its share of every batch. `tell` is called after each step.
     """
     if train.target.ndim == 1 and (unlabelled := int((train.target < 0).sum())):
         raise ValueError(f"{unlabelled} of the videos to train on has no label")
@@ -110,7 +111,7 @@ def fit(
     for number in range(1, recipe.epochs + 1):
         started, losses = time.perf_counter(), []
         dropout_seed = int(torch.randint(2**31, (), generator=generator))
-        with drawn_from(dropout_seed, device=device):  # an epoch at a time: between them others may draw
+        with drawn_from(dropout_seed, device=device):  # one epoch at a time: others may draw between epochs
             order = draw_sequences(train, recipe.views, sampler=recipe.sampler, generator=generator)
             for rows in order.to(train.device).split(recipe.batch_size):
                 loss = objective(step(*take_batch(train, rows, recipe, generator=generator, device=device)))
@@ -130,7 +131,7 @@ def fit(
         judged = model
         if average and number > recipe.epochs - math.ceil(recipe.epochs * recipe.average - 1e-9):
             average.update_parameters(model)
-            judged = cast(Model, average.module)  # it is a Model, as it was given
+            judged = cast(Model, average.module)  # the module is the Model that it was given
         score, val_loss = _judge(judged, val, device=device) if val else (math.nan, math.nan)
         lr = recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup)
         log.append(Epoch(number, mean_loss, lr, score, time.perf_counter() - started, val_loss))
@@ -145,7 +146,7 @@ def fit(
 def take_batch(
     bank: Bank, rows: Tensor, recipe: Recipe, *, generator: torch.Generator, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rows (B,) of a bank as they are trained on: x (B, T, ...), mask (B, T), labels (B,), or shares (B, C)."""
+    """Return rows (B,) of a bank for training: x (B, T, ...), mask (B, T), labels (B,), or shares (B, C)."""
     x, mask = _bring(bank.x[rows], device), _bring(bank.mask[rows], device)
     if recipe.jitter:
         x, mask = draw_frames(x, mask, recipe.frames)
@@ -160,12 +161,12 @@ def take_batch(
 
 @torch.no_grad()
 def _pooled_width(model: Model, bank: Bank, *, device: torch.device) -> int:
-    """What the head gives is as wide as the frames, or, of several layers, as the embeddings."""
+    """Return the width of the head's output: that of the frames or, with several layers, that of the embeddings."""
     return model.embed(bank.x[:1].to(device), bank.mask[:1].to(device)).shape[-1]
 
 
 def _bring(batch: Tensor, device: torch.device) -> Tensor:
-    """Copy a batch to the device, from pinned pages where the bank lies in the host's memory."""
+    """Copy a batch to the device, from pinned pages if the bank is in host memory."""
     if device.type == "cuda" and batch.device.type == "cpu":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)

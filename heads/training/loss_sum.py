@@ -1,4 +1,4 @@
-"""How a sum of losses is written in a recipe: "ce + 0.5 froster"."""
+"""Sums of losses, as a recipe writes them: "ce + 0.5 froster"."""
 
 import math
 
@@ -9,8 +9,8 @@ from framebank.store.errors import DataError
 def read_losses(text: str) -> dict[str, float]:
     """Return the weight of each loss: "ce + 0.5 froster" gives {"ce": 1.0, "froster": 0.5}.
 
-    DataError for a loss that is not known, named twice, or with a weight that is no number above 0, and where none of
-    them learns the classes.
+    DataError if a loss is unknown or named twice, if a weight is not a number above 0, or if none of the losses learns
+    the classes.
     """
     weights: dict[str, float] = {}
     for part in text.split("+"):

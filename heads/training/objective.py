@@ -1,4 +1,4 @@
-"""Objective: the weighted sum of losses that a training minimises, as it is written in a recipe."""
+"""Objective: the weighted sum of losses that a training minimises, as the recipe writes it."""
 
 import functools
 
@@ -12,7 +12,7 @@ from framebank.store.errors import DataError
 
 
 def require_read(text: str, *, label_smoothing: float, logit_adjustment: float) -> None:
-    """Refuse what none of the losses reads: DataError."""
+    """Raise DataError if a setting is given that none of the losses reads."""
     for name, value, able in (
         ("label_smoothing", label_smoothing, [loss for loss, made in LOSSES.items() if made.traits.smooths_labels]),
         ("logit_adjustment", logit_adjustment, [loss for loss, made in LOSSES.items() if made.traits.reads_logits]),
@@ -24,7 +24,7 @@ def require_read(text: str, *, label_smoothing: float, logit_adjustment: float) 
 
 
 def require_shares(text: str, *, mixup: float) -> None:
-    """Refuse to mix videos for a loss that would take each for a video of one class: DataError."""
+    """Raise DataError if videos are to be mixed for a loss that needs a single class for each video."""
     able = [loss for loss, made in LOSSES.items() if made.traits.reads_shares]
     unable = [loss for loss in read_losses(text) if LOSSES[loss].traits.reads_labels and loss not in able]
     if mixup and unable:
@@ -35,7 +35,7 @@ def require_shares(text: str, *, mixup: float) -> None:
 
 
 class Objective(nn.Module):
-    """Several losses, each of which may have parameters of its own that are trained beside the model's."""
+    """Several losses. Each may have parameters that are trained together with the model."""
 
     def __init__(self, text: str, dim: int, num_classes: int, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Objective(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """Return the weighted sum for a batch."""
-        # A loss of weight 1 goes in as it is: with small heads the two operations around it can be measured.
+        # A loss of weight 1 is added as it is: with small heads, two more operations take measurable time.
         parts: list[Tensor] = [self.losses[name](step) for name in self.weights]
         weighted = [
             part if weight == 1 else weight * part for part, weight in zip(parts, self.weights.values(), strict=True)

@@ -1,4 +1,4 @@
-"""Optimizer: AdamW as every training here has it, and the learning rate of each step."""
+"""Optimizer: AdamW as every training here uses it, and the learning rate of each step."""
 
 import math
 
@@ -7,9 +7,9 @@ from torch import nn
 
 
 def build_optimizer(*modules: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW over what the modules learn; matrices decay, and biases, norms and the logit scale do not.
+    """Return AdamW over the parameters of the modules. Matrices decay; biases, norms and the logit scale do not.
 
-    Its learning rate is nothing until `set_lr` is called.
+    Its learning rate is 0 until `set_lr` is called.
     """
     learned = [p for module in modules for p in module.parameters() if p.requires_grad]
     groups = [
@@ -20,13 +20,13 @@ def build_optimizer(*modules: nn.Module, weight_decay: float) -> torch.optim.Ada
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Have the next step go that far."""
+    """Set the learning rate of the next step."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 
 
 def warmup_cosine(step: int, *, total: int, warmup: float) -> float:
-    """Return the share of the learning rate at a step: a linear rise over `warmup` of the steps, then a half cosine."""
+    """Return the share of the learning rate at a step: a linear rise over `warmup` of all steps, then a half cosine."""
     rise = max(1, round(warmup * total)) if warmup > 0 else 0
     if step < rise:
         return (step + 1) / rise

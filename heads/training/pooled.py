@@ -1,4 +1,4 @@
-"""Pooled once: a training whose head learns nothing reads each video's embedding in place of its frames."""
+"""Pooled once: if a head learns nothing, a training reads each video's embedding in place of its frames."""
 
 from dataclasses import dataclass, replace
 
@@ -16,9 +16,9 @@ from framebank.heads.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class PooledModel:
-    """A model that scores embeddings, and the banks of one embedding for each view and clip, (V*G, 1, D) float32.
+    """A model that scores embeddings, and banks of one embedding for each view and clip, (V*G, 1, D) float32.
 
-    Its classifier is that of the model which it was made of, so that both learn the same.
+    It shares its classifier with the model that it was made from, so both learn the same.
     """
 
     model: Model
@@ -27,7 +27,7 @@ class PooledModel:
 
 
 class OneFrame(nn.Module):
-    """A video of one frame is that frame: what a pooled bank is read by. No parameters."""
+    """The head for a pooled bank: a video of one frame is that frame. No parameters."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the only frame of each video: x (B, 1, D) -> (B, D)."""
@@ -35,10 +35,9 @@ class OneFrame(nn.Module):
 
 
 def pools_once(model: Model, recipe: Recipe, objective: Objective) -> bool:
-    """Whether a training gives the same when each video is pooled once, before the first step.
+    """Return whether a training gives the same result if each video is pooled once, before the first step.
 
-    It does where the mean of the frames is what the classifier and every loss read of a video, and no step draws among
-    the frames or mixes them.
+    It does if the classifier and every loss read only the mean of the frames, and if no step draws or mixes frames.
     """
     draws = recipe.jitter or recipe.frame_dropout or recipe.mixup
     reads_frames = model.reads_frames or model.reads_head_frames or not model.reads_pooled
@@ -50,7 +49,7 @@ def pools_once(model: Model, recipe: Recipe, objective: Objective) -> bool:
 
 
 def pool_once(model: Model, train: Bank, *, val: Bank | None, device: torch.device) -> PooledModel:
-    """Pool the videos of a training, x (V*G, T, D), and return what trains on the embeddings (V*G, 1, D)."""
+    """Pool the videos of a training, x (V*G, T, D), and return the model and banks of their embeddings (V*G, 1, D)."""
     pooled = Model(OneFrame(), model.classifier, frame_norm=False).to(device)
     return PooledModel(
         pooled.train(model.training),
@@ -60,7 +59,7 @@ def pool_once(model: Model, train: Bank, *, val: Bank | None, device: torch.devi
 
 
 def pooled_bank(model: Model, bank: Bank, *, device: torch.device) -> Bank:
-    """Return a bank of what the head makes of each view and clip, a frame each: (V*G, 1, D) float32."""
+    """Return a bank of the head's output for each view and clip, as one frame each: (V*G, 1, D) float32."""
     rows = pool_bank(model, bank, device=device).flatten(0, 1).unsqueeze(1)  # (V*G, 1, D)
     x = rows.to(bank.device)
     return replace(bank, x=x, mask=torch.ones(x.shape[:2], dtype=torch.bool, device=x.device))

@@ -1,6 +1,6 @@
-"""Recipe: one training, reproducible; written beside what it made.
+"""Recipe: the settings of one training, written beside its result, so that it can be repeated.
 
-The tables of framebank.heads are loaded when a recipe is made: the defaults can be read without torch.
+The tables of framebank.heads are loaded when a recipe is made. The defaults can be read without torch.
 """
 
 import difflib
@@ -33,35 +33,35 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 class Recipe:
     """What is trained, and how.
 
-    `form` 1 is for what was trained before methods were made equal to their authors' code: it sets the options that
-    give each its earlier form. A run that says none has that one.
+    `form` 1 is for a training from before the methods were made equal to their authors' code: it sets the options that
+    give each method its earlier form. A run that names no form has form 1.
     """
 
     head: str = "transformer"
     head_options: dict[str, Any] = field(default_factory=dict)
-    init: str = ""  # where the head's blocks start: as they are drawn, or as the first of the text tower
+    init: str = ""  # how the head's blocks start: random, or as the first blocks of the text tower
     classifier: str = "text"
     classifier_options: dict[str, Any] = field(default_factory=dict)
-    text: str = "fixed"  # what is learned of the class embeddings
+    text: str = "fixed"  # what is learned about the class embeddings
     text_options: dict[str, Any] = field(default_factory=dict)
     loss: str = "kl"  # or a sum, "ce + 0.5 froster"
-    stream: str = "frame"  # what of a frame the head sees
+    stream: str = "frame"  # which stream of the store the head sees
 
     # The texts of the classes, and whether their probabilities (ActionCLIP) or their embeddings (CLIP) are averaged.
     templates: tuple[str, ...] = ()
     texts: str = "names"
     scoring: str = "probabilities"
 
-    # 0 shots is every training video.
+    # 0 shots means every training video.
     shots: int = 0
     val_fraction: float = 0.1
     frame_norm: bool = True
-    head_mix: float = 0.0  # the share of the frames' plain mean in what the head gives
+    head_mix: float = 0.0  # the share of the frames' plain mean in the output of the head
 
-    # Where the store holds several views and clips of a video: one drawn for each epoch, all of them, or the first.
+    # If the store holds several views and clips of a video: one drawn for each epoch, all of them, or the first.
     views: str = "random"
-    frames: int = 0  # how many of each of them are used, evenly spread, wherever the run is; 0 is all
-    jitter: bool = False  # in training, any frame of each of these segments rather than its centre
+    frames: int = 0  # how many frames of each are used, evenly spread, wherever the run is used; 0 is all
+    jitter: bool = False  # in training, any frame of each of these segments, not its centre
 
     epochs: int = 50
     batch_size: int = 64
@@ -69,16 +69,16 @@ class Recipe:
     weight_decay: float = 0.2
     warmup: float = 0.1
     label_smoothing: float = 0.0
-    frame_dropout: float = 0.0  # the chance that a frame is left out of a training step
-    mixup: float = 0.0  # how alike the shares of two mixed videos are: Beta(mixup, mixup); 0 mixes none
-    sampler: str = "shuffle"  # every video once an epoch, or as many of each class
+    frame_dropout: float = 0.0  # the probability that a training step leaves out a frame
+    mixup: float = 0.0  # how equal the shares of two mixed videos are: Beta(mixup, mixup); 0 mixes none
+    sampler: str = "shuffle"  # every video once an epoch, or equally many of each class
     logit_adjustment: float = 0.0  # how much of log(class frequency) is added to the logits in training
-    average: float = 0.0  # the share of the epochs, from the last, whose weights are averaged
+    average: float = 0.0  # the share of the epochs, from the end, whose weights are averaged
     seed: int = 0
     form: int = PUBLISHED
 
     def __post_init__(self) -> None:
-        """Check each field, and the pairs that must agree; options become what their constructors ask for."""
+        """Check each field, and the pairs that must agree. Convert options to the types of their constructors."""
         for each in fields(self):
             _require_kind(each.name, getattr(self, each.name), _kind_of(each))
         if self.form not in FORMS:
@@ -149,22 +149,22 @@ class Recipe:
 
     @property
     def reads_lexicon(self) -> bool:
-        """Whether the classifier takes a lexicon of phrases beside the texts of the classes."""
+        """Whether the classifier takes a lexicon of phrases besides the texts of the classes."""
         return heads.CLASSIFIERS_AND_SCORERS[self.classifier].traits.reads_lexicon
 
     @property
     def reads_tokens(self) -> bool:
-        """Whether the classifier scores with the tokens of the texts, as the encoder's text tower gives them."""
+        """Whether the classifier scores with the tokens of the texts, from the encoder's text tower."""
         return self.classifier_options.get("words") == "tokens"
 
     @property
     def chooses(self) -> bool:
-        """Whether a training chooses by validation videos: the epoch, or what its classifier searches."""
+        """Whether a training chooses something on validation videos: the epoch, or what its classifier searches."""
         return self.epochs > 0 or heads.CLASSIFIERS_AND_SCORERS[self.classifier].traits.chooses
 
     @property
     def asks_tower(self) -> str:
-        """The setting that needs the encoder's text tower in training: for its blocks, or what it says; or nothing."""
+        """The setting that needs the encoder's text tower in training, for its blocks or its output; "" if none."""
         if self.init:
             return f"init = {self.init!r}"
         if heads.TEXTS[self.text].traits.reads_tower:
@@ -183,9 +183,9 @@ class Recipe:
 
     @classmethod
     def from_choices(cls, choices: dict[str, Any], *, settings: dict[str, str]) -> "Recipe":
-        """Build a recipe of some fields and --set's; the loss is kl, or ce with another classifier than text.
+        """Build a recipe from some fields and --set's. The loss is kl, or ce if the classifier is not text.
 
-        DataError as `with_settings`.
+        DataError as in `with_settings`.
         """
         chosen = settings.get("classifier", choices.get("classifier", cls.classifier))
         if "loss" not in choices and chosen != "text":
@@ -193,9 +193,9 @@ class Recipe:
         return cls.from_dict(_with_settings(choices, settings), where="the recipe")
 
     def with_settings(self, settings: dict[str, str]) -> "Recipe":
-        """Return the recipe with some keys set, each value as TOML or a bare word; "head.num_layers" reaches an option.
+        """Return the recipe with some keys set. Values are TOML or bare words; "head.num_layers" reaches an option.
 
-        DataError as `from_dict`.
+        DataError as in `from_dict`.
         """
         return Recipe.from_dict(_with_settings(self.to_dict(), settings), where="--set")
 
@@ -209,13 +209,13 @@ class Recipe:
 
     @classmethod
     def read(cls, path: str | Path) -> "Recipe":
-        """Read TOML; DataError as `from_dict`."""
+        """Read TOML. DataError as in `from_dict`."""
         path = Path(path)
         return cls.from_dict(read_toml(path, what="a recipe"), where=path)
 
     @classmethod
     def from_dict(cls, found: dict[str, Any], *, where: object) -> "Recipe":
-        """Build a recipe from its fields; DataError for a key that is none of them, with the nearest that is."""
+        """Build a recipe from its fields. DataError for an unknown key, with the nearest known one."""
         known = [field.name for field in fields(cls)]
         for name in found:
             if name not in known:
@@ -229,7 +229,7 @@ class Recipe:
 
 
 def read_recipe(name: str | Path) -> Recipe:
-    """Return a recipe of heads/recipes by its name, or of a .toml file; DataError where there is none of them."""
+    """Return the recipe with this name in heads/recipes, or of a .toml file. DataError if there is neither."""
     path = Path(name) if str(name).endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.is_file():
         raise DataError(f"no recipe is named {name!r}; expected one of {', '.join(recipe_names())}, or a .toml file")
@@ -260,7 +260,7 @@ def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str
 
 
 def with_choices(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a recipe with some chosen anew; another head, classifier or text starts without options."""
+    """Return the fields of a recipe with some of them replaced. A new head, classifier or text has no options yet."""
     changed = [part for part in OPTIONED if part in values and choices.get(part, values[part]) != values[part]]
     return {**values, **{f"{part}_options": {} for part in changed}, **choices}
 
@@ -287,5 +287,5 @@ def _toml(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # TOML's strings escape as JSON's do
+        return json.dumps(value, ensure_ascii=False)  # TOML escapes strings as JSON does
     return repr(value)

@@ -1,4 +1,4 @@
-"""Run: a folder that holds one training: recipe, weights, log, and what it was measured to be worth."""
+"""Run: a folder that holds one training: recipe, weights, log, and the figures of its evaluation."""
 
 import copy
 import csv
@@ -39,15 +39,15 @@ from framebank.store.videos.labels import LabelSet, class_text
 
 MEASURED = ("metrics.json", "predictions.npz")  # what `evaluate` adds
 WHAT = "a checkpoint of framebank"
-CLASSIFIER = "classifier"  # the part of a model whose tensors may be as long as its texts or videos are many
+CLASSIFIER = "classifier"  # the part of a model whose tensors may grow with the number of texts or videos
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: opens without being told what it is.
+    """One training. It opens without further information, because the folder says what it is.
 
-    `store` is where the features it was trained on lay; `trained_on` counts the videos and names the split.
-    `in_shape` is the shape of one frame where the recipe's stream is not the embeddings themselves.
+    `store` is the place of the features that it was trained on. `trained_on` counts the videos and names the split.
+    `in_shape` is the shape of one frame if the recipe's stream is not the embeddings themselves.
     """
 
     recipe: Recipe
@@ -60,13 +60,13 @@ class Run:
 
     @cached_property
     def weights_hash(self) -> str:
-        """The same for the same weights; another after another training. Weights do not change behind a Run."""
+        """A hash that is equal for equal weights and differs after another training. A Run's weights never change."""
         return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
 
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
-        """Write recipe.toml, log.csv and checkpoint.safetensors in the place of an earlier run: all of it, or nothing.
+        """Write recipe.toml, log.csv and checkpoint.safetensors in place of an earlier run: all of them or none.
 
-        What that was measured to be worth goes with it. DataError where there is no place or no room.
+        The figures of the earlier run's evaluation are removed. DataError if there is no place or no room.
         """
         with replacing_together(folder) as part:
             self.put(part, log=log)
@@ -75,7 +75,7 @@ class Run:
                     remove_together(part, name)
 
     def about(self) -> dict[str, Any]:
-        """Return all that a run is beside its weights, as plain values."""
+        """Return everything about a run except its weights, as plain values."""
         return {
             "recipe": self.recipe.to_dict(),
             "spec": self.spec.to_dict(),
@@ -97,7 +97,7 @@ class Run:
 
     @classmethod
     def read(cls, folder: str | Path) -> "Run":
-        """Read what `write` wrote; DataError when the folder is no run."""
+        """Read what `write` wrote. DataError if the folder is not a run."""
         folder = Path(folder)
         return read_settled(folder, lambda: cls._read(folder))
 
@@ -138,11 +138,11 @@ class Run:
     def with_prompts(
         self, prompts: PromptBank, *, where: object, scoring: str | None = None, tower: TowerLoader | None = None
     ) -> "Run":
-        """Return the run scoring with other class embeddings; DataError where the classifier is bound to its own.
+        """Return the run with other class embeddings. DataError if the classifier is bound to its own.
 
-        The run's own classes stay in its order, which is that of whatever it learned of each. A learned context puts
-        other classes into itself where the text tower that it was learned through is given, and a scorer of tokens
-        reads theirs.
+        If the classes are the run's own, they stay in its order, which is the order of everything that it learned for
+        each class. A learned context reads other classes if its text tower is given, and a scorer of tokens reads their
+        tokens.
         """
         if not self.recipe.reads_texts:
             raise DataError(
@@ -155,7 +155,7 @@ class Run:
         bound = any(isinstance(part, KeepsClasses) and part.keeps_classes for part in model.modules())
         if set(map(class_text, prompts.labels.names)) == set(map(class_text, self.labels)):
             prompts = prompts.select(self.labels)
-        elif bound and len(prompts.labels) == len(self.labels):  # of another number what is bound says more itself
+        elif bound and len(prompts.labels) == len(self.labels):  # with another number, `bound` says more
             raise DataError(
                 f"{where}: the run has learned weights for its own {counted(len(self.labels), 'class', 'classes')} "
                 "and cannot serve others; expected those classes"
@@ -170,10 +170,10 @@ class Run:
 
     @torch.inference_mode()
     def score(self, frames: np.ndarray) -> np.ndarray:
-        """Return the probability of each of `labels` (C,) for one video's frames (T, D), un-normalised embeddings.
+        """Return the probability of each of `labels` (C,) for one video's frames (T, D), embeddings not normalised.
 
-        They are those of one view and clip, in their order; of a run with `frames`, so many of them are used. DataError
-        where the run reads another stream than these, the width is another, or there is none, or one that is no number.
+        The frames are those of one view and clip, in order. A run with `frames` uses that many of them. DataError if
+        the run reads another stream, if the width differs, if there are no frames, or if a value is not a number.
         """
         self.require_frames("score")
         frames = np.asarray(frames)
@@ -191,14 +191,14 @@ class Run:
         return np.asarray((logits.sigmoid() if several else logits.softmax(-1)).numpy())
 
     def require_frames(self, where: object) -> None:
-        """Refuse a run that reads another stream than the frames' embeddings: DataError."""
+        """Raise DataError if the run reads another stream than the embeddings of the frames."""
         if self.recipe.stream != "frame":
             raise DataError(
                 f"{where}: the run reads the stream {self.recipe.stream!r}; expected one trained on the stream 'frame'"
             )
 
     def with_same_classes(self, prompts: PromptBank, *, where: object) -> "Run":
-        """Return the run scoring with other texts of its own classes; DataError where the classes differ."""
+        """Return the run with other texts of its own classes. DataError if the classes differ."""
         LabelSet(self.labels).require_covers(prompts.labels.names, mine="the run", theirs=where)
         prompts.labels.require_covers(self.labels, mine=where, theirs="the run")
         trained_on = {**self.trained_on, "texts": prompts.kind, "templates": list(prompts.templates)}
@@ -206,7 +206,7 @@ class Run:
 
 
 def _serve(classifier: nn.Module, prompts: PromptBank, *, scoring: str, tower: TowerLoader | None) -> None:
-    """Let a classifier or a scorer score with prompts; ValueError or DataError where it is bound to its own."""
+    """Make a classifier or a scorer score with prompts. ValueError or DataError if it is bound to its own."""
     texts = ClassTexts.of(prompts, scoring=scoring)
     if tower and isinstance(classifier, TextClassifier) and isinstance(classifier.text, ReadsTower):
         classifier.text.serve(tower(), [class_text(name) for name in prompts.labels.names])
@@ -217,7 +217,7 @@ def _serve(classifier: nn.Module, prompts: PromptBank, *, scoring: str, tower: T
 
 
 def _trained_on(found: Fields) -> dict[str, Any]:
-    """What a run says of its training, where the texts of its classes are as a scoring asks for them."""
+    """Return what a run says about its training, with the texts of its classes in the form that its scoring needs."""
     if found.values.get("templates") is not None:
         found.texts("templates")
     if found.values.get("texts") is not None:
@@ -226,7 +226,7 @@ def _trained_on(found: Fields) -> dict[str, Any]:
 
 
 def _fill(model: Model, tensors: Mapping[str, Tensor]) -> Model:
-    """Give a model its tensors; what a classifier keeps of its texts or videos is as long as they were many."""
+    """Give a model its tensors. What a classifier keeps of its texts or videos is as long as their number."""
     for name, value in tensors.items():
         owner, _, leaf = name.rpartition(".")
         module = model.get_submodule(owner)

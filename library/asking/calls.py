@@ -52,7 +52,7 @@ def label(
     returned. For `labels` alone, `like` is a store whose encoder embeds the videos, or `model` and `pretrained` name
     one, which sees `frames` of each video. `k` videos of the index vote (10, or all there are). With `sets` (0.9) a run
     also gives the set of labels that holds the true one in that share of the videos, with `sets_by_class` in that share
-    of each class. A label less likely than `abstain_below` is unknown. DataError where nobody is asked, or an encoder
+    of each class. A label less likely than `abstain_below` is unknown. DataError if nobody is asked, or an encoder
     is not here.
 
     >>> import framebank as fb
@@ -104,7 +104,7 @@ def predict(
 
     Who is asked, and whose answer counts, is as in `fb.label`; a video of the index has no vote on itself.
     `csv` is a file for the table, which is written as the videos come; without `keep` they are then forgotten.
-    DataError where no video could be labelled, or the table would lie in what is read.
+    DataError if no video could be labelled, or the table would lie in what is read.
 
     >>> import framebank as fb
     >>> table = fb.predict("demo-out/store", "test", run="demo-out/runs/transformer")          # doctest: +SKIP
@@ -155,7 +155,7 @@ def predict(
 
 
 def _open(videos: "Sequence[FeatureStore | str | Path]", split: str) -> "tuple[FeatureStore | None, Manifest]":
-    """A store and its videos, or the videos that are to be decoded; DataError where a store stands among others."""
+    """A store and its videos, or the videos that are to be decoded; DataError if a store stands among others."""
     from framebank.store import FeatureStore, Manifest
     from framebank.store.shard import shard_paths
     from framebank.store.videos.inputs import read_videos

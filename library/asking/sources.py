@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelSources:
-    """Who is asked, and what the texts among them are embedded by. DataError where the fields do not go together.
+    """Who is asked, and what the texts among them are embedded by. DataError if the fields do not go together.
 
     `run`, `index`, `prompts` and `like` are open, or the places where they lie; `labels` are names, or a file of them.
     """
@@ -74,7 +74,7 @@ class LabelSources:
         """Read everyone who is asked, once: for the rows of a store, or else each with an encoder for new videos.
 
         A run and texts tell their `top` likeliest classes; a video of the index has a vote on itself with
-        `knows_itself`. DataError where one of them cannot be read or embeds no videos here.
+        `knows_itself`. DataError if one of them cannot be read or embeds no videos here.
         """
         from framebank.extract.encoders.encoder import resolve_device
         from framebank.heads.labelling.labellers import ModelLabeller

@@ -125,7 +125,7 @@ def compare_recipes(
     trained `seeds` times, on `train_split`, and scored on `split`; `settings` are set in each ({"epochs": 20}).
     `workers` is how many are trained at once, in processes. `folder` gets compare.json, .csv, .md and .png, and a run
     for each recipe and seed. `tell` hears of each epoch. A recipe that the store cannot serve is left out and told of.
-    DataError where the folder holds a comparison, or two recipes have one name.
+    DataError if the folder holds a comparison, or two recipes have one name.
 
     >>> import framebank as fb
     >>> print(fb.compare_recipes("demo-out/store", "table", ["a5", "linear-probe"], seeds=1))  # doctest: +SKIP
@@ -175,7 +175,7 @@ def compare_recipes(
 def read_recipes(
     recipes: "str | Sequence[str | Path] | Mapping[str, Recipe]", settings: Mapping[str, Any]
 ) -> "dict[str, Recipe]":
-    """Return recipes by name, with some of their keys set; DataError where two have one name, or a key is not known."""
+    """Return recipes by name, with some of their keys set; DataError if two have one name, or a key is not known."""
     from framebank.heads.training.recipe import read_recipe, recipe_names
     from framebank.library.training import setting_texts
 

@@ -51,7 +51,7 @@ def fewshot(
     ("train") or of `support_list`. `matchers` are names such as "otam" or "otam(smoothing=0.5)", or "all"; without any
     it is "otam", or the matcher of `run`, which `fb.fewshot_train` made. `options` are those of the one matcher.
     `class_splits` are files that give each class its split. The texts of the classes and the mean of the frames are
-    scored beside them on the same episodes. DataError where episodes cannot be drawn, or a matcher lacks its texts.
+    scored beside them on the same episodes. DataError if episodes cannot be drawn, or a matcher lacks its texts.
 
     >>> import framebank as fb
     >>> print(fb.fewshot("demo-out/store", ["otam", "mean"], episodes=100))                    # doctest: +SKIP
@@ -116,7 +116,7 @@ def fewshot_compare(
 ) -> FewshotComparison:
     """Compare matchers over several numbers of shots; `folder` gets results.json, results.csv and results.md.
 
-    `matchers` and the rest are as in `fb.fewshot`. DataError where the folder is not empty, too.
+    `matchers` and the rest are as in `fb.fewshot`. DataError if the folder is not empty, too.
 
     >>> import framebank as fb
     >>> print(fb.fewshot_compare("demo-out/store", matchers=["mean", "otam"]))                 # doctest: +SKIP

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def with_class_splits(manifest: "Manifest", files: Sequence[str | Path], *, where: Path) -> "tuple[Manifest, str]":
     """Return the videos of the store `where` in the splits that files give their classes, and the hash of those.
 
-    A DataWarning has what the files said. DataError where they name no class of the store.
+    A DataWarning has what the files said. DataError if they name no class of the store.
     """
     from framebank.store import DataError
     from framebank.store.videos.class_splits import read_class_splits
@@ -61,7 +61,7 @@ def plan_episodes(
 ) -> "tuple[Manifest, EpisodeSampler | AllWaySampler]":
     """Return the videos that take part, and what draws episodes of them.
 
-    The arguments are those in which `clash` finds nothing. DataError where a support list is of another number of
+    The arguments are those in which `clash` finds nothing. DataError if a support list is of another number of
     shots, or a video would be on both sides.
     """
     from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler

@@ -27,7 +27,7 @@ class TrainedMatcher:
 
     @classmethod
     def open(cls, path: str | Path, *, device: str = "auto") -> "TrainedMatcher":
-        """Open the matcher in a folder; DataError where there is none."""
+        """Open the matcher in a folder; DataError if there is none."""
         from framebank.heads.fewshot.run import FewshotRun
 
         return cls(Path(path), FewshotRun.read(path), device)

@@ -39,7 +39,7 @@ def fewshot_train(
     It is trained on some classes, and the step is kept that is best on `val_split` (the split "val" where there is one,
     else the last step). `class_splits` are files that give each class its split. `keys` are those of a FewshotRecipe:
     `options` of the matcher, way, shot, query, frames, steps, episodes, lr, weight_decay, val_every, val_episodes,
-    seed. DataError where the folder holds a matcher (unless `overwrite` is given), a video would be in both splits, or
+    seed. DataError if the folder holds a matcher (unless `overwrite` is given), a video would be in both splits, or
     texts are given to a matcher that reads none.
 
     >>> import framebank as fb
@@ -93,7 +93,7 @@ def _videos(
     class_splits: Sequence[str | Path],
     where: Path,
 ) -> "tuple[Manifest, Manifest]":
-    """The videos to train on, and those to choose the step by; DataError where one video is both."""
+    """The videos to train on, and those to choose the step by; DataError if one video is both."""
     from framebank.store import Manifest
 
     if class_splits:

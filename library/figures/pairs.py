@@ -89,7 +89,7 @@ def compare(
     `groups` (V,) tells which videos come from one source; the bootstrap, whose draws are those of `seed`, then draws
     sources. `equivalent_within` asks whether the two are equal within so many points. The result has `difference` (B
     less A, a fraction), `interval` (95 %), `mcnemar_p`, `flips` (`gained`, `lost`), `smallest_difference` and `verdict`
-    ("better", "worse" or "cannot tell", of B). DataError where the arrays do not fit.
+    ("better", "worse" or "cannot tell", of B). DataError if the arrays do not fit.
 
     >>> import numpy as np
     >>> import framebank as fb
@@ -106,7 +106,7 @@ def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within
 
     The videos are aligned by their ids, and drawn by source where the store has groups or UCF's names (`_g01_`). A
     folder of runs named seed-0, seed-1, ... counts as one run with several seeds, which are taken in pairs. Of more
-    than two runs, the verdicts follow p-values that Holm's method corrects. DataError where a run was never evaluated,
+    than two runs, the verdicts follow p-values that Holm's method corrects. DataError if a run was never evaluated,
     or two were evaluated on other splits, classes or videos.
 
     >>> import framebank as fb
@@ -141,7 +141,7 @@ def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within
 
 
 def pairs_of_recipes(folder: Path, names: Sequence[str]) -> RunPairs | None:
-    """Return the best of the recipes of a comparison beside each other one; None where they cannot be paired.
+    """Return the best of the recipes of a comparison beside each other one; None if they cannot be paired.
 
     `names` are those that ran, the best first; the runs lie in `folder`/NAME/seed-N, as `framebank compare` left them.
     """

@@ -97,7 +97,7 @@ def evaluate_protocol(
     `protocol` is one that comes with framebank ("ucf101") or a .toml file; `lists` the folder of the official lists,
     where it reads any. A supervised protocol trains `recipe` (linear-probe) on each split, and keeps the runs in the
     folder `runs` where one is given; what is chosen is chosen on videos held out of the training list. A zero-shot one
-    scores by the texts of the classes, pooled by the head of `run` where one is given. DataError where a list is
+    scores by the texts of the classes, pooled by the head of `run` where one is given. DataError if a list is
     missing or lists another number of videos, and where a video is trained on and tested on.
 
     >>> import framebank as fb

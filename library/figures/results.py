@@ -55,7 +55,7 @@ class Results:
 def results(path: str | Path = "results.jsonl", where: Mapping[str, str] | None = None) -> Results:
     """Return the results in a file that `evaluate_protocol` wrote, those that fit `where`.
 
-    `where` holds patterns for some of KEYS: {"protocol": "ucf101*"}. DataError where the file or a line is none.
+    `where` holds patterns for some of KEYS: {"protocol": "ucf101*"}. DataError if the file or a line is none.
 
     >>> import framebank as fb
     >>> print(fb.results("results.jsonl", where={"protocol": "ucf101"}).text("markdown"))      # doctest: +SKIP

@@ -40,7 +40,7 @@ def _left_out(index: "Index") -> dict[str, str]:
 
 
 def warn_if_older(path: Path, index: "Index") -> "Difference | None":
-    """Warn where the store of an index differs from it, and return how; None where the store is not at hand."""
+    """Warn if the store of an index differs from it, and return how; None if the store is not at hand."""
     difference = index.compare()
     if difference:
         mend = f"`framebank index {difference.store} {path} --update`"

@@ -21,7 +21,7 @@ def index(
 ) -> SearchIndex:
     """Index the videos of a split in a folder: the mean of each video's frames, or what the head of a run pools.
 
-    DataError where the folder holds something already, unless `overwrite` replaces an index; where the run is of
+    DataError if the folder holds something already, unless `overwrite` replaces an index; where the run is of
     another encoder; or where no video has an embedding that can be compared.
 
     >>> import framebank as fb

@@ -18,7 +18,7 @@ class EnrolledClass:
 
     It has `num_given` new examples, `num_enrolled` in all, and `num_own` videos of the index with the same label. A
     video passes when its cosine to their mean is over `threshold`. The `num_others` videos of other classes set that
-    threshold; it is None where they are too few, and then a video passes when it is nearer to the class than to any
+    threshold; it is None if they are too few, and then a video passes when it is nearer to the class than to any
     video of the index. `source` says which videos they are.
     """
 

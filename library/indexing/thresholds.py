@@ -22,7 +22,7 @@ class Thresholds:
     """The thresholds of an index, as cosines; it prints as the command `calibrate` does.
 
     `classes` are the enrolled ones, each with its `threshold`; `nearest` is the threshold of the votes, which the
-    nearest of the index's own videos has to pass. A threshold is None where too few videos could set it. `source` says
+    nearest of the index's own videos has to pass. A threshold is None if too few videos could set it. `source` says
     what set them, `share` which share of the videos of other classes may pass; `is_set` is false where nothing is
     enrolled and no held-out videos set thresholds: then the votes always pass.
     """

@@ -80,7 +80,7 @@ def update_index(
     """Bring the index in a folder up to date with its store: videos that joined, left, moved or were relabelled.
 
     `bank` is that store, where it has moved. `split` and the run have to be those that the index was made with, and
-    need not be given. Enrolled classes and the calibration stay, and thresholds are set again. DataError where the
+    need not be given. Enrolled classes and the calibration stay, and thresholds are set again. DataError if the
     store is not there or not that of the index, or the split or the run is another.
     """
     from framebank.extract.encoders.encoder import resolve_device
@@ -97,7 +97,7 @@ def update_index(
 
 
 def _store_of(path: Path) -> str:
-    """The store that an index was made from; DataError where it does not say, or that is not there."""
+    """The store that an index was made from; DataError if it does not say, or that is not there."""
     from framebank.store.indexes.spec import read_index_spec
 
     place = read_index_spec(path).made_by.get("store")

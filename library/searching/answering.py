@@ -82,7 +82,7 @@ def _rows_are_near(
 
 
 def _background(index: "Index", asked: SearchQuery) -> "Background | None":
-    """What tells whether a query stands out; None where there is too little to tell."""
+    """What tells whether a query stands out; None if there is too little to tell."""
     from framebank.heads.moments.background import Background, some_of
 
     rows = index.own_vectors

@@ -53,7 +53,7 @@ def asked_by_text(folder: Path, index: "Index", encoder: "Encoder", text: str) -
 
 
 def asked_by_vector(index: "Index", query: "np.ndarray") -> SearchQuery:
-    """Return what an embedding (D,) or (1, D) asks; DataError where it is none of the index's width."""
+    """Return what an embedding (D,) or (1, D) asks; DataError if it is none of the index's width."""
     import numpy as np
 
     vector = np.asarray(query)

@@ -23,7 +23,7 @@ USUAL_VIDEOS = 128  # whose rows tell what is usual
 
 
 def store_of(index: "Index", store: "FeatureStore | str | Path | None") -> "FeatureStore":
-    """Return the store with the rows of an index's videos; DataError where it is not at hand, or of another encoder."""
+    """Return the store with the rows of an index's videos; DataError if it is not at hand, or of another encoder."""
     from framebank.library.stores import open_store
     from framebank.store import FeatureStore
 
@@ -48,7 +48,7 @@ def rows_of_id(
 ) -> "np.ndarray":
     """Return the mean (D,) of the unit rows that the store has of a video, or of those within some seconds of it.
 
-    Where no row stands within them, it is the nearest one. DataError where the store has no rows of the video, or the
+    Where no row stands within them, it is the nearest one. DataError if the store has no rows of the video, or the
     seconds lie outside it.
     """
     import numpy as np
@@ -109,7 +109,7 @@ def find_moments(
 
     Every row of every video is compared. The videos with the best rows are looked at for stretches, up to OF_A_VIDEO of
     each, `least` seconds long at least; a score is the mean cosine of a stretch's rows. A query that is no text is not
-    judged. DataError where the store has none of the videos, or the query points nowhere.
+    judged. DataError if the store has none of the videos, or the query points nowhere.
     """
     import numpy as np
 

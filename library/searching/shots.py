@@ -76,7 +76,7 @@ SPARSE = "rows more than 1 s apart, so that short shots are missed (`framebank e
 def shots(bank: "FeatureStore | str | Path", *, split: str = "all", watch: Watch = unwatched) -> Shots:
     """Find the shots of the videos of a split: spans that follow one another without a gap, in seconds.
 
-    A cut is where the cosine of the rows before and those after falls; no video is read. DataError where `bank` is no
+    A cut is where the cosine of the rows before and those after falls; no video is read. DataError if `bank` is no
     store, or no video of the split is in it.
 
     >>> import framebank as fb

@@ -1,1 +1,1 @@
-"""Indexes: nearest neighbours on disk, the classes enrolled there, and the store they come from."""
+"""Indexes: nearest neighbours on disk, the classes enrolled in them, and the store that they come from."""

@@ -1,4 +1,4 @@
-"""Enrolment: videos added to an index under names of their own, and what sets its thresholds; one file beside it."""
+"""Enrolment: videos added to an index under a label, and the source of its thresholds; one file beside the index."""
 
 import contextlib
 import json
@@ -22,15 +22,15 @@ from framebank.store.videos.video import Video, require_own_ids
 
 NAME = "enrolled.npz"
 SHARE = 0.05
-KINDS = {"u": "bytes", "f": "numbers"}  # as numpy calls the kinds of arrays
+KINDS = {"u": "bytes", "f": "numbers"}  # numpy's letters for the kinds of arrays
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What sets the thresholds: the `share` of the videos of other classes that may pass, and which videos those are.
+    """What sets the thresholds: the `share` of other classes' videos that may pass, and the videos that are used.
 
-    They are held-out videos (N,) of a split of a store, with their vectors (N, D) float32 of unit length; without any,
-    those of the index itself.
+    They are held-out videos (N,) of a split of a store, with their unit vectors (N, D) float32. Without any, the videos
+    of the index itself are used.
     """
 
     share: float = SHARE
@@ -49,18 +49,17 @@ class Calibration:
 
     @property
     def is_default(self) -> bool:
-        """Whether it is the one of an index that was never calibrated."""
+        """Whether it is the calibration of an index that was never calibrated."""
         return not self.videos and self.share == SHARE
 
 
 @dataclass(frozen=True, eq=False)
 class Enrolment:
-    """videos (E,), vectors (E, D) float32 of unit length, and the cosines from which on a video passes.
+    """videos (E,), unit vectors (E, D) float32, and the cosine from which a video passes.
 
-    `thresholds` has each enrolled label, None if there were too few videos to set one; `nearest` is that of the
-    nearest of the index's own videos; `calibration` is what set them: by the cosines (N,) float32, ascending, of other
-    classes' videos, which `others` has for each label and `nearest_others` for `nearest`. `of` is the digest of the
-    index that they belong to.
+    `thresholds` has each enrolled label, with None if too few videos could set one. `nearest` is the threshold for the
+    nearest of the index's own videos. `calibration` set both, by cosines (N,) float32, ascending, of videos of other
+    classes: `others` has them for each label, and `nearest_others` for `nearest`. `of` is the digest of the index.
     """
 
     videos: tuple[Video, ...] = ()
@@ -85,7 +84,7 @@ class Enrolment:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to keep: no video, and no calibration."""
+        """Whether there is nothing to keep: no video and no calibration."""
         return not self.videos and self.calibration.is_default
 
     @cached_property
@@ -94,13 +93,13 @@ class Enrolment:
         return tuple(sorted({video.label for video in self.videos}))
 
     def others_of(self, label: str) -> np.ndarray:
-        """Return the cosines (N,) that set the threshold of a label; none if it was set before they were kept."""
+        """Return the cosines (N,) that set the threshold of a label; empty if an earlier version did not keep them."""
         return self.others.get(label, np.zeros(0, dtype=np.float32))
 
     def write(self, folder: Path) -> None:
-        """Put the enrolment in the place of the one in an index's folder, whole or not at all.
+        """Write the enrolment into an index's folder in place of the old one, completely or not at all.
 
-        The same enrolment gives the same bytes; of an empty one, there is no file. DataError if the place cannot be
+        The same enrolment gives the same bytes. An empty enrolment has no file. DataError if the folder cannot be
         written to.
         """
         path = folder / NAME
@@ -127,7 +126,7 @@ class Enrolment:
 
     @classmethod
     def read(cls, folder: Path, *, of: str, dim: int) -> "Enrolment":
-        """Return what was enrolled in the index of digest `of` and width `dim` that a folder holds; nothing if nothing.
+        """Return the enrolment of the index in a folder, with digest `of` and width `dim`; empty if there is none.
 
         DataError if the file is damaged or belongs to another index.
         """
@@ -144,7 +143,7 @@ class Enrolment:
 
 
 def _read(arrays: Npz, *, dim: int) -> Enrolment:
-    """What `write` wrote; DataError or ValueError if it is not that, or not as it was written."""
+    """Return what `write` wrote. DataError or ValueError if it is something else, or has been changed."""
     said = parse_json(_array(arrays, "about", "u", ndim=1).tobytes(), where="about")
     about = Fields.of(said, where="about")
     expected = about.text(SEAL, default="")
@@ -153,7 +152,7 @@ def _read(arrays: Npz, *, dim: int) -> Enrolment:
         raise DataError("it is not as it was written: bring it back from a copy, or remove it and enroll again")
     thresholds = _thresholds(about.fields("thresholds"))
     calibration = Calibration()
-    if "calibration" in about:  # not in what was enrolled before there was one
+    if "calibration" in about:  # earlier versions had none
         given = about.list("calibration")
         if len(given) != 4:
             raise about.refuse("calibration", "a share, a store, a split and videos")
@@ -162,7 +161,7 @@ def _read(arrays: Npz, *, dim: int) -> Enrolment:
         store, split, rows = made.text("store"), made.text("split"), _videos_of(made.list("videos"))
         calibration = Calibration(made.number("share"), store, split, rows, held_out)
     others, nearest_others = {}, np.zeros(0, dtype=np.float32)
-    if "nearest_others" in arrays:  # nor were they kept
+    if "nearest_others" in arrays:  # earlier versions did not keep them
         others = {label: _cosines(arrays, f"others{number}") for number, label in enumerate(sorted(thresholds))}
         nearest_others = _cosines(arrays, "nearest_others")
     rows = _videos_of(about.list("videos"))
@@ -186,7 +185,7 @@ def _vectors(arrays: Npz, name: str, *, dim: int) -> np.ndarray:
     if vectors.shape[1] not in ((0, dim) if not len(vectors) else (dim,)):
         raise DataError(f"{name} has the shape {vectors.shape}, the index the width {dim}; it is of another index")
     lengths = np.linalg.norm(vectors, axis=1)
-    if len(vectors) and not (np.abs(lengths - 1) < 1e-3).all():  # false for what is no number too
+    if len(vectors) and not (np.abs(lengths - 1) < 1e-3).all():  # false for NaN too
         raise DataError(f"{name} has a row that is not of length 1; expected unit vectors")
     return vectors
 
@@ -207,7 +206,7 @@ def _rows_of(videos: Sequence[Video]) -> list[list[object]]:
 
 
 def _videos_of(rows: Sequence[Any]) -> tuple[Video, ...]:
-    """The videos of what `_rows_of` gave; DataError if it is not that."""
+    """Return the videos of a list that `_rows_of` made. DataError if it is something else."""
     for row in rows:
         fits = isinstance(row, list) and len(row) == 6 and all(isinstance(one, str) for one in row[:4])
         if not fits or not all(one is None or type(one) in (int, float) for one in row[4:]):
@@ -219,13 +218,13 @@ def _videos_of(rows: Sequence[Any]) -> tuple[Video, ...]:
 
 @contextlib.contextmanager
 def changing(folder: Path) -> Iterator[None]:
-    """Hold the index of a folder against other writers; readers see the old enrolment or the new.
+    """Lock the index in a folder against other writers. Readers see either the old enrolment or the new one.
 
-    The lock lies on spec.json, which stays while classes are enrolled, so that no further file is left behind.
-    DataError when another process holds it, or the folder is not an index.
+    The lock is on spec.json, which stays while classes are enrolled, so no further file remains. DataError if another
+    process holds it, or if the folder is not an index.
     """
     clear_folder(folder)
-    if not (folder / "spec.json").exists():  # the lock would make one
+    if not (folder / "spec.json").exists():  # the lock would create the file
         raise DataError(f"{folder}: is not an index; expected a folder made by `framebank index`")
     with Lock(folder / "spec.json"):
         yield

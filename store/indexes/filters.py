@@ -1,4 +1,4 @@
-"""Filters: which videos an expression such as "label in ('surfing', 'archery') and split = 'train'" means."""
+"""Filters: the videos that match an expression such as "label in ('surfing', 'archery') and split = 'train'"."""
 
 import re
 import sqlite3
@@ -19,12 +19,12 @@ EXPECTED = "expected something like label in ('surfing', 'archery') and split = 
 
 
 def fitting(videos: Sequence[Video], expression: str) -> list[int]:
-    """Return the places of the videos that an expression is true of, ascending.
+    """Return the places of the videos that match an expression, ascending.
 
-    It compares columns with texts in quotes and numbers, by =, !=, <, <=, >, >=, in, like, glob, between and is null,
-    joined by and, or, not and brackets. `duration` is the seconds between start and end of a part of a video, and null
-    for a whole one. SQLite evaluates it, in memory; values are bound as parameters, and a name that is no column is
-    refused, so nothing else can be said. DataError where the expression is wrong, or nothing fits.
+    It compares columns with quoted texts and numbers, by =, !=, <, <=, >, >=, in, like, glob, between and is null,
+    joined by and, or, not and brackets. `duration` is the length in seconds of a part of a video, and null for a whole
+    video. SQLite evaluates the expression in memory. Values are bound as parameters, and a name that is not a column is
+    refused, so nothing else can be run. DataError if the expression is wrong, or if nothing matches.
     """
     condition, values = _parsed(expression)
     rows = [(place, *_cells(video)) for place, video in enumerate(videos)]
@@ -49,7 +49,7 @@ def _cells(video: Video) -> tuple[str | float | None, ...]:
 
 
 def _parsed(expression: str) -> tuple[str, list[str | float]]:
-    """The condition with a ? for each value, and the values; DataError for what no filter can say."""
+    """Return the condition with a ? for each value, and the values. DataError for anything that is not a filter."""
     if not expression.strip() or len(expression) > MOST_LETTERS:
         raise DataError(f"the filter has {len(expression)} characters; {EXPECTED}")
     parts: list[str] = []

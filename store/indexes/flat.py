@@ -1,4 +1,4 @@
-"""Flat: index.faiss, the vectors of an index as faiss writes them, mapped into memory and not copied."""
+"""Flat: index.faiss, the vectors of an index in faiss's format, mapped into memory without a copy."""
 
 import struct
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from framebank.store.formats.text import require_regular
 
 HEADER = struct.Struct("<4siqqqBiQ")  # of faiss: name, width, vectors, two that mean nothing, trained, metric, values
 NAME, INNER_PRODUCT, UNUSED = b"IxFI", 0, 1 << 20
-FILES = ("index.faiss", "ids.csv", "spec.json")  # those that the digest of an index is of
+FILES = ("index.faiss", "ids.csv", "spec.json")  # the files that the digest of an index covers
 
 
 def write_flat(path: Path, vectors: np.ndarray) -> None:
-    """Write vectors (V, D) float32 as faiss writes an IndexFlatIP of them."""
+    """Write vectors (V, D) float32 as faiss writes an IndexFlatIP with them."""
     count, width = vectors.shape
     with path.open("wb") as file:
         file.write(HEADER.pack(NAME, width, count, UNUSED, UNUSED, 1, INNER_PRODUCT, vectors.size))
@@ -26,9 +26,9 @@ def write_flat(path: Path, vectors: np.ndarray) -> None:
 
 
 def map_flat(path: Path) -> np.ndarray:
-    """Return the vectors (V, D) float32 of index.faiss, read from the disk as they are needed; not to be written to.
+    """Return the vectors (V, D) float32 of index.faiss, read-only, loaded from the disk as they are needed.
 
-    DataError where it does not hold as many values as it claims.
+    DataError if it does not hold as many values as it claims.
     """
     require_regular(path)
     with parsing(path, what="an index"):
@@ -47,7 +47,7 @@ def map_flat(path: Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class KnownFiles:
-    """The files of an index as they are now, to tell whether they were found to be of one another."""
+    """The present files of an index, to tell whether they were checked against each other before."""
 
     folder: Path
     stamp: Stamp
@@ -55,16 +55,16 @@ class KnownFiles:
 
     @classmethod
     def of(cls, folder: Path) -> "KnownFiles":
-        """Look at the sizes and the times of an index's files."""
+        """Read the sizes and the times of an index's files."""
         stamps = [stamp_of(current(folder, name)) for name in FILES]
         return cls(folder, stamps[0], repr(stamps[1:]))
 
     def is_known(self, digest: str) -> bool:
-        """Whether the digest of these files was held against their content."""
+        """Return whether the digest of these files was compared with their content before."""
         known = recall(current(self.folder, FILES[0]), self.stamp)
         return known is not None and known.description.attributes == {"digest": digest, "marks": self.marks}
 
     def keep(self, digest: str) -> None:
-        """Remember that the files have their digest."""
+        """Remember that the files have this digest."""
         told = Description({"digest": digest, "marks": self.marks}, {})
         keep(current(self.folder, FILES[0]), Known(self.stamp, told, set()))

@@ -1,4 +1,4 @@
-"""Ids: the list of an index's own videos, ids.csv, with what its store held of each of them."""
+"""Ids: ids.csv, the list of an index's own videos, with what its store held for each of them."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ ORIGIN_COLUMNS = ("shard", "mark")
 
 
 def write_ids(path: Path, videos: VideoColumns, origin: Origin | None) -> None:
-    """Write a row for each video; with the columns start and end when one has them, shard and mark with an origin."""
+    """Write one row for each video. Start and end are columns if a video has them, shard and mark with an origin."""
     times = list(zip(*videos.times, strict=True)) if videos.times else []
     held = [origin.shard_of.tolist(), origin.marks.tolist()] if origin else []
     text = io.StringIO()
@@ -30,7 +30,7 @@ def write_ids(path: Path, videos: VideoColumns, origin: Origin | None) -> None:
 
 
 def read_ids(path: Path, origin: Fields | None) -> tuple[VideoColumns, Origin | None]:
-    """Read what `write_ids` wrote, with the rest of the origin; DataError if it is not that."""
+    """Read what `write_ids` wrote, with the rest of the origin. DataError if it is something else."""
     wanted = (*COLUMNS, *(ORIGIN_COLUMNS if origin else ()))
     found = read_records(path, wanted, what="the list of an index")
     timed = any(found.has(name) for name in TIMES)
@@ -45,7 +45,7 @@ def read_ids(path: Path, origin: Fields | None) -> tuple[VideoColumns, Origin | 
 
 
 def digest_of(vectors: np.ndarray, videos: VideoColumns) -> str:
-    """Return the digest of vectors (V, D) and their videos; without times, what it was before an index kept them."""
+    """Return the digest of vectors (V, D) and their videos. Without times, it equals the digest of earlier versions."""
     rows: Iterable[str] = map("\t".join, zip(videos.ids, videos.labels, videos.splits, strict=True))
     if videos.times:
         spans = [() if span == (None, None) else map(str, span) for span in videos.times]

@@ -27,10 +27,10 @@ from framebank.store.videos.video import Video
 
 @dataclass(frozen=True)
 class Hit:
-    """One neighbour: the video, its cosine similarity to the query, its label, and of which seconds of a file it is.
+    """One neighbour: the video, its cosine similarity to the query, its label, and its seconds in a file.
 
-    `enrolled` tells whether it was added under its label afterwards. `chance` is how many of the everyday names, as a
-    share, fit it at least as well as the query; None where that is not known.
+    `enrolled` says whether it was added under its label later. `chance` is the share of the everyday names that fit it
+    at least as well as the query does, or None if that is not known.
     """
 
     video_id: str
@@ -44,12 +44,13 @@ class Hit:
 
 
 class Index:
-    """Videos by their pooled embedding; ids are video_ids, never row numbers.
+    """Videos by their pooled embedding. The ids are video_ids, never row numbers.
 
-    `made_by` tells how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled alike, and
-    `origin` from which store, where that is known. The videos of `enrolment` stand behind the index's own, of which
-    there are `num_own`. `own_vectors` (num_own, D) are of unit length. `device` is where it searches (`nearest.py`).
-    DataError if one of the vectors is all zeros, or holds what is not a number: it has no neighbours.
+    `made_by` says how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled in the same
+    way. `origin` says from which store, if that is known. The index has `num_own` videos of its own, and after them
+    come those of `enrolment`. `own_vectors` (num_own, D) are unit vectors. `device` is where it searches
+    (`nearest.py`). DataError if a vector is all zeros or holds a value that is not a number, because it has no
+    neighbours.
     """
 
     _searched: NearestVectors | None = None
@@ -84,11 +85,11 @@ class Index:
         self.num_own = len(own)
         self.ids = (*own.ids, *(video.video_id for video in enrolment.videos))
         self._row = dict(zip(self.ids, range(len(self.ids)), strict=True))
-        self.__dict__.pop("videos", None)  # of the index that this is a copy of
+        self.__dict__.pop("videos", None)  # they belong to the index that was copied
 
     @cached_property
     def videos(self) -> tuple[Video, ...]:
-        """All videos: the index's own, and behind them those of the enrolment."""
+        """All videos: the index's own, then those of the enrolment."""
         return (*self.own, *self.enrolment.videos)
 
     def __len__(self) -> int:
@@ -98,13 +99,13 @@ class Index:
         return video_id in self._row
 
     def vector(self, video_id: str) -> np.ndarray:
-        """Return the unit embedding (D,) of an indexed video; DataError when it is not there."""
+        """Return the unit embedding (D,) of an indexed video. DataError if it is not in the index."""
         row = self._require(video_id)
         own: np.ndarray = self.own_vectors[row] if row < self.num_own else self._enrolled_vectors[row - self.num_own]
         return own.copy()
 
     def video(self, video_id: str) -> Video:
-        """Return an indexed video; DataError when it is not there."""
+        """Return an indexed video. DataError if it is not in the index."""
         return self._video(self._require(video_id))
 
     def _video(self, row: int) -> Video:
@@ -119,7 +120,7 @@ class Index:
 
     @property
     def vectors(self) -> np.ndarray:
-        """The unit embeddings (V, D) of all videos, in their order."""
+        """The unit embeddings (V, D) of all videos, in order."""
         return np.vstack([self.own_vectors, self._enrolled_vectors]) if self.enrolment.videos else self.own_vectors
 
     @property
@@ -127,19 +128,19 @@ class Index:
         return np.ascontiguousarray(unit(self.enrolment.vectors)).reshape(-1, self.spec.dim)
 
     def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
-        """Return the k nearest videos of each query (Q, D), best first; all there are, where they are fewer.
+        """Return the k nearest videos of each query (Q, D), best first; all of them if there are fewer.
 
-        DataError if a query is of another width, all zeros, or holds what is not a number.
+        DataError if a query has another width, is all zeros, or holds a value that is not a number.
         """
         return self._nearest(queries, k, (self._own, NearestVectors(self._enrolled_vectors)))
 
     def search_id(self, video_id: str, k: int) -> list[Hit]:
-        """Return the k nearest other videos of one of the index, all where they are fewer; DataError without it."""
+        """Return the k nearest other videos of an indexed video, or all if fewer. DataError if it is not indexed."""
         hits = self.search(self.vector(video_id)[None], k + 1)[0]
         return [hit for hit in hits if hit.video_id != video_id][:k]
 
     def search_own(self, query: np.ndarray, k: int) -> list[Hit]:
-        """Return the k nearest of the index's own videos to one query (1, D), as `search` does."""
+        """Return the k nearest of the index's own videos to one query (1, D), like `search`."""
         return self._nearest(query, k, (self._own,))[0]
 
     @property
@@ -149,7 +150,7 @@ class Index:
         return self._searched
 
     def _nearest(self, queries: np.ndarray, k: int, parts: Sequence[NearestVectors]) -> list[list[Hit]]:
-        """The k nearest in matrices whose rows are the videos in their order."""
+        """Return the k nearest in matrices whose rows are the videos, in order."""
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
         if not has_direction(queries).all():
@@ -174,21 +175,21 @@ class Index:
         return Hit(video.video_id, score, video.label, video.start, video.end, enrolled, video.path)
 
     def compare(self) -> Difference | None:
-        """Return how the store that the index was made from differs from it now; None if that is not at hand."""
+        """Return how the store of the index differs from it now; None if the store is not found."""
         own = self.own
         if self.origin:
             return compare(self.origin, own)
         found = (
             compare(Origin.unmarked(Path(self.made_by["store"]), len(own)), own) if "store" in self.made_by else None
         )
-        if found and len(set(own.splits)) < 2:  # of one split, perhaps: the others' videos did not join
+        if found and len(set(own.splits)) < 2:  # perhaps of one split: then the videos of other splits did not join
             return replace(found, joined=())
         return found
 
     def following(self, difference: Difference) -> "Index":
-        """Return the index without the videos that left its store, the others with the paths and labels of today.
+        """Return the index without the videos that left its store, and with the present paths and labels of the others.
 
-        What joined is not in it, and what changed is as it was. Thresholds stay.
+        Videos that joined are not in it, and changed videos keep their old vectors. Thresholds stay.
         """
         left = set(difference.left)
         made = self._only([row for row, video_id in enumerate(self.own.ids) if video_id not in left])
@@ -198,9 +199,9 @@ class Index:
         return made
 
     def fitting(self, expression: str) -> "Index":
-        """Return the index of its own videos that a filter is true of (`filters.py`); nothing enrolled is in it.
+        """Return an index of its own videos that match a filter (`filters.py`). It has no enrolled videos.
 
-        DataError if the filter is wrong, or no video fits.
+        DataError if the filter is wrong, or if no video matches.
         """
         return self._only(fitting(self.own, expression)).with_enrolment(Enrolment())
 
@@ -219,17 +220,17 @@ class Index:
         return made
 
     def reread(self, folder: str | Path) -> "Index":
-        """Return this index of a folder with what is enrolled there by now; DataError if it was made again."""
+        """Return this index with the present enrolment of its folder. DataError if the index was made again."""
         folder = Path(folder)
         if read_index_spec(folder).digest != self.enrolment.of:
             raise DataError(f"{folder}: was made again since it was read; do this once more")
         return self.with_enrolment(Enrolment.read(folder, of=self.enrolment.of, dim=self.spec.dim))
 
     def save(self, folder: str | Path) -> None:
-        """Write index.faiss, ids.csv and spec.json into a folder, and what was enrolled.
+        """Write index.faiss, ids.csv and spec.json into a folder, and the enrolment.
 
-        Where there is an index already, a kill leaves it or the new one. DataError if the folder holds enrolled
-        classes or a calibration, which nothing could bring back.
+        If the folder has an index already, a kill leaves either the old one or the new one. DataError if the folder
+        holds enrolled classes or a calibration, because nothing could restore them.
         """
         folder = Path(folder)
         require_new_folder(folder, what="index")
@@ -243,7 +244,7 @@ class Index:
             self.replace_in(folder)
 
     def replace_in(self, folder: Path) -> None:
-        """Write as `save` does, with what is enrolled, in the place of an index that is held by `changing`."""
+        """Write as `save` does, with the enrolment, in place of an index that `changing` holds."""
         with replacing_together(folder) as part:
             write_flat(part / "index.faiss", self.own_vectors)
             write_ids(part / "ids.csv", self.own, self.origin)
@@ -254,15 +255,15 @@ class Index:
             enrolment = replace(self.enrolment, of=name)
             if not enrolment.is_empty:
                 enrolment.write(part)
-        self.enrolment = enrolment  # so that this object is the index of the folder, as if it had been read there
+        self.enrolment = enrolment  # this object is now the index of the folder, as if it had been read there
 
     @classmethod
     def load(cls, folder: str | Path, *, anew: bool = False) -> "Index":
-        """Read what `save` wrote; DataError when the folder is not an index or its files are not of one another.
+        """Read what `save` wrote. DataError if the folder is not an index or if its files do not belong together.
 
-        The vectors are mapped into memory, and read from the disk as they are needed. Files that were found to be of
-        one another are not read in full again until one of them is written to, unless `anew`. Videos whose vectors are
-        all zeros, or hold what is not a number, are left out: earlier versions kept them.
+        The vectors are mapped into memory and loaded from the disk as they are needed. Files that were checked before
+        are not read in full again until one of them is written to, unless `anew`. Videos whose vectors are all zeros or
+        hold a value that is not a number are left out; earlier versions kept them.
         """
         folder = Path(folder)
         return read_settled(folder, lambda: cls._load(folder, anew=anew))
@@ -293,6 +294,6 @@ class Index:
             if good.all():
                 sight.keep(expected)
         else:
-            good = np.ones(1, dtype=bool)  # it was found so
+            good = np.ones(1, dtype=bool)  # it was checked before
         made._take(videos, Enrolment.read(folder, of=expected, dim=spec.dim))
         return made if good.all() else made._only(np.flatnonzero(good).tolist())

@@ -1,4 +1,4 @@
-"""Names: the vectors of everyday names beside an index, so that the text tower embeds them once."""
+"""Names: the vectors of everyday names, kept beside an index, so that the text tower embeds them only once."""
 
 import contextlib
 import json
@@ -18,9 +18,9 @@ FILE = "names.npz"
 
 
 def read_names(folder: Path, names: Sequence[str], spec: FeatureSpec) -> np.ndarray | None:
-    """Return the vectors (N, D) float32 of these names by the encoder of `spec`; None where the folder has no such.
+    """Return the vectors (N, D) float32 of these names by the encoder of `spec`, or None if the folder has none.
 
-    What is damaged, or of other names or another encoder, counts as nothing: it can be made again.
+    A file that is damaged, or that has other names or another encoder, is ignored: it can be made again.
     """
     try:
         arrays = Npz(folder / FILE)
@@ -37,7 +37,7 @@ def read_names(folder: Path, names: Sequence[str], spec: FeatureSpec) -> np.ndar
 
 
 def write_names(folder: Path, names: Sequence[str], spec: FeatureSpec, vectors: np.ndarray) -> None:
-    """Keep the vectors (N, D) of names; where the folder cannot be written to, they are embedded anew each time."""
+    """Keep the vectors (N, D) of names. If the folder cannot be written to, they are embedded again each time."""
     about = _about(names, spec)
     text = json.dumps({**about, SEAL: seal(about, {"vectors": vectors})})
     with contextlib.suppress(DataError), replacing(folder / FILE) as part, part.open("wb") as file:

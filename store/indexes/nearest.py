@@ -1,4 +1,4 @@
-"""Nearest: exact search by inner product in a matrix of vectors, on a CPU or a GPU. The only door to faiss."""
+"""Nearest: exact search by inner product in a matrix of vectors, on a CPU or a GPU. The only module with faiss."""
 
 from functools import cached_property
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import faiss
 import numpy as np
 
-MOST_ON_GPU = 2048  # neighbours: faiss's kernels find no more
+MOST_ON_GPU = 2048  # neighbours; faiss's kernels find no more
 
 
 class NearestVectors:
-    """Vectors (V, D) float32 to search in; on the GPU that `device` names ("cuda", "cuda:1") where faiss can use it.
+    """Vectors (V, D) float32 to search in, on the GPU that `device` names ("cuda", "cuda:1") if faiss can use it.
 
-    faiss can where it was built for GPUs, and this one runs a search; else the CPU searches. A GPU holds a copy of the
-    vectors, a CPU none.
+    faiss can use it if it was built for GPUs and the GPU runs a search. Otherwise the CPU searches. A GPU holds a copy
+    of the vectors; a CPU needs none.
     """
 
     def __init__(self, vectors: np.ndarray, *, device: str = "cpu") -> None:
@@ -30,7 +30,7 @@ class NearestVectors:
 
     @cached_property
     def on_gpu(self) -> Any:
-        """The index of these vectors on the GPU; None where the CPU searches."""
+        """The index of these vectors on the GPU; None if the CPU searches."""
         kind, _, number = self.device.partition(":")
         num_gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
         place = int(number) if number.isdecimal() else 0
@@ -39,7 +39,7 @@ class NearestVectors:
         try:
             own = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), place, faiss.IndexFlatIP(self.vectors.shape[1]))
             own.add(self.vectors)
-            own.search(self.vectors[:1], 1)  # faiss may see a GPU for which it has no kernels, or no room on it
+            own.search(self.vectors[:1], 1)  # faiss may see a GPU without kernels for it, or without enough memory
         except (RuntimeError, AttributeError, AssertionError):
             return None
         return own

@@ -1,4 +1,4 @@
-"""Origin: the store that an index was made from, as it was then, and how the store differs from it now."""
+"""Origin: the store of an index as it was when the index was made, and how the store differs now."""
 
 import csv
 import io
@@ -27,18 +27,18 @@ Stamp = tuple[int, int]  # size in bytes, time of the last writing in nanosecond
 
 Row = tuple[str, str, str, float | None, float | None]  # path, label, split, start, end
 
-NEVER: Stamp = (0, 0)  # the stamp of no file: what bears it is compared by its content
+NEVER: Stamp = (0, 0)  # the stamp of no file: such a file is compared by its content
 
-UNKNOWN = -1  # the mark of rows of which nothing was kept
-USELESS = 0  # the mark of rows that are all zeros, or hold what is not a number
+UNKNOWN = -1  # the mark of rows about which nothing was kept
+USELESS = 0  # the mark of rows that are all zeros or hold a value that is not a number
 
 
 @dataclass(frozen=True, eq=False)
 class Origin:
     """A split of a store as it was when an index was made from it.
 
-    `shard_of` and `marks` (V,) tell for each of the index's own videos the position of its shard among `shards`, and
-    what its rows looked like. `left_out` has the listed videos that are not in the index, each with the reason.
+    `shard_of` and `marks` (V,) give, for each of the index's own videos, the position of its shard in `shards` and a
+    mark of its rows. `left_out` has the listed videos that are not in the index, with the reasons.
     """
 
     store: Path
@@ -50,13 +50,13 @@ class Origin:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the columns of the videos, as plain values."""
+        """Return everything except the columns of the videos, as plain values."""
         found = {name: value for name, value in vars(self).items() if name not in ("shard_of", "marks")}
         return {**found, "store": str(self.store)}
 
     @classmethod
     def from_fields(cls, found: Fields, *, shard_of: np.ndarray, marks: np.ndarray) -> "Origin":
-        """Build what `to_dict` gave, with the columns of the videos; DataError if it is not that."""
+        """Build an Origin from `to_dict` and the columns of the videos. DataError if a value is wrong."""
         shards, left_out = found.fields("shards"), found.fields("left_out")
         return cls(
             Path(found.text("store")),
@@ -74,7 +74,7 @@ class Origin:
 
     @classmethod
     def unmarked(cls, store: Path, num_videos: int) -> "Origin":
-        """Return the origin of an index that an earlier version made, which kept the place of its store alone."""
+        """Return the origin of an index from an earlier version, which kept only the place of its store."""
         return cls(store, "all", NEVER, {}, np.full(num_videos, -1), np.full(num_videos, UNKNOWN))
 
     @classmethod
@@ -104,9 +104,9 @@ class Origin:
 class Difference:
     """How a store differs from what an index holds of it, by video_id.
 
-    `joined` are new in it, `left` are in it no more, `changed` have other embeddings. `moved` have another path or
-    video_id, which is the new one here. `relabelled` have another label or split. `videos` has each video that moved or
-    was relabelled, as it is now, by its video_id in the index.
+    `joined` are new in the store. `left` are no longer in it. `changed` have other embeddings. `moved` have another
+    path or video_id; the new video_id is listed. `relabelled` have another label or split. `videos` has each video that
+    moved or was relabelled, as it now is, by its video_id in the index.
     """
 
     store: Path
@@ -119,7 +119,7 @@ class Difference:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many videos joined, left, changed, moved and were relabelled."""
+        """Return how many videos joined, left, changed, moved and were relabelled."""
         return {name: len(found) for name, found in vars(self).items() if name not in ("store", "videos")}
 
     def __bool__(self) -> bool:
@@ -134,9 +134,9 @@ class Difference:
 
 
 def compare(origin: Origin, videos: VideoColumns) -> Difference | None:
-    """Return how the store of an index of these videos differs from them now; None if it is not at hand.
+    """Return how the store of an index of these videos now differs from them; None if the store is not found.
 
-    Where no file of the store was written since, nothing is read; else its list, and the shards that were written.
+    If no file of the store was written since then, nothing is read. Otherwise its list and the written shards are read.
     """
     manifest = current(origin.store, "manifest.csv")
     try:
@@ -155,7 +155,7 @@ def compare(origin: Origin, videos: VideoColumns) -> Difference | None:
             if number in stay:
                 marks[video_id] = mark
         if any(name not in marks and name not in useless for name in listed):
-            # Another split had it, perhaps; or it is listed, and was never embedded.
+            # Perhaps another split had it, or it is listed and was never embedded.
             marks = {**_marks_in(shards[name] for name in shards.keys() - written), **marks}
     except (DataError, OSError):
         return None
@@ -166,8 +166,8 @@ def compare(origin: Origin, videos: VideoColumns) -> Difference | None:
 def difference(
     store: Path, videos: Sequence[Video], marks: Sequence[Hashable], now: Mapping[str, tuple[Row, Hashable]]
 ) -> Difference:
-    """Return how the videos that a store has `now`, with a mark of the rows of each, differ from those of an index."""
-    videos = tuple(videos)  # made once, where they are columns
+    """Return how the videos that a store has `now`, with a mark of their rows, differ from the videos of an index."""
+    videos = tuple(videos)  # columns build their videos here, once
     known = {video.video_id for video in videos}
     joined = [video_id for video_id in now if video_id not in known]
     by_mark: dict[Hashable, list[str]] = {}
@@ -205,17 +205,17 @@ def difference(
 
 
 def row_of(video: Video) -> Row:
-    """Return what a list of videos says of one beside its video_id."""
+    """Return what a list of videos says about one video, without its video_id."""
     return str(video.path), video.label, video.split, video.start, video.end
 
 
 def _comparable(words: Sequence[str]) -> list[str]:
-    """Texts in one Unicode form: a list may be written in another than the one it is read in."""
+    """Return texts in one Unicode form, because two lists may use different forms."""
     return [nfc(text) for text in words]
 
 
 def _listed(manifest: Path, split: str) -> dict[str, Row]:
-    """The videos of a split in a store's list; `Manifest.read_csv` takes five times as long."""
+    """Return the videos of a split in a store's list. `Manifest.read_csv` takes five times as long."""
     reader = csv.reader(io.StringIO(read_text(manifest), newline=""))
     try:
         header = next(reader, [])
@@ -241,7 +241,7 @@ def _marks_in(paths: Iterable[Path]) -> dict[str, int]:
 
 
 def _marks(reader: ShardReader) -> dict[str, int]:
-    """What tells a video's rows from others, by video_id: their number, the first, the middle and the last of them."""
+    """Return a mark of each video's rows, by video_id: from their number, the first, the middle and the last row."""
     contents = reader.contents
     ends = np.array(contents.ends, dtype=np.int64)
     counts = np.diff(ends, prepend=0)

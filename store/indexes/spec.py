@@ -1,4 +1,4 @@
-"""IndexSpec: spec.json of an index: what its embeddings are, how they were pooled, digests of the files beside it."""
+"""IndexSpec: spec.json of an index: its embeddings, how they were pooled, and digests of the files beside it."""
 
 import json
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from framebank.store.formats.document import Fields, read_json
 from framebank.store.formats.text import require_regular
 from framebank.store.spec import FeatureSpec
 
-VERSION = 2  # of the files; the first had no origin
+VERSION = 2  # of the files; version 1 had no origin
 
 
 @dataclass(frozen=True)
 class IndexSpec:
-    """What spec.json says. `digest` is of the vectors and the videos, `own` of this file and ids.csv, "" of before."""
+    """The content of spec.json. `digest` covers vectors and videos, `own` this file and ids.csv ("" if older)."""
 
     spec: FeatureSpec
     made_by: dict[str, Any]
@@ -30,7 +30,7 @@ class IndexSpec:
     said: Mapping[str, Any]
 
     def require_own(self, folder: Path) -> None:
-        """Refuse an index whose spec.json or ids.csv is another than was written: DataError."""
+        """Raise DataError if spec.json or ids.csv of an index is not as it was written."""
         if self.own and seal(self.said, _beside(folder)) != self.own:
             raise DataError(
                 f"{folder}: spec.json or ids.csv is not as it was written: damaged, or of different indexes; "
@@ -39,7 +39,7 @@ class IndexSpec:
 
 
 def read_index_spec(folder: Path) -> IndexSpec:
-    """Return what spec.json of an index says; DataError if the folder is none, or the file cannot be read."""
+    """Return the content of an index's spec.json. DataError if the folder is not an index or it is unreadable."""
     path = current(folder, "spec.json")
     if not path.exists() or not current(folder, "index.faiss").exists():
         raise DataError(f"{folder}: is not an index; expected a folder made by `framebank index`")
@@ -64,7 +64,7 @@ def read_index_spec(folder: Path) -> IndexSpec:
 
 
 def index_spec_text(folder: Path, about: Mapping[str, Any]) -> str:
-    """Return spec.json, with a digest of what it says and of ids.csv, which lies in the folder already."""
+    """Return spec.json with a digest of its content and of ids.csv, which is in the folder already."""
     return json.dumps({**about, SEAL: seal(about, _beside(folder))}, indent=2)
 
 

@@ -1,1 +1,1 @@
-"""Spans: stretches of videos in seconds, what joins and thins them out, and the files that hold them."""
+"""Spans: stretches of videos in seconds, functions that join and filter them, and the files that hold them."""

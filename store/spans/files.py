@@ -1,4 +1,4 @@
-"""Files of spans: CSV and JSON, written and read, and the scenes that PySceneDetect lists."""
+"""Files of spans: write and read CSV and JSON, and read the scene lists of PySceneDetect."""
 
 import csv
 import io
@@ -15,16 +15,16 @@ from framebank.store.spans.span import Span
 
 COLUMNS = ("video_id", "start", "end", "label", "score", "source")
 NEEDED = ("start", "end")
-SCENES = ("start_time_(seconds)", "end_time_(seconds)")  # of PySceneDetect
+SCENES = ("start_time_(seconds)", "end_time_(seconds)")  # the columns of PySceneDetect
 CUTS = "Timecode List:"  # the first word of the line that PySceneDetect may write above its header
 SUFFIXES = (".csv", ".json")
 
 
 def write_spans(path: str | Path, spans: Iterable[Span]) -> None:
-    """Write spans as CSV or JSON, by the end of the name; whole or not at all.
+    """Write spans as CSV or JSON, by the suffix of the name, completely or not at all.
 
-    Seconds are written in full, so that they come back the same. DataError for another name, or where it cannot be
-    written.
+    Seconds are written with all their digits, so that reading returns the same values. DataError if the name has
+    another suffix, or if the file cannot be written.
     """
     path = Path(path)
     require_suffix(path)
@@ -32,7 +32,7 @@ def write_spans(path: str | Path, spans: Iterable[Span]) -> None:
 
 
 def require_suffix(path: Path) -> None:
-    """Refuse a name that ends in none of SUFFIXES: DataError."""
+    """Raise DataError if the name ends in none of SUFFIXES."""
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: is named as no file of spans; expected a name that ends in {' or '.join(SUFFIXES)}")
 
@@ -54,11 +54,11 @@ def spans_json(spans: Iterable[Span]) -> str:
 
 
 def read_spans(path: str | Path, *, video_id: str = "") -> tuple[Span, ...]:
-    """Return the spans of a CSV or a JSON file, in their order.
+    """Return the spans of a CSV or JSON file, in order.
 
-    A CSV has the columns start and end, in seconds or as hh:mm:ss, and may have video_id, label, score and source; what
-    PySceneDetect's `list-scenes` writes is read too. `video_id` is the video of a row that does not name one, as in
-    those. DataError with the place in the file where a value is none, or a row names no video.
+    A CSV has the columns start and end, in seconds or as hh:mm:ss, and may have video_id, label, score and source. The
+    output of PySceneDetect's `list-scenes` can be read too. `video_id` is the video of rows that name none, as in such
+    a list. DataError, with the place in the file, if a value is wrong, or if a row has no video.
     """
     path = Path(path)
     require_suffix(path)
@@ -66,7 +66,7 @@ def read_spans(path: str | Path, *, video_id: str = "") -> tuple[Span, ...]:
         return _of_json(path, video_id)
     text = read_text(path)
     if text.lstrip("\ufeff").startswith(CUTS):
-        text = "\n" + text.partition("\n")[2]  # an empty line, so that lines keep their numbers
+        text = "\n" + text.partition("\n")[2]  # an empty line keeps the line numbers right
     table = parse_table(path, text, wanted=NEEDED)
     names = SCENES if set(SCENES) <= set(table.columns) else NEEDED
     missing = [name for name in names if name not in table.columns]

@@ -1,4 +1,4 @@
-"""Span: a stretch of one video in seconds, and what joins, thins out and compares several of them."""
+"""Span: a stretch of one video in seconds, and functions that join, filter and compare several spans."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,8 @@ from framebank.store.errors import DataError
 class Span:
     """A stretch of a video, `start` and `end` in seconds after its first frame.
 
-    `label` says what it shows, "" where that is not known, `score` how sure that is, None where nothing measured it,
-    and `source` what made it, such as "shots" or the name of a file. DataError where it does not end after its start.
+    `label` says what it shows, "" if that is not known. `score` says how sure that is, None if nothing measured it.
+    `source` says what made it, such as "shots" or the name of a file. DataError if it does not end after its start.
 
     >>> Span("film", 2.0, 4.5, label="waving").seconds
     2.5
@@ -27,7 +27,7 @@ class Span:
     source: str = ""
 
     def __post_init__(self) -> None:
-        """Check the times and the score; DataError naming the video."""
+        """Check the times and the score. DataError, with the video, if they are wrong."""
         if not math.isfinite(self.start) or self.start < 0:
             raise DataError(f"the start of a span of {self.video_id!r} is {self.start}; expected seconds from 0")
         if not math.isfinite(self.end) or self.end <= self.start:
@@ -39,7 +39,7 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """The length in seconds."""
         return self.end - self.start
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class Span:
         return asdict(self)
 
     def overlap(self, other: "Span") -> float:
-        """Return the seconds that both cover; 0 for spans of two videos.
+        """Return the seconds that both spans cover; 0 if they are of two videos.
 
         >>> Span("a", 0, 4).overlap(Span("a", 3, 9))
         1
@@ -57,7 +57,7 @@ class Span:
         return max(0.0, min(self.end, other.end) - max(self.start, other.start))
 
     def iou(self, other: "Span") -> float:
-        """Return the share of what either covers that both cover, from 0 to 1.
+        """Return the seconds that both spans cover as a share of those that either covers, from 0 to 1.
 
         >>> Span("a", 0, 4).iou(Span("a", 2, 6))
         0.3333333333333333
@@ -67,9 +67,9 @@ class Span:
 
 
 def merged(spans: Iterable[Span], *, gap: float = 0.0) -> tuple[Span, ...]:
-    """Return the spans with those of one video, label and source joined where at most `gap` seconds lie between them.
+    """Return the spans, with those of one video, label and source joined if they are at most `gap` seconds apart.
 
-    A joined span has the best of their scores. The order is by video, then start.
+    A joined span has the best of their scores. The order is by video, then by start.
 
     >>> merged([Span("a", 0, 2), Span("a", 2.5, 4)], gap=1.0)
     (Span(video_id='a', start=0, end=4, label='', score=None, source=''),)
@@ -89,7 +89,7 @@ def merged(spans: Iterable[Span], *, gap: float = 0.0) -> tuple[Span, ...]:
 def without_overlaps(spans: Iterable[Span], *, most: float = 0.5) -> tuple[Span, ...]:
     """Return the spans, best first, without those that overlap a better one by an IoU of more than `most`.
 
-    Of equal scores the longer span counts as better, then the earlier one; a span without a score comes last.
+    If scores are equal, the longer span counts as better, then the earlier one. A span without a score comes last.
 
     >>> [one.score for one in without_overlaps([Span("a", 0, 4, score=1.0), Span("a", 0, 5, score=2.0)])]
     [2.0]
@@ -104,9 +104,9 @@ def without_overlaps(spans: Iterable[Span], *, most: float = 0.5) -> tuple[Span,
 
 
 def at_least(spans: Iterable[Span], seconds: float, *, ends: float | None = None) -> tuple[Span, ...]:
-    """Return the spans, each at least `seconds` long: shorter ones grow on both sides, and stay within 0 and `ends`.
+    """Return the spans, each at least `seconds` long. Shorter ones grow on both sides, but stay within 0 and `ends`.
 
-    Where a video of `ends` seconds is shorter than that, its span is all of it.
+    If the video is shorter than that, its span is the whole video.
 
     >>> at_least([Span("a", 0.5, 1.0)], 2.0)
     (Span(video_id='a', start=0.0, end=2.0, label='', score=None, source=''),)
@@ -123,12 +123,12 @@ def _grown(span: Span, seconds: float, ends: float | None) -> Span:
 
 
 def long_enough(spans: Iterable[Span], seconds: float) -> tuple[Span, ...]:
-    """Return the spans that are at least `seconds` long, in their order."""
+    """Return the spans that are at least `seconds` long, in order."""
     return tuple(span for span in spans if span.seconds >= seconds)
 
 
 def by_video(spans: Sequence[Span]) -> dict[str, tuple[Span, ...]]:
-    """Return the spans of each video, in their order of time."""
+    """Return the spans of each video, in order of time."""
     found: dict[str, list[Span]] = {}
     for span in sorted(spans, key=_place):
         found.setdefault(span.video_id, []).append(span)
