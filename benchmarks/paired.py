@@ -1,12 +1,15 @@
 """Paired comparison: how often two equal runs are told apart, how often a better one is found, what intervals cover.
 
-python benchmarks/paired.py [--sets 10000] [--covers 4000] [--json FILE]
+python benchmarks/paired.py [--sets 10000] [--covers 4000] [--pairs 4000] [--json FILE]
 
 Made-up test sets. Of the first two parts, A is right in 70 % of the videos and the two are correlated by 0.8: B is
 equal to A (errors of the first kind, which should be 5 %), or better by as much as two independent proportions of so
 many videos show in half the cases; beside the verdict of `fb.compare` stand McNemar's exact test and the test of two
 independent proportions. Of the third, videos come in sources of 2 to 10, and a flip is that of a whole source in nine
-of ten of its videos: how often the 95 % interval by source, and by single video, holds the true difference.
+of ten of its videos: how often the 95 % interval by source, and by single video, holds the true difference. Of the
+fourth, two equal methods are trained with several seeds: each training shifts the accuracy by as many points as a
+deviation says, and each run draws its own errors beside those of the videos. How often they are told apart, which
+should be 5 % at most.
 """
 
 import json
@@ -21,14 +24,16 @@ import numpy as np
 VIDEOS = (200, 1000, 3783)
 ACCURACY, CORRELATION = 0.7, 0.8
 SOURCES = (50, 200, 707)
+SEEDS, SHIFTS = (2, 3, 5), (0.0, 0.005, 0.01, 0.02)
 
 
 @click.command()
 @click.option("--sets", default=10_000, help="Test sets of each size, for errors and power.")
 @click.option("--covers", default=4_000, help="Test sets of each number of sources, for coverage.")
+@click.option("--pairs", default=4_000, help="Pairs of methods of each number of seeds, for errors over seeds.")
 @click.option("--seed", default=0)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
-def main(sets: int, covers: int, seed: int, json_path: Path | None) -> None:
+def main(sets: int, covers: int, pairs: int, seed: int, json_path: Path | None) -> None:
     """Draw the test sets and print one line for each size."""
     rows: list[dict[str, Any]] = []
     for videos in VIDEOS:
@@ -37,6 +42,11 @@ def main(sets: int, covers: int, seed: int, json_path: Path | None) -> None:
         gain = 1.96 * math.sqrt(2 * ACCURACY * (1 - ACCURACY) / videos)
         rows.append(_errors(videos, gain, sets, np.random.default_rng([seed, videos, 1])))
     rows += [_coverage(sources, covers, np.random.default_rng([seed, sources])) for sources in SOURCES]
+    rows += [
+        _seeds(seeds, shift, pairs, np.random.default_rng([seed, seeds, round(1000 * shift)]))
+        for seeds in SEEDS
+        for shift in SHIFTS
+    ]
     if json_path:
         json_path.write_text(json.dumps({"rows": rows}, indent=1))
 
@@ -96,6 +106,20 @@ def _coverage(sources: int, sets: int, rng: np.random.Generator) -> dict[str, An
         f"{100 * held['source'] / sets:.2f} % by source, {100 * held['video'] / sets:.2f} % by video"
     )
     return {"part": "coverage", "sources": sources, "sets": sets, **{k: v / sets for k, v in held.items()}}
+
+
+def _seeds(seeds: int, shift: float, pairs: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Return how often two equal methods of so many seeds are told apart, whose accuracy varies by `shift`."""
+    from framebank.heads.evaluation.paired import compare_paired
+
+    told = 0
+    for number in range(pairs):
+        ease = rng.beta(1.4, 0.6, size=1000)  # how likely a run has each video right, 0.7 in the mean
+        u = np.where(rng.random((2, seeds, 1000)) < 0.8, rng.random(1000), rng.random((2, seeds, 1000)))
+        a, b = u < ease + rng.normal(0, shift, size=(2, seeds, 1))
+        told += compare_paired(a, b, seed=number).verdict != "cannot tell"
+    click.echo(f"{seeds} seeds, deviation {100 * shift:.1f} points: told apart {100 * told / pairs:.2f} %")
+    return {"part": "seeds", "seeds": seeds, "shift": shift, "pairs": pairs, "verdict": told / pairs}
 
 
 if __name__ == "__main__":

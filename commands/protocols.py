@@ -1,5 +1,6 @@
 """The commands eval and results: the figures of named protocols, and the table of all that were made."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from framebank.commands.options import (
     PATH,
     device_option,
     json_option,
+    lexicon_option,
     pairs,
     require_alone,
     text_options,
@@ -25,6 +27,7 @@ from framebank.commands.printing import print_report, progress
 @click.option("--keep-runs", "runs", type=PATH, help="Keep the runs that are trained in this new folder.")
 @click.option("--results", "results_path", type=PATH, default="results.jsonl", help="Add a line to this file.")
 @text_options
+@lexicon_option
 @device_option
 @json_option
 def evaluate_by(
@@ -34,6 +37,7 @@ def evaluate_by(
     recipe: str | None,
     run_path: Path | None,
     runs: Path | None,
+    lexicon: Path | None,
     results_path: Path,
     device: str,
     as_json: bool,
@@ -44,7 +48,7 @@ def evaluate_by(
     ucf101 and hmdb51 train a recipe on each of the three official splits; ucf101-zero-shot and hmdb51-zero-shot score
     the three test lists by the texts of the classes; zero-shot-full every video of the store; zero-shot-half half of
     the classes, in ten draws; supervised takes the splits of the store itself. Nothing is chosen on what is tested.
-    Each figure is one line of results.jsonl.
+    What is not said of the texts is as the recipe has it. Each figure is one line of results.jsonl.
 
     \b
     framebank eval ucf --protocol ucf101 --lists ucfTrainTestlist --recipe ridge
@@ -61,12 +65,15 @@ def evaluate_by(
         recipe=recipe,
         run=run_path,
         **texts,
+        lexicon=lexicon,
         results=results_path,
         runs=runs,
         device=device,
         watch=progress,
     )
     print_report(found.to_dict(), as_json=as_json, lines=found.lines())
+    if found.unwritten:
+        sys.exit(1)
 
 
 @click.command(short_help="Show the figures that protocols gave.")

@@ -61,9 +61,9 @@ class Predictions:
             raise DataError(f"{path}: has no array {missing!r}; expected what `framebank evaluate` writes")
         ids, scores, targets, labels = (arrays[name] for name in FIELDS)
         fits = ids.ndim == labels.ndim == 1 and scores.shape == (len(ids), len(labels)) and ids.dtype.kind == "U"
-        if not fits or targets.shape not in (scores.shape[:1], scores.shape) or targets.dtype.kind not in "iu":
+        if not fits or not _are_targets(targets, scores.shape):
             raise DataError(f"{path}: its arrays do not fit each other; expected what `framebank evaluate` writes")
-        if scores.dtype.kind != "f" or labels.dtype.kind != "U" or targets.max(initial=0) >= max(1, len(labels)):
+        if scores.dtype.kind != "f" or labels.dtype.kind != "U":
             raise DataError(f"{path}: its arrays do not fit each other; expected what `framebank evaluate` writes")
         values, counts = np.unique(ids, return_counts=True)
         if (counts > 1).any():
@@ -72,6 +72,13 @@ class Predictions:
         if groups is not None and (groups.shape != ids.shape or groups.dtype.kind not in "iu"):
             raise DataError(f"{path}: its arrays do not fit each other; expected what `framebank evaluate` writes")
         return cls(tuple(ids.tolist()), scores, targets, tuple(labels.tolist()), groups)
+
+
+def _are_targets(targets: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether they are classes (V,), or 0 or 1 for each of several labels (V, C), by the shape of the scores."""
+    if targets.shape == shape:
+        return targets.dtype.kind in "iuf" and bool(np.isin(targets, (0, 1)).all())
+    return targets.shape == shape[:1] and targets.dtype.kind in "iu" and targets.max(initial=0) < max(1, shape[1])
 
 
 @torch.inference_mode()

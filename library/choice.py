@@ -12,8 +12,8 @@ class Choice:
     """What was tried and what was chosen. It prints as the table of `framebank train`.
 
     Each item of `tried` has a name, a score (top-1 over `videos` held-out videos, from 0 to 1) with its 95 % interval,
-    and the seconds it took. An item that was not judged has a reason instead. `texts_help` says whether the texts of the
-    classes help.
+    and the seconds it took. An item that was not judged has a reason instead. `texts_help` says whether the texts of
+    the classes help.
     """
 
     chosen: str

@@ -129,7 +129,7 @@ def train(
         log = list(watch(job.epochs(ranks, tell=tell), total=job.recipe.epochs, unit="epoch"))
         ranks.stop()
         mixed = job.choose_head_mix() if chooses else None
-        run = job.save(folder, log=log)
+        run = job.save(folder, log=log, about={"split": split})
     seconds, last = round(time.perf_counter() - started, 2), log[-1].loss if log else None
     return TrainedRun(folder.absolute(), run, device, folder, seconds, last, mixed.score if mixed else None)
 

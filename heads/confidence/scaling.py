@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,17 +18,20 @@ WIDEST = 3.0  # of log T either way: a temperature from 1/20 to 20
 PRIOR = 1.0  # the standard deviation of log T that is assumed before any video is seen
 STEPS = 60  # of the golden section; they narrow a width of 6 to 1e-12
 FEWEST = 20  # validation videos
-GAIN = 1.92  # of log-likelihood in nats that a temperature other than 1 needs: p < 5 % by the likelihood ratio
-HOLD = 1.0  # how strongly each class's scale and bias are tied to the temperature, as a number of videos
+GAIN = 1.92  # of log-likelihood, in nats, that a temperature other than 1 needs: p < 5 % by the likelihood ratio
+FOLDS = 10  # a scaling by class is fitted so many times for the scores, each time without one part of the videos
+ROUNDED = 6  # an earlier version kept so many places of each score
+HOLD = 1.0  # how much each class's scale and bias are held to the temperature: so many videos' worth
 
 
 @dataclass(frozen=True)
 class Scaling:
     """How the log-probabilities of C classes become calibrated ones: log p / temperature, made to sum to one.
 
-    With `scales` and `biases` (C,), it is scale * log p + bias (vector scaling, Guo et al. 2017, arXiv 1706.04599). If
-    videos have several labels, log p is the logit of each label. `scores` (N,) are 1 - p of the true class of each of
-    the `videos` that it was fitted on, rounded; `classes` (N,) are these classes. Conformal sets are made from them.
+    With `scales` and `biases` (C,), it is scale * log p + bias (vector scaling, Guo et al. 2017, arXiv 1706.04599).
+    With several labels a video, log p is the logit of each. `scores` (N,) are 1 - p of the true class of each of the
+    `videos` it was fitted on, and `classes` (N,) these classes: conformal sets are made by them. With `scales`, 1 - p
+    of a video is that of a scaling which was fitted without it.
     """
 
     temperature: float
@@ -76,22 +79,33 @@ class Scaling:
             raise found.refuse("scales", f"a number for each of the {num_classes} classes")
         if len(scores) != len(classes) or max(classes, default=0) >= num_classes:
             raise found.refuse("classes", "a class for each score")
+        if all(score == round(score, ROUNDED) for score in scores):  # they may be less than they were
+            scores = tuple(score + 0.5 * 10**-ROUNDED for score in scores)
         return cls(temperature, found.whole("videos"), scales, biases, scores, classes)
 
 
 def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False) -> Scaling:
     """Return the scaling of least cross-entropy on validation videos: logits (V, C), target (V,) or (V, C).
 
-    A normal prior of deviation 1 keeps log T near 0, so that a few videos that are all right do not make a run sure of
-    everything. T stays 1 unless another value is clearly better (GAIN). `by_class` also fits a scale and a bias for
-    each class, tied to the temperature as by HOLD videos. DataError if there are fewer than FEWEST videos.
+    log T is held to 0 by a normal prior of deviation 1, so that few videos, all of which are right, do not make a run
+    sure of everything; and T stays 1 unless another value is clearly better (GAIN). `by_class` fits a scale and a bias
+    for each class too, held to the temperature as by HOLD videos; the scores for the sets are then made by FOLDS
+    further fits, each without the videos that it scores. DataError if there are fewer than FEWEST videos.
     """
     logits, target = logits.detach().double().cpu(), target.cpu()
-    several = target.ndim == 2
     if len(logits) < FEWEST:
         few = counted(len(logits), "validation video")
         raise DataError(f"there are {few} to fit a temperature by; expected {FEWEST} or more")
-    count = len(logits)
+    found = _fit(logits, target, by_class=by_class)
+    if target.ndim == 2:
+        return found
+    scores = _held_out_scores(logits, target) if by_class else _scores(found, logits, target)
+    return replace(found, scores=tuple(scores.tolist()), classes=tuple(target.tolist()))
+
+
+def _fit(logits: Tensor, target: Tensor, *, by_class: bool) -> Scaling:
+    """The scaling without the scores of its videos."""
+    several, count = target.ndim == 2, len(logits)
 
     def cost(log_t: float) -> float:
         scaled = Scaling(math.exp(log_t), count).apply(logits, multi_label=several)
@@ -99,16 +113,32 @@ def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False) -> Sc
 
     lowest = _lowest(cost)
     temperature = math.exp(lowest) if cost(0.0) - cost(lowest) > GAIN else 1.0
-    scales: tuple[float, ...] = ()
-    biases: tuple[float, ...] = ()
-    if by_class:
-        scales, biases = _fit_classes(logits, target, 1 / temperature)
-    found = Scaling(temperature, count, scales, biases)
-    if several:
-        return found
-    p = found.apply(logits).softmax(-1).gather(1, target[:, None])[:, 0]
-    scores = tuple(round(1 - value, 6) for value in p.tolist())
-    return Scaling(temperature, count, scales, biases, scores, tuple(target.tolist()))
+    if not by_class:
+        return Scaling(temperature, count)
+    return Scaling(temperature, count, *_fit_classes(logits, target, 1 / temperature))
+
+
+def _scores(scaling: Scaling, logits: Tensor, target: Tensor) -> Tensor:
+    """1 - p of the true class of each video, (V,)."""
+    return 1 - scaling.apply(logits).softmax(1).gather(1, target[:, None])[:, 0]
+
+
+def _held_out_scores(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - p of the true class of each video by a scaling by class that was fitted without it, (V,).
+
+    A scaling by class has two numbers for each class. On the videos that it was fitted on it is surer of the true class
+    than on others, and sets made by those scores would be too small.
+    """
+    fold_of = torch.empty(len(target), dtype=torch.long)
+    order = torch.randperm(len(target), generator=torch.Generator().manual_seed(0))
+    order = order[target[order].argsort(stable=True)]  # each class goes to all folds in turn
+    fold_of[order] = torch.arange(len(target)) % FOLDS
+    scores = torch.empty(len(target), dtype=torch.double)
+    for fold in range(FOLDS):
+        own = fold_of == fold
+        without = _fit(logits[~own], target[~own], by_class=True)
+        scores[own] = _scores(without, logits[own], target[own])
+    return scores
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

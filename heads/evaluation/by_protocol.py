@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from framebank.heads.evaluation.divided import divide
+from framebank.heads.evaluation.divided import divide, of_train_and_test
 from framebank.heads.evaluation.evaluate import evaluate_run, evaluate_zero_shot
 from framebank.heads.evaluation.named import NamedProtocol
 from framebank.heads.metrics import wilson_interval
@@ -18,7 +18,7 @@ from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 from framebank.store.features import FeatureStore
 from framebank.store.prompts import PromptBank
 from framebank.store.videos.labels import LabelSet, class_text
@@ -48,22 +48,24 @@ def train_on_splits(
     *,
     lists: Path | None,
     folder: Path,
-    texts_of: Callable[[Manifest], PromptBank | None],
+    job_of: Callable[[FeatureStore, Manifest, Recipe], TrainingJob],
     device: torch.device,
     done: Callable[[], None],
 ) -> list[SplitReport]:
     """Train a recipe on each split, in `folder`/NAME, and return the figures of each run on its test videos.
 
-    Everything that the recipe chooses is chosen on videos held out from the training videos; the test list is not used.
-    DataError if a list does not fit, or if a split has no video to train or to test on.
+    `job_of` makes the training of a recipe on the training videos of a store. What the recipe chooses is chosen on
+    videos held out from the training ones; no other split of the store is looked at. DataError if a list does not
+    fit, or a split has no video to train or to test on.
     """
     parts = []
     if protocol.val_fraction is not None:
         recipe = replace(recipe, val_fraction=protocol.val_fraction)
     for name, divided, listed in _divided(protocol, store, lists):
         train, test = divided.split("train"), divided.split("test")
-        prompts = texts_of(train)
-        job = TrainingJob(divided, train, recipe, prompts=prompts, device=device)
+        job = job_of(divided, train, recipe)
+        for note in job.notes:
+            warn(f"{name}: {note}")
         log = list(job.epochs())
         run = job.save(folder / name, log=log)
         _require_classes(LabelSet(run.labels), test, name)
@@ -137,7 +139,7 @@ def summed_up(parts: Sequence[SplitReport]) -> dict[str, Any]:
 
 def _divided(protocol: NamedProtocol, store: FeatureStore, lists: Path | None) -> list[tuple[str, FeatureStore, int]]:
     if not protocol.splits:
-        return [("split", store, 0)]
+        return [("split", of_train_and_test(store), 0)]
     assert lists
     found = []
     for number, split in enumerate(protocol.splits, start=1):

@@ -57,6 +57,16 @@ def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> OfficialS
     return OfficialSplit(divided, counts["train"], counts["test"])
 
 
+def of_train_and_test(store: FeatureStore) -> FeatureStore:
+    """Return the store with its splits train and test alone: its other videos are in no split."""
+    found = FeatureStore(store.path)
+    kept = ("train", "test")
+    found.manifest = Manifest(
+        tuple(video if video.split in kept else replace(video, split="") for video in store.manifest.videos)
+    )
+    return found
+
+
 def _placed(manifest: Manifest) -> tuple[Video, ...]:
     """Return the videos with a path that a list can name. Videos imported together from one file use their id."""
     counts = Counter(video.path for video in manifest.videos)

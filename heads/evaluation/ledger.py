@@ -1,8 +1,11 @@
 """Ledger: results.jsonl, one line for each figure that a protocol gave."""
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,38 @@ from framebank.store.formats.document import MAX_BYTES, parse_json
 from framebank.store.formats.text import read_text
 
 
+def require_ledger(path: Path) -> None:
+    """Refuse a place where no line can be added: DataError. Nothing is left there but the folder of the file."""
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=path.parent).close()
+
+
 def append_result(path: Path, line: Mapping[str, Any]) -> None:
     """Add a line to a ledger, whole or not at all; DataError if it cannot be written."""
-    try:
+    left = json.dumps(line, sort_keys=True).encode() + b"\n"
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            file.write(json.dumps(line, sort_keys=True).encode() + b"\n")  # one write, which no other one divides
-            file.flush()
-            os.fsync(file.fileno())
+        with path.open("ab", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: what others add is neither divided nor cut off
+            before = os.fstat(file.fileno()).st_size
+            try:
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(before)
+                raise
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise PlaceError(f"{path}: cannot be written: {error.strerror or error}") from error
 

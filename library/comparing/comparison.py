@@ -52,15 +52,18 @@ class RecipeComparison:
         return {**to_json(self.trials), "pairs": self.pairs.to_dict()["pairs"] if self.pairs else []}
 
     def lines(self) -> list[str]:
-        """Return the table, what made the figures, and what could not be done, a line each."""
+        """Return the tables, what made the figures, and what could not be done, a line each."""
         done = counted(sum(not trial.refused for trial in self.trials), "run")
-        shown = [*table(COLUMNS, self._rows()), *self._beside()]
-        return [*shown, *self._facts(), "", *self._left_out(), f"{done} -> {self.path}"]
+        beside = ["", *table(*self._beside(self.pairs))] if self.pairs else []
+        return [*table(COLUMNS, self._rows()), *beside, *self._facts(), "", *self._left_out(), f"{done} -> {self.path}"]
 
     def markdown(self) -> str:
-        """Return the table in Markdown, what was left out, and what made the figures."""
-        body = "\n".join(markdown_table(COLUMNS, self._rows()))
-        return "\n\n".join([body, *self._left_out(), *filter(None, self._facts())]) + "\n"
+        """Return the tables in Markdown, what was left out, and what made the figures."""
+        tables = [markdown_table(COLUMNS, self._rows())]
+        if self.pairs:
+            tables.append(markdown_table(*self._beside(self.pairs)))
+        bodies = ["\n".join(lines) for lines in tables]
+        return "\n\n".join([*bodies, *self._left_out(), *filter(None, self._facts())]) + "\n"
 
     def csv(self) -> str:
         """Return a CSV with a line for each training."""
@@ -71,15 +74,14 @@ class RecipeComparison:
             rows.append((one.recipe, one.seed, *metrics, f"{one.seconds:.3f}", one.parameters, one.refused))
         return csv_table(header, rows)
 
-    def _beside(self) -> list[str]:
-        if self.pairs is None:
-            return []
-        rows = []
-        for pair in self.pairs.pairs:
+    def _beside(self, pairs: RunPairs) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """The header and the rows of the best recipe beside each other one."""
+        rows: list[tuple[str, ...]] = []
+        for pair in pairs.pairs:
             low, high = pair.paired.interval
             ends = f"{100 * low:+.1f} to {100 * high:+.1f}"
             rows.append((pair.run.name, f"{100 * pair.paired.difference:+.1f}", ends, pair.paired.verdict))
-        return ["", *table((f"beside {self.pairs.first.name}", "points", "95 %", "verdict"), rows)]
+        return (f"beside {pairs.first.name}", "points", "95 %", "verdict"), rows
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [_cells(standing) for standing in self.standings]
@@ -97,7 +99,10 @@ class RecipeComparison:
         return "\n".join(self.lines())
 
     def _repr_html_(self) -> str:
-        return html_table(COLUMNS, self._rows(), below=[*self._facts(), *self._left_out()])
+        below = [*self._facts(), *self._left_out()]
+        if not self.pairs:
+            return html_table(COLUMNS, self._rows(), below=below)
+        return html_table(COLUMNS, self._rows()) + html_table(*self._beside(self.pairs), below=below)
 
 
 def compare_recipes(
@@ -167,8 +172,9 @@ def compare_recipes(
         trials = run_trials(comparison, chosen, seeds=range(seeds), workers=workers, tell=tell)
         done = list(watch(trials, total=len(chosen) * seeds, unit="trial"))
         found_standings = tuple(standings(done))
-        pairs = pairs_of_recipes(folder, [standing.recipe for standing in found_standings])
-        made = RecipeComparison(folder, found_standings, tuple(done), (without,) if without else (), pairs)
+        pairs, unpaired = pairs_of_recipes(folder, {one.recipe: one.seeds for one in found_standings})
+        notes = (*((without,) if without else ()), *unpaired)
+        made = RecipeComparison(folder, found_standings, tuple(done), notes, pairs)
         return _keep(made)
 
 

@@ -1,11 +1,12 @@
 """Pairs: two or more runs on the same videos; which is better, or that these videos cannot tell."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
@@ -140,15 +141,26 @@ def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within
     return RunPairs(folders[0], aligned.split, tuple(pairs))
 
 
-def pairs_of_recipes(folder: Path, names: Sequence[str]) -> RunPairs | None:
-    """Return the best of the recipes of a comparison beside each other one; None if they cannot be paired.
+def pairs_of_recipes(folder: Path, seeds: Mapping[str, int]) -> tuple[RunPairs | None, tuple[str, ...]]:
+    """Return the best of the recipes of a comparison beside each other one, and a note for what cannot be paired.
 
-    `names` are those that ran, the best first; the runs lie in `folder`/NAME/seed-N, as `framebank compare` left them.
+    `seeds` says of each recipe that ran how many of its seeds did, the best recipe first; one that has fewer than
+    another one is left out. The runs lie in `folder`/NAME/seed-N, as `framebank compare` left them. None where fewer
+    than two recipes are left, or videos have several labels.
     """
+    most = max(seeds.values(), default=0)
+    notes = tuple(
+        f"not paired: {name}: was trained with {number} of {counted(most, 'seed')}"
+        for name, number in seeds.items()
+        if number < most
+    )
+    names = [name for name, number in seeds.items() if number == most]
+    if len(names) < 2:
+        return None, notes
     try:
-        return compare_runs(*(folder / name for name in names))
-    except DataError:  # one recipe alone, videos of several labels, or a recipe that was refused after its first seed
-        return None
+        return compare_runs(*(folder / name for name in names)), notes
+    except DataError as error:
+        return None, (*notes, f"not paired: {error}")
 
 
 def _named(videos: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
 """Protocols: the figure that a named protocol gives of a store, with a line of it in the results."""
 
 import contextlib
+import functools
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
 from framebank.library.watch import Watch, unwatched
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     from framebank.heads.evaluation.by_protocol import SplitReport
     from framebank.heads.evaluation.named import NamedProtocol
+    from framebank.heads.training.job import TrainingJob
     from framebank.heads.training.recipe import Recipe
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
@@ -27,7 +29,8 @@ class ProtocolResult:
     """The figures of a named protocol: their means over its `parts`, which are splits or draws of classes.
 
     top1, top5 and mean_class_accuracy are fractions; `deviation` is that of top1 over the parts, `interval` its 95 %
-    interval over videos. `videos_evaluated` of `videos_listed` were scored, over all parts together.
+    interval over videos. `videos_evaluated` of `videos_listed` were scored, over all parts together. `unwritten` says
+    why the results have no line of it, where they could not be written.
     """
 
     name: str
@@ -41,6 +44,7 @@ class ProtocolResult:
     videos_listed: int
     parts: tuple["SplitReport", ...]
     line: Mapping[str, Any]
+    unwritten: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain values: the line of the results, and the report of each part."""
@@ -87,6 +91,7 @@ def evaluate_protocol(
     prompts: "PromptBank | str | Path | None" = None,
     templates: str | Sequence[str] | None = None,
     texts: str | None = None,
+    lexicon: str | Path | None = None,
     results: str | Path | None = "results.jsonl",
     runs: str | Path | None = None,
     device: str = "auto",
@@ -96,9 +101,12 @@ def evaluate_protocol(
 
     `protocol` is one that comes with framebank ("ucf101") or a .toml file; `lists` the folder of the official lists,
     where it reads any. A supervised protocol trains `recipe` (linear-probe) on each split, and keeps the runs in the
-    folder `runs` where one is given; what is chosen is chosen on videos held out of the training list. A zero-shot one
-    scores by the texts of the classes, pooled by the head of `run` where one is given. DataError if a list is
-    missing or lists another number of videos, and where a video is trained on and tested on.
+    folder `runs` where one is given; what is chosen is chosen on videos held out of the training list. What is not
+    given of the texts is as the recipe has it; `lexicon` is for a recipe that reads one. A zero-shot one scores by the
+    texts of the classes (their names in ActionCLIP's templates), pooled by the head of `run` where one is given. Where
+    the line cannot be added in the end, a DataWarning says so. DataError where a list is missing or lists another
+    number of videos, where a video is trained on and tested on, where the recipe does not read what is given, and where
+    `results` cannot be written from the start.
 
     >>> import framebank as fb
     >>> fb.evaluate_protocol("ucf", "ucf101", lists="ucfTrainTestlist", recipe="ridge").top1   # doctest: +SKIP
@@ -106,18 +114,17 @@ def evaluate_protocol(
     """
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.evaluation.by_protocol import by_names, summed_up, train_on_splits
-    from framebank.heads.evaluation.ledger import append_result
+    from framebank.heads.evaluation.ledger import require_ledger
     from framebank.heads.evaluation.named import read_protocol
-    from framebank.heads.training.recipe import Recipe, read_recipe
     from framebank.heads.training.run import Run
     from framebank.library.stores import open_store
     from framebank.library.texts import prompt_banks, tower_of
 
     named, store, started = read_protocol(protocol), open_store(bank), time.perf_counter()
     folder = Path(lists) if lists else None
-    _require_fit(named, lists=folder, recipe=recipe, run=run, runs=runs)
-    given: dict[str, Any] = {"labels": labels, "prompts": prompts, "texts": texts or (None if prompts else "names")}
-    given |= {"templates": templates or (None if prompts else TEMPLATES), "device": device, "watch": watch}
+    _require_fit(named, lists=folder, recipe=recipe, run=run, runs=runs, lexicon=lexicon)
+    if results:
+        require_ledger(Path(results))
     steps = iter(watch(range(_count(named)), total=_count(named), unit="part"))
 
     def done() -> None:
@@ -126,18 +133,25 @@ def evaluate_protocol(
     place, told = resolve_device(device), ""
     path = Path(run) if isinstance(run, str | Path) else run.path if run else None
     if named.kind == "supervised":
-        chosen = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or "linear-probe")
-        told = recipe.head if isinstance(recipe, Recipe) else str(recipe or "linear-probe")
-
-        def texts_of(train: "Manifest") -> "PromptBank | None":
-            return prompt_banks(store, train, **given)[0] if chosen.reads_texts else None
-
+        chosen, told = _recipe(recipe)
+        given = {"labels": labels, "prompts": prompts, "templates": templates, "texts": texts, "watch": watch}
+        job_of = _jobs(store, chosen, lexicon=lexicon, given={**given, "device": place})
         with _kept(runs) as kept:
             parts = train_on_splits(
-                named, store, chosen, lists=folder, folder=kept, texts_of=texts_of, device=place, done=done
+                named, store, chosen, lists=folder, folder=kept, job_of=job_of, device=place, done=done
             )
     else:
-        words = prompt_banks(store, store.manifest, **given, classes=store.manifest.labels)[0]
+        words = prompt_banks(
+            store,
+            store.manifest,
+            labels=labels,
+            prompts=prompts,
+            templates=templates or (None if prompts else TEMPLATES),
+            texts=texts or (None if prompts else "names"),
+            device=device,
+            classes=store.manifest.labels,
+            watch=watch,
+        )[0]
         parts = by_names(
             named,
             store,
@@ -152,8 +166,6 @@ def evaluate_protocol(
         )
     found = summed_up(parts)
     line = _line(named, store, found, parts, recipe=told, run=str(path) if path else "", started=started)
-    if results:
-        append_result(Path(results), line)
     return ProtocolResult(
         name=named.name,
         hash=named.hash,
@@ -166,10 +178,47 @@ def evaluate_protocol(
         videos_listed=found["videos_listed"],
         parts=tuple(parts),
         line=line,
+        unwritten=_append(Path(results), line) if results else "",
     )
 
 
-def _require_fit(named: "NamedProtocol", *, lists: Path | None, recipe: object, run: object, runs: object) -> None:
+def _recipe(recipe: "Recipe | str | Path | None") -> "tuple[Recipe, str]":
+    """The recipe that is trained, and what the results call it."""
+    from framebank.heads.training.recipe import Recipe, read_recipe
+
+    if isinstance(recipe, Recipe):
+        return recipe, recipe.head
+    return read_recipe(recipe or "linear-probe"), str(recipe or "linear-probe")
+
+
+def _jobs(
+    store: "FeatureStore", recipe: "Recipe", *, lexicon: str | Path | None, given: Mapping[str, Any]
+) -> "Callable[[FeatureStore, Manifest, Recipe], TrainingJob]":
+    """What makes the training on the videos of a split, as `train` makes it of the same recipe and texts."""
+    from framebank.heads.training.lexicon import Lexicon
+    from framebank.library.training import training_job
+
+    if lexicon and not recipe.reads_lexicon:
+        raise DataError(f"the classifier {recipe.classifier!r} reads no lexicon; it is for the classifier 'attributes'")
+    phrases = Lexicon.read(lexicon, spec=store.spec, where=store.path) if lexicon else None
+    return functools.partial(training_job, lexicon=phrases, **given)
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> str:
+    """Add the line to the results; where they cannot be written, warn and return why: the figures are not lost."""
+    from framebank.heads.evaluation.ledger import append_result
+
+    try:
+        append_result(path, line)
+    except DataError as error:
+        warn(f"the figures are not in the results: {error}")
+        return str(error)
+    return ""
+
+
+def _require_fit(
+    named: "NamedProtocol", *, lists: Path | None, recipe: object, run: object, runs: object, lexicon: object
+) -> None:
     """Refuse what the protocol does not read, and ask for what it does: DataError."""
     if named.reads_lists and lists is None:
         raise DataError(f"the protocol {named.name!r} reads official lists; expected --lists, the folder of them")
@@ -177,8 +226,10 @@ def _require_fit(named: "NamedProtocol", *, lists: Path | None, recipe: object, 
         raise DataError(f"the protocol {named.name!r} reads no lists; expected no --lists")
     if named.kind == "supervised" and run:
         raise DataError(f"the protocol {named.name!r} trains runs of its own; expected --recipe, not --run")
-    if named.kind == "zero-shot" and (recipe or runs):
-        raise DataError(f"the protocol {named.name!r} trains nothing; expected no --recipe and no --keep-runs")
+    if named.kind == "zero-shot" and (recipe or runs or lexicon):
+        raise DataError(
+            f"the protocol {named.name!r} trains nothing; expected no --recipe, no --keep-runs and no --lexicon"
+        )
 
 
 def _count(named: "NamedProtocol") -> int:

@@ -58,7 +58,7 @@ def fit_temperature(
     `train` does so itself where it has 20 validation videos or more. `bank` is the store that the run was trained on,
     where it is not given. `by_class` fits a scale and a bias for each class too; `off` takes the scaling out. The
     run's metrics.json and predictions.npz are removed: evaluate it again. DataError for the split "test", on which
-    nothing is fitted, and where there are too few videos.
+    nothing is fitted, for "train", "all" and the split that the run was trained on, and where there are too few videos.
 
     >>> import framebank as fb
     >>> fb.fit_temperature("run", "bank", split="val").temperature                             # doctest: +SKIP
@@ -74,8 +74,7 @@ def fit_temperature(
     if off:
         forget(trained, folder=folder)
         return Temperature(folder, 1.0, False, 0, None, None)
-    if split == "test":
-        raise DataError(f"{folder}: a temperature is not fitted on the split 'test', which measures it; expected 'val'")
+    _require_held_out(split, trained.trained_on.get("split"), where=folder)
     store = open_store(trained.store if bank is None else bank)
     found = fit_run(trained, store, store.split(split), folder=folder, device=resolve_device(device), by_class=by_class)
     scaling = found.run.model.scaling
@@ -83,3 +82,14 @@ def fit_temperature(
     return Temperature(
         folder, scaling.temperature, bool(scaling.scales), found.videos, found.ece_before, found.ece_after
     )
+
+
+def _require_held_out(split: str, trained_on: object, *, where: Path) -> None:
+    """Refuse a split that measures the run, or that it was trained on: DataError."""
+    if split == "test":
+        raise DataError(f"{where}: a temperature is not fitted on the split 'test', which measures it; expected 'val'")
+    if split in ("train", "all", trained_on):
+        raise DataError(
+            f"{where}: a temperature is not fitted on the split {split!r}, which may hold videos that the run was "
+            "trained on; expected one that was held out, such as 'val'"
+        )

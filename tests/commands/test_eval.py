@@ -3,15 +3,19 @@
 import csv
 import io
 import json
+import resource
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import framebank as fb
+from framebank.heads.training.recipe import Recipe
+from framebank.store import Manifest
 from framebank.tests.places import DATA
 from framebank.tests.worlds.cli import sentence
-from framebank.tests.worlds.heads import CLASSES, World
+from framebank.tests.worlds.heads import CLASSES, World, write_world
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -95,6 +99,67 @@ def test_the_splits_of_the_store(framebank: Any, world: World, tmp_path: Path) -
     arguments = ("eval", world.store.path, "--protocol", "supervised", "--recipe", "ridge")
     shown = framebank(*arguments, "--results", tmp_path / "r.jsonl").stdout
     assert "protocol   supervised, " in shown and "22 of 24" in shown
+
+
+def test_a_split_val_of_the_store_is_not_looked_at_either(world: World, tmp_path: Path) -> None:
+    fb.evaluate_protocol(world.store, "supervised", recipe="linear-probe", results=None, runs=tmp_path / "runs")
+    facts = fb.TrainedRun.open(tmp_path / "runs" / "split").run.trained_on
+    assert facts["train_videos"] + facts["val_videos"] == 48  # all of train, and none of the 12 of val
+    assert facts["val_videos"] > 0
+
+
+def test_a_recipe_keeps_its_own_texts(store: Path) -> None:
+    own = Recipe(head="mean", classifier="text", templates=("a clip of {}", "{}"), epochs=1)
+    given = fb.evaluate_protocol(store, "supervised", recipe=own, templates="bare", results=None)
+    assert given.line["templates"] == ["{}"]
+    assert fb.evaluate_protocol(store, "supervised", recipe=own, results=None).line["templates"] == list(own.templates)
+    context = Recipe(head="mean", classifier="text", text="context", epochs=1)  # which reads the text tower
+    assert fb.evaluate_protocol(store, "supervised", recipe=context, results=None).line["templates"] == ["{}"]
+
+
+def test_what_a_recipe_does_not_read_is_refused(framebank: Any, world: World, place: Path, tmp_path: Path) -> None:
+    start = ("eval", world.store.path, "--results", tmp_path / "r.jsonl", "--protocol")
+    prompts = place / "prompts.h5"
+    for option in (("--prompts", prompts), ("--templates", "bare"), ("--texts", "names")):
+        told = sentence(framebank(*start, "supervised", "--recipe", "ridge", *option, exit_code=1))
+        assert "'ridge' reads no texts" in told
+    told = sentence(framebank(*start, "supervised", "--recipe", "ridge", "--lexicon", prompts, exit_code=1))
+    assert "'ridge' reads no lexicon" in told
+    assert "no --lexicon" in sentence(framebank(*start, "zero-shot-full", "--lexicon", prompts, exit_code=1))
+    assert not (tmp_path / "r.jsonl").exists()
+    attributes = Recipe(head="mean", classifier="attributes", loss="ce", epochs=1)
+    given = {"recipe": attributes, "lexicon": prompts, "prompts": prompts, "runs": tmp_path / "runs"}
+    fb.evaluate_protocol(world.store, "supervised", results=None, **given)
+    assert fb.TrainedRun.open(tmp_path / "runs" / "split").run.trained_on["lexicon"]["phrases"] == len(CLASSES)
+
+
+def test_the_notes_of_a_training_are_told(tmp_path: Path) -> None:
+    world = write_world(tmp_path / "store")
+    videos = (replace(video, group=video.label if video.split == "train" else "") for video in world.manifest.videos)
+    Manifest(tuple(videos)).write(tmp_path / "store" / "manifest.csv")
+    with pytest.warns(fb.DataWarning, match="^split: .*none of them is held out for validation"):
+        fb.evaluate_protocol(tmp_path / "store", "supervised", recipe="linear-probe", results=None)
+
+
+def test_results_that_cannot_be_written(framebank: Any, world: World, place: Path, tmp_path: Path) -> None:
+    """A place that is none is refused before the training; where the line has no room in the end, nothing is lost."""
+    start = ("eval", world.store.path, "--protocol", "supervised", "--recipe", "ridge", "--results", place)
+    told = sentence(framebank(*start, "--keep-runs", tmp_path / "runs", exit_code=1))
+    assert f"{place}: cannot be written: Is a directory" in told
+    assert not (tmp_path / "runs").exists()
+    ledger = tmp_path / "r.jsonl"
+    start = ("eval", world.store.path, "--protocol", "zero-shot-full", "--prompts", place / "prompts.h5")
+    framebank(*start, "--results", ledger)
+    before = ledger.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        told = framebank(*start, "--results", ledger, "--json", exit_code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert ledger.read_bytes() == before
+    assert json.loads(told.stdout)["top1"] == json.loads(before)["top1"]
+    assert f"the figures are not in the results: {ledger}: cannot be written: File too large" in told.stderr
 
 
 def test_results_in_every_form(framebank: Any, world: World, place: Path, tmp_path: Path) -> None:

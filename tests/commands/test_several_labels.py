@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -46,6 +47,13 @@ def test_evaluate_prints_map_and_how_many_classes_occur(framebank, several, run)
     assert printed[1].split(maxsplit=3)[:3] == ["mean", "linear", f"{100 * report['map']:.1f}"]
     assert printed[1].endswith(f"{occurring} of {len(report['labels'])} occur")
     assert "top-1" not in "".join(printed)
+
+
+def test_runs_of_several_labels_are_not_compared_in_pairs(framebank, run, tmp_path):
+    framebank("evaluate", run)
+    shutil.copytree(run, tmp_path / "other")
+    told = framebank("compare-runs", run, tmp_path / "other", exit_code=1).stderr
+    assert "its videos may have several labels; expected runs of one label a video" in told
 
 
 def test_a_class_without_videos_is_counted_as_such(framebank, several, run, tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,30 @@ import numpy as np
 import pytest
 
 import framebank as fb
+from framebank.store import Manifest
 from framebank.tests.worlds.cli import sentence
 from framebank.tests.worlds.heads import write_world
 
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory, framebank: Any) -> tuple[Path, Path]:
-    """A store, and a run of it whose temperature was fitted on the training videos."""
+    """A store, and a run of it whose temperature was fitted on a store that it has not seen: the folder's "held"."""
     folder = tmp_path_factory.mktemp("temperature")
     place = write_world(folder / "store").store.path
     options = ("--head", "mean", "--classifier", "linear", "--loss", "ce", "--epochs", 5)
     framebank("train", place, folder / "run", *options)
-    framebank("temperature", folder / "run", "--split", "train")
+    write_world(folder / "held", seed=1)
+    rename_train(folder / "held")
+    framebank("temperature", folder / "run", "--store", folder / "held", "--split", "held")
     return place, folder / "run"
+
+
+def rename_train(store: Path) -> None:
+    """Call the split train of a store "held"."""
+    videos = fb.open(store).manifest.videos
+    Manifest(tuple(replace(video, split=video.split.replace("train", "held")) for video in videos)).write(
+        store / "manifest.csv"
+    )
 
 
 def test_a_temperature_is_kept_and_told(framebank: Any, fitted: tuple[Path, Path], tmp_path: Path) -> None:
@@ -44,7 +56,8 @@ def test_a_temperature_is_kept_and_told(framebank: Any, fitted: tuple[Path, Path
     plain = fb.TrainedRun.open(raw)
     expected = plain.score(video) ** (1 / found["temperature"])
     assert scaled.score(video) == pytest.approx(expected / expected.sum(), abs=1e-6)
-    again = json.loads(framebank("temperature", raw, "--split", "train", "--by-class", "--json").stdout)
+    held = ("--store", run.parent / "held", "--split", "held")
+    again = json.loads(framebank("temperature", raw, *held, "--by-class", "--json").stdout)
     assert again["by_class"] and again["videos"] == 48
     with np.load(run / "predictions.npz") as saved:
         row = saved["video_ids"].tolist().index("wave-test-0")
@@ -82,9 +95,11 @@ def test_sets_and_answers_held_back(framebank: Any, fitted: tuple[Path, Path], t
 
 
 @pytest.mark.slow
-def test_a_new_video_has_a_set(framebank: Any, run: Path, clips: Path, tmp_path: Path) -> None:
+def test_a_new_video_has_a_set(framebank: Any, store: Path, run: Path, clips: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
-    framebank("temperature", tmp_path / "run", "--split", "train")
+    shutil.copytree(store, tmp_path / "held")
+    rename_train(tmp_path / "held")
+    framebank("temperature", tmp_path / "run", "--store", tmp_path / "held", "--split", "held")
     video = next((clips / "waving").iterdir())
     told = json.loads(framebank("label", video, "--run", tmp_path / "run", "--sets", 0.9, "--json").stdout)
     assert isinstance(told["videos"][0]["set"], list)
@@ -97,4 +112,15 @@ def test_what_cannot_be_fitted(framebank: Any, fitted: tuple[Path, Path], tmp_pa
     assert "not fitted on the split 'test'" in sentence(framebank("temperature", run, "--split", "test", exit_code=1))
     told = sentence(framebank("temperature", run, "--split", "val", exit_code=1))
     assert "there are 12 validation videos to fit a temperature by; expected 20 or more" in told
+    for split in ("train", "all"):
+        told = sentence(framebank("temperature", run, "--split", split, exit_code=1))
+        assert f"not fitted on the split '{split}', which may hold videos that the run was trained on" in told
     assert (run / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_the_split_that_a_run_was_trained_on_is_refused(fitted: tuple[Path, Path], tmp_path: Path) -> None:
+    _, run = fitted
+    made = fb.train(run.parent / "held", tmp_path / "run", recipe="linear-probe", split="held", epochs=1)
+    with pytest.raises(fb.DataError, match="not fitted on the split 'held'"):
+        fb.fit_temperature(made, split="held")
+    assert made.run.model.scaling is None

@@ -12,9 +12,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+import framebank as fb
 from framebank.heads.evaluation.compare import Comparison, Trial, run_trials, standings
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
+from framebank.library.figures.pairs import pairs_of_recipes
 from framebank.store import DataError, LabelSet
 from framebank.tests.worlds.heads import write_world
 from framebank.tests.worlds.process import children
@@ -142,12 +144,30 @@ def test_the_command(framebank, world, tmp_path):
     rows = list(csv.DictReader((out / "compare.csv").open()))
     assert len(rows) == 4
     assert {row["refused"] for row in rows} == {""}
-    assert (out / "compare.md").read_text().count("|") == 4 * 8
+    written = (out / "compare.md").read_text()
+    assert written.count("|") == 4 * 8 + 3 * 5  # the recipes, and the best beside the other one
+    assert "| beside " in written and "| verdict |" in written
     written = json.loads((out / "compare.json").read_text())
     assert len(written["trials"]) == 4
     assert {pair["seeds"] for pair in written["pairs"]} == {2}
     again = framebank(*arguments, "--prompts", tmp_path / "prompts.h5", exit_code=1)
     assert "already holds a comparison" in again.stderr
+
+
+def test_a_recipe_that_was_refused_after_some_seeds_hides_no_pair(world, tmp_path):
+    """The best of three recipes has one seed of two: the others are paired, and a note says why it is not."""
+    recipes = {"a": QUICK, "b": replace(QUICK, head="lstm"), "c": replace(QUICK, epochs=1)}
+    made = fb.compare_recipes(world.store, tmp_path / "out", recipes, seeds=2)
+    assert len(made.pairs.pairs) == 2 and made.notes == ()
+    pairs, notes = pairs_of_recipes(tmp_path / "out", {"c": 1, "a": 2, "b": 2})
+    assert (pairs.first.name, [pair.run.name for pair in pairs.pairs]) == ("a", ["b"])
+    assert notes == ("not paired: c: was trained with 1 of 2 seeds",)
+    shown = replace(made, pairs=pairs, notes=notes)
+    for form in (repr(shown), shown.markdown(), shown._repr_html_()):
+        assert "beside a" in form and notes[0] in form
+    assert shown._repr_html_().count("<table>") == 2
+    assert pairs_of_recipes(tmp_path / "out", {"a": 2, "c": 1}) == (None, notes)
+    assert pairs_of_recipes(tmp_path / "out", {}) == (None, ())
 
 
 def test_the_command_with_a_name_that_is_none(framebank, world, tmp_path):

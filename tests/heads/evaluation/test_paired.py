@@ -98,6 +98,30 @@ def test_seeds_are_paired():
     assert wide.interval[0] < found.interval[0]
 
 
+def test_the_spread_of_the_seeds_by_hand():
+    """1,000 videos of which 40 flip, 20 more for B in one pair of seeds and 20 more for A in the other."""
+    a, b = np.zeros((2, 1000), bool), np.zeros((2, 1000), bool)
+    b[0, :30] = a[0, 30:40] = b[1, 60:70] = a[1, 70:100] = True
+    found = fb.compare(a, b)
+    # The differences are +2 and -2 points: the error of their mean is 2 points, and t has one degree of freedom. The
+    # videos' own part is small beside it.
+    assert found.difference == 0
+    assert found.interval == pytest.approx((-0.02 * 12.706, 0.02 * 12.706), rel=0.03)
+    assert fb.compare(np.stack([a[0], a[0]]), np.stack([b[0], b[0]])).interval == pytest.approx(
+        fb.compare(a[0], b[0]).interval, abs=0.001
+    )  # seeds that are alike add nothing
+
+
+def test_equal_methods_of_several_seeds_are_seldom_told_apart():
+    """The small form of benchmarks/paired.py: the accuracy of each training varies by 2 points."""
+    rng = np.random.default_rng(0)
+    told = 0
+    for number in range(60):
+        u, limits = rng.random(500), 0.7 + rng.normal(0, 0.02, size=(2, 3, 1))
+        told += fb.compare(*(u < limits), seed=number).verdict != "cannot tell"
+    assert told <= 8  # 5 % of 60 is 3; to draw the seeds with replacement gave 18
+
+
 def test_equivalence_asks_for_the_90_percent_interval():
     a, b = pair(gained=20, lost=20, both=9960)
     assert fb.compare(a, b, equivalent_within=1.0).equivalent is True
