@@ -1,4 +1,4 @@
-"""Protocols: the figure that a named protocol gives of a store, with a line of it in the results."""
+"""Protocols: the figures of a named protocol on a store, and their line in the results."""
 
 import contextlib
 import tempfile
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from framebank.heads.training.recipe import Recipe
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
-TEMPLATES, SCORING = "actionclip", "probabilities"  # of zero-shot protocols, where none are given
+TEMPLATES, SCORING = "actionclip", "probabilities"  # of zero-shot protocols, if none are given
 
 
 @dataclass(frozen=True, repr=False)
 class ProtocolResult:
     """The figures of a named protocol: their means over its `parts`, which are splits or draws of classes.
 
-    top1, top5 and mean_class_accuracy are fractions; `deviation` is that of top1 over the parts, `interval` its 95 %
-    interval over videos. `videos_evaluated` of `videos_listed` were scored, over all parts together.
+    top1, top5 and mean_class_accuracy are fractions. `deviation` is the deviation of top1 over the parts, and
+    `interval` its 95 % interval over videos. `videos_evaluated` of `videos_listed` videos were scored, over all parts.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ProtocolResult:
     line: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values: the line of the results, and the report of each part."""
+        """Return everything as plain values: the line of the results, and the report of each part."""
         reports = [{"name": part.name, "listed": part.listed, **part.report} for part in self.parts]
         return {**self.line, "made_by": reports[0]["made_by"], "parts": reports}
 
@@ -61,7 +61,7 @@ class ProtocolResult:
         return ("part", "top-1", "95 %", "top-5", "videos"), rows
 
     def lines(self) -> list[str]:
-        """Return the table, and what made it."""
+        """Return the table, and how it was made."""
         return [*table(*self._cells()), "", *self._below()]
 
     def _below(self) -> list[str]:
@@ -94,11 +94,11 @@ def evaluate_protocol(
 ) -> ProtocolResult:
     """Return the figures of a named protocol on a store, and add a line to the file `results` (None adds none).
 
-    `protocol` is one that comes with framebank ("ucf101") or a .toml file; `lists` the folder of the official lists,
-    where it reads any. A supervised protocol trains `recipe` (linear-probe) on each split, and keeps the runs in the
-    folder `runs` where one is given; what is chosen is chosen on videos held out of the training list. A zero-shot one
-    scores by the texts of the classes, pooled by the head of `run` where one is given. DataError if a list is
-    missing or lists another number of videos, and where a video is trained on and tested on.
+    `protocol` is one that comes with framebank ("ucf101") or a .toml file. `lists` is the folder of the official lists,
+    if the protocol reads any. A supervised protocol trains `recipe` (linear-probe) on each split and keeps the runs in
+    the folder `runs`, if given. Everything that is chosen is chosen on videos held out from the training list. A
+    zero-shot protocol scores by the texts of the classes; the head of `run`, if given, pools the frames. DataError if a
+    list is missing or has another number of videos, or if a video is both in training and in test.
 
     >>> import framebank as fb
     >>> fb.evaluate_protocol("ucf", "ucf101", lists="ucfTrainTestlist", recipe="ridge").top1   # doctest: +SKIP
@@ -170,7 +170,7 @@ def evaluate_protocol(
 
 
 def _require_fit(named: "NamedProtocol", *, lists: Path | None, recipe: object, run: object, runs: object) -> None:
-    """Refuse what the protocol does not read, and ask for what it does: DataError."""
+    """Raise DataError if something is given that the protocol does not read, or if something it reads is missing."""
     if named.reads_lists and lists is None:
         raise DataError(f"the protocol {named.name!r} reads official lists; expected --lists, the folder of them")
     if not named.reads_lists and lists is not None:
@@ -187,7 +187,7 @@ def _count(named: "NamedProtocol") -> int:
 
 @contextlib.contextmanager
 def _kept(runs: str | Path | None) -> Iterator[Path]:
-    """The folder of the runs: the one that is given, which may not be there, or one that goes when it was read."""
+    """Yield the folder of the runs: the given one, which may not exist yet, or a temporary one."""
     if runs is None:
         with tempfile.TemporaryDirectory(prefix="framebank-") as folder:
             yield Path(folder)
