@@ -156,7 +156,7 @@ def predict(
 
 
 def _open(videos: "Sequence[FeatureStore | str | Path]", split: str) -> "tuple[FeatureStore | None, Manifest]":
-    """A store and its videos, or the videos that are to be decoded; DataError if a store stands among others."""
+    """Return a store and its videos, or the videos to decode. DataError if a store is given together with others."""
     from framebank.store import FeatureStore, Manifest
     from framebank.store.shard import shard_paths
     from framebank.store.videos.inputs import read_videos
