@@ -20,17 +20,16 @@ PART = 65536  # rows of the bank that are compared at a time
 class KnnClassifier(nn.Module, Fitted):
     """Weighted nearest neighbours, as DINO (Caron et al. 2021, arXiv 2104.14294) and TWLV-I (arXiv 2408.11318) test.
 
-    Of the k rows of the bank with the highest cosine to a video, of equal ones the first, each votes
-    exp(cosine / temperature) for its class.
-    The logits are the logarithms of the shares of the votes. A k above the number of rows is that number. `mode` says
-    what a row is, where a video was stored in several views and clips: "uniform" its first alone, "video" the mean of
-    their unit embeddings, "clip" each of them, with the video's label; of one view and clip all three are the same. No
-    video is dropped.
+    The k rows of the bank with the highest cosine to a video (the first ones if equal) each vote exp(cosine /
+    temperature) for their class. The logits are the logarithms of the shares of the votes. If k is above the number of
+    rows, all rows vote. `mode` says what a row is if a video was stored in several views and clips: "uniform" takes the
+    first only, "video" the mean of their unit embeddings, "clip" each of them, with the video's label. With one view
+    and clip, all three are the same. No video is dropped.
 
-    At test each view and clip of a video votes by itself and the shares are averaged, in every mode. So "clip" is
-    TWLV-I's but for one thing: there the votes are added up, so that a clip with nearer neighbours counts for more; and
-    in "video" TWLV-I averages the clips of the video that is asked for too. Nothing is learned by steps
-    (`epochs = 0`): a head that is trained under it moves away from the rows.
+    At test, each view and clip of a video votes separately and the shares are averaged, in every mode. So "clip" equals
+    TWLV-I's except for one thing: TWLV-I adds up the votes, so a clip with nearer neighbours counts more. In "video",
+    TWLV-I also averages the clips of the query video. Nothing is learned in steps (`epochs = 0`): a head that is
+    trained with it moves away from the rows.
     """
 
     traits = ClassifierTraits()

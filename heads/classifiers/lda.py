@@ -16,13 +16,13 @@ from framebank.store.errors import DataError
 class LdaClassifier(nn.Module, Fitted):
     """Text4Vis's LDA classifier (Wu et al. 2022, arXiv 2207.01297): the discriminants of unit embeddings.
 
-    All classes share one covariance within the class, shrunk towards a multiple of the identity by `shrinkage`, or,
-    where that is 0, by as much as Ledoit and Wolf (2004, JMVA 88:365-411) found best. The logits are the logarithms of
-    the posterior, up to a number that all classes share. Each view and clip is a row.
+    All classes share one covariance within the class. It is shrunk towards a multiple of the identity by `shrinkage`,
+    or, if that is 0, by the amount that Ledoit and Wolf (2004, JMVA 88:365-411) found best. The logits are the
+    logarithms of the posterior, up to a number that all classes share. Each view and clip is a row.
 
-    The weights (C, D) and bias (C,) stay as fitted, as in the paper, which trains the encoder under them; here only a
-    head can be. With `learn_weights` they are trained further. The paper fits 60 videos of each class by
-    scikit-learn's LDA; here it is all of the training videos.
+    The weights (C, D) and bias (C,) stay as fitted, as in the paper, which trains the encoder with them; here only a
+    head can be trained. With `learn_weights` they are trained further. The paper fits 60 videos of each class with
+    scikit-learn's LDA; here all training videos are fitted.
     """
 
     traits = ClassifierTraits()

@@ -25,20 +25,20 @@ PENALTY, SCALE = 1.0, 10.0  # if no video can be held out
 class RidgeClassifier(nn.Module, Fitted):
     """Regularised least squares, one class against all others (Rifkin and Klautau 2004, JMLR 5:101-141).
 
-    Unit embeddings, centred and each channel brought to a spread of one over the training videos, or, without
-    `standardise`, all of them by the same factor, are regressed on 1 for a video of the class and -1 for another, with
-    a bias that is not penalised; each view and clip is a row. The penalty of the squared weights is `penalty` for each
-    row. Where it is 0, it is chosen: by the highest top-1 on the validation videos, of equals the greatest; without
-    any, by folds of the training videos (`fold_numbers`), after which all of them are fitted. Of the penalties whose
-    top-1 over five folds is within one standard error of the highest (Breiman et al. 1984), that is the one of the
-    least cross-entropy: top-1 alone cannot tell many of them apart. Of fewer folds, which learn from far fewer videos,
-    it is the highest top-1, of equals the least cross-entropy. What the regression gives is made logits by the scale of
-    the least cross-entropy on the same videos. With one video for each class nothing can be held out: penalty 1, scale
-    10.
+    Unit embeddings are regressed on 1 for a video of the class and -1 for another. They are centred, and each channel
+    is brought to a spread of one over the training videos; without `standardise`, all channels are scaled by the same
+    factor. The bias is not penalised. Each view and clip is a row. The penalty of the squared weights is `penalty` for
+    each row. If it is 0, it is chosen. With validation videos, it is the penalty with their highest top-1, the greatest
+    one if equal. Without them, folds of the training videos judge (`fold_numbers`), and then all videos are fitted.
+    With five folds, the penalties whose top-1 is within one standard error of the highest (Breiman et al. 1984) are
+    compared, and the one with the least cross-entropy is taken, because top-1 alone cannot tell many of them apart.
+    With fewer folds, which learn from far fewer videos, it is the one with the highest top-1, then with the least
+    cross-entropy. The output becomes logits by the scale with the least cross-entropy on the same videos. With one
+    video for each class nothing can be held out: penalty 1, scale 10.
 
-    It needs no epoch (`epochs = 0`). Its weights (C, D) and bias (C,) are parameters: with epochs they, and a head
-    before it, are trained further from there. A video may have several labels; the penalty is then that of the least
-    cross-entropy.
+    It needs no epoch (`epochs = 0`). Its weights (C, D) and bias (C,) are parameters: with epochs, they and a head
+    before it are trained further from there. A video may have several labels; then the penalty with the least
+    cross-entropy is taken.
     """
 
     traits = ClassifierTraits(chooses=True)

@@ -18,11 +18,12 @@ from framebank.heads.texts.text import LearnedText
 class TextClassifier(nn.Module, ServesTexts, BoundsScale):
     """CLIP's zero-shot classifier (Radford et al. 2021, arXiv 2103.00020), whose classes are their texts.
 
-    Of P templates' class embeddings (P, C, D) the probabilities are averaged (ActionCLIP's test, arXiv 2109.08472),
-    and the logits are the logarithm of that. `text`, of framebank.heads.TEXTS, is what is learned of the
+    The probabilities over P templates' class embeddings (P, C, D) are averaged (ActionCLIP's test, arXiv 2109.08472),
+    and the logits are the logarithm of the mean. `text`, one of framebank.heads.TEXTS, says what is learned about the
     class embeddings; nothing by default. The logit scale is learned unless `learn_scale` is false, and starts at the
-    encoder's, or at `scale`. A `threshold`, learned from there, is taken from each cosine first, so that
-    the sigmoid of a score is the probability of a label by itself; the softmax is the same with and without.
+    encoder's scale, or at `scale`. A learned `threshold`, which starts at the given value, is subtracted from each
+    cosine first, so that the sigmoid of a score is the probability of that label. The softmax is the same with and
+    without it.
     """
 
     traits = ClassifierTraits(reads_texts=True)

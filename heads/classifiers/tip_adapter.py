@@ -23,15 +23,16 @@ PART = 1024  # videos that are compared with the cache at a time
 class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
     """Tip-Adapter (Zhang et al. 2021, arXiv 2111.03930): 100 f W + alpha * exp(-beta (1 - f K)) V.
 
-    W are the class embeddings, scaled as zero-shot is, and f is the video, unit. The keys K (N, D) are the training
-    videos, each the mean of its views and clips, made unit, as published (with `unit_views` each of them is made unit
-    before the mean); their values V are their classes. `alpha` and `beta` are searched over a grid as wide as the
-    paper's for UCF101, by top-1 on the validation videos and never on others, as the published script for UCF101 does
-    (that for ImageNet searches on the test images); of equals the least alpha is kept. Where there are none, or without
-    `search`, they are as given, or 3 and 1, the published code's first for UCF101. With alpha 0 it is zero-shot.
+    W are the class embeddings, scaled as in zero-shot, and f is the unit embedding of the video. The keys K (N, D) are
+    the training videos: each is the mean of its views and clips, made unit, as published (with `unit_views`, each of
+    them is made unit before the mean). Their values V are their classes. `alpha` and `beta` are searched over a grid as
+    wide as the paper's for UCF101, by top-1 on the validation videos and never on others, as the published script for
+    UCF101 does (the script for ImageNet searches on the test images). If several are equal, the least alpha is kept.
+    Without validation videos, or without `search`, they are as given, or 3 and 1, the first values of the published
+    code for UCF101. With alpha 0 it is zero-shot.
 
-    The paper's keys are the mean of ten random crops of each image; here it is of the views that are stored. The cache
-    is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
+    The paper's keys are the mean of ten random crops of each image; here they are the mean of the stored views. The
+    cache is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
     """
 
     traits = ClassifierTraits(reads_texts=True, chooses=True)

@@ -11,11 +11,11 @@ from framebank.heads.losses.step import Step
 class Consistency(nn.Module):
     """KL(scores of the mean || scores of the head), both a softmax over all classes, averaged over the videos.
 
-    The classifier scores what the head pooled, and the plain mean of the frames as well; the second is the teacher and
-    has no gradient. Of the two ways to be consistent, embeddings and scores, it is the scores, as in PromptSRC
-    (Khattak et al. 2023, arXiv 2307.06281), which takes a frozen CLIP as the teacher: directions that no class reads
-    stay free. (`froster` holds the embedding.) With fixed class texts the teacher is zero-shot recognition; a linear
-    classifier teaches itself from the mean.
+    The classifier scores the output of the head and also the plain mean of the frames, which is the teacher and has no
+    gradient. Embeddings or scores could be kept consistent; here it is the scores, as in PromptSRC (Khattak et al.
+    2023, arXiv 2307.06281), which takes a frozen CLIP as the teacher. Directions that no class reads stay free.
+    (`froster` holds the embedding.) With fixed class texts the teacher is zero-shot recognition; a linear classifier
+    teaches itself from the mean.
     """
 
     traits = LossTraits()

@@ -14,11 +14,12 @@ WEIGHT = 2.0  # FROSTER's weight of the loss
 class Froster(nn.Module):
     """FROSTER's residual feature distillation (Huang et al. 2024, arXiv 2402.03241).
 
-    z' = z + 0.1 proj(z) of the unit pooled embedding z, and 2 (1 - cos(z', mean of the frames)): the residual takes up
-    what z learned for the task, so that z' can stay with the frozen encoder. As published, proj is two linear layers
-    without biases and a GELU between them, the second zero at first. Where class embeddings are learned, the same is
-    asked of them, with a projection of their own, against those that the text tower gave. FROSTER distils each frame of
-    a trained encoder; here the frames are frozen, so it is the pooled video that can stray, and that is held.
+    The loss is 2 (1 - cos(z', mean of the frames)), with z' = z + 0.1 proj(z) for the unit pooled embedding z. The
+    residual takes up what z learned for the task, so that z' can stay near the frozen encoder. As published, proj is
+    two linear layers without biases and a GELU between them, and the second is zero at first. If class embeddings are
+    learned, the same loss is added for them, with a separate projection, against the embeddings of the text tower.
+    FROSTER distils each frame of a trained encoder; here the frames are frozen, so only the pooled video can drift, and
+    it is held.
     """
 
     traits = LossTraits()

@@ -13,13 +13,13 @@ TEMPERATURE = 0.07
 class MaskedText(nn.Module):
     """After M2-CLIP's cross-modal masked language modelling (Wang et al. 2024, arXiv 2401.11649).
 
-    M2-CLIP hides words of a text and predicts them from the rest and the video; the published script has it switched
-    off, by a condition that is never true. A bank of class texts has no words, so our reading hides one whole text of
-    the video's class, drawn anew: a two-layer perceptron reads the unit pooled video and the mean of the class's other
-    texts (zero where there is none), and its answer, unit, must be nearer to the hidden text than to any text of the
-    other classes: a softmax over cosines / 0.07. The other texts of the class are no candidates, so that nothing is
-    gained by telling templates apart. The class can be read from its other texts as well: the fewer templates, the more
-    the video has to say.
+    M2-CLIP hides words of a text and predicts them from the rest and the video; the published script switches this off
+    by a condition that is never true. A bank of class texts has no words, so our reading hides one whole text of the
+    video's class, drawn at random. A two-layer perceptron reads the unit pooled video and the mean of the class's other
+    texts (zero if there is none). Its unit output must be nearer to the hidden text than to any text of the other
+    classes: a softmax over cosines / 0.07. The other texts of the class are not candidates, so telling templates apart
+    gains nothing. The class can also be read from its other texts: the fewer templates there are, the more the video
+    matters.
     """
 
     traits = LossTraits(reads_texts=True, reads_labels=True, multi_label=False)

@@ -11,10 +11,11 @@ from framebank.heads.matchers.matcher import MatcherTraits
 class BiMhm(nn.Module):
     """Bidirectional mean Hausdorff metric (HyRSM, Wang et al. 2022, arXiv 2204.13423); the mean over the shots.
 
-    The distance is the sum over the query's frames of 1 - cosine to the nearest of the video, and the sum over the
-    video's frames. The second is taken to the query's number of frames, or else a video of fewer frames would be nearer
-    for it; where lengths are equal, as published, that changes nothing. Frames are made unit, as published; with an
-    `eps`, that is added to the product of their norms instead. No parameters, blind to the order of frames.
+    The distance is the sum over the query's frames of 1 - cosine to the nearest frame of the video, plus the same sum
+    over the video's frames. The second sum is scaled to the query's number of frames; otherwise a video would be nearer
+    just because it has fewer frames. If the lengths are equal, as published, this changes nothing. Frames are made
+    unit, as published; with an `eps`, it is added to the product of their norms instead. No parameters, blind to the
+    order of frames.
     """
 
     traits = MatcherTraits()

@@ -14,9 +14,10 @@ NEVER = -1e4
 class ChamferPlus(nn.Module):
     """Chamfer++ of Bertrand et al. 2023 (arXiv 2303.16084), without its trained projection of the tuples.
 
-    Tuples are `length` frames in their order. Two are as alike as their frames are in the mean, which is the cosine of
-    the tuples of unit frames. The score is the mean over the query's tuples of the most alike in any video of the
-    class, and the mean over the class's tuples, halved. A video of fewer frames repeats them. No parameters.
+    Tuples are `length` frames in order. The similarity of two tuples is the mean similarity of their frames, which is
+    the cosine of the tuples of unit frames. The score is the mean over the query's tuples of the most similar tuple in
+    any video of the class, plus the same mean over the class's tuples, halved. A video with fewer frames repeats them.
+    No parameters.
     """
 
     traits = MatcherTraits()

@@ -20,16 +20,16 @@ MLP_WIDTH = 2048
 class ClipFsar(nn.Module, HasLosses):
     """CLIP-guided prototype modulation (Wang et al. 2023, arXiv 2303.02982).
 
-    One shared attention block: a query's frames read each other, a class's frames read each other and the embedding of
-    its text; OTAM, its `smoothing` 0.5, matches. `merge_before` averages the videos of a class frame by frame before
-    the block, else after it. The block's MLP is 2048 wide, as published for widths of 512 and 1024, or four times the
-    width where that is less; `mlp_ratio`, where it is not 0, says how many times. The loss has a second part of weight
-    `classification`: the cosine of each video's mean frame to the texts of all classes trained on, times a learned
-    scale that starts at one.
+    In one shared attention block, a query's frames read each other, and a class's frames read each other and the
+    embedding of its text. OTAM with `smoothing` 0.5 matches them. `merge_before` averages the videos of a class frame
+    by frame before the block, otherwise after it. The block's MLP is 2048 wide, as published for widths of 512 and
+    1024, or four times the width if that is less; a `mlp_ratio` other than 0 sets this factor. The loss has a second
+    part of weight `classification`: the cosine of each video's mean frame to the texts of all training classes, times a
+    learned scale that starts at one.
 
-    Once trained, `combine` mixes in the texts: that share of the log-probability of the query's mean frame among the
-    texts of the episode, the rest that of the match; the published mixture is 0.9, zero leaves the texts out. Encoder
-    and texts are frozen, where the paper trains the visual encoder.
+    After training, `combine` mixes in the texts: it is the share of the log-probability of the query's mean frame among
+    the texts of the episode; the rest is the share of the match. The published mixture is 0.9; zero leaves the texts
+    out. Encoder and texts are frozen; the paper trains the visual encoder.
     """
 
     traits = MatcherTraits(reads_text=True, has_weights=True)

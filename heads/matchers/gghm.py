@@ -22,11 +22,11 @@ from framebank.heads.temporal.attention import AttentionBlock
 class Gghm(nn.Module, PreparesVideos, HasLosses):
     """Graph-guided hybrid matching (Xing et al. 2023, arXiv 2308.09346). No code is published: this is our reading.
 
-    Of the abstract: a learnable dense temporal module (`DenseTemporal`), features of the task by the guidance of a
-    graph network (`EpisodeGraph`, the edge-labelling network of Kim et al. 2019, arXiv 1905.01436), frame-level and
-    tuple-level matching combined. Ours: prototypes are the mean of a class's videos frame by frame; each query makes a
-    graph of its own with them, so that no query sees another; a node is added to each frame through a linear map;
-    frames are matched by Bi-MHM of cosine distances, which counts for `frame_share`, and pairs by TRX, for the rest.
+    From the abstract: a learnable dense temporal module (`DenseTemporal`), features of the task guided by a graph
+    network (`EpisodeGraph`, the edge-labelling network of Kim et al. 2019, arXiv 1905.01436), and frame-level and
+    tuple-level matching combined. Our choices: prototypes are the mean of a class's videos, frame by frame. Each query
+    makes its own graph with them, so that no query sees another. A node is added to each frame through a linear map.
+    Frames are matched by Bi-MHM of cosine distances, which counts for `frame_share`, and pairs by TRX, for the rest.
     The edges between query and classes learn from the labels by a loss of weight `edge_loss`.
     """
 

@@ -41,14 +41,14 @@ class Related:
 class Hyrsm(nn.Module, PreparesVideos, HasLosses):
     """Hybrid relation guided set matching (Wang et al. 2022, arXiv 2204.13423), bi-directional mean Hausdorff metric.
 
-    Within a video: positions, self-attention over its frames, ReLU. Prototypes are the mean of a class's videos frame
-    by frame. Within the episode: attention over the mean frames of the prototypes and of one query; its result is
-    joined to each frame by a linear map. Frames enter with the norm they are stored with, times the root of the width
-    over `frame_scale`, published (as POSITION_A) 10 where no other is said. The positions are those of the published
-    code, whose exponents are twice the transformer's; without `doubled_positions` they are the transformer's own. The
-    backbone is frozen, and attention weights are never dropped, where the published code drops a tenth between videos.
+    Within a video: positions, self-attention over its frames, ReLU. Prototypes are the mean of a class's videos, frame
+    by frame. Within the episode: attention over the mean frames of the prototypes and of one query; a linear map joins
+    its result to each frame. Frames enter with their stored norm, times the root of the width over `frame_scale`, which
+    is published (as POSITION_A) as 10 if nothing else is given. The positions are those of the published code, whose
+    exponents are twice the transformer's; without `doubled_positions` they are the transformer's own. The backbone is
+    frozen. Attention weights are never dropped; the published code drops a tenth between videos.
 
-    With `num_classes`, a linear map of single frames to the classes trained on is a further loss, of weight
+    With `num_classes`, a linear map from single frames to the training classes is a further loss, of weight
     `classification`.
     """
 

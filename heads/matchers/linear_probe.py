@@ -12,11 +12,12 @@ from framebank.heads.matchers.matcher import MatcherTraits
 class LinearProbe(nn.Module):
     """CLIP's few-shot linear probe (Radford et al. 2021, arXiv 2103.00020): logistic regression on the support.
 
-    `steps` full-batch steps of gradient descent on the mean cross-entropy, from zero weights and biases, without weight
-    decay; CLIP fits L-BFGS to the end with a searched penalty, here the number of steps is what holds the weights
-    small. The unit mean frames of the support are centred and brought to a mean squared norm of one, so that one `lr`
-    serves any encoder: below 4 every step lowers the loss. All weights stay sums of the support videos, so that the
-    steps are done on what each video counts, for all episodes at once. No parameters, blind to the order of the frames.
+    It takes `steps` full-batch steps of gradient descent on the mean cross-entropy, from zero weights and biases,
+    without weight decay. CLIP fits L-BFGS to the end with a searched penalty; here the number of steps keeps the
+    weights small. The unit mean frames of the support are centred and brought to a mean squared norm of one, so that
+    one `lr` serves any encoder: below 4, every step lowers the loss. All weights stay sums of the support videos, so
+    the steps change only the factor of each video, for all episodes at once. No parameters, blind to the order of the
+    frames.
     """
 
     traits = MatcherTraits(fits_support=True)

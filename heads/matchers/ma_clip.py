@@ -38,11 +38,11 @@ METRICS: dict[str, Callable[[int], nn.Module]] = {
 class MaClip(nn.Module):
     """Text-guided prototype construction, of MA-CLIP (Xing et al. 2023, arXiv 2308.01532), before a `metric`.
 
-    Its abstract says that attention lets video and text enhance the prototypes and that any temporal metric may
-    follow; the rest is our reading. Frames get positions of a tenth of the transformer's, beside unit frames a tenth
-    of their length. One shared block: the frames of every video read each other, those of a support video the text of
-    its class too, as a key and value among theirs. Unit frames and text enter. The metric then sees K videos of each
-    class, each with its text. The adapters inside the encoder cannot be had of frozen embeddings.
+    Its abstract says that attention lets video and text enhance the prototypes and that any temporal metric may follow;
+    the rest is our reading. Frames get positions of a tenth of the transformer's, which is a tenth of the length of a
+    unit frame. In one shared block, the frames of every video read each other, and those of a support video also read
+    the text of its class, as one more key and value. Unit frames and text enter. The metric then sees K videos of each
+    class, each with its text. Frozen embeddings do not allow the adapters inside the encoder.
     """
 
     traits = MatcherTraits(reads_text=True, has_weights=True)

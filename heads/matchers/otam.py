@@ -12,13 +12,14 @@ from framebank.heads.matchers.matcher import MatcherTraits
 class Otam(nn.Module):
     """Ordered temporal alignment (Cao et al. 2020, arXiv 1906.11415); the mean over the shots.
 
-    The distance is the sum of the aligned frames' 1 - cosine, with a zero column before and after the video, so that
-    the alignment may begin and end anywhere, of the query to the video and of the video to the query. `smoothing` is
-    the lambda of the soft minimum; towards 0 it becomes the hard one. The boundary rules are those of the public code
+    The distance is the sum of 1 - cosine over the aligned frames, from the query to the video plus from the video to
+    the query. A zero column before and after the video lets the alignment begin and end anywhere. `smoothing` is the
+    lambda of the soft minimum; towards 0 it becomes the hard minimum. The boundary rules are those of the public code
     of TRX and CLIP-FSAR (which calls 0.1 its first version and takes 0.5 in its second). No parameters.
 
-    The sum over a video's frames is taken to the query's number of frames, or else a video of fewer would be nearer
-    for it; where lengths are equal, as published, that changes nothing and the score is symmetric.
+    The sum over a video's frames is scaled to the query's number of frames; otherwise a video would be nearer just
+    because it has fewer frames. If the lengths are equal, as published, this changes nothing and the score is
+    symmetric.
     """
 
     traits = MatcherTraits()

@@ -12,12 +12,12 @@ from framebank.heads.matchers.matcher import MatcherTraits
 class Ridge(nn.Module):
     """Ridge regression on the support in closed form (Bertinetto et al. 2019, arXiv 1805.08136, R2-D2).
 
-    The unit mean frames of the support are regressed on 1 for a video of the class and -1 for another, centred, with a
-    bias that is not penalised; `penalty` of the squared weights is for each video, all channels brought to a mean
-    variance of one. This is the classifier "ridge" without `standardise`, fitted in each episode: in the dual form, as
-    an episode has fewer videos than channels. The penalty is given and not searched. R2-D2 trains the embedding through
-    the regression; here it is frozen, and a gradient flows to what is put in. No parameters, blind to the order of the
-    frames.
+    The unit mean frames of the support, centred, are regressed on 1 for a video of the class and -1 for another, with a
+    bias that is not penalised. `penalty` of the squared weights is for each video, with all channels scaled to a mean
+    variance of one. This is the classifier "ridge" without `standardise`, fitted in each episode in the dual form,
+    because an episode has fewer videos than channels. The penalty is given, not searched. R2-D2 trains the embedding
+    through the regression; here the embedding is frozen, and a gradient flows to the input. No parameters, blind to the
+    order of the frames.
     """
 
     traits = MatcherTraits(fits_support=True)

@@ -18,10 +18,10 @@ class SloshNet(nn.Module, PreparesVideos):
     """The long-term and short-term modules of SloshNet (Xing et al. 2023, arXiv 2301.07944) and its matcher.
 
     Long-term: one attention block over the frames. Short-term: minus each frame's values, gated by how the keys of the
-    next frame differ from the queries of this one (without the minus where not `negated`). Their mixture is learned;
-    TRX of single frames matches. Of frozen frame embeddings the search over feature maps of several depths cannot be
-    had, and the depthwise convolution of queries and keys is a factor for each channel: a frame is one token here, not
-    7 by 7.
+    next frame differ from the queries of this one (without the minus if not `negated`). Their mixture is learned, and
+    TRX of single frames matches. Frozen frame embeddings do not allow the search over feature maps of several depths.
+    The depthwise convolution of queries and keys becomes a factor for each channel, because a frame is one token here,
+    not 7 by 7.
     """
 
     traits = MatcherTraits(has_weights=True)

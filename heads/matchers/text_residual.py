@@ -13,12 +13,12 @@ from framebank.heads.matchers.matcher import MatcherTraits
 class TextResidual(nn.Module):
     """TaskRes (Yu et al. 2022, arXiv 2211.10277) in an episode: unit text + alpha * a vector fitted to the support.
 
-    The vectors start at zero and are fitted by `steps` full-batch steps of Adam, lr falling from `lr` by a cosine, on
-    the cross-entropy of `text_scale` times the cosine of each support video's mean frame to the moved texts; all
-    episodes at once. 100 steps of 0.002 and alpha 0.5 are the published 100 epochs for up to 4 shots, whose batches of
-    256 hold any episode of few classes. There the text keeps the norm of its encoder, views are drawn anew in each
-    epoch, and the first is a warm-up; here texts are unit, and videos stay. With alpha 0 it ranks as the matcher "text"
-    does. No parameters, blind to the order of the frames.
+    The vectors start at zero. `steps` full-batch steps of Adam fit them, with a learning rate that falls from `lr` by a
+    cosine, on the cross-entropy of `text_scale` times the cosine of each support video's mean frame to the moved texts,
+    for all episodes at once. 100 steps of 0.002 and alpha 0.5 are the published 100 epochs for up to 4 shots; their
+    batches of 256 hold any episode of few classes. In the paper, the text keeps the norm of its encoder, views are
+    drawn again in each epoch, and the first epoch is a warm-up; here texts are unit, and videos stay the same. With
+    alpha 0 it ranks like the matcher "text". No parameters, blind to the order of the frames.
     """
 
     traits = MatcherTraits(fits_support=True, reads_text=True)

@@ -26,11 +26,11 @@ MAX_CUDA = 1 << 27
 class Trx(nn.Module, PreparesVideos):
     """The temporal cross-transformer (Perrett et al. 2021, arXiv 2101.06184).
 
-    For each tuple of query frames, attention over all tuples of a class's videos makes a prototype of its own; the
-    score is minus the squared distance of the two, averaged over the tuples, then over the `cardinalities`. Frames
-    enter with the norm they are stored with, and positions of a tenth of the transformer's. The backbone is frozen,
-    so nothing but the keys and values is trained. The number of tuples grows fast: 56 triples of 8 frames, 560 of 16.
-    A video of fewer frames than a tuple has repeats them evenly and makes one tuple.
+    For each tuple of query frames, attention over all tuples of a class's videos makes a separate prototype. The score
+    is minus the squared distance of the two, averaged over the tuples, then over the `cardinalities`. Frames enter with
+    their stored norm, and with positions of a tenth of the transformer's. The backbone is frozen, so only the keys and
+    values are trained. The number of tuples grows fast: 56 triples of 8 frames, 560 of 16. A video with fewer frames
+    than a tuple repeats them evenly and makes one tuple.
     """
 
     traits = MatcherTraits(has_weights=True)

@@ -14,11 +14,11 @@ from framebank.heads.matchers.matcher import MatcherTraits
 class Tuple(nn.Module):
     """TRX (Perrett et al. 2021, arXiv 2101.06184) with nothing to learn: unit tuples for its keys and values.
 
-    A tuple is `length` frames in their order, each unit, and unit as a whole. For each of the query's, the tuples of
-    all videos of the class are averaged by a softmax of `scale` times their cosine to it; the score is minus the mean
-    squared distance to that. `scale` is what TRX's own softmax gives a cosine: its keys are layer-normalised, of width
-    1152, and their product is divided by the root of that. TRX takes the mean over the lengths 2 and 3; its positions
-    and projections are left out. A video of fewer frames repeats them. No parameters.
+    A tuple is `length` frames in order, each unit, and unit as a whole. For each tuple of the query, the tuples of all
+    videos of the class are averaged by a softmax of `scale` times their cosine to it. The score is minus the mean
+    squared distance to these averages. `scale` is the factor that TRX's own softmax gives a cosine: its keys are
+    layer-normalised, of width 1152, and their product is divided by the root of that. TRX takes the mean over the
+    lengths 2 and 3; its positions and projections are left out. A video with fewer frames repeats them. No parameters.
     """
 
     traits = MatcherTraits()

@@ -20,17 +20,17 @@ from framebank.store.counts import counted
 class Attributes(nn.Module, Scorer, KeepsClasses):
     """Knowledge prompting (Shi et al. 2022, arXiv 2211.12030): the scores of text proposals are the features.
 
-    For the M texts of a lexicon and the unit frames: their cosines (T, M), standardised over the lexicon; a depthwise
-    convolution over time, three frames wide, of each text by itself, which starts at nothing, added to them; the mean
-    over time, and a linear layer to the classes, which starts at zero. Beside it stands the cosine of what the head
-    made of the video and the class embedding, times a learned scale: `share` is the share of the attributes in the
-    logits, 0.3 as BIKE's fusion has it (Wu et al. 2023, arXiv 2301.00182); 1 leaves only them, as in knowledge
-    prompting, and the head is not read then.
+    The M texts of a lexicon are compared with the unit frames: their cosines (T, M) are standardised over the lexicon.
+    A depthwise convolution over time, three frames wide, separate for each text and zero at first, is added to them.
+    Then come the mean over time and a linear layer to the classes, which starts at zero. To this is added the cosine of
+    the output of the head and the class embedding, times a learned scale. `share` is the share of the attributes in the
+    logits, 0.3 as in BIKE's fusion (Wu et al. 2023, arXiv 2301.00182). With 1 only the attributes remain, as in
+    knowledge prompting, and the head is not read.
 
-    The paper's proposals are thousands of phrases from other sources: a `lexicon` (M, D), unit, is such a list, which
-    `framebank train --lexicon` reads from a second file of prompts. Without one it is all texts of all classes, each
-    once. What is learned is learned of this lexicon and these classes: no others can be served. With a lexicon of its
-    own the classes may come by other texts, which then only the cosine reads.
+    The paper's proposals are thousands of phrases from other sources. A `lexicon` (M, D), unit, is such a list, which
+    `framebank train --lexicon` reads from a second file of prompts. Without it, the lexicon is all texts of all
+    classes, each once. The learned weights belong to this lexicon and these classes: no others can be served. With a
+    separate lexicon, the classes may get other texts, which only the cosine then reads.
     """
 
     traits = ClassifierTraits(reads_texts=True, reads_lexicon=True)

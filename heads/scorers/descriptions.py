@@ -21,17 +21,17 @@ TOGETHER = ("mean", "log-mean-exp", "top-k")
 class Descriptions(nn.Module, Scorer):
     """Many descriptions of each class, aligned with the video as a whole and with the frames that show them.
 
-    Of each description r of a class: the cosine to what the head made of the video (classification by description,
-    Menon and Vondrick 2022, arXiv 2210.07183), and the cosines to the frames, averaged with the weights
-    softmax(cosine / temperature) over the frames, so that a description of a moment is held against that moment (after
-    FILIP's token-wise maximum, Yao et al. 2021, arXiv 2111.07783; a low temperature is the maximum). `frame_share` is
-    the share of the second in their sum.
+    Each description r of a class has two scores. One is its cosine to the output of the head (classification by
+    description, Menon and Vondrick 2022, arXiv 2210.07183). The other is the mean of its cosines to the frames, with
+    the weights softmax(cosine / temperature) over the frames, so that a description of a moment is compared with that
+    moment (after FILIP's token-wise maximum, Yao et al. 2021, arXiv 2111.07783; a low temperature is the maximum).
+    `frame_share` is the share of the second in their sum.
 
-    A class's descriptions are brought together by `together`: "mean" (Menon and Vondrick), "log-mean-exp"
-    of cosine / temperature, times temperature, or "top-k", the mean of the k best; a k above their number is that
-    number. The score is that times a learned scale, which starts at the encoder's. The alignments have nothing to
-    learn; the head before them has. Frames are embedded by a frozen encoder, one by one: a description of a
-    motion finds no frame that shows it. Other classes can be served.
+    `together` says how a class's descriptions are combined: "mean" (Menon and Vondrick), "log-mean-exp" of cosine /
+    temperature, times temperature, or "top-k", the mean of the k best (of all if there are fewer). The score is the
+    result times a learned scale, which starts at the encoder's. The alignments have nothing to learn, unlike the head
+    before them. A frozen encoder embeds the frames one by one, so a description of a motion finds no frame that shows
+    it. Other classes can be served.
     """
 
     traits = ClassifierTraits(reads_texts=True)

@@ -43,12 +43,13 @@ class Vivit(nn.Module, MixesFrames, TakesBlocks):
     Positions, `num_layers` blocks of width `width` (by default that of the frames), residual, mean. `load_blocks` gives
     the blocks the weights of a CLIP text tower, as CLIP4Clip starts its seqTransf (Luo et al. 2021, arXiv 2104.08860).
     With `freeze_blocks` they stay as they are, between two learned projections: a frozen language block (Pang et al.
-    2023, arXiv 2310.12973). Where neither `width` nor freezing asks for projections, there are none.
+    2023, arXiv 2310.12973). If neither `width` nor freezing needs projections, there are none.
 
-    The way back from `width`, or else the blocks, start at zero, so that training starts close to the mean of the
-    frames; but blocks that were loaded, with no projections, do not. Differences: ViViT reads a class token, here the
-    mean is taken; attention goes both ways, in CLIP's text tower only back. Its spatial encoder is the frozen image
-    tower, and does not learn. `quick_gelu` is for OpenAI's weights; most others in open_clip need it off.
+    The projection back from `width`, or else the blocks, start at zero, so that training starts close to the mean of
+    the frames. This does not hold for loaded blocks without projections. Differences: ViViT reads a class token, here
+    the mean is taken. Attention goes both ways; in CLIP's text tower it only looks back. Its spatial encoder is the
+    frozen image tower, and does not learn. `quick_gelu` is for OpenAI's weights; most other weights in open_clip need
+    it off.
     """
 
     traits = HeadTraits(takes_blocks=True)

@@ -1,1 +1,1 @@
-"""Asking: runs, an index and texts, one or several of them, are asked for the labels of videos."""
+"""Asking: get the labels of videos from runs, an index and texts, one or several of them."""

@@ -1,4 +1,4 @@
-"""Answers: of each video the label, and below it what each who was asked says, with how sure it is."""
+"""Answers: the label of each video, and below it the answer of each source, with how sure it is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Answers(Sequence["Labelled"]):
-    """The videos that got a label, in their order, and in `failed` those that could not be read, with the reason.
+    """The videos that got a label, in their order. `failed` has the videos that could not be read, with the reason.
 
-    It prints as the command `label` does: the `top` labels of each who was asked, and whether they pass a threshold.
-    `made_by` tells what gave them.
+    It prints as the command `label` does: the `top` labels of each source, and whether they pass a threshold. `made_by`
+    says what gave them.
     """
 
     labelled: tuple["Labelled", ...]
@@ -41,7 +41,7 @@ class Answers(Sequence["Labelled"]):
         return len(self.labelled)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the videos with all answers, those that failed, and what gave the labels as plain values."""
+        """Return the videos with all answers, the videos that failed, and what gave the labels, as plain values."""
         return {
             "videos": [self._video(one) for one in self.labelled],
             "failed": [failure.reason for failure in self.failed],
@@ -67,7 +67,7 @@ class Answers(Sequence["Labelled"]):
         }
 
     def lines(self) -> list[str]:
-        """Return a line for each video and its label, below it what each says, and at the end what set thresholds."""
+        """Return a line for each video with its label, below it each answer, and at the end what set the thresholds."""
         from framebank.heads.labelling.answers import MEASURES
         from framebank.heads.labelling.certainty import decimals
 
@@ -94,7 +94,7 @@ class Answers(Sequence["Labelled"]):
 
 
 def _verdict(answer: "Answer") -> list[str]:
-    """Whether an answer passes and why, where something can be told of it, and why it is unsure."""
+    """Return whether an answer passes and why, if there is something to say, and why it is unsure."""
     unsure = [f"    unsure: {answer.doubt}"] if answer.doubt else []
     if answer.similarity is None:
         return unsure

@@ -1,4 +1,4 @@
-"""The calls that label videos by several sources at once: label for new files, predict for a whole store or folder."""
+"""The calls that label videos by several sources at once: `label` for new files, `predict` for a store or a folder."""
 
 import contextlib
 from collections.abc import Sequence
@@ -44,16 +44,16 @@ def label(
     device: str = "auto",
     watch: Watch = unwatched,
 ) -> Answers:
-    """Label new videos by a run, an index, the texts of classes, or by several of them at once.
+    """Label new videos by a run, an index, the texts of classes, or by several of these.
 
-    `videos` are files, folders of videos, or folders of frames. An enrolled class of the index comes first where the
-    video passes its threshold, then the run, then the texts, then the votes of the index's own videos; where nothing
-    passes, the label is "unknown". The texts are `labels`, names or a file of them, or `prompts`, what `fb.prompts`
-    returned. For `labels` alone, `like` is a store whose encoder embeds the videos, or `model` and `pretrained` name
-    one, which sees `frames` of each video. `k` videos of the index vote (10, or all there are). With `sets` (0.9) a run
-    also gives the set of labels that holds the true one in that share of the videos, with `sets_by_class` in that share
-    of each class. A label less likely than `abstain_below` is unknown. DataError if nobody is asked, or an encoder
-    is not here.
+    `videos` are files, folders of videos, or folders of frames. An enrolled class of the index comes first if the video
+    passes its threshold, then the run, then the texts, then the votes of the index's own videos. If nothing passes, the
+    label is "unknown". The texts are `labels` (names, or a file of them) or `prompts` (the result of `fb.prompts`). If
+    only `labels` are given, `like` is a store whose encoder embeds the videos, or `model` and `pretrained` name an
+    encoder, which sees `frames` of each video. `k` videos of the index vote (10, or all if there are fewer). With
+    `sets` (0.9), a run also gives the set of labels that holds the true one for that share of the videos; with
+    `sets_by_class`, for that share of each class. A label less likely than `abstain_below` is unknown. DataError if
+    there is no source, or if an encoder is not installed here.
 
     >>> import framebank as fb
     >>> fb.label("new.mp4", run="run", index="index")[0].label                                 # doctest: +SKIP
@@ -102,9 +102,9 @@ def predict(
 ) -> LabelTable:
     """Label every video of a store from its rows, or every video of folders, lists and files by decoding them.
 
-    Who is asked, and whose answer counts, is as in `fb.label`; a video of the index has no vote on itself.
-    `csv` is a file for the table, which is written as the videos come; without `keep` they are then forgotten.
-    DataError if no video could be labelled, or the table would lie in what is read.
+    The sources and their order are those of `fb.label`. A video of the index does not vote for itself. `csv` is a file
+    for the table, which is written as the videos arrive; without `keep` they are then forgotten. DataError if no video
+    could be labelled, or if the table would lie inside the input.
 
     >>> import framebank as fb
     >>> table = fb.predict("demo-out/store", "test", run="demo-out/runs/transformer")          # doctest: +SKIP
@@ -136,7 +136,7 @@ def predict(
     with contextlib.ExitStack() as stack:
         if path:
             part = stack.enter_context(replacing(path))
-            part.touch()  # a place that cannot be written to is known before an hour of decoding
+            part.touch()  # find out that a place cannot be written to before an hour of decoding
             write_table(part, tally.count(labelled), top=top, sets=sets is not None)
         else:
             for _ in tally.count(labelled):
@@ -155,7 +155,7 @@ def predict(
 
 
 def _open(videos: "Sequence[FeatureStore | str | Path]", split: str) -> "tuple[FeatureStore | None, Manifest]":
-    """A store and its videos, or the videos that are to be decoded; DataError if a store stands among others."""
+    """Return a store and its videos, or the videos to decode. DataError if a store is given together with others."""
     from framebank.store import FeatureStore, Manifest
     from framebank.store.shard import shard_paths
     from framebank.store.videos.inputs import read_videos
@@ -176,7 +176,7 @@ def _open(videos: "Sequence[FeatureStore | str | Path]", split: str) -> "tuple[F
 
 
 def _require_outside(path: Path | None, inputs: Sequence[Path]) -> None:
-    """Refuse a table in the place of what is read, or inside it: DataError."""
+    """Raise DataError if a table would replace the input, or lie inside it."""
     if path is None:
         return
     if path.is_dir():

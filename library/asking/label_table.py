@@ -20,10 +20,11 @@ MOST_LABELS = 10
 
 @dataclass(frozen=True, repr=False)
 class LabelTable:
-    """What became of the videos; it prints as the command `predict` does.
+    """What became of the videos. It prints as the command `predict` does.
 
-    `labels` holds every video with its labels, and those that `failed`; where a CSV was written and nothing kept, the
-    failures alone. `counts` has how many videos got each label, `num_unknown` how many passed no threshold.
+    `labels` holds every video with its labels, and the videos that `failed`. If a CSV was written and nothing was kept,
+    it holds the failures only. `counts` has how many videos got each label, and `num_unknown` how many passed no
+    threshold.
     """
 
     labels: Labels
@@ -36,11 +37,11 @@ class LabelTable:
 
     @property
     def failed(self) -> "tuple[Failure, ...]":
-        """The videos that have no label, each with the reason."""
+        """The videos that have no label, with the reason."""
         return self.labels.failed
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the videos, the counts and what gave the labels as plain values."""
+        """Return the videos, the counts and what gave the labels, as plain values."""
         return {
             **self.labels.to_dict(top=self.top),
             **self._totals(),
@@ -49,7 +50,7 @@ class LabelTable:
         }
 
     def lines(self) -> list[str]:
-        """Return a row for each video; where a CSV was written, for each of the labels given most often."""
+        """Return a row for each video; if a CSV was written, for each of the most frequent labels."""
         lines = table(*self._most()) if self.csv else Labels(self.labels.labelled).lines(top=self.top)
         return [*lines, *self._below()]
 
@@ -76,7 +77,7 @@ class LabelTable:
 
 @dataclass
 class LabelTally:
-    """What has become of the videos so far; the videos are kept only with `keeps`, the failures always."""
+    """The counts so far. The videos are kept only with `keeps`; the failures are always kept."""
 
     keeps: bool
     told: "list[Labelled]" = field(default_factory=list)
@@ -86,7 +87,7 @@ class LabelTally:
     num_unknown: int = 0
 
     def count(self, found: "Iterable[Labelled | Failure]") -> "Iterator[Labelled]":
-        """Yield the videos that have a label, and count all of them."""
+        """Yield the videos that have a label, and count all videos."""
         from framebank.store.ledger import Failure
 
         for one in found:
@@ -101,7 +102,7 @@ class LabelTally:
             yield one
 
     def require_some(self, videos: Sequence[object]) -> None:
-        """Refuse to leave an empty table: DataError with the first reason."""
+        """Raise DataError, with the first reason, if the table would be empty."""
         if not self.counts:
             where = listed(videos, most=3)
             raise DataError(

@@ -1,4 +1,4 @@
-"""What gave labels: the encoder, the frames, who was asked, and what set the thresholds."""
+"""What gave labels: the encoder, the frames, the sources, and what set the thresholds."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelsMadeBy:
-    """What gave the labels of some videos: who was asked (`by`), and how the videos were embedded.
+    """What gave the labels of some videos: the sources (`by`), and how the videos were embedded.
 
-    `thresholds` tells what set the thresholds, where an answer was held to one.
+    `thresholds` says what set the thresholds, if an answer was compared with one.
     """
 
     encoder: str
@@ -25,7 +25,7 @@ class LabelsMadeBy:
 
     @classmethod
     def of(cls, asked: Sequence[Asked], *, by: str, labelled: "Sequence[Labelled]") -> "LabelsMadeBy":
-        """Return what gave the labels of videos, of those who were asked."""
+        """Return what gave the labels of videos, from the sources that were asked."""
         judged = any(answer.threshold is not None for one in labelled for answer in one.answers)
         thresholds = next((each.thresholds for each in asked if each.thresholds and judged), None)
         encoder = asked[0].encoder

@@ -1,4 +1,4 @@
-"""LabelSources: the run, the index and the texts that are asked for labels, each read once."""
+"""LabelSources: the run, the index and the texts that give labels, each read once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelSources:
-    """Who is asked, and what the texts among them are embedded by. DataError if the fields do not go together.
+    """The sources of labels, and what embeds texts. DataError if the fields do not go together.
 
-    `run`, `index`, `prompts` and `like` are open, or the places where they lie; `labels` are names, or a file of them.
+    `run`, `index`, `prompts` and `like` are open objects or paths. `labels` are names, or a file of them.
     """
 
     run: "TrainedRun | str | Path | None" = None
@@ -42,7 +42,7 @@ class LabelSources:
     abstain_below: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check that somebody is asked, and that nothing is given that nobody would read."""
+        """Check that there is a source, and that every given field is used."""
         if told := clash(vars(self), as_argument, prompts=True):
             raise DataError(told)
         require_among("texts", self.texts, ("names", "descriptions"))
@@ -57,7 +57,7 @@ class LabelSources:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where those who are asked lie, or what they are where they lie nowhere."""
+        """The paths of the sources, or their kind if they have no path."""
         index, run = _place(self.index, "an index"), _place(self.run, "a run")
         found = (index, run, _place(self.labels, "labels"), _place(self.prompts, "prompts"))
         return tuple(place for place in found if place)
@@ -71,10 +71,10 @@ class LabelSources:
         device: str,
         watch: Watch = unwatched,
     ) -> list[Asked]:
-        """Read everyone who is asked, once: for the rows of a store, or else each with an encoder for new videos.
+        """Read every source once: for the rows of a store, or else each with an encoder for new videos.
 
-        A run and texts tell their `top` likeliest classes; a video of the index has a vote on itself with
-        `knows_itself`. DataError if one of them cannot be read or embeds no videos here.
+        A run and texts give their `top` likeliest classes. With `knows_itself`, a video of the index votes for itself.
+        DataError if a source cannot be read, or if it cannot embed videos here.
         """
         from framebank.extract.encoders.encoder import resolve_device
         from framebank.heads.labelling.labellers import ModelLabeller
@@ -121,7 +121,7 @@ class LabelSources:
         )
         if not embeds:
             return Asked(labeller, run.spec)
-        run.require_frames(where)  # new videos are embedded into these alone
+        run.require_frames(where)  # new videos are embedded as frames only
         encoder = next((other.encoder for other in others if pixels_of(other.spec) == pixels_of(run.spec)), None)
         if not encoder and isinstance(self.run, TrainedRun):
             encoder = self.run.encoder
@@ -130,7 +130,7 @@ class LabelSources:
     def _texts(
         self, asked: Sequence[Asked], store: "FeatureStore | None", *, device: str, watch: Watch
     ) -> "tuple[FeatureSpec, Encoder | None, PromptBank]":
-        """The texts of the classes, and how videos are embedded for them."""
+        """Return the texts of the classes, and how videos are embedded for them."""
         from framebank.store import PromptBank
 
         if self.prompts:
@@ -153,7 +153,7 @@ class LabelSources:
     def _text_encoder(
         self, asked: Sequence[Asked], *, device: str, made_by: "FeatureSpec | None" = None
     ) -> "tuple[FeatureSpec, Encoder]":
-        """The encoder of a store, of a model, or else of the index or the run that is asked too, or of the texts."""
+        """Return the encoder of a store or of a model, or else of the index, of the run or of the texts."""
         from framebank.extract.encoders.encoder import Encoder, encoder_like
 
         if self.like:
@@ -171,9 +171,9 @@ class LabelSources:
 
 
 def clash(given: Mapping[str, Any], named: Naming, *, prompts: bool) -> str:
-    """Return which fields of LabelSources do not go together, "" where all do; `named` writes the name of one.
+    """Return which fields of LabelSources exclude each other, or "" if none do. `named` writes the name of a field.
 
-    Without `prompts` a caller can give none.
+    Without `prompts`, the caller has no such field.
     """
     known = ("run", "index", "labels", *["prompts"] * prompts)
     if not any(given[name] for name in known):
@@ -203,7 +203,7 @@ def path_of(source: object) -> Path | None:
 
 
 def _place(source: object, what: str) -> str:
-    """Where a source lies; `what` where it lies nowhere, "" where none is given."""
+    """Return the path of a source; `what` if it has no path, "" if none is given."""
     if not source:
         return ""
     if isinstance(source, TrainedRun | SearchIndex):

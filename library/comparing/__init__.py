@@ -1,1 +1,1 @@
-"""Recipes: what a training of one tells, and several of them compared."""
+"""Recipes: what a training reports, and comparisons of several recipes."""

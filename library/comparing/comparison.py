@@ -1,4 +1,4 @@
-"""Comparison of recipes: several trained on one store with the same videos, texts and seeds, in one table."""
+"""Comparison of recipes: train several on one store with the same videos, texts and seeds, in one table."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,11 +27,11 @@ MEASURED = ("top1", "map", "mean_class_accuracy", "videos_evaluated")
 
 @dataclass(frozen=True, repr=False)
 class RecipeComparison:
-    """What each recipe is worth; it prints as the command `compare` does.
+    """The score of each recipe. It prints as the command `compare` does.
 
-    `standings` are the recipes that could be trained, the best first, each over its seeds; `trials` has each training,
-    with the reason where a recipe was refused. `notes` tell what else could not be done. `path` is the folder of the
-    runs and of the tables. `pairs` has the best recipe beside each other one, on the same videos and seeds.
+    `standings` are the recipes that could be trained, best first, each over its seeds. `trials` has each training, with
+    the reason if a recipe was refused. `notes` say what else could not be done. `path` is the folder of the runs and of
+    the tables. `pairs` compares the best recipe with each other one, on the same videos and seeds.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class RecipeComparison:
 
     @property
     def refused(self) -> dict[str, str]:
-        """The recipes that this store cannot serve, each with the reason."""
+        """The recipes that this store cannot serve, with the reasons."""
         return {trial.recipe: trial.refused for trial in self.trials if trial.refused}
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class RecipeComparison:
         return "\n\n".join([*bodies, *self._left_out(), *filter(None, self._facts())]) + "\n"
 
     def csv(self) -> str:
-        """Return a CSV with a line for each training."""
+        """Return a CSV with one line for each training."""
         header = ("recipe", "seed", *MEASURED, "seconds", "parameters", "refused")
         rows = []
         for one in self.trials:
@@ -87,7 +87,7 @@ class RecipeComparison:
         return [_cells(standing) for standing in self.standings]
 
     def _facts(self) -> list[str]:
-        """What made the figures; of a recipe that reads texts where there is one, without its own hash."""
+        """Return how the figures were made, from a recipe that reads texts if there is one, without its hash."""
         made_by = [trial.report["made_by"] for trial in self.trials if not trial.refused]
         told = next((facts for facts in made_by if facts.get("templates")), made_by[0] if made_by else None)
         return protocol_lines(told)[:-1] if told else []
@@ -126,11 +126,11 @@ def compare_recipes(
 ) -> RecipeComparison:
     """Train recipes on a store with the same videos, texts and seeds, and put them into one table.
 
-    `recipes` are names of published ones, .toml files, or Recipes by name; "all" is every published one. Each is
-    trained `seeds` times, on `train_split`, and scored on `split`; `settings` are set in each ({"epochs": 20}).
-    `workers` is how many are trained at once, in processes. `folder` gets compare.json, .csv, .md and .png, and a run
-    for each recipe and seed. `tell` hears of each epoch. A recipe that the store cannot serve is left out and told of.
-    DataError if the folder holds a comparison, or two recipes have one name.
+    `recipes` are names of published recipes, .toml files, or Recipes by name; "all" means every published one. Each is
+    trained `seeds` times on `train_split` and scored on `split`; `settings` are set in each ({"epochs": 20}). `workers`
+    is how many are trained at once, in processes. `folder` gets compare.json, .csv, .md and .png, and a run for each
+    recipe and seed. `tell` is called after each epoch. A recipe that the store cannot serve is left out, with a note.
+    DataError if the folder holds a comparison, or if two recipes have the same name.
 
     >>> import framebank as fb
     >>> print(fb.compare_recipes("demo-out/store", "table", ["a5", "linear-probe"], seeds=1))  # doctest: +SKIP
@@ -181,7 +181,7 @@ def compare_recipes(
 def read_recipes(
     recipes: "str | Sequence[str | Path] | Mapping[str, Recipe]", settings: Mapping[str, Any]
 ) -> "dict[str, Recipe]":
-    """Return recipes by name, with some of their keys set; DataError if two have one name, or a key is not known."""
+    """Return recipes by name, with some keys set. DataError if two have the same name, or if a key is unknown."""
     from framebank.heads.training.recipe import read_recipe, recipe_names
     from framebank.library.training import setting_texts
 
@@ -204,7 +204,7 @@ def _texts(
     device: str,
     watch: Watch,
 ) -> "tuple[PromptBank | None, str]":
-    """The texts of the classes where a recipe reads any; or none, and why, where others can be trained without."""
+    """Return the texts of the classes if a recipe reads them; or none, and why, if others can be trained without."""
     from framebank.library.texts import prompt_banks
 
     reading = [recipe.reads_texts for recipe in recipes.values()]
@@ -220,7 +220,7 @@ def _texts(
 
 
 def _keep(made: RecipeComparison) -> RecipeComparison:
-    """Write the tables and the plot, all of them or none; return the comparison with what could not be drawn."""
+    """Write the tables and the plot, all of them or none. Return the comparison with a note on what failed."""
     from framebank.heads.evaluation.plot import draw_standings
     from framebank.store.files.replacing import replacing_together
 

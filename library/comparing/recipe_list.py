@@ -1,4 +1,4 @@
-"""Recipes: the published ones, with their papers and when each is of use."""
+"""Recipes: the published ones, with their papers and when to use each."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -32,7 +32,7 @@ WHEN = {
 
 @dataclass(frozen=True)
 class PublishedRecipe:
-    """A recipe by its name, its paper, and the sets that it is for."""
+    """A recipe by its name, its paper, and the data sets that it is for."""
 
     name: str
     paper: str
@@ -41,7 +41,7 @@ class PublishedRecipe:
 
 @dataclass(frozen=True, repr=False)
 class Recipes:
-    """The published recipes; it prints as the table of `framebank train --list`."""
+    """The published recipes. It prints as the table of `framebank train --list`."""
 
     recipes: tuple[PublishedRecipe, ...]
 
@@ -50,7 +50,7 @@ class Recipes:
         return {"recipes": [asdict(one) for one in self.recipes]}
 
     def lines(self) -> list[str]:
-        """Return a row for each."""
+        """Return one row for each recipe."""
         return table(*self._cells())
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -1,4 +1,4 @@
-"""What a training tells when it ends: what was trained on what, the loss, and what the kept epoch is worth."""
+"""The report at the end of a training: what was trained, on which videos, the loss, and the kept epoch's score."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from framebank.store.counts import counted
 
 
 def training_lines(report: Mapping[str, Any]) -> list[str]:
-    """Return what `TrainedRun.to_dict` holds, for a reader."""
+    """Return the values of `TrainedRun.to_dict` as text."""
     kept = "the mean of the last epochs" if report["recipe"]["average"] else "the last epoch"
     val = f"no validation videos: {kept} is kept"
     if report["val_score"] is not None:

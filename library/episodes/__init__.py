@@ -1,1 +1,1 @@
-"""Few-shot: classes are recognised by a few videos of each, in episodes; matchers are compared and trained."""
+"""Few-shot: recognise classes from a few videos of each, in episodes; compare and train matchers."""

@@ -1,4 +1,4 @@
-"""Few-shot evaluation: classes of a store recognised by a few videos of each, in episodes, without training."""
+"""Few-shot evaluation: recognise classes of a store from a few videos of each, in episodes, without training."""
 
 import json
 import re
@@ -44,14 +44,14 @@ def fewshot(
     watch: Watch = unwatched,
     tell: Tell = tell_nobody,
 ) -> FewshotReport:
-    """Recognise classes of a store by a few videos of each, in episodes, without training.
+    """Recognise classes of a store from a few videos of each, in episodes, without training.
 
-    An episode draws `way` classes and, of each, `shot` support videos and `query` others to recognise (1); with way 0
-    all classes take part, every video of the split is recognised, and the support videos are those of `support_split`
-    ("train") or of `support_list`. `matchers` are names such as "otam" or "otam(smoothing=0.5)", or "all"; without any
-    it is "otam", or the matcher of `run`, which `fb.fewshot_train` made. `options` are those of the one matcher.
-    `class_splits` are files that give each class its split. The texts of the classes and the mean of the frames are
-    scored beside them on the same episodes. DataError if episodes cannot be drawn, or a matcher lacks its texts.
+    An episode draws `way` classes, with `shot` support videos and `query` (1) other videos to recognise of each class.
+    With way 0, all classes take part, every video of the split is recognised, and the support videos are those of
+    `support_split` ("train") or of `support_list`. `matchers` are names such as "otam" or "otam(smoothing=0.5)", or
+    "all". The default is "otam", or the matcher of `run`, which `fb.fewshot_train` made. `options` are for a single
+    matcher. `class_splits` are files that give each class its split. The texts of the classes and the mean of the
+    frames are also scored on the same episodes. DataError if episodes cannot be drawn, or if a matcher lacks its texts.
 
     >>> import framebank as fb
     >>> print(fb.fewshot("demo-out/store", ["otam", "mean"], episodes=100))                    # doctest: +SKIP
@@ -114,9 +114,9 @@ def fewshot_compare(
     watch: Watch = unwatched,
     tell: Tell = tell_nobody,
 ) -> FewshotComparison:
-    """Compare matchers over several numbers of shots; `folder` gets results.json, results.csv and results.md.
+    """Compare matchers over several numbers of shots. `folder` gets results.json, results.csv and results.md.
 
-    `matchers` and the rest are as in `fb.fewshot`. DataError if the folder is not empty, too.
+    `matchers` and the rest are as in `fb.fewshot`. DataError also if the folder is not empty.
 
     >>> import framebank as fb
     >>> print(fb.fewshot_compare("demo-out/store", matchers=["mean", "otam"]))                 # doctest: +SKIP
@@ -181,7 +181,7 @@ def _evaluate(
     watch: Watch,
     tell: Tell,
 ) -> list[FewshotReport]:
-    """One report for each number of shots; "all" is every matcher that needs no training and has what it reads."""
+    """Return a report for each number of shots. "all" is every matcher without training that has what it reads."""
     if told := clash(plan, as_argument):
         raise DataError(told)
 
@@ -192,7 +192,7 @@ def _evaluate(
 
     for name in matchers:
         if name != "all":
-            MatcherName.parse(name).build(8)  # says what is wrong with a name before anything is read
+            MatcherName.parse(name).build(8)  # reports a wrong name before anything is read
     trained = TrainedMatcher.open(run, device=device) if isinstance(run, str | Path) else run
     if trained:
         trained.run.spec.require_same_encoder(store.spec, mine=trained.path, theirs=store.path)
@@ -240,7 +240,7 @@ def _evaluate(
 def _texts(
     store: "FeatureStore", manifest: "Manifest", given: dict[str, Any], *, device: str, watch: Watch
 ) -> "tuple[PromptBank | None, str]":
-    """The prompts of the classes; or none, and why, where nothing was asked of them and they cannot be had."""
+    """Return the prompts of the classes; or none, and why, if nobody asked for them and they are not available."""
     from framebank.library.texts import prompt_banks
 
     labels, prompts = given["labels"], given["prompts"]

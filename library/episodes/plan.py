@@ -1,4 +1,4 @@
-"""Which videos take part in a few-shot evaluation, and what draws its episodes."""
+"""Which videos take part in a few-shot evaluation, and the sampler of its episodes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def with_class_splits(manifest: "Manifest", files: Sequence[str | Path], *, where: Path) -> "tuple[Manifest, str]":
-    """Return the videos of the store `where` in the splits that files give their classes, and the hash of those.
+    """Return the videos of the store `where` in the splits that files give their classes, and the hash of the splits.
 
-    A DataWarning has what the files said. DataError if they name no class of the store.
+    A DataWarning says what the files contain. DataError if they name no class of the store.
     """
     from framebank.store import DataError
     from framebank.store.videos.class_splits import read_class_splits
@@ -33,7 +33,7 @@ def with_class_splits(manifest: "Manifest", files: Sequence[str | Path], *, wher
 
 
 def clash(plan: Mapping[str, Any], named: Naming) -> str:
-    """Return which arguments of an evaluation exclude each other, "" where none do; `named` writes the name of one."""
+    """Return which arguments of an evaluation exclude each other, or "" if none do. `named` writes an argument."""
     way, split, files = plan["way"], plan["support_split"], plan["support_list"]
     if way == 1:
         return f"{named('way')} is 1, so there is no other class to confuse it with; expected 2 or more, or 0 for all"
@@ -59,10 +59,10 @@ def plan_episodes(
     support_split: str | None,
     support_list: str | Path | None,
 ) -> "tuple[Manifest, EpisodeSampler | AllWaySampler]":
-    """Return the videos that take part, and what draws episodes of them.
+    """Return the videos that take part, and the sampler of their episodes.
 
-    The arguments are those in which `clash` finds nothing. DataError if a support list is of another number of
-    shots, or a video would be on both sides.
+    The arguments must have passed `clash`. DataError if a support list has another number of shots, or if a video would
+    be on both sides.
     """
     from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
     from framebank.store import DataError, Manifest

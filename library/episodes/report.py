@@ -1,4 +1,4 @@
-"""What a few-shot evaluation gave: the accuracy of each matcher over the same episodes, and what made it."""
+"""The report of a few-shot evaluation: the accuracy of each matcher over the same episodes, and how it was made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from framebank.library.table import csv_table, html_lines, html_table, markdown_
 class MatcherScore:
     """The accuracy of one matcher, a fraction: its mean over the episodes, and the 95 % `interval` of that mean.
 
-    Of few episodes the interval is None, and `accuracies` has each. `is_baseline` marks what is scored beside the
-    matchers that were asked for: the texts of the classes, and the mean of the frames.
+    With few episodes the interval is None, and `accuracies` has the value of each episode. `is_baseline` marks a score
+    that is added to the requested matchers: the texts of the classes, and the mean of the frames.
     """
 
     matcher: str
@@ -40,12 +40,12 @@ class MatcherScore:
 
     @property
     def name(self) -> str:
-        """The matcher, marked where it is a baseline."""
+        """The matcher, marked if it is a baseline."""
         return f"{self.matcher} (baseline)" if self.is_baseline else self.matcher
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The interval, or of few episodes the lowest and the highest accuracy."""
+        """The interval, or with few episodes the lowest and the highest accuracy."""
         return self.interval or (min(self.accuracies), max(self.accuracies))
 
     def cells(self) -> tuple[str, str, str]:
@@ -56,11 +56,11 @@ class MatcherScore:
 
 @dataclass(frozen=True, repr=False)
 class FewshotReport:
-    """The first matcher that was asked for, and in `scores` all of them and the baselines; it prints as the command.
+    """The first requested matcher, and in `scores` all matchers and baselines. It prints as the command.
 
-    `accuracy` is a fraction, `interval` its 95 % interval over the episodes (None of few), `classes` the accuracy of
-    each class, None for one that was never drawn. `texts_missing` says why there are no texts, where there are none;
-    `protocol` tells what made the figures.
+    `accuracy` is a fraction. `interval` is its 95 % interval over the episodes (None if these are few). `classes` is
+    the accuracy of each class, None for a class that was never drawn. `texts_missing` says why there are no texts, if
+    there are none. `protocol` says how the figures were made.
     """
 
     matcher: str
@@ -75,7 +75,7 @@ class FewshotReport:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, texts_missing: str) -> "FewshotReport":
-        """Build a report of the values that an evaluation returns."""
+        """Build a report from the values of an evaluation."""
         return cls(
             values["matcher"],
             values["accuracy"],
@@ -90,15 +90,15 @@ class FewshotReport:
 
     @property
     def shot(self) -> int:
-        """How many support videos each class had."""
+        """The number of support videos of each class."""
         return int(self.protocol["shot"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
+        """Return everything as plain values."""
         return dict(self.values)
 
     def lines(self) -> list[str]:
-        """Return the table, the hardest classes, and what made the figures, a line each."""
+        """Return the table, the hardest classes, and how the figures were made, as lines."""
         return [*table(*self._cells()), *self._below()]
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -127,9 +127,9 @@ class FewshotReport:
 
 @dataclass(frozen=True, repr=False)
 class FewshotComparison:
-    """Matchers over several numbers of shots: a report for each number; `path` is the folder of the files, if any.
+    """Matchers over several numbers of shots: a report for each number. `path` is the folder of the files, if any.
 
-    It prints as the command `fewshot-compare`: a Markdown table, and what made it.
+    It prints as the command `fewshot-compare`: a Markdown table, and how it was made.
     """
 
     reports: tuple[FewshotReport, ...]
@@ -148,7 +148,7 @@ class FewshotComparison:
         return {"out": str(self.path) if self.path else None, "scores": self.rows()}
 
     def markdown(self) -> list[str]:
-        """Return a table with a row for each matcher and a column for each number of shots, and what made it."""
+        """Return a table with a row for each matcher and a column for each number of shots, and how it was made."""
         header = ("matcher", *(f"{report.shot}-shot" for report in self.reports))
         rows = []
         for scores in zip(*(report.scores for report in self.reports), strict=True):
@@ -188,12 +188,12 @@ class FewshotComparison:
 
 
 def bounds_name(score: MatcherScore) -> str:
-    """Return what stands beside an accuracy: its 95 % interval, or the lowest and highest of few episodes."""
+    """Return the name of the bounds of an accuracy: 95 % interval, or lowest and highest of few episodes."""
     return "95 % interval" if score.interval else "lowest-highest"
 
 
 def episodes_line(facts: Mapping[str, Any]) -> str:
-    """Return what the episodes are, in words."""
+    """Return a description of the episodes."""
     way = f"{facts['way']}-way" if facts["way"] else f"all {facts['classes']} classes,"
     queries = ""
     if facts["way"]:

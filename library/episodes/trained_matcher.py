@@ -1,4 +1,4 @@
-"""TrainedMatcher: a matcher that was trained by episodes, with its folder and how the training went."""
+"""TrainedMatcher: a matcher that was trained by episodes, its folder, and how the training went."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainedMatcher:
-    """A matcher and the folder it lies in; `fb.fewshot(bank, run=...)` scores with it.
+    """A matcher and its folder. `fb.fewshot(bank, run=...)` scores with it.
 
-    `seconds` and `loss` are those of the training, None of a matcher that was opened. Just trained, it prints as the
-    command `fewshot-train`.
+    `seconds` and `loss` come from the training, and are None if the matcher was opened from its folder. After a
+    training, it prints as the command `fewshot-train`.
     """
 
     path: Path
@@ -27,7 +27,7 @@ class TrainedMatcher:
 
     @classmethod
     def open(cls, path: str | Path, *, device: str = "auto") -> "TrainedMatcher":
-        """Open the matcher in a folder; DataError if there is none."""
+        """Open the matcher in a folder. DataError if there is none."""
         from framebank.heads.fewshot.run import FewshotRun
 
         return cls(Path(path), FewshotRun.read(path), device)
@@ -38,7 +38,7 @@ class TrainedMatcher:
         return tuple(self.run.labels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return how it was trained as plain values."""
+        """Return how it was trained, as plain values."""
         return {
             "run": str(self.path),
             "seconds": self.seconds,
@@ -48,7 +48,7 @@ class TrainedMatcher:
         }
 
     def lines(self) -> list[str]:
-        """Return what was trained on what, and how well it did, a line each."""
+        """Return lines that say what was trained, on which videos, and how well it did."""
         recipe, facts = self.run.recipe, self.run.trained_on
         took = f" in {self.seconds:.1f} s" if self.seconds is not None else ""
         val = "no validation videos: the last step is kept"

@@ -1,4 +1,4 @@
-"""Training by episodes: a matcher on the rows of a store, kept in a folder."""
+"""Training by episodes: train a matcher on the rows of a store and keep it in a folder."""
 
 import time
 from collections.abc import Sequence
@@ -36,11 +36,11 @@ def fewshot_train(
 ) -> TrainedMatcher:
     """Train a matcher on episodes of a store and keep it in `folder`, with its log and recipe.
 
-    It is trained on some classes, and the step is kept that is best on `val_split` (the split "val" where there is one,
-    else the last step). `class_splits` are files that give each class its split. `keys` are those of a FewshotRecipe:
-    `options` of the matcher, way, shot, query, frames, steps, episodes, lr, weight_decay, val_every, val_episodes,
-    seed. DataError if the folder holds a matcher (unless `overwrite` is given), a video would be in both splits, or
-    texts are given to a matcher that reads none.
+    It is trained on some classes. The step that is best on `val_split` is kept (the default is the split "val" if there
+    is one; otherwise the last step is kept). `class_splits` are files that give each class its split. `keys` are those
+    of a FewshotRecipe: `options` of the matcher, way, shot, query, frames, steps, episodes, lr, weight_decay,
+    val_every, val_episodes, seed. DataError if the folder holds a matcher (unless `overwrite` is given), if a video
+    would be in both splits, or if texts are given to a matcher that reads none.
 
     >>> import framebank as fb
     >>> matcher = fb.fewshot_train("demo-out/store", "matcher", "trx", steps=100)              # doctest: +SKIP
@@ -93,7 +93,7 @@ def _videos(
     class_splits: Sequence[str | Path],
     where: Path,
 ) -> "tuple[Manifest, Manifest]":
-    """The videos to train on, and those to choose the step by; DataError if one video is both."""
+    """Return the videos to train on, and those that choose the step. DataError if a video is in both."""
     from framebank.store import Manifest
 
     if class_splits:

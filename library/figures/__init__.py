@@ -1,1 +1,1 @@
-"""Figures: what runs are worth beside each other, and by a named protocol."""
+"""Figures: comparisons of runs, and the figures of named protocols."""

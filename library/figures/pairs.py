@@ -1,4 +1,4 @@
-"""Pairs: two or more runs on the same videos; which is better, or that these videos cannot tell."""
+"""Pairs: two or more runs on the same videos: which is better, or that these videos cannot tell."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from framebank.heads.evaluation.paired import PairedDifference
 
 
-SHOWN = 5  # of the videos of the flips, in the lines
+SHOWN = 5  # videos of the flips in the printed lines
 
 
 class HasPath(Protocol):
-    """A run that is open: a TrainedRun."""
+    """An open run, such as a TrainedRun."""
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """The folder of the run."""
 
 
 @dataclass(frozen=True, repr=False)
 class RunPair:
-    """What the run `run` is worth beside the first, with the videos that it gained and lost."""
+    """How the run `run` compares with the first one, with the videos that it gained and lost."""
 
     run: Path
     paired: "PairedDifference"
@@ -36,7 +36,7 @@ class RunPair:
     lost: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values: those of `PairedDifference`, the videos of the flips beside their counts."""
+        """Return the plain values of `PairedDifference`, and the videos of the flips beside their counts."""
         values = self.paired.to_dict()
         videos = {"gained_videos": list(self.gained), "lost_videos": list(self.lost)}
         return {"run": str(self.run), **values, "flips": {**values["flips"], **videos}}
@@ -47,20 +47,20 @@ class RunPair:
 
 @dataclass(frozen=True, repr=False)
 class RunPairs:
-    """The run `first` beside each of the others, on the videos of `split`. A sequence of one where two were given."""
+    """The run `first` compared with each of the others, on the videos of `split`. With two runs, a sequence of one."""
 
     first: Path
     split: str
     pairs: tuple[RunPair, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values; of two runs the figures stand at the top too."""
+        """Return everything as plain values. With two runs, the figures are at the top level too."""
         figures = self.pairs[0].to_dict() if len(self.pairs) == 1 else {}
         found = {"first": str(self.first), "split": self.split, "pairs": [pair.to_dict() for pair in self.pairs]}
         return {**figures, **found}
 
     def lines(self) -> list[str]:
-        """Return what was found, a paragraph for each run."""
+        """Return what was found, with a paragraph for each run."""
         lines: list[str] = []
         for pair in self.pairs:
             lines += [*([""] if lines else []), f"{self.first} (A) and {pair.run} (B), split {self.split}"]
@@ -84,13 +84,13 @@ def compare(
     *,
     equivalent_within: float | None = None,
 ) -> "PairedDifference":
-    """Return what classifier B is worth beside A on the same videos, from which of them each has right.
+    """Compare classifier B with A on the same videos, given which videos each has right.
 
-    The two arrays are (V,) booleans, in the same order of videos, or (S, V) of S seeds, which are taken in pairs.
-    `groups` (V,) tells which videos come from one source; the bootstrap, whose draws are those of `seed`, then draws
-    sources. `equivalent_within` asks whether the two are equal within so many points. The result has `difference` (B
-    less A, a fraction), `interval` (95 %), `mcnemar_p`, `flips` (`gained`, `lost`), `smallest_difference` and `verdict`
-    ("better", "worse" or "cannot tell", of B). DataError if the arrays do not fit.
+    The two arrays are (V,) booleans in the same order of videos, or (S, V) for S seeds, which are compared in pairs.
+    `groups` (V,) says which videos come from one source; the bootstrap, with draws from `seed`, then draws sources.
+    `equivalent_within` asks whether the two are equal within that many points. The result has `difference` (B minus A,
+    a fraction), `interval` (95 %), `mcnemar_p`, `flips` (`gained`, `lost`), `smallest_difference` and `verdict` (on B:
+    "better", "worse" or "cannot tell"). DataError if the arrays do not fit.
 
     >>> import numpy as np
     >>> import framebank as fb
@@ -103,12 +103,12 @@ def compare(
 
 
 def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within: float | None = None) -> RunPairs:
-    """Return what evaluated runs are worth beside the first of them, from the predictions in their folders.
+    """Compare evaluated runs with the first of them, from the predictions in their folders.
 
-    The videos are aligned by their ids, and drawn by source where the store has groups or UCF's names (`_g01_`). A
-    folder of runs named seed-0, seed-1, ... counts as one run with several seeds, which are taken in pairs. Of more
-    than two runs, the verdicts follow p-values that Holm's method corrects. DataError if a run was never evaluated,
-    or two were evaluated on other splits, classes or videos.
+    The videos are aligned by their ids. They are drawn by source if the store has groups or UCF's names (`_g01_`). A
+    folder of runs named seed-0, seed-1, ... counts as one run with several seeds, which are compared in pairs. With
+    more than two runs, the p-values are corrected by Holm's method before the verdicts. DataError if a run was never
+    evaluated, or if two were evaluated on different splits, classes or videos.
 
     >>> import framebank as fb
     >>> fb.compare_runs("run-mean", "run-transformer").pairs[0].paired.verdict                 # doctest: +SKIP

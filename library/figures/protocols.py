@@ -1,4 +1,4 @@
-"""Protocols: the figure that a named protocol gives of a store, with a line of it in the results."""
+"""Protocols: the figures of a named protocol on a store, and their line in the results."""
 
 import contextlib
 import functools
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from framebank.heads.training.recipe import Recipe
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
-TEMPLATES, SCORING = "actionclip", "probabilities"  # of zero-shot protocols, where none are given
+TEMPLATES, SCORING = "actionclip", "probabilities"  # of zero-shot protocols, if none are given
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +47,7 @@ class ProtocolResult:
     unwritten: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values: the line of the results, and the report of each part."""
+        """Return everything as plain values: the line of the results, and the report of each part."""
         reports = [{"name": part.name, "listed": part.listed, **part.report} for part in self.parts]
         return {**self.line, "made_by": reports[0]["made_by"], "parts": reports}
 
@@ -65,7 +65,7 @@ class ProtocolResult:
         return ("part", "top-1", "95 %", "top-5", "videos"), rows
 
     def lines(self) -> list[str]:
-        """Return the table, and what made it."""
+        """Return the table, and how it was made."""
         return [*table(*self._cells()), "", *self._below()]
 
     def _below(self) -> list[str]:
@@ -99,14 +99,14 @@ def evaluate_protocol(
 ) -> ProtocolResult:
     """Return the figures of a named protocol on a store, and add a line to the file `results` (None adds none).
 
-    `protocol` is one that comes with framebank ("ucf101") or a .toml file; `lists` the folder of the official lists,
-    where it reads any. A supervised protocol trains `recipe` (linear-probe) on each split, and keeps the runs in the
-    folder `runs` where one is given; what is chosen is chosen on videos held out of the training list. What is not
-    given of the texts is as the recipe has it; `lexicon` is for a recipe that reads one. A zero-shot one scores by the
-    texts of the classes (their names in ActionCLIP's templates), pooled by the head of `run` where one is given. Where
-    the line cannot be added in the end, a DataWarning says so. DataError where a list is missing or lists another
-    number of videos, where a video is trained on and tested on, where the recipe does not read what is given, and where
-    `results` cannot be written from the start.
+    `protocol` is one that comes with framebank ("ucf101") or a .toml file; `lists` is the folder of the official lists,
+    if the protocol reads any. A supervised protocol trains `recipe` (linear-probe) on each split and keeps the runs in
+    the folder `runs`, if given. Everything that is chosen is chosen on videos held out from the training list. Texts
+    that are not given are those of the recipe; `lexicon` is for a recipe that reads one. A zero-shot protocol scores by
+    the texts of the classes (their names in ActionCLIP's templates); the head of `run`, if given, pools the frames. If
+    the line cannot be added in the end, a DataWarning says so. DataError if a list is missing or has another number of
+    videos, if a video is both in training and in test, if the recipe does not read what is given, or if `results`
+    cannot be written from the start.
 
     >>> import framebank as fb
     >>> fb.evaluate_protocol("ucf", "ucf101", lists="ucfTrainTestlist", recipe="ridge").top1   # doctest: +SKIP
@@ -238,7 +238,7 @@ def _count(named: "NamedProtocol") -> int:
 
 @contextlib.contextmanager
 def _kept(runs: str | Path | None) -> Iterator[Path]:
-    """The folder of the runs: the one that is given, which may not be there, or one that goes when it was read."""
+    """Yield the folder of the runs: the given one, which may not exist yet, or a temporary one."""
     if runs is None:
         with tempfile.TemporaryDirectory(prefix="framebank-") as folder:
             yield Path(folder)

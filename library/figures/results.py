@@ -1,4 +1,4 @@
-"""Results: the figures that protocols gave, as a table for a terminal, a page, a paper or a spreadsheet."""
+"""Results: the figures of protocols, as a table for a terminal, a page, a paper or a spreadsheet."""
 
 import csv
 import fnmatch
@@ -20,7 +20,7 @@ ESCAPES = {"\\": r"\textbackslash{}", **{mark: f"\\{mark}" for mark in "&%$#_{}"
 
 @dataclass(frozen=True, repr=False)
 class Results:
-    """The lines of a file of results, the oldest first, each as `framebank eval` wrote it."""
+    """The lines of a file of results, the oldest first, as `framebank eval` wrote them."""
 
     values: tuple[Mapping[str, Any], ...]
 
@@ -29,7 +29,7 @@ class Results:
         return {"results": [dict(line) for line in self.values]}
 
     def text(self, form: str = "text") -> str:
-        """Return the table in one of FORMATS; DataError for another."""
+        """Return the table in one of FORMATS. DataError for another format."""
         require_among("format", form, FORMATS)
         rows = [_cells(line) for line in self.values]
         if form == "csv":
@@ -53,9 +53,9 @@ class Results:
 
 
 def results(path: str | Path = "results.jsonl", where: Mapping[str, str] | None = None) -> Results:
-    """Return the results in a file that `evaluate_protocol` wrote, those that fit `where`.
+    """Return the results in a file that `evaluate_protocol` wrote, filtered by `where`.
 
-    `where` holds patterns for some of KEYS: {"protocol": "ucf101*"}. DataError if the file or a line is none.
+    `where` holds patterns for some of KEYS: {"protocol": "ucf101*"}. DataError if the file or a line is not a result.
 
     >>> import framebank as fb
     >>> print(fb.results("results.jsonl", where={"protocol": "ucf101"}).text("markdown"))      # doctest: +SKIP

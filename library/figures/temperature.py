@@ -1,4 +1,4 @@
-"""Temperature: how sure a run may be of what it says, fitted on videos that it was not trained on."""
+"""Temperature: calibrate the probabilities of a run, on videos that it was not trained on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Temperature:
     """The scaling of a run's probabilities: its `temperature`, and whether each class has a scale and a bias too.
 
-    `ece_before` and `ece_after` are the calibration errors of the `videos` that it was fitted on, fractions.
+    `ece_before` and `ece_after` are the calibration errors on the `videos` that it was fitted on, as fractions.
     """
 
     run: Path
@@ -55,10 +55,10 @@ def fit_temperature(
 ) -> Temperature:
     """Fit how sure a run may be on a split of a store (temperature scaling, Guo et al. 2017), and keep it in the run.
 
-    `train` does so itself where it has 20 validation videos or more. `bank` is the store that the run was trained on,
-    where it is not given. `by_class` fits a scale and a bias for each class too; `off` takes the scaling out. The
-    run's metrics.json and predictions.npz are removed: evaluate it again. DataError for the split "test", on which
-    nothing is fitted, for "train", "all" and the split that the run was trained on, and where there are too few videos.
+    `train` does this itself if it has 20 validation videos or more. The default of `bank` is the store that the run was
+    trained on. `by_class` also fits a scale and a bias for each class; `off` removes the scaling. The run's
+    metrics.json and predictions.npz are removed: evaluate it again. DataError for the split "test", on which nothing is
+    fitted, for "train", "all" and the split that the run was trained on, or if there are too few videos.
 
     >>> import framebank as fb
     >>> fb.fit_temperature("run", "bank", split="val").temperature                             # doctest: +SKIP

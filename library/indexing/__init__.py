@@ -1,1 +1,1 @@
-"""What changes an index: classes that are enrolled, thresholds, and a store that has moved on."""
+"""Changes of an index: enrolled classes, thresholds, and updates to a store that has changed."""

@@ -1,4 +1,4 @@
-"""What an index is made of: its videos, those left out with the reason, and what pooled them."""
+"""The facts of an index: its videos, those left out with the reason, and what pooled them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def index_facts(path: Path, index: "Index") -> dict[str, Any]:
-    """Return what an index is made of as plain values."""
+    """Return the facts of an index as plain values."""
     left_out = _left_out(index)
     return {
         "index": str(path),
@@ -24,7 +24,7 @@ def index_facts(path: Path, index: "Index") -> dict[str, Any]:
 
 
 def index_lines(path: Path, index: "Index") -> list[str]:
-    """Return how many videos are in an index, and a line for each reason for which some are left out."""
+    """Return how many videos are in an index, and one line for each reason why some are left out."""
     left_out = _left_out(index)
     of_all = counted(index.num_own + len(left_out), "video")
     lines = [f"{index.num_own} of {of_all}, pooled by {index.made_by['head']} -> {path}"]
@@ -40,7 +40,7 @@ def _left_out(index: "Index") -> dict[str, str]:
 
 
 def warn_if_older(path: Path, index: "Index") -> "Difference | None":
-    """Warn if the store of an index differs from it, and return how; None if the store is not at hand."""
+    """Warn if the store of an index differs from it, and return how. None if the store is not found."""
     difference = index.compare()
     if difference:
         mend = f"`framebank index {difference.store} {path} --update`"

@@ -1,4 +1,4 @@
-"""An index of a split of a store, made in a folder."""
+"""Make an index of a split of a store in a folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +19,10 @@ def index(
     overwrite: bool = False,
     device: str = "auto",
 ) -> SearchIndex:
-    """Index the videos of a split in a folder: the mean of each video's frames, or what the head of a run pools.
+    """Index the videos of a split in a folder, by the mean of each video's frames, or by the head of a run.
 
-    DataError if the folder holds something already, unless `overwrite` replaces an index; where the run is of
-    another encoder; or where no video has an embedding that can be compared.
+    DataError if the folder holds something already (unless `overwrite` replaces an index), if the run comes from
+    another encoder, or if no video has an embedding that can be compared.
 
     >>> import framebank as fb
     >>> found = fb.index("demo-out/store", "index")                                            # doctest: +SKIP

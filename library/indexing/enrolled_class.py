@@ -1,4 +1,4 @@
-"""EnrolledClass: a class of an index that a few examples made, and when a video passes for it."""
+"""EnrolledClass: a class of an index that was made from a few examples, and when a video passes for it."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class EnrolledClass:
-    """One enrolled class as it stands now; it prints as the command `enroll` does.
+    """An enrolled class as it now is. It prints as the command `enroll` does.
 
-    It has `num_given` new examples, `num_enrolled` in all, and `num_own` videos of the index with the same label. A
-    video passes when its cosine to their mean is over `threshold`. The `num_others` videos of other classes set that
-    threshold; it is None if they are too few, and then a video passes when it is nearer to the class than to any
-    video of the index. `source` says which videos they are.
+    It has `num_given` new examples, `num_enrolled` in total, and `num_own` videos of the index with the same label. A
+    video passes if its cosine to their mean is over `threshold`. The `num_others` videos of other classes set that
+    threshold. It is None if they are too few, and then a video passes if it is nearer to the class than to any video of
+    the index. `source` says which videos they are.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class EnrolledClass:
 
     @classmethod
     def of(cls, path: Path, index: "Index", label: str, *, num_given: int = 0) -> "EnrolledClass":
-        """Return what is known of a class of the index in the folder `path`, to which `num_given` examples came."""
+        """Return a class of the index in the folder `path`, after `num_given` examples were added."""
         from framebank.heads.labelling.calibrate import source_of
         from framebank.heads.labelling.enroll import describe
 
@@ -58,7 +58,7 @@ class EnrolledClass:
         }
 
     def lines(self) -> list[str]:
-        """Return what happened, the threshold, and what set it, a line each."""
+        """Return what happened, the threshold, and what set it, as lines."""
         return [
             f"{counted(self.num_given, 'video')} enrolled as {self.label!r}, which now has "
             f"{counted(self.num_enrolled + self.num_own, 'example')} -> {self.path}",

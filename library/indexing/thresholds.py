@@ -1,4 +1,4 @@
-"""Thresholds: from which cosine on a video passes for each enrolled class of an index, and for its votes."""
+"""Thresholds: the cosine from which a video passes, for each enrolled class of an index and for its votes."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +19,11 @@ HEADER = ("class", "examples", "others", "threshold")
 
 @dataclass(frozen=True, repr=False)
 class Thresholds:
-    """The thresholds of an index, as cosines; it prints as the command `calibrate` does.
+    """The thresholds of an index, as cosines. It prints as the command `calibrate` does.
 
-    `classes` are the enrolled ones, each with its `threshold`; `nearest` is the threshold of the votes, which the
+    `classes` are the enrolled classes, each with its `threshold`. `nearest` is the threshold of the votes, which the
     nearest of the index's own videos has to pass. A threshold is None if too few videos could set it. `source` says
-    what set them, `share` which share of the videos of other classes may pass; `is_set` is false where nothing is
+    what set them, and `share` which share of the videos of other classes may pass. `is_set` is false if nothing is
     enrolled and no held-out videos set thresholds: then the votes always pass.
     """
 
@@ -107,9 +107,9 @@ def set_thresholds(
     share: float,
     device: str,
 ) -> "Index":
-    """Set the thresholds of the index in a folder by the videos of a split of a store, or by its own; return it.
+    """Set the thresholds of the index in a folder by a split of a store, or by its own videos. Return the index.
 
-    As `SearchIndex.calibrate`, which says what is refused.
+    `SearchIndex.calibrate` says what is refused.
     """
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.labelling.calibrate import calibrate, held_out

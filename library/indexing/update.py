@@ -1,4 +1,4 @@
-"""IndexUpdate: an index that was brought up to date with its store, and what had changed."""
+"""IndexUpdate: an index that was updated to its store, and what had changed."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class IndexUpdate:
-    """An index as it is now, and in `difference` how its store differed from what it held before.
+    """An index as it now is. `difference` says how its store differed from what the index held before.
 
     It prints as `framebank index --update` does.
     """
@@ -28,7 +28,7 @@ class IndexUpdate:
     difference: "Difference"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the index, its thresholds and what had changed as plain values."""
+        """Return the index, its thresholds and what had changed, as plain values."""
         from framebank.heads.labelling.calibrate import source_of
 
         enrolment, empty = self.index.enrolment, self.index.enrolment.is_empty
@@ -42,11 +42,11 @@ class IndexUpdate:
         }
 
     def lines(self) -> list[str]:
-        """Return what had changed, what was kept, and the index as it is now, a line each."""
+        """Return what had changed, what was kept, and the index as it now is, as lines."""
         return [f"{self.path}: {self.difference}", *self._kept(), *index_lines(self.path, self.index)]
 
     def _kept(self) -> list[str]:
-        """What was enrolled and calibrated, with the thresholds of today."""
+        """Return what was enrolled and calibrated, with the present thresholds."""
         from framebank.heads.labelling.calibrate import source_of
 
         enrolment = self.index.enrolment
@@ -77,11 +77,11 @@ def update_index(
     run_path: str | Path | None = None,
     device: str = "auto",
 ) -> IndexUpdate:
-    """Bring the index in a folder up to date with its store: videos that joined, left, moved or were relabelled.
+    """Update the index in a folder to its store: videos that joined, left, moved or got another label.
 
-    `bank` is that store, where it has moved. `split` and the run have to be those that the index was made with, and
-    need not be given. Enrolled classes and the calibration stay, and thresholds are set again. DataError if the
-    store is not there or not that of the index, or the split or the run is another.
+    `bank` is that store, if it has moved. `split` and the run may be left out; if given, they must be those of the
+    index. Enrolled classes and the calibration stay, and thresholds are set again. DataError if the store is not found
+    or is not that of the index, or if the split or the run is another one.
     """
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.labelling.update import update_index as follow
@@ -97,7 +97,7 @@ def update_index(
 
 
 def _store_of(path: Path) -> str:
-    """The store that an index was made from; DataError if it does not say, or that is not there."""
+    """Return the store that an index was made from. DataError if the index does not say, or if it is not there."""
     from framebank.store.indexes.spec import read_index_spec
 
     place = read_index_spec(path).made_by.get("store")

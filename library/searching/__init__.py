@@ -1,1 +1,1 @@
-"""Searching: what is asked of an index, whether anything in it is an answer, and which seconds of a video are."""
+"""Searching: queries to an index, whether anything in it is near enough, and which seconds of a video are."""

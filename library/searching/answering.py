@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore
     from framebank.store.indexes.index import Hit, Index
 
-JUDGED = 10  # of the nearest videos at least, by the rows of which a text is judged
-WHOLE_FROM = 0.45  # the level of whole videos from which on something is found, where their rows are not at hand
-MOST_OWN = 1024  # of an index's own videos, by which a video is judged
+JUDGED = 10  # the least number of nearest videos whose rows judge a text
+WHOLE_FROM = 0.45  # the level of whole videos that counts as found, if their rows are not available
+MOST_OWN = 1024  # the index's own videos that judge a video
 
 
 def answer(
@@ -31,9 +31,9 @@ def answer(
     store: "FeatureStore | str | Path | None" = None,
     where: str | None = None,
 ) -> Hits:
-    """Return the k videos or moments of an index that are nearest to what is asked; none where none is near enough.
+    """Return the k videos or moments of an index that are nearest to a query, or none if none is near enough.
 
-    With `keep_all` they are returned then too; with the filter `where`, only videos that it is true of.
+    With `keep_all` they are returned in any case. With the filter `where`, only videos that match it are returned.
     """
     require_least("k", k, 1)
     whole, index = index, index if where is None else index.fitting(where)
@@ -66,10 +66,10 @@ def _rows_are_near(
     *,
     otherwise: bool,
 ) -> bool:
-    """Whether rows of the nearest videos are near to a text that the whole videos are not near to.
+    """Return whether rows of the nearest videos are near to a text that the whole videos are not near to.
 
-    A text may tell of a moment, which the mean of a video blurs. `otherwise` is the answer where the store of the rows
-    is not at hand.
+    A text may describe a moment, which the mean of a video blurs. `otherwise` is the answer if the store of the rows is
+    not found.
     """
     try:
         found = store_of(whole, store)
@@ -82,7 +82,7 @@ def _rows_are_near(
 
 
 def _background(index: "Index", asked: SearchQuery) -> "Background | None":
-    """What tells whether a query stands out; None if there is too little to tell."""
+    """Return what tells whether a query stands out, or None if there is too little data."""
     from framebank.heads.moments.background import Background, some_of
 
     rows = index.own_vectors

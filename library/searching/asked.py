@@ -1,4 +1,4 @@
-"""SearchQuery: a query of a search, and what it is judged by."""
+"""SearchQuery: a query of a search, and what judges it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,11 @@ class SearchOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, eq=False)
 class SearchQuery:
-    """A query: `told` is what was given, in words, and `vector` (D,) what it is compared by.
+    """A query: `told` describes what was given, and `vector` (D,) is what is compared.
 
-    `names` (N, D) are the everyday names that a text is judged by; `by_own` says that it is judged by the index's own
-    videos; with neither it is not judged. `known` is false for a text that the encoder never learned. `leaves_out` is
-    a video_id that is no answer.
+    `names` (N, D) are the everyday names that judge a text. `by_own` says that the index's own videos judge it. With
+    neither, it is not judged. `known` is false for a text that the encoder never learned. `leaves_out` is a video_id
+    that must not be a hit.
     """
 
     told: str
@@ -47,13 +47,13 @@ class SearchQuery:
 
 
 def asked_by_text(folder: Path, index: "Index", encoder: "Encoder", text: str) -> SearchQuery:
-    """Return what a text asks of the index in a folder."""
+    """Return the query of a text to the index in a folder."""
     names = everyday_names(folder, index, encoder)
     return SearchQuery(text, encoder.encode_texts([text])[0], names=names, known=not is_unknown(text, encoder))
 
 
 def asked_by_vector(index: "Index", query: "np.ndarray") -> SearchQuery:
-    """Return what an embedding (D,) or (1, D) asks; DataError if it is none of the index's width."""
+    """Return the query of an embedding (D,) or (1, D). DataError if its width is not that of the index."""
     import numpy as np
 
     vector = np.asarray(query)
@@ -71,7 +71,7 @@ def mean_row(embeddings: "Embeddings") -> "np.ndarray":
 
 
 def everyday_names(folder: Path, index: "Index", encoder: "Encoder") -> "np.ndarray":
-    """Return the unit vectors (N, D) of everyday names that the encoder knows, from beside the index, or kept there."""
+    """Return the unit vectors (N, D) of the everyday names that the encoder knows, kept beside the index."""
     from framebank.heads.moments.everyday import NAMES
     from framebank.store.indexes.names import read_names, write_names
     from framebank.store.vectors import unit
@@ -84,7 +84,7 @@ def everyday_names(folder: Path, index: "Index", encoder: "Encoder") -> "np.ndar
 
 
 def known_names(encoder: "Encoder") -> list[str]:
-    """Return the everyday names of which the encoder learned every word."""
+    """Return the everyday names whose words the encoder has all learned."""
     from framebank.heads.moments.everyday import NAMES
 
     unknown = set(encoder.reader.unknown_words(NAMES))

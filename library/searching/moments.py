@@ -1,4 +1,4 @@
-"""Moments: the stretches of the videos of an index that a query means, by the rows of its store."""
+"""Moments: the stretches of an index's videos that fit a query, from the rows of its store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, Span, Video
     from framebank.store.indexes.index import Hit, Index
 
-BLOCK_ROWS = 1 << 18  # that are compared at once
-LEAST_VIDEOS = 50  # whose stretches are looked for, of those with the best rows
+BLOCK_ROWS = 1 << 18  # rows that are compared at once
+LEAST_VIDEOS = 50  # videos with the best rows whose stretches are searched
 OF_A_VIDEO = 3  # moments at most
-USUAL_VIDEOS = 128  # whose rows tell what is usual
+USUAL_VIDEOS = 128  # videos whose rows show what is usual
 
 
 def store_of(index: "Index", store: "FeatureStore | str | Path | None") -> "FeatureStore":
-    """Return the store with the rows of an index's videos; DataError if it is not at hand, or of another encoder."""
+    """Return the store with the rows of an index's videos. DataError if it is not found, or has another encoder."""
     from framebank.library.stores import open_store
     from framebank.store import FeatureStore
 
@@ -46,9 +46,9 @@ def rows_of_id(
     *,
     within: tuple[float, float] | None = None,
 ) -> "np.ndarray":
-    """Return the mean (D,) of the unit rows that the store has of a video, or of those within some seconds of it.
+    """Return the mean (D,) of the unit rows of a video in the store, or of its rows within some seconds.
 
-    Where no row stands within them, it is the nearest one. DataError if the store has no rows of the video, or the
+    If no row is within them, the nearest row is used. DataError if the store has no rows of the video, or if the
     seconds lie outside it.
     """
     import numpy as np
@@ -79,7 +79,7 @@ def rows_are_near(
 ) -> bool:
     """Return whether the best rows of some videos are near enough to a text's vector (D,), judged by names (N, D).
 
-    What is usual is told by rows of `others`, videos of the same store.
+    The rows of `others`, videos of the same store, show what is usual.
     """
     import numpy as np
 
@@ -105,11 +105,11 @@ def find_moments(
     keep_all: bool = True,
     least: float | None = None,
 ) -> Hits:
-    """Find the `k` best moments of a query in the videos of an index, by the rows of its store.
+    """Find the `k` best moments of a query in the videos of an index, from the rows of its store.
 
-    Every row of every video is compared. The videos with the best rows are looked at for stretches, up to OF_A_VIDEO of
-    each, `least` seconds long at least; a score is the mean cosine of a stretch's rows. A query that is no text is not
-    judged. DataError if the store has none of the videos, or the query points nowhere.
+    Every row of every video is compared. Stretches are searched in the videos with the best rows: up to OF_A_VIDEO in
+    each, at least `least` seconds long. The score is the mean cosine of a stretch's rows. Only a text query is judged.
+    DataError if the store has none of the videos, or if the query has no direction.
     """
     import numpy as np
 
@@ -144,7 +144,7 @@ def find_moments(
 def _scan(
     store: "FeatureStore", video_ids: list[str], query: "np.ndarray"
 ) -> "tuple[np.ndarray, np.ndarray, dict[str, float]]":
-    """The cosines (R,) of all rows, some of the rows (S, D), and what the best rows of each video come to."""
+    """Return the cosines (R,) of all rows, some of the rows (S, D), and the score of each video's best rows."""
     import numpy as np
 
     from framebank.heads.moments.background import MOST_ROWS
@@ -165,7 +165,7 @@ def _scan(
 
 
 def _blocks(store: "FeatureStore", video_ids: list[str]) -> "Iterator[tuple[list[str], np.ndarray, np.ndarray]]":
-    """Yield the videos, some at a time, with their unit rows (R, D) and the row behind the last of each.
+    """Yield the videos, some at a time, with their unit rows (R, D) and the end row of each.
 
     Rows that cannot be compared are left out.
     """

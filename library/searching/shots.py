@@ -1,4 +1,4 @@
-"""Shots: where the shots of the videos of a store begin and end, by their rows."""
+"""Shots: where the shots of a store's videos begin and end, from their rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Shots(Sequence["Span"]):
-    """The shots of videos, in the order of the store and of time; `left_out` has videos without a row to compare.
+    """The shots of videos, in order of the store and of time. `left_out` has the videos without rows to compare.
 
-    `sparse` are videos whose rows stand so far apart that shots may have been missed.
+    `sparse` are videos whose rows are so far apart that shots may have been missed.
     """
 
     spans: tuple["Span", ...]
@@ -46,7 +46,7 @@ class Shots(Sequence["Span"]):
         }
 
     def lines(self) -> list[str]:
-        """Return a row for each shot, and what else there is to say."""
+        """Return one row for each shot, and further remarks."""
         return [*table(*self._cells()), *self._below()]
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -74,10 +74,10 @@ SPARSE = "rows more than 1 s apart, so that short shots are missed (`framebank e
 
 
 def shots(bank: "FeatureStore | str | Path", *, split: str = "all", watch: Watch = unwatched) -> Shots:
-    """Find the shots of the videos of a split: spans that follow one another without a gap, in seconds.
+    """Find the shots of the videos of a split: spans without gaps between them, in seconds.
 
-    A cut is where the cosine of the rows before and those after falls; no video is read. DataError if `bank` is no
-    store, or no video of the split is in it.
+    A cut is where the cosine of the rows before and after it falls. No video is decoded. DataError if `bank` is not a
+    store, or if it holds no video of the split.
 
     >>> import framebank as fb
     >>> fb.shots("bank")[0]                                                                    # doctest: +SKIP
