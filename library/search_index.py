@@ -11,7 +11,14 @@ from framebank.library.hits import Hits
 from framebank.library.indexing.about import warn_if_older
 from framebank.library.labels import Labels
 from framebank.library.searching.answering import answer
-from framebank.library.searching.asked import SearchOptions, SearchQuery, asked_by_text, asked_by_vector, mean_row
+from framebank.library.searching.asked import (
+    SearchOptions,
+    SearchQuery,
+    asked_by_text,
+    asked_by_vector,
+    asked_without,
+    mean_row,
+)
 from framebank.library.searching.moments import rows_of_id
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
@@ -96,6 +103,7 @@ class SearchIndex:
         keep_all: bool = True,
         store: "FeatureStore | str | Path | None" = None,
         where: str | None = None,
+        minus: str | None = None,
     ) -> Hits:
         """Find the k nearest videos, or with `moments` the k best stretches of them, best first.
 
@@ -106,18 +114,21 @@ class SearchIndex:
         Where nothing stands out, `found` of the answer is false, and without `keep_all` it has no hits. An embedding is
         not judged. The rows of moments are read from the store that the index was made from, or from `store`. `where`
         is a filter, such as "label in ('surfing', 'archery') and split = 'train'": no other videos are answers.
-        DataError where a file, a text or the filter is wrong, the store is not at hand, or no video fits the filter.
+        `minus` is a text that answers should be far from: its unit vector is taken from that of the query, which must
+        be in the space of texts. A query that is no text is not judged then. `search_image` takes a picture. DataError
+        where a file, a text or the filter is wrong, the store is not at hand, or no video fits the filter.
         """
         how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
         if isinstance(query, Path):
-            return self.search_file(query, **how)
+            return self.search_file(query, minus=minus, **how)
         if not isinstance(query, str):
-            return answer(self.index, asked_by_vector(self.index, query), **how)
+            return self._answer(asked_by_vector(self.index, query), minus, how)
         if query in self.index:
-            return self.search_id(query, **how)
-        return self.search_file(query, **how) if _is_file(query) else self.search_text(query, **how)
+            return self.search_id(query, minus=minus, **how)
+        find = self.search_file if _is_file(query) else self.search_text
+        return find(query, minus=minus, **how)
 
-    def search_text(self, text: str, **how: Unpack[SearchOptions]) -> Hits:
+    def search_text(self, text: str, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a text, as `search`; DataError where it is empty, or the vectors are not of texts."""
         if not text.strip():
             raise DataError("the text to search for is empty; expected a sentence")
@@ -125,15 +136,34 @@ class SearchIndex:
             from framebank.heads.labelling.neighbours import require_text_space
 
             require_text_space(self.index)
-        return answer(self.index, asked_by_text(self.path, self.index, self.encoder, text), **how)
+        return self._answer(asked_by_text(self.path, self.index, self.encoder, text), minus, how)
 
-    def search_file(self, path: str | Path, **how: Unpack[SearchOptions]) -> Hits:
+    def search_file(self, path: str | Path, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a video file, embedded and pooled as the index's own videos were; as `search`."""
         pooled = self._rows_of if how.get("moments") else self._pool
-        return answer(self.index, SearchQuery(str(path), pooled(Path(path)), by_own=True), **how)
+        return self._answer(SearchQuery(str(path), pooled(Path(path)), by_own=True), minus, how)
+
+    def search_image(self, path: str | Path, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
+        """Find what is nearest to a picture, embedded and pooled as a video of one frame; as `search`.
+
+        DataError where the file is no picture.
+
+        >>> index.search_image("poster.png", k=3)                                              # doctest: +SKIP
+        """
+        from framebank.heads.labelling.neighbours import pool_query
+        from framebank.library.labelling import embed_image
+
+        rows = embed_image(Path(path), self.index.spec, self.encoder)
+        vector = mean_row(rows) if how.get("moments") else pool_query(self.index, rows)[0]
+        return self._answer(SearchQuery(str(path), vector, by_own=True), minus, how)
 
     def search_id(
-        self, video_id: str, *, within: tuple[float, float] | None = None, **how: Unpack[SearchOptions]
+        self,
+        video_id: str,
+        *,
+        within: tuple[float, float] | None = None,
+        minus: str | None = None,
+        **how: Unpack[SearchOptions],
     ) -> Hits:
         """Find what is nearest to one of the own videos, or to what it shows `within` some seconds; as `search`.
 
@@ -148,7 +178,17 @@ class SearchIndex:
         if within is not None or how.get("moments"):
             vector = rows_of_id(self.index, video_id, how.get("store"), within=within)
         told = video_id if within is None else f"{video_id}, {within[0]:g} to {within[1]:g} s"
-        return answer(self.index, SearchQuery(told, vector, by_own=True, leaves_out=video_id), **how)
+        return self._answer(SearchQuery(told, vector, by_own=True, leaves_out=video_id), minus, how)
+
+    def _answer(self, asked: SearchQuery, minus: str | None, how: SearchOptions) -> Hits:
+        """Return what is nearest to a query, or to what is left of it without the text `minus`."""
+        if minus is not None:
+            if not how.get("moments"):
+                from framebank.heads.labelling.neighbours import require_text_space
+
+                require_text_space(self.index)
+            asked = asked_without(asked, self.encoder, minus)
+        return answer(self.index, asked, **how)
 
     def enroll(
         self,

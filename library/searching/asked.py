@@ -1,6 +1,6 @@
 """SearchQuery: a query of a search, and what it is judged by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from framebank.store.indexes.index import Index
 
 LONG_WORD = 4  # letters; shorter words say little
+SAME = 1e-3  # the length of the difference of two unit vectors that count as one
 
 
 class SearchOptions(TypedDict, total=False):
@@ -60,6 +61,31 @@ def asked_by_vector(index: "Index", query: "np.ndarray") -> SearchQuery:
     if vector.dtype.kind not in "fiu" or vector.shape not in ((index.spec.dim,), (1, index.spec.dim)):
         raise DataError(f"the query is an array of {vector.dtype} {vector.shape}; expected numbers ({index.spec.dim},)")
     return SearchQuery("an embedding", vector.reshape(-1).astype(np.float32))
+
+
+def asked_without(asked: SearchQuery, encoder: "Encoder", text: str) -> SearchQuery:
+    """Return a query for what is near to `asked` and far from a text: the unit vectors' difference, of length 1.
+
+    The names that a text is judged by lose the same vector; other queries are not judged then. DataError where the text
+    is empty, or says the same as the query.
+    """
+    import numpy as np
+
+    from framebank.store.vectors import has_direction, unit
+
+    if not text.strip():
+        raise DataError("the text to search without (minus) is empty; expected a sentence")
+    if not has_direction(asked.vector):
+        raise DataError(f"the embedding of {asked.told!r} is all zeros, or holds values that are not numbers")
+    away = unit(encoder.encode_texts([text])[0])
+    left = unit(asked.vector) - away
+    if np.linalg.norm(left) < SAME:
+        raise DataError(f"{asked.told!r} without {text!r} leaves nothing to search for; expected another text")
+    names = None
+    if asked.names is not None:
+        less = asked.names - away
+        names = unit(less[np.linalg.norm(less, axis=1) >= SAME])
+    return replace(asked, told=f"{asked.told} (minus {text})", vector=unit(left), names=names, by_own=False)
 
 
 def mean_row(embeddings: "Embeddings") -> "np.ndarray":
