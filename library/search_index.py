@@ -11,15 +11,16 @@ from framebank.library.hits import Hits
 from framebank.library.indexing.about import warn_if_older
 from framebank.library.labels import Labels
 from framebank.library.searching.answering import answer
-from framebank.library.searching.asked import (
-    SearchOptions,
-    SearchQuery,
+from framebank.library.searching.asked import SearchOptions, SearchQuery
+from framebank.library.searching.queries import (
+    asked_by_file,
+    asked_by_id,
+    asked_by_image,
     asked_by_text,
     asked_by_vector,
     asked_without,
-    mean_row,
+    is_file,
 )
-from framebank.library.searching.moments import rows_of_id
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
 
@@ -34,14 +35,6 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore
     from framebank.store.indexes.index import Index
     from framebank.store.indexes.origin import Difference
-
-
-def _is_file(text: str) -> bool:
-    """Whether a text is the path of a file; a sentence may be longer than any."""
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 @dataclass(eq=False)
@@ -125,37 +118,22 @@ class SearchIndex:
             return self._answer(asked_by_vector(self.index, query), minus, how)
         if query in self.index:
             return self.search_id(query, minus=minus, **how)
-        find = self.search_file if _is_file(query) else self.search_text
-        return find(query, minus=minus, **how)
+        return (self.search_file if is_file(query) else self.search_text)(query, minus=minus, **how)
 
     def search_text(self, text: str, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a text, as `search`; DataError where it is empty, or the vectors are not of texts."""
-        if not text.strip():
-            raise DataError("the text to search for is empty; expected a sentence")
-        if not how.get("moments"):
-            from framebank.heads.labelling.neighbours import require_text_space
-
-            require_text_space(self.index)
-        return self._answer(asked_by_text(self.path, self.index, self.encoder, text), minus, how)
+        return self._answer(asked_by_text(self.path, self.index, lambda: self.encoder, text, how), minus, how)
 
     def search_file(self, path: str | Path, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a video file, embedded and pooled as the index's own videos were; as `search`."""
-        pooled = self._rows_of if how.get("moments") else self._pool
-        return self._answer(SearchQuery(str(path), pooled(Path(path)), by_own=True), minus, how)
+        return self._answer(asked_by_file(self.index, self.encoder, Path(path), how), minus, how)
 
     def search_image(self, path: str | Path, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a picture, embedded and pooled as a video of one frame; as `search`.
 
-        DataError where the file is no picture.
-
         >>> index.search_image("poster.png", k=3)                                              # doctest: +SKIP
         """
-        from framebank.heads.labelling.neighbours import pool_query
-        from framebank.library.labelling import embed_image
-
-        rows = embed_image(Path(path), self.index.spec, self.encoder)
-        vector = mean_row(rows) if how.get("moments") else pool_query(self.index, rows)[0]
-        return self._answer(SearchQuery(str(path), vector, by_own=True), minus, how)
+        return self._answer(asked_by_image(self.index, self.encoder, Path(path), how), minus, how)
 
     def search_id(
         self,
@@ -170,24 +148,12 @@ class SearchIndex:
         The video itself is no answer; a copy of it that was enrolled under a label is another video, and is found.
         DataError where there is no such video, or the seconds lie outside it.
         """
-        vector = self.index.vector(video_id)
-        if within is not None and self.whole.made_by.get("run") and not how.get("moments"):
-            raise DataError(
-                f"{self.path}: was pooled by a run, which makes whole videos alone; ask for moments instead"
-            )
-        if within is not None or how.get("moments"):
-            vector = rows_of_id(self.index, video_id, how.get("store"), within=within)
-        told = video_id if within is None else f"{video_id}, {within[0]:g} to {within[1]:g} s"
-        return self._answer(SearchQuery(told, vector, by_own=True, leaves_out=video_id), minus, how)
+        return self._answer(asked_by_id(self.index, video_id, how, within=within, where=self.path), minus, how)
 
     def _answer(self, asked: SearchQuery, minus: str | None, how: SearchOptions) -> Hits:
         """Return what is nearest to a query, or to what is left of it without the text `minus`."""
         if minus is not None:
-            if not how.get("moments"):
-                from framebank.heads.labelling.neighbours import require_text_space
-
-                require_text_space(self.index)
-            asked = asked_without(asked, self.encoder, minus)
+            asked = asked_without(asked, self.index, lambda: self.encoder, minus, how)
         return answer(self.index, asked, **how)
 
     def enroll(
@@ -295,12 +261,6 @@ class SearchIndex:
 
         vector: np.ndarray = pool_query(self.index, embed_file(path, self.index.spec, self.encoder))[0]
         return vector
-
-    def _rows_of(self, path: Path) -> "np.ndarray":
-        """The mean (D,) of a file's rows."""
-        from framebank.library.labelling import embed_file
-
-        return mean_row(embed_file(path, self.index.spec, self.encoder))
 
     def encoder_of_examples(self) -> "Encoder":
         """Return the encoder of new videos; DataError with the way out where it is not here."""
