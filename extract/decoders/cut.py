@@ -15,13 +15,13 @@ from framebank.extract.decoders.animation import is_animation
 from framebank.extract.decoders.decode import decode_clip
 from framebank.extract.decoders.frames import Clip, Image, Indices, Times
 from framebank.extract.decoders.pixels import resized
-from framebank.extract.decoders.pyav import open_video
+from framebank.extract.decoders.pyav import open_video, scan_packets
 from framebank.extract.decoders.source import local_file
 from framebank.store.errors import DataError
 from framebank.store.files.replacing import replacing
 
-FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
-LIKE_MP4 = (".mp4", ".m4v", ".mov")  # what is copied out of these goes into an MP4 if it can, all else into Matroska
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+LIKE_MP4 = (".mp4", ".m4v", ".mov")  # what is copied out of these goes into MP4 or else MOV, all else into Matroska
 TICKS = 90_000  # of a second, in which the frames of an exact cut are placed
 QUALITY = {"preset": "veryfast", "crf": "18"}
 
@@ -36,12 +36,13 @@ class Cut:
 
 
 def copy_stretch(path: Path, stem: Path, *, start: float = 0.0, end: float | None = None) -> Cut:
-    """Copy the packets of a stretch of a video, and of its sound, into `stem` with .mp4 or .mkv; return the cut.
+    """Copy the packets of a stretch of a video, and of its sound, into `stem` with .mp4, .mov or .mkv.
 
     Nothing is decoded. The copy begins at the last key frame at or before the first frame from `start` on, in seconds
     after the first frame of the video, and ends with the last frame before `end`; None is the end of the video. Where
-    frames refer to later ones, these are there too. DataError where the video cannot be read or has no frame there,
-    its packets have no times, or a file of that name is there.
+    frames refer to later ones, these are there too. A start below 0 is that of frames which the video itself hides.
+    DataError where the video cannot be read, its end is wanted and gone, it has no frame there, its packets have no
+    times, or a file of that name is there.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder of images, which has no packets to copy; an exact cut encodes it")
@@ -50,7 +51,7 @@ def copy_stretch(path: Path, stem: Path, *, start: float = 0.0, end: float | Non
             raise DataError(f"{path}: is an animated picture, which has no packets to copy; an exact cut encodes it")
         plan = _plan(local, start=start, end=end)
         reason: Exception | None = None
-        for suffix in FORMATS if path.suffix.lower() in LIKE_MP4 else (".mkv",):
+        for suffix in (".mp4", ".mov") if path.suffix.lower() in LIKE_MP4 else (".mkv",):
             out = stem.with_name(stem.name + suffix)
             _require_free(out)
             try:
@@ -126,6 +127,8 @@ def _plan(path: Path, *, start: float, end: float | None) -> _Plan:
     seconds = (shown - shown[0]) * float(unit)
     low = int(np.searchsorted(seconds, start - 1e-6))
     high = len(shown) if end is None else int(np.searchsorted(seconds, end - 1e-6))
+    if high == len(shown):
+        scan_packets(path)  # which refuses a file whose end is gone
     if low >= high:
         raise DataError(f"{path}: {_nothing(start, end)}; its last frame is at {seconds[-1]:.2f} s")
     before = [key for key in keys if key <= shown[low]]
@@ -145,6 +148,8 @@ def _copy(path: Path, part: Path, plan: _Plan, *, form: str) -> None:
             for stream in (video, *container.streams.audio)
             if stream.codec_context is not None
         }
+        if video.index not in kept:
+            raise ValueError("the codec of its video stream is not known here")
         waiting, heard = set(plan.wanted), set(kept) - {video.index}
         started = False
         container.seek(plan.key, stream=video)

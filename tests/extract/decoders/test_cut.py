@@ -89,6 +89,29 @@ def test_nothing_is_written_over_and_nothing_half_written(video: Path, tmp_path:
         assert made.path.read_bytes() == before
 
 
+def test_a_video_whose_end_is_gone_is_cut_before_it_alone(video: Path, tmp_path: Path) -> None:
+    if video.suffix == ".mp4":
+        pytest.skip("its index is at its end: nothing of it can be read")
+    whole = video.read_bytes()
+    (tmp_path / "video.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    assert numbers(copy_stretch(tmp_path / "video.mkv", tmp_path / "clip", end=0.5).path)[:10] == list(range(10))
+    with pytest.raises(DataError, match=r"video\.mkv: "):
+        copy_stretch(tmp_path / "video.mkv", tmp_path / "rest", start=1.0)
+    assert not (tmp_path / "rest.mkv").exists()
+
+
+def test_what_mp4_cannot_hold_goes_into_mov(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "video.mov"), "w") as container:
+        stream = container.add_stream("qtrle", rate=10)
+        stream.width, stream.height, stream.pix_fmt = BITS * BAR, 48, "rgb24"
+        for number in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number)[:, :-1].copy(), format="rgb24")))
+        container.mux(stream.encode(None))
+    cut = copy_stretch(tmp_path / "video.mov", tmp_path / "clip", start=1.0)
+    assert cut.path.name == "clip.mov" and numbers(cut.path)[-10:] == list(range(10, 20))
+    assert {path.name for path in tmp_path.iterdir()} == {"video.mov", "clip.mov"}
+
+
 def test_images_in_a_folder_are_encoded_and_not_copied(tmp_path: Path) -> None:
     from PIL import Image
 
