@@ -49,7 +49,7 @@ OWN: dict[str, dict[str, str]] = {
     "fewshot-compare": {"store": STORE},
     "fewshot-train": {"store": STORE},
     "index": {"store": STORE},
-    "search": {"index": INDEX, "video": VIDEO, "store": STORE},
+    "search": {"index": INDEX, "video": VIDEO, "image": "no such file; expected a picture", "store": STORE},
     "shots": {"store": STORE},
     "predict": {
         "videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files",

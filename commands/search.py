@@ -1,5 +1,6 @@
 """Commands that find: index and search."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -59,13 +60,18 @@ def index(
 @click.argument("index", type=PATH)
 @click.option("--text", help="Find videos that a sentence describes.")
 @click.option("--video", type=PATH, help="Find videos like this file.")
+@click.option("--image", type=PATH, help="Find videos like this picture.")
 @click.option("--id", "video_id", help="Find videos like this video of the index.")
 @click.option("--from", "start", type=float, help="With --id: only what it shows from this second on.")
 @click.option("--to", "end", type=float, help="With --id: only what it shows before this second.")
+@click.option("--minus-text", help="Find what is far from this text, and near to the query.")
 @click.option("-k", default=10, type=click.IntRange(1), help="How many videos to show.  [10]")
 @click.option("--moments", is_flag=True, help="Find the best seconds of videos, by the rows of the store.")
 @click.option("--where", metavar="FILTER", help="Only videos like these: \"label in ('a', 'b') and split = 'train'\".")
 @click.option("--store", type=PATH, help="The store of the rows, if it is no longer at its place.")
+@click.option("--export-clips", type=PATH, metavar="DIR", help="Cut each hit out of its video, into this folder.")
+@click.option("--exact", is_flag=True, help="With --export-clips: encode the clips anew, to start at the right frame.")
+@click.option("--sheet", type=PATH, metavar="PNG", help="Draw a contact sheet: a row of frames for each hit.")
 @click.option("--all", "keep_all", is_flag=True, help="Show the nearest even if nothing is found.")
 @device_option
 @json_option
@@ -73,31 +79,39 @@ def search(
     index: Path,
     text: str | None,
     video: Path | None,
+    image: Path | None,
     video_id: str | None,
     start: float | None,
     end: float | None,
+    minus_text: str | None,
     k: int,
     moments: bool,
     where: str | None,
     store: Path | None,
+    export_clips: Path | None,
+    exact: bool,
+    sheet: Path | None,
     keep_all: bool,
     device: str,
     as_json: bool,
 ) -> None:
-    """Find the nearest videos of INDEX to a text, a video file or one of its own videos.
+    """Find the nearest videos of INDEX to a text, a video file, a picture or one of its own videos.
 
     Where nothing stands out from what everyday names find, the answer is that nothing is found. With --moments the
     answers are stretches of videos with their start and end. Videos that were removed from the store of INDEX are not
-    shown.
+    shown. --export-clips copies what was found from the key frame before it on; what cannot be read is told of, and the
+    exit code is 1.
 
     \b
     framebank search index --text "a person playing the piano"
     framebank search index --text "a person falls" --moments
+    framebank search index --text "a person falls" --moments --export-clips clips --sheet falls.png
+    framebank search index --text "a person" --minus-text "a crowd"
     framebank search index --id film --from 3.2 --to 5 --moments
     framebank search index --video clip.mp4 -k 5
     """
-    if sum(given is not None for given in (text, video, video_id)) != 1:
-        raise click.UsageError("give one of --text, --video and --id")
+    if sum(given is not None for given in (text, video, image, video_id)) != 1:
+        raise click.UsageError("give one of --text, --video, --image and --id")
     if text is not None and not text.strip():
         raise click.UsageError("--text is empty; give a sentence")
     if (start is None) != (end is None) or (start is not None and video_id is None):
@@ -108,20 +122,39 @@ def search(
             "--store is the store whose rows are read; it needs --text, --moments or --from and --to"
         )
 
+    if exact and export_clips is None:
+        raise click.UsageError("--exact says how --export-clips cuts; give both")
+    if minus_text is not None and not minus_text.strip():
+        raise click.UsageError("--minus-text is empty; give a sentence")
+
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.asked import SearchOptions
 
     opened = SearchIndex.open(index, device=device)
     how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
     if text is not None:
-        hits = opened.search_text(text, **how)
+        hits = opened.search_text(text, minus=minus_text, **how)
     elif video is not None:
-        hits = opened.search_file(video, **how)
+        hits = opened.search_file(video, minus=minus_text, **how)
+    elif image is not None:
+        hits = opened.search_image(image, minus=minus_text, **how)
     else:
-        hits = opened.search_id(str(video_id), within=within, **how)
+        hits = opened.search_id(str(video_id), within=within, minus=minus_text, **how)
     report = {
         **hits.to_dict(),
         "drift": opened.difference.counts if opened.difference is not None else None,
         "made_by": {**opened.index.spec.to_dict(), **opened.index.made_by},
     }
-    print_report(report, as_json=as_json, lines=hits.lines())
+    drawn = hits.sheet(sheet) if sheet is not None and hits else None
+    cut = hits.export_clips(export_clips, exact=exact) if export_clips is not None else None
+    if sheet is not None:
+        report["sheet"] = drawn.to_dict() if drawn else None
+    if cut is not None:
+        report["clips"] = cut.to_dict()["clips"]
+    lines = [*hits.lines(), *(drawn.lines() if drawn else ()), *(cut.lines() if cut else ())]
+    print_report(report, as_json=as_json, lines=lines)
+    faults = [*(drawn.faults() if drawn else ()), *(cut.faults() if cut else ())]
+    for fault in faults:
+        click.echo(f"Error: {fault}", err=True)
+    if faults:
+        sys.exit(1)

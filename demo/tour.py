@@ -17,10 +17,10 @@ import torch
 import framebank as fb
 from framebank.demo.actions import ACTIONS
 from framebank.demo.clips import render_clips
-from framebank.demo.sheet import Section, draw_sheet, strip_of
 from framebank.demo.table import Row, count, predictions_of, table_lines
 from framebank.heads.predictions import Predictions
 from framebank.heads.training.recipe import Recipe
+from framebank.library.searching.sheet import Section, draw_sheet, strip_of
 from framebank.library.watch import Watch, unwatched
 from framebank.store.files.place import AT_WORK
 from framebank.store.files.replacing import require_new_folder, write_text

@@ -51,11 +51,3 @@ def as_option(name: str) -> str:
 def as_argument(name: str) -> str:
     """Return the name of an argument as Python writes it: unchanged."""
     return name
-
-
-def is_file(text: str) -> bool:
-    """Return whether a text is the path of a file; a sentence may be longer than any path."""
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):
-        return False

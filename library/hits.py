@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 from framebank.library.table import html_table, table
 
 if TYPE_CHECKING:
+    from framebank.library.searching.clips import ExportedClips
+    from framebank.library.searching.sheet import Sheet
     from framebank.store import Span
     from framebank.store.indexes.index import Hit
 
@@ -62,6 +64,36 @@ class Hits(Sequence["Hit"]):
             if hit.end is not None
         )
 
+    def export_clips(self, folder: str | Path, *, exact: bool = False) -> "ExportedClips":
+        """Cut the stretch of each hit out of its video, into a file of its own in a folder; return what became of each.
+
+        The packets are copied, without loss and with the sound, from the key frame at or before the start on. Where
+        that is depends on the video, and each clip tells. With `exact` the frames from the start on are encoded anew,
+        without sound. A hit without seconds is its whole video. No file is written over; what cannot be cut has an
+        `error`, and the others are done. DataError where the folder cannot be one.
+
+        >>> hits = index.search("a person falls", moments=True)                                # doctest: +SKIP
+        >>> hits.export_clips("clips")[0].start                                                # doctest: +SKIP
+        4.8
+        """
+        from framebank.library.searching.clips import export_hits
+
+        return export_hits(self.hits, Path(folder), exact=exact)
+
+    def sheet(self, path: str | Path) -> "Sheet":
+        """Write a contact sheet as a PNG: a row for each hit, with six frames of its stretch in order and a caption.
+
+        A file that is there is replaced. A video that cannot be read is in `failed`, and its row has no frames.
+        DataError where there are no hits, the name does not end in .png, or the place cannot be written to.
+
+        >>> index.search("a person falls", moments=True).sheet("falls.png").rows               # doctest: +SKIP
+        10
+        """
+        from framebank.library.searching.sheet import write_sheet
+
+        rows = [(hit.video_id, _caption(hit), hit.path, hit.start, hit.end) for hit in self.hits]
+        return write_sheet(self.query, rows, Path(path))
+
     def _below(self) -> list[str]:
         if self.found:
             return []
@@ -111,6 +143,12 @@ def _seconds(hit: "Hit") -> str:
     if not hit.start and hit.end is None:
         return ""
     return f"{_shown(hit.start or 0)} to {'the end' if hit.end is None else _shown(hit.end)}"
+
+
+def _caption(hit: "Hit") -> str:
+    """What stands below the frames of a hit."""
+    seconds = _seconds(hit)
+    return "   ".join([hit.video_id, *[f"{seconds} s"] * bool(seconds), f"{hit.score:.3f}"])
 
 
 def _shown(seconds: float) -> str:

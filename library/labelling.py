@@ -106,6 +106,15 @@ def embed_file(path: Path, spec: "FeatureSpec", encoder: "Encoder") -> "Embeddin
     return embed_clip(Job(path), task=task_of(spec, encoder), encoder=encoder)
 
 
+def embed_image(path: Path, spec: "FeatureSpec", encoder: "Encoder") -> "Embeddings":
+    """Return the rows (T, D) of an image, embedded as a video of one frame; DataError where it cannot be read."""
+    from framebank.extract.decoders.images import read_still
+    from framebank.extract.pipeline import embed_clip
+    from framebank.extract.worker import Job
+
+    return embed_clip(Job(path), task=replace(task_of(spec, encoder), decode=read_still), encoder=encoder)
+
+
 def warn_of_random(asked: Sequence[Asked]) -> None:
     """Give one DataWarning for each encoder that has random weights."""
     for encoder in {id(one.encoder): one.encoder for one in asked if one.encoder}.values():

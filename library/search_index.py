@@ -6,13 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from framebank.library.checks import Paths, is_file
+from framebank.library.checks import Paths
 from framebank.library.hits import Hits
 from framebank.library.indexing.about import warn_if_older
 from framebank.library.labels import Labels
+from framebank.library.searching import queries
 from framebank.library.searching.answering import answer
-from framebank.library.searching.asked import SearchOptions, SearchQuery, asked_by_text, asked_by_vector, mean_row
-from framebank.library.searching.moments import rows_of_id
+from framebank.library.searching.asked import SearchOptions, SearchQuery
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
 
@@ -90,6 +90,7 @@ class SearchIndex:
         keep_all: bool = True,
         store: "FeatureStore | str | Path | None" = None,
         where: str | None = None,
+        minus: str | None = None,
     ) -> Hits:
         """Find the k nearest videos, or with `moments` the k best stretches of videos, best first.
 
@@ -100,49 +101,54 @@ class SearchIndex:
         If nothing stands out, `found` of the answer is false, and it has no hits unless `keep_all` is given. The answer
         to an embedding is not judged. `moments` reads its rows from the store of the index, or from `store`. `where` is
         a filter, such as "label in ('surfing', 'archery') and split = 'train'": only videos that pass it can be hits.
+        `minus` is a text that hits should be far from: its unit vector is subtracted from the vector of the query. A
+        query that is not a text is not judged then. `search_image` takes a picture.
         DataError if a file, a text or the filter is wrong, the store is not found, or no video passes the filter.
         """
         how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
         if isinstance(query, Path):
-            return self.search_file(query, **how)
+            return self.search_file(query, minus=minus, **how)
         if not isinstance(query, str):
-            return answer(self.index, asked_by_vector(self.index, query), **how)
+            return self._answer(queries.asked_by_vector(self.index, query), minus, how)
         if query in self.index:
-            return self.search_id(query, **how)
-        return self.search_file(query, **how) if is_file(query) else self.search_text(query, **how)
+            return self.search_id(query, minus=minus, **how)
+        return (self.search_file if queries.is_file(query) else self.search_text)(query, minus=minus, **how)
 
-    def search_text(self, text: str, **how: Unpack[SearchOptions]) -> Hits:
-        """Find what is nearest to a text, as `search` does. DataError if it is empty or does not fit the vectors."""
-        if not text.strip():
-            raise DataError("the text to search for is empty; expected a sentence")
-        if not how.get("moments"):
-            from framebank.heads.labelling.neighbours import require_text_space
+    def search_text(self, text: str, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
+        """Find what is nearest to a text, as `search`. DataError if it is empty or does not fit the vectors."""
+        return self._answer(queries.asked_by_text(self.path, self.index, lambda: self.encoder, text, how), minus, how)
 
-            require_text_space(self.index)
-        return answer(self.index, asked_by_text(self.path, self.index, self.encoder, text), **how)
+    def search_file(self, path: str | Path, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
+        """Find what is nearest to a video file, as `search`. It is embedded and pooled like the indexed videos."""
+        return self._answer(queries.asked_by_file(self.index, self.encoder, Path(path), how), minus, how)
 
-    def search_file(self, path: str | Path, **how: Unpack[SearchOptions]) -> Hits:
-        """Find what is nearest to a video file, as `search` does. It is embedded and pooled like the indexed videos."""
-        pooled = self._rows_of if how.get("moments") else self._pool
-        return answer(self.index, SearchQuery(str(path), pooled(Path(path)), by_own=True), **how)
+    def search_image(self, path: str | Path, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
+        """Find what is nearest to a picture, as `search`. It is embedded and pooled as a video of one frame.
+
+        >>> index.search_image("poster.png", k=3)                                              # doctest: +SKIP
+        """
+        return self._answer(queries.asked_by_image(self.index, self.encoder, Path(path), how), minus, how)
 
     def search_id(
-        self, video_id: str, *, within: tuple[float, float] | None = None, **how: Unpack[SearchOptions]
+        self,
+        video_id: str,
+        *,
+        within: tuple[float, float] | None = None,
+        minus: str | None = None,
+        **how: Unpack[SearchOptions],
     ) -> Hits:
         """Find what is nearest to an indexed video, or to some seconds `within` it, as `search` does.
 
         The video itself is not a hit. A copy of it that was enrolled under a label counts as another video and can be a
         hit. DataError if the index has no such video, or if the seconds lie outside it.
         """
-        vector = self.index.vector(video_id)
-        if within is not None and self.whole.made_by.get("run") and not how.get("moments"):
-            raise DataError(
-                f"{self.path}: was pooled by a run, which makes whole videos alone; ask for moments instead"
-            )
-        if within is not None or how.get("moments"):
-            vector = rows_of_id(self.index, video_id, how.get("store"), within=within)
-        told = video_id if within is None else f"{video_id}, {within[0]:g} to {within[1]:g} s"
-        return answer(self.index, SearchQuery(told, vector, by_own=True, leaves_out=video_id), **how)
+        return self._answer(queries.asked_by_id(self.index, video_id, how, within=within, where=self.path), minus, how)
+
+    def _answer(self, asked: SearchQuery, minus: str | None, how: SearchOptions) -> Hits:
+        """Return what is nearest to a query, or to what is left of it without the text `minus`."""
+        if minus is not None:
+            asked = queries.asked_without(asked, self.index, lambda: self.encoder, minus, how)
+        return answer(self.index, asked, **how)
 
     def enroll(
         self,
@@ -250,12 +256,6 @@ class SearchIndex:
 
         vector: np.ndarray = pool_query(self.index, embed_file(path, self.index.spec, self.encoder))[0]
         return vector
-
-    def _rows_of(self, path: Path) -> "np.ndarray":
-        """Return the mean (D,) of a file's rows."""
-        from framebank.library.labelling import embed_file
-
-        return mean_row(embed_file(path, self.index.spec, self.encoder))
 
     def encoder_of_examples(self) -> "Encoder":
         """Return the encoder of new videos. DataError, with a way out, if it is not installed here."""

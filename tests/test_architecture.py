@@ -27,7 +27,13 @@ MAY_IMPORT = {
 DOORS = {
     "decord": {"extract/decoders/decord.py"},
     "torchcodec": {"extract/decoders/torchcodec.py"},
-    "av": {"extract/decoders/pyav.py", "extract/decoders/picture.py", "extract/decoders/probe.py", "demo/clips.py"},
+    "av": {
+        "extract/decoders/pyav.py",
+        "extract/decoders/picture.py",
+        "extract/decoders/probe.py",
+        "extract/decoders/cut.py",
+        "demo/clips.py",
+    },
     "open_clip": {
         "extract/encoders/weights.py",
         "extract/encoders/streams.py",

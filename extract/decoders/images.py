@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from framebank.extract.decoders.frames import Clip, Sample, Sink, refuse_beyond
 from framebank.extract.decoders.pixels import LARGEST_FRAME, refuse_large
+from framebank.extract.sampling import checked_indices
 from framebank.store.errors import DataError
 
 # The others hold palettes, greys or colours of 8 bits a channel; more bits would be cut off in silence.
@@ -47,3 +49,12 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """Return an image upright in RGB: (H, W, 3). DataError as `open_image`."""
     with open_image(path) as image:
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def read_still(path: Path, sample: Sample, sink: Sink) -> Clip:
+    """Put an image into `sink`, as a video of one frame, at 0 seconds; DataError as `open_image`."""
+    times = np.zeros(1)
+    indices = checked_indices(sample(times))
+    refuse_beyond(path, indices=indices, total=1)
+    sink.add(0, read_image(path))
+    return Clip(indices=indices, timestamps=times[indices], decoder="images")

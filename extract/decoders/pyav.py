@@ -102,7 +102,7 @@ def scan_packets(path: Path, *, tick: Callable[[], None] = lambda: None, refuse:
 
     `tick` is called for each packet.
     """
-    with _open_video(path) as (container, stream):
+    with open_video(path) as (container, stream):
         context = _codec_context(stream)
         scan = Scan(
             container=container.format.name.split(",")[0],
@@ -243,7 +243,7 @@ def _demux(container: InputContainer, stream: VideoStream) -> Iterator["Packet[V
 @contextmanager
 def _open_decoder(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video for decoding; UnsupportedError if PyAV has no decoder for its codec."""
-    with _open_video(path) as (container, stream):
+    with open_video(path) as (container, stream):
         context = _codec_context(stream)
         if not context:
             raise UnsupportedError(f"{path}: the codec of its video stream is not known here")
@@ -258,7 +258,7 @@ def _codec_context(stream: VideoStream) -> VideoCodecContext | None:
 
 
 @contextmanager
-def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open the default video stream, as FFmpeg chooses it, but never a cover picture; close the file behind it.
 
     Its codec may be one that PyAV lacks. A file that no container is recognised in is no video: the other decoders read

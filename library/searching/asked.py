@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from framebank.store.errors import DataError
-
 if TYPE_CHECKING:
     import numpy as np
 
     from framebank.extract.encoders.encoder import Encoder
-    from framebank.store import Embeddings, FeatureStore
+    from framebank.store import FeatureStore
     from framebank.store.indexes.index import Index
 
 LONG_WORD = 4  # letters; shorter words say little
@@ -44,30 +42,6 @@ class SearchQuery:
 
     def __repr__(self) -> str:
         return f"SearchQuery({self.told!r}, vector {self.vector.shape})"
-
-
-def asked_by_text(folder: Path, index: "Index", encoder: "Encoder", text: str) -> SearchQuery:
-    """Return the query of a text to the index in a folder."""
-    names = everyday_names(folder, index, encoder)
-    return SearchQuery(text, encoder.encode_texts([text])[0], names=names, known=not is_unknown(text, encoder))
-
-
-def asked_by_vector(index: "Index", query: "np.ndarray") -> SearchQuery:
-    """Return the query of an embedding (D,) or (1, D). DataError if its width is not that of the index."""
-    import numpy as np
-
-    vector = np.asarray(query)
-    if vector.dtype.kind not in "fiu" or vector.shape not in ((index.spec.dim,), (1, index.spec.dim)):
-        raise DataError(f"the query is an array of {vector.dtype} {vector.shape}; expected numbers ({index.spec.dim},)")
-    return SearchQuery("an embedding", vector.reshape(-1).astype(np.float32))
-
-
-def mean_row(embeddings: "Embeddings") -> "np.ndarray":
-    """Return the mean (D,) of the unit rows of a video."""
-    from framebank.heads.moments.rows import rows_in_time
-
-    mean: np.ndarray = rows_in_time(embeddings)[0].mean(axis=0)
-    return mean
 
 
 def everyday_names(folder: Path, index: "Index", encoder: "Encoder") -> "np.ndarray":

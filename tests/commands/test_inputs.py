@@ -72,7 +72,7 @@ WRONG = """
 1|no: no such store|fewshot-train no out
 1|no: no such store|index no out
 1|there: holds no shard|index there out
-2|give one of --text, --video and --id|search there
+2|give one of --text, --video, --image and --id|search there
 2|--text is empty|search there --text ''
 1|no: is not an index|search no --text a
 1|no: no such file; expected a video|search there --video no
@@ -157,6 +157,7 @@ MADE = {"out"}
 
 MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
 MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("shots", "csv_path"), ("export-head", "file")}
+MADE_BY |= {("search", "export_clips"), ("search", "sheet")}
 MADE_BY |= {("eval", "results_path"), ("eval", "runs")}
 TOLD_LATER = {("label", "videos"), ("extract", "videos")}  # beside others, and by whoever reads them
 

@@ -201,7 +201,7 @@ def test_a_file_that_pyav_lacks_the_container_of(mp4, monkeypatch):
     def lack(path):
         raise UnsupportedError(f"{path}: not a video")
 
-    monkeypatch.setattr(pyav, "_open_video", lack)
+    monkeypatch.setattr(pyav, "open_video", lack)
     frames = read_frames(mp4, np.array([50, 2, 50]))
     assert [read_index(image) for image in frames.data] == [50, 2, 50]
     assert frames.decoder == "torchcodec"

@@ -1,0 +1,185 @@
+"""search --export-clips, --sheet, --image and --minus-text, on films of which two are rendered and one is not there."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import framebank as fb
+from framebank.demo.films import Film, film_pictures, film_rows, list_films, render_films
+from framebank.extract.decoders.decode import read_clip, read_frames
+from framebank.store import Manifest, ShardWriter, Video
+from framebank.store.indexes.index import Hit, Index
+from framebank.store.vectors import unit
+from framebank.tests.worlds.cli import sentence
+
+ACTIONS = ("sitting down", "falling down", "waving", "walking", "clapping")
+ASKED = ("--id", "film_000", "--moments", "--all")
+
+
+@pytest.fixture(scope="module")
+def films() -> list[Film]:
+    return list_films(3, seed=7, actions=ACTIONS, lengths=(2, 3), performances=(1, 1))
+
+
+@pytest.fixture(scope="module")
+def film_index(tmp_path_factory: pytest.TempPathFactory, films: list[Film], framebank: Any) -> Path:
+    """An index of three films; the file of the third is missing."""
+    from framebank.extract.encoders.encoder import Encoder
+
+    folder = tmp_path_factory.mktemp("films")
+    assert len(list(render_films(folder, films[:2], processes=1))) == 2
+    encoder = Encoder("demo", device="cpu")
+    spec = replace(encoder.spec, sampling="fps:4", decoder="pyav")
+    (folder / "bank").mkdir()
+    with ShardWriter(folder / "bank", spec) as writer:
+        for film in films:
+            writer.add(film.video_id, film_rows(film, encoder, fps=4))
+    videos = tuple(Video(film.video_id, folder / film.path) for film in films)
+    Manifest(videos).write(folder / "bank" / "manifest.csv")
+    framebank("index", folder / "bank", folder / "index")
+    return folder / "index"
+
+
+@pytest.fixture(scope="module")
+def opened(film_index: Path) -> Any:
+    return fb.open(film_index, device="cpu")
+
+
+def test_clips_are_cut_and_a_missing_video_is_one_line(framebank: Any, film_index: Path, tmp_path: Path) -> None:
+    asked = ("search", film_index, *ASKED, "-k", 6, "--export-clips", tmp_path / "clips", "--json")
+    result = framebank(*asked, exit_code=1)
+    told = json.loads(result.stdout)
+    assert len(told["clips"]) == len(told["hits"])
+    made = [(clip, hit) for clip, hit in zip(told["clips"], told["hits"], strict=True) if not clip["error"]]
+    gone = [clip for clip in told["clips"] if clip["error"]]
+    assert made and gone and {clip["video_id"] for clip in gone} == {"film_002"}
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == len(gone) and all("film_002.mp4: there is no such file" in line for line in lines)
+    for clip, hit in made:
+        path = Path(clip["path"])
+        assert path.parent == tmp_path / "clips"
+        assert path.name == f"{hit['video_id']}_{hit['start']:.2f}-{hit['end']:.2f}s.mp4"
+        assert clip["start"] <= clip["wanted_start"] == hit["start"]
+        clock = read_clip(Path(hit["path"]), lambda times: np.arange(len(times))).timestamps
+        first = int(np.abs(clock - clip["start"]).argmin())
+        frames = read_clip(path, lambda times: np.arange(len(times)))
+        assert np.array_equal(frames.data[:3], read_frames(Path(hit["path"]), np.arange(first, first + 3)).data)
+        assert clock[first] + frames.timestamps[-1] >= hit["end"] - 0.1
+    assert {path.name for path in (tmp_path / "clips").iterdir()} == {Path(clip["path"]).name for clip, _ in made}
+    again = framebank(*asked, exit_code=1)
+    assert again.stderr.count("is there already, and is not written over") == len(made)
+
+
+def test_exact_clips_start_where_the_hit_does(opened: Any, tmp_path: Path) -> None:
+    hits = opened.search_id("film_002", moments=True, k=2)
+    clips = hits.export_clips(tmp_path / "exact", exact=True)
+    assert not clips.failed and len(clips) == len(hits) == 2
+    for clip, hit in zip(clips, hits, strict=True):
+        assert hit.start <= clip.start < hit.start + 0.09 and abs(clip.end - hit.end) < 0.09
+        seconds = read_clip(clip.path, lambda times: np.arange(len(times))).timestamps[-1]
+        assert seconds == pytest.approx(clip.end - clip.start, abs=0.1)
+    assert "2 clips -> " in repr(clips) and "<table>" in clips._repr_html_()
+    assert clips[:1].to_dict()["clips"][0]["path"] == str(clips[0].path)
+
+
+def test_names_of_clips_lead_nowhere_else(opened: Any, tmp_path: Path) -> None:
+    path = opened.index.video("film_000").path
+    hits = (Hit("../up/there", 0.5, "", 0.0, 0.5, path=path), Hit("x" * 400, 0.5, "", 0.0, 0.5, path=path))
+    clips = fb.library.hits.Hits("x", hits).export_clips(tmp_path / "clips")
+    assert not clips.failed
+    assert {clip.path.parent for clip in clips} == {tmp_path / "clips"}
+    assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+    (tmp_path / "file").touch()
+    with pytest.raises(fb.DataError, match="is a file; expected a folder for the clips"):
+        fb.library.hits.Hits("x", hits).export_clips(tmp_path / "file")
+
+
+def test_the_sheet_has_a_row_for_each_hit(framebank: Any, film_index: Path, opened: Any, tmp_path: Path) -> None:
+    asked = (*ASKED, "-k", 6, "--sheet")
+    told = framebank("search", film_index, *asked, tmp_path / "sheet.png", exit_code=1)
+    hits = opened.search_id("film_000", moments=True, k=6)
+    assert f"{len(hits)} rows of frames -> " in told.stdout
+    assert "no frames of film_002" in sentence(told)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    assert pixels.shape[0] == 4 + 40 + len(hits) * 120
+    for row, hit in enumerate(hits):
+        cells = pixels[44 + 120 * row : 140 + 120 * row, 8:]
+        if hit.video_id == "film_002":
+            assert (cells == 255).all()
+            continue
+        clip = read_clip(hit.path, lambda times, one=hit: np.flatnonzero((times >= one.start) & (times < one.end)))
+        for column in range(6):
+            frame = clip.data[int((column + 0.5) * len(clip) / 6)]
+            cell = np.asarray(Image.fromarray(frame).resize((96, 96), Image.Resampling.BICUBIC)).astype(int)
+            assert np.abs(cells[:, 100 * column : 100 * column + 96] - cell).mean() < 2, column
+    with pytest.raises(fb.DataError, match="expected a name that ends in"):
+        hits.sheet(tmp_path / "sheet.jpg")
+    with pytest.raises(fb.DataError, match="there is no hit to draw"):
+        hits[:0].sheet(tmp_path / "none.png")
+
+
+def test_nothing_found_makes_no_file(framebank: Any, film_index: Path, tmp_path: Path) -> None:
+    text = ("--text", "a xylophone beside a zeppelin", "--moments")
+    made = ("--sheet", tmp_path / "sheet.png", "--export-clips", tmp_path / "clips")
+    told = json.loads(framebank("search", film_index, *text, *made, "--json").stdout)
+    assert (told["found"], told["sheet"], told["clips"]) == (False, None, [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_finds_what_looks_like_it(framebank: Any, opened: Any, films: list[Film], tmp_path: Path) -> None:
+    row = len(films[1].times) // 2
+    (shown,) = film_pictures(films[1], [row])
+    Image.fromarray(shown).save(tmp_path / "picture.png")
+    found = ("search", opened.path, "--image", tmp_path / "picture.png", "--moments", "--all", "-k", 1, "--json")
+    best = json.loads(framebank(*found).stdout)["hits"][0]
+    assert best["video_id"] == films[1].video_id
+    before = max(cut for cut in (0.0, *films[1].cuts) if cut <= float(films[1].times[row]))
+    assert best["start"] >= before - 0.3  # in the part that the picture is of
+    hits = opened.search_image(tmp_path / "picture.png", k=3)
+    vector = opened.encoder.encode_frames(opened.encoder.preprocessing(shown))["frame"][0]
+    assert hits[0].score == pytest.approx(float(unit(vector) @ unit(opened.index.vector(hits[0].video_id))), abs=1e-3)
+    (tmp_path / "text.png").write_text("no picture")
+    for name, what in (("text.png", "the image is damaged"), ("gone.png", "is not a file that can be opened")):
+        assert what in sentence(framebank("search", opened.path, "--image", tmp_path / name, exit_code=1))
+
+
+def test_what_is_found_without_a_text_is_far_from_it(framebank: Any, opened: Any) -> None:
+    plus, minus = unit(opened.encoder.encode_texts(["a person waving", "a person walking"]))
+    hits = opened.search("a person waving", minus="a person walking", k=3)
+    told = framebank("search", opened.path, "--text", "a person waving", "--minus-text", "a person walking", "--json")
+    scores = {one: float(unit(plus - minus) @ unit(opened.index.vector(one))) for one in opened.ids}
+    assert {hit.video_id: pytest.approx(hit.score, abs=1e-4) for hit in hits} == scores
+    if json.loads(told.stdout)["found"]:
+        assert [hit["video_id"] for hit in json.loads(told.stdout)["hits"]] == [hit.video_id for hit in hits]
+    assert hits[0].chance is not None
+    moments = opened.search_id("film_000", minus="a person walking", moments=True, k=2)
+    assert moments.found and moments.query == "film_000 (minus a person walking)"
+    for text, what in (("a person waving", "leaves nothing to search for"), (" ", "is empty")):
+        with pytest.raises(fb.DataError, match=what):
+            opened.search("a person waving", minus=text)
+
+
+def test_texts_are_taken_only_from_vectors_of_their_space(film_index: Path, tmp_path: Path) -> None:
+    other = Index.load(film_index)
+    other.made_by |= {"in_text_space": False, "run": "a run", "classifier": "linear"}
+    other.save(tmp_path / "index")
+    with pytest.raises(fb.DataError, match="its vectors cannot be compared with texts"):
+        fb.open(tmp_path / "index", device="cpu").search_id("film_000", minus="a person waving")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--exact",), "--exact says how --export-clips cuts"),
+        (("--image", "a.png"), "give one of --text, --video, --image and --id"),
+        (("--minus-text", " "), "--minus-text is empty"),
+    ],
+)
+def test_wrong_usage_is_told(framebank: Any, film_index: Path, arguments: tuple[str, ...], what: str) -> None:
+    assert what in framebank("search", film_index, "--text", "a person", *arguments, exit_code=2).stderr
