@@ -105,7 +105,7 @@ def draw_sheet(sections: Sequence[Section], path: Path) -> None:
 
 def _one_line(text: str) -> str:
     """A text as it can be drawn."""
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").splitlines())
 
 
 def _cells(strip: Strip) -> list[Image.Image]:
