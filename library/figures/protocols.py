@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
+from framebank.store.files.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from framebank.heads.evaluation.by_protocol import SplitReport
@@ -240,8 +240,8 @@ def _count(named: "NamedProtocol") -> int:
 def _kept(runs: str | Path | None) -> Iterator[Path]:
     """Yield the folder of the runs: the given one, which may not exist yet, or a temporary one."""
     if runs is None:
-        with tempfile.TemporaryDirectory(prefix="framebank-") as folder:
-            yield Path(folder)
+        with scratch_folder() as folder:
+            yield folder
         return
     if Path(runs).exists():
         raise DataError(f"{runs}: is there already; expected a new folder for the runs")

@@ -187,6 +187,7 @@ COMMANDS: dict[str, Command] = {
         ("predict", "bank", "--split", "train", "--run", "run", "--csv", "out.csv"),
         _tree("out.csv"),
     ),
+    "shots --csv": Command(("bank",), ("shots", "bank", "--csv", "out.csv"), _tree("out.csv")),
     "export-head": Command(("run",), ("export-head", "run", "head.safetensors")),
     "import-checkpoint": Command(
         ("best.pt", "classes.txt"),
