@@ -13,7 +13,7 @@ from framebank.tests.fuzz.mutations import MUTATIONS, mutate
 from framebank.tests.fuzz.readers import READERS, fingerprint
 from framebank.tests.places import TESTS
 
-EACH = 60
+EACH = 20
 GROUPS = {
     "store": [name for name in READERS if name.startswith(("shard", "manifest", "ledger", "sources", "history"))],
     "models": [name for name in READERS if name.startswith(("prompts", "index", "enrol", "run", "few", "recipe"))],
