@@ -35,7 +35,7 @@ class FilePath(click.Path):
 PATH = FilePath(path_type=Path)
 
 # For options that take key=value.
-EXAMPLES = {"--set": "lr=1e-3", "--where": "label=run"}
+EXAMPLES = {"--set": "lr=1e-3", "--where": "label=run (results: protocol=ucf101)"}
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

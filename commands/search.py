@@ -62,8 +62,8 @@ def index(
 @click.option("--video", type=PATH, help="Find videos like this file.")
 @click.option("--image", type=PATH, help="Find videos like this picture.")
 @click.option("--id", "video_id", help="Find videos like this video of the index.")
-@click.option("--from", "start", type=float, help="With --id: only what it shows from this second on.")
-@click.option("--to", "end", type=float, help="With --id: only what it shows before this second.")
+@click.option("--from", "start", type=float, help="With --id and --to: the first second of the moment to search for.")
+@click.option("--to", "end", type=float, help="With --id and --from: where that moment ends.")
 @click.option("--minus-text", help="Find what is far from this text, and near to the query.")
 @click.option("-k", default=10, type=click.IntRange(1), help="How many videos to show.  [10]")
 @click.option("--moments", is_flag=True, help="Find the best seconds of videos, by the rows of the store.")
@@ -115,7 +115,11 @@ def search(
     if text is not None and not text.strip():
         raise click.UsageError("--text is empty; give a sentence")
     if (start is None) != (end is None) or (start is not None and video_id is None):
-        raise click.UsageError("--from and --to are seconds of the video of --id; give all three")
+        raise click.UsageError(
+            "--from and --to are the start and the end of a moment of --id, in seconds; give all three"
+        )
+    if start is not None and end is not None and end <= start:
+        raise click.UsageError(f"--to is {end:g} and --from is {start:g}; expected an end after the start")
     within = None if start is None or end is None else (start, end)
     if store is not None and not (moments or within or text):
         raise click.UsageError(

@@ -21,14 +21,17 @@ def temperature(
 ) -> None:
     """Fit how sure RUN may be on videos that it was not trained on, and keep it in RUN.
 
-    `train` does so itself where it has 20 validation videos or more. label, predict, evaluate and export-head tell the
+    `train` does this itself if it has 20 validation videos or more. label, predict, evaluate and export-head tell the
     probabilities that come of it. The likeliest class of a video stays the same, but with --by-class.
 
     \b
     framebank temperature run --split val
     framebank evaluate run --split test
     """
+    if by_class and off:
+        raise click.UsageError("--off removes what --by-class fits; give one of them")
     from framebank.library.figures.temperature import fit_temperature
 
     found = fit_temperature(run, store, split, by_class=by_class, off=off, device=device)
-    print_report(found.to_dict(), as_json=as_json, lines=[repr(found)])
+    again = f"next: framebank evaluate {run}; its figures of before are removed, because its probabilities may differ"
+    print_report(found.to_dict(), as_json=as_json, lines=[repr(found), again])

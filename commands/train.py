@@ -194,7 +194,7 @@ def train(
         tell=bar.tell,
     )
     if Ranks().is_first:
-        lines = [*trained.lines(), f"next: framebank evaluate {run}"]
+        lines = [*trained.lines(), _next(bank, run)]
         print_report(trained.to_dict(), as_json=as_json, lines=lines)
 
 
@@ -208,8 +208,16 @@ def _train_auto(
             bar.move(done, total)
             bar.show(**{one.name: one.reason if one.score is None else percent(one.score)})
 
-        trained = train_auto(bank, manifest, run, keys=keys, told=told, watch=progress, **options)
-    print_report(trained.to_dict(), as_json=as_json, lines=[*trained.lines(), f"next: framebank evaluate {run}"])
+        trained = train_auto(bank, manifest, run, keys=keys, split=split, told=told, watch=progress, **options)
+    print_report(trained.to_dict(), as_json=as_json, lines=[*trained.lines(), _next(bank, run)])
+
+
+def _next(bank: "FeatureStore", run: Path) -> str:
+    if "test" in bank.manifest.split_sizes:
+        return f"next: framebank evaluate {run}"
+    return (
+        f"next: framebank label VIDEO --run {run}; `evaluate` needs videos in a split that the run was not trained on"
+    )
 
 
 def _facts(epoch: "Epoch", number: int, total: int) -> dict[str, str]:

@@ -53,6 +53,7 @@ def train_auto(
     manifest: "Manifest",
     folder: Path,
     *,
+    split: str,
     keys: Mapping[str, Any],
     budget: str | float | None,
     val_split: str | None,
@@ -117,7 +118,9 @@ def train_auto(
         job = job_of(recipe, bank if reads else None)
         log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
         about: dict[str, Any] = found.to_dict()
-        run = job.save(folder, log=log, about={"auto": {**about, "texts_help": about["texts_help"] or note}})
+        run = job.save(
+            folder, log=log, about={"auto": {**about, "texts_help": about["texts_help"] or note}, "split": split}
+        )
     took = round(time.perf_counter() - started, 2)
     return TrainedRun(folder.absolute(), run, device, folder, took, log[-1].loss if log else None)
 

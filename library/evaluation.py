@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from framebank.library.checks import require_among
 from framebank.library.report import Report
 from framebank.library.watch import Watch, unwatched
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 from framebank.store.files.replacing import current
 
 if TYPE_CHECKING:
@@ -137,6 +137,9 @@ def evaluate(
             f"{where}: was trained on the store {trained.store}, which is not there; give it (bank, --store)"
         )
     store, manifest = _labelled_split(open_store(trained.store if bank is None else bank), split, run=where)
+    trained_on = trained.trained_on.get("split")  # earlier versions did not keep it
+    if trained_on and (split in ("all", trained_on) or trained_on == "all"):
+        warn(f"{where}: was trained on the split {trained_on}, so its own training videos are in the split {split}")
     if prompts:
         texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
         trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)

@@ -16,5 +16,5 @@ def open_store(bank: "FeatureStore | str | Path") -> "FeatureStore":
     if isinstance(bank, FeatureStore):
         return bank
     if not isinstance(bank, str | Path):
-        raise DataError(f"a {type(bank).__name__} is given; expected a store, or the folder of one")
+        raise DataError(f"the bank is of the type {type(bank).__name__}; expected a store, or the folder of one")
     return FeatureStore(bank)

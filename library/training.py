@@ -88,6 +88,7 @@ def train(
             store,
             manifest,
             folder,
+            split=split,
             keys=given,
             budget=budget,
             val_split=val_split,

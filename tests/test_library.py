@@ -8,6 +8,7 @@ import os
 import pydoc
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -274,7 +275,7 @@ def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.Train
         "texts is 'nope'; expected names or descriptions": lambda: fb.prompts(["a"], bank, texts="nope"),
         "already holds a store": lambda: fb.train(bank, bank.path, epochs=1),
         "holds checkpoint.safetensors": lambda: fb.extract(bank.manifest.videos[0].path, run.path, model="demo"),
-        "a TrainedRun is given; expected a store": lambda: fb.zeroshot(run),
+        "the bank is of the type TrainedRun; expected a store": lambda: fb.zeroshot(run),
         "score: frames are": lambda: run.score(np.zeros((0, 128))),
         "not finite": lambda: run.score(np.full((4, 128), np.nan)),
         "expected another place for the table": lambda: fb.predict(bank, run=run, csv=bank.path / "manifest.csv"),
@@ -382,3 +383,14 @@ def test_the_chain_from_a_script_without_a_guard(videos: Path, tmp_path: Path, w
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("(4, ")
     assert not (tmp_path / "bank" / "failed.csv").exists()
+
+
+def test_figures_of_its_own_training_videos_are_called_so(bank: FeatureStore, tmp_path: Path) -> None:
+    run = fb.train(bank, tmp_path / "run", head="mean", classifier="linear", loss="ce", epochs=1)
+    with pytest.warns(
+        DataWarning, match="was trained on the split train, so its own training videos are in the split all"
+    ):
+        run.evaluate(split="all")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        run.evaluate(split="test")

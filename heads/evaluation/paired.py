@@ -78,7 +78,8 @@ class PairedDifference:
         ]
         if self.equivalent_within is not None:
             found = "equivalent" if self.equivalent else "not shown to be equivalent"
-            lines.append(f"margin     {found} within {self.equivalent_within:g} points")
+            margin = f"{self.equivalent_within:g} point{'s' * (self.equivalent_within != 1)}"
+            lines.append(f"margin     {found} within {margin}")
         said = {"better": f"{b} is better than {a}", "worse": f"{b} is worse than {a}"}
         few = ""
         if self.sources_that_differ < FEWEST:
@@ -106,8 +107,9 @@ def compare_paired(
     several seeds it draws from the mean over the seeds, and the spread of the S differences is added: its variance by
     S. Each of the two parts is widened as Student's t asks for, with one degree of freedom less than there are sources
     or seeds, so that few do not look like many (Banerjee 1961: such an interval is never too narrow). Equal differences
-    are split evenly, as a mid-p value does. The verdict needs p < 5 % and FEWEST sources that differ. McNemar's test
-    (1947) is the exact one. DataError if the arrays do not fit.
+    are split evenly, as a mid-p value does. If fewer than FEWEST sources differ, the interval reaches as far as the
+    exact limits of the share that is gained and lost. The verdict needs p < 5 % and FEWEST sources that differ.
+    McNemar's test (1947) is the exact one. DataError if the arrays do not fit.
 
     >>> import numpy as np
     >>> found = compare_paired(np.array([True, False] * 40), np.array([True, True, True, False] * 20))
@@ -122,16 +124,22 @@ def compare_paired(
     draws, sums = _draws(step, source, seed=seed)
     difference = float(step.mean())
     low, high = np.clip(np.quantile(draws, [LEVEL / 2, 1 - LEVEL / 2]), -1, 1).tolist()
+    gained, lost = int((sums > 0).sum()), int((sums < 0).sum())
+    if gained + lost < FEWEST:  # draws from so few that differ say too little of those that were not seen
+        low = min(low, -_most_share(lost, len(sums), LEVEL / 2))
+        high = max(high, _most_share(gained, len(sums), LEVEL / 2))
     p_value = min(1.0, 2 * float(min((draws <= 0).mean(), (draws >= 0).mean())))
     net = step.sum(0)
     flips = Flips(int((net > 0).sum()), int((net < 0).sum()))
-    differing = int((sums != 0).sum())
+    differing = gained + lost
     equivalent = None
     if equivalent_within is not None:
         if not equivalent_within > 0:
             raise DataError(f"equivalent_within is {equivalent_within}; expected points above 0")
-        ends = np.quantile(draws, [LEVEL, 1 - LEVEL])
-        equivalent = bool(len(sums) > 1 and np.abs(ends).max() < equivalent_within / 100)
+        most = float(np.abs(np.quantile(draws, [LEVEL, 1 - LEVEL])).max())
+        if gained + lost < FEWEST:
+            most = max(most, *(_most_share(count, len(sums), LEVEL) for count in (gained, lost)))
+        equivalent = bool(len(sums) > 1 and most < equivalent_within / 100)
     smallest = max(POWER_Z * float(draws.std()), FEWEST / step.shape[1])
     return PairedDifference(
         accuracy_a=float(a.mean()),
@@ -254,6 +262,18 @@ def _widening(sources: int) -> float:
     if sources == 1:
         return 1e9  # one source says nothing about others
     return _t_by_normal(sources - 1) * math.sqrt(sources / (sources - 1))
+
+
+def _most_share(count: int, total: int, level: float) -> float:
+    """Return the largest share that `count` of `total` do not contradict at a level (Clopper and Pearson 1934)."""
+    if count >= total:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        share = (low + high) / 2
+        seen = sum(math.comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(count + 1))
+        low, high = (share, high) if seen > level else (low, share)
+    return high
 
 
 def _t_by_normal(v: int) -> float:

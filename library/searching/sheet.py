@@ -126,7 +126,7 @@ def write_sheet(title: str, rows: Sequence[tuple[str, str, Path, float | None, f
     the place cannot be written to.
     """
     if path.suffix.lower() != ".png":
-        raise DataError(f"{path}: is named as no PNG picture; expected a name that ends in .png")
+        raise DataError(f"{path}: does not have the name of a PNG picture; expected one that ends in .png")
     if not rows:
         raise DataError(f"{path}: there is no hit to draw; expected one at least")
     strips: list[Strip] = []

@@ -39,7 +39,8 @@ def fitting(videos: Sequence[Video], expression: str) -> list[int]:
         except (sqlite3.Error, OverflowError) as error:
             raise DataError(f"the filter {expression!r} cannot be read ({error}); {EXPECTED}") from error
     if not places:
-        raise DataError(f"no video of the {len(rows)} fits the filter {expression!r}")
+        hint = "; duration is known for parts of videos alone" if "duration" in expression.lower() else ""
+        raise DataError(f"no video of the {len(rows)} fits the filter {expression!r}{hint}")
     return places
 
 
@@ -51,7 +52,8 @@ def _cells(video: Video) -> tuple[str | float | None, ...]:
 def _parsed(expression: str) -> tuple[str, list[str | float]]:
     """Return the condition with a ? for each value, and the values. DataError for anything that is not a filter."""
     if not expression.strip() or len(expression) > MOST_LETTERS:
-        raise DataError(f"the filter has {len(expression)} characters; {EXPECTED}")
+        told = "is empty" if not expression.strip() else f"has {len(expression)} characters"
+        raise DataError(f"the filter {told}; {EXPECTED}")
     parts: list[str] = []
     values: list[str | float] = []
     at, text = 0, expression.rstrip()
@@ -76,7 +78,7 @@ def _name(name: str, expression: str) -> str:
     if name.lower() not in COLUMNS:
         raise DataError(
             f"the filter {expression!r} names {name!r}, which is no column{near_names(name, COLUMNS)}; expected one of "
-            f"{', '.join(COLUMNS)}, and texts in quotes"
+            f"{', '.join(COLUMNS)}, and texts in quotes, such as 'surfing'"
         )
     return f'"{name.lower()}"'
 

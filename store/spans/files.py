@@ -34,7 +34,9 @@ def write_spans(path: str | Path, spans: Iterable[Span]) -> None:
 def require_suffix(path: Path) -> None:
     """Raise DataError if the name ends in none of SUFFIXES."""
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: is named as no file of spans; expected a name that ends in {' or '.join(SUFFIXES)}")
+        raise DataError(
+            f"{path}: does not have the name of a file of spans; expected one that ends in {' or '.join(SUFFIXES)}"
+        )
 
 
 def spans_csv(spans: Iterable[Span]) -> str:

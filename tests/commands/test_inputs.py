@@ -81,7 +81,7 @@ WRONG = """
 2|--from and --to are seconds of the video of --id|search there --id a --from 3
 2|--from and --to are seconds of the video of --id|search there --text a --from 3 --to 4
 1|no: no such store|shots no
-1|s.txt: is named as no file of spans|shots there --csv s.txt
+1|s.txt: does not have the name of a file of spans|shots there --csv s.txt
 2|give at least one of --run, --index and --labels|label there
 2|go with --labels|label there --run there --templates bare
 2|--like or --model is required|label there --labels there

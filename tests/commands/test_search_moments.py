@@ -165,7 +165,7 @@ def test_shots_end_where_the_parts_do(framebank: Any, bank: Path, films: list[Fi
     near = [any(name == other and abs(cut - start) < 0.3 for other, start in starts) for name, cut in cuts]
     assert sum(near) >= 0.7 * len(cuts) and len(starts) <= 1.5 * len(cuts)
     assert f"{len(spans)} shots in 4 videos" in framebank("shots", bank).stdout
-    assert "is named as no file of spans" in sentence(
+    assert "does not have the name of a file of spans" in sentence(
         framebank("shots", bank, "--csv", tmp_path / "s.txt", exit_code=1)
     )
 

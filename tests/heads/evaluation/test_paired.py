@@ -127,7 +127,7 @@ def test_equivalence_asks_for_the_90_percent_interval():
     assert fb.compare(a, b, equivalent_within=1.0).equivalent is True
     assert fb.compare(a, b, equivalent_within=0.01).equivalent is False
     assert fb.compare(a, b).equivalent is None
-    assert "equivalent within 1 points" in repr(fb.compare(a, b, equivalent_within=1.0))
+    assert "equivalent within 1 point" in repr(fb.compare(a, b, equivalent_within=1.0))
 
 
 def test_holm_corrects_the_verdicts():
@@ -193,3 +193,13 @@ def test_group_intervals_cover_and_those_of_clips_do_not():
             covered[kind] += low <= 0.09 <= high
     assert covered["groups"] >= 134  # 90 % of 150: 95 % less three standard errors
     assert covered["clips"] < 120
+
+
+def test_few_videos_without_a_flip_do_not_show_that_two_are_equivalent() -> None:
+    same = np.arange(28) % 4 > 0
+    found = fb.compare(same, same, equivalent_within=2.0)
+    assert found.difference == 0 and not found.equivalent and found.verdict == "cannot tell"
+    assert found.interval[1] == pytest.approx(1 - 0.025 ** (1 / 28), abs=1e-6)  # no event among 28: Clopper and Pearson
+    assert found.interval[0] == -found.interval[1]
+    many = np.arange(4000) % 4 > 0
+    assert fb.compare(many, many, equivalent_within=2.0).equivalent

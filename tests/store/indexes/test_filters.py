@@ -48,7 +48,7 @@ def test_an_expression_means_what_it_says(expression: str, fits: Callable[[Video
         ("label = ", "cannot be read"),
         ("label = 'a' --", "cannot be read at '--'"),
         ("(((label = 'a'", "cannot be read"),
-        ("", "the filter has 0 characters"),
+        ("", "the filter is empty"),
         ("label = 'diving'", "no video of the 9 fits the filter"),
         ("(" * 9000, "cannot be read"),
     ],

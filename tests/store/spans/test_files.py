@@ -63,7 +63,7 @@ def test_times_may_be_clock_times(tmp_path: Path) -> None:
         ("s.json", '{"spans": [{"video_id": "a", "start": 1}]}', "span 1: end is missing; expected a number"),
         ("s.json", '{"spans": [{"video_id": "a", "start": 2, "end": 1}]}', "span 1: the end of a span"),
         ("s.json", "[]", r"is \[\]; expected an object"),
-        ("s.txt", "", "is named as no file of spans"),
+        ("s.txt", "", "does not have the name of a file of spans"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, name: str, text: str, told: str) -> None:
