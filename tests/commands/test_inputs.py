@@ -78,8 +78,8 @@ WRONG = """
 1|no: no such file; expected a video|search there --video no
 2|--store is the store whose rows are read|search there --id a --store there
 1|no: no such store|search there --text a --moments --store no
-2|--from and --to are seconds of the video of --id|search there --id a --from 3
-2|--from and --to are seconds of the video of --id|search there --text a --from 3 --to 4
+2|--from and --to are the start and the end of a moment|search there --id a --from 3
+2|--from and --to are the start and the end of a moment|search there --text a --from 3 --to 4
 1|no: no such store|shots no
 1|s.txt: does not have the name of a file of spans|shots there --csv s.txt
 2|give at least one of --run, --index and --labels|label there

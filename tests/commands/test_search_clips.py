@@ -118,7 +118,7 @@ def test_the_sheet_has_a_row_for_each_hit(framebank: Any, film_index: Path, open
             frame = clip.data[int((column + 0.5) * len(clip) / 6)]
             cell = np.asarray(Image.fromarray(frame).resize((96, 96), Image.Resampling.BICUBIC)).astype(int)
             assert np.abs(cells[:, 100 * column : 100 * column + 96] - cell).mean() < 2, column
-    with pytest.raises(fb.DataError, match="expected a name that ends in"):
+    with pytest.raises(fb.DataError, match="expected one that ends in"):
         hits.sheet(tmp_path / "sheet.jpg")
     with pytest.raises(fb.DataError, match="there is no hit to draw"):
         hits[:0].sheet(tmp_path / "none.png")
@@ -145,7 +145,7 @@ def test_a_picture_finds_what_looks_like_it(framebank: Any, opened: Any, films: 
     vector = opened.encoder.encode_frames(opened.encoder.preprocessing(shown))["frame"][0]
     assert hits[0].score == pytest.approx(float(unit(vector) @ unit(opened.index.vector(hits[0].video_id))), abs=1e-3)
     (tmp_path / "text.png").write_text("no picture")
-    for name, what in (("text.png", "the image is damaged"), ("gone.png", "is not a file that can be opened")):
+    for name, what in (("text.png", "the image is damaged"), ("gone.png", "no such file; expected a picture")):
         assert what in sentence(framebank("search", opened.path, "--image", tmp_path / name, exit_code=1))
 
 
@@ -177,7 +177,7 @@ def test_texts_are_taken_only_from_vectors_of_their_space(film_index: Path, tmp_
     ("arguments", "what"),
     [
         (("--exact",), "--exact says how --export-clips cuts"),
-        (("--image", "a.png"), "give one of --text, --video, --image and --id"),
+        (("--image", __file__), "give one of --text, --video, --image and --id"),
         (("--minus-text", " "), "--minus-text is empty"),
     ],
 )
