@@ -236,7 +236,7 @@ def test_episodes_are_scored_compared_and_trained_on(framebank: Any, bank: Featu
     opened = fb.open(tmp_path / "trx")
     assert isinstance(opened, fb.TrainedMatcher) and opened.labels == made.labels
     assert fb.fewshot(bank, run=opened, **drawn).accuracy == fb.fewshot(bank, run=made, **drawn).accuracy
-    with pytest.raises(DataError, match="way is 1, and no other class"):
+    with pytest.raises(DataError, match="way is 1, so there is no other class"):
         fb.fewshot(bank, way=1)
     with pytest.raises(DataError, match="reads no texts; labels, prompts"):
         fb.fewshot_train(bank, tmp_path / "new", "trx", labels=["a"])
