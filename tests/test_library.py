@@ -270,6 +270,7 @@ def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.Train
         "share is 1; expected more than 0": lambda: index.calibrate(share=1),
         "'val' is given without a store": lambda: index.calibrate(split="val"),
         "nope.mp4": lambda: index.search(Path("nope.mp4")),
+        "nope.mp4: no such file; expected a video, an id or a text": lambda: index.search("nope.mp4"),
         r"expected numbers \(128,\)": lambda: index.search(np.zeros((4, 128))),
         "scoring is 'nope'; expected probabilities or embeddings": lambda: fb.zeroshot(bank, scoring="nope"),
         "texts is 'nope'; expected names or descriptions": lambda: fb.prompts(["a"], bank, texts="nope"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from framebank.library.searching.asked import SearchOptions, SearchQuery, everyday_names, is_unknown
 from framebank.library.searching.moments import rows_of_id
 from framebank.store.errors import DataError
+from framebank.store.videos.video import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,11 +21,15 @@ SAME = 1e-3  # the length of the difference of two unit vectors that count as on
 
 
 def is_file(text: str) -> bool:
-    """Return whether a text is the path of a file; a sentence may be longer than any."""
+    """Return whether a text is the path of a file. DataError if it looks like one of a video that is not there."""
     try:
-        return Path(text).is_file()
-    except (OSError, ValueError):
+        if Path(text).is_file():
+            return True
+    except (OSError, ValueError):  # a sentence may be too long to be a path at all
         return False
+    if " " not in text and Path(text).suffix.lower() in VIDEO_SUFFIXES:
+        raise DataError(f"{text}: no such file; expected a video, an id or a text (search_text takes any text)")
+    return False
 
 
 def asked_by_text(
