@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,7 +122,9 @@ def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within
         raise DataError("one run alone cannot be compared; expected two or more")
     if len({folder.absolute() for folder in folders}) < len(folders):
         raise DataError("a run is given twice; expected different runs")
-    aligned = align([read_measured(folder) for folder in folders])
+    measured = [read_measured(folder) for folder in folders]
+    _warn_of_stores(folders, [next(iter(one.values())).store for one in measured])
+    aligned = align(measured)
     first, *others = aligned.correct
     found = corrected(
         [
@@ -139,6 +141,16 @@ def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within
         )
         pairs.append(RunPair(folder, paired, gained, lost))
     return RunPairs(folders[0], aligned.split, tuple(pairs))
+
+
+def _warn_of_stores(folders: Sequence[Path], stores: Sequence[Path]) -> None:
+    """Warn if runs were scored on different stores: their rows differ too, not only what was learned."""
+    other = next((number for number, store in enumerate(stores) if store != stores[0]), None)
+    if other is not None:
+        warn(
+            f"{folders[0]} was scored on the store {stores[0]} and {folders[other]} on {stores[other]}; the difference "
+            "is that of the rows too"
+        )
 
 
 def pairs_of_recipes(folder: Path, seeds: Mapping[str, int]) -> tuple[RunPairs | None, tuple[str, ...]]:

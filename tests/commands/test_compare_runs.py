@@ -145,3 +145,10 @@ def test_runs_of_a_real_store(framebank: Any, store: Path, run: Path, tmp_path: 
     tops = [json.loads((folder / "metrics.json").read_text())["top1"] for folder in (run, tmp_path / "r")]
     assert told["difference"] == pytest.approx(tops[1] - tops[0])
     assert told["sources"] == told["videos"] == 16
+
+
+def test_runs_that_were_scored_on_different_stores_are_told(framebank: Any, made: Path, tmp_path: Path) -> None:
+    write(tmp_path / "other", np.arange(COUNT) % 2 == 0, store="elsewhere")
+    told = " ".join(framebank("compare-runs", made / "first", tmp_path / "other").stderr.split())
+    assert "was scored on the store gone and" in told and "on elsewhere; the difference is that of the rows too" in told
+    assert not framebank("compare-runs", made / "first", made / "second").stderr
