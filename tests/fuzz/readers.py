@@ -292,7 +292,7 @@ READERS: dict[str, Reader] = {
     "shards, by repair": Reader(_store, "shard-*.h5", _repair),
     "shards of 0.1.0": Reader(_earlier_store, "shard-*.h5", _read_store),
     "shards of 0.1.0, by repair": Reader(_earlier_store, "shard-*.h5", _repair),
-    "manifest": Reader(_store, "manifest.csv", lambda folder: FeatureStore(folder).manifest),
+    "manifest": Reader(_store, "manifest.csv", lambda folder: FeatureStore(folder).manifest.videos),
     "ledger": Reader(_store, "failed.csv", lambda folder: FeatureStore(folder).failures),
     "sources": Reader(_store, SOURCES, read_learned),
     "history": Reader(_store, "history.csv", History.read),
