@@ -2,10 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -18,6 +19,8 @@ from framebank.demo.stage import set_stage
 from framebank.store.errors import DataError
 from framebank.store.files.parallel import call_in_processes
 from framebank.store.files.replacing import replacing, write_text
+
+T = TypeVar("T")
 
 TICKS = 600  # of a second; frames at 12.5, 24, 25 and 30 a second fall on whole numbers
 COLUMNS = ("video_id", "path", "label", "split", "take")
@@ -69,11 +72,16 @@ def render_clips(
     for parent in sorted({folder / clip.path.parent for clip in clips}):
         parent.mkdir(parents=True, exist_ok=True)
     jobs = [(clip, folder, seed) for clip in clips]
-    if processes <= 1:
-        yield from (_write_clip(*job) for job in jobs)
-    else:
-        yield from call_in_processes(_write_clip, jobs, processes=processes, name="rendering process")
+    yield from render_each(_write_clip, jobs, processes=processes)
     _write_manifest(folder / "manifest.csv", clips)
+
+
+def render_each(write: Callable[..., T], jobs: Sequence[tuple[Any, ...]], *, processes: int) -> Iterator[T]:
+    """Yield what `write` returns for each job, in their order. With one process, this process does the work."""
+    if processes <= 1:
+        yield from (write(*job) for job in jobs)
+    else:
+        yield from call_in_processes(write, jobs, processes=processes, name="rendering process")
 
 
 def _write_clip(clip: Clip, folder: Path, seed: int) -> Clip:

@@ -10,12 +10,11 @@ import numpy as np
 
 from framebank.demo.actions import ACTIONS, BY_NAME
 from framebank.demo.backdrop import Bytes
-from framebank.demo.clips import write_frames
+from framebank.demo.clips import render_each, write_frames
 from framebank.demo.motion import FPS, TAKES, Motion, draw_motion
 from framebank.demo.scene import CANVAS, MARGIN, SIZE, Scene
 from framebank.demo.stage import set_stage
 from framebank.store.errors import DataError
-from framebank.store.files.parallel import call_in_processes
 from framebank.store.files.replacing import write_text
 from framebank.store.shard import FRAME_STREAM, Embeddings
 from framebank.store.spans.files import write_spans
@@ -120,10 +119,7 @@ def render_films(folder: Path, films: Sequence[Film], *, seed: int = 0, processe
     """Write every film, then manifest.csv and truth.csv. Yield each film as it is written, in no fixed order."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(film, folder, seed) for film in films]
-    if processes <= 1:
-        yield from (_write_film(*job) for job in jobs)
-    else:
-        yield from call_in_processes(_write_film, jobs, processes=processes, name="rendering process")
+    yield from render_each(_write_film, jobs, processes=processes)
     rows = ["video_id,path", *(f"{film.video_id},{film.path}" for film in films)]
     write_text(folder / "manifest.csv", "\n".join(rows) + "\n")
     write_spans(folder / "truth.csv", [span for film in films for span in film.truth])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
+from framebank.store.counts import listed
 from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
@@ -91,13 +92,13 @@ def train_auto(
     base = Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0, **keys)
 
     def job_of(recipe: Recipe, bank: "PromptBank | None") -> TrainingJob:
-        named = label_set(labels) if labels else None
         return TrainingJob(store, manifest, recipe, val_split=val_split, labels=named, prompts=bank, device=place)
 
     with taking(folder, what="run", overwrite=overwrite):
         manifest.labelled().require_single_labels()
+        named = label_set(labels) if labels else None
         bank, note = _prompts_of(
-            store, manifest, labels, prompts, templates=templates, texts=texts, device=device, watch=watch
+            store, manifest, named, prompts, templates=templates, texts=texts, device=device, watch=watch
         )
         scout = job_of(base, bank)
         for line in scout.notes:
@@ -155,8 +156,5 @@ def _warn_of_classes(scout: Any) -> None:
     seen = set(scout.val.target.tolist())
     without = [name for number, name in enumerate(scout.labels.names) if number not in seen]
     if without:
-        warn(
-            f"no validation video is of the class {without[0]!r}"
-            + (f" and {len(without) - 1} more" if len(without) > 1 else "")
-            + "; what is chosen is not judged by it"
-        )
+        classes = listed(map(repr, without), most=1)
+        warn(f"no validation video is of the class {classes}; what is chosen is not judged by it")

@@ -112,7 +112,10 @@ class SearchIndex:
             return self._answer(queries.asked_by_vector(self.index, query), minus, how)
         if query in self.index:
             return self.search_id(query, minus=minus, **how)
-        return (self.search_file if queries.is_file(query) else self.search_text)(query, minus=minus, **how)
+        if queries.is_file(query):
+            return self.search_file(query, minus=minus, **how)
+        queries.require_no_path(query)
+        return self.search_text(query, minus=minus, **how)
 
     def search_text(self, text: str, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a text, as `search`. DataError if it is empty or does not fit the vectors."""

@@ -52,6 +52,7 @@ class MovedModules(MetaPathFinder, Loader):
 
     def __init__(self, places: dict[str, str]) -> None:
         self.places = places
+        self._spec_of: dict[str, ModuleSpec | None] = {}  # its own, of a module that is being imported by its old path
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -64,7 +65,7 @@ class MovedModules(MetaPathFinder, Loader):
         new = self.places[spec.name]
         warnings.warn(f"{spec.name} is now {new}", PendingDeprecationWarning, stacklevel=2)
         module = import_module(new)
-        self._spec_of = {**getattr(self, "_spec_of", {}), spec.name: module.__spec__}
+        self._spec_of[spec.name] = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from framebank.store.counts import counted
+from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class RunPairs:
         for pair in self.pairs:
             lines += [*([""] if lines else []), f"{self.first} (A) and {pair.run} (B), split {self.split}"]
             lines += pair.paired.lines()
-            lines += [f"gained     {_named(pair.gained)}"] * bool(pair.gained)
-            lines += [f"lost       {_named(pair.lost)}"] * bool(pair.lost)
+            lines += [f"gained     {listed(pair.gained, most=SHOWN)}"] * bool(pair.gained)
+            lines += [f"lost       {listed(pair.lost, most=SHOWN)}"] * bool(pair.lost)
         return lines
 
     def __repr__(self) -> str:
@@ -173,9 +173,3 @@ def pairs_of_recipes(folder: Path, seeds: Mapping[str, int]) -> tuple[RunPairs |
         return compare_runs(*(folder / name for name in names)), notes
     except DataError as error:
         return None, (*notes, f"not paired: {error}")
-
-
-def _named(videos: Sequence[str]) -> str:
-    from framebank.store.counts import listed
-
-    return listed(videos, most=SHOWN)

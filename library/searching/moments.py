@@ -120,14 +120,13 @@ def find_moments(
     if asked.vector.shape != (store.spec.dim,) or not has_direction(asked.vector):
         raise DataError(f"the embedding of {asked.told!r} is all zeros, or holds values that are not numbers")
     query = unit(asked.vector)
-    videos = {video.video_id: video for video in index.videos[: index.num_own] if video.video_id in store}
-    videos.pop(asked.leaves_out, None)
-    if not videos:
+    there = [video_id for video_id in index.own.ids if video_id in store and video_id != asked.leaves_out]
+    if not there:
         raise DataError(
             f"{store.path}: holds no video of the {counted(index.num_own, 'video')} of the index to look at; expected "
             "the store that the index was made from"
         )
-    cosines, sample, peaks = _scan(store, list(videos), query)
+    cosines, sample, peaks = _scan(store, there, query)
     background = Background(sample, query[None][:0] if asked.names is None else asked.names)
     count = num_nearest(len(cosines))
     found = asked.known and background.finds(np.partition(cosines, len(cosines) - count)[-count:])
@@ -135,7 +134,7 @@ def find_moments(
         return Hits(asked.told, (), found=False)
     nearest = sorted(peaks, key=lambda video_id: -peaks[video_id])[: max(LEAST_VIDEOS, 4 * k)]
     seconds, usual = LEAST_SECONDS if least is None else least, float(np.median(cosines))
-    moments = [pair for name in nearest for pair in _stretches(store, videos[name], query, seconds, usual)]
+    moments = [pair for name in nearest for pair in _stretches(store, index.video(name), query, seconds, usual)]
     best = sorted(moments, key=lambda pair: -(pair[0].score or 0.0))[:k]
     hits = tuple(_hit(index.video(span.video_id), span, _chance(background, span, rows)) for span, rows in best)
     return Hits(asked.told, hits, found=found)

@@ -21,15 +21,17 @@ SAME = 1e-3  # the length of the difference of two unit vectors that count as on
 
 
 def is_file(text: str) -> bool:
-    """Return whether a text is the path of a file. DataError if it looks like one of a video that is not there."""
+    """Return whether a text is the path of a file."""
     try:
-        if Path(text).is_file():
-            return True
+        return Path(text).is_file()
     except (OSError, ValueError):  # a sentence may be too long to be a path at all
         return False
+
+
+def require_no_path(text: str) -> None:
+    """Raise DataError if a text looks like the path of a video that is not there."""
     if " " not in text and Path(text).suffix.lower() in VIDEO_SUFFIXES:
         raise DataError(f"{text}: no such file; expected a video, an id or a text (search_text takes any text)")
-    return False
 
 
 def asked_by_text(
