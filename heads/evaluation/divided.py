@@ -1,6 +1,9 @@
 """Divided: the videos of a store, split by the official lists of a protocol, and the numbers that the lists have."""
 
+import hashlib
+import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +13,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.videos.lists import list_files, read_list
 from framebank.store.videos.manifest import Manifest
-from framebank.store.videos.matching import match
+from framebank.store.videos.matching import match, name_parts
 from framebank.store.videos.video import Video
 
 SIDES = {"train": ("train",), "test": ("test", "val")}  # some lists call the test videos val
@@ -38,7 +41,7 @@ def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> OfficialS
     for side, (names, number) in wanted.items():
         if not names:
             continue
-        files = _first_there(names, lists)
+        files = first_there(names, lists)
         rows = [row for file in files for row in read_list(file) if row.split in SIDES[side]]
         counts[side] = len(rows)
         if len(rows) != number:
@@ -76,8 +79,18 @@ def _placed(manifest: Manifest) -> tuple[Video, ...]:
     )
 
 
-def _first_there(names: tuple[str, ...], lists: Path) -> list[Path]:
+def first_there(names: tuple[str, ...], lists: Path) -> list[Path]:
+    """Return the files of the first name that is in the folder `lists`. DataError if none is."""
     for name in names:
         if any(lists.glob(name)):
             return list_files([lists / name])
     raise DataError(f"{lists}: holds none of {listed(names)}; expected the folder of the official lists")
+
+
+def hash_of_lists(files: Sequence[Path]) -> str:
+    """Return a hash of the videos and classes that lists name, whatever their order and the folders before the names.
+
+    DataError if a file is not a list.
+    """
+    rows = sorted([*row.codes, row.split, name_parts(row.key)[-1]] for file in files for row in read_list(file))
+    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=6).hexdigest()
