@@ -17,7 +17,7 @@ SIDES = {"train": "train_videos", "test": "test_videos", "novel": "novel_videos"
 
 
 @dataclass(frozen=True)
-class Keys:
+class ProtocolKeys:
     """The keys that a kind of protocol reads beside its name, and the lists that each of its splits has."""
 
     reads: tuple[str, ...]
@@ -26,10 +26,12 @@ class Keys:
 
 
 KINDS = {
-    "supervised": Keys(("splits", "val_fraction", "seeds", "recipe", "settings", "groups"), (("train", "test"),)),
-    "zero-shot": Keys(("videos", "splits", "seeds", "needs_run"), (("test",), ("classes",)), needs=("videos",)),
-    "base-to-novel": Keys(("splits", "val_fraction"), (("train", "test", "novel"),), needs=("splits",)),
-    "episodes": Keys(
+    "supervised": ProtocolKeys(
+        ("splits", "val_fraction", "seeds", "recipe", "settings", "groups"), (("train", "test"),)
+    ),
+    "zero-shot": ProtocolKeys(("videos", "splits", "seeds", "needs_run"), (("test",), ("classes",)), needs=("videos",)),
+    "base-to-novel": ProtocolKeys(("splits", "val_fraction"), (("train", "test", "novel"),), needs=("splits",)),
+    "episodes": ProtocolKeys(
         ("class_lists", "class_lists_hash", "split", "way", "shots", "episodes", "seeds", "baselines", "needs_run"),
         needs=("way", "shots", "episodes", "seeds", "baselines"),
     ),
@@ -195,7 +197,7 @@ def _require_sense(protocol: NamedProtocol, found: Fields) -> None:
         raise found.refuse("seeds", "no seeds beside splits, each of which is trained on once")
 
 
-def _split(said: object, keys: Keys, where: object) -> ListedSplit:
+def _split(said: object, keys: ProtocolKeys, where: object) -> ListedSplit:
     found = Fields.of(said, where=f"{where}: splits")
     _require_known(found, [each.name for each in fields(ListedSplit)])
     given = tuple(side for side in SIDES if side in found)

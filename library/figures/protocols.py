@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from framebank.heads.evaluation.named import NamedProtocol
     from framebank.heads.evaluation.split_report import SplitReport
     from framebank.heads.training.recipe import Recipe
-    from framebank.library.figures.kinds import Asked, Scored
+    from framebank.library.figures.kinds import ProtocolFigures, ProtocolRequest
     from framebank.store import FeatureStore, LabelSet, PromptBank
 
 OPTIONS = {  # what some kinds of protocols read: the argument, and the option of the command
@@ -132,7 +132,7 @@ def evaluate_protocol(
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.evaluation.ledger import require_ledger
     from framebank.heads.evaluation.named import read_protocol
-    from framebank.library.figures.kinds import KINDS, Asked
+    from framebank.library.figures.kinds import KINDS, ProtocolRequest
     from framebank.library.stores import open_store
 
     named, store, started = read_protocol(protocol), open_store(bank), time.perf_counter()
@@ -141,7 +141,7 @@ def evaluate_protocol(
     def done() -> None:
         next(steps, None)
 
-    asked = Asked(
+    asked = ProtocolRequest(
         named,
         store,
         resolve_device(device),
@@ -195,7 +195,7 @@ def _append(path: Path, line: Mapping[str, Any]) -> str:
     return ""
 
 
-def _require_fit(asked: "Asked") -> None:
+def _require_fit(asked: "ProtocolRequest") -> None:
     """Refuse what the protocol does not read, and ask for what it does: DataError."""
     from framebank.library.figures.kinds import KINDS
 
@@ -218,7 +218,7 @@ def _count(named: "NamedProtocol") -> int:
     return len(named.splits) or len(named.shots) or len(named.seeds) or 1
 
 
-def _line(asked: "Asked", found: "Scored", *, started: float) -> dict[str, Any]:
+def _line(asked: "ProtocolRequest", found: "ProtocolFigures", *, started: float) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     import torch

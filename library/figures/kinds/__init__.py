@@ -5,15 +5,17 @@ The keys that a kind reads in a protocol file are in `heads.evaluation.named.KIN
 
 from framebank.library.figures.kinds.base_to_novel import score_base_to_novel
 from framebank.library.figures.kinds.episodes import score_episodes
-from framebank.library.figures.kinds.kind import Asked, Kind, Scored
+from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolKind, ProtocolRequest
 from framebank.library.figures.kinds.supervised import score_supervised
 from framebank.library.figures.kinds.zero_shot import score_zero_shot
 
-__all__ = ["KINDS", "Asked", "Kind", "Scored"]
+__all__ = ["KINDS", "ProtocolFigures", "ProtocolKind", "ProtocolRequest"]
 
-KINDS: dict[str, Kind] = {
-    "supervised": Kind(score_supervised, "trains runs of its own", ("recipe", "runs", "lexicon", "texts")),
-    "zero-shot": Kind(score_zero_shot, "trains nothing", ("run", "texts")),
-    "base-to-novel": Kind(score_base_to_novel, "trains runs of its own", ("recipe", "runs", "lexicon", "texts")),
-    "episodes": Kind(score_episodes, "draws episodes", ("run", "matchers", "texts")),
+KINDS: dict[str, ProtocolKind] = {
+    "supervised": ProtocolKind(score_supervised, "trains runs of its own", ("recipe", "runs", "lexicon", "texts")),
+    "zero-shot": ProtocolKind(score_zero_shot, "trains nothing", ("run", "texts")),
+    "base-to-novel": ProtocolKind(
+        score_base_to_novel, "trains runs of its own", ("recipe", "runs", "lexicon", "texts")
+    ),
+    "episodes": ProtocolKind(score_episodes, "draws episodes", ("run", "matchers", "texts")),
 }

@@ -1,12 +1,12 @@
 """Base to novel: a recipe learns some classes from few videos; what of it holds for classes that it never saw."""
 
-from framebank.library.figures.kinds.kind import Asked, Scored, jobs_of, kept, prompts_of, recipe_of
+from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest, jobs_of, kept, prompts_of, recipe_of
 
 
-def score_base_to_novel(asked: Asked) -> Scored:
+def score_base_to_novel(asked: ProtocolRequest) -> ProtocolFigures:
     """Train the recipe (actionclip) on the base classes of each draw; score base and novel classes by texts."""
     from framebank.heads.evaluation.base_to_novel import require_texts, train_base_to_novel
-    from framebank.heads.evaluation.by_names import Scorer
+    from framebank.heads.evaluation.by_names import ScoringByTexts
     from framebank.heads.evaluation.split_report import harmonic_mean_over
     from framebank.library.texts import tower_of
 
@@ -21,7 +21,7 @@ def score_base_to_novel(asked: Asked) -> Scored:
             asked.store,
             recipe,
             words,
-            Scorer(recipe.scoring, asked.device, tower=tower),
+            ScoringByTexts(recipe.scoring, asked.device, tower=tower),
             lists=asked.lists,
             folder=folder,
             job_of=jobs_of(asked, recipe, words),
@@ -32,4 +32,4 @@ def score_base_to_novel(asked: Asked) -> Scored:
     note = (
         f"means      {100 * figures['base_top1']:.1f} % of base classes, {100 * figures['novel_top1']:.1f} % of novel"
     )
-    return Scored(parts, figures, told, seeds=(recipe.seed,), together="harmonic mean", notes=(note,))
+    return ProtocolFigures(parts, figures, told, seeds=(recipe.seed,), together="harmonic mean", notes=(note,))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framebank.library.figures.kinds.kind import Asked, Scored
+from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from framebank.library.episodes.report import FewshotReport, MatcherScore
 
 
-def score_episodes(asked: Asked) -> Scored:
+def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
     """Score the protocol's episodes by `matchers`, by the matcher of `run` and by the baselines, for each shot.
 
     `top1` is the mean over the shots of the first matcher that was asked for, or else of the first baseline. A run may
@@ -62,7 +62,7 @@ def score_episodes(asked: Asked) -> Scored:
         "videos_listed": firsts[0].listed,
     }
     told = dict.fromkeys(note for report in reports for note in (*report.notes, _missing(report)) if note)
-    return Scored(
+    return ProtocolFigures(
         parts,
         figures,
         recipe="" if asked.run else head,
@@ -74,7 +74,7 @@ def score_episodes(asked: Asked) -> Scored:
     )
 
 
-def _class_lists(asked: Asked) -> Sequence[Path]:
+def _class_lists(asked: ProtocolRequest) -> Sequence[Path]:
     """Return the lists that place classes in splits. DataError if they are not those of the protocol."""
     from framebank.heads.evaluation.divided import first_there, hash_of_lists
 

@@ -25,7 +25,7 @@ TEMPLATES, SCORING = "actionclip", "probabilities"  # of texts, if none are give
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProtocolRequest:
     """A protocol, a store, and what the caller gives beside them. `done` is called after each part."""
 
     protocol: "NamedProtocol"
@@ -51,7 +51,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ProtocolFigures:
     """The reports of the parts, the figures of all `together`, and what was scored: `recipe` or `run`.
 
     `more` are further figures, `notes` lines for a reader.
@@ -68,15 +68,15 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ProtocolKind:
     """How a kind of protocol is scored, what it does in three words, and what it reads of what a caller may give."""
 
-    score: Callable[[Asked], Scored]
+    score: Callable[[ProtocolRequest], ProtocolFigures]
     does: str
     reads: tuple[str, ...]
 
 
-def recipe_of(asked: Asked, *, default: str) -> "tuple[Recipe, str]":
+def recipe_of(asked: ProtocolRequest, *, default: str) -> "tuple[Recipe, str]":
     """Return the recipe that is trained, and what the results call it. A protocol may fix it."""
     from framebank.heads.training.recipe import Recipe, read_recipe
     from framebank.library.training import setting_texts
@@ -91,7 +91,7 @@ def recipe_of(asked: Asked, *, default: str) -> "tuple[Recipe, str]":
     return read_recipe(asked.recipe or default), str(asked.recipe or default)
 
 
-def jobs_of(asked: Asked, recipe: "Recipe", prompts: "PromptBank | None" = None) -> "JobOf":
+def jobs_of(asked: ProtocolRequest, recipe: "Recipe", prompts: "PromptBank | None" = None) -> "JobOf":
     """Return what makes the training on the videos of a split, as `train` makes it of the same recipe and texts.
 
     With `prompts`, which may have more classes, the texts are those of the classes that are trained on.
@@ -125,7 +125,7 @@ def kept(runs: Path | None) -> Iterator[Path]:
     yield runs
 
 
-def prompts_of(asked: Asked, recipe: "Recipe | None" = None) -> "PromptBank":
+def prompts_of(asked: ProtocolRequest, recipe: "Recipe | None" = None) -> "PromptBank":
     """Return the texts of all classes of the store: those given, else those that the recipe reads.
 
     Without a recipe, they are the names of the classes in ActionCLIP's templates.

@@ -1,9 +1,9 @@
 """Supervised protocols: a recipe trained on each split."""
 
-from framebank.library.figures.kinds.kind import Asked, Scored, jobs_of, kept, recipe_of
+from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest, jobs_of, kept, recipe_of
 
 
-def score_supervised(asked: Asked) -> Scored:
+def score_supervised(asked: ProtocolRequest) -> ProtocolFigures:
     """Train the recipe (linear-probe) on each split, or once for each seed, and score the test videos."""
     from framebank.heads.evaluation.split_report import mean_over
     from framebank.heads.evaluation.supervised import train_on_splits
@@ -20,4 +20,4 @@ def score_supervised(asked: Asked) -> Scored:
             device=asked.device,
             done=asked.done,
         )
-    return Scored(tuple(parts), mean_over(parts), told, seeds=asked.protocol.seeds or (recipe.seed,))
+    return ProtocolFigures(tuple(parts), mean_over(parts), told, seeds=asked.protocol.seeds or (recipe.seed,))

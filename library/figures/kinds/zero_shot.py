@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from framebank.library.figures.kinds.kind import SCORING, Asked, Scored, prompts_of
+from framebank.library.figures.kinds.kind import SCORING, ProtocolFigures, ProtocolRequest, prompts_of
 
 if TYPE_CHECKING:
     from framebank.heads.evaluation.split_report import SplitReport
     from framebank.heads.training.run import Run
 
 
-def score_zero_shot(asked: Asked) -> Scored:
+def score_zero_shot(asked: ProtocolRequest) -> ProtocolFigures:
     """Score the videos of the protocol by texts. With a run, say which classes it was trained on already.
 
     The further figures `classes_trained_on` are these classes; `top1_without_them` is the accuracy on videos of all
     other classes, among all classes.
     """
-    from framebank.heads.evaluation.by_names import Scorer, score_by_names
+    from framebank.heads.evaluation.by_names import ScoringByTexts, score_by_names
     from framebank.heads.evaluation.split_report import mean_over
     from framebank.heads.training.run import Run
     from framebank.library.texts import tower_of
@@ -24,10 +24,10 @@ def score_zero_shot(asked: Asked) -> Scored:
     words = prompts_of(asked)
     run = Run.read(asked.run) if asked.run else None
     tower = tower_of(asked.store, device=str(asked.device))
-    scorer = Scorer(SCORING, asked.device, run, asked.run, tower)
+    scorer = ScoringByTexts(SCORING, asked.device, run, asked.run, tower)
     parts = score_by_names(asked.protocol, asked.store, words, scorer, lists=asked.lists, done=asked.done)
     overlap, notes = _overlap(run, words.labels.names, parts) if run else ({}, ())
-    return Scored(
+    return ProtocolFigures(
         tuple(parts),
         mean_over(parts),
         run=str(asked.run or ""),
