@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from framebank.heads.evaluation.by_names import ScoringByTexts, score_part
+from framebank.heads.evaluation.by_names import ByTexts, score_part
 from framebank.heads.evaluation.divided import divide
 from framebank.heads.evaluation.named import ListedSplit, NamedProtocol
 from framebank.heads.evaluation.split_report import SplitReport
@@ -21,7 +21,7 @@ def train_base_to_novel(
     store: FeatureStore,
     recipe: Recipe,
     prompts: PromptBank,
-    scorer: ScoringByTexts,
+    scorer: ByTexts,
     *,
     lists: Path,
     folder: Path,

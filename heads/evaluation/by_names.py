@@ -22,7 +22,7 @@ from framebank.store.videos.manifest import Manifest
 
 
 @dataclass(frozen=True)
-class ScoringByTexts:
+class ByTexts:
     """What scores videos by texts: the pooling head of a run, if there is one, and how templates are averaged."""
 
     scoring: str
@@ -36,7 +36,7 @@ def score_by_names(
     protocol: NamedProtocol,
     store: FeatureStore,
     prompts: PromptBank,
-    scorer: ScoringByTexts,
+    scorer: ByTexts,
     *,
     lists: Path | None,
     done: Callable[[], None],
@@ -50,7 +50,7 @@ def score_by_names(
 
 
 def score_part(
-    name: str, store: FeatureStore, manifest: Manifest, prompts: PromptBank, scorer: ScoringByTexts, *, listed: int = 0
+    name: str, store: FeatureStore, manifest: Manifest, prompts: PromptBank, scorer: ByTexts, *, listed: int = 0
 ) -> SplitReport:
     """Score the videos of `manifest` by the texts of the classes of `prompts`."""
     report = evaluate_zero_shot(

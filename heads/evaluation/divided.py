@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from framebank.store.features import FeatureStore
 from framebank.store.videos.lists import list_files, read_list
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.matching import match, name_parts
-from framebank.store.videos.video import Video
 
 SIDES = {"train": ("train",), "test": ("test", "val")}  # some lists call the test videos val
 
@@ -35,7 +33,7 @@ def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> OfficialS
     videos, or if a video is in both splits.
     """
     split_of: dict[str, str] = {}
-    videos = _placed(store.manifest)
+    videos = store.manifest.videos
     counts = {"train": 0, "test": 0}
     wanted = {"train": (split.train, split.train_videos), "test": (split.test, split.test_videos)}
     for side, (names, number) in wanted.items():
@@ -68,15 +66,6 @@ def of_train_and_test(store: FeatureStore) -> FeatureStore:
         tuple(video if video.split in kept else replace(video, split="") for video in store.manifest.videos)
     )
     return found
-
-
-def _placed(manifest: Manifest) -> tuple[Video, ...]:
-    """Return the videos with a path that a list can name. Videos imported together from one file use their id."""
-    counts = Counter(video.path for video in manifest.videos)
-    return tuple(
-        video if counts[video.path] == 1 or video.start is not None else replace(video, path=Path(video.video_id))
-        for video in manifest.videos
-    )
 
 
 def first_there(names: tuple[str, ...], lists: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolReques
 def score_base_to_novel(asked: ProtocolRequest) -> ProtocolFigures:
     """Train the recipe (actionclip) on the base classes of each draw; score base and novel classes by texts."""
     from framebank.heads.evaluation.base_to_novel import require_texts, train_base_to_novel
-    from framebank.heads.evaluation.by_names import ScoringByTexts
+    from framebank.heads.evaluation.by_names import ByTexts
     from framebank.heads.evaluation.split_report import harmonic_mean_over
     from framebank.library.texts import tower_of
 
@@ -21,7 +21,7 @@ def score_base_to_novel(asked: ProtocolRequest) -> ProtocolFigures:
             asked.store,
             recipe,
             words,
-            ScoringByTexts(recipe.scoring, asked.device, tower=tower),
+            ByTexts(recipe.scoring, asked.device, tower=tower),
             lists=asked.lists,
             folder=folder,
             job_of=jobs_of(asked, recipe, words),

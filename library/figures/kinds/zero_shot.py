@@ -16,7 +16,7 @@ def score_zero_shot(asked: ProtocolRequest) -> ProtocolFigures:
     The further figures `classes_trained_on` are these classes; `top1_without_them` is the accuracy on videos of all
     other classes, among all classes.
     """
-    from framebank.heads.evaluation.by_names import ScoringByTexts, score_by_names
+    from framebank.heads.evaluation.by_names import ByTexts, score_by_names
     from framebank.heads.evaluation.split_report import mean_over
     from framebank.heads.training.run import Run
     from framebank.library.texts import tower_of
@@ -24,7 +24,7 @@ def score_zero_shot(asked: ProtocolRequest) -> ProtocolFigures:
     words = prompts_of(asked)
     run = Run.read(asked.run) if asked.run else None
     tower = tower_of(asked.store, device=str(asked.device))
-    scorer = ScoringByTexts(SCORING, asked.device, run, asked.run, tower)
+    scorer = ByTexts(SCORING, asked.device, run, asked.run, tower)
     parts = score_by_names(asked.protocol, asked.store, words, scorer, lists=asked.lists, done=asked.done)
     overlap, notes = _overlap(run, words.labels.names, parts) if run else ({}, ())
     return ProtocolFigures(
