@@ -13,7 +13,7 @@ HEADS = (
     *("mean", "conv1d", "shift", "tcn", "lstm", "gru", "transformer", "transformer-cls", "attentive", "mit", "a5"),
     *("vivit", "m2clip", "ted", "sloshnet", "sloshnet-layers"),
 )
-CLASSIFIERS = ("text", "linear", "text-linear", "lda", "ridge", "knn", "tip-adapter", "tip-adapter-f")
+CLASSIFIERS = ("text", "linear", "text-linear", "lda", "ridge", "logistic", "knn", "tip-adapter", "tip-adapter-f")
 SCORERS = ("vcs", "x-clip", "semantic-units", "descriptions", "attributes")
 LOSSES = (
     *("kl", "contrastive", "ce", "weighted-ce", "softmax-ce", "video-ce", "supcon", "masked-text", "bce", "soft-kl"),

@@ -1,6 +1,7 @@
 """PromptBank: the texts of the classes and their embeddings, in the order of the classes."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from framebank.store.formats.description import Value
 from framebank.store.formats.sealed import write_datasets
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import near_pairs, unit
-from framebank.store.videos.labels import LabelSet
+from framebank.store.videos.labels import LabelSet, class_text
 
 NEAR = 0.999  # two classes with this cosine are nearly one; among 1,203 names of things, CLIP's nearest have 0.965
 NUM_SHOWN = 5  # of such pairs
@@ -107,6 +108,11 @@ class PromptBank:
             encoder=self.encoder,
             logit_scale=self.logit_scale,
         )
+
+    def of_labels(self, labels: Sequence[str]) -> "PromptBank":
+        """Return the prompts of the classes that `labels` mean, in their own order and under their own names."""
+        wanted = set(map(class_text, labels))
+        return self.select(tuple(name for name in self.labels.names if class_text(name) in wanted))
 
     def write(self, path: str | Path) -> None:
         """Write the bank as one HDF5 file, completely or not at all."""

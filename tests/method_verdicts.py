@@ -7,6 +7,7 @@ from torch import nn
 
 from framebank.heads import CLASSIFIERS, HEADS, LOSSES, MATCHERS, SCORERS, TEXTS
 from framebank.tests.worlds import published_forms as forms
+from framebank.tests.worlds.published_regression import logistic_regression
 
 DICTS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "head": HEADS,
@@ -99,6 +100,12 @@ VERDICTS: dict[tuple[str, str], Verdict] = {
     ("classifier", "lda"): departs(
         "whwu95/Text4Vis",
         "fitted to all training videos with a covariance shrunk as Ledoit and Wolf; there to 60 a class",
+    ),
+    ("classifier", "logistic"): equal(
+        "scikit-learn, as embeddings-benchmark/mteb calls it",
+        1e-4,
+        logistic_regression,
+        "at its minimum, on unit embeddings; MTEB stops after 100 iterations",
     ),
     ("classifier", "ridge"): ours(OWN + ": regularised least squares"),
     ("classifier", "knn"): equal(

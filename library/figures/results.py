@@ -77,16 +77,17 @@ def _fits(line: Mapping[str, Any], key: str, pattern: str) -> bool:
 
 def _cells(line: Mapping[str, Any]) -> Sequence[str]:
     try:
-        low, high = line["top1_interval"]
+        low, high = line.get("top1_interval") or (None, None)
         several = f" +- {100 * line['deviation']:.1f}" if line["deviation"] else ""
+        figure = f"{100 * line['top1']:.1f} %" if "top1" in line else f"{100 * line['map']:.1f} % mAP"
         return (
             str(line["protocol"]["name"]),
             str(line["protocol"]["hash"]),
             str(line["encoder"]),
             str(line["recipe"] or line["run"] or "texts"),
-            f"{100 * line['top1']:.1f} %{several}",
-            f"{100 * low:.1f}-{100 * high:.1f}",
-            f"{100 * line['top5']:.1f} %",
+            f"{figure}{several}",
+            "" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
+            f"{100 * line['top5']:.1f} %" if "top5" in line else "",
             f"{line['videos_evaluated']} of {line['videos_listed']}",
             str(line["time"]),
         )

@@ -189,7 +189,7 @@ def test_what_does_not_fit(framebank: Any, world: World, place: Path, tmp_path: 
     assert "holds none of trainlist01.txt" in sentence(framebank(*start, "ucf101", *lists, exit_code=1))
     assert "reads no lists" in sentence(framebank(*start, "supervised", *lists, exit_code=1))
     assert "trains nothing" in sentence(framebank(*start, "zero-shot-full", "--recipe", "ridge", exit_code=1))
-    assert "not --run" in sentence(framebank(*start, "supervised", "--run", place, exit_code=1))
+    assert "expected no --run" in sentence(framebank(*start, "supervised", "--run", place, exit_code=1))
     (tmp_path / "p.toml").write_text(PROTOCOL.replace("test_videos = 9", "test_videos = 10"))
     told = sentence(framebank(*start, tmp_path / "p.toml", *lists, exit_code=1))
     assert "test1.txt: lists 9 videos for test; the protocol says 10" in told
