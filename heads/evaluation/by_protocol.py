@@ -48,15 +48,16 @@ def train_on_splits(
     *,
     lists: Path | None,
     folder: Path,
+    shown: Path,
     job_of: Callable[[FeatureStore, Manifest, Recipe], TrainingJob],
     device: torch.device,
     done: Callable[[], None],
 ) -> list[SplitReport]:
     """Train a recipe on each split, in `folder`/NAME, and return the figures of each run on its test videos.
 
-    `job_of` makes the training of a recipe on the training videos of a store. What the recipe chooses is chosen on
-    videos held out from the training ones; no other split of the store is looked at. DataError if a list does not
-    fit, or a split has no video to train or to test on.
+    `shown` is where `folder` will be in the end. `job_of` makes the training of a recipe on the training videos of a
+    store. What the recipe chooses is chosen on videos held out from the training ones; no other split of the store is
+    looked at. DataError if a list does not fit, or a split has no video to train or to test on.
     """
     parts = []
     if protocol.val_fraction is not None:
@@ -69,7 +70,8 @@ def train_on_splits(
         log = list(job.epochs())
         run = job.save(folder / name, log=log)
         _require_classes(LabelSet(run.labels), test, name)
-        report = evaluate_run(run, divided, test, split="test", device=device, folder=folder / name)
+        where = {"folder": folder / name, "shown": shown / name}
+        report = evaluate_run(run, divided, test, split="test", device=device, **where)
         parts.append(SplitReport(name, report, listed or len(test)))
         done()
     return parts

@@ -1,18 +1,17 @@
 """Protocols: the figures of a named protocol on a store, and their line in the results."""
 
-import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.figures.kept_runs import KeptRuns, add_line
 from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
 from framebank.library.watch import Watch, unwatched
-from framebank.store.errors import DataError, warn
-from framebank.store.files.scratch import scratch_folder
+from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
     from framebank.heads.evaluation.by_protocol import SplitReport
@@ -130,16 +129,25 @@ def evaluate_protocol(
     def done() -> None:
         next(steps, None)
 
-    place, told = resolve_device(device), ""
+    place = resolve_device(device)
     path = Path(run) if isinstance(run, str | Path) else run.path if run else None
     if named.kind == "supervised":
         chosen, told = _recipe(recipe)
         given = {"labels": labels, "prompts": prompts, "templates": templates, "texts": texts, "watch": watch}
         job_of = _jobs(store, chosen, lexicon=lexicon, given={**given, "device": place})
-        with _kept(runs) as kept:
+        with KeptRuns.making(runs, results=results) as kept:
             parts = train_on_splits(
-                named, store, chosen, lists=folder, folder=kept, job_of=job_of, device=place, done=done
+                named,
+                store,
+                chosen,
+                lists=folder,
+                folder=kept.part,
+                shown=kept.path,
+                job_of=job_of,
+                device=place,
+                done=done,
             )
+            line = kept.keep(_line(named, store, parts, recipe=told, run="", started=started))
     else:
         words = prompt_banks(
             store,
@@ -164,8 +172,8 @@ def evaluate_protocol(
             device=place,
             done=done,
         )
+        line = _line(named, store, parts, recipe="", run=str(path) if path else "", started=started)
     found = summed_up(parts)
-    line = _line(named, store, found, parts, recipe=told, run=str(path) if path else "", started=started)
     return ProtocolResult(
         name=named.name,
         hash=named.hash,
@@ -178,7 +186,7 @@ def evaluate_protocol(
         videos_listed=found["videos_listed"],
         parts=tuple(parts),
         line=line,
-        unwritten=_append(Path(results), line) if results else "",
+        unwritten=add_line(Path(results), line) if results else "",
     )
 
 
@@ -204,18 +212,6 @@ def _jobs(
     return functools.partial(training_job, lexicon=phrases, **given)
 
 
-def _append(path: Path, line: Mapping[str, Any]) -> str:
-    """Add the line to the results; where they cannot be written, warn and return why: the figures are not lost."""
-    from framebank.heads.evaluation.ledger import append_result
-
-    try:
-        append_result(path, line)
-    except DataError as error:
-        warn(f"the figures are not in the results: {error}")
-        return str(error)
-    return ""
-
-
 def _require_fit(
     named: "NamedProtocol", *, lists: Path | None, recipe: object, run: object, runs: object, lexicon: object
 ) -> None:
@@ -236,22 +232,9 @@ def _count(named: "NamedProtocol") -> int:
     return len(named.splits) or len(named.seeds) or 1
 
 
-@contextlib.contextmanager
-def _kept(runs: str | Path | None) -> Iterator[Path]:
-    """Yield the folder of the runs: the given one, which may not exist yet, or a temporary one."""
-    if runs is None:
-        with scratch_folder() as folder:
-            yield folder
-        return
-    if Path(runs).exists():
-        raise DataError(f"{runs}: is there already; expected a new folder for the runs")
-    yield Path(runs)
-
-
 def _line(
     named: "NamedProtocol",
     store: "FeatureStore",
-    found: Mapping[str, Any],
     parts: Sequence["SplitReport"],
     *,
     recipe: str,
@@ -263,7 +246,9 @@ def _line(
     import torch
 
     from framebank import __version__
+    from framebank.heads.evaluation.by_protocol import summed_up
 
+    found = summed_up(parts)
     facts = parts[0].report["made_by"]
     return {
         "protocol": {"name": named.name, "hash": named.hash},
