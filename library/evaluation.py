@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from framebank.library.checks import require_among
+from framebank.library.checks import require_among, typed
 from framebank.library.report import Report
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -12,7 +12,7 @@ from framebank.store.files.replacing import current
 
 if TYPE_CHECKING:
     from framebank.heads.training.run import Run
-    from framebank.store import FeatureStore, Manifest, PromptBank
+    from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
 class OpenRun(Protocol):
@@ -27,12 +27,13 @@ class OpenRun(Protocol):
         """The run as it was read from the folder."""
 
 
+@typed
 def zeroshot(
     bank: "FeatureStore | str | Path",
     split: str = "test",
     *,
-    labels: str | Path | None = None,
-    prompts: str | Path | None = None,
+    labels: "LabelSet | Sequence[str] | str | Path | None" = None,
+    prompts: "PromptBank | str | Path | None" = None,
     templates: str | Sequence[str] | None = None,
     texts: str | None = None,
     scoring: str = "probabilities",
@@ -102,6 +103,7 @@ def zeroshot(
     return Report.of({**reports[first], "scores": scores}, about=about[first], others=others)
 
 
+@typed
 def evaluate(
     run: "OpenRun | Run | str | Path",
     bank: "FeatureStore | str | Path | None" = None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.checks import typed
 from framebank.library.figures.kept_runs import KeptRuns, add_line
 from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
@@ -79,6 +80,7 @@ class ProtocolResult:
         return html_table(*self._cells(), below=self._below())
 
 
+@typed
 def evaluate_protocol(
     bank: "FeatureStore | str | Path",
     protocol: str | Path,

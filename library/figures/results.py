@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framebank.library.checks import require_among
+from framebank.library.checks import require_among, typed
 from framebank.library.table import html_table, table
 from framebank.store.errors import DataError
 
@@ -18,6 +18,7 @@ KEYS = ("protocol", "hash", "encoder", "recipe", "run", "store", "time")
 ESCAPES = {"\\": r"\textbackslash{}", **{mark: f"\\{mark}" for mark in "&%$#_{}"}, "~": r"\textasciitilde{}"}
 
 
+@typed
 @dataclass(frozen=True, repr=False)
 class Results:
     """The lines of a file of results, the oldest first, as `framebank eval` wrote them."""
@@ -52,6 +53,7 @@ class Results:
         return html_table(COLUMNS, [_cells(line) for line in self.values])
 
 
+@typed
 def results(path: str | Path = "results.jsonl", where: Mapping[str, str] | None = None) -> Results:
     """Return the results in a file that `evaluate_protocol` wrote, filtered by `where`.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.checks import typed
 from framebank.library.figures.pairs import HasPath
 from framebank.store.errors import DataError
 
@@ -44,6 +45,7 @@ class Temperature:
         return f"<div>{html.escape(repr(self))}</div>"
 
 
+@typed
 def fit_temperature(
     run: "HasPath | str | Path",
     bank: "FeatureStore | str | Path | None" = None,

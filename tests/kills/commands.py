@@ -12,6 +12,7 @@ import numpy as np
 from framebank.store import DataError
 from framebank.tests.kills.world import tree
 from framebank.tests.worlds.bank import fill_from
+from framebank.tests.worlds.heads import SPEC
 
 EPISODES = ("--way", "2", "--query", "1", "--val-episodes", "2")
 QUICK = ("--head", "mean", "--classifier", "linear", "--epochs", "1")
@@ -141,6 +142,13 @@ def _search(*more: str, reads: Callable[[], Any] | None = None, able: bool = Fal
     return Command(("films", "film-index"), ("search", "film-index", "--all", "-k", "2", *more), reads, able=able)
 
 
+def _keep_names() -> None:
+    """Keep the names that `search --text` embeds beside an index, without the text tower."""
+    from framebank.store.indexes.names import write_names
+
+    write_names(Path("film-index"), ["cat", "dog"], SPEC, np.ones((2, SPEC.dim), np.float32))
+
+
 def _train(*more: str, needs: tuple[str, ...] = ()) -> Command:
     return Command(("bank", *needs), ("train", "bank", "run", *QUICK, *more), _run("run"))
 
@@ -208,7 +216,7 @@ COMMANDS: dict[str, Command] = {
     "search --export-clips": _search("--id", "one", "--export-clips", "clips"),
     "search --export-clips --exact": _search("--id", "one", "--export-clips", "clips", "--exact"),
     "search --sheet": _search("--id", "one", "--sheet", "sheet.png", reads=_tree("sheet.png")),
-    "search --text": _search("--text", "a person waving", able=True),
+    "search, the names beside an index": Command(("film-index",), _keep_names, able=True),
     "enroll": _enrolling("enroll", "more", "--id", "clap-train-0"),
     "unenroll": _enrolling("unenroll", "own"),
     "calibrate": _enrolling("calibrate", "--share", "0.2"),
@@ -220,7 +228,6 @@ COMMANDS: dict[str, Command] = {
     "shots --csv": Command(("bank",), ("shots", "bank", "--csv", "out.csv"), _tree("out.csv")),
     "shots --csv, as JSON": Command(("bank",), ("shots", "bank", "--csv", "out.json"), _tree("out.json")),
     "export-head": Command(("run",), ("export-head", "run", "head.safetensors")),
-    "export-head, as ONNX": Command(("run",), ("export-head", "run", "head.onnx"), _tree("head.onnx")),
     "import-checkpoint": Command(
         ("best.pt", "classes.txt"),
         ("import-checkpoint", "best.pt", "run", "--labels", "classes.txt", "--model", "demo"),
@@ -236,7 +243,7 @@ READERS: dict[str, Command] = {
     "results": Command(("results.jsonl",), ("results", "results.jsonl")),
     "fewshot": Command(("bank",), ("fewshot", "bank", "--matcher", "mean", "--episodes", "5", "--way", "2")),
     "label": Command(("films", "film-index"), ("label", "films/one.mp4", "--index", "film-index")),
-    "predict": Command(("bank", "run"), ("predict", "bank", "--run", "run")),
+    "predict": Command(("bank", "run"), ("predict", "bank", "--run", "run", "--split", "train")),
     "shots": Command(("bank",), ("shots", "bank")),
     "search": _search("--id", "one", "--moments"),
     "verify": Command(("bank", "index"), ("verify", "index")),

@@ -183,7 +183,7 @@ def _without_times(value: Any) -> Any:
         return {name: _without_times(each) for name, each in value.items() if name not in TIMES}
     if isinstance(value, list):
         return [_without_times(each) for each in value]
-    if isinstance(value, str) and value.startswith("{"):  # JSON in a text of JSON, as checkpoints have it
+    if isinstance(value, str) and value.startswith('{"'):  # JSON in a text of JSON, as checkpoints have it
         return _without_times(json.loads(value))
     return value
 
