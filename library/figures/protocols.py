@@ -258,6 +258,7 @@ def _line(
         "encoder": store.spec.encoder,
         "weights_hash": store.spec.weights_hash,
         "spec": store.spec.to_dict(),
+        "by": recipe or run or "texts",
         "recipe": recipe,
         "settings": facts.get("recipe"),
         "run": run,

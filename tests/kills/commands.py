@@ -186,6 +186,7 @@ COMMANDS: dict[str, Command] = {
     "train, auto": Command(("bank",), ("train", "bank", "run", "--budget", "0.001"), _run("run")),
     "temperature": Command(("bank", "bare"), ("temperature", "bare"), _run("bare")),
     "temperature --by-class": Command(("bank", "run"), ("temperature", "run", "--by-class"), _run("run")),
+    "temperature --on": Command(("bank", "bare"), ("temperature", "bare", "--on"), _run("bare"), again=False),
     "temperature --off": Command(("bank", "run"), ("temperature", "run", "--off"), _run("run")),
     "eval": _eval("--protocol", "zero-shot-full", "--prompts", "prompts.h5", needs=("prompts.h5",)),
     "eval, one more": _eval("--protocol", "supervised", "--recipe", "ridge", needs=("results.jsonl",)),
