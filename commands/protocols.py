@@ -99,3 +99,5 @@ def results(file: Path, conditions: tuple[str, ...], form: str, as_json: bool) -
 
     found = read(file, where)
     print_report(found.to_dict(), as_json=as_json, lines=[found.text(form)])
+    if found.none and (as_json or form != "text"):
+        click.echo(found.none, err=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framebank.library.checks import require_least
+from framebank.library.checks import require_least, typed
 from framebank.library.drift import drift_lines
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from framebank.store.videos.intake import Intake
 
 
+@typed
 def extract(
     videos: "str | Path | Sequence[str | Path]",
     store: str | Path,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.auto import is_auto, train_auto
+from framebank.library.checks import typed
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
+@typed
 def train(
     bank: "FeatureStore | str | Path",
     folder: str | Path,

@@ -25,6 +25,7 @@ def train_base_to_novel(
     *,
     lists: Path,
     folder: Path,
+    shown: Path,
     job_of: JobOf,
     done: Callable[[], None],
 ) -> tuple[list[SplitReport], list[SplitReport]]:
@@ -44,7 +45,7 @@ def train_base_to_novel(
         both = next((name for name in test.labels if class_text(name) in known), None)
         if both:
             raise DataError(f"{split.novel[0]}: lists {both!r} as a novel class, which is trained on; expected another")
-        scored = replace(scorer, run=run, path=folder / f"draw-{number}")
+        scored = replace(scorer, run=run, path=shown / f"draw-{number}")
         for name, side, each, listed, found in (
             (f"base-{number}", seen.store.split("test"), run.labels, seen.test_listed, base),
             (f"novel-{number}", test, test.labels, unseen.test_listed, novel),

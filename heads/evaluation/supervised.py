@@ -28,15 +28,16 @@ def train_on_splits(
     *,
     lists: Path | None,
     folder: Path,
+    shown: Path,
     job_of: JobOf,
     device: torch.device,
     done: Callable[[], None],
 ) -> list[SplitReport]:
     """Train a recipe on each split, in `folder`/NAME, and return the figures of each run on its test videos.
 
-    `job_of` makes the training of a recipe on the training videos of a store. What the recipe chooses is chosen on
-    videos held out from the training ones; no other split of the store is looked at. DataError if a list does not
-    fit, or a split has no video to train or to test on.
+    `shown` is where `folder` will be in the end. `job_of` makes the training of a recipe on the training videos of a
+    store. What the recipe chooses is chosen on videos held out from the training ones; no other split of the store is
+    looked at. DataError if a list does not fit, or a split has no video to train or to test on.
     """
     require_groups(protocol, store)
     parts = []
@@ -46,7 +47,8 @@ def train_on_splits(
         LabelSet(run.labels).require_covers(
             test.labels, mine="the training videos", theirs=f"the test videos of {name}"
         )
-        report = evaluate_run(run, divided, test, split="test", device=device, folder=folder / name)
+        where = {"folder": folder / name, "shown": shown / name}
+        report = evaluate_run(run, divided, test, split="test", device=device, **where)
         parts.append(SplitReport(name, report, listed or len(test)))
         done()
     return parts

@@ -26,6 +26,7 @@ from framebank.heads.training.loop import Epoch, chosen_epoch, fit
 from framebank.heads.training.objective import require_read, require_shares
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
+from framebank.heads.training.seen import marks_of
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -203,8 +204,8 @@ class TrainingJob:
             logits = predict_logits(self.model.to(self.device).eval(), self.val, device=self.device)
             self.model.scaling = fit_scaling(logits, self.val.target)
             trained_on["confidence"] = self.model.scaling.to_dict()
-        where = str(self.store.path.absolute())
-        return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape)
+        where, seen = str(self.store.path.absolute()), marks_of(self.train.video_ids)
+        return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape, seen)
 
 
 def _require_videos(labels: LabelSet, train: Manifest) -> None:

@@ -9,7 +9,7 @@ from framebank.library.asking.answers import Answers
 from framebank.library.asking.label_table import LabelTable, LabelTally
 from framebank.library.asking.made_by import LabelsMadeBy
 from framebank.library.asking.sources import LabelSources, path_of
-from framebank.library.checks import Paths, require_least
+from framebank.library.checks import Paths, require_least, typed
 from framebank.library.labelling import find_videos, label_videos, warn_of_random
 from framebank.library.labels import Labels
 from framebank.library.trained_run import sort_labels
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
+@typed
 def label(
     videos: str | Path | Paths,
     *,
@@ -75,6 +76,7 @@ def label(
     return Answers(found.labelled, found.failed, made_by, top)
 
 
+@typed
 def predict(
     videos: "FeatureStore | str | Path | Paths",
     split: str = "all",

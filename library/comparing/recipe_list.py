@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from framebank.heads.training.recipe import RECIPES
+from framebank.library.checks import typed
 from framebank.library.table import html_table, table
 
 PAPER = re.compile(r"\(([^()]*(?:arXiv|JMLR)[^()]*)\)")
@@ -65,6 +66,7 @@ class Recipes:
         return html_table(*self._cells())
 
 
+@typed
 def recipes() -> Recipes:
     """Return the published recipes by name, each with its paper and when to use it.
 

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.checks import typed
+from framebank.library.figures.kept_runs import KeptRuns, add_line
 from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
 from framebank.library.watch import Watch, unwatched
-from framebank.store.errors import DataError, warn
+from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
     from framebank.heads.evaluation.named import NamedProtocol
@@ -95,6 +97,7 @@ def _figures(found: Mapping[str, Any]) -> tuple[str, str, str]:
     return percent(first), between, percent(found["top5"]) if "top5" in found else ""
 
 
+@typed
 def evaluate_protocol(
     bank: "FeatureStore | str | Path",
     protocol: str | Path,
@@ -161,8 +164,9 @@ def evaluate_protocol(
     _require_fit(asked)
     if results:
         require_ledger(Path(results))
-    found = KINDS[named.kind].score(asked)
-    line = _line(asked, found, started=started)
+    with KeptRuns.making(asked.runs, results=results) as kept:
+        found = KINDS[named.kind].score(replace(asked, folder=kept.part, shown=kept.path))
+        line = kept.keep(_line(asked, found, started=started))
     figures = found.figures
     return ProtocolResult(
         name=named.name,
@@ -179,20 +183,8 @@ def evaluate_protocol(
         line=line,
         together=found.together,
         notes=found.notes,
-        unwritten=_append(Path(results), line) if results else "",
+        unwritten=add_line(Path(results), line) if results else "",
     )
-
-
-def _append(path: Path, line: Mapping[str, Any]) -> str:
-    """Add the line to the results; where they cannot be written, warn and return why: the figures are not lost."""
-    from framebank.heads.evaluation.ledger import append_result
-
-    try:
-        append_result(path, line)
-    except DataError as error:
-        warn(f"the figures are not in the results: {error}")
-        return str(error)
-    return ""
 
 
 def _require_fit(asked: "ProtocolRequest") -> None:
@@ -232,6 +224,7 @@ def _line(asked: "ProtocolRequest", found: "ProtocolFigures", *, started: float)
         "encoder": store.spec.encoder,
         "weights_hash": store.spec.weights_hash,
         "spec": store.spec.to_dict(),
+        "by": found.recipe or found.run or "texts",
         "recipe": found.recipe,
         "settings": facts.get("recipe"),
         "run": found.run,

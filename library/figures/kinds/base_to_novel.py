@@ -1,6 +1,6 @@
 """Base to novel: a recipe learns some classes from few videos; what of it holds for classes that it never saw."""
 
-from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest, jobs_of, kept, prompts_of, recipe_of
+from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest, jobs_of, prompts_of, recipe_of
 
 
 def score_base_to_novel(asked: ProtocolRequest) -> ProtocolFigures:
@@ -15,18 +15,18 @@ def score_base_to_novel(asked: ProtocolRequest) -> ProtocolFigures:
     require_texts(recipe)
     words = prompts_of(asked, recipe)
     tower = tower_of(asked.store, device=str(asked.device))
-    with kept(asked.runs) as folder:
-        base, novel = train_base_to_novel(
-            asked.protocol,
-            asked.store,
-            recipe,
-            words,
-            ByTexts(recipe.scoring, asked.device, tower=tower),
-            lists=asked.lists,
-            folder=folder,
-            job_of=jobs_of(asked, recipe, words),
-            done=asked.done,
-        )
+    base, novel = train_base_to_novel(
+        asked.protocol,
+        asked.store,
+        recipe,
+        words,
+        ByTexts(recipe.scoring, asked.device, tower=tower),
+        lists=asked.lists,
+        folder=asked.folder,
+        shown=asked.shown,
+        job_of=jobs_of(asked, recipe, words),
+        done=asked.done,
+    )
     figures = harmonic_mean_over(base, novel)
     parts = tuple(part for pair in zip(base, novel, strict=True) for part in pair)
     note = (

@@ -1,15 +1,13 @@
 """What a kind of protocol is asked, and what it gives."""
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.library.watch import Watch
 from framebank.store.errors import DataError
-from framebank.store.files.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +24,10 @@ TEMPLATES, SCORING = "actionclip", "probabilities"  # of texts, if none are give
 
 @dataclass(frozen=True)
 class ProtocolRequest:
-    """A protocol, a store, and what the caller gives beside them. `done` is called after each part."""
+    """A protocol, a store, and what the caller gives beside them. `done` is called after each part.
+
+    Runs are written into `folder`, which will be `shown` in the end.
+    """
 
     protocol: "NamedProtocol"
     store: "FeatureStore"
@@ -37,6 +38,8 @@ class ProtocolRequest:
     recipe: "Recipe | str | Path | None" = None
     run: Path | None = None
     runs: Path | None = None
+    folder: Path = Path()
+    shown: Path = Path()
     lexicon: Path | None = None
     matchers: tuple[str, ...] = ()
     labels: "LabelSet | Sequence[str] | str | Path | None" = None
@@ -111,18 +114,6 @@ def jobs_of(asked: ProtocolRequest, recipe: "Recipe", prompts: "PromptBank | Non
         return training_job(store, manifest, chosen, prompts=prompts.of_labels(manifest.labels), **common)
 
     return job
-
-
-@contextlib.contextmanager
-def kept(runs: Path | None) -> Iterator[Path]:
-    """Yield the folder of the runs: the given one, which may not exist yet, or a temporary one."""
-    if runs is None:
-        with scratch_folder() as folder:
-            yield folder
-        return
-    if runs.exists():
-        raise DataError(f"{runs}: is there already; expected a new folder for the runs")
-    yield runs
 
 
 def prompts_of(asked: ProtocolRequest, recipe: "Recipe | None" = None) -> "PromptBank":

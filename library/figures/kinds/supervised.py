@@ -1,6 +1,6 @@
 """Supervised protocols: a recipe trained on each split."""
 
-from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest, jobs_of, kept, recipe_of
+from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest, jobs_of, recipe_of
 
 
 def score_supervised(asked: ProtocolRequest) -> ProtocolFigures:
@@ -9,15 +9,15 @@ def score_supervised(asked: ProtocolRequest) -> ProtocolFigures:
     from framebank.heads.evaluation.supervised import train_on_splits
 
     recipe, told = recipe_of(asked, default="linear-probe")
-    with kept(asked.runs) as folder:
-        parts = train_on_splits(
-            asked.protocol,
-            asked.store,
-            recipe,
-            lists=asked.lists,
-            folder=folder,
-            job_of=jobs_of(asked, recipe),
-            device=asked.device,
-            done=asked.done,
-        )
+    parts = train_on_splits(
+        asked.protocol,
+        asked.store,
+        recipe,
+        lists=asked.lists,
+        folder=asked.folder,
+        shown=asked.shown,
+        job_of=jobs_of(asked, recipe),
+        device=asked.device,
+        done=asked.done,
+    )
     return ProtocolFigures(tuple(parts), mean_over(parts), told, seeds=asked.protocol.seeds or (recipe.seed,))
