@@ -14,6 +14,7 @@ speed is the same. On a CPU the two stages share the cores, and even a perfect p
 is that bound, 1 / (1 / decode + 1 / encode).
 """
 
+import functools
 import json
 import os
 import statistics
@@ -28,8 +29,6 @@ from typing import Any
 import click
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as framebank's own commands
-
-LOADING_SECONDS = 2.0  # for which the decoding processes start; an encoder takes longer to load
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,9 @@ def _ways(
 
     videos = list(videos)
     waiting: deque[WaitingWorkers] = deque()
-    encoder = Encoder(model, pretrained or (None if model == "demo" else "none"), device=device, precision=precision)
+    weights = pretrained or (None if model == "demo" else "none")
+    load = functools.partial(Encoder, model, weights, device=device, precision=precision)
+    encoder = load()
     task = Task(read_sampling(f"segments:{frames}"), encoder.preprocessing, decode_clip)
     on_cuda = encoder.device.type == "cuda"
     batch_size = batch_size if on_cuda else min(batch_size, ON_CPU)
@@ -127,7 +128,7 @@ def _ways(
 
     def start_workers() -> None:
         waiting.append(WaitingWorkers(min(workers, len(videos))).__enter__())
-        time.sleep(LOADING_SECONDS)
+        load()
 
     def pipeline() -> None:
         with waiting.popleft() as started:
