@@ -138,9 +138,12 @@ def extract(
     if not store.is_dir():
         required(model, "--model")
 
-    from framebank.library.extraction import fill, local_machine, read_sources, require_some
+    from framebank.library.extraction import fill, local_machine, read_sources, require_some, waiting_workers
 
     intake = read_sources(videos, store, is_video=_probe() if any_suffix else None)
+    waiting = None
+    if engine == "local":
+        waiting = click.get_current_context().with_resource(waiting_workers(store, intake, workers=workers))
 
     from framebank.extract.extraction import Setup, left_out
     from framebank.store import Manifest
@@ -185,7 +188,7 @@ def extract(
         click.get_current_context().with_resource(ended_by_signals())  # Ray handles them itself
     else:
         names = device_names(setup.device or device, devices)
-        machine = local_machine(setup, device=device, devices=names, workers=workers)
+        machine = local_machine(setup, device=device, devices=names, workers=workers, waiting=waiting)
     warn_if_random(machine)
     roots = tuple(path for path in videos if path.is_dir() or is_tar(path))
     choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)

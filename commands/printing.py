@@ -23,6 +23,7 @@ from framebank.store.errors import DataWarning
 if TYPE_CHECKING:
     from framebank.extract.encoders.encoder import Encoder
     from framebank.extract.extraction import Engine
+    from framebank.library.exchange.prompt_files import PromptFile
 
 T = TypeVar("T")
 LOG_SECONDS = 30.0  # between two lines of progress, if stderr is not a terminal
@@ -185,8 +186,8 @@ def printed_warnings() -> Iterator[None]:
         yield
 
 
-def warn_if_random(encoder: "Encoder | Engine") -> None:
-    """Warn that an encoder has no trained weights."""
+def warn_if_random(encoder: "Encoder | Engine | PromptFile") -> None:
+    """Warn that an encoder, or that of some prompts, has no trained weights."""
     if encoder.random_weights:
         warning = f"WARNING: {encoder.spec.model} has RANDOM WEIGHTS (--pretrained none): its embeddings mean nothing."
         click.secho(warning, fg="red", bold=True, err=True)

@@ -14,6 +14,7 @@ from framebank.extract.encoders.encoder import PRECISIONS, Encoder
 from framebank.extract.encoders.weights import weights_of
 from framebank.extract.fill import Embed, LocalEngine, store_spec
 from framebank.extract.pipeline import Outcome
+from framebank.extract.pool import WaitingWorkers
 from framebank.extract.sampling import read_sampling
 from framebank.extract.worker import Task
 from framebank.store.errors import DataError
@@ -165,9 +166,11 @@ class Engine(Protocol):
 
 
 class LocalMachine:
-    """An engine of one machine, with an encoder on each of some devices."""
+    """An engine of one machine, with an encoder on each of some devices; `waiting_workers` have started already."""
 
-    def __init__(self, work: Work, *, devices: list[str], num_workers: int) -> None:
+    def __init__(
+        self, work: Work, *, devices: list[str], num_workers: int, waiting_workers: WaitingWorkers | None = None
+    ) -> None:
         encoders = [work.make_encoder(device=name) for name in devices]
         first: Any = encoders[0]
         self.random_weights: bool = first.random_weights
@@ -180,6 +183,7 @@ class LocalMachine:
             batch_size=work.batch_size,
             num_workers=num_workers,
             time_limit=work.time_limit,
+            waiting_workers=waiting_workers,
         ).embed
 
 

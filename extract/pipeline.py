@@ -13,7 +13,7 @@ from torch import Tensor
 
 from framebank.extract.decoders.frames import Clip
 from framebank.extract.encoders.preprocess import Preprocessing
-from framebank.extract.pool import Chunk, Cleared, Decoded, DecodePool, Failed
+from framebank.extract.pool import Chunk, Cleared, Decoded, DecodePool, Failed, WaitingWorkers
 from framebank.extract.rows import assemble
 from framebank.extract.worker import Job, Task
 from framebank.store.errors import DataError
@@ -144,17 +144,18 @@ def extract_videos(
     batch_size: int = 64,
     num_workers: int = 2,
     time_limit: float = 300.0,
+    waiting_workers: WaitingWorkers | None = None,
 ) -> Iterator[Outcome]:
     """Embed videos and yield the result of each when it is done.
 
     A video that cannot be read is an Outcome with an error, as is one on which the decoder hangs or crashes; anything
     else (a full disk, a wrong model) is raised. Batches of `batch_size` pictures, of 8 at most on a CPU, go to the
     encoders in turn; the last is padded, so that a video's embedding does not depend on which videos were embedded
-    beside it.
+    beside it. `waiting_workers` are decoding processes that have started already.
     """
     lanes = deque(_Lane(encoder, batch_size) for encoder in encoders)
     waiting: dict[str, _Pending] = {}
-    with DecodePool(task, num_workers=num_workers, time_limit=time_limit) as pool:
+    with DecodePool(task, num_workers=num_workers, time_limit=time_limit, waiting=waiting_workers) as pool:
         for event in pool.run(videos):
             video = event.video
             touched: list[_Pending] = []

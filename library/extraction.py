@@ -13,9 +13,13 @@ from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     from framebank.extract.extraction import Engine, Setup, Tally
+    from framebank.extract.pool import WaitingWorkers
     from framebank.store import FeatureStore, Manifest
     from framebank.store.upkeep.plan import Choices
     from framebank.store.videos.intake import Intake
+
+# Decoding processes that start while an encoder loads. The others start when there is work for them.
+EARLY_WORKERS = 4
 
 
 @typed
@@ -53,12 +57,6 @@ def extract(
     >>> bank["juggling/a"].data.shape                                                          # doctest: +SKIP
     (16, 512)
     """
-    from framebank.extract.extraction import Setup
-    from framebank.store import FeatureStore, Manifest
-    from framebank.store.upkeep.plan import Choices
-    from framebank.store.videos.labels import warn_of_forms
-    from framebank.store.videos.tars import is_tar
-
     if frames is not None and fps is not None:
         raise DataError("frames and fps exclude each other; expected one of them")
     for name, value in (("frames", frames), ("batch_size", batch_size), ("workers", workers)):
@@ -68,30 +66,37 @@ def extract(
     sources = [Path(videos)] if isinstance(videos, str | Path) else [Path(one) for one in videos]
     store = Path(store)
     intake = read_sources(sources, store)
-    setup = Setup(
-        model=model,
-        pretrained=pretrained,
-        sampling=f"fps:{fps:g}" if fps else f"segments:{frames}" if frames else None,
-        view=view,
-        streams=streams,
-        precision=precision,
-        device=None if device == "auto" else device,
-        batch_size=batch_size,
-    )
-    made, _ = setup.like(store)
-    manifest = Manifest(intake.videos)
-    warn_of_forms(manifest.labels)
-    if left := intake.told():
-        warn(left)
-    if lists:
-        files = [lists] if isinstance(lists, str | Path) else lists
-        manifest, _ = manifest.with_splits([Path(one) for one in files])
-    machine = local_machine(made, device=device, workers=workers)
-    if machine.random_weights:
-        warn(f"{machine.spec.model} has random weights (pretrained none): its embeddings mean nothing")
-    roots = tuple(path for path in sources if path.is_dir() or is_tar(path))
-    choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
-    tally = fill(store, manifest, machine, choices, watch=watch)
+    with waiting_workers(store, intake, workers=workers) as waiting:
+        from framebank.extract.extraction import Setup
+        from framebank.store import FeatureStore, Manifest
+        from framebank.store.upkeep.plan import Choices
+        from framebank.store.videos.labels import warn_of_forms
+        from framebank.store.videos.tars import is_tar
+
+        setup = Setup(
+            model=model,
+            pretrained=pretrained,
+            sampling=f"fps:{fps:g}" if fps else f"segments:{frames}" if frames else None,
+            view=view,
+            streams=streams,
+            precision=precision,
+            device=None if device == "auto" else device,
+            batch_size=batch_size,
+        )
+        made, _ = setup.like(store)
+        manifest = Manifest(intake.videos)
+        warn_of_forms(manifest.labels)
+        if left := intake.told():
+            warn(left)
+        if lists:
+            files = [lists] if isinstance(lists, str | Path) else lists
+            manifest, _ = manifest.with_splits([Path(one) for one in files])
+        machine = local_machine(made, device=device, workers=workers, waiting=waiting)
+        if machine.random_weights:
+            warn(f"{machine.spec.model} has random weights (pretrained none): its embeddings mean nothing")
+        roots = tuple(path for path in sources if path.is_dir() or is_tar(path))
+        choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
+        tally = fill(store, manifest, machine, choices, watch=watch)
     require_some(store, manifest, tally)
     drift = tally.report()["drift"]
     for line in drift_lines(drift, refreshed=refresh, pruned=prune, refresh="refresh=True", prune="prune=True"):
@@ -111,12 +116,28 @@ def read_sources(sources: Sequence[Path], store: Path, *, is_video: Callable[[Pa
     return read_videos(sources, is_video=is_video)
 
 
-def local_machine(setup: "Setup", *, device: str, workers: int | None, devices: Sequence[str] = ()) -> "Engine":
+def waiting_workers(store: Path, intake: "Intake", *, workers: int | None) -> "WaitingWorkers":
+    """Return decoding processes that start while the encoder loads, for a new store: an old one may be complete."""
+    from framebank.extract.pool import WaitingWorkers
+
+    wanted = min(workers or os.cpu_count() or 1, len(intake.videos), EARLY_WORKERS)
+    return WaitingWorkers(0 if store.exists() else wanted)
+
+
+def local_machine(
+    setup: "Setup",
+    *,
+    device: str,
+    workers: int | None,
+    devices: Sequence[str] = (),
+    waiting: "WaitingWorkers | None" = None,
+) -> "Engine":
     """Return an engine that embeds videos on this machine, with one encoder on each device (default: the setup's)."""
     from framebank.extract.extraction import LocalMachine
 
     names = list(devices) or [setup.device or device]
-    return LocalMachine(setup.work(), devices=names, num_workers=workers or os.cpu_count() or 1)
+    num_workers = workers or os.cpu_count() or 1
+    return LocalMachine(setup.work(), devices=names, num_workers=num_workers, waiting_workers=waiting)
 
 
 def fill(
