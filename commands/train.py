@@ -20,7 +20,7 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import Bar, BarOfParts, percent, print_report, progress
 from framebank.commands.tensorboard import watching_tensorboard
-from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.recipe import MIN_STEPS, Recipe
 from framebank.library.auto import is_auto, train_auto
 from framebank.library.comparing.recipe_list import recipes
 
@@ -100,7 +100,7 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
     f"[{Recipe.views}]",
 )
 @click.option("--frames", type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all of them.")
-@click.option("--epochs", type=click.IntRange(0), help=f"Passes over the training videos.  [{Recipe.epochs}]")
+@click.option("--epochs", type=click.IntRange(0), help=f"Passes over the training videos.  [{Recipe.epochs}, or enough for {MIN_STEPS} steps]")
 @click.option("--batch-size", type=click.IntRange(1), help=f"Videos of a step.  [{Recipe.batch_size}]")
 @click.option(
     "--lr",

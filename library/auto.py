@@ -117,7 +117,7 @@ def train_auto(
         reads = found.recipe.reads_texts
         recipe = found.recipe if reads else replace(found.recipe, texts=base.texts, templates=base.templates)
         job = job_of(recipe, bank if reads else None)
-        log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
+        log = list(watch(job.epochs(), total=job.num_epochs, unit="epoch"))
         about: dict[str, Any] = found.to_dict()
         run = job.save(
             folder, log=log, about={"auto": {**about, "texts_help": about["texts_help"] or note}, "split": split}

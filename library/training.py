@@ -127,7 +127,7 @@ def train(
             return TrainedRun(folder.absolute(), job.trained(list(job.epochs(ranks))), device, folder)
         for note in job.notes:
             warn(note)
-        log = list(watch(job.epochs(ranks, tell=tell), total=job.recipe.epochs, unit="epoch"))
+        log = list(watch(job.epochs(ranks, tell=tell), total=job.num_epochs, unit="epoch"))
         ranks.stop()
         mixed = job.choose_head_mix() if chooses else None
         run = job.save(folder, log=log, about={"split": split})
@@ -192,10 +192,11 @@ def training_job(
 
 def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], settings: dict[str, Any]) -> "Recipe":
     """Return a recipe with some of its keys and options changed. DataError if a key is unknown."""
-    from framebank.heads.training.recipe import Recipe, read_recipe, with_choices
+    from framebank.heads.training.choices import with_choices
+    from framebank.heads.training.recipe import MIN_STEPS, Recipe, read_recipe
 
     start = recipe if isinstance(recipe, Recipe) else read_recipe(recipe) if recipe else None
-    values = with_choices(start.to_dict() if start else {}, choices)
+    values = with_choices(start.to_dict() if start else {"min_steps": MIN_STEPS}, choices)
     return Recipe.from_choices(values, settings=setting_texts(settings))
 
 

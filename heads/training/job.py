@@ -22,7 +22,7 @@ from framebank.heads.training.distributed import Ranks
 from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.head_mix import HeadMix, choose_head_mix
 from framebank.heads.training.lexicon import Lexicon
-from framebank.heads.training.loop import Epoch, chosen_epoch, fit
+from framebank.heads.training.loop import Epoch, chosen_epoch, fit, num_examples
 from framebank.heads.training.objective import require_read, require_shares
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
@@ -140,6 +140,11 @@ class TrainingJob:
                 "classifier, or epochs = 0"
             )
 
+    @property
+    def num_epochs(self) -> int:
+        """The number of passes that `epochs` makes over the training videos."""
+        return self.recipe.epochs_of(num_examples(self.train, self.recipe))
+
     def epochs(self, ranks: Ranks | None = None, *, tell: Tell = tell_nobody) -> Iterator[Epoch]:
         """Train and yield each epoch, in one process or in several ranks. `tell` is called after each step.
 
@@ -193,6 +198,7 @@ class TrainingJob:
             "val_videos": len(self.val) if self.val else 0,
             "val_score": None if math.isnan(best) else best,
             "epoch": kept.number if kept else len(log),
+            "epochs": len(log),
             "classes": len(self.labels),
             "texts": self.prompts.kind if self.prompts else None,
             "templates": list(self.prompts.templates) if self.prompts else None,

@@ -102,13 +102,14 @@ def fit(
     )
     bound_scale = model.classifier.bound_scale if isinstance(model.classifier, BoundsScale) else None
     optimizer = build_optimizer(model, objective, weight_decay=recipe.weight_decay)
-    examples = len(train.x) if recipe.views == "all" else len(train)
-    total = recipe.epochs * math.ceil(examples / recipe.batch_size)
+    examples = num_examples(train, recipe)
+    epochs = recipe.epochs_of(examples)
+    total = epochs * math.ceil(examples / recipe.batch_size)
     taken = 0
     average = AveragedModel(model) if recipe.average else None
     log: list[Epoch] = []
     best_state = None
-    for number in range(1, recipe.epochs + 1):
+    for number in range(1, epochs + 1):
         started, losses = time.perf_counter(), []
         dropout_seed = int(torch.randint(2**31, (), generator=generator))
         with drawn_from(dropout_seed, device=device):  # one epoch at a time: others may draw between epochs
@@ -129,7 +130,7 @@ def fit(
         if not math.isfinite(mean_loss):
             raise DataError(f"the loss became {mean_loss} in epoch {number}; a lower lr than {recipe.lr} may help")
         judged = model
-        if average and number > recipe.epochs - math.ceil(recipe.epochs * recipe.average - 1e-9):
+        if average and number > epochs - math.ceil(epochs * recipe.average - 1e-9):
             average.update_parameters(model)
             judged = cast(Model, average.module)  # the module is the Model that it was given
         score, val_loss = _judge(judged, val, device=device) if val else (math.nan, math.nan)
@@ -141,6 +142,11 @@ def fit(
     if best_state is not None:
         model.load_state_dict(best_state)
     given.eval()
+
+
+def num_examples(train: Bank, recipe: Recipe) -> int:
+    """Return the number of rows of x that one epoch trains on."""
+    return len(train.x) if recipe.views == "all" else len(train)
 
 
 def take_batch(

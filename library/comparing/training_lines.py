@@ -10,11 +10,12 @@ from framebank.store.counts import counted
 def training_lines(report: Mapping[str, Any]) -> list[str]:
     """Return the values of `TrainedRun.to_dict` as text."""
     kept = "the mean of the last epochs" if report["recipe"]["average"] else "the last epoch"
+    of = f" of {report['epochs']}" if report.get("epochs") else ""
     val = f"no validation videos: {kept} is kept"
     if report["val_score"] is not None:
         what = "mAP" if report["multi_label"] else "top-1"
         judged = counted(report["val_videos"], "validation video")
-        val = f"{what} on {judged} {percent(report['val_score'])} in epoch {report['epoch']}, which is kept"
+        val = f"{what} on {judged} {percent(report['val_score'])} in epoch {report['epoch']}{of}, which is kept"
     mix = []
     if report["head_mix_score"] is not None:
         share = f"{100 * report['recipe']['head_mix']:.0f} % of the frames' mean (head_mix), chosen on those videos"
