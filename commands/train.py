@@ -100,7 +100,11 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
     f"[{Recipe.views}]",
 )
 @click.option("--frames", type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all of them.")
-@click.option("--epochs", type=click.IntRange(0), help=f"Passes over the training videos.  [{Recipe.epochs}, or enough for {MIN_STEPS} steps]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(0),
+    help=f"Passes over the training videos.  [{Recipe.epochs}, or enough for {MIN_STEPS} steps]",
+)
 @click.option("--batch-size", type=click.IntRange(1), help=f"Videos of a step.  [{Recipe.batch_size}]")
 @click.option(
     "--lr",
