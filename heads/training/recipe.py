@@ -16,6 +16,7 @@ from framebank.heads.options import RECIPE_KINDS, is_of_kind, read_options
 from framebank.heads.training.choices import with_settings
 from framebank.heads.training.forms import EARLIER, FORMS, PUBLISHED, options_of_form
 from framebank.heads.training.loss_sum import read_losses
+from framebank.heads.training.precision import PRECISIONS
 from framebank.store.errors import DataError
 from framebank.store.files.replacing import write_text
 from framebank.store.formats.document import read_toml, shown
@@ -78,6 +79,7 @@ class Recipe:
     sampler: str = "shuffle"  # every video once an epoch, or equally many of each class
     logit_adjustment: float = 0.0  # how much of log(class frequency) is added to the logits in training
     average: float = 0.0  # the share of the epochs, from the end, whose weights are averaged
+    precision: str = "fp32"  # of the head in training; "auto" is bf16 where the hardware multiplies it
     seed: int = 0
     form: int = PUBLISHED
 
@@ -99,6 +101,7 @@ class Recipe:
         _require_among("views", self.views, VIEWS)
         _require_among("sampler", self.sampler, SAMPLERS)
         _require_among("schedule", self.schedule, SCHEDULES)
+        _require_among("precision", self.precision, PRECISIONS)
         _require_among("text", self.text, tuple(heads.TEXTS))
         builds: dict[str, Callable[..., object]] = {
             "head": heads.HEADS[self.head],

@@ -21,11 +21,12 @@ def training_lines(report: Mapping[str, Any]) -> list[str]:
         share = f"{100 * report['recipe']['head_mix']:.0f} % of the frames' mean (head_mix), chosen on those videos"
         mix = [f"{share}: {percent(report['head_mix_score'])}"]
     took = "" if report["seconds"] is None else f" in {report['seconds']:.1f} s"
+    by = ", the head in bf16" if report["recipe"]["precision"] == "bf16" else ""
     none = val if report["seconds"] is None else "no epoch: nothing was trained by steps"
     return [
         f"{report['recipe']['head']} + {report['recipe']['classifier']} on "
         f"{counted(report['train_videos'], 'video')} of "
-        f"{counted(report['classes'], 'class', 'classes')}{took} -> {report['run']}",
+        f"{counted(report['classes'], 'class', 'classes')}{took}{by} -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else none,
         *mix,
     ]

@@ -156,6 +156,11 @@ COMMANDS: dict[str, Command] = {
     ),
     "train": _train(),
     "train --overwrite": _train("--seed", "1", "--overwrite", needs=("run",)),
+    "train --resume": Command(
+        ("bank",),
+        ("train", "bank", "run", *QUICK[2:4], "--head", "conv1d", "--epochs", "3", "--resume", "--save-every", "0"),
+        _run("run"),
+    ),
     "evaluate": Command(("bank", "run"), ("evaluate", "run", "--split", "val"), _measured("run")),
     "compare": Command(
         ("bank",), ("compare", "bank", "table", "--recipes", "linear-probe", "--seeds", "2", "--set", "epochs=1")
