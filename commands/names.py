@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from framebank.heads.training.recipe import OPTIONED, RECIPES, Recipe
+from framebank.heads.training.choices import OPTIONED
+from framebank.heads.training.recipe import RECIPES, Recipe
 from framebank.store.errors import DataError
 
 HEADS = (

@@ -17,6 +17,7 @@ from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.video import labels_in
 
 PART_BYTES = 1 << 26  # of embeddings that are read before they are copied to their places
+AT_ONCE = 1024  # groups whose values are checked at a time
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,16 @@ def load_bank(
     """
     parts = BankParts(store, manifest, labels, num_frames=num_frames, stream=stream, multi_label=multi_label)
     return parts.read_all(device=device)
+
+
+def require_finite(bank: Bank, *, where: object) -> None:
+    """Raise DataError, with the video, if a frame of a bank holds a value that is not a number."""
+    good = torch.empty(len(bank.x), dtype=torch.bool)  # (V*G,)
+    for start in range(0, len(good), AT_ONCE):
+        good[start : start + AT_ONCE] = bank.x[start : start + AT_ONCE].isfinite().flatten(1).all(1)
+    if not good.all():
+        video_id = bank.video_ids[int((~good).nonzero()[0]) // bank.num_groups]
+        raise DataError(f"{where}: the embedding of {video_id!r} holds values that are not numbers")
 
 
 def _targets(videos: Manifest, labels: LabelSet | None, *, multi_label: bool) -> Tensor:

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framebank.heads.bank import Bank, BankParts
+from framebank.heads.bank import Bank, BankParts, require_finite
 from framebank.heads.evaluation.protocol import made_by
 from framebank.heads.fewshot.episodes import AllWaySampler, Episodes, EpisodeSampler
 from framebank.heads.fewshot.matcher_name import TRAINED, MatcherName, reads_text
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.fewshot.scores import EpisodeFrames, score_episodes
-from framebank.heads.fewshot.tasks import require_finite
 from framebank.heads.progress import Tell, tell_after, tell_nobody
 from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError

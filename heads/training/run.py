@@ -28,6 +28,7 @@ from framebank.heads.training.folder import WEIGHTS
 from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.loop import Epoch
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.resume import STATE
 from framebank.heads.training.seen import seen_among
 from framebank.store.counts import counted
 from framebank.store.digest import digest
@@ -69,11 +70,12 @@ class Run:
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
         """Write recipe.toml, log.csv and checkpoint.safetensors in place of an earlier run: all of them or none.
 
-        The figures of the earlier run's evaluation are removed. DataError if there is no place or no room.
+        The figures of the earlier run's evaluation are removed, and the state that a training kept. DataError if there
+        is no place or no room.
         """
         with replacing_together(folder) as part:
             self.put(part, log=log)
-            for name in MEASURED:
+            for name in (*MEASURED, STATE):
                 if (folder / name).exists():
                     remove_together(part, name)
 

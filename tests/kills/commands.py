@@ -191,6 +191,11 @@ COMMANDS: dict[str, Command] = {
     "eval": _eval("--protocol", "zero-shot-full", "--prompts", "prompts.h5", needs=("prompts.h5",)),
     "eval, one more": _eval("--protocol", "supervised", "--recipe", "ridge", needs=("results.jsonl",)),
     "eval --keep-runs": _eval("--protocol", "supervised", "--recipe", "ridge", "--keep-runs", "runs"),
+    "train --resume": Command(
+        ("bank",),
+        ("train", "bank", "run", *QUICK[2:4], "--head", "conv1d", "--epochs", "3", "--resume", "--save-every", "0"),
+        _run("run"),
+    ),
     "evaluate": Command(("bank", "run"), ("evaluate", "run", "--split", "val"), _measured("run")),
     "compare": Command(
         ("bank",), ("compare", "bank", "table", "--recipes", "linear-probe", "--seeds", "2", "--set", "epochs=1")
