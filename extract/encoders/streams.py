@@ -39,16 +39,17 @@ class Tower:
 
 
 class Streams:
-    """Read from the image tower of an open_clip network with forward hooks, which do not change its embeddings.
+    """Read from an image tower with forward hooks, which do not change its embeddings.
 
-    `wanted` is what `read_streams` gives. DataError naming the model where its tower has no such stream.
+    `wanted` is what `read_streams` gives. `open_tower` gives the tower for the names of some streams. DataError naming
+    the model where its tower has no such stream.
     """
 
-    def __init__(self, visual: Any, wanted: dict[str, tuple[int, ...]], *, model: str) -> None:
+    def __init__(self, open_tower: Callable[[str], Tower], wanted: dict[str, tuple[int, ...]], *, model: str) -> None:
         self._wanted = {name: numbers for name, numbers in wanted.items() if name != "frame"}
         self._heard: dict[str, Tensor] = {}
         if self._wanted:
-            self._tower = _read_tower(visual, model=model, streams=", ".join(self._wanted))
+            self._tower = open_tower(", ".join(self._wanted))
             self._layers = _check(self._tower, self._wanted, model=model)
             for place in {*self._layers, len(self._tower.blocks) - 1}:
                 self._tower.blocks[place].register_forward_hook(partial(self._hear, f"block {place}"))
@@ -120,13 +121,17 @@ def _read_numbers(name: str, text: str) -> tuple[int, ...]:
     return numbers
 
 
-def _read_tower(visual: Any, *, model: str, streams: str) -> Tower:
+def read_tower(visual: Any, *, model: str, streams: str) -> Tower:
+    """Return the parts of an image tower of open_clip. DataError if it is not a vision transformer."""
     if isinstance(visual, VisionTransformer):
         return _open_clip_tower(visual)
-    if isinstance(visual, TimmModel) and all(hasattr(visual.trunk, part) for part in TRUNK_PARTS):
-        return _timm_tower(visual)
-    kind = type(visual.trunk if isinstance(visual, TimmModel) else visual).__name__
-    raise DataError(
+    if isinstance(visual, TimmModel):
+        return trunk_tower(visual.trunk, model=model, streams=streams, project=visual.head)
+    raise _not_a_transformer(type(visual).__name__, model=model, streams=streams)
+
+
+def _not_a_transformer(kind: str, *, model: str, streams: str) -> DataError:
+    return DataError(
         f"{model} has no stream {streams}: its image tower ({kind}) is not a vision transformer; "
         "use only the frame stream, or a model such as ViT-B-32"
     )
@@ -155,8 +160,15 @@ def _open_clip_tower(visual: VisionTransformer) -> Tower:
     )
 
 
-def _timm_tower(visual: TimmModel) -> Tower:
-    trunk = visual.trunk
+def trunk_tower(
+    trunk: Any, *, model: str, streams: str, project: Callable[[Tensor], Tensor] = lambda pooled: pooled
+) -> Tower:
+    """Return the parts of a network of timm, whose output `project` brings into the space of the embeddings.
+
+    DataError if it is not a vision transformer.
+    """
+    if not all(hasattr(trunk, part) for part in TRUNK_PARTS):
+        raise _not_a_transformer(type(trunk).__name__, model=model, streams=streams)
     first = trunk.num_prefix_tokens
     by_average = not first or trunk.global_pool in ("avg", "avgmax", "max")
 
@@ -164,7 +176,7 @@ def _timm_tower(visual: TimmModel) -> Tower:
         return tokens[:, first:].mean(1) if by_average else tokens[:, 0]
 
     def patches(tokens: Tensor) -> Tensor:
-        projected: Tensor = visual.head(trunk.head(trunk.fc_norm(trunk.norm(tokens)[:, first:])))
+        projected: Tensor = project(trunk.head(trunk.fc_norm(trunk.norm(tokens)[:, first:])))
         return projected
 
     return Tower(
