@@ -140,6 +140,7 @@ def embed_prompts(
         kind=kind,
         encoder=encoder.spec,
         logit_scale=encoder.logit_scale,
+        logit_bias=encoder.logit_bias,
     )
     bank.warn_of_near()
     return bank
