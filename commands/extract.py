@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @sampling_options
 @click.option("--view", default="centre", help="centre, flip, three-crop, letterbox or ten-view; several with +.")
 @click.option(
-    "--streams", default="frame", help="frame, and with commas: pre_proj, regions:3, patch_mean, layers:6+12."
+    "--streams", default="frame", help="frame, and with commas: pre_proj, regions:3, tokens:7, patch_mean, layers:6+12."
 )
 @click.option(
     "--split-file",
