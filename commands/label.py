@@ -33,7 +33,7 @@ def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking
     framebank label clip.mp4 --run run
     framebank label *.mp4 --index index
     framebank label clip.mp4 --index index --labels classes.txt
-    framebank label clip.mp4 --labels classes.txt --model ViT-B-16 --pretrained openai
+    framebank label clip.mp4 --labels classes.txt --model ViT-B-16-SigLIP2 --pretrained webli
     """
     require_sources(asking)
     if asking["labels"] and not any(asking[name] for name in ("like", "model", "run", "index")):

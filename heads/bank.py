@@ -16,6 +16,7 @@ from framebank.store.videos.labels import LabelSet
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.video import labels_in
 
+PLACED = ("regions", "tokens")  # streams with several places in each frame
 PART_BYTES = 1 << 26  # of embeddings that are read before they are copied to their places
 AT_ONCE = 1024  # groups whose values are checked at a time
 
@@ -71,9 +72,9 @@ class BankParts:
     """The videos of `manifest` that the store holds, before their embeddings are read: some at a time, or all.
 
     If `num_frames` is given, that many frames of each group are used (`group_rows`). A frame that repeats the one
-    before it in its group is masked out; this happens if a video is shorter than the number of frames. The regions of a
-    frame, and the patches of a video, follow one another as frames do. Every group has the same shape (T, D). DataError
-    if the store holds none of the videos, or does not hold the stream.
+    before it in its group is masked out; this happens if a video is shorter than the number of frames. The places of a
+    frame (regions, tokens), and the patches of a video, follow one another as frames do. Every group has the same shape
+    (T, D). DataError if the store holds none of the videos, or does not hold the stream.
     """
 
     def __init__(
@@ -166,7 +167,7 @@ class BankParts:
             places = starts + self._places[sequences[out]]
             np.take(rows, places, axis=0, out=data[out], mode="clip")  # not copied, as with the mode that raises
             mask[out] &= distinct_mask(indices[places])
-        if self.stream != "regions":
+        if self.stream not in PLACED:
             return data, mask
         return data.reshape(len(data), -1, data.shape[-1]), mask.repeat(data.shape[2], axis=1)  # (V*G, T*R, D)
 

@@ -46,16 +46,16 @@ def extract(
     """Embed the frames of videos into the folder `store` and open it. Skip the videos that the store holds already.
 
     `videos` is a folder of class folders, a CSV of videos, a tar of clips, a video file, or several of these. `model`
-    is a model name of open_clip, or "demo". `pretrained` is one of the tags of the model, a checkpoint file, or "none"
-    for random weights. A store that exists already knows its model and its sampling. `frames` (16) splits each video
-    into that many equal segments and takes their centres; `fps` takes that many frames a second instead. `lists` are
-    official split files. The `failures` of the store list the videos that cannot be read, and a DataWarning counts
-    them. DataError if no video can be embedded, or if the store was made with other settings.
+    is a model name of open_clip, "timm:NAME", "hf:FOLDER", or "demo". `pretrained` is one of the tags of the model, a
+    checkpoint file, or "none" for random weights. A store that exists already knows its model and its sampling.
+    `frames` (16) splits each video into that many equal segments and takes their centres; `fps` takes that many frames
+    a second instead. `lists` are official split files. The `failures` of the store list the videos that cannot be read,
+    and a DataWarning counts them. DataError if no video can be embedded, or if the store was made with other settings.
 
     >>> import framebank as fb
-    >>> bank = fb.extract("videos/", "bank", model="ViT-B-16", pretrained="openai")            # doctest: +SKIP
+    >>> bank = fb.extract("videos/", "bank", model="ViT-B-16-SigLIP2", pretrained="webli")     # doctest: +SKIP
     >>> bank["juggling/a"].data.shape                                                          # doctest: +SKIP
-    (16, 512)
+    (16, 768)
     """
     if frames is not None and fps is not None:
         raise DataError("frames and fps exclude each other; expected one of them")

@@ -132,9 +132,15 @@ class ModelLabeller:
 
     @classmethod
     def of_texts(cls, prompts: PromptBank, *, where: object, top: int, device: torch.device) -> "ModelLabeller":
-        """Ask the texts of classes, as zero-shot does with the probabilities of its templates."""
+        """Ask the texts of classes, as zero-shot does with the probabilities of its templates.
+
+        An encoder that was trained with a sigmoid judges each label separately: the probabilities need not sum to one.
+        """
         model, names = zero_shot_model(prompts, scoring="probabilities"), prompts.labels.names
-        return cls("texts", model, names, spec=prompts.encoder, where=where, top=top, device=device)
+        several = prompts.logit_bias is not None
+        return cls(
+            "texts", model, names, spec=prompts.encoder, where=where, top=top, device=device, multi_label=several
+        )
 
     def require(self, spec: FeatureSpec, *, where: object) -> None:
         """Raise DataError if rows come from another encoder. Other frames and views are allowed, as in `evaluate`."""
