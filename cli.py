@@ -18,6 +18,7 @@ from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.group import Group
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
+from framebank.commands.label_store import label_store
 from framebank.commands.models_in_and_out import export_head, import_checkpoint
 from framebank.commands.predict import predict
 from framebank.commands.printing import printed_warnings
@@ -113,6 +114,7 @@ for command in (
     search,
     shots,
     label,
+    label_store,
     predict,
     enroll,
     unenroll,

@@ -15,6 +15,7 @@ RUN = "no such run; expected a folder made by `framebank train`"
 MATCHER = "no such run; expected a folder made by `framebank fewshot-train`"
 LABELS = "no such labels file"
 PROMPTS = "no such file; expected one made by `framebank prompts`"
+BANK = "no such label bank; expected a file made by `framebank labels build` or `framebank prompts`"
 VIDEO = "no such file; expected a video"
 LIST = "no such split file"
 
@@ -57,6 +58,7 @@ OWN: dict[str, dict[str, str]] = {
         "index": INDEX,
     },
     "label": {"run": RUN, "index": INDEX},  # a missing video is reported beside the answers for the others
+    "label-store": {"store": STORE, "bank": BANK, "index": INDEX, "run": RUN},
     "enroll": {"index": INDEX, "videos": VIDEO},
     "unenroll": {"index": INDEX},
     "calibrate": {"index": INDEX, "store": STORE},

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from framebank.library.asking.answers import Answers
     from framebank.library.asking.calls import label, predict
     from framebank.library.asking.label_table import LabelTable
+    from framebank.library.asking.store_labels import StoreLabels, label_store
     from framebank.library.choice import Choice
     from framebank.library.comparing.comparison import RecipeComparison, compare_recipes
     from framebank.library.comparing.recipe_list import Recipes, recipes
@@ -51,6 +52,7 @@ NAMES = {
     "SearchIndex": "search_index",
     "TrainedMatcher": "episodes.trained_matcher",
     "Shots": "searching.shots",
+    "StoreLabels": "asking.store_labels",
     "TrainedRun": "trained_run",
     "compare_recipes": "comparing.comparison",
     "compare": "figures.pairs",
@@ -63,6 +65,7 @@ NAMES = {
     "fewshot_train": "episodes.training",
     "index": "indexing.build",
     "label": "asking.calls",
+    "label_store": "asking.store_labels",
     "fit_temperature": "figures.temperature",
     "open": "opening",
     "predict": "asking.calls",
@@ -89,6 +92,7 @@ __all__ = [
     "Results",
     "SearchIndex",
     "Shots",
+    "StoreLabels",
     "TrainedMatcher",
     "TrainedRun",
     "compare",
@@ -103,6 +107,7 @@ __all__ = [
     "fit_temperature",
     "index",
     "label",
+    "label_store",
     "open",
     "predict",
     "prompts",

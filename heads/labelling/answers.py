@@ -18,7 +18,7 @@ from framebank.heads.labelling.neighbours import as_batch, pool_query
 from framebank.heads.labelling.vote import vote
 from framebank.heads.model import Model
 from framebank.heads.predictions import mean_over_groups
-from framebank.heads.ranking import rank_classes
+from framebank.heads.ranking import nearest_rows, rank_classes
 from framebank.store.indexes.enrolment import Enrolment
 from framebank.store.indexes.index import Hit, Index
 from framebank.store.shard import Embeddings
@@ -84,8 +84,7 @@ def answer_of_scores(
     by: str, scores: np.ndarray, labels: Sequence[str], *, top: int, multi_label: bool = False
 ) -> list[Answer]:
     """Return the answer of a run or of texts with probabilities (V, C) about each video: its `top` likeliest labels."""
-    order = rank_classes(torch.from_numpy(scores))[:, : max(top, 2)].numpy()  # (V, K)
-    values = np.take_along_axis(scores, order, 1)
+    values, order = (found.numpy() for found in nearest_rows(torch.from_numpy(scores), max(top, 2)))  # (V, K) each
     answers = []
     for places, best in zip(order.tolist(), values.tolist(), strict=True):
         doubt = doubt_of_labels(best) if multi_label else doubt_of_probabilities(best, num_classes=len(labels))

@@ -86,6 +86,9 @@ WRONG = """
 2|go with --labels|label there --run there --templates bare
 2|--like or --model is required|label there --labels there
 1|no: is not an index|label there --index no
+2|give at least one of --bank, --index and --run|label-store there
+1|no: no such label bank|label-store there --bank no
+1|no: no such store|label-store no --bank there
 2|give at least one clip|enroll there juggling
 1|no: no such file; expected a video|enroll there juggling no
 1|no: is not an index|unenroll no juggling

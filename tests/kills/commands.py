@@ -187,6 +187,12 @@ COMMANDS: dict[str, Command] = {
         ("predict", "bank", "--split", "train", "--run", "run", "--csv", "out.csv"),
         _tree("out.csv"),
     ),
+    "label-store --write": Command(
+        ("bank", "run"),
+        ("label-store", "bank", "--run", "run", "--write", "--threshold", "0", "--out", "out.csv"),
+        _store("bank"),
+        again=False,
+    ),
     "shots --csv": Command(("bank",), ("shots", "bank", "--csv", "out.csv"), _tree("out.csv")),
     "export-head": Command(("run",), ("export-head", "run", "head.safetensors")),
     "import-checkpoint": Command(
