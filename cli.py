@@ -10,6 +10,7 @@ from framebank import __version__
 from framebank.commands.compare import compare
 from framebank.commands.compare_runs import compare_runs
 from framebank.commands.demo import demo
+from framebank.commands.duplicates import duplicates
 from framebank.commands.enroll import calibrate, enroll, unenroll
 from framebank.commands.evaluate import evaluate, zeroshot
 from framebank.commands.extract import extract
@@ -113,6 +114,7 @@ for command in (
     index,
     search,
     shots,
+    duplicates,
     label,
     label_store,
     predict,

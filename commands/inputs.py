@@ -52,6 +52,7 @@ OWN: dict[str, dict[str, str]] = {
     "index": {"store": STORE},
     "search": {"index": INDEX, "video": VIDEO, "image": "no such file; expected a picture", "store": STORE},
     "shots": {"store": STORE},
+    "duplicates": {"store": STORE, "other": STORE},
     "predict": {
         "videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files",
         "run": RUN,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from framebank.library.opening import open  # noqa: A004
     from framebank.library.report import Report
     from framebank.library.search_index import SearchIndex
+    from framebank.library.searching.duplicates import DuplicatePair, Duplicates, duplicates
     from framebank.library.searching.shots import Shots, shots
     from framebank.library.texts import prompts
     from framebank.library.trained_run import TrainedRun
@@ -41,6 +42,9 @@ NAMES = {
     "FewshotComparison": "episodes.report",
     "FewshotReport": "episodes.report",
     "Choice": "choice",
+    "DuplicatePair": "searching.duplicates",
+    "Duplicates": "searching.duplicates",
+    "duplicates": "searching.duplicates",
     "Hits": "hits",
     "LabelTable": "asking.label_table",
     "Labels": "labels",
@@ -80,6 +84,8 @@ NAMES = {
 __all__ = [
     "Answers",
     "Choice",
+    "DuplicatePair",
+    "Duplicates",
     "FewshotComparison",
     "FewshotReport",
     "Hits",
@@ -98,6 +104,7 @@ __all__ = [
     "compare",
     "compare_recipes",
     "compare_runs",
+    "duplicates",
     "evaluate",
     "evaluate_protocol",
     "extract",

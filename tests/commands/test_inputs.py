@@ -82,6 +82,9 @@ WRONG = """
 2|--from and --to are the start and the end of a moment|search there --text a --from 3 --to 4
 1|no: no such store|shots no
 1|s.txt: does not have the name of a file of spans|shots there --csv s.txt
+1|no: no such store|duplicates no
+1|no: no such store|duplicates there no
+2|1.0 is not in the range|duplicates there --least 1
 2|give at least one of --run, --index and --labels|label there
 2|go with --labels|label there --run there --templates bare
 2|--like or --model is required|label there --labels there
