@@ -20,6 +20,7 @@ from framebank.commands.group import Group
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
 from framebank.commands.label_store import label_store
+from framebank.commands.labels import labels
 from framebank.commands.models_in_and_out import export_head, import_checkpoint
 from framebank.commands.predict import predict
 from framebank.commands.printing import printed_warnings
@@ -117,6 +118,7 @@ for command in (
     duplicates,
     label,
     label_store,
+    labels,
     predict,
     enroll,
     unenroll,

@@ -59,6 +59,7 @@ OWN: dict[str, dict[str, str]] = {
         "index": INDEX,
     },
     "label": {"run": RUN, "index": INDEX},  # a missing video is reported beside the answers for the others
+    "build": {},  # the reader of its lists reports what is wrong with them
     "label-store": {"store": STORE, "bank": BANK, "index": INDEX, "run": RUN},
     "enroll": {"index": INDEX, "videos": VIDEO},
     "unenroll": {"index": INDEX},

@@ -10,6 +10,7 @@ from framebank.store.lazy import lazy_names
 if TYPE_CHECKING:
     from framebank.library.asking.answers import Answers
     from framebank.library.asking.calls import label, predict
+    from framebank.library.asking.label_bank import LabelBank, build_labels
     from framebank.library.asking.label_table import LabelTable
     from framebank.library.asking.store_labels import StoreLabels, label_store
     from framebank.library.choice import Choice
@@ -46,7 +47,9 @@ NAMES = {
     "Duplicates": "searching.duplicates",
     "duplicates": "searching.duplicates",
     "Hits": "hits",
+    "LabelBank": "asking.label_bank",
     "LabelTable": "asking.label_table",
+    "build_labels": "asking.label_bank",
     "Labels": "labels",
     "RecipeComparison": "comparing.comparison",
     "ProtocolResult": "figures.protocols",
@@ -89,6 +92,7 @@ __all__ = [
     "FewshotComparison",
     "FewshotReport",
     "Hits",
+    "LabelBank",
     "LabelTable",
     "Labels",
     "ProtocolResult",
@@ -101,6 +105,7 @@ __all__ = [
     "StoreLabels",
     "TrainedMatcher",
     "TrainedRun",
+    "build_labels",
     "compare",
     "compare_recipes",
     "compare_runs",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from framebank.library.checks import require_among
 from framebank.library.report import Report
+from framebank.library.searching.near_copies import warn_of_copies
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
 from framebank.store.files.replacing import current
@@ -140,11 +141,20 @@ def evaluate(
     trained_on = trained.trained_on.get("split")  # earlier versions did not keep it
     if trained_on and (split in ("all", trained_on) or trained_on == "all"):
         warn(f"{where}: was trained on the split {trained_on}, so its own training videos are in the split {split}")
+    elif trained_on and Path(trained.store).resolve() == store.path.resolve():
+        warn_of_copies(store, tested=manifest, trained=_listed(store, trained_on))
     if prompts:
         texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
         trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)
     values = evaluate_run(trained, store, manifest, split=split, device=resolve_device(device), folder=where)
     return Report.of(values, about={"head": trained.recipe.head, "classifier": trained.recipe.classifier})
+
+
+def _listed(store: "FeatureStore", split: str) -> "Manifest":
+    """Return the videos of a split; none if the store has changed and has no such split."""
+    from framebank.store import Manifest
+
+    return Manifest(tuple(video for video in store.manifest.videos if video.split == split))
 
 
 def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":

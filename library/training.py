@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.auto import is_auto, train_auto
+from framebank.library.searching.near_copies import warn_of_test_copies
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -84,6 +85,7 @@ def train(
     if budget is not None and not finds:
         raise DataError("budget is for a training that finds its head; expected none beside a recipe or its keys")
     if finds:
+        warn_of_test_copies(store, manifest, split=split)
         return train_auto(
             store,
             manifest,
@@ -127,6 +129,7 @@ def train(
             return TrainedRun(folder.absolute(), job.trained(list(job.epochs(ranks))), device, folder)
         for note in job.notes:
             warn(note)
+        warn_of_test_copies(store, manifest, split=split)
         log = list(watch(job.epochs(ranks, tell=tell), total=job.recipe.epochs, unit="epoch"))
         ranks.stop()
         mixed = job.choose_head_mix() if chooses else None

@@ -121,15 +121,17 @@ def label_store(
     """Name every unlabelled video of a store from its rows, by the texts of a label bank, a run or an index.
 
     `prompts` is a label bank (`fb.build_labels`, `fb.prompts`). With several sources, they count in the order of
-    `fb.label`. With `write`, the labels whose confidence is `threshold` or more go into the manifest of the store, as
-    by hand: `framebank store relabel --undo` takes them back. `everything` also names the videos that have a label, for
-    a comparison; their own labels are never replaced. `csv` is a file for the table. DataError if no source is given,
-    if the source knows other embeddings than those of the store, or if every video has a label.
+    `fb.label`, where a label bank and an index together are joined. With `write`, the labels whose confidence is
+    `threshold` or more go into the manifest of the store, as by hand: `framebank store relabel --undo` takes them back.
+    `everything` also names the videos that have a label, for a comparison; their own labels are never replaced. `csv`
+    is a file for the table. DataError if no source is given, if the source knows other embeddings than those of the
+    store, or if every video has a label.
 
     >>> import framebank as fb
     >>> fb.label_store("bank", prompts="names.h5", threshold=0.8, write=True).written          # doctest: +SKIP
     ('clip_017', 'clip_204')
     """
+    from framebank.heads.labelling.fuse import with_fused
     from framebank.heads.labelling.table import label_store as name_rows
     from framebank.library.labelling import warn_of_random
 
@@ -150,7 +152,8 @@ def label_store(
     for _ in tally.count(named):
         pass
     tally.require_some([store.path])
-    found = Labels(tuple(tally.told), tuple(tally.failed))
+    told = map(with_fused, tally.told) if prompts and index else tally.told
+    found = Labels(tuple(told), tuple(tally.failed))
     if path:
         _write_csv(path, found)
     sure = tuple(one.video.video_id for one in found if (confidence_of(one) or 0.0) >= threshold and one.by)
