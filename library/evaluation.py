@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from framebank.library.checks import require_among, typed
 from framebank.library.report import Report
+from framebank.library.searching.near_copies import warn_of_copies
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError, warn
@@ -145,6 +146,8 @@ def evaluate(
         warn(f"{where}: was trained on the split {trained_on}, so its own training videos are in the split {split}")
     else:
         _warn_of_seen(trained, store, manifest, split, where=where)
+        if trained_on and Path(trained.store).resolve() == store.path.resolve():
+            warn_of_copies(store, tested=manifest, trained=_listed(store, trained_on))
     if prompts:
         texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
         trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)
@@ -158,6 +161,13 @@ def _warn_of_seen(run: "Run", store: "FeatureStore", manifest: "Manifest", split
     if seen:
         told = f"{counted(len(seen), 'video')} of the {len(manifest)} of the split {split}: {listed(seen, most=3)}"
         warn(f"{where}: was trained on {told}; the figures are too good for that")
+
+
+def _listed(store: "FeatureStore", split: str) -> "Manifest":
+    """Return the videos of a split; none if the store has changed and has no such split."""
+    from framebank.store import Manifest
+
+    return Manifest(tuple(video for video in store.manifest.videos if video.split == split))
 
 
 def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.auto import is_auto, train_auto
 from framebank.library.checks import typed
+from framebank.library.searching.near_copies import warn_of_test_copies
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -93,6 +94,7 @@ def train(
     if resume and finds:
         raise DataError("resume is for a training of a recipe; expected a recipe or its keys beside it, or no resume")
     if finds:
+        warn_of_test_copies(store, manifest, split=split)
         return train_auto(
             store,
             manifest,
@@ -137,6 +139,7 @@ def train(
             return TrainedRun(folder.absolute(), job.trained(list(job.epochs(ranks, keeping=keeping))), device, folder)
         for note in job.notes:
             warn(note)
+        warn_of_test_copies(store, manifest, split=split)
         log = list(watch(job.epochs(ranks, tell=tell, keeping=keeping), total=job.num_epochs, unit="epoch"))
         ranks.stop()
         mixed = job.choose_head_mix() if chooses else None

@@ -49,7 +49,9 @@ def label(
 
     `videos` are files, folders of videos, or folders of frames. An enrolled class of the index comes first if the video
     passes its threshold, then the run, then the texts, then the votes of the index's own videos. If nothing passes, the
-    label is "unknown". The texts are `labels` (names, or a file of them) or `prompts` (the result of `fb.prompts`). If
+    label is "unknown". The texts are `labels` (names, or a file of them) or `prompts` (the result of `fb.prompts` or
+    `fb.build_labels`). With `prompts` and an index, the two are also joined, as the answer "fused", which comes before
+    both; the answers then say which neighbours voted, and in which seconds of the video the label shows best. If
     only `labels` are given, `like` is a store whose encoder embeds the videos, or `model` and `pretrained` name an
     encoder, which sees `frames` of each video. `k` videos of the index vote (10, or all if there are fewer). With
     `sets` (0.9), a run also gives the set of labels that holds the true one for that share of the videos; with
@@ -60,6 +62,8 @@ def label(
     >>> fb.label("new.mp4", run="run", index="index")[0].label                                 # doctest: +SKIP
     'juggling'
     """
+    from framebank.heads.labelling.fuse import with_fused
+
     require_least("workers", workers, 1)
     require_least("top", top, 1)
     sources = LabelSources(
@@ -68,12 +72,13 @@ def label(
         sets_by_class=sets_by_class,
         abstain_below=abstain_below,
     )
-    asked = sources.ask(top=top, knows_itself=True, device=device, watch=watch)
+    asked = sources.ask(top=top, knows_itself=True, shows_seconds=bool(prompts), device=device, watch=watch)
     warn_of_random(asked)
     paths = [videos] if isinstance(videos, str | Path) else list(videos)
     found = sort_labels(label_videos(find_videos(paths), asked, workers=workers, watch=watch))
     made_by = LabelsMadeBy.of(asked, by=", ".join(sources.places), labelled=found.labelled)
-    return Answers(found.labelled, found.failed, made_by, top)
+    labelled = tuple(map(with_fused, found.labelled)) if prompts and index else found.labelled
+    return Answers(labelled, found.failed, made_by, top)
 
 
 @typed

@@ -231,6 +231,15 @@ COMMANDS: dict[str, Command] = {
         ("predict", "bank", "--split", "train", "--run", "run", "--csv", "out.csv"),
         _tree("out.csv"),
     ),
+    "labels build": Command(
+        ("classes.txt",), ("labels", "build", "out.h5", "--from", "classes.txt", "--model", "demo"), _tree("out.h5")
+    ),
+    "label-store --write": Command(
+        ("bank", "run"),
+        ("label-store", "bank", "--run", "run", "--write", "--threshold", "0", "--out", "out.csv"),
+        _store("bank"),
+        again=False,
+    ),
     "shots --csv": Command(("bank",), ("shots", "bank", "--csv", "out.csv"), _tree("out.csv")),
     "shots --csv, as JSON": Command(("bank",), ("shots", "bank", "--csv", "out.json"), _tree("out.json")),
     "export-head": Command(("run",), ("export-head", "run", "head.safetensors")),
