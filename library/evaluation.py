@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from framebank.library.checks import require_among
-from framebank.library.report import Report
+from framebank.library.figures.report import Report
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
 from framebank.store.files.replacing import current
