@@ -1,7 +1,7 @@
 """report: write the page of some runs, or of a store."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from framebank.library.checks import require_least
 from framebank.library.watch import Watch, unwatched
@@ -9,21 +9,14 @@ from framebank.store.counts import listed
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
+    from framebank.library.figures.pairs import HasPath
     from framebank.library.reporting.page import ReportPage
 
 PICTURES = 240
 
 
-class InFolder(Protocol):
-    """A store or a run that is open."""
-
-    @property
-    def path(self) -> Path:
-        """Its folder."""
-
-
 def report(
-    *what: "InFolder | str | Path",
+    *what: "HasPath | str | Path",
     out: str | Path,
     pictures: int = PICTURES,
     device: str = "auto",
@@ -68,7 +61,7 @@ def _kind(folders: list[Path]) -> str:
         if kinds[-1] not in ("run", "store"):
             raise DataError(f"{folder}: is a {kinds[-1]}; expected evaluated runs, or a store")
     if "store" in kinds and len(kinds) > 1:
-        raise DataError(f"{listed(folders)}: are {' and '.join(sorted(set(kinds)))}s; expected runs, or one store")
+        raise DataError(f"{listed(folders)}: are not all runs; expected evaluated runs, or one store")
     if len({folder.absolute() for folder in folders}) < len(folders):
         raise DataError("a run is given twice; expected different runs")
     return kinds[0]

@@ -67,9 +67,9 @@ def curve_chart(curves: Sequence[Curve], x: Axis, y: Axis, *, told: str, diagona
     return _svg(parts, told=told)
 
 
-def histogram(edges: Sequence[float], counts: Sequence[int], x: Axis, *, told: str) -> str:
-    """Return bars of `counts` (N,) between `edges` (N + 1,), with the number of videos on the other axis."""
-    y = Axis("videos", 0, max(1, *counts) * 1.05)
+def histogram(edges: Sequence[float], counts: Sequence[int], x: Axis, *, of: str, told: str) -> str:
+    """Return bars of `counts` (N,) of videos, say (`of`), between `edges` (N + 1,)."""
+    y = Axis(of, 0, max(1, *counts) * 1.05)
     parts = [_frame(x, y)]
     for low, high, count in zip(edges, edges[1:], counts, strict=False):
         left, top = _place((low, count), x, y)

@@ -110,15 +110,20 @@ def _facts(store: FeatureStore) -> list[tuple[str, str]]:
         ("Rows", f"{store.num_rows:,} of {spec.dim} values, streams {', '.join(store.streams)}"),
         ("Encoder", f"{spec.encoder}, {spec.precision}"),
         ("Frames", f"{spec.sampling}, {spec.view}, {spec.pixels} pixels"),
-        ("Preprocessing", spec.preprocessing),
+        ("Preprocessing", _readable(spec.preprocessing)),
     ]
+
+
+def _readable(preprocessing: str) -> str:
+    """What the encoder does to a picture, without the marks of JSON."""
+    return re.sub(r"[{}\"]", "", preprocessing)
 
 
 def _reasons(failures: Sequence[Failure]) -> tuple[FailureReason, ...]:
     """Gather failures whose reasons differ only in the video and in numbers, the most frequent first."""
     found: dict[str, list[str]] = {}
     for failure in failures:
-        told = failure.reason.replace(failure.path, "the file").replace(failure.video_id, "the video")
+        told = failure.reason.replace(failure.path, "the file").replace(repr(failure.video_id), "the video")
         found.setdefault(NUMBERS.sub("N", told), []).append(failure.video_id)
     reasons = [FailureReason(reason, len(ids), ids[0]) for reason, ids in found.items()]
     return tuple(sorted(reasons, key=lambda one: -one.videos))

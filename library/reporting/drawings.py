@@ -48,11 +48,11 @@ def draw_scores(strip: ScoredStrip) -> str:
     return score_lines(strip.times, curves, told=f"Probability of {said}{strip.true} for each frame alone")
 
 
-def draw_spread(found: Spread, title: str) -> str:
+def draw_spread(found: Spread, title: str, of: str) -> str:
     """Return how numbers are spread, as bars."""
     x = Axis(title, found.edges[0], found.edges[-1])
     told = f"Spread of the {title}: {found.least:.3g} to {found.most:.3g}, the median is {found.middle:.3g}"
-    return histogram(found.edges, found.counts, x, told=told)
+    return histogram(found.edges, found.counts, x, of=of, told=told)
 
 
 def _over_time(strip: ScoredStrip, place: int, kind: str) -> Curve:

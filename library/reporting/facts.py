@@ -24,14 +24,14 @@ class Fact:
 def facts_of_runs(runs: Sequence[EvaluatedRun]) -> tuple[Fact, ...]:
     """Return the protocol of some runs, side by side. What no run says is left out."""
     said = [_of_run(run) for run in runs]
-    names = list(dict.fromkeys(name for one in said for name in one))
-    return tuple(Fact(name, tuple(one.get(name, "-") for one in said)) for name in names)
+    names = [name for name in said[0] if any(one[name] for one in said)]
+    return tuple(Fact(name, tuple(one[name] or "-" for one in said)) for name in names)
 
 
 def _of_run(run: EvaluatedRun) -> dict[str, str]:
     facts = run.facts
     listed = facts.get("videos_listed")
-    told = {
+    return {
         "Videos": f"{len(run.targets)} labelled{f', {listed} listed' if listed else ''} in split {run.split}",
         "Classes": f"{len(run.labels)}",
         "Store": str(run.store),
@@ -42,10 +42,9 @@ def _of_run(run: EvaluatedRun) -> dict[str, str]:
         "Texts": _texts(facts),
         "Confidence": _confidence(facts),
         "Recipe": _recipe(facts),
-        "framebank": _joined(facts, "framebank"),
+        "Version": _joined(facts, "framebank"),
         "Protocol hash": _joined(facts, "protocol_hash"),
     }
-    return {name: value for name, value in told.items() if value}
 
 
 def _joined(facts: Mapping[str, Any], *names: str) -> str:
@@ -60,7 +59,7 @@ def _encoder(facts: Mapping[str, Any]) -> str:
 
 
 def _method(facts: Mapping[str, Any]) -> str:
-    recipe = facts.get("recipe") or {}
+    recipe = _part(facts, "recipe")
     return " + ".join(str(recipe[name]) for name in ("head", "classifier") if recipe.get(name))
 
 
@@ -72,12 +71,19 @@ def _texts(facts: Mapping[str, Any]) -> str:
 
 
 def _confidence(facts: Mapping[str, Any]) -> str:
-    found = facts.get("confidence") or {}
-    return f"temperature {found['temperature']:.3f}" if "temperature" in found else "as the model gives it"
+    found = _part(facts, "confidence")
+    return f"temperature {found['temperature']:.4g}" if "temperature" in found else ""
 
 
 def _recipe(facts: Mapping[str, Any]) -> str:
-    """The numbers of a recipe that people ask for."""
-    recipe = facts.get("recipe") or {}
-    names = ("loss", "epochs", "lr", "batch_size", "shots", "seed", "frames")
-    return ", ".join(f"{name} {recipe[name]}" for name in names if recipe.get(name) or name == "seed")
+    """The settings of a recipe that people ask for; what is 0 is not set, but for the seed."""
+    recipe = _part(facts, "recipe")
+    names = ("loss", "epochs", "lr", "batch_size", "shots", "frames")
+    told = [f"{name} {recipe[name]}" for name in names if recipe.get(name)]
+    return ", ".join([*told, *([f"seed {recipe['seed']}"] if "seed" in recipe else [])])
+
+
+def _part(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """One part of the facts; nothing if it is not there."""
+    found = facts.get(name)
+    return found if isinstance(found, Mapping) else {}

@@ -8,7 +8,7 @@ import numpy as np
 
 from framebank.store.vectors import unit
 
-BINS = 40
+BINS = 40  # at most
 SHOWN = 20
 FEWEST = 4  # videos of a class that have a centre
 
@@ -48,7 +48,8 @@ def spread_of(numbers: np.ndarray) -> Spread:
     end = float(np.quantile(numbers, 0.99))
     low = float(numbers.min())
     end = end if end > low else low + 1.0
-    counts, edges = np.histogram(numbers[numbers <= end], bins=BINS, range=(low, end))
+    bins = min(BINS, max(8, round(len(numbers) ** 0.5)))
+    counts, edges = np.histogram(numbers[numbers <= end], bins=bins, range=(low, end))
     return Spread(
         tuple(edges.tolist()),
         tuple(counts.tolist()),
