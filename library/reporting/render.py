@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ HERE = Path(__file__).parent
 
 def write_page(out: Path, context: Mapping[str, Any], data: Mapping[str, Any]) -> int:
     """Write the page and return its size in bytes. `data` is what its script reads, as JSON.
+
+    The same sections give the same bytes: no time of day is on the page.
 
     DataError if jinja2 is not installed, or the place cannot be written to.
     """
@@ -43,7 +44,6 @@ def write_page(out: Path, context: Mapping[str, Any], data: Mapping[str, Any]) -
         script=markup((HERE / "page.js").read_text(encoding="utf-8")),
         data=markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")),
         version=__version__,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     content = text.encode("utf-8", "replace")
     with replacing(out) as part:

@@ -110,15 +110,6 @@ def _tree(name: str) -> Callable[[], Any]:
     return read
 
 
-def _is_page(name: str) -> Callable[[], Any]:
-    """Whether a page is whole; it tells when it was made, so two are never the same."""
-
-    def read() -> Any:
-        return Path(name).read_text(encoding="utf-8").endswith("</html>")
-
-    return read
-
-
 def _extract(store: str, **choices: Any) -> Callable[[], object]:
     return lambda: fill_from(Path(store), Path("videos"), **choices)
 
@@ -196,7 +187,7 @@ COMMANDS: dict[str, Command] = {
         ("predict", "bank", "--split", "train", "--run", "run", "--csv", "out.csv"),
         _tree("out.csv"),
     ),
-    "report": Command(("bank", "run"), ("report", "run", "page.html", "--pictures", "0"), _is_page("page.html")),
+    "report": Command(("bank", "run"), ("report", "run", "page.html", "--pictures", "0"), _tree("page.html")),
     "shots --csv": Command(("bank",), ("shots", "bank", "--csv", "out.csv"), _tree("out.csv")),
     "export-head": Command(("run",), ("export-head", "run", "head.safetensors")),
     "import-checkpoint": Command(
