@@ -59,7 +59,9 @@ def page_of_store(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Path
 
 def opened(browser: Any, path: Path, *, scheme: str = "light", width: int = 1200) -> Any:
     """Open a page; whatever its script says is wrong, and whatever it asks of a network, ends the test."""
-    page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(180_000)
+    page = context.new_page()
     page.wrong = []
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
     page.on("console", lambda message: page.wrong.append(message.text))
@@ -101,8 +103,7 @@ def test_it_sorts_filters_and_opens_a_cell(browser: Any, page_of_runs: Path, tmp
     assert (tmp_path / "page.png").stat().st_size > 10_000 and page.wrong == []
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
-@pytest.mark.parametrize("made", ["page_of_runs", "page_of_store"])
+@pytest.mark.parametrize(("made", "scheme", "width"), [("page_of_runs", "light", 1200), ("page_of_store", "dark", 390)])
 def test_nothing_serious_stands_in_the_way_of_anyone(
     browser: Any, request: pytest.FixtureRequest, made: str, scheme: str, width: int
 ) -> None:
