@@ -21,11 +21,14 @@ def report(what: tuple[Path, ...], out: Path, pictures: int, device: str, as_jso
 
     The first run is shown in full, further ones beside it. All must have been evaluated on the same videos.
 
+    If OUT ends in .md, it is a model card of one run, with the figures as Hugging Face reads them.
+
     \b
     framebank evaluate run --split test
     framebank report run run.html
     framebank report run-a run-b two.html
     framebank report bank bank.html
+    framebank report run run/README.md
     """
     from framebank.library.reporting.build import report as written
 

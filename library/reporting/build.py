@@ -27,8 +27,9 @@ def report(
     Of runs it has the protocol, the accuracy of each class, the confusions with the videos behind each number, the
     flips of a second run, calibration, what order and number of frames are worth, a map of the embeddings, and the
     surest mistakes. Of a store it has what is in it, what failed, balance, lengths, near-duplicates across splits and
-    a picture of each class. `out` ends in .html and is replaced. At most `pictures` videos are read for a frame; 0
-    reads none. A section that cannot be made is left out, and `left_out` says why. DataError if `what` is neither
+    a picture of each class. `out` ends in .html and is replaced. If it ends in .md, it becomes a model card of one run,
+    as Hugging Face reads it (`model-index`). At most `pictures` videos are read for a frame; 0 reads none. A section
+    that cannot be made is left out, and `left_out` says why. DataError if `what` is neither
     runs nor one store, if a run was never evaluated, or if two were evaluated on different splits, classes or videos.
 
     >>> import framebank as fb
@@ -37,9 +38,17 @@ def report(
     """
     require_least("pictures", pictures, 0)
     place, folders = Path(out), [Path(one) if isinstance(one, str | Path) else one.path for one in what]
-    if place.suffix.lower() not in (".html", ".htm"):
-        raise DataError(f"{place}: does not have the name of a page; expected one that ends in .html")
+    if place.suffix.lower() not in (".html", ".htm", ".md"):
+        raise DataError(
+            f"{place}: does not have the name of a page; expected one that ends in .html, or .md for a card"
+        )
     kind = _kind(folders)
+    if place.suffix.lower() == ".md":
+        from framebank.library.reporting.card import write_card
+
+        if kind == "store":
+            raise DataError(f"{place}: is the name of a model card, and {folders[0]} is a store; expected a run")
+        return write_card(folders, place)
     if kind == "store":
         from framebank.library.reporting.of_store import report_store
 

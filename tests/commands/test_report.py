@@ -127,6 +127,19 @@ def test_many_classes_have_a_matrix_of_some_and_a_list_of_all(tmp_path: Path) ->
     assert page.count('<td class="hit"') == 30 and found.num_bytes < 1_000_000
 
 
+def test_a_model_card_is_read_by_hugging_face(made: Path, tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    fb.report(made / "first", out=tmp_path / "README.md")
+    card = hub.ModelCard.load(tmp_path / "README.md")
+    found = {one.metric_name: one for one in card.data.eval_results}
+    right = fb.compare_runs(made / "first", made / "second").pairs[0].paired.accuracy_a
+    assert found["top-1 accuracy"].metric_value == pytest.approx(right, abs=1e-4)
+    assert (found["top-1 accuracy"].dataset_split, card.data.model_name) == ("test", "first")
+    assert "| Classes | 2 |" in card.text
+    with pytest.raises(DataError, match="which is of one run"):
+        fb.report(made / "first", made / "second", out=tmp_path / "README.md")
+
+
 REFUSED = {
     "does not have the name of a page": ("first", "out.txt"),
     "a run is given twice": ("first", "first", "out.html"),
