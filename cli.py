@@ -28,6 +28,7 @@ from framebank.commands.prompts import prompts
 from framebank.commands.protocols import evaluate_by, results
 from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify_store
+from framebank.commands.report import report
 from framebank.commands.search import index, search
 from framebank.commands.shots import shots
 from framebank.commands.signals import ended_by_signals, signal_of
@@ -88,6 +89,7 @@ def main() -> None:
     framebank evaluate RUN
     framebank compare STORE OUT                     every recipe, one table
     framebank compare-runs RUN_A RUN_B              which of two is better
+    framebank report RUN OUT.html                   one page that shows a run, runs or a store
     framebank fewshot STORE                         new classes by a few videos of each
     framebank index STORE INDEX
     framebank search INDEX --text "a person juggling"
@@ -109,6 +111,7 @@ for command in (
     compare,
     compare_runs,
     temperature,
+    report,
     fewshot,
     fewshot_compare,
     fewshot_train,

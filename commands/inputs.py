@@ -45,6 +45,7 @@ OWN: dict[str, dict[str, str]] = {
     "compare-runs": {"runs": RUN},
     "eval": {"store": STORE, "lists": "no such folder; expected the folder of the official lists"},
     "results": {"file": "no such results; expected a file that `framebank eval` writes"},
+    "report": {"what": "no such run or store; expected evaluated runs, or a store"},
     "temperature": {"run": RUN, "store": STORE},
     "fewshot": {"store": STORE, "run_path": MATCHER},
     "fewshot-compare": {"store": STORE},

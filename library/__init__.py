@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from framebank.library.extraction import extract
     from framebank.library.figures.pairs import compare, compare_runs
     from framebank.library.figures.protocols import ProtocolResult, evaluate_protocol
+    from framebank.library.figures.report import Report
     from framebank.library.figures.results import Results, results
     from framebank.library.figures.temperature import fit_temperature
     from framebank.library.hits import Hits
     from framebank.library.indexing.build import index
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
-    from framebank.library.report import Report
+    from framebank.library.reporting.build import report
+    from framebank.library.reporting.page import ReportPage
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.duplicates import DuplicatePair, Duplicates, duplicates
     from framebank.library.searching.shots import Shots, shots
@@ -54,7 +56,8 @@ NAMES = {
     "RecipeComparison": "comparing.comparison",
     "ProtocolResult": "figures.protocols",
     "Recipes": "comparing.recipe_list",
-    "Report": "report",
+    "Report": "figures.report",
+    "ReportPage": "reporting.page",
     "Results": "figures.results",
     "SearchIndex": "search_index",
     "TrainedMatcher": "episodes.trained_matcher",
@@ -77,6 +80,7 @@ NAMES = {
     "open": "opening",
     "predict": "asking.calls",
     "prompts": "texts",
+    "report": "reporting.build",
     "results": "figures.results",
     "recipes": "comparing.recipe_list",
     "shots": "searching.shots",
@@ -99,6 +103,7 @@ __all__ = [
     "RecipeComparison",
     "Recipes",
     "Report",
+    "ReportPage",
     "Results",
     "SearchIndex",
     "Shots",
@@ -124,6 +129,7 @@ __all__ = [
     "predict",
     "prompts",
     "recipes",
+    "report",
     "results",
     "shots",
     "train",

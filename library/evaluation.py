@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from framebank.library.checks import require_among, typed
-from framebank.library.report import Report
+from framebank.library.figures.report import Report
 from framebank.library.searching.near_copies import warn_of_copies
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted, listed

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from framebank.library.checks import Paths, require_least, typed
 from framebank.library.choice import Choice
+from framebank.library.figures.report import Report
 from framebank.library.labels import Labels
-from framebank.library.report import Report
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
 

@@ -194,6 +194,21 @@ class FeatureStore(Mapping[str, Embeddings]):
             at += size
         return data, indices, np.cumsum(self._ends - self._starts, dtype=np.int64)
 
+    def last_times(self, video_ids: Sequence[str]) -> np.ndarray:
+        """Return when the last row of each of these videos is, in seconds after its first frame: (V,) float64.
+
+        KeyError if the store has no such video.
+        """
+        rows = self._rows(video_ids)
+        found = np.empty(len(rows), dtype=np.float64)
+        for number in np.unique(self._shard_of[rows]).tolist():
+            own = self._shard_of[rows] == number
+            times = np.empty(int(self._ends[self._firsts[number + 1] - 1]), dtype=np.float64)
+            self._reader(number).read_into("timestamp", times)
+            latest = np.maximum.reduceat(times, self._starts[self._firsts[number] : self._firsts[number + 1]])
+            found[own] = latest[rows[own] - self._firsts[number]]
+        return found
+
     def _find(self, video_id: str) -> tuple[int, int, int]:
         """Return where a video is, in any Unicode form of its id. KeyError if the store has no such video."""
         row = self._row(video_id)

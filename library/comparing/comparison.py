@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.checks import require_least, typed
 from framebank.library.figures.pairs import RunPairs, pairs_of_recipes
-from framebank.library.report import protocol_lines
+from framebank.library.figures.report import protocol_lines
 from framebank.library.stores import open_store
 from framebank.library.table import csv_table, html_table, markdown_table, percent, table
 from framebank.library.watch import Watch, unwatched

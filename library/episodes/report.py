@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framebank.library.report import protocol_lines
+from framebank.library.figures.report import protocol_lines
 from framebank.library.table import csv_table, html_lines, html_table, markdown_table, percent, table
 
 

@@ -54,6 +54,7 @@ WRONG = """
 1|no: no such run|temperature no
 2|--sets and --abstain-below go with --run|label there --index there --sets 0.9
 1|no: no such run|compare-runs there no
+1|no: no such run or store|report no out.html
 2|expected RUN_A RUN_B|compare-runs there
 1|no recipe is named 'nothing'|compare there out --recipes a5,nothing
 1|no: no such store|fewshot no

@@ -240,6 +240,7 @@ COMMANDS: dict[str, Command] = {
         _store("bank"),
         again=False,
     ),
+    "report": Command(("bank", "run"), ("report", "run", "page.html", "--pictures", "0"), _tree("page.html")),
     "shots --csv": Command(("bank",), ("shots", "bank", "--csv", "out.csv"), _tree("out.csv")),
     "shots --csv, as JSON": Command(("bank",), ("shots", "bank", "--csv", "out.json"), _tree("out.json")),
     "export-head": Command(("run",), ("export-head", "run", "head.safetensors")),

@@ -1,0 +1,54 @@
+"""Certainty of a report: whether probabilities are as often right as they say, and what is left if unsure ones go."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from framebank.heads.confidence.worth import reliability
+from framebank.library.reporting.runs import EvaluatedRun
+
+POINTS = 60  # of a coverage curve
+
+
+@dataclass(frozen=True)
+class RunCertainty:
+    """How sure one run is. `bins` are (confidence, accuracy, videos), `coverage` (share kept, accuracy, threshold)."""
+
+    name: str
+    error: float
+    brier: float
+    nll: float
+    bins: tuple[tuple[float, float, int], ...]
+    coverage: tuple[tuple[float, float, float], ...]
+
+    def at(self, share: float) -> tuple[float, float, float]:
+        """Return the point of the curve that is nearest to a share of the videos."""
+        return min(self.coverage, key=lambda point: abs(point[0] - share))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        return {"run": self.name, "ece": self.error, "brier": self.brier, "nll": self.nll}
+
+
+def certainty_of(runs: Sequence[EvaluatedRun]) -> tuple[RunCertainty, ...]:
+    """Return how sure each run is, and how often that is right."""
+    return tuple(_of_run(run) for run in runs)
+
+
+def _of_run(run: EvaluatedRun) -> RunCertainty:
+    rows = reliability(run.confidence, run.correct)
+    error = sum(row["videos"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / len(run.targets)
+    bins = tuple((row["confidence"], row["accuracy"], row["videos"]) for row in rows)
+    return RunCertainty(run.name, error, run.brier, run.nll, bins, _coverage(run))
+
+
+def _coverage(run: EvaluatedRun) -> tuple[tuple[float, float, float], ...]:
+    """The accuracy of the surest videos, for shares of them that grow evenly to all."""
+    order = np.argsort(-run.confidence, kind="stable")
+    right = np.cumsum(run.correct[order]) / np.arange(1, len(order) + 1)
+    ends = np.unique(np.ceil(np.linspace(1 / POINTS, 1, POINTS) * len(order)).astype(int))
+    return tuple(
+        (end / len(order), float(right[end - 1]), float(run.confidence[order[end - 1]])) for end in ends.tolist()
+    )

@@ -1,0 +1,143 @@
+"""Material of a report of runs: the runs, and what their store still has of the videos."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from framebank.heads.training.run import Run
+from framebank.library.reporting.map import EmbeddingMap, embedding_map
+from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_of
+from framebank.library.reporting.pictures import Pictures, address_of_file
+from framebank.library.reporting.rows import drawn, pooled_videos
+from framebank.library.reporting.runs import EvaluatedRun
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.videos.video import Video, labels_in
+
+ON_MAP = 1200  # videos
+
+
+@dataclass(frozen=True, eq=False)
+class RunMaterial:
+    """The runs of a report, and the first run and its store if they can be opened; `missing` says why they cannot.
+
+    `videos` has the videos by id that the store lists, and `training` the number of training videos of each class.
+    """
+
+    runs: tuple[EvaluatedRun, ...]
+    out: Path
+    pictures: Pictures
+    device: str
+    run: Run | None
+    store: FeatureStore | None
+    missing: str
+    videos: Mapping[str, Video]
+    training: Mapping[str, int] | None
+
+    @property
+    def first(self) -> EvaluatedRun:
+        """The run that most sections are about."""
+        return self.runs[0]
+
+    def opened(self) -> tuple[Run, FeatureStore]:
+        """Return the first run and its store. DataError if one of them cannot be opened."""
+        if self.run is None or self.store is None:
+            raise DataError(self.missing)
+        return self.run, self.store
+
+    def held(self) -> FeatureStore:
+        """Return the store. DataError if it is gone, or if it lacks a video that was measured."""
+        if self.store is None:
+            raise DataError(self.missing)
+        lost = next((video_id for video_id in self.first.video_ids if video_id not in self.store), None)
+        if lost:
+            raise DataError(f"{self.store.path}: no longer holds {lost!r}, which the run was measured on")
+        return self.store
+
+    def address(self, video_id: str) -> str:
+        """Return the way from the page to the file of a video; "" if it is not known or not there."""
+        video = self.videos.get(video_id)
+        return address_of_file(video.path, page=self.out) if video else ""
+
+    def middle(self, video_id: str) -> str:
+        """Return the middle frame of a video as an address; "" if it cannot be read or enough were read."""
+        video = self.videos.get(video_id)
+        return self.pictures.middle(video) if video else ""
+
+    def seconds(self) -> np.ndarray:
+        """Return when the last row of each measured video is, (V,) in seconds."""
+        return self.held().last_times(self.first.video_ids)
+
+    def map(self) -> EmbeddingMap:
+        """Return the map of the measured videos, or of some that are drawn."""
+        store, first = self.held(), self.first
+        rows = drawn(len(first.video_ids), most=ON_MAP)
+        ids = [first.video_ids[row] for row in rows.tolist()]
+        pooled = pooled_videos(store, ids)
+        if len(pooled.places) < 3:
+            raise DataError("a map needs three videos or more")
+        kept = rows[pooled.places]
+        labels = first.labels
+        told = [
+            f"{first.video_ids[row]}: {labels[first.targets[row]]}"
+            + ("" if first.correct[row] else f", said {labels[first.best[row]]}")
+            for row in kept.tolist()
+        ]
+        return embedding_map(
+            pooled.vectors, first.targets[kept], ~first.correct[kept], told, labels, listed=len(first.video_ids)
+        )
+
+    def near_pairs(self) -> NearPairs:
+        """Return which measured videos have a near neighbour among the videos that the run was trained on."""
+        run, store = self.opened()
+        split = str(run.trained_on.get("split") or "train")
+        if split in (self.first.split, "all"):
+            raise DataError(f"the run was trained on the split {split!r}, which the measured videos are part of")
+        learned = [video_id for video_id in store.split(split).ids if video_id in store]
+        self.held()
+        sides = [[ids[row] for row in drawn(len(ids), most=MOST).tolist()] for ids in (self.first.video_ids, learned)]
+        ids = [*sides[0], *sides[1]]
+        splits = [self.first.split] * len(sides[0]) + [split] * len(sides[1])
+        pooled = pooled_videos(store, ids)
+        kept = [splits[place] for place in pooled.places.tolist()]
+        return near_pairs_of(
+            pooled.vectors,
+            kept,
+            [ids[place] for place in pooled.places.tolist()],
+            asked=self.first.split,
+            listed=len(self.first.video_ids),
+        )
+
+
+def material_of(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, device: str) -> RunMaterial:
+    """Return what the sections are made of. What cannot be opened is missing, and says why."""
+    run: Run | None = None
+    store: FeatureStore | None = None
+    missing = ""
+    try:
+        store = FeatureStore(runs[0].store)
+        videos = {video.video_id: video for video in store.manifest.videos}
+    except DataError as error:
+        missing, videos = str(error), {}
+    try:
+        run = Run.read(runs[0].path)
+    except DataError as error:
+        missing = missing or str(error)
+    training = _training(run, store) if run and store else None
+    return RunMaterial(runs, out, Pictures(pictures), device, run, store, missing, videos, training)
+
+
+def _training(run: Run, store: FeatureStore) -> dict[str, int] | None:
+    """The number of training videos of each class, held-out ones among them; None if the store is another one."""
+    if Path(run.store).absolute() != store.path.absolute() or not run.trained_on.get("split"):
+        return None
+    try:
+        columns = store.split(str(run.trained_on["split"])).columns
+    except DataError:
+        return None
+    counts = Counter(label for written in columns.labels for label in labels_in(written))
+    shots = run.recipe.shots
+    return {label: min(count, shots) if shots else count for label, count in counts.items()}

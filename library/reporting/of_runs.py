@@ -1,0 +1,137 @@
+"""The report of runs: its sections are gathered and written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from framebank.library.reporting.certainty import RunCertainty, certainty_of
+from framebank.library.reporting.classes import ClassAccuracies, class_accuracies
+from framebank.library.reporting.confusions import Confusions, confusions_of, page_data
+from framebank.library.reporting.facts import facts_of_runs
+from framebank.library.reporting.flips import RunFlips, flips_of
+from framebank.library.reporting.lengths import LengthPart, accuracy_by_length
+from framebank.library.reporting.map import EmbeddingMap
+from framebank.library.reporting.material import RunMaterial, material_of
+from framebank.library.reporting.nearest import NearPairs
+from framebank.library.reporting.page import ReportPage
+from framebank.library.reporting.perturbed import Perturbed, perturbed_of
+from framebank.library.reporting.render import write_page
+from framebank.library.reporting.runs import EvaluatedRun, read_runs
+from framebank.library.reporting.strips import TellingVideos, telling_videos
+from framebank.library.watch import Watch
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+
+Section = Any  # a frozen dataclass, or a tuple of them; each module of this room has its own
+
+
+def report_runs(folders: Sequence[Path], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
+    """Write the page of runs that were evaluated on the same videos; see `report`."""
+    material = material_of(read_runs(folders), out, pictures=pictures, device=device)
+    sections: dict[str, Section] = {}
+    left_out: dict[str, str] = {}
+    for name, make in watch(SECTIONS.items(), total=len(SECTIONS), unit="section"):
+        try:
+            sections[name] = make(material)
+        except DataError as error:
+            left_out[name] = str(error)
+    headline = headline_of(material.runs, sections.get("flips", ()))
+    data = page_data(material.first, sections["confusions"], material.address)
+    data["pictures"] = {
+        number: shown for number, video in enumerate(data["videos"]) if (shown := material.middle(video[0]))
+    }
+    context = {
+        "kind": "runs",
+        "title": " and ".join(run.name for run in material.runs),
+        "headline": headline,
+        "runs": material.runs,
+        "facts": facts_of_runs(material.runs),
+        "material": material,
+        "left_out": left_out,
+        **sections,
+    }
+    size = write_page(out, context, data)
+    figures = {"runs": [run.to_dict() for run in material.runs], **{name: plain(one) for name, one in sections.items()}}
+    read = material.pictures
+    return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
+
+
+def headline_of(runs: Sequence[EvaluatedRun], flips: Sequence[RunFlips]) -> str:
+    """Return the result in one sentence."""
+    first = runs[0]
+    if not flips:
+        low, high = first.interval
+        of = counted(len(first.targets), f"{first.split} video" if first.split != "all" else "video")
+        return f"{first.name} is right in {100 * first.top1:.1f} % of {of} (95 % {100 * low:.1f} to {100 * high:.1f})."
+    if len(flips) == 1:
+        paired = flips[0].pair.paired
+        low, high = paired.interval
+        points = f"{100 * paired.difference:+.1f} points (95 % {100 * low:+.1f} to {100 * high:+.1f})"
+        if paired.verdict == "cannot tell":
+            videos = counted(paired.videos, "video")
+            return f"These {videos} cannot tell whether {flips[0].name} is better than {first.name}: {points}."
+        return f"{flips[0].name} is {paired.verdict} than {first.name}: {points} on {counted(paired.videos, 'video')}."
+    best = max(runs, key=lambda run: run.top1)
+    better = sum(one.pair.paired.verdict == "better" for one in flips)
+    return (
+        f"{best.name} has the highest accuracy, {100 * best.top1:.1f} %; {better} of {len(flips)} runs "
+        f"{'is' if better == 1 else 'are'} better than {first.name} beyond chance."
+    )
+
+
+def plain(section: Section) -> Any:
+    """Return a section, or each of several, as plain values."""
+    return [one.to_dict() for one in section] if isinstance(section, tuple) else section.to_dict()
+
+
+def _classes(material: RunMaterial) -> ClassAccuracies:
+    return class_accuracies(material.runs, material.training)
+
+
+def _confusions(material: RunMaterial) -> Confusions:
+    return confusions_of(material.first)
+
+
+def _telling(material: RunMaterial) -> TellingVideos:
+    return telling_videos(material.first, material.pictures, material.videos, material.run, material.store)
+
+
+def _flips(material: RunMaterial) -> tuple[RunFlips, ...]:
+    return flips_of(material.runs)
+
+
+def _certainty(material: RunMaterial) -> tuple[RunCertainty, ...]:
+    return certainty_of(material.runs)
+
+
+def _perturbed(material: RunMaterial) -> Perturbed:
+    run, store = material.opened()
+    return perturbed_of(material.first, run, store, device=material.device)
+
+
+def _lengths(material: RunMaterial) -> tuple[LengthPart, ...]:
+    found = accuracy_by_length(material.first, material.seconds())
+    if not found:
+        raise DataError("all videos are about equally long")
+    return found
+
+
+def _map(material: RunMaterial) -> EmbeddingMap:
+    return material.map()
+
+
+def _near(material: RunMaterial) -> NearPairs:
+    return material.near_pairs()
+
+
+SECTIONS: Mapping[str, Callable[[RunMaterial], Section]] = {
+    "classes": _classes,
+    "confusions": _confusions,
+    "telling": _telling,
+    "flips": _flips,
+    "certainty": _certainty,
+    "perturbed": _perturbed,
+    "lengths": _lengths,
+    "map": _map,
+    "near": _near,
+}

@@ -1,0 +1,166 @@
+"""The report of a store: its sections are gathered and written."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebank.library.reporting.contents import StoreContents, contents_of
+from framebank.library.reporting.map import EmbeddingMap, embedding_map
+from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_across
+from framebank.library.reporting.page import ReportPage
+from framebank.library.reporting.pictures import Pictures
+from framebank.library.reporting.render import write_page
+from framebank.library.reporting.rows import PooledVideos, drawn, pooled_videos
+from framebank.library.reporting.sheets import ClassSheet, class_sheets
+from framebank.library.reporting.spread import Outlier, Spread, outliers_of, spread_of
+from framebank.library.watch import Watch
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.videos.video import Video, labels_in
+
+ON_MAP = 1200  # videos
+
+
+@dataclass(frozen=True)
+class RowSpread:
+    """The norms of the rows of `videos` videos, how many rows cannot be compared, and videos unlike their class."""
+
+    norms: Spread
+    broken: int
+    outliers: tuple[Outlier, ...]
+    videos: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the norms and the outliers as plain values."""
+        return {
+            "norms": self.norms.to_dict(),
+            "broken": self.broken,
+            "outliers": [one.video_id for one in self.outliers],
+        }
+
+
+class StoreMaterial:
+    """A store and what the sections share: its videos by id, and the pooled rows of those that are looked at."""
+
+    def __init__(self, store: FeatureStore, pictures: Pictures) -> None:
+        self.store, self.pictures = store, pictures
+        columns = store.manifest.columns
+        self.place_of = {video_id: place for place, video_id in enumerate(columns.ids)}
+        ids = [video_id for video_id in store.ids if video_id in self.place_of]
+        self.ids = [ids[place] for place in drawn(len(ids), most=MOST).tolist()]
+
+    def video(self, video_id: str) -> Video:
+        """Return one video of the manifest."""
+        return self.store.manifest.columns[self.place_of[video_id]]
+
+    def label(self, video_id: str) -> str:
+        """Return the first label of a video, "" if it has none."""
+        written = self.store.manifest.columns.labels[self.place_of[video_id]]
+        return labels_in(written)[0] if written else ""
+
+    def middle(self, video_id: str) -> str:
+        """Return the middle frame of a video as an address; "" if it cannot be read or enough were read."""
+        return self.pictures.middle(self.video(video_id))
+
+    @cached_property
+    def pooled(self) -> PooledVideos:
+        """The pooled rows of the videos in `ids`."""
+        return pooled_videos(self.store, self.ids)
+
+    @cached_property
+    def pooled_ids(self) -> list[str]:
+        """The videos that `pooled` has."""
+        return [self.ids[place] for place in self.pooled.places.tolist()]
+
+
+def report_store(folder: Path, out: Path, *, pictures: int, watch: Watch) -> ReportPage:
+    """Write the page of a store; see `report`."""
+    material = StoreMaterial(FeatureStore(folder), Pictures(pictures))
+    sections: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    for name, make in watch(SECTIONS.items(), total=len(SECTIONS), unit="section"):
+        try:
+            sections[name] = make(material)
+        except DataError as error:
+            left_out[name] = str(error)
+    headline = sections["contents"].headline
+    context = {
+        "kind": "store",
+        "title": folder.name,
+        "headline": headline,
+        "material": material,
+        "left_out": left_out,
+        **sections,
+    }
+    size = write_page(out, context, {"labels": [], "videos": [], "cells": {}, "pictures": {}})
+    figures = {
+        name: [one.to_dict() for one in made] if isinstance(made, tuple) else made.to_dict()
+        for name, made in sections.items()
+    }
+    read = material.pictures
+    return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
+
+
+def _contents(material: StoreMaterial) -> StoreContents:
+    return contents_of(material.store)
+
+
+def _lengths(material: StoreMaterial) -> Spread:
+    return spread_of(material.store.last_times(material.store.ids))
+
+
+def _rows(material: StoreMaterial) -> RowSpread:
+    pooled = material.pooled
+    if not len(pooled.norms):
+        raise DataError("no row of the store can be compared")
+    labels = [material.label(video_id) for video_id in material.pooled_ids]
+    outliers = outliers_of(pooled.vectors, labels, material.pooled_ids)
+    return RowSpread(spread_of(pooled.norms), pooled.broken, outliers, len(material.ids))
+
+
+def _near(material: StoreMaterial) -> NearPairs:
+    columns = material.store.manifest.columns
+    splits = [columns.splits[material.place_of[video_id]] for video_id in material.pooled_ids]
+    return near_pairs_across(material.pooled.vectors, splits, material.pooled_ids, listed=len(material.store))
+
+
+def _map(material: StoreMaterial) -> EmbeddingMap:
+    rows = drawn(len(material.pooled_ids), most=ON_MAP)
+    if len(rows) < 3:
+        raise DataError("a map needs three videos or more")
+    ids = [material.pooled_ids[row] for row in rows.tolist()]
+    names = sorted({material.label(video_id) for video_id in ids} - {""})
+    place_of = {name: place for place, name in enumerate(names)} | {"": -1}
+    targets = np.array([place_of[material.label(video_id)] for video_id in ids])
+    told = [f"{video_id}: {material.label(video_id) or 'no label'}" for video_id in ids]
+    vectors = material.pooled.vectors[rows]
+    return embedding_map(vectors, targets, np.zeros(len(ids), bool), told, names, listed=len(material.store))
+
+
+def _sheets(material: StoreMaterial) -> tuple[ClassSheet, ...]:
+    if not material.pictures.most:
+        raise DataError("no video was to be read for a picture")
+    videos: dict[str, list[Video]] = {}
+    for video in material.store.manifest.columns:
+        if video.video_id in material.store:
+            for label in video.labels:
+                videos.setdefault(label, []).append(video)
+    found = class_sheets(videos, material.pictures)
+    if not any(sheet.frames for sheet in found):
+        reason = next(iter(material.pictures.failed.values()), "no video has a label")
+        raise DataError(f"no frame could be read: {reason}")
+    return found
+
+
+SECTIONS: Mapping[str, Callable[[StoreMaterial], Any]] = {
+    "contents": _contents,
+    "lengths": _lengths,
+    "near": _near,
+    "rows": _rows,
+    "map": _map,
+    "sheets": _sheets,
+}

@@ -1,0 +1,153 @@
+"""The sections of a page, against numbers that a reader can check by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from framebank.library.reporting.certainty import certainty_of
+from framebank.library.reporting.charts import Axis, histogram, range_bar
+from framebank.library.reporting.classes import class_accuracies
+from framebank.library.reporting.confusions import confusions_of, page_data
+from framebank.library.reporting.contents import contents_of
+from framebank.library.reporting.lengths import accuracy_by_length
+from framebank.library.reporting.map import embedding_map
+from framebank.library.reporting.nearest import near_pairs_across
+from framebank.library.reporting.perturbed import perturbed_of
+from framebank.library.reporting.rows import pooled_videos
+from framebank.library.reporting.runs import EvaluatedRun
+from framebank.library.reporting.spread import outliers_of, spread_of
+from framebank.store import DataError
+from framebank.store.ledger import Failure, Ledger
+from framebank.store.vectors import unit
+from framebank.tests.worlds.heads import World
+
+
+def made(targets: list[int], best: list[int], confidence: list[float] | None = None) -> EvaluatedRun:
+    count = len(targets)
+    return EvaluatedRun(
+        path=Path("run"),
+        name="run",
+        split="test",
+        store=Path("gone"),
+        labels=("a", "b", "c"),
+        video_ids=tuple(f"v{number}" for number in range(count)),
+        targets=np.array(targets),
+        best=np.array(best),
+        confidence=np.array(confidence or [0.5] * count),
+        own=np.full(count, 0.5),
+        top5=1.0,
+        brier=0.5,
+        nll=0.7,
+        facts={},
+    )
+
+
+def test_classes_say_how_many_are_right_and_what_they_are_taken_for() -> None:
+    run = made([0, 0, 0, 0, 1, 1], [0, 1, 1, 2, 1, 1])
+    found = class_accuracies([run, made([0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 1])], {"a": 150, "b": 3})
+    first, second = found.classes
+    assert (first.label, first.videos, first.right, first.taken_for, first.others) == ("a", 4, 1, ("b", 2), (1.0,))
+    assert (second.label, second.accuracy, second.taken_for, second.others) == ("b", 1.0, None, (0.5,))
+    assert first.interval[0] < 0.25 < first.interval[1] and found.absent == 1
+    many, few = found.groups
+    assert (many.title, many.accuracy, few.title, few.accuracy) == (
+        "many (more than 100): 1 class",
+        0.25,
+        "few (fewer than 20): 1 class",
+        1.0,
+    )
+
+
+def test_a_cell_has_the_surest_mistakes_first_and_the_least_sure_hits() -> None:
+    run = made([0, 0, 0, 0, 1], [1, 1, 0, 0, 1], [0.6, 0.9, 0.8, 0.4, 1.0])
+    found = confusions_of(run)
+    assert found.cells == {(0, 1): (1, 0), (0, 0): (3, 2), (1, 1): (4,)}
+    assert [(pair.true, pair.said, pair.videos, pair.share) for pair in found.pairs] == [(0, 1, 2, 0.5)]
+    data = page_data(run, found, lambda video_id: f"{video_id}.mp4")
+    assert data["cells"]["0-1"] == [2, 0, 1] and data["videos"][0] == ["v1", 0.9, "v1.mp4"]
+
+
+def test_coverage_is_the_accuracy_of_the_surest() -> None:
+    (found,) = certainty_of([made([0] * 10, [0] * 5 + [1] * 5, [0.9 - 0.05 * number for number in range(10)])])
+    assert found.at(0.5)[:2] == (0.5, 1.0) and found.at(1.0)[:2] == (1.0, 0.5)
+    assert sum(videos for _, _, videos in found.bins) == 10
+
+
+def test_lengths_are_four_equal_parts_unless_all_are_alike() -> None:
+    run = made([0] * 8, [0, 0, 0, 0, 1, 1, 1, 1])
+    parts = accuracy_by_length(run, np.arange(8.0))
+    assert [part.videos for part in parts] == [2, 2, 2, 2] and [part.right for part in parts] == [2, 2, 0, 0]
+    assert accuracy_by_length(run, np.full(8, 3.0)) == ()
+
+
+def test_near_pairs_lie_in_different_splits() -> None:
+    vectors = unit(np.array([[1, 0], [0, 1], [1, 1], [1, 0.01], [0, 1]], dtype=np.float32))
+    found = near_pairs_across(vectors, ["train", "train", "train", "test", "val"], list("abcde"), listed=5)
+    assert [(pair.first, pair.second) for pair in found.pairs] == [("e", "b"), ("d", "a")]
+    assert (found.alike, found.compared) == (2, 2)
+    with pytest.raises(DataError, match="all videos are in one split"):
+        near_pairs_across(vectors, ["train"] * 5, list("abcde"), listed=5)
+
+
+def test_the_odd_one_of_a_class_is_found() -> None:
+    vectors = unit(np.array([[1, 0.1 * number] for number in range(6)] + [[-1, 1], [0, 1], [0, 1]], dtype=np.float32))
+    found = outliers_of(vectors, ["a"] * 7 + ["b"] * 2, [f"v{number}" for number in range(9)])
+    assert found[0].video_id == "v6" and len(found) == 7  # two videos of b have no centre
+    assert found[0].cosine < 0 < found[0].usual
+
+
+def test_a_spread_leaves_the_far_end_to_a_number() -> None:
+    found = spread_of(np.array([1.0] * 50 + [2.0] * 149 + [1000.0]))
+    assert (found.least, found.middle, found.most, found.above, sum(found.counts)) == (1.0, 2.0, 1000.0, 1, 199)
+
+
+def test_the_map_keeps_distances_and_is_not_stretched_to_nothing() -> None:
+    vectors = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0.5]], dtype=np.float32)
+    found = embedding_map(vectors, np.array([0, 1, 1]), np.zeros(3, bool), list("xyz"), ["a", "b"], listed=3)
+    assert {point.x for point in found.points} >= {0, 1000} and sum(found.explained) == pytest.approx(1)
+    assert found.labels == ((0, 0, "a"), (1, 1, "b"))
+
+
+def test_axes_have_round_marks() -> None:
+    assert Axis("", 0, 1, percent=True).ticks() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert Axis("", 1.93, 2.88).ticks() == pytest.approx([2.0, 2.2, 2.4, 2.6, 2.8])
+    assert Axis("", 0, 1234).ticks() == [0, 500, 1000]
+    with pytest.raises(ValueError, match="expected two ends"):
+        Axis("", 1, 1)
+    assert histogram((0, 1, 2), (3, 4), Axis("s", 0, 2), of="videos", told="a < b").count('class="bar"') == 2
+    assert 'cx="60.0"' in range_bar(0.5, (0.4, 0.6))
+
+
+def test_rows_are_pooled_as_unit_vectors(world: World) -> None:
+    ids = world.store.ids[:5]
+    found = pooled_videos(world.store, ids)
+    by_hand = unit(unit(world.store[ids[2]].data).mean(0))
+    assert found.vectors[2] == pytest.approx(by_hand, abs=1e-5) and found.broken == 0
+    assert world.store.last_times(ids).tolist() == [world.store[name].timestamps.max() for name in ids]
+
+
+def test_failures_are_gathered_by_what_they_have_in_common(world: World) -> None:
+    for name, frame in (("a", 3), ("b", 44)):
+        Ledger(world.store.path / "failed.csv").add(Failure(name, f"/x/{name}.mp4", f"/x/{name}.mp4: ends at {frame}"))
+    found = contents_of(world.store)
+    assert [(one.reason, one.videos, one.example) for one in found.reasons] == [("the file: ends at N", 2, "a")]
+    assert found.failed == 2 and dict(found.splits)["train"] == 48 and found.unlabelled == 1
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_only_a_run_that_sees_the_order_loses_by_another(world: World, tmp_path: Path) -> None:
+    """The classes rise and fall differ in nothing but the order of their frames."""
+    import framebank as fb
+    from framebank.library.reporting.runs import read_runs
+
+    found = {}
+    for head in ("mean", "gru"):
+        run = fb.train(world.store, tmp_path / head, head=head, classifier="linear", loss="ce", epochs=30, lr=1e-2)
+        run.evaluate("test")
+        found[head] = perturbed_of(read_runs([tmp_path / head])[0], run.run, world.store, device="cpu")
+    seen = {head: {one.what: one.right for one in each.orders} for head, each in found.items()}
+    assert seen["mean"]["in order"] == seen["mean"]["reversed"] == seen["mean"]["shuffled"]
+    assert "changes no answer" in found["mean"].sentence
+    assert seen["gru"]["reversed"] <= seen["gru"]["in order"] - 8  # of ten videos that rise or fall
+    assert [count for count, _ in found["gru"].frames] == [1, 2, 4, 8]
