@@ -10,13 +10,12 @@ from typing import Any
 
 import torch
 
-from framebank.heads.bank import PLACED, Bank, load_bank, require_finite
+from framebank.heads.bank import Bank, load_bank, require_finite
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.confidence.scaling import FEWEST, fit_scaling
 from framebank.heads.predictions import pool_bank, predict_logits
 from framebank.heads.progress import Tell, tell_nobody
-from framebank.heads.temporal import HEADS
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
 from framebank.heads.training.build import build_model
 from framebank.heads.training.chance import warn_of_chance
@@ -27,6 +26,7 @@ from framebank.heads.training.head_mix import HeadMix, choose_head_mix
 from framebank.heads.training.lexicon import Lexicon
 from framebank.heads.training.loop import Epoch, chosen_epoch, fit, num_examples
 from framebank.heads.training.objective import require_read, require_shares
+from framebank.heads.training.places import with_places
 from framebank.heads.training.precision import resolve_precision
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.resume import Keeping, digest_of
@@ -80,7 +80,7 @@ class TrainingJob:
             options = options_of_model(recipe.head, recipe.head_options, model=store.spec.model)
             recipe = replace(recipe, head_options=options)
         recipe = replace(recipe, precision=resolve_precision(recipe.precision, device))
-        recipe = _with_places(recipe, store)
+        recipe = with_places(recipe, store.spec.streams)
         self.store = store
         self.recipe = recipe
         self.prompts = prompts
@@ -295,14 +295,3 @@ def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> 
     if not multi_label:
         found.require_single_labels()
     return found
-
-
-def _with_places(recipe: Recipe, store: FeatureStore) -> Recipe:
-    """Return the recipe with the number of places of a frame, for a head that tells them apart."""
-    full = next((part for part in store.spec.streams.split(",") if part.partition(":")[0] == recipe.stream), "")
-    if recipe.stream not in PLACED or not HEADS[recipe.head].traits.reads_places or "places" in recipe.head_options:
-        return recipe
-    side = full.partition(":")[2]
-    if not side.isdecimal():
-        return recipe
-    return replace(recipe, head_options={**recipe.head_options, "places": int(side) ** 2})
