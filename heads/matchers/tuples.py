@@ -137,7 +137,8 @@ class _Block:
     def to_frames(self, x: Tensor) -> Tensor:
         """Sum the tuples of the queries that each of their frames is in: (C, r) -> (C, q, G)."""
         tuples = x.view(-1, self.mine.tuples).T.contiguous()  # (M, C*q)
-        return self.mine.of_columns(tuples).T.unflatten(0, (len(x), -1))
+        frames: Tensor = self.mine.of_columns(tuples).T.unflatten(0, (len(x), -1))
+        return frames
 
 
 def _blocks(products: FrameProducts, mine: Tensor, theirs: Tensor, videos: int) -> Iterator[_Block]:
