@@ -11,10 +11,10 @@ from framebank.heads.matchers.frames import packed_places
 from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.sequences import sinusoid_like
-from framebank.heads.matchers.tuples import attend, incidence, tuple_places
+from framebank.heads.matchers.tuples import FrameProducts, incidence, tuple_places
 
 # A prepared video has for each cardinality what `TupleTransformer.prepare` returns.
-PARTS = 5
+PARTS = 4
 
 
 @final
@@ -83,22 +83,24 @@ class TupleTransformer(nn.Module):
         No tuple's key or value is made. A tuple's is the sum of what its frames give, so that the product of two tuples
         is a sum of products of frames, and a prototype is known by the weight of each frame in it.
         """
-        query_keys, query_values, query_spread, query_square, query_real = query
-        keys, values, spread, _, real = support  # (E, N, K, F, W) twice, (E, N, K, M) three times
-        mine = self._incidence(query_keys)  # (M, F)
+        query_keys, query_values, query_spread, query_real = query
+        keys, values, spread, real = support  # (E, N, K, F, W) twice, (E, N, K, M) twice
+        query_values, values = self._centred(query_values, values)
         gain, shift = self.norm.weight, self.norm.bias
-        asking = _products(keys, query_keys * gain.square()) @ mine.T  # (E, N, K, F, Q, M)
-        even = (keys @ (gain * shift))[..., None, None]  # (E, N, K, F, 1, 1), what the norm's shift adds
-        asking = torch.addcmul(even, asking, 1 / query_spread[:, None, None, None])
-        scale = keys.shape[-1] ** -0.5 / spread
-        asking = asking.flatten(4).flatten(0, 1)  # (E*N, K, F, Q*M)
-        weight = attend(asking, scale.flatten(0, 1), real.flatten(0, 1), self._places(keys))
-        weight = weight.flatten(1, 2).unflatten(0, keys.shape[:2])  # (E, N, K*F, Q*M)
-        likeness = (_products(values, query_values) @ mine.T).flatten(4).flatten(2, 3)  # (E, N, K*F, Q*M)
-        values = values.flatten(2, 3)  # (E, N, K*F, W)
-        square = (values @ values.transpose(2, 3)) @ weight  # (E, N, K*F, Q*M)
-        square = (torch.sub(square, likeness, alpha=2) * weight).sum(2)  # (E, N, Q*M)
-        distance = square.unflatten(2, query_real.shape[1:]) + query_square.unsqueeze(1)  # (E, N, Q, M)
+        columns = values.flatten(2, 3)  # (E, N, K*F, W)
+        products = FrameProducts(
+            asking=_products(keys, query_keys * gain.square()).flatten(0, 1),
+            even=(keys @ (gain * shift)).flatten(2).flatten(0, 1),
+            narrow=(1 / query_spread).repeat_interleave(keys.shape[1], dim=0),
+            scale=(keys.shape[-1] ** -0.5 / spread).flatten(2).flatten(0, 1),
+            real=real.flatten(2).flatten(0, 1),
+            likeness=_products(values, query_values).flatten(0, 1),
+            gram=(columns @ columns.transpose(2, 3)).flatten(0, 1),
+        )
+        mine, theirs = self._places(query_keys), self._places(keys)
+        square = products.distances(mine=mine, theirs=theirs, videos=keys.shape[2])  # (E*N, Q, M)
+        own = _squares(query_values, self._incidence(query_keys)).unsqueeze(1)  # (E, 1, Q, M)
+        distance = square.unflatten(0, keys.shape[:2]) + own  # (E, N, Q, M)
         query_real = query_real.unsqueeze(1)  # (E, 1, Q, M)
         mean: Tensor = (distance * query_real).sum(-1) / query_real.sum(-1)  # (E, N, Q)
         return -mean.transpose(1, 2)
@@ -107,7 +109,7 @@ class TupleTransformer(nn.Module):
         """Return what `forward` reads of videos x (..., T, D), mask (..., T).
 
         Keys and values of each frame at each place of a tuple (..., F, W), F = n*S; of each tuple (..., M): the spread
-        of its key, the square of its value, and whether it is real.
+        of its key, and whether it is real.
         """
         # A video with fewer frames than a tuple repeats them up to that number.
         places, mask = packed_places(mask, at_least=self.cardinality)  # (..., S)
@@ -119,7 +121,17 @@ class TupleTransformer(nn.Module):
         sums = self._incidence(keys)  # (M, F)
         spread = (_squares(keys, sums) / keys.shape[-1] + self.norm.eps).sqrt()  # (..., M)
         last = self._places(keys)[:, -1] % x.shape[-2]
-        return keys, values, spread, _squares(values, sums), mask[..., last]
+        return keys, values, spread, mask[..., last]
+
+    def _centred(self, query: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the mean of the support from each place of a tuple: (E, Q, F, W), (E, N, K, F, W) -> the same.
+
+        The distance of two tuples stays. It is a difference of squares, which lose less of it if they are small.
+        """
+        places = support.unflatten(-2, (self.cardinality, -1))  # (E, N, K, n, S, W)
+        mean = places.mean((1, 2, 4))  # (E, n, W)
+        mine = query.unflatten(-2, (self.cardinality, -1)) - mean[:, None, :, None]
+        return mine.flatten(2, 3), (places - mean[:, None, None, :, None]).flatten(3, 4)
 
     def _mapped(self, x: Tensor, linear: nn.Linear) -> Tensor:
         """Map each frame of x (..., S, D) as it counts at each place of a tuple -> (..., n*S, W)."""
@@ -136,10 +148,9 @@ class TupleTransformer(nn.Module):
 
 
 def _products(support: Tensor, query: Tensor) -> Tensor:
-    """Return the product of each frame with each other: (E, N, K, F, W), (E, Q, G, W) -> (E, N, K, F, Q, G)."""
-    rows, columns = support.flatten(1, 3), query.flatten(1, 2)
-    products: Tensor = rows @ columns.transpose(1, 2)
-    apart: Tensor = products.unflatten(2, query.shape[1:3]).unflatten(1, support.shape[1:4])
+    """Return the product of each frame with each other: (E, N, K, F, W), (E, Q, G, W) -> (E, N, K*F, Q, G)."""
+    products: Tensor = support.flatten(1, 3) @ query.flatten(1, 2).transpose(1, 2)  # (E, N*K*F, Q*G)
+    apart: Tensor = products.unflatten(2, query.shape[1:3]).unflatten(1, (support.shape[1], -1))
     return apart
 
 

@@ -82,7 +82,7 @@ def test_likenesses_are_made_in_parts(monkeypatch):
         torch.testing.assert_close(scored(transformer, query, support, *masks), whole)
     num_classes, num_shots = support.shape[1:3]
     columns, rows = num_classes * num_shots * 2 * 8, query.shape[1] * 28  # frames at both places, pairs of 8 frames
-    assert largest.numel <= columns * rows  # not a logit for each pair of pairs
+    assert largest.numel <= columns * rows
 
 
 def test_no_tensor_holds_a_logit_for_each_two_tuples():
