@@ -16,6 +16,7 @@ from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.group import Group
+from framebank.commands.index import index, index_merge
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
 from framebank.commands.models_in_and_out import export_head, import_checkpoint
@@ -25,7 +26,7 @@ from framebank.commands.prompts import prompts
 from framebank.commands.protocols import evaluate_by, results
 from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify_store
-from framebank.commands.search import index, search
+from framebank.commands.search import search
 from framebank.commands.shots import shots
 from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
@@ -110,6 +111,7 @@ for command in (
     fewshot_compare,
     fewshot_train,
     index,
+    index_merge,
     search,
     shots,
     label,

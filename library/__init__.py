@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from framebank.library.figures.temperature import fit_temperature
     from framebank.library.hits import Hits
     from framebank.library.indexing.build import index
+    from framebank.library.indexing.merge import merge_indexes
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
     from framebank.library.report import Report
@@ -62,6 +63,7 @@ NAMES = {
     "fewshot_compare": "episodes.evaluation",
     "fewshot_train": "episodes.training",
     "index": "indexing.build",
+    "merge_indexes": "indexing.merge",
     "label": "asking.calls",
     "fit_temperature": "figures.temperature",
     "open": "opening",
@@ -103,6 +105,7 @@ __all__ = [
     "fit_temperature",
     "index",
     "label",
+    "merge_indexes",
     "open",
     "predict",
     "prompts",

@@ -53,7 +53,11 @@ def _index(name: str) -> Callable[[], Any]:
 
         index = Index.load(name)
         made = index.enrolment
-        return index.vectors.tobytes(), index.videos, dict(made.thresholds), made.nearest, made.calibration.share
+        held = index.searched
+        rows = held.rows and (held.rows.vectors.tobytes(), held.rows.spans.tolist())
+        near = held.near and (held.near.kind, dict(held.near.settings), len(index.search(index.vectors[:1], 2)[0]))
+        told = (dict(made.thresholds), made.nearest, made.calibration.share, rows, near)
+        return index.vectors.tobytes(), index.videos, *told
 
     return read
 
@@ -179,6 +183,11 @@ COMMANDS: dict[str, Command] = {
         ("bank", "plain"), ("index", "bank", "plain", "--split", "test", "--overwrite"), _index("plain")
     ),
     "index --update": Command(("hand", "index"), ("index", "hand", "index", "--update"), _index("index")),
+    "index --level": Command(("bank",), ("index", "bank", "new", "--level", "frame", "--type", "ivf"), _index("new")),
+    "index --update --remove": Command(
+        ("hand", "near"), ("index", "hand", "near", "--update", "--remove", "wave-train-1"), _index("near")
+    ),
+    "index-merge": Command(("plain",), ("index-merge", "plain", "plain", "new"), _index("new")),
     "enroll": _enrolling("enroll", "more", "--id", "clap-train-0"),
     "unenroll": _enrolling("unenroll", "own"),
     "calibrate": _enrolling("calibrate", "--share", "0.2"),
@@ -221,6 +230,7 @@ def make_template(template: Path, folder: Path) -> None:
     _call("index", "bank", "plain")
     shutil.copytree("plain", "index")
     _call("enroll", "index", "own", "--id", "wave-train-0")
+    _call("index", "bank", "near", "--type", "sq8")
     _make_checkpoint()
     folder.rename(template)
 

@@ -148,7 +148,13 @@ def tree(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _timeless(name: str, content: bytes) -> bytes:
-    if name.startswith("compare.") or name in ("results.json", "results.csv", "results.md", "metrics.json"):
+    if name.startswith("compare.") or name in (
+        "results.json",
+        "results.csv",
+        "results.md",
+        "metrics.json",
+        "measured.json",
+    ):
         return b"measured"
     if name not in ("history.csv", "log.csv"):
         return content
