@@ -17,7 +17,7 @@ from framebank.store.indexes.flat import MORE
 from framebank.store.indexes.rows import LEVELS, Rows, read_rows
 from framebank.store.indexes.spec import unreadable
 from framebank.store.indexes.structure import TYPES, Structure, read_structure
-from framebank.store.indexes.tuning import NAME, Target, Measured, asked_in, read_measured
+from framebank.store.indexes.tuning import NAME, Measured, Target, asked_in, read_measured
 
 NEAR, PLACES = "near.faiss", "near.npz"
 
