@@ -15,7 +15,8 @@ from framebank.store.indexes.nearest import NearestVectors
 
 faiss: Any = faiss_module  # its types lack some of its names
 TYPES = ("ivfpq", "sq8", "ivf", "hnsw")  # by their bytes, fewest first
-TRAINING = 64  # vectors a list that train the lists
+TRAINING = 40  # vectors a list that train the lists
+ROUNDS = 8  # of k-means
 LEAST_A_LIST = 39  # vectors; faiss warns about fewer
 MOST_LISTS = 4096
 LINKS = 32  # of a vector in a graph
@@ -66,13 +67,18 @@ class Structure:
         if among is not None:
             allowed = (self._rows >= 0) & among[self._rows]
             selector, share = _selector(allowed), max(float(allowed.mean()), 1e-6)
-        _, entries = self.base.search(queries, wanted, params=self._parameters(selector, share, wanted))
+        scores, entries = self.base.search(queries, wanted, params=self._parameters(selector, share, wanted))
+        if self.kind == "ivf" and wanted == k and self.places is None:
+            return scores, entries  # it compares the vectors themselves
         if self.places is not None:
             entries = np.where(entries >= 0, self.places[entries], -1)
         return vectors.search_among(queries, k, entries)
 
     def _parameters(self, selector: Any, share: float, wanted: int) -> Any:
         value = self.settings.get(self.knob, 16)
+        if selector is None and self.kind != "hnsw":
+            self.base.nprobe = value
+            return None
         given = {} if selector is None else {"sel": selector}
         if self.kind == "hnsw":
             return faiss.SearchParametersHNSW(efSearch=max(math.ceil(value / share), wanted), **given)
@@ -153,11 +159,12 @@ def build(vectors: np.ndarray, kind: str, *, seed: int = 0) -> Structure:
     else:
         lists = max(1, min(MOST_LISTS, round(4 * math.sqrt(count)), count // LEAST_A_LIST))
         base = faiss.index_factory(width, f"IVF{lists},{_code(kind, width)}", faiss.METRIC_INNER_PRODUCT)
-        base.cp.niter, base.cp.seed, base.cp.max_points_per_centroid = 10, seed + 1, TRAINING
+        base.cp.niter, base.cp.seed, base.cp.max_points_per_centroid = ROUNDS, seed + 1, TRAINING
         base.cp.min_points_per_centroid = 1
         if kind == "ivfpq":
             base.do_polysemous_training = False  # it takes most of the time, and this search does not use it
-            base.pq.cp.niter, base.pq.cp.min_points_per_centroid = 10, 1
+            base.pq.cp.niter, base.pq.cp.min_points_per_centroid = ROUNDS, 1
+            base.pq.cp.max_points_per_centroid = TRAINING
     base.train(_sample(vectors, seed=seed, most=max(10_000, TRAINING * getattr(base, "nlist", 1))))
     for first in range(0, count, 65_536):
         base.add(np.ascontiguousarray(vectors[first : first + 65_536]))

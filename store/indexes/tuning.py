@@ -98,6 +98,12 @@ def choose(vectors: np.ndarray, asked: Target) -> tuple[Structure | None, Measur
     return best if best[1].p95 < trial.exact_p95 else (None, trial.exact())
 
 
+def tune(structure: Structure | None, vectors: np.ndarray, asked: Target) -> tuple[Structure | None, Measured]:
+    """Return a structure of vectors (V, D), set to the least work that reaches the recall, and what was measured."""
+    trial = _Trial(vectors)
+    return (None, trial.exact()) if structure is None else trial.tuned(structure, asked.recall)
+
+
 def retune(structure: Structure, vectors: np.ndarray, asked: Target) -> tuple[Structure | None, Measured]:
     """Return a structure whose vectors changed, set to reach the recall again; made again if it no longer can."""
     tuned, measured = _Trial(vectors).tuned(structure, asked.recall)

@@ -88,8 +88,7 @@ def test_clips_of_the_store_and_else_shots(groups: object, store: Path, tmp_path
     assert (np.diff(one.ends, prepend=0) >= 1).all()
 
 
-@pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw", "sq8"])
-@pytest.mark.parametrize("level", ["video", "frame"])
+@pytest.mark.parametrize(("level", "kind"), [("video", "sq8"), ("frame", "flat"), ("frame", "ivf"), ("frame", "hnsw")])
 def test_an_update_reads_what_is_new_and_gives_what_a_new_index_is(
     level: str, kind: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
