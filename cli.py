@@ -17,6 +17,7 @@ from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.group import Group
+from framebank.commands.index import index, index_merge
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
 from framebank.commands.label_store import label_store
@@ -29,7 +30,7 @@ from framebank.commands.protocols import evaluate_by, results
 from framebank.commands.relabel import relabel, status
 from framebank.commands.repair import repair, verify_store
 from framebank.commands.report import report
-from framebank.commands.search import index, search
+from framebank.commands.search import search
 from framebank.commands.shots import shots
 from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
@@ -116,6 +117,7 @@ for command in (
     fewshot_compare,
     fewshot_train,
     index,
+    index_merge,
     search,
     shots,
     duplicates,

@@ -51,6 +51,7 @@ OWN: dict[str, dict[str, str]] = {
     "fewshot-compare": {"store": STORE},
     "fewshot-train": {"store": STORE},
     "index": {"store": STORE},
+    "index-merge": {"indexes": INDEX},
     "search": {"index": INDEX, "video": VIDEO, "image": "no such file; expected a picture", "store": STORE},
     "shots": {"store": STORE},
     "duplicates": {"store": STORE, "other": STORE},

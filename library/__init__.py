@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from framebank.library.figures.temperature import fit_temperature
     from framebank.library.hits import Hits
     from framebank.library.indexing.build import index
+    from framebank.library.indexing.merge import merge_indexes
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
     from framebank.library.reporting.build import report
@@ -74,6 +75,7 @@ NAMES = {
     "fewshot_compare": "episodes.evaluation",
     "fewshot_train": "episodes.training",
     "index": "indexing.build",
+    "merge_indexes": "indexing.merge",
     "label": "asking.calls",
     "label_store": "asking.store_labels",
     "fit_temperature": "figures.temperature",
@@ -125,6 +127,7 @@ __all__ = [
     "index",
     "label",
     "label_store",
+    "merge_indexes",
     "open",
     "predict",
     "prompts",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore
     from framebank.store.indexes.index import Index
     from framebank.store.indexes.origin import Difference
+    from framebank.store.indexes.tuning import Measured
 
 
 @typed
@@ -76,6 +77,11 @@ class SearchIndex:
     def ids(self) -> tuple[str, ...]:
         """The video_ids, in the order of the index."""
         return self.index.ids
+
+    @property
+    def measured(self) -> "Measured | None":
+        """The recall at 10 against exact search, the seconds and the bytes that were measured; None if unknown."""
+        return self.whole.searched.measured
 
     @property
     def enrolled(self) -> tuple[str, ...]:
@@ -169,7 +175,9 @@ class SearchIndex:
         """
         from framebank.heads.labelling.enroll import check_label
         from framebank.heads.labelling.enroll import enroll as add
+        from framebank.heads.labelling.neighbours import pool_query
         from framebank.library.indexing.enrolled_class import EnrolledClass
+        from framebank.library.labelling import embed_file
         from framebank.store import Video
 
         videos = [videos] if isinstance(videos, str | Path) else list(videos)
@@ -177,13 +185,12 @@ class SearchIndex:
         if not videos and not ids:
             raise DataError(f"{self.path}: no example of {label!r} is given; expected a clip at least, or an id")
         check_label(self.whole, label)
-        examples: list[tuple[Video, np.ndarray]] = [
-            (self.whole.video(video_id), self.whole.vector(video_id)) for video_id in ids
-        ]
+        examples: list[tuple[Video, np.ndarray]] = [(self.whole.video(one), self.whole.vector(one)) for one in ids]
         if videos:
             self.encoder_of_examples()
         for path in watch(map(Path, videos), total=len(videos), unit="video"):
-            examples.append((Video(path.stem or path.absolute().name, path.absolute()), self._pool(path)))
+            vector = pool_query(self.index, embed_file(path, self.index.spec, self.encoder))[0]
+            examples.append((Video(path.stem or path.absolute().name, path.absolute()), vector))
         self._become(add(self.path, label, examples, index=self.whole))
         return EnrolledClass.of(self.shown, self.whole, label, num_given=len(examples))
 
@@ -216,14 +223,17 @@ class SearchIndex:
 
         return Thresholds.of(self.shown, self.whole)
 
-    def update(self, bank: "FeatureStore | str | Path | None" = None) -> "IndexUpdate":
+    def update(
+        self, bank: "FeatureStore | str | Path | None" = None, *, remove: Sequence[str] = (), add: Sequence[str] = ()
+    ) -> "IndexUpdate":
         """Update the index to its store: videos that joined, left, moved or got another label. Enrolled classes stay.
 
-        `bank` is the store, if it has moved. DataError if it is not found, or if it is not the store of this index.
+        `bank` is the store, if it has moved. Videos to `remove`, by their ids, leave the index and stay out of it until
+        they are named in `add`. DataError if the store is not found, or if it is not the store of this index.
         """
         from framebank.library.indexing.update import update_index
 
-        made = update_index(self.shown, bank, device=self.device)
+        made = update_index(self.shown, bank, device=self.device, remove=remove, add=add)
         self.difference = None
         self._become(made.index)
         return made
@@ -252,14 +262,6 @@ class SearchIndex:
         from framebank.library.trained_run import label_by
 
         return label_by([Asked(self._labeller, self.index.spec, self.encoder)], videos, workers=workers, watch=watch)
-
-    def _pool(self, path: Path) -> "np.ndarray":
-        """Return the pooled vector (D,) of a file."""
-        from framebank.heads.labelling.neighbours import pool_query
-        from framebank.library.labelling import embed_file
-
-        vector: np.ndarray = pool_query(self.index, embed_file(path, self.index.spec, self.encoder))[0]
-        return vector
 
     def encoder_of_examples(self) -> "Encoder":
         """Return the encoder of new videos. DataError, with a way out, if it is not installed here."""

@@ -86,6 +86,8 @@ def _check_index(found: Finding) -> None:
         if not (np.abs(lengths - 1) < 1e-3).all():  # false for NaN too
             raise DataError(f"{found.path / 'index.faiss'}: holds a vector that is not of length 1")
         found.checked.append(counted(index.num_own, "vector"))
+        if index.searched.rows:
+            found.checked.append(f"{counted(len(index.searched.rows), 'row')} of level {index.searched.level}")
         if not index.enrolment.is_empty:
             found.checked.append(f"{counted(len(index.enrolment), 'enrolled video')}")
 

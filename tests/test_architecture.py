@@ -44,7 +44,7 @@ DOORS = {
         "demo/weights.py",
     },
     "h5py": {"store/formats/hdf5.py", "store/formats/sealed.py"},
-    "faiss": {"store/indexes/nearest.py"},
+    "faiss": {"store/indexes/nearest.py", "store/indexes/structure.py"},
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},
     "safetensors": {"heads/training/checkpoint.py", "heads/exchange/export.py", "heads/exchange/published.py"},

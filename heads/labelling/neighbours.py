@@ -1,8 +1,7 @@
 """Neighbours: pooled embeddings of a store in an index, and queries pooled in the same way."""
 
 import functools
-import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +18,12 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files.replacing import current
 from framebank.store.indexes.index import Index
-from framebank.store.indexes.origin import Origin
+from framebank.store.indexes.origin import REMOVED, Origin
 from framebank.store.shard import Embeddings, distinct_mask
 from framebank.store.vectors import has_direction
 from framebank.store.videos.manifest import Manifest
 
-# The reason why a video of a store is not in its index.
+# The reason why a video of a store is not in its index; REMOVED is another (origin.py).
 MISSING = "not in the store"
 ZEROS = "all zeros"
 NOT_FINITE = "not all numbers"
@@ -38,19 +37,21 @@ def index_store(
     run_path: Path | None,
     device: torch.device,
     split: str | None = None,
+    known: Index | None = None,
+    reused: Mapping[str, int] | None = None,
+    removed: Collection[str] = (),
 ) -> Index:
     """Index the videos of `manifest` by the mean of their frames, or by the head of a run.
 
     If `manifest` is the whole of a `split`, the index remembers its store, and can be compared with it and updated.
     Videos without an embedding are left out, and so are those whose embedding is all zeros or holds a value that is not
-    a number; the origin of the index names them. DataError if the run was trained on features of another encoder, or if
-    no video is left.
+    a number; the origin of the index names them, and those that were `removed` by hand. The vectors of `reused` videos
+    come from the index `known`, by their numbers there; their rows are not read. DataError if the run was trained on
+    features of another encoder, or if no video is left.
     """
     if run:
         run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
         run.require_frames(run_path)
-    model = run.model.to(device) if run else _mean(store.spec.dim)
-    bank = BankParts(store, manifest, None, num_frames=run.recipe.frames if run else 0)
     made_by = {
         "head": run.recipe.head if run else "mean",
         "classifier": run.recipe.classifier if run else "text",
@@ -59,18 +60,42 @@ def index_store(
         "run_hash": run.weights_hash if run else None,
         "store": str(store.path.absolute()),
     }
-    vectors = embed_bank(model, bank, device=device)
-    left_out, good = _left_out(manifest, bank.video_ids, vectors)
-    if not good.any():
+    old, reused = (None, {}) if known is None else (known.own_vectors, reused or {})
+    removed = set(removed)
+    there = [row for row, name in enumerate(manifest.ids) if name not in removed]
+    fresh = manifest.select([row for row in there if manifest.ids[row] not in reused])
+    ids, vectors = _pooled(store, fresh, run, device) if len(fresh) else ([], np.zeros((0, store.spec.dim), np.float32))
+    left_out, good = _left_out(fresh, ids, vectors)
+    left_out |= {name: REMOVED for name in manifest.ids if name in removed}
+    row_of = {name: row for row, name in enumerate(ids) if good[row]}
+    kept = [row for row in there if manifest.ids[row] in reused or manifest.ids[row] in row_of]
+    if not kept:
+        listed = next((name for name in left_out if left_out[name] != MISSING), next(iter(left_out)))
         raise DataError(
             f"{store.path}: none of the {counted(len(manifest), 'video')} has an embedding that can be compared; the "
-            f"embedding of {bank.video_ids[0]!r} is {left_out[bank.video_ids[0]]}"
+            f"embedding of {listed!r} is {left_out[listed]}"
         )
-    row_of = {video_id: row for row, video_id in enumerate(manifest.ids)}
-    kept = itertools.compress(bank.video_ids, good.tolist())
-    videos = manifest.columns.select(row_of[video_id] for video_id in kept)
+    videos = manifest.columns.select(kept)
     origin = None if split is None else Origin.of(store, videos, split=split, left_out=left_out)
-    return Index(vectors if good.all() else vectors[good], videos, spec=store.spec, made_by=made_by, origin=origin)
+    if old is None or not reused:
+        vectors = vectors[[row_of[name] for name in videos.ids]]
+        return Index(vectors, videos, spec=store.spec, made_by=made_by, origin=origin)
+    filled = np.stack([old[reused[name]] if name in reused else vectors[row_of[name]] for name in videos.ids])
+    made = Index(filled, videos, spec=store.spec, made_by=made_by, origin=origin)
+    same = [row for row, name in enumerate(videos.ids) if name in reused]
+    made.own_vectors[same] = filled[same]  # to the bit: a unit vector may change when it is brought to length 1 again
+    return made
+
+
+def _pooled(
+    store: FeatureStore, manifest: Manifest, run: Run | None, device: torch.device
+) -> tuple[Sequence[str], np.ndarray]:
+    """Return the embedded videos of a list and their vectors (V, D)."""
+    if not any(video_id in store for video_id in manifest.ids):
+        return [], np.zeros((0, store.spec.dim), dtype=np.float32)
+    model = run.model.to(device) if run else _mean(store.spec.dim)
+    bank = BankParts(store, manifest, None, num_frames=run.recipe.frames if run else 0)
+    return bank.video_ids, embed_bank(model, bank, device=device)
 
 
 def _left_out(manifest: Manifest, embedded: Sequence[str], vectors: np.ndarray) -> tuple[dict[str, str], np.ndarray]:

@@ -1,6 +1,6 @@
 """Updating: make an index follow its store, and keep its enrolled classes and its calibration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,13 +9,23 @@ import torch
 
 from framebank.heads.labelling.calibrate import calibrated, renewed, require_alike
 from framebank.heads.labelling.enroll import free_id
+from framebank.heads.labelling.levels import followed
 from framebank.heads.labelling.neighbours import index_store, run_of
 from framebank.heads.training.run import Run
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, near_names
 from framebank.store.features import FeatureStore
 from framebank.store.indexes.enrolment import Enrolment, changing
 from framebank.store.indexes.index import Index
-from framebank.store.indexes.origin import Difference, difference, row_of
+from framebank.store.indexes.origin import (
+    REMOVED,
+    UNKNOWN,
+    USELESS,
+    Difference,
+    difference,
+    marks_of,
+    row_of,
+)
+from framebank.store.videos.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -34,13 +44,18 @@ def update_index(
     run: Run | None = None,
     run_path: Path | None = None,
     device: torch.device,
+    remove: Sequence[str] = (),
+    add: Sequence[str] = (),
 ) -> Updated:
-    """Make the index in a folder again from its store as it now is, pooled in the same way, of the same split.
+    """Bring the index in a folder up to its store as it now is, pooled in the same way, of the same split.
+
+    Only videos that are new, or whose rows are other ones, are pooled. Videos to `remove` leave the index and stay out
+    of it until they are named in `add`.
 
     Enrolled classes and the calibration stay, and the thresholds are set again with the videos of today. A kill leaves
     either the old index or the new one. `split`, `run` and `run_path` are what the user gave; they are compared with
     those of the index. DataError if they differ, if the videos of the store were embedded in another way, or if the
-    store has none of the videos of the index.
+    store has none of the videos of the index, or does not list a video that is named.
     """
     with changing(folder):
         old = Index.load(folder)
@@ -53,12 +68,50 @@ def update_index(
                 f"{store.path}: has none of the videos of {folder}, which was made from {old.made_by.get('store')}; "
                 "make a new index in another folder"
             )
-        new = index_store(store, manifest, run=run, run_path=run_path, device=device, split=split)
+        removed = _removed(old, manifest, remove=remove, add=add, where=folder)
+        reused = _unchanged(old, store, manifest)
+        new = index_store(
+            store,
+            manifest,
+            run=run,
+            run_path=run_path,
+            device=device,
+            split=split,
+            known=old,
+            reused={name: row for name, row in reused.items() if name not in removed},
+            removed=removed,
+        )
         new = new.with_enrolment(replace(old.enrolment, of=""))
         found = _difference(old, new, store.path)
+        new.searched = followed(old, new, store, reused)
         new = new.with_enrolment(_enrolment_in(new, old.enrolment, store, device=device))
         new.replace_in(folder)
     return Updated(new, found)
+
+
+def _removed(
+    index: Index, manifest: Manifest, *, remove: Sequence[str], add: Sequence[str], where: Path
+) -> frozenset[str]:
+    """Return the videos that stay out of an index by hand. DataError for one that the split does not list."""
+    listed = set(manifest.ids)
+    for name in (*remove, *add):
+        if name not in listed:
+            raise DataError(f"{where}: its store lists no video {name!r} in the split{near_names(name, listed)}")
+    before = {name for name, why in (index.origin.left_out if index.origin else {}).items() if why == REMOVED}
+    return frozenset(((before | set(remove)) - set(add)) & listed)
+
+
+def _unchanged(index: Index, store: FeatureStore, manifest: Manifest) -> dict[str, int]:
+    """Return the videos that have the same rows in an index and in its store, with their numbers in the index."""
+    if index.origin is None:
+        return {}
+    marks, listed = marks_of(store), set(manifest.ids)
+    own = zip(index.own.ids, index.origin.marks.tolist(), strict=True)
+    return {
+        name: row
+        for row, (name, mark) in enumerate(own)
+        if name in listed and mark not in (UNKNOWN, USELESS) and marks.get(name) == mark
+    }
 
 
 def _split_of(index: Index, store: FeatureStore, *, given: str | None, folder: Path) -> str:

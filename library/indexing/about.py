@@ -20,6 +20,9 @@ def index_facts(path: Path, index: "Index") -> dict[str, Any]:
         "listed": index.num_own + len(left_out),
         "left_out": left_out,
         "made_by": index.made_by,
+        "level": index.searched.level,
+        "type": index.searched.type,
+        "measured": index.searched.measured.to_dict() if index.searched.measured else None,
     }
 
 
@@ -32,7 +35,22 @@ def index_lines(path: Path, index: "Index") -> list[str]:
         names = [video_id for video_id, why in left_out.items() if why == reason]
         shown = listed(names, most=3)
         lines.append(f"left out: {counted(len(names), 'video')} whose embedding is {reason}: {shown}")
-    return lines
+    return [*lines, *_measured(index)]
+
+
+def _measured(index: "Index") -> list[str]:
+    """Return how the index is searched and what was measured, if it is more than the exact search of whole videos."""
+    searched, told = index.searched, index.searched.measured
+    if told is None or searched.is_plain:
+        return []
+    rows = counted(told.rows, "row" if searched.level == "frame" else searched.level)
+    what = f"{rows}, type {searched.type}, {told.bytes / 1e6:,.1f} MB"
+    if searched.near is None:
+        return [f"{what}: 95 of 100 queries take at most {1000 * told.p95:.1f} ms"]
+    return [
+        f"{what}: finds {100 * told.recall:.1f} % of the 10 true neighbours; 95 of 100 queries take at most "
+        f"{1000 * told.p95:.1f} ms, exact ones {1000 * told.exact_p95:.1f} ms"
+    ]
 
 
 def _left_out(index: "Index") -> dict[str, str]:

@@ -1,5 +1,6 @@
 """IndexUpdate: an index that was updated to its store, and what had changed."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,8 +77,13 @@ def update_index(
     run: "Run | None" = None,
     run_path: str | Path | None = None,
     device: str = "auto",
+    remove: Sequence[str] = (),
+    add: Sequence[str] = (),
 ) -> IndexUpdate:
     """Update the index in a folder to its store: videos that joined, left, moved or got another label.
+
+    Only new videos, and those with other rows, are read. Videos to `remove` leave the index although the store has
+    them; later updates leave them out too, until they are named in `add`.
 
     `bank` is that store, if it has moved. `split` and the run may be left out; if given, they must be those of the
     index. Enrolled classes and the calibration stay, and thresholds are set again. DataError if the store is not found
@@ -92,7 +98,8 @@ def update_index(
     run_path = Path(run_path) if run_path else None
     run = Run.read(run_path) if run_path and run is None else run
     store = open_store(_store_of(path) if bank is None else bank)
-    made = follow(path, store, split=split, run=run, run_path=run_path, device=resolve_device(device))
+    place = resolve_device(device)
+    made = follow(path, store, split=split, run=run, run_path=run_path, device=place, remove=remove, add=add)
     return IndexUpdate(path, made.index, made.difference)
 
 

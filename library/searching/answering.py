@@ -36,24 +36,32 @@ def answer(
     With `keep_all` they are returned in any case. With the filter `where`, only videos that match it are returned.
     """
     require_least("k", k, 1)
-    whole, index = index, index if where is None else index.fitting(where)
     if moments:
+        index = index if where is None else index.fitting(where)
         return find_moments(index, store_of(index, store), asked, k=k, keep_all=keep_all)
 
     import numpy as np
 
     from framebank.heads.moments.background import num_nearest
 
-    background = _background(whole, asked)
-    num_judging = num_nearest(index.num_own) if asked.names is not None else 1
-    nearest = index.search(asked.vector[None], max(k, num_judging, JUDGED) + bool(asked.leaves_out))[0]
+    among, background = None, _background(index, asked)
+    if where is not None:
+        among = np.zeros(index.num_own, dtype=bool)
+        among[index.rows_fitting(where)] = True
+    rows, num_judging = index.searched.rows, 1
+    if asked.names is not None:
+        num_judging = num_nearest(len(index.searched_vectors) if among is None or rows else int(among.sum()))
+    wanted = max(k, JUDGED if rows else num_judging, JUDGED) + bool(asked.leaves_out)
+    nearest = index.search(asked.vector[None], wanted, among=among)[0]
     hits = [hit for hit in nearest if hit.video_id != asked.leaves_out]
     found = asked.known and bool(hits)
     if found and background is not None:
         scores = np.array([hit.score for hit in hits[:num_judging]])
+        if rows:
+            scores = index.search_rows(asked.vector[None], num_judging, among=among)[0]
         found = background.finds(scores)
-        if not found and asked.names is not None:
-            found = _rows_are_near(whole, asked, hits, store, otherwise=background.level(scores) >= WHOLE_FROM)
+        if not found and asked.names is not None and not (rows and rows.level == "frame"):
+            found = _rows_are_near(index, asked, hits, store, otherwise=background.level(scores) >= WHOLE_FROM)
     best = hits[:k] if found or keep_all else []
     return Hits(asked.told, tuple(_with_chances(index, best, background)), found=found)
 
@@ -85,10 +93,10 @@ def _background(index: "Index", asked: SearchQuery) -> "Background | None":
     """Return what tells whether a query stands out, or None if there is too little data."""
     from framebank.heads.moments.background import Background, some_of
 
-    rows = index.own_vectors
+    rows = index.searched_vectors
     if asked.names is not None:
         made = Background(some_of(rows), asked.names)
-    elif asked.by_own:
+    elif asked.by_own and index.searched.rows is None:
         rows = some_of(rows, MOST_OWN)
         made = Background(rows, rows, is_own=True)
     else:
@@ -99,4 +107,4 @@ def _background(index: "Index", asked: SearchQuery) -> "Background | None":
 def _with_chances(index: "Index", hits: "Sequence[Hit]", background: "Background | None") -> "list[Hit]":
     if background is None:
         return list(hits)
-    return [replace(hit, chance=background.chance(index.vector(hit.video_id)[None], hit.score)) for hit in hits]
+    return [replace(hit, chance=background.chance(index.vector_of(hit)[None], hit.score)) for hit in hits]

@@ -2,15 +2,22 @@
 
 import re
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+import threading
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
 
 from framebank.store.errors import DataError, near_names
-from framebank.store.videos.video import Video
+from framebank.store.videos.columns import VideoColumns
+
+Cell = str | float | None
 
 COLUMNS = ("video_id", "path", "label", "split", "start", "end", "duration")
 WORDS = ("and", "or", "not", "in", "like", "glob", "between", "is", "null")
 MOST_LETTERS = 10_000
+MOST_KNOWN = 64  # filters whose answers are kept
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*'|\"[^\"]*\")|(?P<number>-?\d+(?:\.\d*)?|-?\.\d+)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<sign><=|>=|<>|!=|==|[<>=(),]))"
@@ -18,38 +25,82 @@ TOKEN = re.compile(
 EXPECTED = "expected something like label in ('surfing', 'archery') and split = 'train'"
 
 
-def fitting(videos: Sequence[Video], expression: str) -> list[int]:
-    """Return the places of the videos that match an expression, ascending.
+class Filters:
+    """The videos of an index in a database in memory, which is made for the first filter and answers the later ones.
 
-    It compares columns with quoted texts and numbers, by =, !=, <, <=, >, >=, in, like, glob, between and is null,
-    joined by and, or, not and brackets. `duration` is the length in seconds of a part of a video, and null for a whole
-    video. SQLite evaluates the expression in memory. Values are bound as parameters, and a name that is not a column is
-    refused, so nothing else can be run. DataError if the expression is wrong, or if nothing matches.
+    A filter compares columns with quoted texts and numbers, by =, !=, <, <=, >, >=, in, like, glob, between and is
+    null, joined by and, or, not and brackets. Its columns are COLUMNS and those that the list of the store has beside
+    them. `duration` is the length in seconds of a part of a video, and null for a whole video, unless the list of the
+    store has a column of this name.
     """
-    condition, values = _parsed(expression)
-    rows = [(place, *_cells(video)) for place, video in enumerate(videos)]
-    names = ", ".join(f'"{name}"' for name in COLUMNS)
-    asked = ", ".join("?" for _ in ("place", *COLUMNS))
-    with closing(sqlite3.connect(":memory:")) as database:
-        database.execute(f"create table videos (place integer primary key, {names})")
-        database.executemany(f"insert into videos values ({asked})", rows)  # noqa: S608 - its own question marks
+
+    def __init__(self, videos: VideoColumns) -> None:
+        self.videos = videos
+        self.columns = (*COLUMNS, *(name for name in videos.extra_names if name.lower() not in COLUMNS))
+        self._known: dict[str, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def fitting(self, expression: str) -> np.ndarray:
+        """Return the places (N,) int64 of the videos that match an expression, ascending.
+
+        SQLite evaluates it. Values are bound as parameters, and a name that is not a column is refused, so nothing else
+        can be run. DataError if the expression is wrong, or if nothing matches.
+        """
+        with self._lock:
+            if expression not in self._known:
+                found = self._places(expression)
+                if len(self._known) >= MOST_KNOWN:
+                    self._known.pop(next(iter(self._known)))
+                self._known[expression] = found
+            return self._known[expression]
+
+    def _places(self, expression: str) -> np.ndarray:
+        condition, values = _parsed(expression, self.columns)
         try:
-            found = database.execute(f"select place from videos where {condition} order by place", values)  # noqa: S608 - of checked names
-            places = [int(place) for (place,) in found]
+            asked = f"select group_concat(place) from videos where {condition}"  # noqa: S608 - of checked names
+            (found,) = self._database.execute(asked, values).fetchone()
         except (sqlite3.Error, OverflowError) as error:
             raise DataError(f"the filter {expression!r} cannot be read ({error}); {EXPECTED}") from error
-    if not places:
-        hint = "; duration is known for parts of videos alone" if "duration" in expression.lower() else ""
-        raise DataError(f"no video of the {len(rows)} fits the filter {expression!r}{hint}")
-    return places
+        if found is None:
+            hint = "; duration is known for parts of videos alone" if "duration" in expression.lower() else ""
+            raise DataError(f"no video of the {len(self.videos)} fits the filter {expression!r}{hint}")
+        return np.sort(np.array(str(found).split(","), dtype=np.int64))
+
+    @cached_property
+    def _database(self) -> sqlite3.Connection:
+        database = sqlite3.connect(":memory:", check_same_thread=False)
+        names = ", ".join(_quoted(name) for name in self.columns)
+        asked = ", ".join("?" for _ in ("place", *self.columns))
+        database.execute(f"create table videos (place integer primary key, {names})")
+        rows = zip(range(len(self.videos)), *self._cells(), strict=True)
+        database.executemany(f"insert into videos values ({asked})", rows)  # noqa: S608 - its own question marks
+        return database
+
+    def _cells(self) -> list[Iterable[Cell]]:
+        """Return the cells of each column."""
+        videos, extra = self.videos, self.videos.extra or {}
+        nothing: Sequence[float | None] = [None] * len(videos)
+        start, end = zip(*videos.times, strict=True) if videos.times else (nothing, nothing)
+        durations = [None if b is None else b - (a or 0.0) for a, b in zip(start, end, strict=True)]
+        if "duration" in extra:
+            told = map(_value, extra["duration"])
+            durations = [cell if own is None else own for own, cell in zip(durations, told, strict=True)]
+        own: list[Iterable[Cell]] = [videos.ids, videos.paths, videos.labels, videos.splits, start, end, durations]
+        return own + [map(_value, extra[name]) for name in self.columns[len(COLUMNS) :]]
 
 
-def _cells(video: Video) -> tuple[str | float | None, ...]:
-    duration = None if video.end is None else video.end - (video.start or 0.0)
-    return video.video_id, str(video.path), video.label, video.split, video.start, video.end, duration
+def _value(cell: str) -> Cell:
+    """Return what a cell of a column of the user stands for: a number, a text, or None if it is empty."""
+    if not cell:
+        return None
+    return float(cell) if NUMBER.fullmatch(cell) else cell
 
 
-def _parsed(expression: str) -> tuple[str, list[str | float]]:
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _parsed(expression: str, columns: Sequence[str]) -> tuple[str, list[str | float]]:
     """Return the condition with a ? for each value, and the values. DataError for anything that is not a filter."""
     if not expression.strip() or len(expression) > MOST_LETTERS:
         told = "is empty" if not expression.strip() else f"has {len(expression)} characters"
@@ -63,7 +114,7 @@ def _parsed(expression: str) -> tuple[str, list[str | float]]:
             raise DataError(f"the filter {expression!r} cannot be read at {text[at:].strip()[:20]!r}; {EXPECTED}")
         at = token.end()
         if token["name"]:
-            parts.append(_name(token["name"], expression))
+            parts.append(_name(token["name"], expression, columns))
         elif token["sign"]:
             parts.append(token["sign"])
         else:
@@ -72,15 +123,16 @@ def _parsed(expression: str) -> tuple[str, list[str | float]]:
     return " ".join(parts), values
 
 
-def _name(name: str, expression: str) -> str:
+def _name(name: str, expression: str, columns: Sequence[str]) -> str:
     if name.lower() in WORDS:
         return name.lower()
-    if name.lower() not in COLUMNS:
+    known = {column.lower(): column for column in columns}
+    if name.lower() not in known:
         raise DataError(
-            f"the filter {expression!r} names {name!r}, which is no column{near_names(name, COLUMNS)}; expected one of "
-            f"{', '.join(COLUMNS)}, and texts in quotes, such as 'surfing'"
+            f"the filter {expression!r} names {name!r}, which is no column{near_names(name, columns)}; expected one of "
+            f"{', '.join(columns)}, and texts in quotes, such as 'surfing'"
         )
-    return f'"{name.lower()}"'
+    return _quoted(known[name.lower()])
 
 
 def _unquoted(text: str) -> str:

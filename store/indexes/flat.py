@@ -14,7 +14,8 @@ from framebank.store.formats.text import require_regular
 
 HEADER = struct.Struct("<4siqqqBiQ")  # of faiss: name, width, vectors, two that mean nothing, trained, metric, values
 NAME, INNER_PRODUCT, UNUSED = b"IxFI", 0, 1 << 20
-FILES = ("index.faiss", "ids.csv", "spec.json")  # the files that the digest of an index covers
+FILES = ("index.faiss", "ids.csv", "spec.json")  # the files that the digests of an index cover
+MORE = ("rows.faiss", "rows.npz", "near.faiss", "near.npz")  # and those that only some indexes have
 
 
 def write_flat(path: Path, vectors: np.ndarray) -> None:
@@ -56,7 +57,8 @@ class KnownFiles:
     @classmethod
     def of(cls, folder: Path) -> "KnownFiles":
         """Read the sizes and the times of an index's files."""
-        stamps = [stamp_of(current(folder, name)) for name in FILES]
+        more = [path for path in (current(folder, name) for name in MORE) if path.exists()]
+        stamps = [stamp_of(path) for path in (*(current(folder, name) for name in FILES), *more)]
         return cls(folder, stamps[0], repr(stamps[1:]))
 
     def is_known(self, digest: str) -> bool:

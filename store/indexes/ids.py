@@ -16,16 +16,23 @@ from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.manifest import COLUMNS, TIMES
 
 ORIGIN_COLUMNS = ("shard", "mark")
+EXTRA = "extra:"  # before the name of a column of the user
 
 
 def write_ids(path: Path, videos: VideoColumns, origin: Origin | None) -> None:
-    """Write one row for each video. Start and end are columns if a video has them, shard and mark with an origin."""
+    """Write one row for each video. Start and end are columns if a video has them, shard and mark with an origin.
+
+    The columns of the user come last.
+    """
     times = list(zip(*videos.times, strict=True)) if videos.times else []
     held = [origin.shard_of.tolist(), origin.marks.tolist()] if origin else []
+    extra = videos.extra or {}
+    names = [EXTRA + name for name in extra]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*COLUMNS, *TIMES * bool(times), *ORIGIN_COLUMNS * bool(held)))
-    writer.writerows(zip(videos.ids, videos.paths, videos.labels, videos.splits, *times, *held, strict=True))
+    writer.writerow((*COLUMNS, *TIMES * bool(times), *ORIGIN_COLUMNS * bool(held), *names))
+    own = (videos.ids, videos.paths, videos.labels, videos.splits)
+    writer.writerows(zip(*own, *times, *held, *extra.values(), strict=True))
     write_text(path, text.getvalue())
 
 
@@ -36,7 +43,8 @@ def read_ids(path: Path, origin: Fields | None) -> tuple[VideoColumns, Origin | 
     timed = any(found.has(name) for name in TIMES)
     times = list(zip(*(found.numbers(name) for name in TIMES), strict=True)) if timed else None
     ids, paths, labels, splits = (found.column(name) for name in COLUMNS)
-    videos = VideoColumns(ids, paths, labels, splits, times)
+    extra = {name.removeprefix(EXTRA): found.column(name) for name in found.columns if name.startswith(EXTRA)}
+    videos = VideoColumns(ids, paths, labels, splits, times, extra=extra or None)
     videos.require_valid()
     if origin is None:
         return videos, None

@@ -1,9 +1,9 @@
-"""Index: nearest neighbours among pooled, unit-norm embeddings, by exact inner product."""
+"""Index: nearest neighbours among pooled, unit-norm embeddings, or among the rows of videos, by inner product."""
 
 import contextlib
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,35 +13,19 @@ import numpy as np
 from framebank.store.errors import DataError, near_names
 from framebank.store.files.replacing import current, finish_moves, read_settled, replacing_together, require_new_folder
 from framebank.store.indexes.enrolment import NAME, Enrolment, changing
-from framebank.store.indexes.filters import fitting
+from framebank.store.indexes.filters import Filters
+from framebank.store.indexes.finding import Finder
 from framebank.store.indexes.flat import KnownFiles, map_flat, write_flat
+from framebank.store.indexes.hit import Hit as Hit
 from framebank.store.indexes.ids import digest_of, read_ids, write_ids
 from framebank.store.indexes.known_difference import compare_known
-from framebank.store.indexes.nearest import NearestVectors
 from framebank.store.indexes.origin import Difference, Origin, compare
-from framebank.store.indexes.spec import VERSION, index_spec_text, read_index_spec, unreadable
+from framebank.store.indexes.searched import Searched, read_searched
+from framebank.store.indexes.spec import PLAIN, VERSION, index_spec_text, read_index_spec, unreadable
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import has_direction, unit
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.video import Video
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One neighbour: the video, its cosine similarity to the query, its label, and its seconds in a file.
-
-    `enrolled` says whether it was added under its label later. `chance` is the share of the everyday names that fit it
-    at least as well as the query does, or None if that is not known.
-    """
-
-    video_id: str
-    score: float
-    label: str
-    start: float | None = None
-    end: float | None = None
-    enrolled: bool = False
-    path: Path = Path()
-    chance: float | None = None
 
 
 class Index:
@@ -49,12 +33,14 @@ class Index:
 
     `made_by` says how the embeddings were pooled ({"head": ..., "run": ...}), so that a query is pooled in the same
     way. `origin` says from which store, if that is known. The index has `num_own` videos of its own, and after them
-    come those of `enrolment`. `own_vectors` (num_own, D) are unit vectors. `device` is where it searches
-    (`nearest.py`). DataError if a vector is all zeros or holds a value that is not a number, because it has no
-    neighbours.
+    come those of `enrolment`. `own_vectors` (num_own, D) are unit vectors. `searched` says what a search goes through
+    if not through all of these. `device` is where it searches (`nearest.py`). DataError if a vector is all zeros or
+    holds a value that is not a number, because it has no neighbours.
     """
 
-    _searched: NearestVectors | None = None
+    searched = Searched()
+    _finder: Finder | None = None
+    _filters: Filters | None = None
 
     def __init__(
         self,
@@ -68,8 +54,7 @@ class Index:
     ) -> None:
         if vectors.shape != (len(videos), spec.dim):
             raise ValueError(f"{len(videos)} videos with vectors {vectors.shape}, expected width {spec.dim}")
-        bad = np.flatnonzero(~has_direction(vectors))
-        if len(bad):
+        if len(bad := np.flatnonzero(~has_direction(vectors))):
             raise DataError(
                 f"the embedding of {videos[bad[0]].video_id!r} is all zeros, or holds values that are not numbers"
             )
@@ -86,7 +71,8 @@ class Index:
         self.num_own = len(own)
         self.ids = (*own.ids, *(video.video_id for video in enrolment.videos))
         self._row = dict(zip(self.ids, range(len(self.ids)), strict=True))
-        self.__dict__.pop("videos", None)  # they belong to the index that was copied
+        for name in ("videos", "_finder", "_filters"):
+            self.__dict__.pop(name, None)  # they belong to the index that was copied
 
     @cached_property
     def videos(self) -> tuple[Video, ...]:
@@ -107,9 +93,7 @@ class Index:
 
     def video(self, video_id: str) -> Video:
         """Return an indexed video. DataError if it is not in the index."""
-        return self._video(self._require(video_id))
-
-    def _video(self, row: int) -> Video:
+        row = self._require(video_id)
         return self.own[row] if row < self.num_own else self.enrolment.videos[row - self.num_own]
 
     def _require(self, video_id: str) -> int:
@@ -128,12 +112,14 @@ class Index:
     def _enrolled_vectors(self) -> np.ndarray:
         return np.ascontiguousarray(unit(self.enrolment.vectors)).reshape(-1, self.spec.dim)
 
-    def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
+    def search(self, queries: np.ndarray, k: int, *, among: np.ndarray | None = None) -> list[list[Hit]]:
         """Return the k nearest videos of each query (Q, D), best first; all of them if there are fewer.
 
-        DataError if a query has another width, is all zeros, or holds a value that is not a number.
+        If rows are searched, a hit has the seconds of the nearest row of its video. `among` (num_own,) is true for the
+        own videos that may be hits; others and enrolled ones are none then. DataError if a query has another width,
+        is all zeros, or holds a value that is not a number.
         """
-        return self._nearest(queries, k, (self._own, NearestVectors(self._enrolled_vectors)))
+        return self.finder.find(self._asked(queries), k, among=among)
 
     def search_id(self, video_id: str, k: int) -> list[Hit]:
         """Return the k nearest other videos of an indexed video, or all if fewer. DataError if it is not indexed."""
@@ -141,39 +127,44 @@ class Index:
         return [hit for hit in hits if hit.video_id != video_id][:k]
 
     def search_own(self, query: np.ndarray, k: int) -> list[Hit]:
-        """Return the k nearest of the index's own videos to one query (1, D), like `search`."""
-        return self._nearest(query, k, (self._own,))[0]
+        """Return the k nearest of the index's own whole videos to one query (1, D), like `search`."""
+        return self.finder.find_whole(self._asked(query), k)[0]
+
+    def search_rows(
+        self, query: np.ndarray, k: int, *, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cosines (K,) of the k nearest rows that a search goes through to one query (1, D), and the rows.
+
+        `among` (num_own,) is true for the own videos whose rows may be found.
+        """
+        return self.finder.nearest_of(self._asked(query), k, among)
 
     @property
-    def _own(self) -> NearestVectors:
-        if self._searched is None or self._searched.vectors is not self.own_vectors:
-            self._searched = NearestVectors(self.own_vectors, device=self.device)
-        return self._searched
+    def searched_vectors(self) -> np.ndarray:
+        """The unit vectors (R, D) that a search goes through, without those of the enrolment."""
+        return self.searched.rows.vectors if self.searched.rows else self.own_vectors
 
-    def _nearest(self, queries: np.ndarray, k: int, parts: Sequence[NearestVectors]) -> list[list[Hit]]:
-        """Return the k nearest in matrices whose rows are the videos, in order."""
+    def vector_of(self, hit: Hit) -> np.ndarray:
+        """Return the unit vector (D,) that a hit of this index was found by."""
+        return self.finder.vector_of(hit, self._require(hit.video_id))
+
+    @property
+    def finder(self) -> Finder:
+        """What finds hits, with the vectors of the enrolment."""
+        if self._finder is None or not self._finder.serves(self.own_vectors, self.searched, self.device):
+            added = (self.enrolment.videos, self._enrolled_vectors if self.enrolment.videos else None)
+            self._finder = Finder(self.own, self.own_vectors, self.searched, *added, self.device)
+        return self._finder
+
+    def _asked(self, queries: np.ndarray) -> np.ndarray:
+        """Return queries as unit vectors (Q, D); DataError if they cannot be compared."""
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
         if not has_direction(queries).all():
             raise DataError(
                 "the embedding of the query is all zeros, or holds values that are not numbers; it is near to nothing"
             )
-        asked = np.ascontiguousarray(unit(queries))
-        found: list[list[tuple[float, int]]] = [[] for _ in asked]
-        first = 0
-        for part in parts:
-            there = len(part.vectors)
-            if min(k, there):
-                scores, rows = part.search(asked, min(k, there))
-                for pairs, own_scores, own_rows in zip(found, scores.tolist(), rows.tolist(), strict=True):
-                    pairs += [(-score, first + row) for score, row in zip(own_scores, own_rows, strict=True)]
-            first += there
-        return [[self._hit(row, -score) for score, row in sorted(pairs)[:k]] for pairs in found]
-
-    def _hit(self, row: int, score: float) -> Hit:
-        video = self._video(row)
-        enrolled = row >= self.num_own
-        return Hit(video.video_id, score, video.label, video.start, video.end, enrolled, video.path)
+        return np.ascontiguousarray(unit(queries))
 
     def compare(self) -> Difference | None:
         """Return how the store of the index differs from it now; None if the store is not found."""
@@ -203,13 +194,20 @@ class Index:
 
         DataError if the filter is wrong, or if no video matches.
         """
-        return self._only(fitting(self.own, expression)).with_enrolment(Enrolment())
+        return self._only(self.rows_fitting(expression).tolist()).with_enrolment(Enrolment())
+
+    def rows_fitting(self, expression: str) -> np.ndarray:
+        """Return the own videos (N,) int64, by their numbers, that match a filter; DataError as `fitting`."""
+        if self._filters is None:
+            self._filters = Filters(self.own)
+        return self._filters.fitting(expression)
 
     def _only(self, rows: Sequence[int]) -> "Index":
         made = copy.copy(self)
         if len(rows) < self.num_own:
             made.own_vectors = self.own_vectors[rows]
             made.origin = self.origin and self.origin.only(rows)
+            made.searched = self.searched.only(rows)
         made._take(self.own.select(rows), self.enrolment)
         return made
 
@@ -249,9 +247,10 @@ class Index:
             write_flat(part / "index.faiss", self.own_vectors)
             write_ids(part / "ids.csv", self.own, self.origin)
             name = digest_of(self.own_vectors, self.own)
-            about = {"version": VERSION, "spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name}
-            origin = {"origin": self.origin.to_dict()} if self.origin else {}
-            (part / "spec.json").write_text(index_spec_text(part, about | origin), encoding="utf-8")
+            more = {"searched": self.searched.write(part)} | ({"origin": self.origin.to_dict()} if self.origin else {})
+            version = PLAIN if self.searched.is_plain else VERSION
+            about = {"version": version, "spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name, **more}
+            (part / "spec.json").write_text(index_spec_text(part, about), encoding="utf-8")
             enrolment = replace(self.enrolment, of=name)
             if not enrolment.is_empty:
                 enrolment.write(part)
@@ -287,7 +286,9 @@ class Index:
         made.own_vectors = vectors
         about.require_own(folder)
         sight = KnownFiles.of(folder)
-        if anew or not sight.is_known(expected):
+        check = anew or not sight.is_known(expected)
+        made.searched = read_searched(folder, about.searched, shape=vectors.shape, check=check)
+        if check:
             if digest_of(vectors, videos) != expected:
                 raise DataError(f"{folder}: index.faiss, ids.csv and spec.json are of different indexes; make it again")
             good = has_direction(vectors)

@@ -20,7 +20,7 @@ from framebank.store.indexes.origin import Difference, Origin, compare, stamps_o
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.video import Video
 
-FORM = 1  # of what is remembered
+FORM = 2  # of what is remembered
 MOST = 100  # differences; of more, the oldest go
 LARGEST = 1 << 25  # bytes; a larger difference is not kept
 LISTS = ("joined", "left", "changed", "relabelled")
@@ -76,7 +76,7 @@ def keep_difference(key: str, difference: Difference) -> None:
         **{name: getattr(difference, name) for name in LISTS},
         "moved": dict(difference.moved),
         "videos": {
-            name: [video.video_id, str(video.path), video.label, video.split, video.start, video.end]
+            name: [video.video_id, str(video.path), video.label, video.split, video.start, video.end, video.extra]
             for name, video in difference.videos.items()
         },
     }
@@ -94,5 +94,8 @@ def keep_difference(key: str, difference: Difference) -> None:
             entry.unlink(missing_ok=True)
 
 
-def _video_of(video_id: str, path: str, label: str, split: str, start: float | None, end: float | None) -> Video:
-    return Video(video_id, Path(path), label, split, start, end)
+def _video_of(
+    video_id: str, path: str, label: str, split: str, start: float | None, end: float | None, extra: list[list[str]]
+) -> Video:
+    columns = tuple((name, value) for name, value in extra)
+    return Video(video_id, Path(path), label, split, start, end, extra=columns)

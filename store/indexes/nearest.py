@@ -1,11 +1,12 @@
-"""Nearest: exact search by inner product in a matrix of vectors, on a CPU or a GPU. The only module with faiss."""
+"""Nearest: exact search by inner product in a matrix of vectors, on a CPU or a GPU."""
 
 from functools import cached_property
 from typing import Any
 
-import faiss
+import faiss as faiss_module
 import numpy as np
 
+faiss: Any = faiss_module  # its types lack some of its names
 MOST_ON_GPU = 2048  # neighbours; faiss's kernels find no more
 
 
@@ -26,6 +27,30 @@ class NearestVectors:
             scores, rows = self.on_gpu.search(queries, k)
         else:
             scores, rows = faiss.knn(queries, self.vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+        return scores, rows
+
+    def search_among(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same among some rows, (N,) for all queries or (Q, N) for each; no other row is read.
+
+        A row of -1 ends the rows of its query. Where fewer than k are left, the rest of the answer is row -1.
+        """
+        each = among.shape[1] if among.ndim == 2 else 0
+        chosen = np.ascontiguousarray(among, dtype=np.int64)
+        scores = np.empty((len(queries), k), dtype=np.float32)
+        rows = np.empty((len(queries), k), dtype=np.int64)
+        faiss.knn_inner_products_by_idx(
+            faiss.swig_ptr(queries),
+            faiss.swig_ptr(self.vectors),
+            faiss.swig_ptr(chosen),
+            self.vectors.shape[1],
+            len(queries),
+            len(self.vectors),
+            among.shape[-1],
+            k,
+            faiss.swig_ptr(scores),
+            faiss.swig_ptr(rows),
+            each,
+        )
         return scores, rows
 
     @cached_property

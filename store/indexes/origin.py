@@ -23,14 +23,17 @@ from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.manifest import COLUMNS, TIMES
 from framebank.store.videos.spelling import nfc
 from framebank.store.videos.video import Video
+from framebank.store.videos.videos_csv import GROUP
 
 Stamp = tuple[int, int]  # size in bytes, time of the last writing in nanoseconds
 
-Row = tuple[str, str, str, float | None, float | None]  # path, label, split, start, end
+Extra = tuple[tuple[str, str], ...]
+Row = tuple[str, str, str, float | None, float | None, Extra]  # path, label, split, start, end, columns of the user
 
 NEVER: Stamp = (0, 0)  # the stamp of no file: such a file is compared by its content
 
 UNKNOWN = -1  # the mark of rows about which nothing was kept
+REMOVED = "removed by hand"  # why a video is left out, although the store has it
 USELESS = 0  # the mark of rows that are all zeros or hold a value that is not a number
 
 
@@ -150,7 +153,9 @@ def compare(origin: Origin, videos: VideoColumns) -> Difference | None:
         listed = _listed(manifest, origin.split)
         written = {name for name, stamp in stamps.items() if origin.shards.get(name) != stamp}
         marks = _marks_in(shards[name] for name in written)
-        useless = {name for name in origin.left_out if marks.get(name, USELESS) == USELESS}
+        useless = {
+            name for name, why in origin.left_out.items() if why == REMOVED or marks.get(name, USELESS) == USELESS
+        }
         stay = {number for number, name in enumerate(origin.shards) if name in stamps.keys() - written}
         for video_id, number, mark in zip(videos.ids, origin.shard_of.tolist(), origin.marks.tolist(), strict=True):
             if number in stay:
@@ -196,11 +201,11 @@ def difference(
             changed.append(video_id)
         if row == old and name == video_id:
             continue
-        if _comparable(row[1:3]) != _comparable(old[1:3]):
+        if _comparable(row[1:3]) != _comparable(old[1:3]) or row[5] != old[5]:
             relabelled.append(video_id)
-        if (_comparable(row[:1]), row[3:]) != (_comparable(old[:1]), old[3:]):
+        if (_comparable(row[:1]), row[3:5]) != (_comparable(old[:1]), old[3:5]):
             moved[video_id] = name
-        followed[video_id] = Video(name, Path(row[0]), *row[1:])
+        followed[video_id] = Video(name, Path(row[0]), *row[1:5], extra=row[5])
     arrived = set(moved.values())
     return Difference(
         store,
@@ -216,13 +221,14 @@ def difference(
 def _rows(videos: VideoColumns) -> Iterator[Row]:
     """Yield what `row_of` returns for each video."""
     times = videos.times or itertools.repeat((None, None))
-    for path, label, split, (start, end) in zip(videos.paths, videos.labels, videos.splits, times, strict=False):
-        yield path, label, split, start, end
+    texts = zip(videos.paths, videos.labels, videos.splits, times, videos.extra_rows(), strict=False)
+    for path, label, split, (start, end), extra in texts:
+        yield path, label, split, start, end, extra
 
 
 def row_of(video: Video) -> Row:
     """Return what a list of videos says about one video, without its video_id."""
-    return str(video.path), video.label, video.split, video.start, video.end
+    return str(video.path), video.label, video.split, video.start, video.end, video.extra
 
 
 def _comparable(words: Sequence[str]) -> list[str]:
@@ -237,15 +243,32 @@ def _listed(manifest: Path, split: str) -> dict[str, Row]:
         header = next(reader, [])
         name, path, label, part = (header.index(column) for column in COLUMNS)
         start, end = (header.index(column) if column in header else None for column in TIMES)
+        extra = [(name, at) for at, name in enumerate(header) if name and name not in (*COLUMNS, *TIMES, GROUP)]
         found = {}
         for cells in reader:
             if split in ("all", cells[part]):
                 times = [float(cells[at]) if at is not None and cells[at] else None for at in (start, end)]
                 place = cells[path] if cells[path].startswith("/") else str((manifest.parent / cells[path]).absolute())
-                found[nfc(cells[name])] = (place, nfc(cells[label]), nfc(cells[part]), times[0], times[1])
+                found[nfc(cells[name])] = (
+                    place,
+                    nfc(cells[label]),
+                    nfc(cells[part]),
+                    times[0],
+                    times[1],
+                    _extra(extra, cells),
+                )
     except (ValueError, IndexError, csv.Error) as error:
         raise DataError(f"{manifest}: cannot be read ({error})") from error
     return found
+
+
+def _extra(columns: Sequence[tuple[str, int]], cells: Sequence[str]) -> Extra:
+    return tuple(sorted((name, nfc(cells[at].strip())) for name, at in columns if cells[at].strip()))
+
+
+def marks_of(store: FeatureStore) -> dict[str, int]:
+    """Return a mark of the rows of each video of a store, by video_id; USELESS if they cannot be compared."""
+    return _marks_in(shard_paths(store.path))
 
 
 def _marks_in(paths: Iterable[Path]) -> dict[str, int]:

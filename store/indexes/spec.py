@@ -15,12 +15,16 @@ from framebank.store.formats.document import Fields, read_json
 from framebank.store.formats.text import require_regular
 from framebank.store.spec import FeatureSpec
 
-VERSION = 2  # of the files; version 1 had no origin
+VERSION = 3  # of the files; version 1 had no origin, and version 2 only the vectors of whole videos
+PLAIN = 2  # the version that is written where version 2 says all
 
 
 @dataclass(frozen=True)
 class IndexSpec:
-    """The content of spec.json. `digest` covers vectors and videos, `own` this file and ids.csv ("" if older)."""
+    """The content of spec.json. `digest` covers vectors and videos, `own` this file and ids.csv ("" if older).
+
+    `searched` says how it is searched, if that was asked for: level, type, settings, and the digests of those files.
+    """
 
     spec: FeatureSpec
     made_by: dict[str, Any]
@@ -28,6 +32,7 @@ class IndexSpec:
     origin: Fields | None
     own: str
     said: Mapping[str, Any]
+    searched: Fields | None = None
 
     def require_own(self, folder: Path) -> None:
         """Raise DataError if spec.json or ids.csv of an index is not as it was written."""
@@ -53,6 +58,7 @@ def read_index_spec(folder: Path) -> IndexSpec:
             if not isinstance(made_by.values.get(name, ""), str | None):
                 raise made_by.refuse(name, "a text")
         origin = about.fields("origin") if "origin" in about else None
+        searched = about.fields("searched") if "searched" in about else None
         given = about.fields("spec").values
     except DataError as error:
         raise unreadable(folder, error) from error
@@ -60,7 +66,7 @@ def read_index_spec(folder: Path) -> IndexSpec:
         raise DataError(f"{folder}: is an index of version {version}, this framebank reads those up to {VERSION}")
     spec = FeatureSpec.from_dict(given, where=folder / "spec.json")
     said = {name: value for name, value in found.items() if name != SEAL}
-    return IndexSpec(spec, dict(made_by.values), digest, origin, own, said)
+    return IndexSpec(spec, dict(made_by.values), digest, origin, own, said, searched)
 
 
 def index_spec_text(folder: Path, about: Mapping[str, Any]) -> str:

@@ -187,7 +187,8 @@ def _filled(old: Video | None, new: Video, *, where: Path) -> Video:
             raise DataError(f"{where}: the {name} of {new.video_id!r} is {now!r}, in another of the stores {before!r}")
     if not old:
         return new
-    return replace(new, label=new.label or old.label, split=new.split or old.split, group=new.group or old.group)
+    kept = {name: getattr(new, name) or getattr(old, name) for name in ("label", "split", "group", "extra")}
+    return replace(new, **kept)
 
 
 def _open_failures(ledgers: Iterable[Ledger], embedded: Mapping[str, object]) -> list[Failure]:

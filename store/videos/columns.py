@@ -1,5 +1,6 @@
 """VideoColumns: videos as columns of texts and times; a Video is made of a row when it is asked for."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from framebank.store.videos.video import LABEL_SEPARATOR, Video, require_own_ids
 
 @dataclass(frozen=True, eq=False, repr=False)
 class VideoColumns(Sequence[Video]):
-    """The videos of a list, a column for each of their fields; `times` and `groups` are None where no video has any.
+    """The videos of a list, a column for each field. `times`, `groups` and `extra` are None if no video has any.
 
+    `extra` has the columns that the list of the user has beside the others, by name, with "" for an empty cell.
     A list of 240,000 videos takes a fraction of a second and 60 MB as columns, and ten times that as objects.
     """
 
@@ -21,6 +23,7 @@ class VideoColumns(Sequence[Video]):
     splits: Sequence[str]
     times: Sequence[tuple[float | None, float | None]] | None = None
     groups: Sequence[str] | None = None
+    extra: Mapping[str, Sequence[str]] | None = None
 
     @classmethod
     def of(cls, videos: Sequence[Video]) -> "VideoColumns":
@@ -35,7 +38,13 @@ class VideoColumns(Sequence[Video]):
             [video.split for video in videos],
             [(video.start, video.end) for video in videos] if timed else None,
             [video.group for video in videos] if any(video.group for video in videos) else None,
+            _extra_of(videos),
         )
+
+    @property
+    def extra_names(self) -> tuple[str, ...]:
+        """The names of the columns of the user."""
+        return tuple(self.extra or ())
 
     def require_valid(self) -> None:
         """Refuse what no Video may be, and a video_id that stands for two videos; DataError as they say it.
@@ -67,7 +76,25 @@ class VideoColumns(Sequence[Video]):
             return self.select(range(*row.indices(len(self))))
         start, end = self.times[row] if self.times else (None, None)
         group = self.groups[row] if self.groups else ""
-        return Video(self.ids[row], Path(self.paths[row]), self.labels[row], self.splits[row], start, end, group)
+        return Video(
+            self.ids[row],
+            Path(self.paths[row]),
+            self.labels[row],
+            self.splits[row],
+            start,
+            end,
+            group,
+            self._extra(row),
+        )
+
+    def extra_rows(self) -> Iterator[tuple[tuple[str, str], ...]]:
+        """Yield what each video has in the columns of the user."""
+        if not self.extra:
+            return itertools.repeat((), len(self))
+        return map(self._extra, range(len(self)))
+
+    def _extra(self, row: int) -> tuple[tuple[str, str], ...]:
+        return tuple((name, cells[row]) for name, cells in self.extra.items() if cells[row]) if self.extra else ()
 
     def __iter__(self) -> Iterator[Video]:
         return (self[row] for row in range(len(self)))
@@ -82,12 +109,16 @@ class VideoColumns(Sequence[Video]):
             [self.splits[row] for row in rows],
             [self.times[row] for row in rows] if self.times else None,
             [self.groups[row] for row in rows] if self.groups else None,
+            {name: [cells[row] for row in rows] for name, cells in self.extra.items()} if self.extra else None,
         )
 
     def replaced(self, videos: Mapping[str, Video]) -> "VideoColumns":
         """Return the videos with others in place of those with some video_ids."""
         timed = self.times or any(video.start is not None or video.end is not None for video in videos.values())
         grouped = self.groups or any(video.group for video in videos.values())
+        extra = {name: list(cells) for name, cells in (self.extra or {}).items()}
+        for name in dict(pair for video in videos.values() for pair in video.extra):
+            extra.setdefault(name, [""] * len(self))
         found = VideoColumns(
             list(self.ids),
             list(self.paths),
@@ -95,6 +126,7 @@ class VideoColumns(Sequence[Video]):
             list(self.splits),
             list(self.times or [(None, None)] * len(self)) if timed else None,
             list(self.groups or [""] * len(self)) if grouped else None,
+            extra or None,
         )
         for row, video_id in enumerate(self.ids):
             if video_id in videos:
@@ -107,6 +139,19 @@ class VideoColumns(Sequence[Video]):
         for column, value in (*texts, (self.splits, video.split), *times):
             if isinstance(column, list):
                 column[row] = value
+        given = dict(video.extra)
+        for name, cells in (self.extra or {}).items():
+            if isinstance(cells, list):
+                cells[row] = given.get(name, "")
 
     def __repr__(self) -> str:
         return f"VideoColumns({len(self)} videos)"
+
+
+def _extra_of(videos: Sequence[Video]) -> dict[str, list[str]] | None:
+    """Return the columns of the user, sorted by name; None if there are none."""
+    names = sorted({name for video in videos for name, _ in video.extra})
+    if not names:
+        return None
+    rows = [dict(video.extra) for video in videos]
+    return {name: [row.get(name, "") for row in rows] for name in names}

@@ -145,13 +145,15 @@ class Manifest:
     def merged(self, newer: "Manifest") -> "Manifest":
         """Return these videos with those of `newer` added, rows of the same video_id replaced.
 
-        If no video of `newer` has a label, the existing labels stay, and so do splits and groups: a folder that is
-        given again without its lists loses nothing. DataError if a video_id would stand for two existing files, or for
-        two parts of a video.
+        If no video of `newer` has a label, the existing labels stay, and so do splits, groups and extra columns: a
+        folder that is given again without its lists loses nothing. DataError if a video_id would stand for two existing
+        files, or for two parts of a video.
         """
         rows = {video.video_id: video for video in self.videos}
         silent = [
-            name for name in ("label", "split", "group") if not any(getattr(video, name) for video in newer.videos)
+            name
+            for name in ("label", "split", "group", "extra")
+            if not any(getattr(video, name) for video in newer.videos)
         ]
         for video in newer.videos:
             old = rows.get(video.video_id)

@@ -32,7 +32,8 @@ class Video:
     `path` is a video file, a folder of frames, or a tar joined with the name of its member. `label` may hold several
     names with ";" between them. `start` and `end` are seconds; None is the video's own beginning or end. Videos of one
     `group` come from one source, such as one recording: they are never on both sides of a draw. If it is empty, other
-    rules decide (`framebank.store.videos.groups`).
+    rules decide (`framebank.store.videos.groups`). `extra` holds the cells that
+    the list of the user has in columns of its own, as pairs of column and text, sorted, without empty ones.
     """
 
     video_id: str
@@ -42,6 +43,7 @@ class Video:
     start: float | None = None
     end: float | None = None
     group: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Check the times and the label; DataError that names the video."""
@@ -79,7 +81,8 @@ def require_own_ids(videos: Iterable[Video]) -> None:
     """Refuse two videos with one video_id, and names that are not UTF-8: DataError that names them."""
     by_id: dict[str, Video] = {}
     for video in videos:
-        if not is_text(f"{video.video_id}{video.path}{video.label}{video.split}{video.group}"):
+        extra = "".join(name + cell for name, cell in video.extra)
+        if not is_text(f"{video.video_id}{video.path}{video.label}{video.split}{video.group}{extra}"):
             what = "name" if not is_text(f"{video.video_id}{video.path}") else "label, split or group"
             raise DataError(f"{str(video.path)!r}: its {what} is not UTF-8; rename it")
         other = by_id.setdefault(video.video_id, video)

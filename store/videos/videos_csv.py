@@ -8,7 +8,7 @@ from pathlib import Path
 from framebank.store.counts import listed
 from framebank.store.errors import DataError
 from framebank.store.formats.records import OddRowError, read_cells
-from framebank.store.formats.table import Row, Table, parse_seconds, parse_table
+from framebank.store.formats.table import Row, Table, column_name, parse_seconds, parse_table
 from framebank.store.formats.text import csv_lines, read_text
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.spelling import find_file, nfc, nfc_ids
@@ -21,7 +21,8 @@ GROUP = "group"
 
 
 def read_videos_csv(path: Path) -> VideoColumns:
-    """Read a CSV with the columns video_id and path, and optionally label, split, start, end and group.
+    """Read a CSV with the columns video_id and path, and optionally label, split, start, end and group. What is
+    in other columns is `extra` of a video.
 
     Paths are relative to it; start and end are seconds or hh:mm:ss, and a row without them is the whole video. Cells
     are divided by commas, semicolons or tabs. DataError with the line.
@@ -37,8 +38,12 @@ def _own_columns(path: Path, text: str) -> VideoColumns | None:
     `videos_of` reads both alike, a row at a time, and says what is wrong; it takes ten times as long.
     """
     names = tuple(text[: text.find("\n")].split(","))
-    if names not in ((*COLUMNS, *times, *group) for times in ((), TIMES) for group in ((), (GROUP,))):
+    own = tuple(name for name in names if name in (*COLUMNS, *TIMES, GROUP))
+    if own not in ((*COLUMNS, *times, *group) for times in ((), TIMES) for group in ((), (GROUP,))):
         return None
+    extra = names[len(own) :]
+    if names[: len(own)] != own or len(set(extra)) < len(extra) or any(column_name(name) != name for name in extra):
+        return None  # `videos_csv_text` writes the columns of the user last, and their names as they are read
     try:
         reader = csv.reader(csv_lines(text), strict=True)
         next(reader)
@@ -55,6 +60,7 @@ def _own_columns(path: Path, text: str) -> VideoColumns | None:
             _each(cells["split"], split_in_cell),
             _times(cells),
             _each(cells[GROUP], lambda cell: nfc(cell.strip())) if any(cells.get(GROUP, ())) else None,
+            {name: _each(cells[name], _own_cell) for name in sorted(extra) if name} or None,
         )
         columns.require_valid()
     except (DataError, ValueError):
@@ -103,17 +109,20 @@ def videos_of(table: Table) -> tuple[Video, ...]:
 def videos_csv_text(videos: Sequence[Video]) -> str:
     """Return the CSV that `read_videos_csv` reads; paths are absolute.
 
-    The columns start and end, and the column group, are there when a video has one.
+    The columns start and end, the column group, and the columns of the user, which come last, are there when a video
+    has one.
     """
     timed = any(video.start is not None or video.end is not None for video in videos)
     grouped = any(video.group for video in videos)
+    names = sorted({name for video in videos for name, _ in video.extra})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*COLUMNS, *(TIMES if timed else ()), *((GROUP,) if grouped else ())))
+    writer.writerow((*COLUMNS, *(TIMES if timed else ()), *((GROUP,) if grouped else ()), *names))
     for video in videos:
         times = (video.start, video.end) if timed else ()
         group = (video.group,) if grouped else ()
-        writer.writerow((video.video_id, video.path.absolute(), video.label, video.split, *times, *group))
+        extra = [dict(video.extra).get(name, "") for name in names] if names else ()
+        writer.writerow((video.video_id, video.path.absolute(), video.label, video.split, *times, *group, *extra))
     return text.getvalue()
 
 
@@ -125,6 +134,17 @@ def _video(table: Table, row: Row, video_id: str, folder: Path) -> Video:
     location = find_file(folder, cells["path"])
     label, group = nfc(cells.get("label", "")), nfc(cells.get(GROUP, "").strip())
     try:
-        return Video(video_id, location, label, split_in_cell(cells.get("split", "")), start, end, group)
+        return Video(video_id, location, label, split_in_cell(cells.get("split", "")), start, end, group, _extra(cells))
     except DataError as error:
         raise DataError(f"{table.where(row)}: {error}") from error
+
+
+def _extra(cells: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the cells of the columns of the user that are not empty."""
+    known = (*COLUMNS, *TIMES, GROUP, "")
+    return tuple((name, _own_cell(cells[name])) for name in sorted(cells) if name not in known and cells[name].strip())
+
+
+def _own_cell(cell: str) -> str:
+    """Return the content of a cell in a column of the user."""
+    return nfc(cell.strip())

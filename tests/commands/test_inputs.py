@@ -73,6 +73,10 @@ WRONG = """
 1|no: no such store|fewshot-train no out
 1|no: no such store|index no out
 1|there: holds no shard|index there out
+2|'50' is not a time above 0; expected one such as 50ms|index there out --budget 50
+2|--remove and --add name videos of an existing index|index there out --remove a
+2|--update keeps the level and the type of INDEX|index there out --update --type ivf
+1|no: is not an index|index-merge no out
 2|give one of --text, --video, --image and --id|search there
 2|--text is empty|search there --text ''
 1|no: is not an index|search no --text a

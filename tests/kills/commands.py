@@ -52,7 +52,11 @@ def _index(name: str) -> Callable[[], Any]:
 
         index = Index.load(name)
         made = index.enrolment
-        return index.vectors.tobytes(), index.videos, dict(made.thresholds), made.nearest, made.calibration.share
+        held = index.searched
+        rows = held.rows and (held.rows.vectors.tobytes(), held.rows.spans.tolist())
+        near = held.near and (held.near.kind, dict(held.near.settings), len(index.search(index.vectors[:1], 2)[0]))
+        told = (dict(made.thresholds), made.nearest, made.calibration.share, rows, near)
+        return index.vectors.tobytes(), index.videos, *told
 
     return read
 
@@ -223,6 +227,11 @@ COMMANDS: dict[str, Command] = {
     "search --export-clips --exact": _search("--id", "one", "--export-clips", "clips", "--exact"),
     "search --sheet": _search("--id", "one", "--sheet", "sheet.png", reads=_tree("sheet.png")),
     "search, the names beside an index": Command(("film-index",), _keep_names, able=True),
+    "index --level": Command(("bank",), ("index", "bank", "new", "--level", "frame", "--type", "ivf"), _index("new")),
+    "index --update --remove": Command(
+        ("hand", "near"), ("index", "hand", "near", "--update", "--remove", "wave-train-1"), _index("near")
+    ),
+    "index-merge": Command(("plain",), ("index-merge", "plain", "plain", "new"), _index("new")),
     "enroll": _enrolling("enroll", "more", "--id", "clap-train-0"),
     "unenroll": _enrolling("unenroll", "own"),
     "calibrate": _enrolling("calibrate", "--share", "0.2"),

@@ -45,6 +45,7 @@ def make_template(template: Path, folder: Path) -> None:
     _call("fewshot-train", "bank", "matcher", "--steps", "1", *EPISODES)
     _call("index", "bank", "plain")
     shutil.copytree("plain", "index")
+    _call("index", "bank", "near", "--type", "sq8")
     _call("enroll", "index", "own", "--id", "wave-train-0")
     _make_films()
     _make_checkpoint()

@@ -6,13 +6,19 @@ from pathlib import Path
 import pytest
 
 from framebank.store import DataError, Video
-from framebank.store.indexes.filters import fitting
+from framebank.store.indexes.filters import Filters
+from framebank.store.videos.columns import VideoColumns
 
 VIDEOS = [
     Video(f"{label}/{number}", Path(f"/clips/{label}{number}.mp4"), label, split, start, end)
     for label in ("surfing", "archery", "o'clock")
     for number, (split, start, end) in enumerate([("train", None, None), ("test", 1.5, 9.0), ("val", 10.0, 40.0)])
 ]
+
+
+def fitting(videos: list[Video], expression: str) -> list[int]:
+    places: list[int] = Filters(VideoColumns.of(videos)).fitting(expression).tolist()
+    return places
 
 
 @pytest.mark.parametrize(
@@ -57,3 +63,33 @@ def test_what_is_wrong_is_said_in_one_sentence(expression: str, told: str) -> No
     with pytest.raises(DataError) as caught:
         fitting(VIDEOS, expression)
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_columns_of_the_user_are_compared_as_numbers_and_as_texts() -> None:
+    cells = [("7", "dusk"), ("10", ""), ("", "night"), ("1e2", "o'clock")]
+    videos = [
+        Video(str(number), Path("a.mp4"), extra=tuple(pair for pair in (("height", a), ("light", b)) if pair[1]))
+        for number, (a, b) in enumerate(cells)
+    ]
+    assert fitting(videos, "height > 8") == [1, 3]
+    assert fitting(videos, "height is null") == [2]
+    assert fitting(videos, "Light in ('dusk', 'night') or light = 'o''clock'") == [0, 2, 3]
+    with pytest.raises(DataError, match=r"expected one of video_id, .*duration, height, light"):
+        fitting(videos, "heigth > 8")
+
+
+def test_a_column_of_durations_tells_the_length_of_whole_videos() -> None:
+    videos = [
+        Video("a", Path("a.mp4"), extra=(("duration", "12.5"),)),
+        Video("b", Path("b.mp4"), start=1.0, end=3.0, extra=(("duration", "99"),)),
+        Video("c", Path("c.mp4")),
+    ]
+    assert fitting(videos, "duration < 20") == [0, 1]
+    assert fitting(videos, "duration = 2") == [1]
+
+
+def test_answers_are_kept_and_are_those_of_the_same_filter() -> None:
+    filters = Filters(VideoColumns.of(VIDEOS))
+    first = filters.fitting("label = 'surfing'")
+    assert filters.fitting("label = 'surfing'") is first
+    assert filters.fitting("label = 'archery'").tolist() == [3, 4, 5]

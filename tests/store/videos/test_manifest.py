@@ -48,7 +48,23 @@ def test_paths_are_relative_to_the_csv(tmp_path):
     path = tmp_path / "sub" / "m.csv"
     path.parent.mkdir()
     path.write_bytes("\ufeffpath,video_id,more\r\nx/a.mp4,a,1\r\n\r\n/abs/b.mp4,b,2\r\n".encode())
-    assert Manifest.read_csv(path).videos == (Video("a", tmp_path / "sub/x/a.mp4"), Video("b", Path("/abs/b.mp4")))
+    assert Manifest.read_csv(path).videos == (
+        Video("a", tmp_path / "sub/x/a.mp4", extra=(("more", "1"),)),
+        Video("b", Path("/abs/b.mp4"), extra=(("more", "2"),)),
+    )
+
+
+def test_columns_of_the_user_are_kept(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("video_id,path,Shot On,zoom,label\na,/a.mp4, Monday ,,run\nb,/b.mp4,,2,\nc,/c.mp4,,,\n")
+    read = Manifest.read_csv(path)
+    assert [video.extra for video in read.videos] == [(("shot_on", "Monday"),), (("zoom", "2"),), ()]
+    read.write(tmp_path / "again.csv")
+    assert Manifest.read_csv(tmp_path / "again.csv") == read
+    assert (tmp_path / "again.csv").read_text().splitlines()[0] == "video_id,path,label,split,shot_on,zoom"
+    plain = Manifest(tuple(Video(video.video_id, video.path) for video in read.videos))
+    assert read.merged(plain) == read
+    assert read.select([1]).columns.extra == {"shot_on": [""], "zoom": ["2"]}
 
 
 @pytest.mark.parametrize(

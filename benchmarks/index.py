@@ -1,0 +1,209 @@
+"""What the types of an index cost and find: against faiss itself, under filters, and by size.
+
+python benchmarks/index.py [--rows 100000 --rows 1000000 ...] [--type flat --type ivfpq ...]
+    [--part filters ...] [--json FILE]
+
+The rows are made up: 512 values, in clusters (one for every 100 rows) of clusters (one for every 10 of them), as
+embeddings of like videos are; each is a video of its own, with a label, and a column "rank" that filters compare. The
+queries are none of the rows. Each type searches the same rows for the same queries, exact search among them.
+
+`against_faiss`: queries a second of `Index.search`, with the hits as objects, by those of the faiss index below it with
+the same settings, in turns, at k = 10, for batches of 1 and 64. faiss gives as many candidates as framebank compares
+exactly (`ratio`), or 10 (`ratio_k10`). `filters`: 10 %, 2 %, 0.1 % and one row are left; recall at 10 against brute
+force over those rows, and the time of a query without the filter's first evaluation, which stands beside it. `sizes`:
+recall at 10 against exact search, the time of a query, the bytes that are searched, seconds to build. Times of a query
+are those within which 95 of 100 are answered, one at a time. Other programs on the machine lengthen the seconds of the
+clock (`p95`); those of computing (`p95_computing`, the ratios, and the seconds to build) they lengthen little.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import faiss
+import numpy as np
+
+from framebank.store import FeatureSpec
+from framebank.store.indexes.index import Index
+from framebank.store.indexes.searched import Searched
+from framebank.store.indexes.structure import build
+from framebank.store.indexes.tuning import K, Target, queries_of, recall_of, tune
+from framebank.store.vectors import unit
+from framebank.store.videos.columns import VideoColumns
+
+WIDTH = 512
+TYPES = ("flat", "ivfpq", "sq8", "ivf", "hnsw")
+SHARES = (0.1, 0.02, 0.001, 0.0)  # of the rows that a filter leaves; 0 is one row
+BATCHES = (1, 64)
+PARTS = ("against_faiss", "filters")
+FILTER_QUERIES, TURNS = 40, 5
+SPEC = FeatureSpec(
+    model="made-up",
+    pretrained="",
+    weights_hash="0",
+    dim=WIDTH,
+    preprocessing="none",
+    precision="none",
+    sampling="none",
+    decoder="none",
+)
+
+
+@click.command()
+@click.option("--rows", "sizes", multiple=True, type=int, default=[100_000], help="How many; several times.")
+@click.option("--type", "types", multiple=True, type=click.Choice(TYPES), default=TYPES[:4], help="Several times.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), default=PARTS, help="Several times.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def main(sizes: tuple[int, ...], types: tuple[str, ...], parts: tuple[str, ...], json_path: Path | None) -> None:
+    """Measure every type at every size and print tables."""
+    found: dict[str, Any] = {"width": WIDTH, "threads": faiss.omp_get_max_threads()}
+    found |= {"against_faiss": [], "filters": [], "sizes": []}
+    for size in sizes:
+        vectors = made_up(size)
+        for kind in types:
+            index, told = indexed(vectors, kind)
+            found["sizes"].append(told)
+            found["filters"] += filters(index, vectors, kind) if "filters" in parts else []
+            found["against_faiss"] += against_faiss(index, vectors, kind) if "against_faiss" in parts else []
+            click.echo(json.dumps(told))
+            if json_path:
+                json_path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    print_tables(found)
+
+
+def made_up(count: int, *, seed: int = 0) -> np.ndarray:
+    """Return unit rows (R, D) float32 in clusters of clusters."""
+    rng = np.random.default_rng(seed)
+    groups = rng.standard_normal((max(1, count // 1000), WIDTH), dtype=np.float32)
+    clusters = np.repeat(groups, 10, axis=0) + 0.7 * rng.standard_normal((10 * len(groups), WIDTH), dtype=np.float32)
+    rows = np.empty((count, WIDTH), dtype=np.float32)
+    for first in range(0, count, 100_000):
+        own = rng.integers(0, len(clusters), size=min(100_000, count - first))
+        noise = rng.standard_normal((len(own), WIDTH), dtype=np.float32)
+        rows[first : first + len(own)] = unit(clusters[own] + 0.7 * noise)
+    return rows
+
+
+def indexed(vectors: np.ndarray, kind: str) -> tuple[Index, dict[str, Any]]:
+    """Return an index of one type, and what was measured of it."""
+    count = len(vectors)
+    ids = [f"{row:08d}" for row in range(count)]
+    order = np.random.default_rng(1).permutation(count)
+    labels, extra = [f"label {row % 400}" for row in range(count)], {"rank": [str(rank) for rank in order.tolist()]}
+    columns = VideoColumns(ids, ids, labels, [""] * count, extra=extra)
+    index = Index(vectors[:1], columns[:1], spec=SPEC, made_by={"head": "mean"})
+    index.own_vectors = vectors
+    index._take(columns, index.enrolment)
+    began = time.process_time()
+    near = None if kind == "flat" else build(vectors, kind)
+    seconds = time.process_time() - began
+    near, measured = tune(near, vectors, Target(kind))
+    index.searched = Searched(near=near, asked=Target(kind), measured=measured)
+    times = timed(index, queries_of(vectors, seed=4, count=100))[1]
+    told = {**measured.to_dict(), **times, "build_seconds": seconds, "settings": dict(near.settings) if near else {}}
+    return index, told
+
+
+def against_faiss(index: Index, vectors: np.ndarray, kind: str) -> list[dict[str, Any]]:
+    """Return the ratio of queries a second to those of the faiss index below, for each batch."""
+    near = index.searched.near
+    base: Any = near.base if near else faiss.IndexFlatIP(WIDTH)
+    if near:
+        faiss.ParameterSpace().set_index_parameter(base, near.knob, near.settings[near.knob])
+    else:
+        base.add(vectors)
+    told = []
+    for batch in BATCHES:
+        queries = queries_of(vectors, seed=5, count=64)
+        parts = [queries[first : first + batch] for first in range(0, 64, batch)]
+        asked = K if near is None else K * near.settings["factor"]
+        ways = {
+            "framebank": lambda parts=parts: [index.search(part, K) for part in parts],
+            "faiss": lambda parts=parts, asked=asked: [base.search(part, asked) for part in parts],
+            "faiss_k10": lambda parts=parts: [base.search(part, K) for part in parts],
+        }
+        seconds = in_turns(ways)
+        about = {"rows": len(vectors), "type": kind, "batch": batch, "candidates": asked}
+        ratios = {"ratio": seconds["faiss"], "ratio_k10": seconds["faiss_k10"]}
+        ratios = {name: value / seconds["framebank"] for name, value in ratios.items()}
+        told.append({**about, **ratios, **{f"{name}_per_second": 64 / value for name, value in seconds.items()}})
+    return told
+
+
+def in_turns(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the median seconds of computing of each way, which take turns after one that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(TURNS + 1):
+        for name, way in ways.items():
+            began = time.process_time()
+            way()
+            if turn:
+                seconds[name].append(time.process_time() - began)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def filters(index: Index, vectors: np.ndarray, kind: str) -> list[dict[str, Any]]:
+    """Return recall and time of searches among the rows that each filter leaves."""
+    count = len(vectors)
+    ranks = np.array([int(rank) for rank in index.own.extra["rank"]])  # type: ignore[index]
+    told = []
+    for share in SHARES:
+        left = max(1, round(share * count))
+        began = time.perf_counter()
+        among = np.zeros(count, dtype=bool)
+        among[index.rows_fitting(f"rank < {left}")] = True
+        first = time.perf_counter() - began
+        assert among.sum() == left
+        queries = queries_of(vectors, seed=6, count=FILTER_QUERIES)
+        rows = np.flatnonzero(ranks < left)
+        k = min(K, left)
+        truth = rows[np.argsort(-(queries @ vectors[rows].T), axis=1)[:, :k]]
+        hits, times = timed(index, queries, among)
+        recall = recall_of(np.array(hits), truth)
+        told.append({"rows": count, "type": kind, "left": left, "recall": recall, **times, "first": first})
+    return told
+
+
+def timed(
+    index: Index, queries: np.ndarray, among: np.ndarray | None = None
+) -> tuple[list[list[int]], dict[str, float]]:
+    """Return the hits of each query, as rows, and the seconds of 95 of 100 queries: of the clock, and of computing."""
+    hits, clock, computing = [], [], []
+    for query in queries:
+        began = time.perf_counter(), time.process_time()
+        found = index.search(query[None], K, among=among)[0]
+        clock.append(time.perf_counter() - began[0])
+        computing.append(time.process_time() - began[1])
+        hits.append([int(hit.video_id) for hit in found])
+    return hits, {"p95": float(np.quantile(clock, 0.95)), "p95_computing": float(np.quantile(computing, 0.95))}
+
+
+def print_tables(found: dict[str, Any]) -> None:
+    """Print the three tables in Markdown."""
+    click.echo(
+        "\n| rows | type | recall@10 | p95 | of it computing | bytes a row | build |\n|---|---|---|---|---|---|---|"
+    )
+    for one in found["sizes"]:
+        told = f"{one['recall']:.3f} | {_times(one)} | {one['bytes'] / one['rows']:,.0f} | {one['build_seconds']:.0f} s"
+        click.echo(f"| {one['rows']:,} | {one['type']} | {told} |")
+    click.echo("\n| rows | type | batch | framebank / faiss | and faiss with k = 10 |\n|---|---|---|---|---|")
+    for one in found["against_faiss"]:
+        ratios = f"{one['ratio']:.2f} | {one['ratio_k10']:.2f}"
+        click.echo(f"| {one['rows']:,} | {one['type']} | {one['batch']} | {ratios} |")
+    header = "| rows | type | left | recall@10 | p95 | of it computing | filter, first time |"
+    click.echo(f"\n{header}\n|---|---|---|---|---|---|---|")
+    for one in found["filters"]:
+        told = f"{one['recall']:.3f} | {_times(one)} | {one['first']:.2f} s"
+        click.echo(f"| {one['rows']:,} | {one['type']} | {one['left']:,} | {told} |")
+
+
+def _times(one: dict[str, Any]) -> str:
+    return f"{1000 * one['p95']:.1f} ms | {1000 * one['p95_computing']:.1f} ms"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Files of each version of an index are read as they were written; `held` has one of version 2 and one of version 3."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from framebank.library.verification import verify_path
+from framebank.store.indexes.index import Index
+from framebank.tests.worlds.store import DIM
+
+HELD = Path(__file__).parent / "held"
+HITS = {
+    2: [("v3", 0.4796, None), ("v0", 0.0675, None), ("v4", -0.0819, None)],
+    3: [("v3", 0.7004, 3.0), ("v4", 0.0717, 2.0), ("v2", -0.0561, 3.0)],
+}
+
+
+@pytest.mark.parametrize("version", HITS)
+def test_each_version_is_read(version: int, tmp_path: Path) -> None:
+    folder = shutil.copytree(HELD / f"version-{version}", tmp_path / "index")
+    index = Index.load(folder)
+    hits = index.search(np.eye(DIM)[:1], 3)[0]
+    assert [(hit.video_id, round(hit.score, 4), hit.start) for hit in hits] == HITS[version]
+    assert [index.own.ids[row] for row in index.rows_fitting("camera = 'right'")] == ["v3", "v4", "v5"]
+    assert not verify_path(folder).faults
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    index.save(tmp_path / "again")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == before
+
+
+def test_version_3_has_frames_a_structure_and_what_was_measured() -> None:
+    searched = Index.load(HELD / "version-3").searched
+    assert (searched.level, searched.type, searched.asked.type) == ("frame", "sq8", "sq8")
+    assert searched.near is not None and searched.near.places is not None and searched.measured is not None
+    assert searched.near.places.tolist() == [-1] * 4 + list(range(20))  # one of six videos was taken out
+    assert (searched.measured.rows, searched.measured.queries) == (24, 200)
