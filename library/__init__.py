@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from framebank.library.report import Report
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.duplicates import DuplicatePair, Duplicates, duplicates
+    from framebank.library.searching.evaluated import SearchReport, evaluate_search
     from framebank.library.searching.shots import Shots, shots
     from framebank.library.texts import prompts
     from framebank.library.trained_run import TrainedRun
@@ -57,6 +58,8 @@ NAMES = {
     "Report": "report",
     "Results": "figures.results",
     "SearchIndex": "search_index",
+    "SearchReport": "searching.evaluated",
+    "evaluate_search": "searching.evaluated",
     "TrainedMatcher": "episodes.trained_matcher",
     "Shots": "searching.shots",
     "StoreLabels": "asking.store_labels",
@@ -101,6 +104,7 @@ __all__ = [
     "Report",
     "Results",
     "SearchIndex",
+    "SearchReport",
     "Shots",
     "StoreLabels",
     "TrainedMatcher",
@@ -112,6 +116,7 @@ __all__ = [
     "duplicates",
     "evaluate",
     "evaluate_protocol",
+    "evaluate_search",
     "extract",
     "fewshot",
     "fewshot_compare",
