@@ -13,6 +13,7 @@ from framebank.commands.demo import demo
 from framebank.commands.duplicates import duplicates
 from framebank.commands.enroll import calibrate, enroll, unenroll
 from framebank.commands.evaluate import evaluate, zeroshot
+from framebank.commands.evaluate_search import evaluate_search
 from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
@@ -119,6 +120,7 @@ for command in (
     index,
     index_merge,
     search,
+    evaluate_search,
     shots,
     duplicates,
     label,

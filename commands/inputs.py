@@ -53,6 +53,11 @@ OWN: dict[str, dict[str, str]] = {
     "index": {"store": STORE},
     "index-merge": {"indexes": INDEX},
     "search": {"index": INDEX, "video": VIDEO, "image": "no such file; expected a picture", "store": STORE},
+    "evaluate-search": {
+        "index": INDEX,
+        "queries": "no such file; expected a CSV of text and video_id",
+        "store": STORE,
+    },
     "shots": {"store": STORE},
     "duplicates": {"store": STORE, "other": STORE},
     "predict": {

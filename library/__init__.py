@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from framebank.library.reporting.page import ReportPage
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.duplicates import DuplicatePair, Duplicates, duplicates
+    from framebank.library.searching.evaluated import SearchReport, evaluate_search
     from framebank.library.searching.shots import Shots, shots
     from framebank.library.texts import prompts
     from framebank.library.trained_run import TrainedRun
@@ -61,6 +62,8 @@ NAMES = {
     "ReportPage": "reporting.page",
     "Results": "figures.results",
     "SearchIndex": "search_index",
+    "SearchReport": "searching.evaluated",
+    "evaluate_search": "searching.evaluated",
     "TrainedMatcher": "episodes.trained_matcher",
     "Shots": "searching.shots",
     "StoreLabels": "asking.store_labels",
@@ -108,6 +111,7 @@ __all__ = [
     "ReportPage",
     "Results",
     "SearchIndex",
+    "SearchReport",
     "Shots",
     "StoreLabels",
     "TrainedMatcher",
@@ -119,6 +123,7 @@ __all__ = [
     "duplicates",
     "evaluate",
     "evaluate_protocol",
+    "evaluate_search",
     "extract",
     "fewshot",
     "fewshot_compare",

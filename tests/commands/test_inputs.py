@@ -85,6 +85,8 @@ WRONG = """
 1|no: no such store|search there --text a --moments --store no
 2|--from and --to are the start and the end of a moment|search there --id a --from 3
 2|--from and --to are the start and the end of a moment|search there --text a --from 3 --to 4
+1|no: is not an index|evaluate-search no there
+1|no: no such file; expected a CSV of text|evaluate-search there no
 1|no: no such store|shots no
 1|s.txt: does not have the name of a file of spans|shots there --csv s.txt
 1|no: no such store|duplicates no
