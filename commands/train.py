@@ -19,7 +19,7 @@ from framebank.commands.options import (
     text_options,
 )
 from framebank.commands.printing import Bar, BarOfParts, percent, print_report, progress
-from framebank.commands.tensorboard import watching_tensorboard
+from framebank.commands.tracking import TRACKERS, watching_trackers
 from framebank.heads.training.recipe import Recipe
 from framebank.library.auto import is_auto, train_auto
 from framebank.library.comparing.recipe_list import recipes
@@ -123,6 +123,12 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
 )  # fmt: skip
 @click.option("--budget", help="How long to try ways for where none is named, such as 5m.  [50s]")
 @click.option("--tensorboard", is_flag=True, help="Also write a log for TensorBoard into RUN.")
+@click.option(
+    "--track",
+    multiple=True,
+    type=click.Choice(tuple(TRACKERS)),
+    help="Also write the epochs there; may be given twice.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing run.")
 @json_option
 def train(
@@ -133,6 +139,7 @@ def train(
     head_mix: str | None,
     budget: str | None,
     tensorboard: bool,
+    track: tuple[str, ...],
     as_json: bool,
     **choices: Any,
 ) -> None:
@@ -165,7 +172,7 @@ def train(
 
     bank = open_store(store)  # what is wrong with it is told before torch is loaded
     found = {name: value for name, value in choices.items() if value is not None}
-    if not (recipe_name or keys or lexicon or head_mix or tensorboard) and is_auto(found):
+    if not (recipe_name or keys or lexicon or head_mix or tensorboard or track) and is_auto(found):
         del given["lexicon"]
         _train_auto(bank, run, found, budget=budget, as_json=as_json, **given)
         return
@@ -190,7 +197,7 @@ def train(
         recipe=recipe,
         **given,
         head_mix="auto" if head_mix == "auto" else None,
-        watch=watching_tensorboard(run, bar.watch) if tensorboard else bar.watch,
+        watch=watching_trackers(run, bar.watch, {*track, *["tensorboard"] * tensorboard}),
         tell=bar.tell,
     )
     if Ranks().is_first:
