@@ -10,6 +10,7 @@ from framebank import __version__
 from framebank.commands.compare import compare
 from framebank.commands.compare_runs import compare_runs
 from framebank.commands.demo import demo
+from framebank.commands.duplicates import duplicates
 from framebank.commands.enroll import calibrate, enroll, unenroll
 from framebank.commands.evaluate import evaluate, zeroshot
 from framebank.commands.extract import extract
@@ -18,6 +19,8 @@ from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.group import Group
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
+from framebank.commands.label_store import label_store
+from framebank.commands.labels import labels
 from framebank.commands.models_in_and_out import export_head, import_checkpoint
 from framebank.commands.predict import predict
 from framebank.commands.printing import printed_warnings
@@ -115,7 +118,10 @@ for command in (
     index,
     search,
     shots,
+    duplicates,
     label,
+    label_store,
+    labels,
     predict,
     enroll,
     unenroll,

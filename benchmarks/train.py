@@ -7,9 +7,10 @@ of the turns. "bare loop" is what is left when everything is taken away: a tenso
 cross-entropy, backward, AdamW. "framebank" is `fit`. Both run for about --seconds a turn. "DataLoader" reads each video
 from the store's HDF5 with two workers, the usual way. The head "mean" learns nothing, so that `fit` pools the bank
 once; "pooled_once" is how many times as fast its epochs are then as those of the bare loop over the frames, at several
-numbers of frames and classes: what is left is the classifier, which grows with the classes. Then seconds for an epoch
-at the size of Kinetics-400, 240,000 videos of 8 frames of 512 values, made up: the whole epoch with --full, else
-measured steps times their number.
+numbers of frames and classes: what is left is the classifier, which grows with the classes. "bf16" is how many times as
+fast `fit` is with --precision bf16 as the bare loop in fp32, for other heads, where the hardware multiplies bf16. Then
+seconds for an epoch at the size of Kinetics-400, 240,000 videos of 8 frames of 512 values, made up: the whole epoch
+with --full, else measured steps times their number.
 """
 
 import json
@@ -63,6 +64,7 @@ def main(
             f"{head} on {name}: framebank {row['framebank']:.1f} steps/s; bare loop {row['bare']:.1f}, ratio "
             f"{row['ratio']:.2f}; DataLoader {row['loader']:.1f}, {row['framebank'] / row['loader']:.1f} times slower; "
             f"an epoch of Kinetics-400 {row['kinetics_epoch_s']:.1f} s{'' if full else ' by these steps'}"
+            + (f"; bf16 {row['bf16']:.2f} times the bare loop in fp32" if row["bf16"] else "")
             + "".join(f"; pooled once at {shape} {times:.1f} times" for shape, times in row["pooled_once"].items())
         )
     if json_path:
@@ -89,16 +91,24 @@ def _bank(num_videos: int, device: Any, *, frames: int = FRAMES, classes: int = 
     )
 
 
-def _recipe(head: str, batch_size: int, epochs: int) -> Any:
+def _recipe(head: str, batch_size: int, epochs: int, *, precision: str = "fp32") -> Any:
     from framebank.heads.training.recipe import Recipe
 
-    return Recipe(head=head, classifier="linear", loss="ce", batch_size=batch_size, epochs=epochs, warmup=0.0)
+    return Recipe(
+        head=head, classifier="linear", loss="ce", batch_size=batch_size, epochs=epochs, warmup=0.0, precision=precision
+    )
 
 
 def _model(recipe: Any, device: Any, *, classes: int = CLASSES) -> Any:
     from framebank.heads.training.build import build_model
 
     return build_model(recipe, dim=WIDTH, num_classes=classes, texts=None).to(device)
+
+
+def _has_bf16(head: str, device: Any) -> bool:
+    from framebank.heads.training.precision import multiplies_bf16
+
+    return head != "mean" and multiplies_bf16(device)
 
 
 def _steps(head: str, num_videos: int, batch_size: int, turns: int, seconds: float, device: Any) -> dict[str, Any]:
@@ -112,6 +122,8 @@ def _steps(head: str, num_videos: int, batch_size: int, turns: int, seconds: flo
             "framebank": lambda: _fit(head, bank, batch_size, epochs, device),
             "loader": lambda: _loader(head, Path(scratch) / "store", batch_size, device),
         }
+        if _has_bf16(head, device):
+            ways["bf16"] = lambda: _fit(head, bank, batch_size, epochs, device, precision="bf16")
         found: dict[str, list[float]] = {name: [] for name in ways}
         for turn in range(turns):
             for name, way in list(ways.items())[:: -1 if turn % 2 else 1]:  # none is always after the same other
@@ -120,7 +132,9 @@ def _steps(head: str, num_videos: int, batch_size: int, turns: int, seconds: flo
     ratio = statistics.median(a / b for a, b in zip(found["framebank"], found["bare"], strict=True))
     shapes = SHAPES if head == "mean" else {}
     pooled = {name: _pooled_once(frames, classes, turns, device) for name, (frames, classes) in shapes.items()}
-    return {**medians, "ratio": ratio, "pooled_once": pooled}
+    pairs = zip(found.get("bf16", ()), found["bare"], strict=False)
+    bf16 = statistics.median([a / b for a, b in pairs]) if "bf16" in found else None
+    return {**medians, "ratio": ratio, "pooled_once": pooled, "bf16": bf16}
 
 
 def _pooled_once(frames: int, classes: int, turns: int, device: Any) -> float:
@@ -143,10 +157,10 @@ def _pooled_once(frames: int, classes: int, turns: int, device: Any) -> float:
     return statistics.median(found)
 
 
-def _fit(head: str, bank: Any, batch_size: int, epochs: int, device: Any) -> float:
+def _fit(head: str, bank: Any, batch_size: int, epochs: int, device: Any, *, precision: str = "fp32") -> float:
     from framebank.heads.training.loop import fit
 
-    recipe = _recipe(head, batch_size, epochs=epochs + 1)
+    recipe = _recipe(head, batch_size, epochs=epochs + 1, precision=precision)
     log = list(fit(_model(recipe, device, classes=bank.num_classes), recipe, bank, val=None, texts=None, device=device))
     return epochs * -(-len(bank) // batch_size) / sum(epoch.seconds for epoch in log[1:])  # the first warms up
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @sampling_options
 @click.option("--view", default="centre", help="centre, flip, three-crop, letterbox or ten-view; several with +.")
 @click.option(
-    "--streams", default="frame", help="frame, and with commas: pre_proj, regions:3, patch_mean, layers:6+12."
+    "--streams", default="frame", help="frame, and with commas: pre_proj, regions:3, tokens:7, patch_mean, layers:6+12."
 )
 @click.option(
     "--split-file",
@@ -119,11 +119,11 @@ def extract(
     knows how it was made: for an existing store you can leave out --model, --frames and similar options.
 
     \b
-    framebank extract videos/ bank --model ViT-B-16 --pretrained openai
-    framebank extract videos/ bank --model ViT-B-16 --pretrained openai --fps 2
+    framebank extract videos/ bank --model ViT-B-16-SigLIP2 --pretrained webli
+    framebank extract videos/ bank --model ViT-B-16-SigLIP2 --pretrained webli --fps 2
     framebank extract videos/ bank --refresh --prune
-    framebank extract videos/ bank-2 --model ViT-B-16 --pretrained openai --shard 2/4
-    framebank extract videos.csv bank --model ViT-B-16 --pretrained openai --engine ray --address 10.0.0.1:6379
+    framebank extract videos/ bank-2 --model ViT-B-16-SigLIP2 --pretrained webli --shard 2/4
+    framebank extract videos.csv bank --model ViT-B-16-SigLIP2 --pretrained webli --engine ray --address 10.0.0.1:6379
     framebank extract UCF-101/ bank --model demo --split-file trainlist01.txt --split-file testlist01.txt
     """
     if engine == "ray" and devices:
@@ -138,9 +138,12 @@ def extract(
     if not store.is_dir():
         required(model, "--model")
 
-    from framebank.library.extraction import fill, local_machine, read_sources, require_some
+    from framebank.library.extraction import fill, local_machine, read_sources, require_some, waiting_workers
 
     intake = read_sources(videos, store, is_video=_probe() if any_suffix else None)
+    waiting = None
+    if engine == "local":
+        waiting = click.get_current_context().with_resource(waiting_workers(store, intake, workers=workers))
 
     from framebank.extract.extraction import Setup, left_out
     from framebank.store import Manifest
@@ -185,7 +188,7 @@ def extract(
         click.get_current_context().with_resource(ended_by_signals())  # Ray handles them itself
     else:
         names = device_names(setup.device or device, devices)
-        machine = local_machine(setup, device=device, devices=names, workers=workers)
+        machine = local_machine(setup, device=device, devices=names, workers=workers, waiting=waiting)
     warn_if_random(machine)
     roots = tuple(path for path in videos if path.is_dir() or is_tar(path))
     choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)

@@ -15,6 +15,7 @@ RUN = "no such run; expected a folder made by `framebank train`"
 MATCHER = "no such run; expected a folder made by `framebank fewshot-train`"
 LABELS = "no such labels file"
 PROMPTS = "no such file; expected one made by `framebank prompts`"
+BANK = "no such label bank; expected a file made by `framebank labels build` or `framebank prompts`"
 VIDEO = "no such file; expected a video"
 LIST = "no such split file"
 
@@ -52,12 +53,15 @@ OWN: dict[str, dict[str, str]] = {
     "index": {"store": STORE},
     "search": {"index": INDEX, "video": VIDEO, "image": "no such file; expected a picture", "store": STORE},
     "shots": {"store": STORE},
+    "duplicates": {"store": STORE, "other": STORE},
     "predict": {
         "videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files",
         "run": RUN,
         "index": INDEX,
     },
     "label": {"run": RUN, "index": INDEX},  # a missing video is reported beside the answers for the others
+    "build": {},  # the reader of its lists reports what is wrong with them
+    "label-store": {"store": STORE, "bank": BANK, "index": INDEX, "run": RUN},
     "enroll": {"index": INDEX, "videos": VIDEO},
     "unenroll": {"index": INDEX},
     "calibrate": {"index": INDEX, "store": STORE},

@@ -1,14 +1,11 @@
 """Commands that export a trained model and import a published one."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from framebank.commands.options import PATH, device_option, json_option, template_option
 from framebank.commands.printing import print_report, progress
-from framebank.library.texts import embed_texts
-from framebank.store.counts import counted
 
 
 @click.command("export-head", short_help="Write a trained model as ONNX or safetensors.")
@@ -24,25 +21,10 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
     \b
     framebank export-head run head.onnx
     """
-    from framebank.store import DataError
+    from framebank.library.exchange.heads import export_head as exported
 
-    if file.suffix not in (".onnx", ".safetensors"):
-        raise DataError(f"{file}: expected a name that ends in .onnx or .safetensors")
-    from framebank.heads.exchange.export import export_onnx, export_weights
-    from framebank.heads.training.run import Run
-
-    trained = Run.read(run)
-    report = {"file": str(file), "labels": len(trained.labels)}
-    if file.suffix == ".onnx":
-        off = export_onnx(trained, file)
-        report["largest_difference"] = off
-        lines = [
-            f"{file}: {counted(len(trained.labels), 'class', 'classes')}; its scores are within {off:.1g} of the run's"
-        ]
-    else:
-        about = export_weights(trained, file)
-        lines = [f"{file}: the weights; {about}: labels, recipe and encoder"]
-    print_report(report, as_json=as_json, lines=lines)
+    done = exported(run, file)
+    print_report(done.to_dict(), as_json=as_json, lines=done.lines())
 
 
 @click.command("import-checkpoint", short_help="Make a run from a published ActionCLIP checkpoint.")
@@ -71,41 +53,22 @@ def import_checkpoint(
     framebank extract VIDEOS STORE --model ViT-B-16-quickgelu --pretrained k400/clip.safetensors --frames 8
     framebank evaluate k400 --store STORE
     """
-    from framebank.store import DataError, LabelSet
+    from framebank.store import DataError
 
     if not checkpoint.is_file():
         raise DataError(f"{checkpoint}: no such file; expected a checkpoint of ActionCLIP")
     if not labels:
         raise click.UsageError("--labels is required: the classes that the checkpoint was trained on, in their order")
-    from framebank.extract.encoders.encoder import Encoder
-    from framebank.heads.exchange.published import CLIP, build_run, model_name, read_checkpoint, write_clip
-    from framebank.heads.training.folder import taking
-    from framebank.store.files.replacing import replacing_together
+    from framebank.library.exchange.heads import import_checkpoint as imported
 
-    click.get_current_context().with_resource(taking(run, what="run", overwrite=False))
-    clip, fusion = read_checkpoint(checkpoint)
-    name = model or model_name(clip, where=checkpoint)
-    classes = LabelSet.read(labels)
-    weights = run / CLIP
-    with replacing_together(run) as part:
-        try:
-            encoder = Encoder(name, str(write_clip(clip, part / CLIP)), device=device)
-        except DataError as error:
-            raise DataError(str(error).replace(str(part / CLIP), str(checkpoint))) from error
-        prompts = embed_texts(classes, encoder, templates=templates, texts="names", watch=progress)
-        prompts = replace(prompts, encoder=replace(prompts.encoder, pretrained=str(weights.absolute())))
-        made = build_run(fusion, prompts.encoder, prompts, where=checkpoint, legacy_axes=legacy_axes)
-        made.put(part, log=[])
-    report = {
-        "run": str(run),
-        "head": made.recipe.head,
-        "model": name,
-        "pretrained": str(weights),
-        "classes": len(classes),
-    }
-    lines = [
-        f"{made.recipe.head} of {counted(len(classes), 'class', 'classes')} -> {run}",
-        f"next: framebank extract VIDEOS STORE --model {name} --pretrained {weights}",
-        f"      framebank evaluate {run} --store STORE",
-    ]
-    print_report(report, as_json=as_json, lines=lines)
+    done = imported(
+        checkpoint,
+        run,
+        labels=labels,
+        model=model,
+        legacy_axes=legacy_axes,
+        templates=templates,
+        device=device,
+        watch=progress,
+    )
+    print_report(done.to_dict(), as_json=as_json, lines=done.lines())

@@ -6,14 +6,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from framebank.heads.training.recipe import OPTIONED, RECIPES, Recipe
+from framebank.heads.training.choices import OPTIONED
+from framebank.heads.training.recipe import RECIPES, Recipe
 from framebank.store.errors import DataError
 
 HEADS = (
     *("mean", "conv1d", "shift", "tcn", "lstm", "gru", "transformer", "transformer-cls", "attentive", "mit", "a5"),
     *("vivit", "m2clip", "ted", "sloshnet", "sloshnet-layers"),
 )
-CLASSIFIERS = ("text", "linear", "text-linear", "lda", "ridge", "knn", "tip-adapter", "tip-adapter-f")
+CLASSIFIERS = ("text", "linear", "text-linear", "lda", "ridge", "logistic", "knn", "tip-adapter", "tip-adapter-f")
 SCORERS = ("vcs", "x-clip", "semantic-units", "descriptions", "attributes")
 LOSSES = (
     *("kl", "contrastive", "ce", "weighted-ce", "softmax-ce", "video-ce", "supcon", "masked-text", "bce", "soft-kl"),

@@ -50,9 +50,9 @@ run_option = click.option(
     "--run", "run_path", type=PATH, help="Pool the frames with this run's head instead of their mean."
 )
 model_options = together(
-    click.option("--model", help="An open_clip model, such as ViT-B-16, or demo."),
+    click.option("--model", help="open_clip's ViT-B-16-SigLIP2 or PE-Core-B-16, timm:NAME, hf:FOLDER, or demo."),
     click.option(
-        "--pretrained", help="A tag of the model, such as openai, a checkpoint file, or none for random weights."
+        "--pretrained", help="A tag of the model, such as webli, a checkpoint file, or none for random weights."
     ),
 )
 encoder_options = together(
@@ -94,7 +94,7 @@ scoring_option = click.option(
 def required(value: str | None, option: str) -> str:
     """Return the value of an option that has no default; wrong usage if it was not given."""
     if not value:
-        raise click.UsageError(f"{option} is required; a good start is --model ViT-B-16 --pretrained openai")
+        raise click.UsageError(f"{option} is required; a good start is --model ViT-B-16-SigLIP2 --pretrained webli")
     return value
 
 

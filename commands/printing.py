@@ -23,6 +23,7 @@ from framebank.store.errors import DataWarning
 if TYPE_CHECKING:
     from framebank.extract.encoders.encoder import Encoder
     from framebank.extract.extraction import Engine
+    from framebank.library.exchange.prompt_files import PromptFile
 
 T = TypeVar("T")
 LOG_SECONDS = 30.0  # between two lines of progress, if stderr is not a terminal
@@ -32,13 +33,13 @@ class Bar:
     """Progress on stderr, with rate and time left: a moving bar on a terminal.
 
     Elsewhere, as in the log of a job, it is a plain line every half minute. Work that takes less than a second on a
-    terminal, or less than half a minute elsewhere, shows nothing. The time left comes from the mean rate since the
-    start.
+    terminal, or less than half a minute elsewhere, shows nothing. The rate is the mean since the start, and the time
+    left comes from it.
     """
 
     def __init__(self, *, unit: str, total: int | None = None, title: str | None = None) -> None:
         self.unit, self.total, self.title = unit, total, title
-        self.done = 0
+        self.done = self.before = 0
         self._facts: dict[str, str] = {}
         self._drawn: Any = None  # the bar of tqdm, on a terminal
         self._started = self._told = time.monotonic()
@@ -76,6 +77,12 @@ class Bar:
             self._told = time.monotonic()
             click.echo(self._line(), err=True)
 
+    def skip(self, before: int) -> None:
+        """Take that many for done by an earlier call: they count, and say nothing of the rate."""
+        self.done = self.before = before
+        if self._drawn is not None:
+            self._drawn.initial = self._drawn.n = before
+
     def show(self, **facts: str) -> None:
         """Show some facts after the count; each replaces the last one of its name."""
         self._facts |= facts
@@ -84,12 +91,14 @@ class Bar:
 
     def _line(self) -> str:
         passed = time.monotonic() - self._started
-        left = passed * (self.total or 0) / self.done - passed if self.done else 0.0
+        made = self.done - self.before
+        left = passed * ((self.total or 0) - self.done) / made if made else 0.0
         parts = [
             f"{self.done} of {counted(self.total or 0, self.unit, _plural(self.unit))}",
             *(f"{name} {value}" for name, value in self._facts.items()),
+            *([_rate(made, passed)] if made else []),
             f"{_clock(passed)} passed",
-            *([f"about {_clock(left)} left"] if self.done else []),
+            *([f"about {_clock(left)} left"] if made else []),
         ]
         return f"{self.title}: {', '.join(parts)}" if self.title else ", ".join(parts)
 
@@ -98,6 +107,10 @@ def _plural(unit: str) -> str:
     if unit.endswith("y"):
         return f"{unit[:-1]}ies"
     return f"{unit}es" if unit.endswith("tch") else f"{unit}s"
+
+
+def _rate(made: int, seconds: float) -> str:
+    return f"{made / seconds:.1f} a second" if made >= seconds else f"{seconds / made:.1f} s each"
 
 
 def _clock(seconds: float) -> str:
@@ -133,6 +146,7 @@ class BarOfParts:
     def __init__(self, *, per: str, unit: str, facts: Callable[[Any, int, int], dict[str, str]]) -> None:
         self.per, self.unit, self.facts = per, unit, facts
         self._bar: Bar | None = None
+        self._seen = 0
 
     def watch(self, items: Iterable[T], *, total: int, unit: str, title: str | None = None) -> Iterator[T]:
         """Yield the items under a bar."""
@@ -141,12 +155,15 @@ class BarOfParts:
             return
         with Bar(unit=self.unit, title=title) as self._bar:
             for number, item in enumerate(items, start=1):
+                self._seen = number
                 self._bar.show(**self.facts(item, number, total))
                 yield item
 
     def tell(self, done: int, total: int) -> None:
-        """Move the bar."""
+        """Move the bar. Items that come before the first part is told of were done by an earlier call."""
         if self._bar:
+            if self._seen and not self._bar.done:
+                self._bar.skip(done - 1)
             self._bar.move(done, total)
 
 
@@ -185,8 +202,8 @@ def printed_warnings() -> Iterator[None]:
         yield
 
 
-def warn_if_random(encoder: "Encoder | Engine") -> None:
-    """Warn that an encoder has no trained weights."""
+def warn_if_random(encoder: "Encoder | Engine | PromptFile") -> None:
+    """Warn that an encoder, or that of some prompts, has no trained weights."""
     if encoder.random_weights:
         warning = f"WARNING: {encoder.spec.model} has RANDOM WEIGHTS (--pretrained none): its embeddings mean nothing."
         click.secho(warning, fg="red", bold=True, err=True)

@@ -15,9 +15,7 @@ from framebank.commands.options import (
     texts_option,
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
-from framebank.commands.store_exchange import prompt_import_options, write_imported_prompts
-from framebank.library.texts import embed_texts
-from framebank.store.counts import counted
+from framebank.commands.store_exchange import prompt_import_options
 
 
 @click.command(short_help="Embed the texts of the classes into a file.")
@@ -54,37 +52,50 @@ def prompts(
     if any(imported.values()):
         if model or pretrained or templates or texts or precision != "auto" or device != "auto":
             raise click.UsageError("--import embeds nothing: it works only with --like and the options of the import")
-        write_imported_prompts(labels, out, like=like, as_json=as_json, **imported)
+        _import(labels, out, like=like, as_json=as_json, **imported)
         return
     if like and (model or pretrained or precision != "auto"):
         raise click.UsageError("--like brings its own --model, --pretrained and --precision")
     if not like:
         model = required(model, "--like or --model")
-    from framebank.store import FeatureStore, LabelSet
+    from framebank.library.exchange.prompt_files import write_prompts
 
-    classes = LabelSet.read(labels)
-    if like:
-        spec = FeatureStore(like).spec
-    from framebank.extract.encoders.encoder import Encoder, encoder_like
+    written = write_prompts(
+        labels,
+        out,
+        like=like,
+        model=model,
+        pretrained=pretrained,
+        precision=precision,
+        templates=templates,
+        texts=texts or "names",
+        device=device,
+        watch=progress,
+    )
+    warn_if_random(written)
+    print_report(written.to_dict(), as_json=as_json, lines=written.lines())
 
-    if like:
-        encoder = encoder_like(spec, device=device)
-    else:
-        encoder = Encoder(str(model), pretrained, device=device, precision=precision)
-    warn_if_random(encoder)
-    bank = embed_texts(classes, encoder, templates=templates, texts=texts or "names", watch=progress)
-    bank.write(out)
-    report = {
-        "prompts": str(out),
-        "classes": len(bank.labels),
-        "rows": len(bank.texts),
-        "texts": bank.kind,
-        "templates": list(bank.templates),
-        "model": bank.encoder.encoder,
-    }
-    lines = [
-        f"{counted(len(bank.labels), 'class', 'classes')}, {counted(len(bank.texts), 'prompt')} of their {bank.kind} "
-        f"-> {out}",
-        f"by {report['model']}",
-    ]
-    print_report(report, as_json=as_json, lines=lines)
+
+def _import(
+    labels: Path,
+    out: Path,
+    *,
+    like: Path | None,
+    source: Path | None,
+    array: str | None,
+    names: str | None,
+    renamed: tuple[str, ...],
+    logit_scale: float | None,
+    as_json: bool,
+) -> None:
+    if not source or not like:
+        raise click.UsageError(
+            "--import needs --like, the store whose encoder made them, and --array, --names, --map "
+            "and --logit-scale need --import"
+        )
+    from framebank.library.exchange.prompt_files import import_prompts
+
+    written = import_prompts(
+        labels, out, source, like=like, array=array, names=names, renamed=renamed, logit_scale=logit_scale
+    )
+    print_report(written.to_dict(), as_json=as_json, lines=written.lines())

@@ -23,7 +23,8 @@ from framebank.commands.printing import print_report, progress
 @click.option("--protocol", required=True, help="Its name, such as ucf101 or zero-shot-half, or a .toml file.")
 @click.option("--lists", type=PATH, help="The folder of the official lists, where the protocol reads any.")
 @click.option("--recipe", help="What a supervised protocol trains: a name or a .toml file.  [linear-probe]")
-@click.option("--run", "run_path", type=PATH, help="Zero-shot: pool the frames with this run's head.")
+@click.option("--run", "run_path", type=PATH, help="Zero-shot: pool the frames with its head. Episodes: its matcher.")
+@click.option("--matcher", "matchers", multiple=True, help="Episodes: score this one beside the baselines; repeat it.")
 @click.option("--keep-runs", "runs", type=PATH, help="Keep the runs that are trained in this new folder.")
 @click.option("--results", "results_path", type=PATH, default="results.jsonl", help="Add a line to this file.")
 @text_options
@@ -36,6 +37,7 @@ def evaluate_by(
     lists: Path | None,
     recipe: str | None,
     run_path: Path | None,
+    matchers: tuple[str, ...],
     runs: Path | None,
     lexicon: Path | None,
     results_path: Path,
@@ -47,13 +49,15 @@ def evaluate_by(
 
     ucf101 and hmdb51 train a recipe on each of the three official splits; ucf101-zero-shot and hmdb51-zero-shot score
     the three test lists by the texts of the classes; zero-shot-full every video of the store; zero-shot-half half of
-    the classes, in ten draws; supervised takes the splits of the store itself. Nothing is chosen on what is tested.
-    What is not said of the texts is as the recipe has it. Each figure is one line of results.jsonl.
+    the classes, in ten draws; supervised takes the splits of the store itself; ucf101-base-to-novel learns half of the
+    classes and tests the other half too; ucf101-episodes draws episodes. docs/figures.md lists all. Nothing is chosen
+    on what is tested. What is not said of the texts is as the recipe has it. Each figure is one line of results.jsonl.
 
     \b
     framebank eval ucf --protocol ucf101 --lists ucfTrainTestlist --recipe ridge
     framebank eval ucf --protocol ucf101-zero-shot --lists ucfTrainTestlist
     framebank eval bank --protocol zero-shot-half
+    framebank eval hmdb --protocol hmdb51-episodes --lists hmdb51-few-shot --matcher otam
     """
     require_alone(texts["prompts"], labels=texts["labels"], templates=texts["templates"], texts=texts["texts"])
     from framebank.library.figures.protocols import evaluate_protocol
@@ -64,6 +68,7 @@ def evaluate_by(
         lists=lists,
         recipe=recipe,
         run=run_path,
+        matchers=matchers,
         **texts,
         lexicon=lexicon,
         results=results_path,
@@ -94,3 +99,5 @@ def results(file: Path, conditions: tuple[str, ...], form: str, as_json: bool) -
 
     found = read(file, where)
     print_report(found.to_dict(), as_json=as_json, lines=[found.text(form)])
+    if found.none and (as_json or form != "text"):
+        click.echo(found.none, err=True)

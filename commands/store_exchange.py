@@ -1,19 +1,13 @@
 """Commands that import features of other programs into a store, and export a store for other programs."""
 
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from framebank.commands.options import PATH, json_option, together
 from framebank.commands.printing import print_report, progress
-from framebank.store.counts import counted, listed
-
-if TYPE_CHECKING:
-    from framebank.store.exchange.imports import Imported
 
 prompt_import_options = together(
     click.option("--import", "source", type=PATH, help="Class embeddings: npz, HDF5 or parquet; needs --like."),
@@ -61,51 +55,17 @@ def import_features(
     framebank store import features/ bank --describe model=CLIP-ViT-B/32,pretrained=openai
     framebank store import ucf101-vgg16.npz bank --describe model=VGG16,pretrained=imagenet --split split1
     """
-    from framebank.store import DataError, LabelSet
-    from framebank.store.exchange.imports import find_width, imported_spec, read_description
-    from framebank.store.exchange.imports import import_features as imported
-    from framebank.store.exchange.imports import only_labels as with_labels
+    from framebank.library.exchange.imported_store import import_store
     from framebank.store.exchange.source import Names
-    from framebank.store.exchange.sources import open_source
-    from framebank.store.files.replacing import refuse_inside
-    from framebank.store.upkeep.plan import plan_store
 
-    refuse_inside(store, [src], what="store")
     values = tuple(value.strip() for value in split_values.split(",")) if split_values else ()
-    found = source = open_source(src, Names(split_values=values, **names))
-    if only_labels:
-        source = with_labels(found, LabelSet.read(only_labels), where=only_labels)
-    spec = imported_spec(read_description(describe), dim=find_width(source), made_by=source.spec)
-    todo = plan_store(store, source.manifest, spec, retry_failed=True, what="import").missing
-    started = time.perf_counter()
-    done = list(progress(imported(store, source, spec=spec, fps=fps), total=len(todo), unit="video"))
-    failed = [outcome for outcome in done if outcome.error]
-    report = {
-        "store": str(store),
-        "videos": len(source.manifest),
-        "imported": len(done) - len(failed),
-        "failed": len(failed),
-        "already_there": len(source.manifest) - len(todo),
-        "left_out": len(found.manifest) - len(source.manifest),
-        "not_taken": dict(sorted(found.not_taken.items())),
-        "rows": sum(outcome.num_rows for outcome in done),
-        "zero_rows": sum(outcome.zero_rows for outcome in done),
-        "width": spec.dim,
-        "seconds": round(time.perf_counter() - started, 2),
-        "model": spec.encoder,
-    }
-    print_report(report, as_json=as_json, lines=_import_lines(report))
-    for note in (*source.notes, *_import_notes(done, found.not_taken, width=spec.dim)):
+    columns = Names(split_values=values, **names)
+    done = import_store(src, store, columns, describe=describe, fps=fps, only_labels=only_labels, watch=progress)
+    print_report(done.to_dict(), as_json=as_json, lines=done.lines())
+    for note in done.notes():
         click.echo(note, err=True)
-    if failed:
-        click.echo(
-            f"not imported: {len(failed)} of {counted(len(source.manifest), 'video')}, each with its reason in "
-            f"{store / 'failed.csv'}",
-            err=True,
-        )
-    if len(failed) == len(source.manifest):
-        raise DataError(f"{src}: no video was imported of {len(source.manifest)}; {store / 'failed.csv'} says why")
-    if failed and strict:
+    done.require_some()
+    if done.failed and strict:
         sys.exit(1)
 
 
@@ -132,102 +92,9 @@ def export_features(store: Path, out: Path, form: str, split: str, stream: str, 
     framebank store export bank bank.parquet --format parquet --split train
     framebank store export bank layers --stream layers
     """
-    from framebank.library.stores import open_store
-    from framebank.store.exchange.exports import export_store
-    from framebank.store.files.replacing import refuse_inside
+    from framebank.library.exchange.exported_store import export_embeddings
 
-    refuse_inside(out, [store], what="export")
-    features = open_store(store)
-    manifest = features.split(split)
-    there = sum(video.video_id in features for video in manifest.videos)
-    exported = list(
-        progress(export_store(features, manifest, out, form=form, stream=stream), total=there, unit="video")
-    )
-    left_out = sorted(set(features.streams) - {stream})
-    report = {
-        "out": str(out),
-        "format": form,
-        "stream": stream,
-        "videos": len(exported),
-        "without_embedding": len(manifest) - len(exported),
-        "streams_left_out": left_out,
-    }
-    print_report(report, as_json=as_json, lines=[f"{counted(len(exported), 'video')} -> {out}"])
-    if left_out:
-        click.echo(f"only the stream {stream} is exported; not exported: {listed(left_out)}", err=True)
-    if len(exported) < len(manifest):
-        missing = len(manifest) - len(exported)
-        click.echo(f"not exported: {missing} of {counted(len(manifest), 'video')}, without an embedding", err=True)
-
-
-def write_imported_prompts(
-    labels: Path,
-    out: Path,
-    *,
-    like: Path | None,
-    source: Path | None,
-    array: str | None,
-    names: str | None,
-    renamed: tuple[str, ...],
-    logit_scale: float | None,
-    as_json: bool,
-) -> None:
-    """Write the rows of `source` that have the names of the classes as prompts of the store's encoder."""
-    from framebank.store import FeatureStore, LabelSet
-    from framebank.store.exchange.imported_prompts import look_up_prompts, read_renamed
-
-    if not source or not like:
-        raise click.UsageError(
-            "--import needs --like, the store whose encoder made them, and --array, --names, --map "
-            "and --logit-scale need --import"
-        )
-    bank = look_up_prompts(
-        LabelSet.read(labels),
-        source,
-        array=array,
-        names=names,
-        renamed=read_renamed(renamed),
-        encoder=FeatureStore(like).spec,
-        logit_scale=logit_scale or 100.0,
-    )
-    bank.write(out)
-    report = {
-        "prompts": str(out),
-        "classes": len(bank.labels),
-        "rows": len(bank.texts),
-        "imported_from": str(source),
-        "model": bank.encoder.encoder,
-    }
-    lines = [
-        f"{counted(len(bank.labels), 'class', 'classes')}, {counted(len(bank.texts), 'row')} of {source} -> {out}",
-        f"for {report['model']}",
-    ]
-    print_report(report, as_json=as_json, lines=lines)
-
-
-def _import_notes(done: Sequence["Imported"], not_taken: Mapping[str, int], *, width: int) -> Iterator[str]:
-    """Yield what is worth knowing of an import beside its counts."""
-    from framebank.store.videos.intake import told
-
-    if not_taken:
-        yield told(not_taken)
-    shapes = [outcome.flattened for outcome in done if outcome.flattened]
-    if shapes:
-        yield f"flattened: {counted(len(shapes), 'video')}, such as {shapes[0]} to ({shapes[0][0]}, {width})"
-    zeros = [outcome for outcome in done if outcome.zero_rows]
-    if zeros:
-        rows = counted(sum(outcome.zero_rows for outcome in zeros), "row")
-        ids = listed((outcome.video.video_id for outcome in zeros), most=3)
-        yield f"kept: {rows} of zeros in {counted(len(zeros), 'video')} ({ids})"
-    yield from [f"failed: {outcome.error}" for outcome in done if outcome.error][:5]
-
-
-def _import_lines(report: dict[str, Any]) -> list[str]:
-    left_out = f", {report['left_out']} left out by --only-labels" if report["left_out"] else ""
-    return [
-        f"{counted(report['videos'], 'video')}: {report['imported']} imported, {report['failed']} failed, "
-        f"{report['already_there']} already there{left_out}",
-        f"{counted(report['rows'], 'row')} of {counted(report['width'], 'value')} in {report['seconds']:.1f} s "
-        f"-> {report['store']}",
-        f"by {report['model']}",
-    ]
+    done = export_embeddings(store, out, form=form, split=split, stream=stream, watch=progress)
+    print_report(done.to_dict(), as_json=as_json, lines=done.lines())
+    for note in done.notes():
+        click.echo(note, err=True)

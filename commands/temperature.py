@@ -14,10 +14,11 @@ from framebank.commands.printing import print_report
 @click.option("--split", default="val", help="Its videos, which the run was not trained on.")
 @click.option("--by-class", is_flag=True, help="Fit a scale and a bias for each class too.")
 @click.option("--off", is_flag=True, help="Take it out: tell the probabilities as the model gives them.")
+@click.option("--on", is_flag=True, help="Put back what --off took out.")
 @device_option
 @json_option
 def temperature(
-    run: Path, store: Path | None, split: str, by_class: bool, off: bool, device: str, as_json: bool
+    run: Path, store: Path | None, split: str, by_class: bool, off: bool, on: bool, device: str, as_json: bool
 ) -> None:
     """Fit how sure RUN may be on videos that it was not trained on, and keep it in RUN.
 
@@ -28,10 +29,10 @@ def temperature(
     framebank temperature run --split val
     framebank evaluate run --split test
     """
-    if by_class and off:
-        raise click.UsageError("--off removes what --by-class fits; give one of them")
+    if by_class + off + on > 1:
+        raise click.UsageError("--by-class fits, --off takes out and --on puts back; give one of them")
     from framebank.library.figures.temperature import fit_temperature
 
-    found = fit_temperature(run, store, split, by_class=by_class, off=off, device=device)
+    found = fit_temperature(run, store, split, by_class=by_class, off=off, on=on, device=device)
     again = f"next: framebank evaluate {run}; its figures of before are removed, because its probabilities may differ"
     print_report(found.to_dict(), as_json=as_json, lines=[repr(found), again])

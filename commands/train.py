@@ -20,7 +20,7 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import Bar, BarOfParts, percent, print_report, progress
 from framebank.commands.tracking import TRACKERS, watching_trackers
-from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.recipe import MIN_STEPS, Recipe
 from framebank.library.auto import is_auto, train_auto
 from framebank.library.comparing.recipe_list import recipes
 
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore
 
 # What is no key of a recipe, as the library's call takes it.
-GIVEN = (*("labels", "prompts", "templates", "texts", "lexicon", "split", "val_split", "device", "overwrite"),)
+GIVEN = (
+    *("labels", "prompts", "templates", "texts", "lexicon", "split", "val_split", "device", "overwrite"),
+    *("resume", "save_every"),
+)
 
 
 def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -100,7 +103,11 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
     f"[{Recipe.views}]",
 )
 @click.option("--frames", type=click.IntRange(0), help="Use N of the stored frames of each video; 0 is all of them.")
-@click.option("--epochs", type=click.IntRange(0), help=f"Passes over the training videos.  [{Recipe.epochs}]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(0),
+    help=f"Passes over the training videos.  [{Recipe.epochs}, or enough for {MIN_STEPS} steps]",
+)
 @click.option("--batch-size", type=click.IntRange(1), help=f"Videos of a step.  [{Recipe.batch_size}]")
 @click.option(
     "--lr",
@@ -116,6 +123,12 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
 @click.option(
     "--seed", type=int, help=f"Draws the weights, the order, the shots and the validation videos.  [{Recipe.seed}]"
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "auto"]),
+    help="The head computes in fp32, in bf16, or in bf16 where the hardware has it; losses and scores are fp32.  "
+    f"[{Recipe.precision}]",
+)
 @device_option
 @click.option(
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes,
@@ -130,6 +143,14 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
     help="Also write the epochs there; may be given twice.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing run.")
+@click.option("--resume", is_flag=True, help="Go on from the last state that a killed training of this run kept.")
+@click.option(
+    "--save-every",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Seconds between two states, which are kept after an epoch.",
+)
 @json_option
 def train(
     store: Path,
@@ -173,7 +194,10 @@ def train(
     bank = open_store(store)  # what is wrong with it is told before torch is loaded
     found = {name: value for name, value in choices.items() if value is not None}
     if not (recipe_name or keys or lexicon or head_mix or tensorboard or track) and is_auto(found):
-        del given["lexicon"]
+        if given.pop("resume"):
+            raise click.UsageError("--resume is for a training of a recipe; give one, or its options")
+        for name in ("lexicon", "save_every"):
+            del given[name]
         _train_auto(bank, run, found, budget=budget, as_json=as_json, **given)
         return
     if budget:

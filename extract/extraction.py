@@ -11,9 +11,10 @@ from framebank.extract.cluster.remote_worker import Work
 from framebank.extract.decoders.decode import DECODERS, decode_clip, decoder_versions
 from framebank.extract.decoders.pixels import SQUARE, reading_for
 from framebank.extract.encoders.encoder import PRECISIONS, Encoder
-from framebank.extract.encoders.weights import weights_of
+from framebank.extract.encoders.makers import DEFAULT, clip_frames_of, recorded_weights, settle
 from framebank.extract.fill import Embed, LocalEngine, store_spec
 from framebank.extract.pipeline import Outcome
+from framebank.extract.pool import WaitingWorkers
 from framebank.extract.sampling import read_sampling
 from framebank.extract.worker import Task
 from framebank.store.errors import DataError
@@ -56,6 +57,19 @@ class Setup:
         spec = spec_of(folder)
         if spec is None:
             return self, {}
+        return self._settled(spec.model)._like(spec, folder)
+
+    def _settled(self, there: str) -> "Setup":
+        """Return this setup with the model's name as a spec has it, if that is not the name `there` already."""
+        if self.model in (None, there):
+            return self
+        try:
+            model, pretrained = settle(str(self.model), self.pretrained)
+        except DataError:  # of a name without weights, which may be those of the store
+            return replace(self, model=str(self.model).removeprefix(f"{DEFAULT}:"))
+        return replace(self, model=model, pretrained=pretrained)
+
+    def _like(self, spec: FeatureSpec, folder: Path) -> "tuple[Setup, dict[str, str]]":
         for name in SAME_NAMES:
             asked, there = getattr(self, name), getattr(spec, name)
             if asked is not None and asked != there:
@@ -67,7 +81,7 @@ class Setup:
         decoder = spec.decoder.partition(" ")[0]
         found: dict[str, str | None] = {
             **{name: getattr(spec, name) for name in SAME_NAMES},
-            "pretrained": weights_of(spec.model, spec.pretrained),
+            "pretrained": recorded_weights(spec.model, spec.pretrained),
             "precision": precision if precision in PRECISIONS else None,
             "device": "cpu" if kind == "cpu" else None,
             "decoder": decoder if decoder in DECODERS and decoder != "pyav" else None,
@@ -80,9 +94,16 @@ class Setup:
         return replace(self, **taken), told
 
     def with_defaults(self) -> "Setup":
-        """Return this setup with the usual values for all open ones; DataError without a model."""
+        """Return this setup with the usual values for all open ones; DataError without a model.
+
+        A model that reads clips has so many frames of each video that they fill whole clips.
+        """
         if not self.model:
-            raise DataError("no model is given; expected one, such as ViT-B-16 with the pretrained weights openai")
+            raise DataError(
+                "no model is given; expected one, such as ViT-B-16-SigLIP2 with the pretrained weights webli"
+            )
+        if self.sampling is None and (size := clip_frames_of(self.model, self.pretrained)) > 1:
+            return replace(self, sampling=f"segments:{-(-USUAL_FRAMES // size) * size}").with_defaults()
         usual: dict[str, Any] = {name: value for name, value in USUAL.items() if getattr(self, name) is None}
         return replace(self, **usual)
 
@@ -115,8 +136,9 @@ class Setup:
         )
 
 
+USUAL_FRAMES = 16  # of a video
 USUAL = {
-    "sampling": "segments:16",
+    "sampling": f"segments:{USUAL_FRAMES}",
     "view": "centre",
     "streams": "frame",
     "precision": "auto",
@@ -165,9 +187,11 @@ class Engine(Protocol):
 
 
 class LocalMachine:
-    """An engine of one machine, with an encoder on each of some devices."""
+    """An engine of one machine, with an encoder on each of some devices; `waiting_workers` have started already."""
 
-    def __init__(self, work: Work, *, devices: list[str], num_workers: int) -> None:
+    def __init__(
+        self, work: Work, *, devices: list[str], num_workers: int, waiting_workers: WaitingWorkers | None = None
+    ) -> None:
         encoders = [work.make_encoder(device=name) for name in devices]
         first: Any = encoders[0]
         self.random_weights: bool = first.random_weights
@@ -175,11 +199,12 @@ class LocalMachine:
             first.spec, sampling=work.sampling.spec, decoder=work.decoder_versions(), pixels=work.pixels
         )
         self.embed: Embed = LocalEngine(
-            Task(work.sampling, first.preprocessing, work.decode),
+            Task(work.sampling, first.preprocessing, work.decode, clip_frames=first.clip_frames),
             encoders,
             batch_size=work.batch_size,
             num_workers=num_workers,
             time_limit=work.time_limit,
+            waiting_workers=waiting_workers,
         ).embed
 
 

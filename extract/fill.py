@@ -8,6 +8,7 @@ from pathlib import Path
 
 from framebank.extract.decoders.pixels import SQUARE
 from framebank.extract.pipeline import FrameEncoder, Outcome, extract_videos
+from framebank.extract.pool import WaitingWorkers
 from framebank.extract.worker import Task
 from framebank.store.features import FeatureStore
 from framebank.store.files.replacing import require_new_folder
@@ -93,7 +94,7 @@ def fill_store(
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """The processes and devices of this machine."""
+    """The processes and devices of this machine; `waiting_workers` have started already."""
 
     task: Task
     encoders: Sequence[FrameEncoder]
@@ -101,6 +102,7 @@ class LocalEngine:
     num_workers: int = 2
     time_limit: float = 300.0
     min_seconds: float = 5.0
+    waiting_workers: WaitingWorkers | None = None
 
     def embed(self, plan: Plan, writer: ShardWriter) -> Generator[Outcome, None, None]:
         """Embed the videos of a plan and yield the result of each; a failure is in failed.csv before it is yielded."""
@@ -130,6 +132,7 @@ class LocalEngine:
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             time_limit=self.time_limit,
+            waiting_workers=self.waiting_workers,
         ):
             if outcome.error:
                 failure = Failure(outcome.video.video_id, str(outcome.video.path), outcome.error, outcome.source)

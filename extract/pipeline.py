@@ -13,8 +13,9 @@ from torch import Tensor
 
 from framebank.extract.decoders.frames import Clip
 from framebank.extract.encoders.preprocess import Preprocessing
-from framebank.extract.pool import Chunk, Cleared, Decoded, DecodePool, Failed
+from framebank.extract.pool import Chunk, Cleared, Decoded, DecodePool, Failed, WaitingWorkers
 from framebank.extract.rows import assemble
+from framebank.extract.windows import Windows
 from framebank.extract.worker import Job, Task
 from framebank.store.errors import DataError
 from framebank.store.shard import Embeddings
@@ -34,9 +35,10 @@ class FrameEncoder(Protocol):
     spec: FeatureSpec
     preprocessing: Preprocessing
     device: torch.device
+    clip_frames: int
 
     def start(self, pixels: Tensor) -> Any:
-        """Begin to encode pixels (N, S, S, 3) uint8, and return what `finish` takes."""
+        """Begin to encode pixels (N, S, S, 3) uint8, or clips (N, T, S, S, 3), and return what `finish` takes."""
         ...
 
     def finish(self, handle: Any) -> dict[str, np.ndarray]:
@@ -67,9 +69,10 @@ class Outcome:
 
 @dataclass(eq=False)
 class _Pending:
-    """A video with some pictures (frames x views) that are encoded or wait to be."""
+    """A video with some pictures (frames x views), or windows of them, that are encoded or wait to be."""
 
     video: Video
+    windows: Windows | None = None  # what makes windows of its frames, for an encoder of clips
     clip: Clip | None = None
     given: int = 0
     parts: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)  # first picture -> streams
@@ -88,13 +91,13 @@ class _Pending:
 class _Lane:
     """One device: the batch that is being filled, and the batches that it is working on."""
 
-    def __init__(self, encoder: FrameEncoder, batch_size: int) -> None:
+    def __init__(self, encoder: FrameEncoder, batch_size: int, *, clip_frames: int = 1) -> None:
         self.encoder = encoder
         height, width = encoder.preprocessing.size
         pinned = encoder.device.type == "cuda"
-        batch_size = batch_size if pinned else min(batch_size, ON_CPU)
+        batch_size = max(1, (batch_size if pinned else min(batch_size, ON_CPU)) // clip_frames)
         # A buffer is written to again when the batch it held is finished.
-        shape = (batch_size, height, width, 3)
+        shape = (batch_size, *([clip_frames] if clip_frames > 1 else []), height, width, 3)
         self._buffers = deque(torch.zeros(shape, dtype=torch.uint8, pin_memory=pinned) for _ in range(IN_FLIGHT + 1))
         self._flying: deque[tuple[Any, list[tuple[_Pending, int, int]]]] = deque()
         self._entries: list[tuple[_Pending, int, int]] = []
@@ -102,7 +105,7 @@ class _Lane:
         self.room = batch_size
 
     def put(self, pending: _Pending, pictures: npt.NDArray[np.uint8]) -> None:
-        """Add pictures (N, S, S, 3) of a video, N no more than `room`."""
+        """Add pictures (N, S, S, 3) or windows (N, T, S, S, 3) of a video, N no more than `room`."""
         count = len(pictures)
         self._buffers[0][self.filled : self.filled + count] = torch.from_numpy(pictures)
         self._entries.append((pending, pending.given, count))
@@ -144,30 +147,39 @@ def extract_videos(
     batch_size: int = 64,
     num_workers: int = 2,
     time_limit: float = 300.0,
+    waiting_workers: WaitingWorkers | None = None,
 ) -> Iterator[Outcome]:
     """Embed videos and yield the result of each when it is done.
 
     A video that cannot be read is an Outcome with an error, as is one on which the decoder hangs or crashes; anything
     else (a full disk, a wrong model) is raised. Batches of `batch_size` pictures, of 8 at most on a CPU, go to the
     encoders in turn; the last is padded, so that a video's embedding does not depend on which videos were embedded
-    beside it.
+    beside it. `waiting_workers` are decoding processes that have started already.
     """
-    lanes = deque(_Lane(encoder, batch_size) for encoder in encoders)
+    lanes = deque(_Lane(encoder, batch_size, clip_frames=task.clip_frames) for encoder in encoders)
     waiting: dict[str, _Pending] = {}
-    with DecodePool(task, num_workers=num_workers, time_limit=time_limit) as pool:
+    with DecodePool(task, num_workers=num_workers, time_limit=time_limit, waiting=waiting_workers) as pool:
         for event in pool.run(videos):
             video = event.video
             touched: list[_Pending] = []
             if isinstance(event, Chunk):
-                pending = waiting.setdefault(video.video_id, _Pending(video))
-                pictures = event.pixels.reshape(-1, *event.pixels.shape[2:])  # (N * views, S, S, 3)
-                touched = _fill(lanes, pending, pictures)
+                pending = waiting.setdefault(video.video_id, _pending(video, task))
+                pictures = pending.windows.add(event.pixels) if pending.windows else event.pixels
+                touched = _fill(lanes, pending, pictures.reshape(-1, *pictures.shape[2:]))  # (N * views, ..., S, S, 3)
             elif isinstance(event, Cleared):
                 waiting.pop(video.video_id, None)
             elif isinstance(event, Decoded):
-                pending = waiting.setdefault(video.video_id, _Pending(video))
+                pending = waiting.setdefault(video.video_id, _pending(video, task))
                 pending.clip = event.clip
                 touched = [pending]
+                if pending.windows:
+                    try:
+                        rest = pending.windows.close(event.clip.indices)
+                    except DataError as error:
+                        del waiting[video.video_id]
+                        yield Outcome(video, error=f"{video.path}: {error}", source=event.clip.source)
+                        continue
+                    touched += _fill(lanes, pending, rest.reshape(-1, *rest.shape[2:]))
             elif isinstance(event, Failed):
                 waiting.pop(video.video_id, None)
                 yield Outcome(video, error=event.reason, source=event.source)
@@ -184,9 +196,35 @@ def embed_clip(job: Job, *, task: Task, encoder: FrameEncoder) -> Embeddings:
     """Return the embeddings of one video, decoded in this process; DataError that names a video that cannot be read."""
     sink = _Pictures(task.preprocessing)
     clip = task.run(job, sink)
-    streams = encoder.finish(encoder.start(torch.from_numpy(np.concatenate(sink.pictures))))
+    pictures = np.stack(sink.pictures)  # (U, views, S, S, 3)
+    if task.clip_frames > 1:
+        windows = _windows(task)
+        try:
+            pictures = np.concatenate([windows.add(pictures), windows.close(clip.indices)])
+        except DataError as error:
+            raise DataError(f"{job.path}: {error}") from error
+    pictures = pictures.reshape(-1, *pictures.shape[2:])
+    streams = encoder.finish(encoder.start(torch.from_numpy(pictures)))
     _require_finite(streams, near=job.path)
-    return assemble(clip, streams, num_views=len(task.preprocessing.views), num_clips=task.sampling.num_clips)
+    return _assemble(clip, streams, task)
+
+
+def _assemble(clip: Clip, streams: dict[str, np.ndarray], task: Task) -> Embeddings:
+    return assemble(
+        clip,
+        streams,
+        num_views=len(task.preprocessing.views),
+        num_clips=task.sampling.num_clips,
+        clip_frames=task.clip_frames,
+    )
+
+
+def _pending(video: Video, task: Task) -> _Pending:
+    return _Pending(video, _windows(task) if task.clip_frames > 1 else None)
+
+
+def _windows(task: Task) -> Windows:
+    return Windows(task.clip_frames, num_clips=task.sampling.num_clips, is_fixed=task.sampling.is_fixed)
 
 
 class _Pictures:
@@ -231,12 +269,7 @@ def _finish(
         if clip is None or not pending.is_whole or waiting.get(video.video_id) is not pending:
             continue
         del waiting[video.video_id]
-        embeddings = assemble(
-            clip,
-            pending.streams(),
-            num_views=len(task.preprocessing.views),
-            num_clips=task.sampling.num_clips,
-        )
+        embeddings = _assemble(clip, pending.streams(), task)
         if writer:
             writer.add(video.video_id, embeddings, decoder=clip.decoder, source=clip.source)
         yield Outcome(video, num_frames=len(embeddings.data))

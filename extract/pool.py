@@ -65,28 +65,28 @@ Event = Chunk | Cleared | Decoded | Failed
 class _Worker:
     """One process, the video it is at, the memory it shares, and a folder for the files it keeps for a while."""
 
-    def __init__(self, task: Task, pixel_shape: tuple[int, ...]) -> None:
+    slots: Slots
+
+    def __init__(self) -> None:
         self.video: Video | None = None
         self.done = 0
         # The worker makes it: where this process is killed before that, nothing is left.
         self.scratch = str(scratch_path())
-        descriptor = shared_memory(slots_size(pixel_shape))
+        self._memory = shared_memory(0)
         try:
-            self.slots = Slots(descriptor, pixel_shape)
             self.process = Process(
-                work,
-                descriptor,
-                task,
-                pixel_shape,
-                self.scratch,
-                name="decoding process",
-                descriptors=[descriptor],
-                preload=PRELOAD,
-                scratch=self.scratch,
+                name="decoding process", descriptors=[self._memory], preload=PRELOAD, scratch=self.scratch
             )
-        finally:
-            os.close(descriptor)
+        except BaseException:
+            os.close(self._memory)
+            raise
         self.channel = self.process.channel
+
+    def begin(self, task: Task, pixel_shape: tuple[int, ...]) -> None:
+        """Tell the process its task, and make room for its pixels."""
+        os.ftruncate(self._memory, slots_size(pixel_shape))
+        self.slots = Slots(self._memory, pixel_shape)
+        self.process.call(work, self._memory, task, pixel_shape, self.scratch)
 
     def give(self, video: Video) -> None:
         self.video = video
@@ -97,8 +97,42 @@ class _Worker:
         # One that crashes closes its channel a little before it is gone.
         code = self.process.wait(0.2 if self.video else 0)
         self.process.close()
+        os.close(self._memory)
         shutil.rmtree(self.scratch, ignore_errors=True)
         return "" if code is None else died_of(code)
+
+
+class WaitingWorkers:
+    """Decoding processes that start while an encoder loads, before there is a task for them; a context manager.
+
+    A DecodePool takes them before it starts others. Those that none took end with this.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> "WaitingWorkers":
+        sweep_scratch()
+        try:
+            self._workers.extend(_Worker() for _ in range(self._count))
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def take(self) -> _Worker | None:
+        """Return one that nobody has taken, or None."""
+        return self._workers.pop() if self._workers else None
+
+    def _end(self) -> None:
+        while worker := self.take():
+            worker.end()
 
 
 class DecodePool:
@@ -106,7 +140,8 @@ class DecodePool:
 
     If a video takes more than `time_limit` seconds of work, without the time of waiting for the encoder, its worker is
     killed and the video fails. If a worker dies, its present video fails, and the worker is replaced. If a worker dies
-    before it has begun, or lacks a library, that is a DataError that blames no video.
+    before it has begun, or lacks a library, that is a DataError that blames no video. The workers that are `waiting`
+    come first.
     """
 
     def __init__(
@@ -116,7 +151,9 @@ class DecodePool:
         num_workers: int,
         time_limit: float = 300.0,
         videos_per_worker: int = VIDEOS_PER_WORKER,
+        waiting: WaitingWorkers | None = None,
     ) -> None:
+        self._waiting = waiting or WaitingWorkers(0)
         self.task = task
         self.num_workers = num_workers
         self.time_limit = time_limit
@@ -160,8 +197,9 @@ class DecodePool:
             self._start(video)
 
     def _start(self, video: Video) -> None:
-        worker = _Worker(self.task, self._pixel_shape)
+        worker = self._waiting.take() or _Worker()
         self._workers.append(worker)
+        worker.begin(self.task, self._pixel_shape)
         with contextlib.suppress(OSError):  # it has died already, which is heard where it is listened to
             worker.give(video)
 

@@ -57,7 +57,16 @@ class TextEncoder(Protocol):
     """What this module needs from an encoder."""
 
     spec: FeatureSpec
-    logit_scale: float
+
+    @property
+    def logit_scale(self) -> float:
+        """What a cosine is multiplied by."""
+        ...
+
+    @property
+    def logit_bias(self) -> float | None:
+        """What is then added, if the encoder was trained with a sigmoid."""
+        ...
 
     @property
     def reader(self) -> TextReader:
@@ -131,6 +140,7 @@ def embed_prompts(
         kind=kind,
         encoder=encoder.spec,
         logit_scale=encoder.logit_scale,
+        logit_bias=encoder.logit_bias,
     )
     bank.warn_of_near()
     return bank

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from framebank.extract.decoders.frames import Clip, Sink
 from framebank.extract.encoders.preprocess import Preprocessing
 from framebank.extract.sampling import Sampling
+from framebank.extract.windows import require_whole_clips
 from framebank.store.errors import DataError
 from framebank.store.files.scratch import hold_scratch
 from framebank.store.videos.identity import Identity, glance_at, identify_quietly
@@ -46,11 +47,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """What is done to every video: which rows, which pixels, by which decoder. Travels to the workers by pickle."""
+    """What is done to every video: which frames, which pixels, by which decoder. Travels to the workers by pickle.
+
+    An encoder of clips reads `clip_frames` frames at once. DataError if the sampling gives every video the same number
+    of frames, and they do not fill whole clips.
+    """
 
     sampling: Sampling
     preprocessing: Preprocessing
     decode: Decode
+    clip_frames: int = 1
+
+    def __post_init__(self) -> None:
+        """Check that the frames fill whole clips."""
+        if self.sampling.is_fixed:
+            require_whole_clips(int(self.sampling.numbers[-1]), size=self.clip_frames)
 
     def run(self, job: Job, sink: Sink) -> Clip:
         """Decode one video into the sink; DataError if it cannot be read."""

@@ -1,6 +1,6 @@
 """Bank: the embeddings of some videos in memory, with labels and masks; read as a whole or part by part."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,9 @@ from framebank.store.videos.labels import LabelSet
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.video import labels_in
 
+PLACED = ("regions", "tokens")  # streams with several places in each frame
 PART_BYTES = 1 << 26  # of embeddings that are read before they are copied to their places
+AT_ONCE = 1024  # groups whose values are checked at a time
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,9 @@ class BankParts:
     """The videos of `manifest` that the store holds, before their embeddings are read: some at a time, or all.
 
     If `num_frames` is given, that many frames of each group are used (`group_rows`). A frame that repeats the one
-    before it in its group is masked out; this happens if a video is shorter than the number of frames. The regions of a
-    frame, and the patches of a video, follow one another as frames do. Every group has the same shape (T, D). DataError
-    if the store holds none of the videos, or does not hold the stream.
+    before it in its group is masked out; this happens if a video is shorter than the number of frames. The places of a
+    frame (regions, tokens), and the patches of a video, follow one another as frames do. Every group has the same shape
+    (T, D). DataError if the store holds none of the videos, or does not hold the stream.
     """
 
     def __init__(
@@ -111,7 +113,11 @@ class BankParts:
 
     def read_all(self, *, device: torch.device) -> Bank:
         """Return the bank of all videos. It goes to the device if it fits into half of the free memory there."""
-        return self._read(0, len(self), device)
+        return self._read(np.arange(len(self)), device)
+
+    def read_chosen(self, chosen: np.ndarray, *, device: torch.device) -> Bank:
+        """Return the bank of the videos at the places `chosen` (N,), in that order; no other rows are read."""
+        return self._read(chosen, device)
 
     def read(self, *, device: torch.device, at_once: int = 0) -> Iterator[Bank]:
         """Yield banks of `at_once` videos, in their order. By default a bank takes some tens of megabytes.
@@ -121,7 +127,7 @@ class BankParts:
         """
         step = at_once or max(1, PART_BYTES // max(1, 1024 * self._video_bytes)) * 1024
         for start in range(0, len(self), step):
-            yield self._read(start, min(start + step, len(self)), device)
+            yield self._read(np.arange(start, min(start + step, len(self))), device)
 
     @property
     def _video_bytes(self) -> int:
@@ -129,38 +135,39 @@ class BankParts:
         one = self._first if self.stream == PATCH_MEAN else self._first[:1]
         return one.nbytes * (1 if self.stream == PATCH_MEAN else self.num_groups * self._places.shape[1])
 
-    def _read(self, start: int, end: int, device: torch.device) -> Bank:
-        data, mask = self._means(start, end) if self.stream == PATCH_MEAN else self._rows(start, end)
+    def _read(self, chosen: np.ndarray, device: torch.device) -> Bank:
+        video_ids = tuple(self.video_ids[place] for place in chosen.tolist())
+        data, mask = self._means(video_ids) if self.stream == PATCH_MEAN else self._rows(video_ids, chosen)
         x = torch.from_numpy(data)
         place = device if _fits(x, device) else torch.device("cpu")
         return Bank(
-            video_ids=self.video_ids[start:end],
+            video_ids=video_ids,
             x=x.to(place),
             mask=torch.from_numpy(mask).to(place),
-            target=self.target[start:end].to(place),
+            target=self.target[torch.from_numpy(chosen)].to(place),
             num_listed=self.num_listed,
             num_groups=self.num_groups,
             num_classes=self.num_classes,
         )
 
-    def _means(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        data = np.concatenate([self.store.read_stream(name, self.stream) for name in self.video_ids[start:end]])
+    def _means(self, video_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        data = np.concatenate([self.store.read_stream(name, self.stream) for name in video_ids])
         return data, np.ones(data.shape[:2], dtype=bool)  # (V*G, P, D)
 
-    def _rows(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    def _rows(self, video_ids: Sequence[str], chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read a few videos at a time, straight to their places, so that only one copy of the rows exists."""
         groups, step = self.num_groups, max(1, PART_BYTES // max(1, self._video_bytes))
-        mask = self._real[start * groups : end * groups].copy()
-        data = np.empty((*mask.shape, *self._first.shape[1:]), dtype=self._first.dtype)  # (V*G, T, ...)
-        for first in range(start, end, step):
-            last = min(first + step, end)
-            rows, indices, ends = self.store.read_some(self.video_ids[first:last], self.stream)
+        sequences = (chosen[:, None] * groups + np.arange(groups)).ravel()  # (N*G,)
+        mask = self._real[sequences]
+        data = np.empty((*mask.shape, *self._first.shape[1:]), dtype=self._first.dtype)  # (N*G, T, ...)
+        for first in range(0, len(chosen), step):
+            rows, indices, ends = self.store.read_some(video_ids[first : first + step], self.stream)
             starts = np.append([0], ends[:-1]).repeat(groups)[:, None]
-            places = starts + self._places[first * groups : last * groups]
-            out = slice((first - start) * groups, (last - start) * groups)
+            out = slice(first * groups, (first + step) * groups)
+            places = starts + self._places[sequences[out]]
             np.take(rows, places, axis=0, out=data[out], mode="clip")  # not copied, as with the mode that raises
             mask[out] &= distinct_mask(indices[places])
-        if self.stream != "regions":
+        if self.stream not in PLACED:
             return data, mask
         return data.reshape(len(data), -1, data.shape[-1]), mask.repeat(data.shape[2], axis=1)  # (V*G, T*R, D)
 
@@ -192,6 +199,16 @@ def load_bank(
     """
     parts = BankParts(store, manifest, labels, num_frames=num_frames, stream=stream, multi_label=multi_label)
     return parts.read_all(device=device)
+
+
+def require_finite(bank: Bank, *, where: object) -> None:
+    """Raise DataError, with the video, if a frame of a bank holds a value that is not a number."""
+    good = torch.empty(len(bank.x), dtype=torch.bool)  # (V*G,)
+    for start in range(0, len(good), AT_ONCE):
+        good[start : start + AT_ONCE] = bank.x[start : start + AT_ONCE].isfinite().flatten(1).all(1)
+    if not good.all():
+        video_id = bank.video_ids[int((~good).nonzero()[0]) // bank.num_groups]
+        raise DataError(f"{where}: the embedding of {video_id!r} holds values that are not numbers")
 
 
 def _targets(videos: Manifest, labels: LabelSet | None, *, multi_label: bool) -> Tensor:

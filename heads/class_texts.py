@@ -20,6 +20,7 @@ class ClassTexts:
     counts       (C,) int64, how many of a class's rows are texts
     logit_scale  what a cosine is multiplied with
     sentences    (C,), the first text of each class in words, or none where only embeddings are known
+    threshold    the cosine from which their encoder says yes, if it was trained with a sigmoid; else None
     norms        (C,), the mean norm of a class's texts as the encoder gave them; ones where only unit ones are known
     """
 
@@ -29,6 +30,7 @@ class ClassTexts:
     logit_scale: float
     sentences: tuple[str, ...] = ()
     norms: Tensor = field(default_factory=lambda: torch.ones(0))
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes: ValueError."""
@@ -61,6 +63,7 @@ class ClassTexts:
             prompts.logit_scale,
             tuple(prompts.texts[start] for start in (0, *prompts.end[:-1])),
             torch.from_numpy(prompts.norms()),
+            None if prompts.logit_bias is None else -prompts.logit_bias / prompts.logit_scale,
         )
 
     @classmethod

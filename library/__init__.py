@@ -10,7 +10,9 @@ from framebank.store.lazy import lazy_names
 if TYPE_CHECKING:
     from framebank.library.asking.answers import Answers
     from framebank.library.asking.calls import label, predict
+    from framebank.library.asking.label_bank import LabelBank, build_labels
     from framebank.library.asking.label_table import LabelTable
+    from framebank.library.asking.store_labels import StoreLabels, label_store
     from framebank.library.choice import Choice
     from framebank.library.comparing.comparison import RecipeComparison, compare_recipes
     from framebank.library.comparing.recipe_list import Recipes, recipes
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from framebank.library.reporting.build import report
     from framebank.library.reporting.page import ReportPage
     from framebank.library.search_index import SearchIndex
+    from framebank.library.searching.duplicates import DuplicatePair, Duplicates, duplicates
     from framebank.library.searching.shots import Shots, shots
     from framebank.library.texts import prompts
     from framebank.library.trained_run import TrainedRun
@@ -42,8 +45,13 @@ NAMES = {
     "FewshotComparison": "episodes.report",
     "FewshotReport": "episodes.report",
     "Choice": "choice",
+    "DuplicatePair": "searching.duplicates",
+    "Duplicates": "searching.duplicates",
+    "duplicates": "searching.duplicates",
     "Hits": "hits",
+    "LabelBank": "asking.label_bank",
     "LabelTable": "asking.label_table",
+    "build_labels": "asking.label_bank",
     "Labels": "labels",
     "RecipeComparison": "comparing.comparison",
     "ProtocolResult": "figures.protocols",
@@ -54,6 +62,7 @@ NAMES = {
     "SearchIndex": "search_index",
     "TrainedMatcher": "episodes.trained_matcher",
     "Shots": "searching.shots",
+    "StoreLabels": "asking.store_labels",
     "TrainedRun": "trained_run",
     "compare_recipes": "comparing.comparison",
     "compare": "figures.pairs",
@@ -66,6 +75,7 @@ NAMES = {
     "fewshot_train": "episodes.training",
     "index": "indexing.build",
     "label": "asking.calls",
+    "label_store": "asking.store_labels",
     "fit_temperature": "figures.temperature",
     "open": "opening",
     "predict": "asking.calls",
@@ -81,9 +91,12 @@ NAMES = {
 __all__ = [
     "Answers",
     "Choice",
+    "DuplicatePair",
+    "Duplicates",
     "FewshotComparison",
     "FewshotReport",
     "Hits",
+    "LabelBank",
     "LabelTable",
     "Labels",
     "ProtocolResult",
@@ -94,11 +107,14 @@ __all__ = [
     "Results",
     "SearchIndex",
     "Shots",
+    "StoreLabels",
     "TrainedMatcher",
     "TrainedRun",
+    "build_labels",
     "compare",
     "compare_recipes",
     "compare_runs",
+    "duplicates",
     "evaluate",
     "evaluate_protocol",
     "extract",
@@ -108,6 +124,7 @@ __all__ = [
     "fit_temperature",
     "index",
     "label",
+    "label_store",
     "open",
     "predict",
     "prompts",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
-from framebank.store.counts import listed
 from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def train_auto(
 
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.class_texts import ClassTexts
-    from framebank.heads.training.auto import BUDGET, find_recipe
+    from framebank.heads.training.auto import BUDGET, find_recipe, require_classes
     from framebank.heads.training.folder import taking
     from framebank.heads.training.job import TrainingJob
     from framebank.heads.training.judging import CandidateGround
@@ -101,9 +100,9 @@ def train_auto(
             store, manifest, named, prompts, templates=templates, texts=texts, device=device, watch=watch
         )
         scout = job_of(base, bank)
+        require_classes(scout.train)
         for line in scout.notes:
             warn(line)
-        _warn_of_classes(scout)
         ground = CandidateGround.of(
             scout.train,
             val=scout.val,
@@ -117,7 +116,7 @@ def train_auto(
         reads = found.recipe.reads_texts
         recipe = found.recipe if reads else replace(found.recipe, texts=base.texts, templates=base.templates)
         job = job_of(recipe, bank if reads else None)
-        log = list(watch(job.epochs(), total=job.recipe.epochs, unit="epoch"))
+        log = list(watch(job.epochs(), total=job.num_epochs, unit="epoch"))
         about: dict[str, Any] = found.to_dict()
         run = job.save(
             folder, log=log, about={"auto": {**about, "texts_help": about["texts_help"] or note}, "split": split}
@@ -147,14 +146,3 @@ def _prompts_of(
         if prompts or templates or texts or not isinstance(error.__cause__, DataError):
             raise
         return None, "no way that reads texts was tried: the encoder of the store has no text tower here"
-
-
-def _warn_of_classes(scout: Any) -> None:
-    """Warn if some classes have no validation video, because then nothing judges these classes."""
-    if scout.val is None:
-        return
-    seen = set(scout.val.target.tolist())
-    without = [name for number, name in enumerate(scout.labels.names) if number not in seen]
-    if without:
-        classes = listed(map(repr, without), most=1)
-        warn(f"no validation video is of the class {classes}; what is chosen is not judged by it")

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from framebank.library.checks import require_among
+from framebank.library.checks import require_among, typed
 from framebank.library.figures.report import Report
+from framebank.library.searching.near_copies import warn_of_copies
 from framebank.library.watch import Watch, unwatched
+from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError, warn
 from framebank.store.files.replacing import current
 
 if TYPE_CHECKING:
     from framebank.heads.training.run import Run
-    from framebank.store import FeatureStore, Manifest, PromptBank
+    from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
 class OpenRun(Protocol):
@@ -27,12 +29,13 @@ class OpenRun(Protocol):
         """The run as it was read from the folder."""
 
 
+@typed
 def zeroshot(
     bank: "FeatureStore | str | Path",
     split: str = "test",
     *,
-    labels: str | Path | None = None,
-    prompts: str | Path | None = None,
+    labels: "LabelSet | Sequence[str] | str | Path | None" = None,
+    prompts: "PromptBank | str | Path | None" = None,
     templates: str | Sequence[str] | None = None,
     texts: str | None = None,
     scoring: str = "probabilities",
@@ -102,6 +105,7 @@ def zeroshot(
     return Report.of({**reports[first], "scores": scores}, about=about[first], others=others)
 
 
+@typed
 def evaluate(
     run: "OpenRun | Run | str | Path",
     bank: "FeatureStore | str | Path | None" = None,
@@ -140,11 +144,30 @@ def evaluate(
     trained_on = trained.trained_on.get("split")  # earlier versions did not keep it
     if trained_on and (split in ("all", trained_on) or trained_on == "all"):
         warn(f"{where}: was trained on the split {trained_on}, so its own training videos are in the split {split}")
+    else:
+        _warn_of_seen(trained, store, manifest, split, where=where)
+        if trained_on and Path(trained.store).resolve() == store.path.resolve():
+            warn_of_copies(store, tested=manifest, trained=_listed(store, trained_on))
     if prompts:
         texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
         trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)
     values = evaluate_run(trained, store, manifest, split=split, device=resolve_device(device), folder=where)
     return Report.of(values, about={"head": trained.recipe.head, "classifier": trained.recipe.classifier})
+
+
+def _warn_of_seen(run: "Run", store: "FeatureStore", manifest: "Manifest", split: str, *, where: Path) -> None:
+    """Warn if the run was trained on videos that are in this split now."""
+    seen = run.trained_videos_among(manifest.columns.ids, store=store.path)
+    if seen:
+        told = f"{counted(len(seen), 'video')} of the {len(manifest)} of the split {split}: {listed(seen, most=3)}"
+        warn(f"{where}: was trained on {told}; the figures are too good for that")
+
+
+def _listed(store: "FeatureStore", split: str) -> "Manifest":
+    """Return the videos of a split; none if the store has changed and has no such split."""
+    from framebank.store import Manifest
+
+    return Manifest(tuple(video for video in store.manifest.videos if video.split == split))
 
 
 def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framebank.library.checks import require_least
+from framebank.library.checks import require_least, typed
 from framebank.library.drift import drift_lines
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
@@ -13,11 +13,16 @@ from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     from framebank.extract.extraction import Engine, Setup, Tally
+    from framebank.extract.pool import WaitingWorkers
     from framebank.store import FeatureStore, Manifest
     from framebank.store.upkeep.plan import Choices
     from framebank.store.videos.intake import Intake
 
+# Decoding processes that start while an encoder loads. The others start when there is work for them.
+EARLY_WORKERS = 4
 
+
+@typed
 def extract(
     videos: "str | Path | Sequence[str | Path]",
     store: str | Path,
@@ -41,23 +46,17 @@ def extract(
     """Embed the frames of videos into the folder `store` and open it. Skip the videos that the store holds already.
 
     `videos` is a folder of class folders, a CSV of videos, a tar of clips, a video file, or several of these. `model`
-    is a model name of open_clip, or "demo". `pretrained` is one of the tags of the model, a checkpoint file, or "none"
-    for random weights. A store that exists already knows its model and its sampling. `frames` (16) splits each video
-    into that many equal segments and takes their centres; `fps` takes that many frames a second instead. `lists` are
-    official split files. The `failures` of the store list the videos that cannot be read, and a DataWarning counts
-    them. DataError if no video can be embedded, or if the store was made with other settings.
+    is a model name of open_clip, "timm:NAME", "hf:FOLDER", or "demo". `pretrained` is one of the tags of the model, a
+    checkpoint file, or "none" for random weights. A store that exists already knows its model and its sampling.
+    `frames` (16) splits each video into that many equal segments and takes their centres; `fps` takes that many frames
+    a second instead. `lists` are official split files. The `failures` of the store list the videos that cannot be read,
+    and a DataWarning counts them. DataError if no video can be embedded, or if the store was made with other settings.
 
     >>> import framebank as fb
-    >>> bank = fb.extract("videos/", "bank", model="ViT-B-16", pretrained="openai")            # doctest: +SKIP
+    >>> bank = fb.extract("videos/", "bank", model="ViT-B-16-SigLIP2", pretrained="webli")     # doctest: +SKIP
     >>> bank["juggling/a"].data.shape                                                          # doctest: +SKIP
-    (16, 512)
+    (16, 768)
     """
-    from framebank.extract.extraction import Setup
-    from framebank.store import FeatureStore, Manifest
-    from framebank.store.upkeep.plan import Choices
-    from framebank.store.videos.labels import warn_of_forms
-    from framebank.store.videos.tars import is_tar
-
     if frames is not None and fps is not None:
         raise DataError("frames and fps exclude each other; expected one of them")
     for name, value in (("frames", frames), ("batch_size", batch_size), ("workers", workers)):
@@ -67,30 +66,37 @@ def extract(
     sources = [Path(videos)] if isinstance(videos, str | Path) else [Path(one) for one in videos]
     store = Path(store)
     intake = read_sources(sources, store)
-    setup = Setup(
-        model=model,
-        pretrained=pretrained,
-        sampling=f"fps:{fps:g}" if fps else f"segments:{frames}" if frames else None,
-        view=view,
-        streams=streams,
-        precision=precision,
-        device=None if device == "auto" else device,
-        batch_size=batch_size,
-    )
-    made, _ = setup.like(store)
-    manifest = Manifest(intake.videos)
-    warn_of_forms(manifest.labels)
-    if left := intake.told():
-        warn(left)
-    if lists:
-        files = [lists] if isinstance(lists, str | Path) else lists
-        manifest, _ = manifest.with_splits([Path(one) for one in files])
-    machine = local_machine(made, device=device, workers=workers)
-    if machine.random_weights:
-        warn(f"{machine.spec.model} has random weights (pretrained none): its embeddings mean nothing")
-    roots = tuple(path for path in sources if path.is_dir() or is_tar(path))
-    choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
-    tally = fill(store, manifest, machine, choices, watch=watch)
+    with waiting_workers(store, intake, workers=workers) as waiting:
+        from framebank.extract.extraction import Setup
+        from framebank.store import FeatureStore, Manifest
+        from framebank.store.upkeep.plan import Choices
+        from framebank.store.videos.labels import warn_of_forms
+        from framebank.store.videos.tars import is_tar
+
+        setup = Setup(
+            model=model,
+            pretrained=pretrained,
+            sampling=f"fps:{fps:g}" if fps else f"segments:{frames}" if frames else None,
+            view=view,
+            streams=streams,
+            precision=precision,
+            device=None if device == "auto" else device,
+            batch_size=batch_size,
+        )
+        made, _ = setup.like(store)
+        manifest = Manifest(intake.videos)
+        warn_of_forms(manifest.labels)
+        if left := intake.told():
+            warn(left)
+        if lists:
+            files = [lists] if isinstance(lists, str | Path) else lists
+            manifest, _ = manifest.with_splits([Path(one) for one in files])
+        machine = local_machine(made, device=device, workers=workers, waiting=waiting)
+        if machine.random_weights:
+            warn(f"{machine.spec.model} has random weights (pretrained none): its embeddings mean nothing")
+        roots = tuple(path for path in sources if path.is_dir() or is_tar(path))
+        choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
+        tally = fill(store, manifest, machine, choices, watch=watch)
     require_some(store, manifest, tally)
     drift = tally.report()["drift"]
     for line in drift_lines(drift, refreshed=refresh, pruned=prune, refresh="refresh=True", prune="prune=True"):
@@ -110,12 +116,28 @@ def read_sources(sources: Sequence[Path], store: Path, *, is_video: Callable[[Pa
     return read_videos(sources, is_video=is_video)
 
 
-def local_machine(setup: "Setup", *, device: str, workers: int | None, devices: Sequence[str] = ()) -> "Engine":
+def waiting_workers(store: Path, intake: "Intake", *, workers: int | None) -> "WaitingWorkers":
+    """Return decoding processes that start while the encoder loads, for a new store: an old one may be complete."""
+    from framebank.extract.pool import WaitingWorkers
+
+    wanted = min(workers or os.cpu_count() or 1, len(intake.videos), EARLY_WORKERS)
+    return WaitingWorkers(0 if store.exists() else wanted)
+
+
+def local_machine(
+    setup: "Setup",
+    *,
+    device: str,
+    workers: int | None,
+    devices: Sequence[str] = (),
+    waiting: "WaitingWorkers | None" = None,
+) -> "Engine":
     """Return an engine that embeds videos on this machine, with one encoder on each device (default: the setup's)."""
     from framebank.extract.extraction import LocalMachine
 
     names = list(devices) or [setup.device or device]
-    return LocalMachine(setup.work(), devices=names, num_workers=workers or os.cpu_count() or 1)
+    num_workers = workers or os.cpu_count() or 1
+    return LocalMachine(setup.work(), devices=names, num_workers=num_workers, waiting_workers=waiting)
 
 
 def fill(

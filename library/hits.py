@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from framebank.library.checks import typed
 from framebank.library.table import html_table, table
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from framebank.store.indexes.index import Hit
 
 
+@typed
 @dataclass(frozen=True, repr=False)
 class Hits(Sequence["Hit"]):
     """The hits of one query. Each has video_id, score (a cosine), label, path, chance, and start and end in seconds.

@@ -44,7 +44,7 @@ def task_of(spec: "FeatureSpec", encoder: "Encoder") -> "Task":
     from framebank.extract.worker import Task
 
     decode = functools.partial(decode_clip, reading=read_pixels(spec.pixels))
-    return Task(read_sampling(spec.sampling), encoder.preprocessing, decode)
+    return Task(read_sampling(spec.sampling), encoder.preprocessing, decode, clip_frames=encoder.clip_frames)
 
 
 def encoder_of(spec: "FeatureSpec", *, where: object, device: str) -> "Encoder":

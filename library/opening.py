@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framebank.library.checks import typed
 from framebank.library.stores import open_store
 from framebank.store.errors import DataError
 from framebank.store.files.kinds import kind_of
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, PromptBank
 
 
+@typed
 def open(  # noqa: A001 - it is called framebank.open
     path: str | Path, *, device: str = "auto"
 ) -> "FeatureStore | TrainedRun | TrainedMatcher | SearchIndex | PromptBank":

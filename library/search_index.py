@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from framebank.library.checks import Paths
+from framebank.library.checks import Paths, typed
 from framebank.library.hits import Hits
 from framebank.library.indexing.about import warn_if_older
 from framebank.library.labels import Labels
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from framebank.store.indexes.origin import Difference
 
 
+@typed
 @dataclass(eq=False)
 class SearchIndex:
     """An index and its folder. It is read once; `enroll` and `unenroll` change the folder and this object.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framebank.library.checks import require_among
+from framebank.library.checks import require_among, typed
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureSpec, FeatureStore, LabelSet, Manifest, PromptBank
 
 
+@typed
 def prompts(
     labels: "LabelSet | Sequence[str] | str | Path",
     like: "FeatureStore | str | Path",

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from framebank.library.checks import Paths, require_least
+from framebank.library.checks import Paths, require_least, typed
 from framebank.library.choice import Choice
 from framebank.library.figures.report import Report
 from framebank.library.labels import Labels
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from framebank.store.ledger import Failure
 
 
+@typed
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
     """A run and its folder. The weights are read once, and the encoder of new videos is built once.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.auto import is_auto, train_auto
+from framebank.library.checks import typed
+from framebank.library.searching.near_copies import warn_of_test_copies
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
+@typed
 def train(
     bank: "FeatureStore | str | Path",
     folder: str | Path,
@@ -41,6 +44,8 @@ def train(
     settings: "dict[str, Any] | None" = None,
     budget: str | float | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    save_every: float = 60.0,
     device: str = "auto",
     watch: Watch = unwatched,
     tell: Tell = tell_nobody,
@@ -56,7 +61,9 @@ def train(
     `labels` are class names or a file of them. `prompts` is the result of `fb.prompts`, or a file of it. `lexicon` is a
     file of phrases for the classifier "attributes". `head_mix` is the share of the plain mean of the frames in the
     output of the head, or "auto" to choose it on the validation videos after the last epoch. Under torchrun, each
-    process calls this function and the first one writes. DataError if the folder holds a run (unless `overwrite` is
+    process calls this function and the first one writes. A training keeps its state in `folder`, after an epoch and
+    every `save_every` seconds, until it has ended. With `resume` it goes on from there after a kill, to the same
+    weights; without such a state it starts. DataError if the folder holds a run (unless `overwrite` is
     given), an index or a store, if a key is unknown, or if the split has no labels.
 
     >>> import framebank as fb
@@ -72,6 +79,7 @@ def train(
     from framebank.heads.training.distributed import Ranks
     from framebank.heads.training.folder import taking
     from framebank.heads.training.lexicon import Lexicon
+    from framebank.heads.training.resume import Keeping
 
     chooses = head_mix == "auto"
     if isinstance(head_mix, str) and not chooses:
@@ -83,7 +91,10 @@ def train(
     finds = recipe is None and not (settings or lexicon or chooses) and is_auto(given)
     if budget is not None and not finds:
         raise DataError("budget is for a training that finds its head; expected none beside a recipe or its keys")
+    if resume and finds:
+        raise DataError("resume is for a training of a recipe; expected a recipe or its keys beside it, or no resume")
     if finds:
+        warn_of_test_copies(store, manifest, split=split)
         return train_auto(
             store,
             manifest,
@@ -123,11 +134,13 @@ def train(
         )
         if chooses:
             job.require_head_mix_choice()
+        keeping = Keeping(folder, seconds=save_every, resumes=resume, writes=ranks.is_first)
         if not ranks.is_first:
-            return TrainedRun(folder.absolute(), job.trained(list(job.epochs(ranks))), device, folder)
+            return TrainedRun(folder.absolute(), job.trained(list(job.epochs(ranks, keeping=keeping))), device, folder)
         for note in job.notes:
             warn(note)
-        log = list(watch(job.epochs(ranks, tell=tell), total=job.recipe.epochs, unit="epoch"))
+        warn_of_test_copies(store, manifest, split=split)
+        log = list(watch(job.epochs(ranks, tell=tell, keeping=keeping), total=job.num_epochs, unit="epoch"))
         ranks.stop()
         mixed = job.choose_head_mix() if chooses else None
         run = job.save(folder, log=log, about={"split": split})
@@ -192,10 +205,11 @@ def training_job(
 
 def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], settings: dict[str, Any]) -> "Recipe":
     """Return a recipe with some of its keys and options changed. DataError if a key is unknown."""
-    from framebank.heads.training.recipe import Recipe, read_recipe, with_choices
+    from framebank.heads.training.choices import with_choices
+    from framebank.heads.training.recipe import MIN_STEPS, Recipe, read_recipe
 
     start = recipe if isinstance(recipe, Recipe) else read_recipe(recipe) if recipe else None
-    values = with_choices(start.to_dict() if start else {}, choices)
+    values = with_choices(start.to_dict() if start else {"min_steps": MIN_STEPS}, choices)
     return Recipe.from_choices(values, settings=setting_texts(settings))
 
 

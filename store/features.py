@@ -216,7 +216,9 @@ class FeatureStore(Mapping[str, Embeddings]):
 
     def _row(self, video_id: str) -> int:
         row = self._row_of.get(video_id)
-        return self._row_of[nfc(video_id)] if row is None else row
+        if row is None:  # whatever is not a text is not in the store either
+            row = self._row_of[nfc(video_id) if isinstance(video_id, str) else video_id]
+        return row
 
     def _rows(self, video_ids: Sequence[str]) -> np.ndarray:
         return np.fromiter(map(self._row, video_ids), dtype=np.int64, count=len(video_ids))

@@ -1,6 +1,7 @@
 """PromptBank: the texts of the classes and their embeddings, in the order of the classes."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from framebank.store.formats.description import Value
 from framebank.store.formats.sealed import write_datasets
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import near_pairs, unit
-from framebank.store.videos.labels import LabelSet
+from framebank.store.videos.labels import LabelSet, class_text
 
 NEAR = 0.999  # two classes with this cosine are nearly one; among 1,203 names of things, CLIP's nearest have 0.965
 NUM_SHOWN = 5  # of such pairs
@@ -28,7 +29,8 @@ class PromptBank:
 
     embeddings (R, D) float32, not normalised. texts and template (R,) are the sentence of each row and the template
     that made it. A class has one row per template for its name, or one row per description and template. `encoder` says
-    which text tower made them (only its model, weights and width count). `logit_scale` is that model's.
+    which text tower made them (only its model, weights and width count). `logit_scale` is that model's, and
+    `logit_bias` too, if it was trained with a sigmoid, as SigLIP is.
     """
 
     labels: LabelSet
@@ -40,6 +42,7 @@ class PromptBank:
     kind: str  # one of TEXT_KINDS
     encoder: FeatureSpec
     logit_scale: float
+    logit_bias: float | None = None
 
     def __post_init__(self) -> None:
         """Check that the rows add up, and that every class has a row of every template."""
@@ -106,7 +109,13 @@ class PromptBank:
             kind=self.kind,
             encoder=self.encoder,
             logit_scale=self.logit_scale,
+            logit_bias=self.logit_bias,
         )
+
+    def of_labels(self, labels: Sequence[str]) -> "PromptBank":
+        """Return the prompts of the classes that `labels` mean, in their own order and under their own names."""
+        wanted = set(map(class_text, labels))
+        return self.select(tuple(name for name in self.labels.names if class_text(name) in wanted))
 
     def write(self, path: str | Path) -> None:
         """Write the bank as one HDF5 file, completely or not at all."""
@@ -122,6 +131,7 @@ class PromptBank:
         attributes: dict[str, Value] = {
             "kind": self.kind,
             "logit_scale": float(self.logit_scale),
+            **({} if self.logit_bias is None else {"logit_bias": float(self.logit_bias)}),
             "encoder": json.dumps(self.encoder.to_dict()),
         }
         write_datasets(path, datasets, attributes)
@@ -137,6 +147,9 @@ class PromptBank:
             logit_scale, kind = file.attributes.get("logit_scale"), file.attributes.get("kind")
             if not isinstance(logit_scale, int | float) or not isinstance(kind, str):
                 raise file.damaged(f"is damaged: its logit_scale is {logit_scale!r}, its kind {kind!r}")
+            bias = file.attributes.get("logit_bias")
+            if "logit_bias" in file.attributes and not isinstance(bias, int | float):
+                raise file.damaged(f"is damaged: its logit_bias is {bias!r}")
             encoder = _parsed(file, "encoder", dict)
             names = tuple(file.strings("label"))
             try:
@@ -154,6 +167,7 @@ class PromptBank:
                     kind=kind,
                     encoder=FeatureSpec.from_dict(encoder, where=path),
                     logit_scale=float(logit_scale),
+                    logit_bias=float(bias) if isinstance(bias, int | float) else None,
                 )
             except ValueError as error:
                 raise file.damaged(f"is damaged ({error})") from error

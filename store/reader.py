@@ -10,12 +10,12 @@ import numpy as np
 from framebank.store.formats.datasets import Datasets
 from framebank.store.formats.description import Form, Value
 from framebank.store.formats.remembered import Known
-from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, SOURCE, Embeddings
+from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, SOURCE, WINDOW, Embeddings
 from framebank.store.spec import FeatureSpec
 
 # The kinds of numbers that each dataset may hold. Streams hold floats.
 INTEGERS = ("end", "frame_index", "view", "clip")
-KIND_OF = {"timestamp": "f", **dict.fromkeys(INTEGERS, "iu")}
+KIND_OF = {"timestamp": "f", WINDOW: "f", **dict.fromkeys(INTEGERS, "iu")}
 STREAMS, VIDEO_STREAMS = "streams/", "video_streams/"
 
 MEND = "`framebank store repair` sets it aside, and its videos can be extracted again"
@@ -86,12 +86,14 @@ class ShardReader:
         if set(streams) != spec.stream_names:
             has, says = ", ".join(sorted(streams)), ", ".join(sorted(spec.stream_names))
             yield f"has the streams {has}, its spec says {says}"
-        for name in ("timestamp", "frame_index", *streams.values(), *({"view", "clip"} & set(self.names))):
+        optional = {"view", "clip", WINDOW} & set(self.names)
+        for name in ("timestamp", "frame_index", *streams.values(), *optional):
             form, kinds = self._file.form(name), KIND_OF.get(name, "f")
             expected = num_videos if name.startswith(VIDEO_STREAMS) else num_rows
             if np.dtype(form.dtype).kind not in kinds:
                 yield f"is damaged: {name} holds {form.dtype}, expected {'floats' if kinds == 'f' else 'whole numbers'}"
-            if form.shape[:1] != (expected,) or (name in KIND_OF and len(form.shape) != 1):
+            shape = (expected, 2) if name == WINDOW else (expected,)
+            if form.shape[: len(shape)] != shape or (name in KIND_OF and len(form.shape) != len(shape)):
                 yield f"is damaged: {name} has the shape {form.shape}, expected {expected} rows"
         if self._file.shape(f"{STREAMS}{FRAME_STREAM}") != (num_rows, spec.dim):
             yield f"is damaged: its embeddings are not {num_rows} of {spec.dim}"
@@ -137,6 +139,7 @@ class ShardReader:
             indices=self.column("frame_index", start, end),
             views=self.column("view", start, end),
             clips=self.column("clip", start, end),
+            windows=self.column(WINDOW, start, end) if WINDOW in self.names else None,
         )
 
     def video(self, position: int) -> Embeddings:

@@ -19,6 +19,7 @@ from framebank.store.spec import FeatureSpec
 
 FRAME_STREAM = "frame"
 PATCH_MEAN = "patch_mean"
+WINDOW = "window"  # the dataset with the seconds of the first and last frame of each row
 SOURCE = "source"  # the dataset that says which files the videos were read from
 
 # The share of its time that a long extraction may lose if it is killed.
@@ -36,6 +37,7 @@ class Embeddings:
     clips       (R,), which clip of the video a row belongs to; empty if there is one
     streams     further streams of a row, each (R, ...)
     patch_mean  (V, P, W), time mean of the patch tokens in each of V = views x clips; None if not kept
+    windows     (R, 2) float64, the seconds of the first and the last frame of a row; None if each row is one frame
     """
 
     data: np.ndarray
@@ -45,6 +47,7 @@ class Embeddings:
     clips: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     streams: Mapping[str, np.ndarray] = field(default_factory=dict)
     patch_mean: np.ndarray | None = None
+    windows: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Check that all have the same length."""
@@ -57,6 +60,8 @@ class Embeddings:
         for name in ("views", "clips"):
             if len(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.zeros(rows, dtype=np.int64))
+        if self.windows is not None and self.windows.shape != (rows, 2):
+            raise ValueError(f"expected windows ({rows}, 2), got {self.windows.shape}")
         of_rows = {"views": self.views, "clips": self.clips, **self.streams}
         ragged = [name for name, values in of_rows.items() if len(values) != rows]
         if ragged:
@@ -97,6 +102,11 @@ def _further_streams(rows: Sequence[Embeddings]) -> dict[str, np.ndarray]:
     if means:
         datasets[f"video_streams/{PATCH_MEAN}"] = np.stack(means)
     return datasets
+
+
+def _windows(rows: Sequence[Embeddings]) -> dict[str, np.ndarray]:
+    found = [row.windows.astype(np.float64) for row in rows if row.windows is not None]
+    return {WINDOW: np.concatenate(found)} if found else {}
 
 
 class ShardWriter:
@@ -146,6 +156,9 @@ class ShardWriter:
         given = {FRAME_STREAM, *embeddings.streams, *[PATCH_MEAN] * (embeddings.patch_mean is not None)}
         if given != self.spec.stream_names:
             raise ValueError(f"{video_id}: streams {sorted(given)}, the spec says {sorted(self.spec.stream_names)}")
+        held = next(iter(self._waiting.values()), (embeddings, "", ""))[0]
+        if (held.windows is None) != (embeddings.windows is None):
+            raise ValueError(f"{video_id}: some rows of the store are frames and some are windows")
         self._waiting[video_id] = (embeddings, decoder, source)
         if len(self._waiting) >= self.max_videos or self._is_due():
             self.flush()
@@ -168,6 +181,7 @@ class ShardWriter:
             "clip": np.concatenate([row.clips for row in rows]).astype(np.int64),
             "frame_index": np.concatenate([row.indices for row in rows]).astype(np.int64),
             "timestamp": np.concatenate([row.timestamps for row in rows]).astype(np.float64),
+            **_windows(rows),
             "end": np.cumsum([len(row.data) for row in rows]).astype(np.int64),
             "video_id": list(self._waiting),
             "decoder": [decoder for _, decoder, _ in self._waiting.values()],

@@ -34,6 +34,8 @@ DOORS = {
         "extract/decoders/cut.py",
         "demo/clips.py",
     },
+    "timm": {"extract/encoders/makers/timm_models.py", "extract/encoders/makers/families.py"},
+    "transformers": {"extract/encoders/makers/transformers_models.py"},
     "open_clip": {
         "extract/encoders/weights.py",
         "extract/encoders/streams.py",

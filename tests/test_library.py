@@ -276,7 +276,7 @@ def test_what_a_hand_gives_wrong_is_a_sentence(bank: FeatureStore, run: fb.Train
         "texts is 'nope'; expected names or descriptions": lambda: fb.prompts(["a"], bank, texts="nope"),
         "already holds a store": lambda: fb.train(bank, bank.path, epochs=1),
         "holds checkpoint.safetensors": lambda: fb.extract(bank.manifest.videos[0].path, run.path, model="demo"),
-        "the bank is of the type TrainedRun; expected a store": lambda: fb.zeroshot(run),
+        "zeroshot: bank is a run; expected a store, a text or a path": lambda: fb.zeroshot(run),
         "score: frames are": lambda: run.score(np.zeros((0, 128))),
         "not finite": lambda: run.score(np.full((4, 128), np.nan)),
         "expected another place for the table": lambda: fb.predict(bank, run=run, csv=bank.path / "manifest.csv"),

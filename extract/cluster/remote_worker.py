@@ -71,7 +71,7 @@ class RemoteWorker:
             piece.part,
             Manifest(piece.videos),
             spec=spec,
-            task=Task(self.work.sampling, encoder.preprocessing, self.work.decode),
+            task=Task(self.work.sampling, encoder.preprocessing, self.work.decode, clip_frames=encoder.clip_frames),
             encoders=[encoder],
             batch_size=self.work.batch_size,
             num_workers=self.num_workers,

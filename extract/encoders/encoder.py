@@ -1,29 +1,22 @@
-"""Encoder: the frozen towers of any open_clip model, fed with bytes."""
+"""Encoder: the frozen towers of a model of any maker, fed with bytes."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from framebank.extract.decoders.pixels import SQUARE
+from framebank.extract.encoders.makers import make, recorded_weights, settle, weights_name
+from framebank.extract.encoders.makers.made import TextSide
 from framebank.extract.encoders.preprocess import Preprocessing, read_preprocessing
 from framebank.extract.encoders.streams import Streams, read_streams
 from framebank.extract.encoders.text_tower import TextTower
-from framebank.extract.encoders.tokens import TextReader, token_table
-from framebank.extract.encoders.weights import (
-    NO_WEIGHTS,
-    build_network,
-    chosen_weights,
-    hash_weights,
-    pretrained_name,
-    read_tokenizer,
-    weights_of,
-)
+from framebank.extract.encoders.tokens import TextReader
+from framebank.extract.encoders.weights import NO_WEIGHTS, hash_weights
 from framebank.store.errors import DataError
 from framebank.store.spec import FeatureSpec
 
@@ -41,15 +34,16 @@ class Running:
 
 
 class Encoder:
-    """Turn frames and texts into un-normalised embeddings of one joint space.
+    """Turn frames, or clips of `clip_frames` frames, and texts into un-normalised embeddings of one joint space.
 
-    `model` is an open_clip name, or "demo" for the model that comes with this package; `pretrained` is one of
-    open_clip's tags, the path of a checkpoint, or "none" for random weights (drawn from a fixed seed). None is for a
-    model that brings its weights, such as "demo" and those of the Hugging Face hub ("hf-hub:..."). `view` says which
-    parts of a frame are encoded, as "centre+flip" does (views.py), and `streams` what is kept beside each embedding, as
-    "frame,regions:3" does (streams.py); `compile` compiles the image tower at its first batch. On CUDA the towers run
-    under autocast; a CPU with bf16 arithmetic runs the image tower with bf16 weights, which halves the time. A model
-    that normalises by default, such as CoCa, does not do so here.
+    `model` is a name of open_clip, "timm:NAME", "hf:FOLDER or NAME", or "demo" for the model that comes with this
+    package; `pretrained` is one of its tags, the path of a checkpoint, or "none" for random weights (drawn from a fixed
+    seed). None is for a model that brings its weights, such as "demo" and those of the Hugging Face hub. `view` says
+    which parts of a frame are encoded, as "centre+flip" does (views.py), and `streams` what is kept beside each
+    embedding, as "frame,regions:3" does (streams.py); `compile` compiles the image tower at its first batch. On CUDA
+    the towers run under autocast; a CPU with bf16 arithmetic runs the image tower with bf16 weights, which halves the
+    time. A model that normalises by default, such as CoCa, does not do so here. A model of timm, and some of hf, have
+    no texts (`has_texts`).
 
     DataError for an unknown model, tag, view or stream, a model without `pretrained`, weights that cannot be had or do
     not fit, and OpenAI weights under a config without quick-GELU, which would silently give wrong embeddings.
@@ -68,19 +62,19 @@ class Encoder:
     ) -> None:
         self.device = resolve_device(device)
         self.precision = _resolve_precision(precision, self.device)
-        pretrained = chosen_weights(model, pretrained)
+        model, pretrained = settle(model, pretrained)
         self.random_weights = pretrained == NO_WEIGHTS
         wanted = read_streams(streams)
         if compile and len(wanted) > 1:
             raise DataError(f"a compiled encoder gives only the frame stream, but {streams} are wanted")
-        network = build_network(model, pretrained)
-        config = dict(network.visual.preprocess_cfg)
+        made = make(model, pretrained)
+        config = dict(made.preprocessing)
         self.preprocessing: Preprocessing = read_preprocessing(config, view=view)
         self.spec = FeatureSpec(
             model=model,
-            pretrained=pretrained_name(model, pretrained),
-            weights_hash=hash_weights(network),
-            dim=_width(network),
+            pretrained=weights_name(model, pretrained),
+            weights_hash=hash_weights(made.network),
+            dim=made.dim,
             preprocessing=json.dumps(config, sort_keys=True),
             precision=f"{self.device.type}-{self.precision}",
             sampling="",
@@ -89,23 +83,26 @@ class Encoder:
             streams=streams,
             pixels=SQUARE,
         )
-        self.logit_scale = float(network.logit_scale.detach().exp())
-        self._network = network.to(self.device).eval().requires_grad_(False)
-        self._network.visual.to(memory_format=torch.channels_last)
+        self.clip_frames = made.clip_frames
+        self._network = made.network.to(self.device).eval().requires_grad_(False)
+        self._made = made
         self._dtype = PRECISIONS[self.precision]
         if self.device.type == "cpu" and self._dtype is not torch.float32:
             # Autocast on a CPU converts the weights again for every batch and is slower than fp32.
-            self._network.visual.to(self._dtype)
-        self._streams = Streams(self._network.visual, wanted, model=model)
+            for part in made.visual:
+                part.to(self._dtype)
+        self._streams = Streams(made.open_tower, wanted, model=model)
         if compile:
-            self._network.visual.compile()
+            for part in made.visual:
+                part.compile()
         self._copying = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
 
     @torch.inference_mode()
     def start(self, pixels: np.ndarray | Tensor) -> Running:
-        """Start to encode pictures (N, S_h, S_w, 3) uint8, and return what `finish` takes.
+        """Start to encode pictures (N, S_h, S_w, 3) uint8, or clips of them (N, T, S_h, S_w, 3), as the model reads.
 
-        On CUDA this returns at once; pinned memory is not copied first, and must not be written to before `finish`.
+        Return what `finish` takes. On CUDA this returns at once; pinned memory is not copied first, and must not be
+        written to before `finish`.
         """
         source = torch.as_tensor(pixels)
         if self._copying is None:
@@ -155,24 +152,52 @@ class Encoder:
 
     @torch.inference_mode()
     def _encode_batch(self, texts: Sequence[str]) -> np.ndarray:
-        embeddings = self._network.encode_text(self.reader.read(texts).to(self.device), normalize=False)
+        embeddings = self.texts.encode(self.reader.read(texts).to(self.device))
         return np.asarray(embeddings.float().cpu().numpy())
 
     def text_tower(self) -> TextTower:
         """Return the text tower alone, open at its token embeddings; DataError if it is not like CLIP's."""
-        return TextTower(self._network, read_tokenizer(self.spec.model), model=self.spec.model)
+        return self.texts.open(self.texts.read_tokenizer())
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether the model has a text tower."""
+        return self._made.texts is not None
+
+    @property
+    def texts(self) -> TextSide:
+        """The text tower with its logit scale and bias; DataError if the model has none."""
+        if self._made.texts is None:
+            raise DataError(
+                f"{self.spec.model} has no text tower: heads and neighbours work with it, texts do not; expected a "
+                "model with texts, such as ViT-B-16-SigLIP2, or a classifier that reads none, such as linear"
+            )
+        return self._made.texts
+
+    @property
+    def logit_scale(self) -> float:
+        """What the model multiplies a cosine of a frame and a text with; DataError if it has no texts."""
+        return self.texts.logit_scale
+
+    @property
+    def logit_bias(self) -> float | None:
+        """What a model that was trained with a sigmoid adds to that; None for a softmax. DataError without texts."""
+        return self.texts.logit_bias
 
     @cached_property
     def reader(self) -> TextReader:
         """The reader of texts for the text tower; made when it is first needed, because frames do not need it."""
-        return TextReader(read_tokenizer(self.spec.model), model=self.spec.model, table=token_table(self._network))
+        return TextReader(self.texts.read_tokenizer(), model=self.spec.model, table=self.texts.table)
 
     def _encode(self, pixels: Tensor) -> dict[str, Tensor]:
-        images = normalise(pixels, mean=self.preprocessing.mean, std=self.preprocessing.std)
+        pictures = pixels.flatten(0, -4)  # (N, ..., S_h, S_w, 3) -> (N * ..., S_h, S_w, 3)
+        images = normalise(pictures, mean=self.preprocessing.mean, std=self.preprocessing.std)
+        if pixels.ndim == 5:
+            images = images.unflatten(0, pixels.shape[:2])  # (N * T, 3, S_h, S_w) -> (N, T, 3, S_h, S_w)
         on_cpu = self.device.type == "cpu"
         enabled = not on_cpu and self._dtype is not torch.float32
         with torch.autocast(self.device.type, dtype=self._dtype if enabled else None, enabled=enabled):
-            frame = self._network.encode_image(images.to(self._dtype) if on_cpu else images, normalize=False)
+            frame = self._made.embed(images.to(self._dtype) if on_cpu else images)
             streams = {"frame": frame, **self._streams.collect()}
         return {name: tensor.float() for name, tensor in streams.items()}
 
@@ -189,7 +214,7 @@ def encoder_like(spec: FeatureSpec, *, device: str = "auto") -> Encoder:
 
     It has the views of that spec and the frame stream alone. DataError if the weights have changed.
     """
-    pretrained = weights_of(spec.model, spec.pretrained)
+    pretrained = recorded_weights(spec.model, spec.pretrained)
     kind, _, precision = spec.precision.partition("-")
     same_kind = kind == resolve_device(device).type and precision in PRECISIONS
     encoder = Encoder(
@@ -228,10 +253,3 @@ def _resolve_precision(name: str, device: torch.device) -> str:
 def _copy_back(tensor: Tensor) -> Tensor:
     """Start to copy a tensor into pinned memory, where it must not be read before the work queued so far is done."""
     return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
-
-
-@torch.inference_mode()
-def _width(network: Any) -> int:
-    size = network.visual.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    return int(network.eval().encode_image(torch.zeros(1, 3, height, width)).shape[1])

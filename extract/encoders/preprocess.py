@@ -14,11 +14,12 @@ from PIL import Image
 from framebank.extract.encoders.views import VIEWS, view_names
 from framebank.store.errors import DataError
 
-# open_clip resizes with these two alone; "random" is for its training and means bicubic here.
+# open_clip resizes with the first two; "random" is for its training and means bicubic here.
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
     "random": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
 }
 
 # A resized frame of more pixels is not made: only the part that is cut out is resized, which gives the same picture
@@ -32,7 +33,8 @@ RESIZE_MODES = ("shortest", "longest", "squash")
 class Preprocessing:
     """Cut the views of a frame at the size that the encoder takes, as bytes; its fields are those of open_clip.
 
-    `size` is (height, width) in pixels, `fill_color` the grey 0-255 of padding, `mean` and `std` are those of each
+    `size` is (height, width) in pixels. A model may resize a frame to a larger one, `scaled`, before it cuts the
+    centre; `fill_color` the grey 0-255 of padding, `mean` and `std` are those of each
     channel on the scale 0-1. DataError for a resize mode, an interpolation or a view that is not known.
     """
 
@@ -43,6 +45,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     views: tuple[str, ...] = ("centre",)
+    scaled: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.resize_mode not in RESIZE_MODES:
@@ -72,6 +75,7 @@ class Preprocessing:
         """The height and width to which one of the ways of a View resizes a frame of `size`, and by which filter."""
         mode = self.resize_mode if way == "model" else "longest" if way == "letterbox" else "shortest"
         target = (-(-self.size[0] * 8 // 7), -(-self.size[1] * 8 // 7)) if way == "larger" else self.size
+        target = self.scaled if way == "model" and self.scaled else target
         # open_clip forgets the interpolation in this one case
         forgotten = mode == "shortest" and target[0] != target[1]
         resample = Image.Resampling.BICUBIC if forgotten else FILTERS[self.interpolation]
@@ -97,6 +101,7 @@ def read_preprocessing(config: dict[str, Any], *, view: str = "centre") -> Prepr
         mean=_channels(config["mean"]),
         std=_channels(config["std"]),
         views=view_names(view),
+        scaled=_pair(config["scaled"]) if config.get("scaled") else None,
     )
 
 

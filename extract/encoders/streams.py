@@ -15,7 +15,16 @@ from torch.nn.functional import adaptive_avg_pool2d
 from framebank.store.errors import DataError
 
 # name -> how its numbers are written after a colon, "" where it takes none
-STREAMS = {"frame": "", "pre_proj": "", "regions": "regions:3", "patch_mean": "", "layers": "layers:3+6+-1"}
+STREAMS = {
+    "frame": "",
+    "pre_proj": "",
+    "regions": "regions:3",
+    "tokens": "tokens:7",
+    "patch_mean": "",
+    "layers": "layers:3+6+-1",
+}
+
+GRIDS = ("regions", "tokens")  # streams of g x g places
 
 # What a timm trunk has when it is a plain vision transformer.
 TRUNK_PARTS = ("blocks", "norm", "fc_norm", "head_drop", "head", "num_prefix_tokens", "patch_embed")
@@ -26,8 +35,8 @@ class Tower:
     """The parts of an image tower: its blocks give tokens (N, L, W), `last` what becomes the pooled output.
 
     `pooled` turns the output of `last` into the pooled output (N, W), `summary` a block's tokens into one (N, W), and
-    `patches` the last block's tokens into projected patches (N, P, D), which lie on a `grid` (rows, columns). Where the
-    model has no such thing, `pooled` or `patches` is None.
+    `patches` the last block's tokens into projected patches (N, P, D), which lie on a `grid` (rows, columns); `normed`
+    leaves out the projection, (N, P, W). Where the model has no such thing, `pooled` or `patches` is None.
     """
 
     blocks: Sequence[Module]
@@ -36,19 +45,21 @@ class Tower:
     summary: Callable[[Tensor], Tensor]
     pooled: Callable[[Tensor], Tensor] | None
     patches: Callable[[Tensor], Tensor] | None
+    normed: Callable[[Tensor], Tensor]
 
 
 class Streams:
-    """Read from the image tower of an open_clip network with forward hooks, which do not change its embeddings.
+    """Read from an image tower with forward hooks, which do not change its embeddings.
 
-    `wanted` is what `read_streams` gives. DataError naming the model where its tower has no such stream.
+    `wanted` is what `read_streams` gives. `open_tower` gives the tower for the names of some streams. DataError naming
+    the model where its tower has no such stream.
     """
 
-    def __init__(self, visual: Any, wanted: dict[str, tuple[int, ...]], *, model: str) -> None:
+    def __init__(self, open_tower: Callable[[str], Tower], wanted: dict[str, tuple[int, ...]], *, model: str) -> None:
         self._wanted = {name: numbers for name, numbers in wanted.items() if name != "frame"}
         self._heard: dict[str, Tensor] = {}
         if self._wanted:
-            self._tower = _read_tower(visual, model=model, streams=", ".join(self._wanted))
+            self._tower = open_tower(", ".join(self._wanted))
             self._layers = _check(self._tower, self._wanted, model=model)
             for place in {*self._layers, len(self._tower.blocks) - 1}:
                 self._tower.blocks[place].register_forward_hook(partial(self._hear, f"block {place}"))
@@ -57,8 +68,9 @@ class Streams:
     def collect(self) -> dict[str, Tensor]:
         """Return the streams of the pass just made, and forget it; to be called before the next.
 
-        "pre_proj" is (N, W), "regions" (N, g * g, D), row by row, "patch_mean" (N, P, D), whose mean over time is yet
-        to be taken, and "layers" (N, L, W), as the blocks give it, before any norm.
+        "pre_proj" is (N, W), "regions" (N, g * g, D), row by row, "tokens" (N, g * g, W) the same before the
+        projection, "patch_mean" (N, P, D), whose mean over time is yet to be taken, and "layers" (N, L, W), as the
+        blocks give it, before any norm.
         """
         heard = dict(self._heard)
         streams = {name: self._derive(name, numbers, heard) for name, numbers in self._wanted.items()}
@@ -74,9 +86,10 @@ class Streams:
             return torch.stack([tower.summary(heard[f"block {place}"]) for place in self._layers], dim=1)  # (N, L, W)
         if name == "pre_proj" and tower.pooled:
             return tower.pooled(heard["last"])
-        if not tower.patches:
+        read = tower.normed if name == "tokens" else tower.patches
+        if not read:
             raise ValueError(f"the tower has no stream {name!r}, which _check refuses")
-        patches = tower.patches(heard[f"block {len(tower.blocks) - 1}"]).float()  # (N, P, D)
+        patches = read(heard[f"block {len(tower.blocks) - 1}"]).float()  # (N, P, D)
         if name == "patch_mean":
             return patches
         pictures = patches.unflatten(1, tower.grid).movedim(-1, 1)  # (N, D, rows, columns)
@@ -115,18 +128,22 @@ def _read_numbers(name: str, text: str) -> tuple[int, ...]:
         numbers = ()
     if not numbers or 0 in numbers or len(set(numbers)) < len(numbers):
         raise DataError(f"the stream {name}:{text} is not understood; expected numbers such as {example}")
-    if name == "regions" and (len(numbers) > 1 or numbers[0] < 0):
+    if name in GRIDS and (len(numbers) > 1 or numbers[0] < 0):
         raise DataError(f"the stream {name}:{text} is not understood; expected one number above 0, as in {example}")
     return numbers
 
 
-def _read_tower(visual: Any, *, model: str, streams: str) -> Tower:
+def read_tower(visual: Any, *, model: str, streams: str) -> Tower:
+    """Return the parts of an image tower of open_clip. DataError if it is not a vision transformer."""
     if isinstance(visual, VisionTransformer):
         return _open_clip_tower(visual)
-    if isinstance(visual, TimmModel) and all(hasattr(visual.trunk, part) for part in TRUNK_PARTS):
-        return _timm_tower(visual)
-    kind = type(visual.trunk if isinstance(visual, TimmModel) else visual).__name__
-    raise DataError(
+    if isinstance(visual, TimmModel):
+        return trunk_tower(visual.trunk, model=model, streams=streams, project=visual.head)
+    raise _not_a_transformer(type(visual).__name__, model=model, streams=streams)
+
+
+def _not_a_transformer(kind: str, *, model: str, streams: str) -> DataError:
+    return DataError(
         f"{model} has no stream {streams}: its image tower ({kind}) is not a vision transformer; "
         "use only the frame stream, or a model such as ViT-B-32"
     )
@@ -145,6 +162,11 @@ def _open_clip_tower(visual: VisionTransformer) -> Tower:
         projected: Tensor = visual.ln_post(tokens[:, 1:]) @ visual.proj
         return projected
 
+    def normed(tokens: Tensor) -> Tensor:
+        # Behind an attention, ln_post is a norm of what was pooled, and may have another width.
+        found: Tensor = tokens[:, 1:] if by_attention else visual.ln_post(tokens[:, 1:])
+        return found
+
     return Tower(
         blocks=visual.transformer.resblocks,
         last=visual.ln_post,
@@ -152,11 +174,19 @@ def _open_clip_tower(visual: VisionTransformer) -> Tower:
         summary=summary,
         pooled=None if visual.pool_type == "none" else pooled,
         patches=None if by_attention else patches,
+        normed=normed,
     )
 
 
-def _timm_tower(visual: TimmModel) -> Tower:
-    trunk = visual.trunk
+def trunk_tower(
+    trunk: Any, *, model: str, streams: str, project: Callable[[Tensor], Tensor] = lambda pooled: pooled
+) -> Tower:
+    """Return the parts of a network of timm, whose output `project` brings into the space of the embeddings.
+
+    DataError if it is not a vision transformer.
+    """
+    if not all(hasattr(trunk, part) for part in TRUNK_PARTS):
+        raise _not_a_transformer(type(trunk).__name__, model=model, streams=streams)
     first = trunk.num_prefix_tokens
     by_average = not first or trunk.global_pool in ("avg", "avgmax", "max")
 
@@ -164,8 +194,12 @@ def _timm_tower(visual: TimmModel) -> Tower:
         return tokens[:, first:].mean(1) if by_average else tokens[:, 0]
 
     def patches(tokens: Tensor) -> Tensor:
-        projected: Tensor = visual.head(trunk.head(trunk.fc_norm(trunk.norm(tokens)[:, first:])))
+        projected: Tensor = project(trunk.head(trunk.fc_norm(trunk.norm(tokens)[:, first:])))
         return projected
+
+    def normed(tokens: Tensor) -> Tensor:
+        found: Tensor = trunk.norm(tokens)[:, first:]
+        return found
 
     return Tower(
         blocks=trunk.blocks,
@@ -174,6 +208,7 @@ def _timm_tower(visual: TimmModel) -> Tower:
         summary=summary,
         pooled=lambda dropped: dropped,
         patches=patches if getattr(trunk, "attn_pool", None) is None else None,
+        normed=normed,
     )
 
 
@@ -185,13 +220,14 @@ def _check(tower: Tower, wanted: dict[str, tuple[int, ...]], *, model: str) -> t
         if name in wanted and tower.patches is None:
             raise DataError(
                 f"{model} has no stream {name}: it pools by attention, so that its patches are not in the joint space; "
-                "use layers:-1, or a model such as ViT-B-32"
+                "use tokens:7 or layers:-1, or a model such as ViT-B-32"
             )
-    if "regions" in wanted and wanted["regions"][0] > min(tower.grid):
-        rows, columns = tower.grid
-        raise DataError(
-            f"{model} has a grid of {rows} x {columns} patches; expected regions:{min(tower.grid)} at the most"
-        )
+    for name in GRIDS:
+        if name in wanted and wanted[name][0] > min(tower.grid):
+            rows, columns = tower.grid
+            raise DataError(
+                f"{model} has a grid of {rows} x {columns} patches; expected {name}:{min(tower.grid)} at the most"
+            )
     count = len(tower.blocks)
     layers = wanted.get("layers", ())
     places = tuple(number - 1 if number > 0 else count + number for number in layers)

@@ -26,6 +26,7 @@ OPENAI_MARKS = ("input_resolution", "context_length", "vocab_size")
 NO_WEIGHTS = "none"  # what random weights are asked for by
 OWN_WEIGHTS = "own"  # what a spec calls those that a model brings, from the Hugging Face hub or a folder
 NUM_TAGS = 6  # that a message names
+TOKENIZER = "tokenizer.json"  # of the package transformers
 
 
 def chosen_weights(model: str, pretrained: str | None) -> str | None:
@@ -71,14 +72,39 @@ def build_network(model: str, pretrained: str | None) -> Any:
             raise DataError(f"the weights {pretrained!r} cannot be loaded into {model}: {reason}") from error
 
 
-def read_tokenizer(model: str) -> Tokenizer:
-    """Return what turns sentences into the tokens (N, L) of that model; DataError if its vocabulary is not here."""
+def read_tokenizer(model: str, pretrained: str | None = None) -> Tokenizer:
+    """Return what turns sentences into the tokens (N, L) of that model.
+
+    Some models, such as SigLIP 2, have a tokenizer of the package transformers. Its files are read from the folder of
+    the checkpoint if they lie there, or else from the cache of the Hugging Face hub. DataError if it is not here.
+    """
+    beside = Path(pretrained or "").parent if Path(pretrained or "").is_file() else None
     try:
-        tokenizer: Tokenizer = open_clip.get_tokenizer(_config_name(model))
-    except (ImportError, OSError) as error:  # some models have a tokenizer of the package transformers
-        reason = str(error).splitlines()[0]
-        raise DataError(f"the tokenizer of {model}, which texts need, is not available: {reason}") from error
+        if beside and _has_own_tokenizer(model) and (beside / TOKENIZER).is_file():
+            text = open_clip.get_model_config(_config_name(model))["text_cfg"]
+            own: Tokenizer = open_clip.tokenizer.HFTokenizer(
+                str(beside), context_length=text["context_length"], **text.get("tokenizer_kwargs", {})
+            )
+            return own
+        with _quiet():
+            tokenizer: Tokenizer = open_clip.get_tokenizer(_config_name(model))
+    except ImportError as error:
+        raise DataError(
+            f"the tokenizer of {model}, which texts need, is not available: transformers is not installed "
+            "(pip install framebank[hf])"
+        ) from error
+    except Exception as error:  # each kind of tokenizer raises its own
+        raise DataError(
+            f"the tokenizer of {model}, which texts need, is not available ({_first_line(error)}); expected it in the "
+            f"cache of the Hugging Face hub, or {TOKENIZER} and tokenizer_config.json beside the checkpoint file"
+        ) from error
     return tokenizer
+
+
+def _has_own_tokenizer(model: str) -> bool:
+    return bool(
+        ((open_clip.get_model_config(_config_name(model)) or {}).get("text_cfg") or {}).get("hf_tokenizer_name")
+    )
 
 
 def pretrained_name(model: str, pretrained: str | None) -> str:
@@ -159,3 +185,7 @@ def _config_name(model: str) -> str:
     return (
         LOCAL_MODELS[model][0].stem if model in LOCAL_MODELS else model.replace("/", "-") if ":" not in model else model
     )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

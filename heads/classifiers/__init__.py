@@ -8,6 +8,7 @@ from framebank.heads.classifiers.classifier import ClassifierClass, Fitted
 from framebank.heads.classifiers.knn import KnnClassifier
 from framebank.heads.classifiers.lda import LdaClassifier
 from framebank.heads.classifiers.linear import LinearClassifier
+from framebank.heads.classifiers.logistic import LogisticClassifier
 from framebank.heads.classifiers.ridge import RidgeClassifier
 from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.classifiers.text_linear import TextLinearClassifier
@@ -22,6 +23,7 @@ CLASSIFIERS: dict[str, ClassifierClass] = {
     "text-linear": TextLinearClassifier,
     "lda": LdaClassifier,
     "ridge": RidgeClassifier,
+    "logistic": LogisticClassifier,
     "knn": KnnClassifier,
     "tip-adapter": TipAdapter,
     "tip-adapter-f": TipAdapterF,

@@ -111,7 +111,7 @@ class Comparison:
         log = []
         for epoch in job.epochs():
             log.append(epoch)
-            tell(epoch.number, recipe.epochs)
+            tell(epoch.number * recipe.epochs // job.num_epochs, recipe.epochs)
         seconds = time.perf_counter() - started
         learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
         run = job.save(folder, log=log)

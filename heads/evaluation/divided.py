@@ -1,6 +1,8 @@
 """Divided: the videos of a store, split by the official lists of a protocol, and the numbers that the lists have."""
 
-from collections import Counter
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +12,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.videos.lists import list_files, read_list
 from framebank.store.videos.manifest import Manifest
-from framebank.store.videos.matching import match
-from framebank.store.videos.video import Video
+from framebank.store.videos.matching import match, name_parts
 
 SIDES = {"train": ("train",), "test": ("test", "val")}  # some lists call the test videos val
 
@@ -32,13 +33,13 @@ def divide(store: FeatureStore, split: ListedSplit, *, lists: Path) -> OfficialS
     videos, or if a video is in both splits.
     """
     split_of: dict[str, str] = {}
-    videos = _placed(store.manifest)
+    videos = store.manifest.videos
     counts = {"train": 0, "test": 0}
     wanted = {"train": (split.train, split.train_videos), "test": (split.test, split.test_videos)}
     for side, (names, number) in wanted.items():
         if not names:
             continue
-        files = _first_there(names, lists)
+        files = first_there(names, lists)
         rows = [row for file in files for row in read_list(file) if row.split in SIDES[side]]
         counts[side] = len(rows)
         if len(rows) != number:
@@ -67,17 +68,18 @@ def of_train_and_test(store: FeatureStore) -> FeatureStore:
     return found
 
 
-def _placed(manifest: Manifest) -> tuple[Video, ...]:
-    """Return the videos with a path that a list can name. Videos imported together from one file use their id."""
-    counts = Counter(video.path for video in manifest.videos)
-    return tuple(
-        video if counts[video.path] == 1 or video.start is not None else replace(video, path=Path(video.video_id))
-        for video in manifest.videos
-    )
-
-
-def _first_there(names: tuple[str, ...], lists: Path) -> list[Path]:
+def first_there(names: tuple[str, ...], lists: Path) -> list[Path]:
+    """Return the files of the first name that is in the folder `lists`. DataError if none is."""
     for name in names:
         if any(lists.glob(name)):
             return list_files([lists / name])
     raise DataError(f"{lists}: holds none of {listed(names)}; expected the folder of the official lists")
+
+
+def hash_of_lists(files: Sequence[Path]) -> str:
+    """Return a hash of the videos and classes that lists name, whatever their order and the folders before the names.
+
+    DataError if a file is not a list.
+    """
+    rows = sorted([*row.codes, row.split, name_parts(row.key)[-1]] for file in files for row in read_list(file))
+    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=6).hexdigest()

@@ -44,15 +44,23 @@ def require_labels(store: FeatureStore, manifest: Manifest, *, split: str, hint:
 
 
 def evaluate_run(
-    run: Run, store: FeatureStore, manifest: Manifest, *, split: str, device: torch.device, folder: Path
+    run: Run,
+    store: FeatureStore,
+    manifest: Manifest,
+    *,
+    split: str,
+    device: torch.device,
+    folder: Path,
+    shown: Path | None = None,
 ) -> dict[str, Any]:
     """Score the videos of `manifest`, write metrics.json and predictions.npz into `folder`, and return the metrics.
 
+    `shown` is where the run will be, if `folder` is not the place yet; the metrics name it.
     The store may differ from the training store in frames, views or precision; its spec is among the facts. DataError
     if its encoder differs, or if it has classes that the run lacks.
     """
-    run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
-    hint = f"framebank predict {store.path} --run {folder} --csv out.csv"
+    run.spec.require_same_encoder(store.spec, mine=shown or folder, theirs=store.path)
+    hint = f"framebank predict {store.path} --run {shown or folder} --csv out.csv"
     without = require_labels(store, manifest, split=split, hint=hint)
     labels = LabelSet(run.labels)
     predictions, bank = _score(
@@ -60,7 +68,7 @@ def evaluate_run(
         labels,
         store,
         manifest,
-        where=folder,
+        where=shown or folder,
         device=device,
         recipe=run.recipe,
     )
@@ -77,7 +85,7 @@ def evaluate_run(
         texts=run.trained_on.get("texts"),
         templates=run.trained_on.get("templates"),
         scoring=run.recipe.scoring if run.trained_on.get("templates") else None,
-        run=str(folder),
+        run=str(shown or folder),
         run_hash=run.weights_hash,
         store=str(store.path),
         **scaled,

@@ -7,11 +7,14 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from framebank.store.errors import DataError, PlaceError
+from framebank.store.digest import SEAL, seal
+from framebank.store.errors import DataError, PlaceError, warn
 from framebank.store.formats.document import MAX_BYTES, parse_json
 from framebank.store.formats.text import read_text
+
+BLOCK = 4096  # bytes, in which a file of results shows what it is
 
 
 def require_ledger(path: Path) -> None:
@@ -19,18 +22,24 @@ def require_ledger(path: Path) -> None:
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            path.open("ab").close()
+            with path.open("a+b") as file:
+                file.seek(0)
+                if file.read(BLOCK).lstrip()[:1] not in (b"", b"{"):
+                    raise DataError(f"{path}: holds no results; expected a file that `framebank eval` wrote")
         else:
             tempfile.TemporaryFile(dir=path.parent).close()
 
 
 def append_result(path: Path, line: Mapping[str, Any]) -> None:
-    """Add a line to a ledger, whole or not at all; DataError if it cannot be written."""
-    left = json.dumps(line, sort_keys=True).encode() + b"\n"
+    """Add a line with its digest to a ledger, whole or not at all; DataError if it cannot be written.
+
+    A piece of a line that a killed command or a crash left at the end is removed first, and a warning says so.
+    """
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
+        with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: what others add is neither divided nor cut off
+            left = _end_last_line(file, path) + line_text(line).encode()
             before = os.fstat(file.fileno()).st_size
             try:
                 while left:
@@ -42,6 +51,36 @@ def append_result(path: Path, line: Mapping[str, Any]) -> None:
                 raise
 
 
+def line_text(line: Mapping[str, Any]) -> str:
+    """Return a result as a line of a ledger."""
+    plain = json.loads(json.dumps(line))  # as it is read again, without tuples
+    return json.dumps({**plain, SEAL: seal(plain, {})}, sort_keys=True) + "\n"
+
+
+def _end_last_line(file: IO[bytes], path: Path) -> bytes:
+    """Return the line end that a whole last line lacks; cut off a piece of a line."""
+    size = file.seek(0, os.SEEK_END)
+    start = max(0, size - MAX_BYTES)
+    file.seek(start)
+    last = file.read(size - start).rpartition(b"\n")[2]
+    if not last.strip():
+        return b""
+    if not _is_piece(last.decode(errors="replace")):
+        return b"\n"
+    file.truncate(size - len(last))
+    warn(f"{path}: a piece of a line at its end, which a killed command left, is removed")
+    return b""
+
+
+def _is_piece(text: str) -> bool:
+    """Whether the last line of a file, which has no line end, is only the beginning of a result."""
+    try:
+        parse_json(text, where="the last line")
+    except DataError:
+        return text.startswith("{")
+    return False
+
+
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
@@ -51,16 +90,29 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a ledger, the oldest first; DataError naming a line that is none."""
+    """Return the lines of a ledger, the oldest first; DataError naming a line that is none, or that was changed.
+
+    A piece of a line at the end is left out, and a warning says so.
+    """
     if not path.is_file():
         raise DataError(f"{path}: no such results; expected a file that `framebank eval` writes")
     found = []
-    for number, text in enumerate(read_text(path, most=MAX_BYTES).splitlines(), start=1):
+    lines = read_text(path, most=MAX_BYTES).replace("\r\n", "\n").split("\n")
+    for number, text in enumerate(lines, start=1):
         if not text.strip():
             continue
         where = f"{path}, line {number}"
-        line = parse_json(text, where=where)
-        if not isinstance(line, dict) or not isinstance(line.get("protocol"), dict):
-            raise DataError(f"{where}: is no result; expected a line that `framebank eval` writes")
-        found.append(line)
+        if number == len(lines) and _is_piece(text):
+            warn(f"{where}: is a piece of a line, which a killed command left; it is left out")
+            continue
+        found.append(_line_of(parse_json(text, where=where), where=where))
     return found
+
+
+def _line_of(line: Any, *, where: str) -> dict[str, Any]:
+    if not isinstance(line, dict) or not isinstance(line.get("protocol"), dict):
+        raise DataError(f"{where}: is no result; expected a line that `framebank eval` writes")
+    sealed = line.pop(SEAL, None)  # version 0.2.0.dev wrote none
+    if sealed not in (None, seal(line, {})):
+        raise DataError(f"{where}: is not as it was written; remove the line and run `framebank eval` again")
+    return line

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from framebank.heads.bank import load_bank
-from framebank.heads.confidence.scaling import fit_scaling
+from framebank.heads.confidence.scaling import Scaling, fit_scaling
 from framebank.heads.confidence.worth import confidence_of
 from framebank.heads.predictions import predict_logits
 from framebank.heads.training.checkpoint import save
@@ -18,6 +18,8 @@ from framebank.store.features import FeatureStore
 from framebank.store.files.replacing import current, remove_together, replacing_together
 from framebank.store.videos.labels import LabelSet
 from framebank.store.videos.manifest import Manifest
+
+TAKEN = "confidence_taken_out"  # among the facts of a run: the scaling that `forget` took out
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,30 @@ def fit_run(
 
 
 def forget(run: Run, *, folder: Path) -> Run:
-    """Remove the scaling from a run, and with it the figures of its evaluation."""
-    run.model.scaling = None
+    """Take the scaling out of a run, and with it the figures of its evaluation; `restore` puts it back."""
+    taken = run.trained_on.get("confidence") or run.trained_on.get(TAKEN)
     found = _with_confidence(run, None)
+    if taken:
+        found = replace(found, trained_on={**found.trained_on, TAKEN: taken})
+    run.model.scaling = None
+    _write(found, folder)
+    return found
+
+
+def restore(run: Run, *, folder: Path) -> Run:
+    """Put the scaling back that `forget` took out. DataError if there is none."""
+    taken = run.trained_on.get(TAKEN)
+    if not taken:
+        state = "tells them already" if run.model.scaling else "holds none that --off took out"
+        raise DataError(f"{folder}: {state}; expected a run whose temperature was taken out")
+    run.model.scaling = Scaling.read(taken, num_classes=len(run.labels), where=folder)
+    found = _with_confidence(run, taken)
     _write(found, folder)
     return found
 
 
 def _with_confidence(run: Run, said: object) -> Run:
-    others = {name: value for name, value in run.trained_on.items() if name != "confidence"}
+    others = {name: value for name, value in run.trained_on.items() if name not in ("confidence", TAKEN)}
     return replace(run, trained_on={**others, "confidence": said} if said else others)
 
 

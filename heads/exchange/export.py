@@ -98,6 +98,7 @@ def export_weights(run: Run, path: Path) -> Path:
     about = path.with_suffix(".json")
     with replacing(about) as beside, replacing(path) as part:
         part.write_bytes(save({name: value.contiguous().cpu() for name, value in run.model.state_dict().items()}))
-        beside.write_text(json.dumps(run.about(), indent=1), encoding="utf-8")
+        told = {name: value for name, value in run.about().items() if name != "seen"}
+        beside.write_text(json.dumps(told, indent=1), encoding="utf-8")
         about.unlink(missing_ok=True)  # it describes other weights; the new one is written last
     return about

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,12 @@ class Episodes:
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    def of_drawn(self) -> "tuple[np.ndarray, Episodes]":
+        """Return the positions of the videos that are drawn, ascending, and the episodes over those videos alone."""
+        drawn = np.unique(np.concatenate([self.support.ravel(), self.query.ravel()]))
+        support, query = (np.searchsorted(drawn, videos) for videos in (self.support, self.query))
+        return drawn, replace(self, support=support, query=query)
 
     @property
     def labels_hash(self) -> str:

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framebank.heads.bank import Bank, load_bank
+from framebank.heads.bank import Bank, BankParts, require_finite
 from framebank.heads.evaluation.protocol import made_by
 from framebank.heads.fewshot.episodes import AllWaySampler, Episodes, EpisodeSampler
 from framebank.heads.fewshot.matcher_name import TRAINED, MatcherName, reads_text
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.fewshot.scores import EpisodeFrames, score_episodes
-from framebank.heads.fewshot.tasks import require_finite
 from framebank.heads.progress import Tell, tell_after, tell_nobody
 from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError
@@ -86,17 +85,19 @@ def evaluate_few_shot(
     own |= {name: MatcherName(name) for name in BASELINES if prompts or not reads_text(name)}
     matchers = {**trained, **{written: name.build(store.spec.dim) for written, name in own.items()}}
     labels = LabelSet.of(manifest.labelled().labels)
-    bank = load_bank(store, manifest.labelled(), labels, device=device, num_frames=num_frames)
-    require_finite(bank, where=store.path)
+    parts = BankParts(store, manifest.labelled(), labels, num_frames=num_frames)
     try:
-        names_of_videos = [labels.names[target] for target in bank.target.tolist()]
-        episodes = sampler.draw(bank.video_ids, names_of_videos, groups_of(manifest.of_ids(bank.video_ids)))
+        names_of_videos = [labels.names[target] for target in parts.target.tolist()]
+        drawn = sampler.draw(parts.video_ids, names_of_videos, groups_of(manifest.of_ids(parts.video_ids)))
     except DataError as error:
         raise DataError(f"{store.path}: {error}") from error
-    if len(episodes.labels) < 2:
+    if len(drawn.labels) < 2:
         raise DataError(
-            f"{store.path}: all videos to recognise are of one class, {episodes.labels[0]!r}; expected two or more"
+            f"{store.path}: all videos to recognise are of one class, {drawn.labels[0]!r}; expected two or more"
         )
+    chosen, episodes = drawn.of_drawn()
+    bank = parts.read_chosen(chosen, device=device)
+    require_finite(bank, where=store.path)
     of_run = _facts_of(run, episodes) if run else {}
     frames = frames_of(bank, episodes, prompts=prompts, frame_norm=frame_norm)
     queries = episodes.query.size
@@ -113,7 +114,7 @@ def evaluate_few_shot(
             )
         told = made_by(
             spec=store.spec,
-            bank=bank,
+            bank=parts,
             split=split,
             prompts=prompts if reads_text(name) else None,
             matcher=name,

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from framebank.heads.bank import load_bank
+from framebank.heads.bank import load_bank, require_finite
 from framebank.heads.fewshot.build import build_matcher
 from framebank.heads.fewshot.episodes import EpisodeSampler
 from framebank.heads.fewshot.loop import Stage, fit_episodes
 from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
-from framebank.heads.fewshot.tasks import EpisodeBatches, class_texts, require_finite
+from framebank.heads.fewshot.tasks import EpisodeBatches, class_texts
 from framebank.heads.matchers import READS_TEXT
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.training.chance import warn_of_matcher

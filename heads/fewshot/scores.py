@@ -62,8 +62,9 @@ def score_episodes(
     num_ways, num_shots = episodes.support.shape[1:]
     num_frames = frames.x.shape[1]
     pairs = 1 if traits_of(matcher).fits_support else 2 * num_frames**3  # of frames, and of tuples of them
-    # If each query has prototypes of its own, these are tuples too.
-    per_query = videos.values + num_ways * (num_shots * pairs + _tuple_values(matcher, num_frames))
+    # Some matchers change the support for each query. Then its tuples are made for each query too.
+    compared = num_shots * (pairs + _compared_values(matcher, num_frames)) + _tuple_values(matcher, num_frames)
+    per_query = videos.values + num_ways * compared
     per_episode = num_ways * num_shots * videos.values + episodes.query.shape[1] * per_query
     max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 23)
     at_once = max(1, max_values // per_episode)
@@ -139,6 +140,15 @@ class _Videos:
 
 
 def _tuple_values(matcher: nn.Module, num_frames: int) -> int:
-    """Return how many numbers TRX, if the matcher contains it, makes of a video: a key and a value of each tuple."""
-    parts = (part for part in matcher.modules() if isinstance(part, TupleTransformer))
-    return sum(2 * part.value.out_features * math.comb(num_frames, part.cardinality) for part in parts)
+    """Return how many numbers TRX, if the matcher contains it, makes of a video: keys and values of its frames."""
+    return sum(2 * part.value.out_features * part.cardinality * num_frames for part in _tuple_parts(matcher))
+
+
+def _compared_values(matcher: nn.Module, num_frames: int) -> int:
+    """Return how many numbers TRX makes of two videos: four tables of the frames of one and the tuples of the other."""
+    sizes = [part.cardinality for part in _tuple_parts(matcher)]
+    return sum(4 * size * num_frames * math.comb(num_frames, size) for size in sizes)
+
+
+def _tuple_parts(matcher: nn.Module) -> list[TupleTransformer]:
+    return [part for part in matcher.modules() if isinstance(part, TupleTransformer)]

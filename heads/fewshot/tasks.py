@@ -10,10 +10,7 @@ from torch import Tensor
 from framebank.heads.bank import Bank
 from framebank.heads.fewshot.episodes import Episodes
 from framebank.heads.matchers.task import EpisodeBatch, Truth
-from framebank.store.errors import DataError
 from framebank.store.prompts import PromptBank
-
-AT_ONCE = 1024  # groups that are read at a time
 
 
 @dataclass(frozen=True)
@@ -61,13 +58,3 @@ class EpisodeBatches:
 def class_texts(prompts: PromptBank | None, labels: tuple[str, ...], *, device: torch.device) -> Tensor | None:
     """Return the unit embedding of each class (C, D), in the order of `labels`, or None without prompts."""
     return None if prompts is None else torch.from_numpy(prompts.select(labels).class_embeddings()).to(device)
-
-
-def require_finite(bank: Bank, *, where: object) -> None:
-    """Raise DataError, with the video, if a frame of a bank holds a value that is not a number."""
-    good = torch.empty(len(bank.x), dtype=torch.bool)  # (V*G,)
-    for start in range(0, len(good), AT_ONCE):
-        good[start : start + AT_ONCE] = bank.x[start : start + AT_ONCE].isfinite().flatten(1).all(1)
-    if not good.all():
-        video_id = bank.video_ids[int((~good).nonzero()[0]) // bank.num_groups]
-        raise DataError(f"{where}: the embedding of {video_id!r} holds values that are not numbers")

@@ -18,14 +18,42 @@ from framebank.heads.labelling.neighbours import as_batch, pool_query
 from framebank.heads.labelling.vote import vote
 from framebank.heads.model import Model
 from framebank.heads.predictions import mean_over_groups
-from framebank.heads.ranking import rank_classes
+from framebank.heads.ranking import nearest_rows, rank_classes
 from framebank.store.indexes.enrolment import Enrolment
 from framebank.store.indexes.index import Hit, Index
 from framebank.store.shard import Embeddings
 from framebank.store.vectors import unit
+from framebank.store.videos.video import labels_in
 
 # Who answers, and what its scores are. The first of them that passes gives the label.
-MEASURES = {"enrolled": "cosine", "run": "probability", "texts": "probability", "neighbours": "share of votes"}
+MEASURES = {
+    "enrolled": "cosine",
+    "run": "probability",
+    "fused": "mean of both",
+    "texts": "probability",
+    "neighbours": "share of votes",
+}
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A video of an index that voted: its label, its cosine to the labelled video, and its seconds in a file."""
+
+    video_id: str
+    label: str
+    cosine: float
+    start: float | None = None
+    end: float | None = None
+
+    @classmethod
+    def of(cls, hit: Hit) -> "Neighbour":
+        """Return what a hit says as evidence."""
+        return cls(hit.video_id, hit.label, hit.score, hit.start, hit.end)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names in its label."""
+        return labels_in(self.label)
 
 
 @dataclass(frozen=True)
@@ -36,7 +64,8 @@ class Answer:
     other classes' videos that set the threshold come as near. A run and texts have no such cosine and always pass: they
     know only the classes that they were given. `doubt` says in words why the first label is one among equals
     (`heads.certainty`), and is empty if it is not. `label_set` holds the labels of the conformal set, or is None if
-    nobody asked for one.
+    nobody asked for one. `neighbours` are the videos that voted. `span` is where in the video the first label shows
+    best, in seconds, if that was asked for.
     """
 
     by: str
@@ -47,6 +76,8 @@ class Answer:
     share: float | None = None
     doubt: str = ""
     label_set: tuple[str, ...] | None = None
+    neighbours: tuple[Neighbour, ...] = ()
+    span: tuple[float, float] | None = None
 
     @property
     def unsure(self) -> bool:
@@ -84,8 +115,7 @@ def answer_of_scores(
     by: str, scores: np.ndarray, labels: Sequence[str], *, top: int, multi_label: bool = False
 ) -> list[Answer]:
     """Return the answer of a run or of texts with probabilities (V, C) about each video: its `top` likeliest labels."""
-    order = rank_classes(torch.from_numpy(scores))[:, : max(top, 2)].numpy()  # (V, K)
-    values = np.take_along_axis(scores, order, 1)
+    values, order = (found.numpy() for found in nearest_rows(torch.from_numpy(scores), max(top, 2)))  # (V, K) each
     answers = []
     for places, best in zip(order.tolist(), values.tolist(), strict=True):
         doubt = doubt_of_labels(best) if multi_label else doubt_of_probabilities(best, num_classes=len(labels))

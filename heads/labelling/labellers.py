@@ -11,10 +11,12 @@ import torch
 from framebank.heads.bank import load_bank
 from framebank.heads.confidence.conformal import label_sets
 from framebank.heads.evaluation.zeroshot import zero_shot_model
-from framebank.heads.labelling.answers import Answer, answer_of_scores, answers_of_hits
+from framebank.heads.labelling.answers import Answer, Neighbour, answer_of_scores, answers_of_hits
 from framebank.heads.labelling.neighbours import query_model
 from framebank.heads.labelling.prototypes import SAME, place_of, prototypes
 from framebank.heads.model import Model
+from framebank.heads.moments.rows import rows_in_time
+from framebank.heads.moments.stretches import best_stretches, track_of
 from framebank.heads.predictions import embed_bank, predict
 from framebank.heads.training.run import Run
 from framebank.store.errors import DataError
@@ -93,7 +95,9 @@ class ModelLabeller:
         multi_label: bool = False,
         sets: Sets | None = None,
         abstain_below: float = 0.0,
+        shows: np.ndarray | None = None,
     ) -> None:
+        self._shows = shows
         self.by = by
         self.stream = stream
         self._model, self._labels = model, labels
@@ -131,10 +135,26 @@ class ModelLabeller:
         )
 
     @classmethod
-    def of_texts(cls, prompts: PromptBank, *, where: object, top: int, device: torch.device) -> "ModelLabeller":
-        """Ask the texts of classes, as zero-shot does with the probabilities of its templates."""
+    def of_texts(
+        cls, prompts: PromptBank, *, where: object, top: int, device: torch.device, shows_seconds: bool = False
+    ) -> "ModelLabeller":
+        """Ask the texts of classes, as zero-shot does with the probabilities of its templates.
+
+        With `shows_seconds`, an answer says where in the video its first label shows best. An encoder that was trained
+        with a sigmoid judges each label separately: the probabilities need not sum to one.
+        """
         model, names = zero_shot_model(prompts, scoring="probabilities"), prompts.labels.names
-        return cls("texts", model, names, spec=prompts.encoder, where=where, top=top, device=device)
+        return cls(
+            "texts",
+            model,
+            names,
+            spec=prompts.encoder,
+            where=where,
+            top=top,
+            device=device,
+            shows=prompts.class_embeddings() if shows_seconds else None,
+            multi_label=prompts.logit_bias is not None,
+        )
 
     def require(self, spec: FeatureSpec, *, where: object) -> None:
         """Raise DataError if rows come from another encoder. Other frames and views are allowed, as in `evaluate`."""
@@ -155,7 +175,19 @@ class ModelLabeller:
         told = answer_of_scores(self.by, found.scores, self._labels, top=self._top, multi_label=self._multi_label)
         if self._sets:
             told = [replace(one, label_set=own) for one, own in zip(told, self._sets(found.scores), strict=True)]
+        if self._shows is not None:
+            told = [self._with_seconds(video, one, rows) for video, one in zip(videos, told, strict=True)]
         return [[replace(one, passes=one.ranked[0][1] >= self._abstain_below)] for one in told]
+
+    def _with_seconds(self, video: Video, answer: Answer, rows: Rows) -> Answer:
+        """Return an answer with the stretch of the video that fits its first label best, if it has several rows."""
+        assert self._shows is not None
+        found, times = rows_in_time(rows[video.video_id])
+        if len(times) < 2:
+            return answer
+        text = self._shows[self._labels.index(answer.ranked[0][0])]
+        (best,) = best_stretches(track_of(video.video_id, found, times, text, start=video.start or 0.0, end=video.end))
+        return replace(answer, span=(best.start, best.end))
 
 
 class IndexLabeller:
@@ -201,7 +233,13 @@ class IndexLabeller:
                 continue
             hits = next(found)
             voters = [hit for hit in hits if not hit.enrolled and not self._is_itself(hit, video)][: self.k]
-            told.append(self._answers(vector[None], voters))
+            found_by = tuple(Neighbour.of(hit) for hit in voters if hit.label)
+            told.append(
+                [
+                    replace(one, neighbours=found_by) if one.by == "neighbours" else one
+                    for one in self._answers(vector[None], voters)
+                ]
+            )
         return told
 
     def _answers(self, query: np.ndarray, voters: Sequence[Hit]) -> list[Answer]:

@@ -1,8 +1,6 @@
 """TRX: compare every ordered tuple of query frames with those of all the videos of a class."""
 
-import math
 from collections.abc import Sequence
-from itertools import combinations
 from typing import final
 
 import torch
@@ -13,13 +11,10 @@ from framebank.heads.matchers.frames import packed_places
 from framebank.heads.matchers.matcher import MatcherTraits
 from framebank.heads.matchers.prepared import Prepared, PreparesVideos
 from framebank.heads.matchers.sequences import sinusoid_like
+from framebank.heads.matchers.tuples import FrameProducts, incidence, tuple_places
 
-# A prepared video has for each cardinality: keys and values of M tuples (..., M, W), and which are real (..., M).
-PARTS = 3
-
-# The largest tensor of query tuples. The prototypes of all of them at once do not fit the caches of a CPU.
-MAX_CPU = 1 << 21
-MAX_CUDA = 1 << 27
+# A prepared video has for each cardinality what `TupleTransformer.prepare` returns.
+PARTS = 4
 
 
 @final
@@ -83,42 +78,84 @@ class TupleTransformer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, query: Prepared, support: Prepared) -> Tensor:
-        """Score prepared queries (E, Q, ...) against prepared supports (E, N, K, ...) -> (E, Q, N)."""
-        query_key, query_value, query_real = query  # (E, Q, M, W) twice, (E, Q, M)
-        key, value, real = (part.flatten(2, 3) for part in support)  # (E, N, K*M, W) twice, (E, N, K*M)
-        asking = query_key.flatten(1, 2) * query_key.shape[-1] ** -0.5  # (E, Q*M, W)
-        keys = key.flatten(1, 2).transpose(1, 2)  # (E, W, N*K*M)
-        of_tuple = real.numel() // real.shape[-1] * max(real.shape[-1], value.shape[-1])
-        step = max(1, (MAX_CUDA if key.is_cuda else MAX_CPU) // of_tuple)
-        distances = []
-        for some, values in zip(asking.split(step, 1), query_value.flatten(1, 2).split(step, 1), strict=True):
-            likeness = (some @ keys).unflatten(-1, real.shape[1:]).transpose(1, 2)  # (E, N, R, K*M)
-            prototype = likeness.masked_fill(~real.unsqueeze(2), -math.inf).softmax(-1) @ value  # (E, N, R, W)
-            distances.append((values.unsqueeze(1) - prototype).square().sum(-1))  # (E, N, R)
-        distance = torch.cat(distances, dim=2).unflatten(2, query_real.shape[1:])  # (E, N, Q, M)
+        """Score prepared queries (E, Q, ...) against prepared supports (E, N, K, ...) -> (E, Q, N).
+
+        No tuple's key or value is made. A tuple's is the sum of what its frames give, so that the product of two tuples
+        is a sum of products of frames, and a prototype is known by the weight of each frame in it.
+        """
+        query_keys, query_values, query_spread, query_real = query
+        keys, values, spread, real = support  # (E, N, K, F, W) twice, (E, N, K, M) twice
+        query_values, values = self._centred(query_values, values)
+        gain, shift = self.norm.weight, self.norm.bias
+        columns = values.flatten(2, 3)  # (E, N, K*F, W)
+        products = FrameProducts(
+            asking=_products(keys, query_keys * gain.square()).flatten(0, 1),
+            even=(keys @ (gain * shift)).flatten(2).flatten(0, 1),
+            narrow=(1 / query_spread).repeat_interleave(keys.shape[1], dim=0),
+            scale=(keys.shape[-1] ** -0.5 / spread).flatten(2).flatten(0, 1),
+            real=real.flatten(2).flatten(0, 1),
+            likeness=_products(values, query_values).flatten(0, 1),
+            gram=(columns @ columns.transpose(2, 3)).flatten(0, 1),
+        )
+        mine, theirs = self._places(query_keys), self._places(keys)
+        square = products.distances(mine=mine, theirs=theirs, videos=keys.shape[2])  # (E*N, Q, M)
+        own = _squares(query_values, self._incidence(query_keys)).unsqueeze(1)  # (E, 1, Q, M)
+        distance = square.unflatten(0, keys.shape[:2]) + own  # (E, N, Q, M)
         query_real = query_real.unsqueeze(1)  # (E, 1, Q, M)
         mean: Tensor = (distance * query_real).sum(-1) / query_real.sum(-1)  # (E, N, Q)
         return -mean.transpose(1, 2)
 
     def prepare(self, x: Tensor, mask: Tensor) -> Prepared:
-        """Return keys and values of the tuples of x (..., T, D), (..., M, W), and which of them are real (..., M)."""
+        """Return what `forward` reads of videos x (..., T, D), mask (..., T).
+
+        Keys and values of each frame at each place of a tuple (..., F, W), F = n*S; of each tuple (..., M): the spread
+        of its key, and whether it is real.
+        """
         # A video with fewer frames than a tuple repeats them up to that number.
         places, mask = packed_places(mask, at_least=self.cardinality)  # (..., S)
         x = x.to(self.key.weight.dtype).gather(-2, places.unsqueeze(-1).expand(*places.shape, x.shape[-1]))
         x = x.masked_fill(~mask.unsqueeze(-1), 0)
         x = self.dropout(x + 0.1 * sinusoid_like(x))
-        chosen = torch.tensor(list(combinations(range(x.shape[-2]), self.cardinality)), device=x.device)  # (M, n)
-        real = mask[..., chosen[:, -1]]  # (..., M)
-        return self.norm(self._mapped(x, self.key, chosen)), self._mapped(x, self.value, chosen), real
+        keys, values = self._mapped(x, self.key), self._mapped(x, self.value)  # (..., F, W)
+        keys = keys - keys.mean(-1, keepdim=True)  # the mean that the norm takes from a tuple is a sum too
+        sums = self._incidence(keys)  # (M, F)
+        spread = (_squares(keys, sums) / keys.shape[-1] + self.norm.eps).sqrt()  # (..., M)
+        last = self._places(keys)[:, -1] % x.shape[-2]
+        return keys, values, spread, mask[..., last]
 
-    def _mapped(self, x: Tensor, linear: nn.Linear, chosen: Tensor) -> Tensor:
-        """Map tuples of x (..., S, D), chosen (M, n) -> (..., M, W).
+    def _centred(self, query: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the mean of the support from each place of a tuple: (E, Q, F, W), (E, N, K, F, W) -> the same.
 
-        A linear map of concatenated frames is a sum of maps of each frame, so each frame is mapped once, not in each
-        tuple.
+        The distance of two tuples stays. It is a difference of squares, which lose less of it if they are small.
         """
+        places = support.unflatten(-2, (self.cardinality, -1))  # (E, N, K, n, S, W)
+        mean = places.mean((1, 2, 4))  # (E, n, W)
+        mine = query.unflatten(-2, (self.cardinality, -1)) - mean[:, None, :, None]
+        return mine.flatten(2, 3), (places - mean[:, None, None, :, None]).flatten(3, 4)
+
+    def _mapped(self, x: Tensor, linear: nn.Linear) -> Tensor:
+        """Map each frame of x (..., S, D) as it counts at each place of a tuple -> (..., n*S, W)."""
         parts = linear.weight.unflatten(1, (self.cardinality, -1)).unbind(1)  # n of (W, D)
-        mapped = F.linear(x, parts[0], linear.bias).index_select(-2, chosen[:, 0])
-        for place in range(1, self.cardinality):
-            mapped = mapped + F.linear(x, parts[place]).index_select(-2, chosen[:, place])
-        return mapped
+        first = F.linear(x, parts[0], linear.bias)
+        return torch.cat([first, *(F.linear(x, part) for part in parts[1:])], dim=-2)
+
+    def _places(self, frames: Tensor) -> Tensor:
+        """Return the columns of each tuple of frames (..., F, W): (M, n)."""
+        return tuple_places(frames.shape[-2] // self.cardinality, self.cardinality, device=frames.device)
+
+    def _incidence(self, frames: Tensor) -> Tensor:
+        return incidence(self._places(frames), frames.shape[-2], dtype=frames.dtype)
+
+
+def _products(support: Tensor, query: Tensor) -> Tensor:
+    """Return the product of each frame with each other: (E, N, K, F, W), (E, Q, G, W) -> (E, N, K*F, Q, G)."""
+    products: Tensor = support.flatten(1, 3) @ query.flatten(1, 2).transpose(1, 2)  # (E, N*K*F, Q*G)
+    apart: Tensor = products.unflatten(2, query.shape[1:3]).unflatten(1, (support.shape[1], -1))
+    return apart
+
+
+def _squares(frames: Tensor, sums: Tensor) -> Tensor:
+    """Return the square of the sum of the frames of each tuple: frames (..., F, W), sums (M, F) -> (..., M)."""
+    products = frames @ frames.transpose(-1, -2)  # (..., F, F)
+    squares: Tensor = ((sums @ products) * sums).sum(-1)
+    return squares.clamp(min=0)  # (..., M)

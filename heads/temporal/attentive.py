@@ -1,11 +1,11 @@
-"""Attentive: a learned query reads the frames, as an attentive probe."""
+"""Attentive: a learned query reads the frames, or the places in them, as an attentive probe."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.masking import pack
-from framebank.heads.temporal.attention import heads_for, positions_for
+from framebank.heads.temporal.attention import AttentionBlock, heads_for, positions_for
 from framebank.heads.temporal.head import HeadTraits
 
 
@@ -20,10 +20,14 @@ class Attentive(nn.Module):
 
     V-JEPA's tokens come from a video encoder and know their time. A frozen frame does not, and without a table of
     positions the probe is a weighted average, blind to order: so `positions` is on; off is the published probe. A video
-    of more than `max_frames` frames stretches the table. Frozen frames have no patches to attend to.
+    of more than `max_frames` frames stretches the table.
+
+    The stream `tokens`, or `regions`, has patches to attend to: `places` of them in each frame, which a second table of
+    positions tells apart, so that place and time are not confused. With `blocks` self-attention blocks in front of the
+    query, 3 as published, this is the decoder of V-JEPA 2 (Assran et al. 2025, arXiv 2506.09985).
     """
 
-    traits = HeadTraits()
+    traits = HeadTraits(reads_places=True)
 
     def __init__(
         self,
@@ -33,13 +37,21 @@ class Attentive(nn.Module):
         positions: bool = True,
         projection: bool = False,
         max_frames: int = 77,
+        blocks: int = 0,
+        places: int = 1,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads or heads_for(dim)
         if dim % self.num_heads:
             raise ValueError(f"dim ({dim}) must be divisible by num_heads ({self.num_heads})")
         self.query = nn.Parameter(torch.empty(1, dim))
+        if places < 1 or blocks < 0:
+            raise ValueError(f"places ({places}) must be at least 1, and blocks ({blocks}) at least 0")
+        self.places = places
         self.positions = nn.Parameter(torch.empty(max_frames, dim)) if positions else None
+        self.place_positions = nn.Parameter(torch.empty(places, dim)) if positions and places > 1 else None
+        made = [AttentionBlock(dim, num_heads=self.num_heads, activation=nn.GELU) for _ in range(blocks)]
+        self.blocks = nn.ModuleList(made)
         self.frame_norm = nn.LayerNorm(dim)
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(dim, 2 * dim)
@@ -49,10 +61,16 @@ class Attentive(nn.Module):
         self._draw()
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
-        x, mask = pack(x, mask)
+        """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D).
+
+        With several `places`, those of a frame follow one another: (B, T * places, D). ValueError if they do not fit.
+        """
+        x, mask, frames = self._pack(x, mask)
         if self.positions is not None:
-            x = x + positions_for(self.positions, mask)
+            times = positions_for(self.positions, frames)  # (T, D) or (B, T, D)
+            x = x + (times if self.place_positions is None else self._by_place(times, self.place_positions))
+        for block in self.blocks:
+            x = block(x, mask)
         kv = self.kv(self.frame_norm(x)).unflatten(-1, (2, self.num_heads, -1))  # (B, T, 2, H, D/H)
         k, v = kv.permute(2, 0, 3, 1, 4)  # 2 x (B, H, T, D/H)
         q = self.q(self.query).unflatten(-1, (self.num_heads, 1, -1)).expand(len(x), -1, -1, -1)  # (B, H, 1, D/H)
@@ -62,15 +80,37 @@ class Attentive(nn.Module):
         answer: Tensor = pooled + self.mlp(self.mlp_norm(pooled))
         return answer
 
+    def _pack(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Move the real frames to the front, each with all its places: x, mask, and which frames are real (B, T)."""
+        if self.places == 1:
+            x, mask = pack(x, mask)
+            return x, mask, mask
+        if x.shape[1] % self.places:
+            raise ValueError(f"{x.shape[1]} embeddings are not of frames with {self.places} places each")
+        whole = mask.unflatten(1, (-1, self.places))  # (B, T, P)
+        rows = x.unflatten(1, (-1, self.places)).flatten(2)  # (B, T, P * D)
+        packed, frames = pack(torch.cat([rows, whole.to(x.dtype)], dim=-1), whole.any(-1))
+        rows, whole = packed.split([rows.shape[-1], self.places], dim=-1)
+        return rows.unflatten(-1, (self.places, -1)).flatten(1, 2), (whole > 0.5).flatten(1), frames
+
+    @staticmethod
+    def _by_place(times: Tensor, places: Tensor) -> Tensor:
+        """Return the positions of every place of frames: times (..., T, D), places (P, D) -> (..., T * P, D)."""
+        return (times.unsqueeze(-2) + places).flatten(-3, -2)
+
     def _draw(self) -> None:
         for part in self.modules():
             if isinstance(part, nn.Linear):
                 nn.init.trunc_normal_(part.weight, std=0.02)
                 nn.init.zeros_(part.bias)
-        for table in (self.query, self.positions):
+        for table in (self.query, self.positions, self.place_positions):
             if table is not None:
                 nn.init.trunc_normal_(table, std=0.02)
         with torch.no_grad():
             for last in (self.out, self.mlp[2]):
                 for parameter in last.parameters() if last else ():
-                    parameter.div_(2**0.5)
+                    parameter.div_((len(self.blocks) + 1 if self.blocks else 2) ** 0.5)
+            for depth, block in enumerate(self.blocks, 1):
+                for name, parameter in block.named_parameters():
+                    if name in ("out.weight", "mlp.2.weight"):
+                        parameter.div_(depth**0.5)

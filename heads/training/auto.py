@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from framebank.heads.bank import Bank
+from framebank.heads.bank import Bank, require_finite
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.folds import FOLDS
 from framebank.heads.metrics import wilson_interval
@@ -92,8 +92,10 @@ def find_recipe(
     than two classes, or if a value is not a number.
     """
     deadline = time.perf_counter() + budget
-    _require_classes(ground.frames)
-    require_finite(ground.frames, ground.val)
+    require_classes(ground.frames)
+    for bank in (ground.frames, ground.val):
+        if bank:
+            require_finite(bank, where="the rows of the videos")
     parts = ground.parts()
     candidates = candidates_of(
         base,
@@ -276,19 +278,9 @@ def _judges(ground: CandidateGround, parts: Sequence[FoldPlaces], count: int) ->
     return f"{len(parts)}-fold cross-validation over {counted(count, 'video')}{left}"
 
 
-def _require_classes(train: Bank) -> None:
+def require_classes(train: Bank) -> None:
+    """Raise DataError if the training videos are of one class."""
     if len(train.target.unique()) < 2:
         raise DataError(
             f"all {counted(len(train), 'training video')} are of one class; expected two classes or more to tell apart"
         )
-
-
-def require_finite(*banks: Bank | None) -> None:
-    """Raise DataError if a bank has a value that is not a number."""
-    for bank in banks:
-        if bank is None:
-            continue
-        bad = ~torch.isfinite(bank.x.flatten(1)).all(1)
-        if bad.any():
-            video_id = bank.video_ids[int(bad.nonzero()[0]) // bank.num_groups]
-            raise DataError(f"the rows of {video_id!r} hold values that are no numbers; expected finite embeddings")

@@ -20,7 +20,8 @@ from framebank.heads.texts.text import ReadsTower
 from framebank.heads.training.recipe import Recipe
 from framebank.store.errors import DataError
 
-# About the cosine of a matching image and text in CLIP. If labels are judged one by one, the threshold starts there.
+# About the cosine of a matching image and text in CLIP. If labels are judged one by one, the threshold starts there,
+# or at that of the encoder, if it was trained with a sigmoid.
 COSINE_THRESHOLD = 0.2
 
 
@@ -58,7 +59,8 @@ def build_model(
                 raise ValueError(f"the classifier {recipe.classifier!r} reads no lexicon")
             options["lexicon"] = lexicon
         if recipe.is_multi_label and recipe.classifier == "text":
-            options.setdefault("threshold", COSINE_THRESHOLD)
+            known = texts.threshold if texts else None
+            options.setdefault("threshold", COSINE_THRESHOLD if known is None else known)
         if recipe.text != "fixed":
             with _told_of("text", recipe.text, recipe.text_options):
                 options["text"] = TEXTS[recipe.text](dim, num_classes, **recipe.text_options)

@@ -44,12 +44,13 @@ class Ranks:
             dist.destroy_process_group()
 
     def pool(self, model: Model, frames: Tensor, mask: Tensor) -> Tensor:
-        """Pool a batch (B, T, D), mask (B, T), of which each rank pools a share -> (B, D), the same on every rank."""
+        """Pool a batch (B, T, D), mask (B, T), a share on each rank -> (B, D) float32, equal on every rank."""
         if self.world == 1:
-            return model.pool(frames, mask)
+            pooled: Tensor = model.pool(frames, mask)
+            return pooled.float()
         each = -(-len(frames) // self.world)  # a smaller last share is padded with the first videos
         places = torch.arange(each * self.rank, each * (self.rank + 1), device=frames.device) % len(frames)
-        shares = all_gather(model.pool(frames[places], mask[places]).contiguous())
+        shares = all_gather(model.pool(frames[places], mask[places]).float().contiguous())
         return torch.cat(shares)[: len(frames)]  # (B, D)
 
     def average_gradients(self, *modules: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """TrainingJob: from a store and a recipe to a run."""
 
 import functools
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from framebank.heads.bank import Bank, load_bank
+from framebank.heads.bank import Bank, load_bank, require_finite
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.confidence.scaling import FEWEST, fit_scaling
@@ -18,15 +19,21 @@ from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
 from framebank.heads.training.build import build_model
 from framebank.heads.training.chance import warn_of_chance
+from framebank.heads.training.class_notes import class_notes
 from framebank.heads.training.distributed import Ranks
 from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.head_mix import HeadMix, choose_head_mix
 from framebank.heads.training.lexicon import Lexicon
-from framebank.heads.training.loop import Epoch, chosen_epoch, fit
+from framebank.heads.training.loop import Epoch, chosen_epoch, fit, num_examples
 from framebank.heads.training.objective import require_read, require_shares
+from framebank.heads.training.places import with_places
+from framebank.heads.training.precision import resolve_precision
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.resume import Keeping, digest_of
 from framebank.heads.training.run import Run
+from framebank.heads.training.seen import marks_of
 from framebank.store.counts import counted
+from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.prompts import PromptBank
@@ -72,6 +79,8 @@ class TrainingJob:
         if recipe.form != EARLIER:
             options = options_of_model(recipe.head, recipe.head_options, model=store.spec.model)
             recipe = replace(recipe, head_options=options)
+        recipe = replace(recipe, precision=resolve_precision(recipe.precision, device))
+        recipe = with_places(recipe, store.spec.streams)
         self.store = store
         self.recipe = recipe
         self.prompts = prompts
@@ -91,6 +100,12 @@ class TrainingJob:
         if val:
             self.labels.require_covers(val.labels, mine="the set of classes", theirs="the validation videos")
             self.val = load(val, self.labels, num_frames=recipe.frames)
+        for bank in (self.train, self.val):
+            if bank:
+                require_finite(bank, where=store.path)
+        self.notes += tuple(
+            class_notes(self.train, self.val if _has_val(store, recipe, val_split) else None, self.labels)
+        )
         self.in_shape = tuple(self.train.x.shape[2:])
         self.in_shape = () if self.in_shape == (store.spec.dim,) else self.in_shape
         if prompts and len(self.in_shape) == 1:
@@ -140,16 +155,40 @@ class TrainingJob:
                 "classifier, or epochs = 0"
             )
 
-    def epochs(self, ranks: Ranks | None = None, *, tell: Tell = tell_nobody) -> Iterator[Epoch]:
+    @property
+    def num_epochs(self) -> int:
+        """The number of passes that `epochs` makes over the training videos."""
+        return self.recipe.epochs_of(num_examples(self.train, self.recipe))
+
+    def epochs(
+        self, ranks: Ranks | None = None, *, tell: Tell = tell_nobody, keeping: Keeping | None = None
+    ) -> Iterator[Epoch]:
         """Train and yield each epoch, in one process or in several ranks. `tell` is called after each step.
 
-        A DataWarning says so if nothing was learned.
+        With `keeping`, the state of the training is kept in its folder, and taken from there if it resumes. A
+        DataWarning says so if nothing was learned.
         """
-        model, recipe, val, texts = self.model, self.recipe, self.val, self.texts
-        yield from fit(model, recipe, self.train, val=val, texts=texts, device=self.device, ranks=ranks, tell=tell)
+        model, recipe, val, texts, device = self.model, self.recipe, self.val, self.texts, self.device
+        if keeping:
+            keeping = replace(keeping, about=self._about)
+        yield from fit(
+            model, recipe, self.train, val=val, texts=texts, device=device, ranks=ranks, tell=tell, keeping=keeping
+        )
         if recipe.epochs and (ranks is None or ranks.is_first):
             what = f"{recipe.head} + {recipe.classifier}"
             warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
+
+    def _about(self) -> dict[str, Any]:
+        """Return what must be equal if a training is to go on from the state of another, as plain values."""
+        texts = {"texts": self.texts.matrix.cpu().numpy()} if self.texts else {}
+        phrases = {"lexicon": self.lexicon.embeddings.cpu().numpy()} if self.lexicon else {}
+        return {
+            "recipe": json.loads(json.dumps(self.recipe.to_dict())),
+            "set of classes": list(self.labels.names),
+            "set of training videos": digest_of(self.train),
+            "set of validation videos": digest_of(self.val) if self.val else "",
+            "set of texts": digest({**texts, **phrases}),
+        }
 
     def require_head_mix_choice(self) -> None:
         """Raise DataError if `choose_head_mix` cannot serve this job."""
@@ -193,6 +232,7 @@ class TrainingJob:
             "val_videos": len(self.val) if self.val else 0,
             "val_score": None if math.isnan(best) else best,
             "epoch": kept.number if kept else len(log),
+            "epochs": len(log),
             "classes": len(self.labels),
             "texts": self.prompts.kind if self.prompts else None,
             "templates": list(self.prompts.templates) if self.prompts else None,
@@ -203,8 +243,8 @@ class TrainingJob:
             logits = predict_logits(self.model.to(self.device).eval(), self.val, device=self.device)
             self.model.scaling = fit_scaling(logits, self.val.target)
             trained_on["confidence"] = self.model.scaling.to_dict()
-        where = str(self.store.path.absolute())
-        return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape)
+        where, seen = str(self.store.path.absolute()), marks_of(self.train.video_ids)
+        return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape, seen)
 
 
 def _require_videos(labels: LabelSet, train: Manifest) -> None:
@@ -223,7 +263,7 @@ def _draw(
     several = recipe.is_multi_label
     train, val = _embedded(store, manifest, multi_label=several), Manifest(())
     note = ""
-    if val_split or (not recipe.shots and "val" in store.manifest.split_sizes):
+    if _has_val(store, recipe, val_split):
         val = _embedded(store, store.split(val_split or "val"), multi_label=several)
         seen = {video.video_id for video in val.videos}
         train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
@@ -238,6 +278,11 @@ def _draw(
     if recipe.shots:
         train = train.few_shot(recipe.shots, seed=recipe.seed)
     return train, val if val.videos else None, (note,) if note else ()
+
+
+def _has_val(store: FeatureStore, recipe: Recipe, val_split: str | None) -> bool:
+    """Return whether a split of validation videos is there, so that none are held out of the training videos."""
+    return bool(val_split) or (not recipe.shots and "val" in store.manifest.split_sizes)
 
 
 def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:

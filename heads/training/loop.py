@@ -31,6 +31,7 @@ from framebank.heads.training.objective import Objective
 from framebank.heads.training.optimizer import build_optimizer, set_lr, warmup_cosine
 from framebank.heads.training.pooled import pool_once, pools_once
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.resume import Keeping, TrainingState
 from framebank.store.errors import DataError
 
 
@@ -70,13 +71,15 @@ def fit(
     device: torch.device,
     ranks: Ranks | None = None,
     tell: Tell = tell_nobody,
+    keeping: Keeping | None = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place and yield each epoch. At the end it holds the weights of the `chosen_epoch`.
 
     Without a validation bank, the last weights stay, or the average of the last ones if the recipe says so. The test
     split is never used. Batches are index operations on the bank; the last batch of an epoch is smaller, not dropped.
     If a head learns nothing and draws nothing (`pools_once`), the bank is pooled before the first step. Under torchrun,
-    each of the `ranks` pools its share of every batch. `tell` is called after each step.
+    each of the `ranks` pools its share of every batch. `tell` is called after each step. With `keeping`, the state is
+    kept after an epoch, and a training that goes on from a state first yields the epochs that it has behind it.
     """
     if train.target.ndim == 1 and (unlabelled := int((train.target < 0).sum())):
         raise ValueError(f"{unlabelled} of the videos to train on has no label")
@@ -98,17 +101,22 @@ def fit(
         generator=generator,
         frequency=frequency,
         log_prior=recipe.logit_adjustment * frequency.clamp(min=1e-8).log() if recipe.logit_adjustment else None,
-        pool=ranks.pool,
+        pool=functools.partial(_pool, ranks, recipe.precision),
     )
     bound_scale = model.classifier.bound_scale if isinstance(model.classifier, BoundsScale) else None
     optimizer = build_optimizer(model, objective, weight_decay=recipe.weight_decay)
-    examples = len(train.x) if recipe.views == "all" else len(train)
-    total = recipe.epochs * math.ceil(examples / recipe.batch_size)
-    taken = 0
+    examples = num_examples(train, recipe)
+    epochs = recipe.epochs_of(examples)
+    total = epochs * math.ceil(examples / recipe.batch_size)
     average = AveragedModel(model) if recipe.average else None
-    log: list[Epoch] = []
-    best_state = None
-    for number in range(1, recipe.epochs + 1):
+    modules = {"model": model, "objective": objective, **({"average": average} if average else {})}
+    state = TrainingState(modules, optimizer, generator, Epoch)
+    if keeping and (found := keeping.found()):
+        state.load(found.tensors)
+    log = state.log
+    yield from list(log)
+    taken = len(log) * math.ceil(examples / recipe.batch_size)
+    for number in range(len(log) + 1, epochs + 1):
         started, losses = time.perf_counter(), []
         dropout_seed = int(torch.randint(2**31, (), generator=generator))
         with drawn_from(dropout_seed, device=device):  # one epoch at a time: others may draw between epochs
@@ -129,18 +137,25 @@ def fit(
         if not math.isfinite(mean_loss):
             raise DataError(f"the loss became {mean_loss} in epoch {number}; a lower lr than {recipe.lr} may help")
         judged = model
-        if average and number > recipe.epochs - math.ceil(recipe.epochs * recipe.average - 1e-9):
+        if average and number > epochs - math.ceil(epochs * recipe.average - 1e-9):
             average.update_parameters(model)
             judged = cast(Model, average.module)  # the module is the Model that it was given
         score, val_loss = _judge(judged, val, device=device) if val else (math.nan, math.nan)
         lr = recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup)
         log.append(Epoch(number, mean_loss, lr, score, time.perf_counter() - started, val_loss))
         if chosen_epoch(log) is log[-1] or (average and judged is average.module and not val):
-            best_state = copy.deepcopy(judged.state_dict())
+            state.best = copy.deepcopy(judged.state_dict())
+        if keeping:
+            keeping.keep(state)
         yield log[-1]
-    if best_state is not None:
-        model.load_state_dict(best_state)
+    if state.best is not None:
+        model.load_state_dict(state.best)
     given.eval()
+
+
+def num_examples(train: Bank, recipe: Recipe) -> int:
+    """Return the number of rows of x that one epoch trains on."""
+    return len(train.x) if recipe.views == "all" else len(train)
 
 
 def take_batch(
@@ -157,6 +172,12 @@ def take_batch(
         shares = class_shares(labels, bank.num_classes)
         x, mask, labels = mix_videos(x, mask, shares, alpha=recipe.mixup, generator=generator)
     return x, mask, labels
+
+
+def _pool(ranks: Ranks, precision: str, model: Model, frames: Tensor, mask: Tensor) -> Tensor:
+    """Pool a batch (B, T, D), mask (B, T) -> (B, D) float32. The head computes in `precision`, nothing else does."""
+    with torch.autocast(frames.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        return ranks.pool(model, frames, mask)
 
 
 @torch.no_grad()

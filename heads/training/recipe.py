@@ -13,19 +13,21 @@ from typing import Any
 
 from framebank import heads
 from framebank.heads.options import RECIPE_KINDS, is_of_kind, read_options
+from framebank.heads.training.choices import with_settings
 from framebank.heads.training.forms import EARLIER, FORMS, PUBLISHED, options_of_form
 from framebank.heads.training.loss_sum import read_losses
+from framebank.heads.training.precision import PRECISIONS
 from framebank.store.errors import DataError
 from framebank.store.files.replacing import write_text
 from framebank.store.formats.document import read_toml, shown
-from framebank.store.formats.settings import read_value
 from framebank.store.videos.labels import TEXT_KINDS
 
 INITS = ("", "text-tower")
 SCORINGS = ("probabilities", "embeddings")
 VIEWS = ("random", "all", "first")
 SAMPLERS = ("shuffle", "balanced")
-OPTIONED = ("head", "classifier", "text")
+SCHEDULES = ("floor", "paper")
+MIN_STEPS = 600  # the floor of the published recipes: enough for a temporal head to learn the order of a small set
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 
@@ -63,6 +65,9 @@ class Recipe:
     frames: int = 0  # how many frames of each are used, evenly spread, wherever the run is used; 0 is all
     jitter: bool = False  # in training, any frame of each of these segments, not its centre
 
+    # Small sets are passed more often than `epochs`, until that many steps are made. "paper" makes the epochs alone.
+    min_steps: int = 0
+    schedule: str = "floor"
     epochs: int = 50
     batch_size: int = 64
     lr: float = 5e-4
@@ -74,6 +79,7 @@ class Recipe:
     sampler: str = "shuffle"  # every video once an epoch, or equally many of each class
     logit_adjustment: float = 0.0  # how much of log(class frequency) is added to the logits in training
     average: float = 0.0  # the share of the epochs, from the end, whose weights are averaged
+    precision: str = "fp32"  # of the head in training; "auto" is bf16 where the hardware multiplies it
     seed: int = 0
     form: int = PUBLISHED
 
@@ -94,6 +100,8 @@ class Recipe:
         _require_among("texts", self.texts, TEXT_KINDS)
         _require_among("views", self.views, VIEWS)
         _require_among("sampler", self.sampler, SAMPLERS)
+        _require_among("schedule", self.schedule, SCHEDULES)
+        _require_among("precision", self.precision, PRECISIONS)
         _require_among("text", self.text, tuple(heads.TEXTS))
         builds: dict[str, Callable[..., object]] = {
             "head": heads.HEADS[self.head],
@@ -141,6 +149,14 @@ class Recipe:
             raise DataError("jitter draws a frame of each segment; expected their number in frames, such as 8")
         if self.shots < 0:
             raise DataError(f"shots is {self.shots}; expected 0, for every video, or more")
+        if self.min_steps < 0:
+            raise DataError(f"min_steps is {self.min_steps}; expected 0, for no floor, or more")
+
+    def epochs_of(self, examples: int) -> int:
+        """Return the number of passes over that many examples: `epochs`, or more where these give too few steps."""
+        if not self.epochs or not examples or self.schedule == "paper":
+            return self.epochs
+        return max(self.epochs, math.ceil(self.min_steps / math.ceil(examples / self.batch_size)))
 
     @property
     def reads_texts(self) -> bool:
@@ -190,14 +206,14 @@ class Recipe:
         chosen = settings.get("classifier", choices.get("classifier", cls.classifier))
         if "loss" not in choices and chosen != "text":
             choices = {**choices, "loss": "ce"}
-        return cls.from_dict(_with_settings(choices, settings), where="the recipe")
+        return cls.from_dict(with_settings(choices, settings), where="the recipe")
 
     def with_settings(self, settings: dict[str, str]) -> "Recipe":
         """Return the recipe with some keys set. Values are TOML or bare words; "head.num_layers" reaches an option.
 
         DataError as in `from_dict`.
         """
-        return Recipe.from_dict(_with_settings(self.to_dict(), settings), where="--set")
+        return Recipe.from_dict(with_settings(self.to_dict(), settings), where="--set")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name."""
@@ -239,30 +255,6 @@ def read_recipe(name: str | Path) -> Recipe:
 def recipe_names() -> list[str]:
     """Return the names of the published recipes."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
-
-
-def _with_settings(values: dict[str, Any], settings: dict[str, str]) -> dict[str, Any]:
-    found = with_choices(
-        values, {key: read_value(text, where=f"--set {key}") for key, text in settings.items() if "." not in key}
-    )
-    for key, text in settings.items():
-        name, dot, option = key.partition(".")
-        if dot and name not in OPTIONED:
-            raise DataError(
-                f"--set {key}: {name!r} has no options; expected one of {', '.join(OPTIONED)} before the dot"
-            )
-        if dot:
-            found[f"{name}_options"] = {
-                **found.get(f"{name}_options", {}),
-                option: read_value(text, where=f"--set {key}"),
-            }
-    return found
-
-
-def with_choices(values: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a recipe with some of them replaced. A new head, classifier or text has no options yet."""
-    changed = [part for part in OPTIONED if part in values and choices.get(part, values[part]) != values[part]]
-    return {**values, **{f"{part}_options": {} for part in changed}, **choices}
 
 
 def _kind_of(each: "Field[Any]") -> type:

@@ -3,7 +3,7 @@
 import copy
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,8 @@ from framebank.heads.training.folder import WEIGHTS
 from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.loop import Epoch
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.resume import STATE
+from framebank.heads.training.seen import seen_among
 from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.errors import DataError, parsing
@@ -47,7 +49,8 @@ class Run:
     """One training. It opens without further information, because the folder says what it is.
 
     `store` is the place of the features that it was trained on. `trained_on` counts the videos and names the split.
-    `in_shape` is the shape of one frame if the recipe's stream is not the embeddings themselves.
+    `in_shape` is the shape of one frame if the recipe's stream is not the embeddings themselves. `seen` has the marks
+    of the training videos (`seen.py`), "" if they are not known.
     """
 
     recipe: Recipe
@@ -57,6 +60,7 @@ class Run:
     store: str
     trained_on: dict[str, Any]
     in_shape: tuple[int, ...] = ()
+    seen: str = ""
 
     @cached_property
     def weights_hash(self) -> str:
@@ -66,11 +70,12 @@ class Run:
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
         """Write recipe.toml, log.csv and checkpoint.safetensors in place of an earlier run: all of them or none.
 
-        The figures of the earlier run's evaluation are removed. DataError if there is no place or no room.
+        The figures of the earlier run's evaluation are removed, and the state that a training kept. DataError if there
+        is no place or no room.
         """
         with replacing_together(folder) as part:
             self.put(part, log=log)
-            for name in MEASURED:
+            for name in (*MEASURED, STATE):
                 if (folder / name).exists():
                     remove_together(part, name)
 
@@ -83,7 +88,16 @@ class Run:
             "store": self.store,
             "trained_on": self.trained_on,
             "in_shape": self.in_shape,
+            **({"seen": self.seen} if self.seen else {}),
         }
+
+    def trained_videos_among(self, video_ids: Iterable[str], *, store: Path) -> list[str]:
+        """Return those of some videos of a store that the run was trained on.
+
+        None if the store is another one, in which such a name may be another video, or the run does not know, as
+        earlier runs.
+        """
+        return seen_among(video_ids, self.seen) if Path(self.store) == store.absolute() else []
 
     def put(self, part: Path, *, log: Sequence[Epoch]) -> None:
         """Put the files of a run into a folder of `replacing_together`."""
@@ -133,7 +147,12 @@ class Run:
         if trained_on.get("confidence") is not None:
             said = about.fields("trained_on").fields("confidence").values
             model.scaling = Scaling.read(said, num_classes=len(labels), where=path)
-        return cls(recipe, spec, labels, model, about.text("store"), trained_on, in_shape)
+        seen = about.text("seen", default="")
+        try:
+            seen_among((), seen)
+        except ValueError as error:
+            raise DataError(f"{path}: its marks of the training videos cannot be read: the text {error}") from error
+        return cls(recipe, spec, labels, model, about.text("store"), trained_on, in_shape, seen)
 
     def with_prompts(
         self, prompts: PromptBank, *, where: object, scoring: str | None = None, tower: TowerLoader | None = None

@@ -1,7 +1,7 @@
 """Answers: the label of each video, and below it the answer of each source, with how sure it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from framebank.library.asking.made_by import LabelsMadeBy
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from framebank.heads.labelling.answers import Answer
     from framebank.heads.labelling.table import Labelled
     from framebank.store.ledger import Failure
+
+SHOWN = 3  # neighbours that are named in a line
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +57,7 @@ class Answers(Sequence["Labelled"]):
         return {
             "video": str(one.video.path),
             "label": one.label,
+            "confidence": one.top(1)[0][1],
             "by": one.by,
             "unsure": one.unsure,
             **({} if one.label_set is None else {"set": list(one.label_set)}),
@@ -63,7 +66,7 @@ class Answers(Sequence["Labelled"]):
                 for answer in one.answers
                 for name, score in answer.ranked[: self.top]
             ],
-            "answers": [{name: getattr(answer, name) for name in told} for answer in one.answers],
+            "answers": [{name: getattr(answer, name) for name in told} | _evidence(answer) for answer in one.answers],
         }
 
     def lines(self) -> list[str]:
@@ -78,7 +81,7 @@ class Answers(Sequence["Labelled"]):
                 ranked = answer.ranked[: self.top]
                 places = decimals([score for _, score in ranked])
                 shown = ", ".join(f"{name} {score:.{places}f}" for name, score in ranked) or "no label"
-                lines += [f"  {answer.by}: {shown} ({MEASURES[answer.by]})", *_verdict(answer)]
+                lines += [f"  {answer.by}: {shown} ({MEASURES[answer.by]})", *_verdict(answer), *_because(answer)]
                 if answer.label_set is not None:
                     lines.append(f"    set: {', '.join(answer.label_set) or 'empty, no class is likely enough'}")
         if source := self.made_by.thresholds:
@@ -91,6 +94,20 @@ class Answers(Sequence["Labelled"]):
 
     def _repr_html_(self) -> str:
         return html_lines(repr(self).splitlines())
+
+
+def _evidence(answer: "Answer") -> dict[str, Any]:
+    """Return the neighbours that voted, and the seconds in which the label shows best, as plain values."""
+    span = None if answer.span is None else {"start": answer.span[0], "end": answer.span[1]}
+    return {"neighbours": [asdict(one) for one in answer.neighbours], "seconds": span}
+
+
+def _because(answer: "Answer") -> list[str]:
+    """Return the same in words: the nearest of the neighbours, and the seconds; nothing if there are none."""
+    near = ", ".join(f"{one.video_id} {one.cosine:.3f}" for one in answer.neighbours[:SHOWN])
+    span = f"seconds {answer.span[0]:.2f} to {answer.span[1]:.2f}" if answer.span else ""
+    told = "; ".join(each for each in (f"neighbours {near}" if near else "", span) if each)
+    return [f"    because of {told}"] if told and answer.by == "fused" else []
 
 
 def _verdict(answer: "Answer") -> list[str]:

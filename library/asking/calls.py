@@ -9,7 +9,7 @@ from framebank.library.asking.answers import Answers
 from framebank.library.asking.label_table import LabelTable, LabelTally
 from framebank.library.asking.made_by import LabelsMadeBy
 from framebank.library.asking.sources import LabelSources, path_of
-from framebank.library.checks import Paths, require_least
+from framebank.library.checks import Paths, require_least, typed
 from framebank.library.labelling import find_videos, label_videos, warn_of_random
 from framebank.library.labels import Labels
 from framebank.library.trained_run import sort_labels
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
+@typed
 def label(
     videos: str | Path | Paths,
     *,
@@ -48,7 +49,9 @@ def label(
 
     `videos` are files, folders of videos, or folders of frames. An enrolled class of the index comes first if the video
     passes its threshold, then the run, then the texts, then the votes of the index's own videos. If nothing passes, the
-    label is "unknown". The texts are `labels` (names, or a file of them) or `prompts` (the result of `fb.prompts`). If
+    label is "unknown". The texts are `labels` (names, or a file of them) or `prompts` (the result of `fb.prompts` or
+    `fb.build_labels`). With `prompts` and an index, the two are also joined, as the answer "fused", which comes before
+    both; the answers then say which neighbours voted, and in which seconds of the video the label shows best. If
     only `labels` are given, `like` is a store whose encoder embeds the videos, or `model` and `pretrained` name an
     encoder, which sees `frames` of each video. `k` videos of the index vote (10, or all if there are fewer). With
     `sets` (0.9), a run also gives the set of labels that holds the true one for that share of the videos; with
@@ -59,6 +62,8 @@ def label(
     >>> fb.label("new.mp4", run="run", index="index")[0].label                                 # doctest: +SKIP
     'juggling'
     """
+    from framebank.heads.labelling.fuse import with_fused
+
     require_least("workers", workers, 1)
     require_least("top", top, 1)
     sources = LabelSources(
@@ -67,14 +72,16 @@ def label(
         sets_by_class=sets_by_class,
         abstain_below=abstain_below,
     )
-    asked = sources.ask(top=top, knows_itself=True, device=device, watch=watch)
+    asked = sources.ask(top=top, knows_itself=True, shows_seconds=bool(prompts), device=device, watch=watch)
     warn_of_random(asked)
     paths = [videos] if isinstance(videos, str | Path) else list(videos)
     found = sort_labels(label_videos(find_videos(paths), asked, workers=workers, watch=watch))
     made_by = LabelsMadeBy.of(asked, by=", ".join(sources.places), labelled=found.labelled)
-    return Answers(found.labelled, found.failed, made_by, top)
+    labelled = tuple(map(with_fused, found.labelled)) if prompts and index else found.labelled
+    return Answers(labelled, found.failed, made_by, top)
 
 
+@typed
 def predict(
     videos: "FeatureStore | str | Path | Paths",
     split: str = "all",

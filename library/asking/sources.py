@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from framebank.extract.encoders.encoder import Encoder
     from framebank.store import FeatureSpec, FeatureStore, LabelSet, PromptBank
 
+FUSED = 50  # labels by the texts that are joined with the votes of an index
+
 
 @dataclass(frozen=True)
 class LabelSources:
@@ -68,13 +70,15 @@ class LabelSources:
         *,
         top: int,
         knows_itself: bool,
+        shows_seconds: bool = False,
         device: str,
         watch: Watch = unwatched,
     ) -> list[Asked]:
         """Read every source once: for the rows of a store, or else each with an encoder for new videos.
 
         A run and texts give their `top` likeliest classes. With `knows_itself`, a video of the index votes for itself.
-        DataError if a source cannot be read, or if it cannot embed videos here.
+        With `shows_seconds`, texts say where in a video their label shows. DataError if a source cannot be read, or if
+        it cannot embed videos here.
         """
         from framebank.extract.encoders.encoder import resolve_device
         from framebank.heads.labelling.labellers import ModelLabeller
@@ -87,7 +91,13 @@ class LabelSources:
         if self.labels or self.prompts:
             spec, encoder, bank = self._texts(asked, store, device=device, watch=watch)
             where = _place(self.labels, "the labels") or _place(self.prompts, "the prompts")
-            labeller = ModelLabeller.of_texts(bank, where=where, top=top, device=resolve_device(device))
+            labeller = ModelLabeller.of_texts(
+                bank,
+                where=where,
+                top=max(top, FUSED) if self.index else top,
+                device=resolve_device(device),
+                shows_seconds=shows_seconds,
+            )
             asked.append(Asked(labeller, spec, encoder))
         return asked
 

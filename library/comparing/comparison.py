@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
-from framebank.library.checks import require_least
+from framebank.library.checks import require_least, typed
 from framebank.library.figures.pairs import RunPairs, pairs_of_recipes
 from framebank.library.figures.report import protocol_lines
 from framebank.library.stores import open_store
@@ -105,6 +105,7 @@ class RecipeComparison:
         return html_table(COLUMNS, self._rows()) + html_table(*self._beside(self.pairs), below=below)
 
 
+@typed
 def compare_recipes(
     bank: "FeatureStore | str | Path",
     folder: str | Path,

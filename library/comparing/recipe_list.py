@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from framebank.heads.training.recipe import RECIPES
+from framebank.library.checks import typed
 from framebank.library.table import html_table, table
 
 PAPER = re.compile(r"\(([^()]*(?:arXiv|JMLR)[^()]*)\)")
@@ -18,6 +19,7 @@ WHEN = {
     "froster": "as actionclip, and classes that were never trained are to be recognised too",
     "knn": "a first figure without training, or classes that come and go",
     "linear-probe": "the mean of the frames tells the classes; the baseline of papers",
+    "logistic": "the figure is to be held against MTEB's; no seed and no validation video has a part in it",
     "m2clip": "CLIP's texts fit and a light adapter over time is enough",
     "mitx": "the order matters, CLIP's texts fit, and the head is to be small",
     "ridge": "the mean of the frames tells the classes, in seconds and without steps",
@@ -64,6 +66,7 @@ class Recipes:
         return html_table(*self._cells())
 
 
+@typed
 def recipes() -> Recipes:
     """Return the published recipes by name, each with its paper and when to use it.
 

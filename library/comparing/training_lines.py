@@ -10,21 +10,23 @@ from framebank.store.counts import counted
 def training_lines(report: Mapping[str, Any]) -> list[str]:
     """Return the values of `TrainedRun.to_dict` as text."""
     kept = "the mean of the last epochs" if report["recipe"]["average"] else "the last epoch"
+    of = f" of {report['epochs']}" if report.get("epochs") else ""
     val = f"no validation videos: {kept} is kept"
     if report["val_score"] is not None:
         what = "mAP" if report["multi_label"] else "top-1"
         judged = counted(report["val_videos"], "validation video")
-        val = f"{what} on {judged} {percent(report['val_score'])} in epoch {report['epoch']}, which is kept"
+        val = f"{what} on {judged} {percent(report['val_score'])} in epoch {report['epoch']}{of}, which is kept"
     mix = []
     if report["head_mix_score"] is not None:
         share = f"{100 * report['recipe']['head_mix']:.0f} % of the frames' mean (head_mix), chosen on those videos"
         mix = [f"{share}: {percent(report['head_mix_score'])}"]
     took = "" if report["seconds"] is None else f" in {report['seconds']:.1f} s"
+    by = ", the head in bf16" if report["recipe"]["precision"] == "bf16" else ""
     none = val if report["seconds"] is None else "no epoch: nothing was trained by steps"
     return [
         f"{report['recipe']['head']} + {report['recipe']['classifier']} on "
         f"{counted(report['train_videos'], 'video')} of "
-        f"{counted(report['classes'], 'class', 'classes')}{took} -> {report['run']}",
+        f"{counted(report['classes'], 'class', 'classes')}{took}{by} -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else none,
         *mix,
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
-from framebank.library.checks import as_argument
+from framebank.library.checks import as_argument, typed
 from framebank.library.episodes.plan import clash, plan_episodes, with_class_splits
 from framebank.library.episodes.report import FewshotComparison, FewshotReport
 from framebank.library.episodes.trained_matcher import TrainedMatcher
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
+@typed
 def fewshot(
     bank: "FeatureStore | str | Path",
     matchers: str | Sequence[str] = (),
@@ -90,6 +91,7 @@ def fewshot(
     return report
 
 
+@typed
 def fewshot_compare(
     bank: "FeatureStore | str | Path",
     folder: str | Path | None = None,

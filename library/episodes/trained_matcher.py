@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.checks import typed
 from framebank.library.table import html_lines, percent
 from framebank.store.counts import counted
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from framebank.heads.fewshot.run import FewshotRun
 
 
+@typed
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainedMatcher:
     """A matcher and its folder. `fb.fewshot(bank, run=...)` scores with it.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
+from framebank.library.checks import typed
 from framebank.library.episodes.plan import with_class_splits
 from framebank.library.episodes.trained_matcher import TrainedMatcher
 from framebank.library.stores import open_store
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 
+@typed
 def fewshot_train(
     bank: "FeatureStore | str | Path",
     folder: str | Path,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from framebank.library.checks import typed
 from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError, warn
 
@@ -76,6 +77,7 @@ class RunPairs:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+@typed
 def compare(
     correct_a: "np.ndarray",
     correct_b: "np.ndarray",
@@ -97,11 +99,15 @@ def compare(
     >>> fb.compare(np.array([True, False] * 40), np.array([True, True, True, False] * 20)).verdict
     'better'
     """
+    import numpy as np
+
     from framebank.heads.evaluation.paired import compare_paired
 
+    correct_a, correct_b = np.asarray(correct_a), np.asarray(correct_b)
     return compare_paired(correct_a, correct_b, groups=groups, seed=seed, equivalent_within=equivalent_within)
 
 
+@typed
 def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within: float | None = None) -> RunPairs:
     """Compare evaluated runs with the first of them, from the predictions in their folders.
 

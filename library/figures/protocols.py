@@ -1,49 +1,59 @@
 """Protocols: the figures of a named protocol on a store, and their line in the results."""
 
-import contextlib
-import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.checks import typed
+from framebank.library.figures.kept_runs import KeptRuns, add_line
 from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
 from framebank.library.watch import Watch, unwatched
-from framebank.store.errors import DataError, warn
-from framebank.store.files.scratch import scratch_folder
+from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
-    from framebank.heads.evaluation.by_protocol import SplitReport
     from framebank.heads.evaluation.named import NamedProtocol
-    from framebank.heads.training.job import TrainingJob
+    from framebank.heads.evaluation.split_report import SplitReport
     from framebank.heads.training.recipe import Recipe
-    from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
+    from framebank.library.figures.kinds import ProtocolFigures, ProtocolRequest
+    from framebank.store import FeatureStore, LabelSet, PromptBank
 
-TEMPLATES, SCORING = "actionclip", "probabilities"  # of zero-shot protocols, if none are given
+OPTIONS = {  # what some kinds of protocols read: the argument, and the option of the command
+    "recipe": "--recipe",
+    "runs": "--keep-runs",
+    "lexicon": "--lexicon",
+    "run": "--run",
+    "matchers": "--matcher",
+}
 
 
 @dataclass(frozen=True, repr=False)
 class ProtocolResult:
-    """The figures of a named protocol: their means over its `parts`, which are splits or draws of classes.
+    """The figures of a named protocol: their means over its `parts`, which are splits, draws or matchers.
 
-    top1, top5 and mean_class_accuracy are fractions; `deviation` is that of top1 over the parts, `interval` its 95 %
-    interval over videos. `videos_evaluated` of `videos_listed` were scored, over all parts together. `unwritten` says
-    why the results have no line of it, where they could not be written.
+    top1, top5, mean_class_accuracy and map are fractions, and None where the protocol has no such figure: map is for
+    videos with several labels, the others for one. `deviation` is that of top1 (or map) over the parts, `interval` the
+    95 % interval of top1 over videos. `videos_evaluated` of `videos_listed` were scored, over all parts together.
+    `together` says what the figures are of the parts: "mean", "harmonic mean", or the matcher they are of. `unwritten`
+    says why the results have no line of it, where they could not be written.
     """
 
     name: str
     hash: str
-    top1: float
-    top5: float
-    mean_class_accuracy: float
-    interval: tuple[float, float]
+    top1: float | None
+    top5: float | None
+    mean_class_accuracy: float | None
+    map: float | None
+    interval: tuple[float, float] | None
     deviation: float
     videos_evaluated: int
     videos_listed: int
     parts: tuple["SplitReport", ...]
     line: Mapping[str, Any]
+    together: str = "mean"
+    notes: tuple[str, ...] = ()
     unwritten: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,17 +62,15 @@ class ProtocolResult:
         return {**self.line, "made_by": reports[0]["made_by"], "parts": reports}
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        rows: list[tuple[str, ...]] = []
-        for part in self.parts:
-            low, high = part.report["top1_interval"]
-            shown = (percent(part.report["top1"]), f"{100 * low:.1f}-{100 * high:.1f}", percent(part.report["top5"]))
-            rows.append((part.name, *shown, f"{part.evaluated} of {part.listed}"))
+        rows: list[tuple[str, ...]] = [
+            (part.name, *_figures(part.report), f"{part.evaluated} of {part.listed}") for part in self.parts
+        ]
         if len(rows) > 1:
-            low, high = self.interval
-            mean = f"{percent(self.top1)} +- {100 * self.deviation:.1f}"
+            first, *others = _figures(self.line)
+            several = f" +- {100 * self.deviation:.1f}" if self.deviation else ""
             counts = f"{self.videos_evaluated} of {self.videos_listed}"
-            rows.append(("mean", mean, f"{100 * low:.1f}-{100 * high:.1f}", percent(self.top5), counts))
-        return ("part", "top-1", "95 %", "top-5", "videos"), rows
+            rows.append((self.together, f"{first}{several}", *others, counts))
+        return ("part", "top-1" if self.map is None else "mAP", "95 %", "top-5", "videos"), rows
 
     def lines(self) -> list[str]:
         """Return the table, and how it was made."""
@@ -71,7 +79,8 @@ class ProtocolResult:
     def _below(self) -> list[str]:
         by = self.line["recipe"] or self.line["run"] or "the texts of the classes"
         encoder = f"{self.line['encoder']}, weights {self.line['weights_hash'][:12]}"
-        return [f"protocol   {self.name}, {self.hash}", f"encoder    {encoder}", f"by         {by}"]
+        told = [f"protocol   {self.name}, {self.hash}", f"encoder    {encoder}", f"by         {by}"]
+        return [*told, *self.notes]
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -80,6 +89,15 @@ class ProtocolResult:
         return html_table(*self._cells(), below=self._below())
 
 
+def _figures(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the cells of top-1 (or mAP), of its interval and of top-5, empty for a figure that is not there."""
+    low, high = found.get("top1_interval") or (None, None)
+    between = f"{100 * low:.1f}-{100 * high:.1f}" if low is not None and high is not None else ""
+    first = found["map"] if "map" in found else found["top1"]
+    return percent(first), between, percent(found["top5"]) if "top5" in found else ""
+
+
+@typed
 def evaluate_protocol(
     bank: "FeatureStore | str | Path",
     protocol: str | Path,
@@ -87,6 +105,7 @@ def evaluate_protocol(
     lists: str | Path | None = None,
     recipe: "Recipe | str | Path | None" = None,
     run: "HasPath | str | Path | None" = None,
+    matchers: str | Sequence[str] = (),
     labels: "LabelSet | Sequence[str] | str | Path | None" = None,
     prompts: "PromptBank | str | Path | None" = None,
     templates: str | Sequence[str] | None = None,
@@ -100,187 +119,124 @@ def evaluate_protocol(
     """Return the figures of a named protocol on a store, and add a line to the file `results` (None adds none).
 
     `protocol` is one that comes with framebank ("ucf101") or a .toml file; `lists` is the folder of the official lists,
-    if the protocol reads any. A supervised protocol trains `recipe` (linear-probe) on each split and keeps the runs in
-    the folder `runs`, if given. Everything that is chosen is chosen on videos held out from the training list. Texts
-    that are not given are those of the recipe; `lexicon` is for a recipe that reads one. A zero-shot protocol scores by
-    the texts of the classes (their names in ActionCLIP's templates); the head of `run`, if given, pools the frames. If
-    the line cannot be added in the end, a DataWarning says so. DataError if a list is missing or has another number of
-    videos, if a video is both in training and in test, if the recipe does not read what is given, or if `results`
-    cannot be written from the start.
+    if the protocol reads any. A supervised protocol trains `recipe` (linear-probe) on each split, a base-to-novel one
+    (actionclip) on the base classes of each draw; `runs` is a folder that keeps these runs. Everything that is chosen
+    is chosen on videos held out from the training list. Texts that are not given are those of the recipe; `lexicon` is
+    for a recipe that reads one. A zero-shot protocol scores by the texts of the classes (their names in ActionCLIP's
+    templates); the head of `run`, if given, pools the frames. Episodes are scored by `matchers`, by the matcher of
+    `run`, and by the baselines of the protocol. If the line cannot be added in the end, a DataWarning says so.
+    DataError if a list is missing or has another number of videos, if a video is both in training and in test, if the
+    protocol or the recipe does not read what is given, or if `results` cannot be written from the start.
 
     >>> import framebank as fb
     >>> fb.evaluate_protocol("ucf", "ucf101", lists="ucfTrainTestlist", recipe="ridge").top1   # doctest: +SKIP
     0.764
     """
     from framebank.extract.encoders.encoder import resolve_device
-    from framebank.heads.evaluation.by_protocol import by_names, summed_up, train_on_splits
     from framebank.heads.evaluation.ledger import require_ledger
     from framebank.heads.evaluation.named import read_protocol
-    from framebank.heads.training.run import Run
+    from framebank.library.figures.kinds import KINDS, ProtocolRequest
     from framebank.library.stores import open_store
-    from framebank.library.texts import prompt_banks, tower_of
 
     named, store, started = read_protocol(protocol), open_store(bank), time.perf_counter()
-    folder = Path(lists) if lists else None
-    _require_fit(named, lists=folder, recipe=recipe, run=run, runs=runs, lexicon=lexicon)
-    if results:
-        require_ledger(Path(results))
     steps = iter(watch(range(_count(named)), total=_count(named), unit="part"))
 
     def done() -> None:
         next(steps, None)
 
-    place, told = resolve_device(device), ""
-    path = Path(run) if isinstance(run, str | Path) else run.path if run else None
-    if named.kind == "supervised":
-        chosen, told = _recipe(recipe)
-        given = {"labels": labels, "prompts": prompts, "templates": templates, "texts": texts, "watch": watch}
-        job_of = _jobs(store, chosen, lexicon=lexicon, given={**given, "device": place})
-        with _kept(runs) as kept:
-            parts = train_on_splits(
-                named, store, chosen, lists=folder, folder=kept, job_of=job_of, device=place, done=done
-            )
-    else:
-        words = prompt_banks(
-            store,
-            store.manifest,
-            labels=labels,
-            prompts=prompts,
-            templates=templates or (None if prompts else TEMPLATES),
-            texts=texts or (None if prompts else "names"),
-            device=device,
-            classes=store.manifest.labels,
-            watch=watch,
-        )[0]
-        parts = by_names(
-            named,
-            store,
-            words,
-            lists=folder,
-            scoring=SCORING,
-            run=Run.read(path) if path else None,
-            run_path=path,
-            tower=tower_of(store, device=device),
-            device=place,
-            done=done,
-        )
-    found = summed_up(parts)
-    line = _line(named, store, found, parts, recipe=told, run=str(path) if path else "", started=started)
+    asked = ProtocolRequest(
+        named,
+        store,
+        resolve_device(device),
+        watch,
+        done,
+        lists=Path(lists) if lists else None,
+        recipe=recipe,
+        run=Path(run) if isinstance(run, str | Path) else run.path if run else None,
+        runs=Path(runs) if runs else None,
+        lexicon=Path(lexicon) if lexicon else None,
+        matchers=(matchers,) if isinstance(matchers, str) else tuple(matchers),
+        labels=labels,
+        prompts=prompts,
+        templates=templates,
+        texts=texts,
+    )
+    _require_fit(asked)
+    if results:
+        require_ledger(Path(results))
+    with KeptRuns.making(asked.runs, results=results) as kept:
+        found = KINDS[named.kind].score(replace(asked, folder=kept.part, shown=kept.path))
+        line = kept.keep(_line(asked, found, started=started))
+    figures = found.figures
     return ProtocolResult(
         name=named.name,
         hash=named.hash,
-        top1=found["top1"],
-        top5=found["top5"],
-        mean_class_accuracy=found["mean_class_accuracy"],
-        interval=found["top1_interval"],
-        deviation=found["deviation"],
-        videos_evaluated=found["videos_evaluated"],
-        videos_listed=found["videos_listed"],
-        parts=tuple(parts),
+        top1=figures.get("top1"),
+        top5=figures.get("top5"),
+        mean_class_accuracy=figures.get("mean_class_accuracy"),
+        map=figures.get("map"),
+        interval=figures.get("top1_interval"),
+        deviation=figures["deviation"],
+        videos_evaluated=figures["videos_evaluated"],
+        videos_listed=figures["videos_listed"],
+        parts=found.parts,
         line=line,
-        unwritten=_append(Path(results), line) if results else "",
+        together=found.together,
+        notes=found.notes,
+        unwritten=add_line(Path(results), line) if results else "",
     )
 
 
-def _recipe(recipe: "Recipe | str | Path | None") -> "tuple[Recipe, str]":
-    """The recipe that is trained, and what the results call it."""
-    from framebank.heads.training.recipe import Recipe, read_recipe
-
-    if isinstance(recipe, Recipe):
-        return recipe, recipe.head
-    return read_recipe(recipe or "linear-probe"), str(recipe or "linear-probe")
-
-
-def _jobs(
-    store: "FeatureStore", recipe: "Recipe", *, lexicon: str | Path | None, given: Mapping[str, Any]
-) -> "Callable[[FeatureStore, Manifest, Recipe], TrainingJob]":
-    """What makes the training on the videos of a split, as `train` makes it of the same recipe and texts."""
-    from framebank.heads.training.lexicon import Lexicon
-    from framebank.library.training import training_job
-
-    if lexicon and not recipe.reads_lexicon:
-        raise DataError(f"the classifier {recipe.classifier!r} reads no lexicon; it is for the classifier 'attributes'")
-    phrases = Lexicon.read(lexicon, spec=store.spec, where=store.path) if lexicon else None
-    return functools.partial(training_job, lexicon=phrases, **given)
-
-
-def _append(path: Path, line: Mapping[str, Any]) -> str:
-    """Add the line to the results; where they cannot be written, warn and return why: the figures are not lost."""
-    from framebank.heads.evaluation.ledger import append_result
-
-    try:
-        append_result(path, line)
-    except DataError as error:
-        warn(f"the figures are not in the results: {error}")
-        return str(error)
-    return ""
-
-
-def _require_fit(
-    named: "NamedProtocol", *, lists: Path | None, recipe: object, run: object, runs: object, lexicon: object
-) -> None:
+def _require_fit(asked: "ProtocolRequest") -> None:
     """Refuse what the protocol does not read, and ask for what it does: DataError."""
-    if named.reads_lists and lists is None:
+    from framebank.library.figures.kinds import KINDS
+
+    named, kind = asked.protocol, KINDS[asked.protocol.kind]
+    if named.reads_lists and asked.lists is None:
         raise DataError(f"the protocol {named.name!r} reads official lists; expected --lists, the folder of them")
-    if not named.reads_lists and lists is not None:
+    if not named.reads_lists and asked.lists is not None:
         raise DataError(f"the protocol {named.name!r} reads no lists; expected no --lists")
-    if named.kind == "supervised" and run:
-        raise DataError(f"the protocol {named.name!r} trains runs of its own; expected --recipe, not --run")
-    if named.kind == "zero-shot" and (recipe or runs or lexicon):
+    strange = next((name for name in OPTIONS if name not in kind.reads and getattr(asked, name)), None)
+    if strange:
+        reads = " and ".join(OPTIONS[name] for name in OPTIONS if name in kind.reads)
+        raise DataError(f"the protocol {named.name!r} {kind.does}; expected no {OPTIONS[strange]}; it reads {reads}")
+    if named.needs_run and not asked.run:
         raise DataError(
-            f"the protocol {named.name!r} trains nothing; expected no --recipe, no --keep-runs and no --lexicon"
+            f"the protocol {named.name!r} scores what was trained on other videos; expected --run, the folder of a run"
         )
 
 
 def _count(named: "NamedProtocol") -> int:
-    return len(named.splits) or len(named.seeds) or 1
+    return len(named.splits) or len(named.shots) or len(named.seeds) or 1
 
 
-@contextlib.contextmanager
-def _kept(runs: str | Path | None) -> Iterator[Path]:
-    """Yield the folder of the runs: the given one, which may not exist yet, or a temporary one."""
-    if runs is None:
-        with scratch_folder() as folder:
-            yield folder
-        return
-    if Path(runs).exists():
-        raise DataError(f"{runs}: is there already; expected a new folder for the runs")
-    yield Path(runs)
-
-
-def _line(
-    named: "NamedProtocol",
-    store: "FeatureStore",
-    found: Mapping[str, Any],
-    parts: Sequence["SplitReport"],
-    *,
-    recipe: str,
-    run: str,
-    started: float,
-) -> dict[str, Any]:
+def _line(asked: "ProtocolRequest", found: "ProtocolFigures", *, started: float) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     import torch
 
     from framebank import __version__
 
-    facts = parts[0].report["made_by"]
+    store, facts = asked.store, found.parts[0].report["made_by"]
     return {
-        "protocol": {"name": named.name, "hash": named.hash},
+        "protocol": {"name": asked.protocol.name, "hash": asked.protocol.hash},
         "store": str(store.path.absolute()),
         "encoder": store.spec.encoder,
         "weights_hash": store.spec.weights_hash,
         "spec": store.spec.to_dict(),
-        "recipe": recipe,
+        "by": found.recipe or found.run or "texts",
+        "recipe": found.recipe,
         "settings": facts.get("recipe"),
-        "run": run,
+        "run": found.run,
         "texts": facts.get("texts"),
         "templates": facts.get("templates"),
         "scoring": facts.get("scoring"),
-        "seeds": list(named.seeds) or [facts["recipe"]["seed"]] if facts.get("recipe") else list(named.seeds),
-        **{name: list(value) if isinstance(value, tuple) else value for name, value in found.items()},
-        "each_top1": [part.report["top1"] for part in parts],
-        "made_by_hashes": [part.report["made_by"]["protocol_hash"] for part in parts],
+        "seeds": list(found.seeds),
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in found.figures.items()},
+        **found.more,
+        "each": {part.name: part.report.get("top1", part.report.get("map")) for part in found.parts},
+        "each_top1": [part.report["top1"] for part in found.parts if "top1" in part.report],
+        "made_by_hashes": [part.report["made_by"]["protocol_hash"] for part in found.parts],
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - started, 3),
         "versions": {"framebank": __version__, "torch": torch.__version__},

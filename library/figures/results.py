@@ -8,21 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framebank.library.checks import require_among
+from framebank.library.checks import require_among, typed
 from framebank.library.table import html_table, table
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 FORMATS = ("text", "markdown", "latex", "csv")
 COLUMNS = ("protocol", "hash", "encoder", "by", "top-1", "95 %", "top-5", "videos", "time")
-KEYS = ("protocol", "hash", "encoder", "recipe", "run", "store", "time")
+KEYS = ("protocol", "hash", "encoder", "by", "recipe", "run", "store", "time")
 ESCAPES = {"\\": r"\textbackslash{}", **{mark: f"\\{mark}" for mark in "&%$#_{}"}, "~": r"\textasciitilde{}"}
 
 
+@typed
 @dataclass(frozen=True, repr=False)
 class Results:
-    """The lines of a file of results, the oldest first, as `framebank eval` wrote them."""
+    """The lines of a file of results, the oldest first, as `framebank eval` wrote them.
+
+    `none` says why there is no line, where there is none.
+    """
 
     values: tuple[Mapping[str, Any], ...]
+    none: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return them as plain values."""
@@ -43,15 +49,17 @@ class Results:
             lines = [f"{' & '.join(map(_latex, row))} \\\\" for row in (COLUMNS, *rows)]
             body = [lines[0], "\\hline", *lines[1:]]
             return "\n".join([f"\\begin{{tabular}}{{{'l' * len(COLUMNS)}}}", *body, "\\end{tabular}"])
-        return "\n".join(table(COLUMNS, rows))
+        return "\n".join(table(COLUMNS, rows)) if rows or not self.none else self.none
 
     def __repr__(self) -> str:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return html_table(COLUMNS, [_cells(line) for line in self.values])
+        below = [self.none] if self.none else []
+        return html_table(COLUMNS, [_cells(line) for line in self.values], below=below)
 
 
+@typed
 def results(path: str | Path = "results.jsonl", where: Mapping[str, str] | None = None) -> Results:
     """Return the results in a file that `evaluate_protocol` wrote, filtered by `where`.
 
@@ -67,26 +75,34 @@ def results(path: str | Path = "results.jsonl", where: Mapping[str, str] | None 
             raise DataError(f"results have no key {key!r}; expected one of {', '.join(KEYS)}")
     found = read_results(Path(path))
     fitting = [line for line in found if all(_fits(line, key, pattern) for key, pattern in (where or {}).items())]
-    return Results(tuple(fitting))
+    asked = " and ".join(f"{key}={pattern}" for key, pattern in (where or {}).items())
+    none = f"{path}: none of its {counted(len(found), 'result')} fits {asked}" if found else f"{path}: holds no result"
+    return Results(tuple({**line, "by": _made_by(line)} for line in fitting), "" if fitting else none)
 
 
 def _fits(line: Mapping[str, Any], key: str, pattern: str) -> bool:
-    protocol = {"protocol": line["protocol"].get("name"), "hash": line["protocol"].get("hash")}
+    protocol = {"protocol": line["protocol"].get("name"), "hash": line["protocol"].get("hash"), "by": _made_by(line)}
     return fnmatch.fnmatchcase(str({**line, **protocol}.get(key) or ""), pattern)
+
+
+def _made_by(line: Mapping[str, Any]) -> str:
+    """What gave the figures, as the column "by" has it: the recipe, the run whose head pooled, or the texts."""
+    return str(line.get("recipe") or line.get("run") or "texts")
 
 
 def _cells(line: Mapping[str, Any]) -> Sequence[str]:
     try:
-        low, high = line["top1_interval"]
+        low, high = line.get("top1_interval") or (None, None)
         several = f" +- {100 * line['deviation']:.1f}" if line["deviation"] else ""
+        figure = f"{100 * line['top1']:.1f} %" if "top1" in line else f"{100 * line['map']:.1f} % mAP"
         return (
             str(line["protocol"]["name"]),
             str(line["protocol"]["hash"]),
             str(line["encoder"]),
-            str(line["recipe"] or line["run"] or "texts"),
-            f"{100 * line['top1']:.1f} %{several}",
-            f"{100 * low:.1f}-{100 * high:.1f}",
-            f"{100 * line['top5']:.1f} %",
+            _made_by(line),
+            f"{figure}{several}",
+            "" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
+            f"{100 * line['top5']:.1f} %" if "top5" in line else "",
             f"{line['videos_evaluated']} of {line['videos_listed']}",
             str(line["time"]),
         )

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.checks import typed
 from framebank.library.figures.pairs import HasPath
+from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Temperature:
         return f"<div>{html.escape(repr(self))}</div>"
 
 
+@typed
 def fit_temperature(
     run: "HasPath | str | Path",
     bank: "FeatureStore | str | Path | None" = None,
@@ -51,21 +54,23 @@ def fit_temperature(
     *,
     by_class: bool = False,
     off: bool = False,
+    on: bool = False,
     device: str = "auto",
 ) -> Temperature:
     """Fit how sure a run may be on a split of a store (temperature scaling, Guo et al. 2017), and keep it in the run.
 
     `train` does this itself if it has 20 validation videos or more. The default of `bank` is the store that the run was
-    trained on. `by_class` also fits a scale and a bias for each class; `off` removes the scaling. The run's
-    metrics.json and predictions.npz are removed: evaluate it again. DataError for the split "test", on which nothing is
-    fitted, for "train", "all" and the split that the run was trained on, or if there are too few videos.
+    trained on. `by_class` also fits a scale and a bias for each class; `off` takes the scaling out, and `on` puts
+    it back. The run's metrics.json and predictions.npz are removed: evaluate it again. DataError for the split "test",
+    on which nothing is fitted, for "train", "all" and the split that the run was trained on, for a split that holds
+    training videos of the run, or if there are too few videos.
 
     >>> import framebank as fb
     >>> fb.fit_temperature("run", "bank", split="val").temperature                             # doctest: +SKIP
     0.61
     """
     from framebank.extract.encoders.encoder import resolve_device
-    from framebank.heads.evaluation.temperature import fit_run, forget
+    from framebank.heads.evaluation.temperature import fit_run, forget, restore
     from framebank.heads.training.run import Run
     from framebank.library.stores import open_store
 
@@ -74,9 +79,20 @@ def fit_temperature(
     if off:
         forget(trained, folder=folder)
         return Temperature(folder, 1.0, False, 0, None, None)
+    if on:
+        scaling = restore(trained, folder=folder).model.scaling
+        assert scaling
+        return Temperature(folder, scaling.temperature, bool(scaling.scales), scaling.videos, None, None)
     _require_held_out(split, trained.trained_on.get("split"), where=folder)
     store = open_store(trained.store if bank is None else bank)
-    found = fit_run(trained, store, store.split(split), folder=folder, device=resolve_device(device), by_class=by_class)
+    manifest = store.split(split)
+    seen = trained.trained_videos_among(manifest.columns.ids, store=store.path)
+    if seen:
+        raise DataError(
+            f"{folder}: was trained on {counted(len(seen), 'video')} of the split {split!r}: {listed(seen, most=3)}; "
+            "expected videos that it was not trained on"
+        )
+    found = fit_run(trained, store, manifest, folder=folder, device=resolve_device(device), by_class=by_class)
     scaling = found.run.model.scaling
     assert scaling
     return Temperature(

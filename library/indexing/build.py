@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framebank.library.checks import typed
 from framebank.library.search_index import SearchIndex
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from framebank.store import FeatureStore
 
 
+@typed
 def index(
     bank: "FeatureStore | str | Path",
     folder: str | Path,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from framebank.library.checks import typed
 from framebank.library.table import html_table, table
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
@@ -73,6 +74,7 @@ class Shots(Sequence["Span"]):
 SPARSE = "rows more than 1 s apart, so that short shots are missed (`framebank extract --fps 2` gives more)"
 
 
+@typed
 def shots(bank: "FeatureStore | str | Path", *, split: str = "all", watch: Watch = unwatched) -> Shots:
     """Find the shots of the videos of a split: spans without gaps between them, in seconds.
 

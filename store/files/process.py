@@ -52,23 +52,24 @@ READY = ("ready",)
 class Process:
     """A running process that calls `function(connection, *arguments)`, and the `channel` to its connection.
 
-    The first message is `READY`; `hear` takes it. `descriptors` are open there under the same numbers. `preload` are
-    modules that are imported before anything of the caller's. Ctrl-C and requests to end are for this process alone.
-    When this process is gone, however it ended, the other ends too; `scratch` is a folder that is then removed.
+    Without a function it imports what is to be preloaded, and waits for `call`. The first message is `READY`; `hear`
+    takes it. `descriptors` are open there under the same numbers. `preload` are modules that are imported before
+    anything of the caller's. Ctrl-C and requests to end are for this process alone. When this process is gone, however
+    it ended, the other ends too; `scratch` is a folder that is then removed.
     DataError if the function or an argument is defined in the caller's main module, which the process does not have.
     Messages call it `name`.
     """
 
     def __init__(
         self,
-        function: Callable[..., None],
+        function: Callable[..., None] | None = None,
         *arguments: Any,
         name: str,
         descriptors: Sequence[int] = (),
         preload: Sequence[str] = (),
         scratch: str = "",
     ) -> None:
-        call = dumps((function, arguments))
+        call = dumps((function, arguments)) if function else b""
         ours, theirs = socket.socketpair()
         self._said = os.fdopen(shared_memory(0), "w+b", buffering=0)  # its errors until it is ready
         try:
@@ -90,6 +91,14 @@ class Process:
         self._started = time.monotonic()
         with contextlib.suppress(OSError):  # it has died already; the listener finds out
             self.channel.send((_search_paths(), tuple(preload), scratch))
+            if call:
+                self.channel.send_bytes(call)
+
+    def call(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Tell a process that was made without a function what to call. DataError as for one made with it."""
+        call = dumps((function, arguments))
+        self._started = time.monotonic()  # it may have waited for as long as it likes
+        with contextlib.suppress(OSError):  # as in __init__
             self.channel.send_bytes(call)
 
     def hear(self) -> Any:

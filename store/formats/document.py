@@ -129,6 +129,13 @@ class Fields:
             raise self.refuse(name, "a number")
         return float(value)
 
+    def flag(self, name: str) -> bool:
+        """Return true or false."""
+        value = self.values.get(name)
+        if not isinstance(value, bool):
+            raise self.refuse(name, "true or false")
+        return value
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of texts."""
         value = self.values.get(name)

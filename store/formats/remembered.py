@@ -96,13 +96,18 @@ def recall(path: Path, stamp: Stamp) -> Known | None:
         return None
 
 
-def _folder() -> Path | None:
+def cache_folder(name: str) -> Path | None:
+    """Return this user's folder for what is remembered of one kind, which may not exist yet; None without a home."""
     home = os.environ.get("XDG_CACHE_HOME", "")
     try:
         place = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
     except RuntimeError:  # there is no home
         return None
-    return place / "framebank" / "hdf5"
+    return place / "framebank" / name
+
+
+def _folder() -> Path | None:
+    return cache_folder("hdf5")
 
 
 def _name(place: str) -> str:

@@ -16,6 +16,7 @@ from framebank.store.indexes.enrolment import NAME, Enrolment, changing
 from framebank.store.indexes.filters import fitting
 from framebank.store.indexes.flat import KnownFiles, map_flat, write_flat
 from framebank.store.indexes.ids import digest_of, read_ids, write_ids
+from framebank.store.indexes.known_difference import compare_known
 from framebank.store.indexes.nearest import NearestVectors
 from framebank.store.indexes.origin import Difference, Origin, compare
 from framebank.store.indexes.spec import VERSION, index_spec_text, read_index_spec, unreadable
@@ -176,9 +177,9 @@ class Index:
 
     def compare(self) -> Difference | None:
         """Return how the store of the index differs from it now; None if the store is not found."""
-        own = self.own
         if self.origin:
-            return compare(self.origin, own)
+            return compare_known(self.origin, self.own, digest=self.enrolment.of)
+        own = self.own
         found = (
             compare(Origin.unmarked(Path(self.made_by["store"]), len(own)), own) if "store" in self.made_by else None
         )
@@ -194,8 +195,7 @@ class Index:
         left = set(difference.left)
         made = self._only([row for row, video_id in enumerate(self.own.ids) if video_id not in left])
         if difference.videos:
-            videos = [difference.videos.get(video.video_id, video) for video in made.own]
-            made._take(VideoColumns.of(videos), self.enrolment)
+            made._take(made.own.replaced(difference.videos), self.enrolment)
         return made
 
     def fitting(self, expression: str) -> "Index":

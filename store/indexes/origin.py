@@ -2,8 +2,9 @@
 
 import csv
 import io
+import itertools
 import zlib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -163,35 +164,43 @@ def compare(origin: Origin, videos: VideoColumns) -> Difference | None:
     return difference(origin.store, videos, origin.marks.tolist(), now)
 
 
+def stamps_of(store: Path) -> tuple[Stamp, dict[str, Stamp]] | None:
+    """Return the stamps of a store's list and of its shards by name; None if the store is not found."""
+    try:
+        manifest = current(store, "manifest.csv")
+        return _stamp(manifest), {path.name: _stamp(path) for path in shard_paths(store)}
+    except (DataError, OSError):
+        return None
+
+
 def difference(
     store: Path, videos: Sequence[Video], marks: Sequence[Hashable], now: Mapping[str, tuple[Row, Hashable]]
 ) -> Difference:
     """Return how the videos that a store has `now`, with a mark of their rows, differ from the videos of an index."""
-    videos = tuple(videos)  # columns build their videos here, once
-    known = {video.video_id for video in videos}
+    own = VideoColumns.of(videos)  # no Video is built of a row that did not change
+    known = set(own.ids)
     joined = [video_id for video_id in now if video_id not in known]
     by_mark: dict[Hashable, list[str]] = {}
     for video_id in joined:
         by_mark.setdefault(now[video_id][1], []).append(video_id)
     left, changed, relabelled, moved, followed = [], [], [], {}, {}
-    for video, mark in zip(videos, marks, strict=True):
-        name = video.video_id
+    for video_id, old, mark in zip(own.ids, _rows(own), marks, strict=True):
+        name = video_id
         if name not in now:
             if not by_mark.get(mark):
                 left.append(name)
                 continue
-            name = moved[video.video_id] = by_mark[mark].pop(0)
+            name = moved[video_id] = by_mark[mark].pop(0)
         row, found = now[name]
-        old = row_of(video)
         if mark not in (found, UNKNOWN):
-            changed.append(video.video_id)
-        if row == old and name == video.video_id:
+            changed.append(video_id)
+        if row == old and name == video_id:
             continue
         if _comparable(row[1:3]) != _comparable(old[1:3]):
-            relabelled.append(video.video_id)
+            relabelled.append(video_id)
         if (_comparable(row[:1]), row[3:]) != (_comparable(old[:1]), old[3:]):
-            moved[video.video_id] = name
-        followed[video.video_id] = Video(name, Path(row[0]), *row[1:])
+            moved[video_id] = name
+        followed[video_id] = Video(name, Path(row[0]), *row[1:])
     arrived = set(moved.values())
     return Difference(
         store,
@@ -202,6 +211,13 @@ def difference(
         tuple(relabelled),
         followed,
     )
+
+
+def _rows(videos: VideoColumns) -> Iterator[Row]:
+    """Yield what `row_of` returns for each video."""
+    times = videos.times or itertools.repeat((None, None))
+    for path, label, split, (start, end) in zip(videos.paths, videos.labels, videos.splits, times, strict=False):
+        yield path, label, split, start, end
 
 
 def row_of(video: Video) -> Row:

@@ -127,7 +127,8 @@ def same_rows(a: Embeddings, b: Embeddings) -> bool:
 def _columns(one: Embeddings) -> list[np.ndarray]:
     streams = [one.streams[name] for name in sorted(one.streams)]
     mean = np.zeros(0) if one.patch_mean is None else one.patch_mean
-    return [one.data, one.timestamps, one.indices, one.views, one.clips, *streams, mean]
+    windows = np.zeros(0) if one.windows is None else one.windows
+    return [one.data, one.timestamps, one.indices, one.views, one.clips, windows, *streams, mean]
 
 
 def _keep(path: Path, broken: Path) -> None:

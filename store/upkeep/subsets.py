@@ -72,6 +72,7 @@ def describe_video(store: FeatureStore, video_id: str) -> dict[str, Any]:
         "streams": {name: list(values.shape) for name, values in streams.items()},
         "timestamps": found.timestamps.tolist(),
         "indices": found.indices.tolist(),
+        **({} if found.windows is None else {"windows": found.windows.tolist()}),
         "views": found.views.tolist(),
         "clips": found.clips.tolist(),
         "norms": np.linalg.norm(found.data.astype(np.float32), axis=1).tolist(),

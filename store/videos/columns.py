@@ -1,6 +1,6 @@
 """VideoColumns: videos as columns of texts and times; a Video is made of a row when it is asked for."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -83,6 +83,30 @@ class VideoColumns(Sequence[Video]):
             [self.times[row] for row in rows] if self.times else None,
             [self.groups[row] for row in rows] if self.groups else None,
         )
+
+    def replaced(self, videos: Mapping[str, Video]) -> "VideoColumns":
+        """Return the videos with others in place of those with some video_ids."""
+        timed = self.times or any(video.start is not None or video.end is not None for video in videos.values())
+        grouped = self.groups or any(video.group for video in videos.values())
+        found = VideoColumns(
+            list(self.ids),
+            list(self.paths),
+            list(self.labels),
+            list(self.splits),
+            list(self.times or [(None, None)] * len(self)) if timed else None,
+            list(self.groups or [""] * len(self)) if grouped else None,
+        )
+        for row, video_id in enumerate(self.ids):
+            if video_id in videos:
+                found._put(row, videos[video_id])
+        return found
+
+    def _put(self, row: int, video: Video) -> None:
+        texts = (self.ids, video.video_id), (self.paths, str(video.path)), (self.labels, video.label)
+        times = (self.times, (video.start, video.end)), (self.groups, video.group)
+        for column, value in (*texts, (self.splits, video.split), *times):
+            if isinstance(column, list):
+                column[row] = value
 
     def __repr__(self) -> str:
         return f"VideoColumns({len(self)} videos)"

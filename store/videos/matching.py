@@ -1,5 +1,6 @@
 """Matching: which videos a name in a list means: those with the longest common end of the path."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -45,18 +46,19 @@ class Ends:
     """Videos by the ends of their paths: the name, the name with the folder before it, and so on."""
 
     def __init__(self, videos: Sequence[Video]) -> None:
-        self._own = [(name_parts(video.path.as_posix()), video) for video in videos]
+        self._path_of = _paths_of(videos)
+        self._own = [(name_parts(self._path_of[video].as_posix()), video) for video in videos]
         self._by_depth: dict[int, dict[tuple[str, ...], list[Video]]] = {}
 
     def match(self, names: Mapping[ListedVideo, str], *, where: Path) -> list[tuple[ListedVideo, Video]]:
         """Return each row with each video that its name means; DataError if that may be either of two files."""
         found = []
         for row, meant in self._deepest({row: name_parts(name) for row, name in names.items()}):
-            alike = _of_suffix(meant, names[row])
-            other = next((video for video in alike if video.path != alike[0].path), None)
-            if other:
+            alike = self._of_suffix(meant, names[row])
+            paths = list(dict.fromkeys(self._path_of[video] for video in alike))
+            if len(paths) > 1:
                 raise DataError(
-                    f"{where}: {'/'.join(name_parts(names[row]))!r} may be {alike[0].path} or {other.path}; "
+                    f"{where}: {'/'.join(name_parts(names[row]))!r} may be {paths[0]} or {paths[1]}; "
                     "expected lists with the folders before the names, or a manifest with a split column"
                 )
             found += [(row, video) for video in alike]
@@ -65,7 +67,7 @@ class Ends:
     def paths_of(self, names: Iterable[str]) -> frozenset[Path]:
         """Return the paths of the videos that names mean."""
         found = self._deepest({name: name_parts(name) for name in names})
-        return frozenset(video.path for _, meant in found for video in meant)
+        return frozenset(self._path_of[video] for _, meant in found for video in meant)
 
     def _deepest(self, keys: Mapping[Key, tuple[str, ...]]) -> list[tuple[Key, list[Video]]]:
         """The keys that mean videos, by as many folders before the name as agree for any of them."""
@@ -84,9 +86,17 @@ class Ends:
             self._by_depth[depth] = by_end
         return self._by_depth[depth]
 
+    def _of_suffix(self, videos: list[Video], name: str) -> list[Video]:
+        """The videos whose file has the suffix of the name, if there are any: "IMG_1.mov" is not IMG_1.mp4."""
+        suffix = PurePosixPath(name.strip().replace("\\", "/")).suffix.lower()
+        alike = [video for video in videos if self._path_of[video].suffix.lower() == suffix]
+        return alike if suffix in VIDEO_SUFFIXES and alike else videos
 
-def _of_suffix(videos: list[Video], name: str) -> list[Video]:
-    """The videos whose file has the suffix of the name, if there are any: "IMG_1.mov" is not IMG_1.mp4."""
-    suffix = PurePosixPath(name.strip().replace("\\", "/")).suffix.lower()
-    alike = [video for video in videos if video.path.suffix.lower() == suffix]
-    return alike if suffix in VIDEO_SUFFIXES and alike else videos
+
+def _paths_of(videos: Sequence[Video]) -> dict[Video, Path]:
+    """Return the path that a list can name, of each. Videos that were imported together from one file use their id."""
+    counts = Counter(video.path for video in videos)
+    return {
+        video: video.path if counts[video.path] == 1 or video.start is not None else Path(video.video_id)
+        for video in videos
+    }

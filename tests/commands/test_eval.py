@@ -176,6 +176,11 @@ def test_results_in_every_form(framebank: Any, world: World, place: Path, tmp_pa
     assert len(json.loads(framebank("results", ledger, "--json").stdout)["results"]) == 2
     assert "<table>" in fb.results(ledger)._repr_html_()
     assert "no key 'protocl'" in sentence(framebank("results", ledger, "--where", "protocl=a", exit_code=1))
+    nothing = f"{ledger}: none of its 2 results fits protocol=nope"
+    assert framebank("results", ledger, "--where", "protocol=nope").stdout.strip() == nothing
+    assert framebank("results", ledger, "--where", "protocol=nope", "--format", "csv").stderr.strip() == nothing
+    by_texts = framebank("results", ledger, "--where", "by=texts", "--json").stdout
+    assert [line["by"] for line in json.loads(by_texts)["results"]] == ["texts", "texts"]
     with ledger.open("a") as file:
         file.write('{"top1": 1}\n')
     assert f"{ledger}, line 3: is no result" in sentence(framebank("results", ledger, exit_code=1))
@@ -189,7 +194,7 @@ def test_what_does_not_fit(framebank: Any, world: World, place: Path, tmp_path: 
     assert "holds none of trainlist01.txt" in sentence(framebank(*start, "ucf101", *lists, exit_code=1))
     assert "reads no lists" in sentence(framebank(*start, "supervised", *lists, exit_code=1))
     assert "trains nothing" in sentence(framebank(*start, "zero-shot-full", "--recipe", "ridge", exit_code=1))
-    assert "not --run" in sentence(framebank(*start, "supervised", "--run", place, exit_code=1))
+    assert "expected no --run" in sentence(framebank(*start, "supervised", "--run", place, exit_code=1))
     (tmp_path / "p.toml").write_text(PROTOCOL.replace("test_videos = 9", "test_videos = 10"))
     told = sentence(framebank(*start, tmp_path / "p.toml", *lists, exit_code=1))
     assert "test1.txt: lists 9 videos for test; the protocol says 10" in told
@@ -222,3 +227,56 @@ def test_ucf101_on_real_features(framebank: Any, tmp_path: Path) -> None:
     assert [part["listed"] for part in told["parts"]] == [3783, 3734, 3696]
     assert told["videos_listed"] == 11213
     assert all(top1 > 0.6 for top1 in told["each_top1"])
+
+
+def test_what_a_kill_or_an_editor_did_to_the_results(world: World, place: Path, tmp_path: Path) -> None:
+    """A piece of a line at the end is left out and then removed; a changed figure is refused; nothing else is lost."""
+    ledger = tmp_path / "r.jsonl"
+
+    def score() -> None:
+        fb.evaluate_protocol(world.store, "zero-shot-full", prompts=place / "prompts.h5", results=ledger)
+
+    score()
+    whole = ledger.read_text()
+    ledger.write_text(whole + whole[:200])
+    with pytest.warns(fb.DataWarning, match="line 2: is a piece of a line"):
+        assert len(fb.results(ledger).values) == 1
+    with pytest.warns(fb.DataWarning, match="a piece of a line at its end, which a killed command left, is removed"):
+        score()
+    assert len(fb.results(ledger).values) == 2
+    ledger.write_text(whole.rstrip("\n"))  # as an editor may leave it: the line is whole
+    score()
+    assert ledger.read_text().startswith(whole) and len(fb.results(ledger).values) == 2
+    ledger.write_text(whole.replace('"top1": ', '"top1": 0'))
+    with pytest.raises(fb.DataError, match="line 1: is not"):
+        fb.results(ledger)
+    line = json.loads(whole)
+    line["top1"] = 0.999
+    ledger.write_text(json.dumps(line) + "\n")
+    with pytest.raises(fb.DataError, match="line 1: is not as it was written"):
+        fb.results(ledger)
+    del line["blake2b"]
+    ledger.write_text(json.dumps(line) + "\n")  # of an earlier version
+    assert len(fb.results(ledger).values) == 1
+    ledger.write_text("a list of things to do\n")
+    with pytest.raises(fb.DataError, match="holds no results"):
+        score()
+    assert ledger.read_text() == "a list of things to do\n"
+
+
+def test_the_line_of_runs_that_are_there_is_added_by_the_next_command(
+    framebank: Any, world: World, tmp_path: Path
+) -> None:
+    """As after a kill between the two."""
+    ledger = tmp_path / "r.jsonl"
+    start = ("eval", world.store.path, "--protocol", "supervised", "--recipe", "ridge", "--results", ledger)
+    framebank(*start, "--keep-runs", tmp_path / "runs")
+    before = ledger.read_text()
+    report = json.loads((tmp_path / "runs" / "split" / "metrics.json").read_text())
+    assert report["made_by"]["run"] == str(tmp_path / "runs" / "split")
+    ledger.unlink()
+    told = framebank(*start, "--keep-runs", tmp_path / "runs", exit_code=1).stderr
+    assert "exists already" in told and f"which {ledger} lacked, is added" in " ".join(told.split())
+    assert ledger.read_text() == before
+    framebank(*start, "--keep-runs", tmp_path / "runs", exit_code=1)
+    assert ledger.read_text() == before

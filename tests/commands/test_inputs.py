@@ -83,10 +83,19 @@ WRONG = """
 2|--from and --to are the start and the end of a moment|search there --text a --from 3 --to 4
 1|no: no such store|shots no
 1|s.txt: does not have the name of a file of spans|shots there --csv s.txt
+1|no: no such store|duplicates no
+1|no: no such store|duplicates there no
+2|1.0 is not in the range|duplicates there --least 1
 2|give at least one of --run, --index and --labels|label there
 2|go with --labels|label there --run there --templates bare
 2|--like or --model is required|label there --labels there
 1|no: is not an index|label there --index no
+2|give at least one of --bank, --index and --run|label-store there
+2|--like or --model is required|labels build out
+2|--like brings its own|labels build out --like there --model demo
+1|no: no such store|labels build out --like no
+1|no: no such label bank|label-store there --bank no
+1|no: no such store|label-store no --bank there
 2|give at least one clip|enroll there juggling
 1|no: no such file; expected a video|enroll there juggling no
 1|no: is not an index|unenroll no juggling
@@ -159,6 +168,7 @@ MADE = {"out"}
 MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
 MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("shots", "csv_path"), ("export-head", "file")}
 MADE_BY |= {("search", "export_clips"), ("search", "sheet")}
+MADE_BY |= {("build", "bank")}
 MADE_BY |= {("eval", "results_path"), ("eval", "runs")}
 TOLD_LATER = {("label", "videos"), ("extract", "videos")}  # beside others, and by whoever reads them
 
@@ -175,7 +185,8 @@ def test_every_path_is_looked_for_or_made(command: click.Command) -> None:
 
 def test_the_lines_above_are_of_every_command() -> None:
     tried = {
-        (words[1] if words[0] == "store" else words[0]) for words in (line.split("|")[2].split() for line in WRONG)
+        (words[1] if words[0] in ("store", "labels") else words[0])
+        for words in (line.split("|")[2].split() for line in WRONG)
     }
     assert [command.name for command in commands() if command.name not in tried] == ["demo"]
 

@@ -2,12 +2,13 @@
 
 import io
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from framebank.commands import printing
-from framebank.commands.printing import Bar, progress
+from framebank.commands.printing import Bar, BarOfParts, progress
 
 
 class Terminal(io.StringIO):
@@ -33,9 +34,9 @@ def test_a_log_gets_whole_lines_half_a_minute_apart(clock: list[float], capsys: 
             bar.move(step, 200)
     told = capsys.readouterr().err
     assert told.splitlines() == [
-        "30 of 200 steps, loss 0.033, 0:30 passed, about 2:50 left",
-        "60 of 200 steps, loss 0.017, 1:00 passed, about 2:20 left",
-        "90 of 200 steps, loss 0.011, 1:30 passed, about 1:50 left",
+        "30 of 200 steps, loss 0.033, 1.0 a second, 0:30 passed, about 2:50 left",
+        "60 of 200 steps, loss 0.017, 1.0 a second, 1:00 passed, about 2:20 left",
+        "90 of 200 steps, loss 0.011, 1.0 a second, 1:30 passed, about 1:50 left",
     ]
     assert not set(told) & {"\r", "\x1b"}
 
@@ -53,14 +54,14 @@ def test_units_in_a_log_are_plural(
 ) -> None:
     for _ in progress(range(9), total=9, unit=unit, title="texts"):
         clock[0] += 20.0
-    assert capsys.readouterr().err.splitlines()[0] == f"texts: {told}, 0:40 passed, about 2:20 left"
+    assert capsys.readouterr().err.splitlines()[0] == f"texts: {told}, 20.0 s each, 0:40 passed, about 2:20 left"
 
 
 def test_hours_are_told_as_hours(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with Bar(unit="step") as bar:
         clock[0] += 3600.0
         bar.move(1, 3)
-    assert capsys.readouterr().err == "1 of 3 steps, 1:00:00 passed, about 2:00:00 left\n"
+    assert capsys.readouterr().err == "1 of 3 steps, 3600.0 s each, 1:00:00 passed, about 2:00:00 left\n"
 
 
 def test_a_terminal_gets_a_bar_that_counts_steps_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,3 +94,24 @@ def test_a_bar_moves_when_the_work_of_the_caller_is_done(
     for item in progress("ab", total=2, unit="video"):
         clock[0] += 31.0
         assert ("1 of 2" in capsys.readouterr().err) == (item == "b")
+
+
+def test_what_an_earlier_call_has_done_says_nothing_of_the_rate(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bar = BarOfParts(per="epoch", unit="step", facts=lambda item, number, total: {"epoch": f"{item} of {total}"})
+
+    def epochs() -> Iterator[int]:
+        yield from (1, 2)  # kept by an earlier call, 50 steps each
+        for step in range(101, 201):
+            clock[0] += 1.0
+            bar.tell(step, 200)
+            if step % 50 == 0:
+                yield step // 50
+
+    assert list(bar.watch(epochs(), total=4, unit="epoch")) == [1, 2, 3, 4]
+    assert capsys.readouterr().err.splitlines() == [
+        "130 of 200 steps, epoch 2 of 4, 1.0 a second, 0:30 passed, about 1:10 left",
+        "160 of 200 steps, epoch 3 of 4, 1.0 a second, 1:00 passed, about 0:40 left",
+        "190 of 200 steps, epoch 3 of 4, 1.0 a second, 1:30 passed, about 0:10 left",
+    ]

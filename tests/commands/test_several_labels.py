@@ -35,7 +35,7 @@ def run(several, framebank, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     options = ("--head", "mean", "--classifier", "linear", "--loss", "bce", "--epochs", 8, "--lr", 0.05)
     result = framebank("train", several, folder, *options)
-    assert re.search(r"mAP on \d+ validation videos \d+\.\d % in epoch \d+, which is kept", result.stdout)
+    assert re.search(r"mAP on \d+ validation videos \d+\.\d % in epoch \d+ of \d+, which is kept", result.stdout)
     return folder
 
 

@@ -124,3 +124,44 @@ def test_the_split_that_a_run_was_trained_on_is_refused(fitted: tuple[Path, Path
     with pytest.raises(fb.DataError, match="not fitted on the split 'held'"):
         fb.fit_temperature(made, split="held")
     assert made.run.model.scaling is None
+
+
+def test_off_can_be_undone(framebank: Any, fitted: tuple[Path, Path], tmp_path: Path) -> None:
+    store, run = fitted
+    changed = tmp_path / "run"
+    shutil.copytree(run, changed)
+    video = fb.open(store)["wave-test-0"].data
+    before = fb.TrainedRun.open(changed)
+    assert before.run.model.scaling
+    told = sentence(framebank("temperature", changed, "--on", exit_code=1))
+    assert "tells them already" in told
+    framebank("temperature", changed, "--off")
+    framebank("temperature", changed, "--off")  # again: what was taken out stays there
+    assert fb.TrainedRun.open(changed).run.model.scaling is None
+    told = json.loads(framebank("temperature", changed, "--on", "--json").stdout)
+    after = fb.TrainedRun.open(changed)
+    assert told["temperature"] == after.run.model.scaling.temperature == before.run.model.scaling.temperature
+    assert after.run.trained_on == before.run.trained_on  # the scores for conformal sets too
+    assert np.array_equal(after.score(video), before.score(video))
+    fb.fit_temperature(changed, run.parent / "held", "held", by_class=True)
+    framebank("temperature", changed, "--off")
+    fb.fit_temperature(changed, run.parent / "held", "held")
+    assert "tells them already" in sentence(framebank("temperature", changed, "--on", exit_code=1))
+
+
+def test_training_videos_that_moved_to_another_split_are_told(framebank: Any, tmp_path: Path) -> None:
+    store = write_world(tmp_path / "store").store.path
+    framebank("train", store, tmp_path / "run", "--head", "mean", "--classifier", "linear", "--epochs", 1)
+    assert "was trained on" not in framebank("evaluate", tmp_path / "run").stderr
+    framebank("store", "relabel", store, tmp_path / "moved.csv", exit_code=1)
+    (tmp_path / "moved.csv").write_text(
+        "video_id,split\n"
+        + "".join(f"{name}-train-{n},{'test' if n else 'held'}\n" for name in ("wave", "clap") for n in range(2))
+    )
+    framebank("store", "relabel", store, tmp_path / "moved.csv")
+    told = " ".join(framebank("evaluate", tmp_path / "run").stderr.split())
+    assert "was trained on 2 videos of the 26 of the split test: wave-train-1, clap-train-1" in told
+    told = sentence(framebank("temperature", tmp_path / "run", "--split", "held", exit_code=1))
+    assert "was trained on 2 videos of the split 'held': wave-train-0, clap-train-0" in told
+    other = write_world(tmp_path / "other", seed=3).store.path  # another store, whose videos have the same names
+    assert "was trained on" not in framebank("evaluate", tmp_path / "run", "--store", other).stderr

@@ -46,7 +46,8 @@ def test_the_readme_is_short_and_names_targets_that_are_there() -> None:
 
 def of_the_demo(line: str) -> str:
     """A command of the README for the encoder of the demo, which never read of juggling."""
-    return line.replace("ViT-B-16 --pretrained openai", "demo").replace("a person juggling", "a person falling down")
+    line = line.replace("ViT-B-16-SigLIP2 --pretrained webli", "demo")
+    return line.replace("a person juggling", "a person falling down")
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from framebank.extract.fill import fill_store
-from framebank.extract.pool import Chunk, Decoded, DecodePool, Failed
+from framebank.extract.pool import Chunk, Decoded, DecodePool, Failed, WaitingWorkers
 from framebank.extract.worker import Task
 from framebank.store import DataError, Manifest, Video
 from framebank.tests.worlds.fake_decoder import copied_decode
@@ -86,6 +86,30 @@ def test_a_worker_killed_between_two_videos_costs_none(scratch):
     assert [event.video.video_id for event in events if isinstance(event, Decoded)] == ["a", "b", "c"]
     assert not [event for event in events if isinstance(event, Failed)]
     assert list(scratch.glob("framebank-*")) == []
+
+
+def test_workers_that_wait_are_taken_first_and_the_others_end(scratch):
+    with WaitingWorkers(3) as waiting:
+        started = [worker.process for worker in waiting._workers]
+        with DecodePool(fake_task(), num_workers=2, waiting=waiting) as pool:
+            events = list(pool.run([Video(name, Path(f"{name}.mp4")) for name in ("a", "b", "c")]))
+            assert {worker.process for worker in pool._workers} == set(started[1:])
+        assert [process.wait(0) is None for process in started] == [True, False, False]
+    assert all(process.wait(0) is not None for process in started)
+    assert sum(isinstance(event, Decoded) for event in events) == 3
+    assert list(scratch.glob("framebank-*")) == []
+
+
+def test_a_task_that_cannot_be_sent_ends_the_waiting_worker(scratch):
+    task = Task(fake_task().sampling, fake_task().preprocessing, lambda *_: None)
+    with WaitingWorkers(1) as waiting:
+        (process,) = [worker.process for worker in waiting._workers]
+        with (
+            pytest.raises(DataError, match="the work for another process cannot be sent to it"),
+            DecodePool(task, num_workers=1, waiting=waiting) as pool,
+        ):
+            list(pool.run([Video("a", Path("a.mp4"))]))
+        assert process.wait(0) is not None
 
 
 def test_a_library_that_is_missing_is_no_videos_fault(scratch):

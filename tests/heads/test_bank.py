@@ -81,6 +81,18 @@ def test_parts_are_the_bank(world, monkeypatch):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name)), name
 
 
+def test_chosen_videos_have_the_rows_of_the_bank(world, monkeypatch):
+    parts = BankParts(world.store, world.manifest, LabelSet(CLASSES))
+    whole = parts.read_all(device=CPU)
+    chosen = np.array([len(whole) - 1, 0, 3])
+    monkeypatch.setattr("framebank.heads.bank.PART_BYTES", 1)  # a video at a time
+    some = parts.read_chosen(chosen, device=CPU)
+    assert some.video_ids == tuple(whole.video_ids[place] for place in chosen)
+    for name in ("x", "mask", "target"):
+        assert torch.equal(getattr(some, name), getattr(whole, name)[chosen])
+    assert some.num_listed == whole.num_listed
+
+
 def test_parts_give_the_scores_and_vectors_of_the_whole(world, monkeypatch):
     monkeypatch.setattr("framebank.heads.bank.PART_BYTES", 1)
     model = Model(Mean(DIM), torch.nn.Linear(DIM, 4))

@@ -31,12 +31,15 @@ def store(tmp_path_factory):
         Video(f"{c}-{i}", folder / f"{c}-{i}.mp4", c, "train" if i < 4 else "test") for c in CLASSES for i in range(6)
     ]
     Manifest(tuple(videos)).write(folder / "manifest.csv")
-    spec = replace(SPEC, sampling=f"segments:{NUM_FRAMES}", streams="frame,regions:2,layers:1+-1,pre_proj,patch_mean")
+    spec = replace(
+        SPEC, sampling=f"segments:{NUM_FRAMES}", streams="frame,regions:2,tokens:2,layers:1+-1,pre_proj,patch_mean"
+    )
     with ShardWriter(folder, spec, max_videos=5) as writer:
         for video in videos:
             frame = frames_of(video.label, rng, num_frames=NUM_FRAMES).astype(np.float16)
             streams = {
                 "regions": np.stack([frame + number for number in range(4)], axis=1),  # (T, 4, D)
+                "tokens": np.stack([np.concatenate([frame, frame], axis=1) + number for number in range(4)], axis=1),
                 "layers": rng.normal(size=(NUM_FRAMES, 2, WIDTH)),
                 "pre_proj": np.concatenate([frame, frame], axis=1)[:, :20],
             }
@@ -52,6 +55,7 @@ def load(store, stream, **options):
 
 def test_shapes(store):
     assert load(store, "regions").x.shape == (16, NUM_FRAMES * 4, DIM)
+    assert load(store, "tokens").x.shape == (16, NUM_FRAMES * 4, 2 * DIM)
     assert load(store, "layers").x.shape == (16, NUM_FRAMES, 2, WIDTH)
     assert load(store, "pre_proj").x.shape == (16, NUM_FRAMES, 20)
     assert load(store, "patch_mean").x.shape == (16, 9, DIM)
@@ -71,7 +75,7 @@ def test_regions_lie_frame_by_frame(store):
 
 def test_a_stream_that_is_not_there(store):
     with pytest.raises(
-        DataError, match=r"has no stream 'depth'.*; it has frame, layers, patch_mean, pre_proj, regions"
+        DataError, match=r"has no stream 'depth'.*; it has frame, layers, patch_mean, pre_proj, regions, tokens"
     ):
         load(store, "depth")
 
@@ -81,6 +85,8 @@ def test_a_stream_that_is_not_there(store):
     [
         ("regions", {}),
         ("regions", {"classifier": "semantic-units"}),
+        ("regions", {"head": "attentive"}),
+        ("tokens", {"head": "attentive", "head_options": {"blocks": 2}}),
         ("patch_mean", {"classifier": "text"}),
         ("pre_proj", {"head": "transformer"}),
         ("layers", {"head": "sloshnet-layers"}),
@@ -112,3 +118,10 @@ def test_a_head_of_layers_needs_them():
         replace(QUICK, head="sloshnet-layers")
     with pytest.raises(DataError, match="the head 'lstm' reads the stream 'frame', but stream is 'layers'"):
         replace(QUICK, head="lstm", stream="layers")
+
+
+def test_the_token_decoder_knows_the_places_of_its_store(store):
+    recipe = replace(QUICK, head="attentive", head_options={"blocks": 1}, stream="tokens")
+    job = TrainingJob(store, store.manifest.split("train"), recipe, device=CPU)
+    assert job.recipe.head_options == {"blocks": 1, "places": 4}
+    assert job.model.head.place_positions.shape == (4, 2 * DIM)

@@ -4,13 +4,17 @@ import gc
 import json
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from framebank.store import DataError
-from framebank.tests.kills.commands import COMMANDS, Command, call_command, call_function, make_template
+from framebank.store.files.scratch import NEW_SECONDS, PREFIX, sweep_scratch
+from framebank.tests.kills.commands import COMMANDS, READERS, Command, call_command, call_function
+from framebank.tests.kills.template import make_template
 from framebank.tests.kills.world import Ended, Stop, copy_into, run_child, sampled, tree
 
 
@@ -64,12 +68,35 @@ def check(name: str, template: Path, folder: Path, *, most_kills: int | None, mo
         start()
         ended = run(Stop("full", at))
         report.full += 1
-        errors = [line for line in ended.said.splitlines() if line.startswith("Error: ")]
-        if (ended.code, len(errors)) != (1, 1) or "Traceback" in ended.said:
+        if not _is_told(ended, command):
             report.wrong.append(f"full at {at} ({whole.changes[at - 1]}): exit code {ended.code}: {ended.said[-1500:]}")
         if command.reads and _read(command) not in (before, after):
             report.wrong.append(f"full at {at}: what is read is neither old nor new")
         _finish(run, command, report, expected, after, folder, how=f"full at {at}")
+    return report
+
+
+def _is_told(ended: Ended, command: Command) -> bool:
+    """Whether a command without room says so in a line, one for each file where it writes several, and no traceback."""
+    errors = [line for line in ended.said.splitlines() if line.startswith("Error: ")]
+    sayings = {line.rpartition(": ")[2] for line in errors}
+    fine = (0, 0) if command.able else (1, 1)
+    return (ended.code, len(sayings)) == fine and "Traceback" not in ended.said
+
+
+def check_reader(name: str, template: Path, folder: Path) -> Report:
+    """Call a command that only reads, and see that it changes no file and comes to its end."""
+    command, report = READERS[name], Report(name)
+    copy_into(template, command.needs, folder)
+    os.chdir(folder)
+    before, call = dict(tree(folder)), command.call
+    assert isinstance(call, tuple)
+    ended = run_child(lambda: call_command(call), watched=folder)
+    after = {name: content for name, content in tree(folder) if name != "tmp"}
+    if ended.code or "Traceback" in ended.said:
+        report.wrong.append(f"exit code {ended.code}: {ended.said}")
+    if before != after:
+        report.wrong.append(f"changed {sorted(name for name, _ in before.items() ^ after.items())}")
     return report
 
 
@@ -94,6 +121,8 @@ def _finish(
     how: str,
 ) -> None:
     """Run a command to its end, or have the next writer put things in their places where all was done already."""
+    for scratch in (folder / "tmp").glob(f"{PREFIX}*"):  # a new one is left alone, as its process may just begin
+        os.utime(scratch, (scratch.stat().st_mtime - 2 * NEW_SECONDS,) * 2)
     if command.again or _read(command) != after:
         ended = run()
         if "Traceback" in ended.said or ended.code not in (0, 1):
@@ -118,6 +147,9 @@ def settle(folder: Path) -> None:
     from framebank.store.files.replacing import NEXT, finish_moves
     from framebank.store.upkeep.repair import writing
 
+    before, tempfile.tempdir = tempfile.tempdir, str(folder / "tmp")
+    sweep_scratch()
+    tempfile.tempdir = before
     for path in [
         folder,
         *(path for path in sorted(folder.rglob("*")) if path.is_dir() and not path.name.startswith(NEXT)),
@@ -129,7 +161,7 @@ def settle(folder: Path) -> None:
 
 
 def serve(place: str, most_kills: str, most_full: str) -> None:
-    """Answer each line of stdin, the name of a command, with a line: the report as JSON."""
+    """Answer each line of stdin, "kill" or "call" and the name of a command, with a line: the report as JSON."""
     numbers = [int(text) if text else None for text in (most_kills, most_full)]
     _load_all()
     template, folder = Path(place, "template"), Path(place, "work")
@@ -139,7 +171,14 @@ def serve(place: str, most_kills: str, most_full: str) -> None:
         os._exit(0)
     assert os.waitpid(made, 0)[1] == 0
     for line in sys.stdin:
-        report = check(line.rstrip("\n"), template, folder, most_kills=numbers[0], most_full=numbers[1])
+        what, _, name = line.rstrip("\n").partition(" ")
+        try:
+            if what == "kill":
+                report = check(name, template, folder, most_kills=numbers[0], most_full=numbers[1])
+            else:
+                report = check_reader(name, template, folder)
+        except Exception:  # the others are tried all the same
+            report = Report(name, wrong=[traceback.format_exc()])
         sys.__stdout__.write(json.dumps(vars(report)) + "\n")
         sys.__stdout__.flush()
 

@@ -1,9 +1,6 @@
 """The commands that write, each with what it needs and how what it wrote is read."""
 
-import itertools
 import json
-import os
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +11,8 @@ import numpy as np
 
 from framebank.store import DataError
 from framebank.tests.kills.world import tree
-from framebank.tests.worlds.bank import fill_from, put, write_store
-from framebank.tests.worlds.heads import prompts_of, write_world
+from framebank.tests.worlds.bank import fill_from
+from framebank.tests.worlds.heads import SPEC
 
 EPISODES = ("--way", "2", "--query", "1", "--val-episodes", "2")
 QUICK = ("--head", "mean", "--classifier", "linear", "--epochs", "1")
@@ -26,13 +23,15 @@ class Command:
     """What a command is called with, in the folder that holds what it `needs`.
 
     `reads` gives what a reader makes of its output: where that is one of before and after a kill, it is never another.
-    One that is not `again` does more when it is run again, as --undo.
+    One that is not `again` does more when it is run again, as --undo. One that is `able` without room has an answer
+    that does not need what it cannot write.
     """
 
     needs: tuple[str, ...]
     call: tuple[str, ...] | Callable[[], object]
     reads: Callable[[], Any] | None = None
     again: bool = True
+    able: bool = False
 
 
 def _store(name: str) -> Callable[[], Any]:
@@ -62,7 +61,8 @@ def _run(name: str) -> Callable[[], Any]:
     def read() -> Any:
         from framebank.heads.training.run import Run
 
-        return Run.read(name).weights_hash
+        run = Run.read(name)
+        return run.weights_hash, run.trained_on.get("confidence")
 
     return read
 
@@ -102,6 +102,17 @@ def _measured(name: str) -> Callable[[], Any]:
     return read
 
 
+def _results(name: str = "results.jsonl") -> Callable[[], Any]:
+    """The protocol and the figure of each line."""
+
+    def read() -> Any:
+        from framebank.heads.evaluation.ledger import read_results
+
+        return [(line["protocol"]["name"], line["top1"]) for line in read_results(Path(name))]
+
+    return read
+
+
 def _tree(name: str) -> Callable[[], Any]:
     def read() -> Any:
         path = Path(name)
@@ -120,6 +131,22 @@ def _export(form: str, out: str) -> Command:
 
 def _import(source: str, *options: str) -> Command:
     return Command((source,), ("store", "import", source, "new", *options), _sound("new"))
+
+
+def _eval(*more: str, needs: tuple[str, ...] = ()) -> Command:
+    call = ("eval", "bank", *more, "--results", "results.jsonl")
+    return Command(("bank", *needs), call, _results(), again=False)
+
+
+def _search(*more: str, reads: Callable[[], Any] | None = None, able: bool = False) -> Command:
+    return Command(("films", "film-index"), ("search", "film-index", "--all", "-k", "2", *more), reads, able=able)
+
+
+def _keep_names() -> None:
+    """Keep the names that `search --text` embeds beside an index, without the text tower."""
+    from framebank.store.indexes.names import write_names
+
+    write_names(Path("film-index"), ["cat", "dog"], SPEC, np.ones((2, SPEC.dim), np.float32))
 
 
 def _train(*more: str, needs: tuple[str, ...] = ()) -> Command:
@@ -156,6 +183,19 @@ COMMANDS: dict[str, Command] = {
     ),
     "train": _train(),
     "train --overwrite": _train("--seed", "1", "--overwrite", needs=("run",)),
+    "train, auto": Command(("bank",), ("train", "bank", "run", "--budget", "0.001"), _run("run")),
+    "temperature": Command(("bank", "bare"), ("temperature", "bare"), _run("bare")),
+    "temperature --by-class": Command(("bank", "run"), ("temperature", "run", "--by-class"), _run("run")),
+    "temperature --on": Command(("bank", "bare"), ("temperature", "bare", "--on"), _run("bare"), again=False),
+    "temperature --off": Command(("bank", "run"), ("temperature", "run", "--off"), _run("run")),
+    "eval": _eval("--protocol", "zero-shot-full", "--prompts", "prompts.h5", needs=("prompts.h5",)),
+    "eval, one more": _eval("--protocol", "supervised", "--recipe", "ridge", needs=("results.jsonl",)),
+    "eval --keep-runs": _eval("--protocol", "supervised", "--recipe", "ridge", "--keep-runs", "runs"),
+    "train --resume": Command(
+        ("bank",),
+        ("train", "bank", "run", *QUICK[2:4], "--head", "conv1d", "--epochs", "3", "--resume", "--save-every", "0"),
+        _run("run"),
+    ),
     "evaluate": Command(("bank", "run"), ("evaluate", "run", "--split", "val"), _measured("run")),
     "compare": Command(
         ("bank",), ("compare", "bank", "table", "--recipes", "linear-probe", "--seeds", "2", "--set", "epochs=1")
@@ -179,6 +219,10 @@ COMMANDS: dict[str, Command] = {
         ("bank", "plain"), ("index", "bank", "plain", "--split", "test", "--overwrite"), _index("plain")
     ),
     "index --update": Command(("hand", "index"), ("index", "hand", "index", "--update"), _index("index")),
+    "search --export-clips": _search("--id", "one", "--export-clips", "clips"),
+    "search --export-clips --exact": _search("--id", "one", "--export-clips", "clips", "--exact"),
+    "search --sheet": _search("--id", "one", "--sheet", "sheet.png", reads=_tree("sheet.png")),
+    "search, the names beside an index": Command(("film-index",), _keep_names, able=True),
     "enroll": _enrolling("enroll", "more", "--id", "clap-train-0"),
     "unenroll": _enrolling("unenroll", "own"),
     "calibrate": _enrolling("calibrate", "--share", "0.2"),
@@ -187,8 +231,18 @@ COMMANDS: dict[str, Command] = {
         ("predict", "bank", "--split", "train", "--run", "run", "--csv", "out.csv"),
         _tree("out.csv"),
     ),
+    "labels build": Command(
+        ("classes.txt",), ("labels", "build", "out.h5", "--from", "classes.txt", "--model", "demo"), _tree("out.h5")
+    ),
+    "label-store --write": Command(
+        ("bank", "run"),
+        ("label-store", "bank", "--run", "run", "--write", "--threshold", "0", "--out", "out.csv"),
+        _store("bank"),
+        again=False,
+    ),
     "report": Command(("bank", "run"), ("report", "run", "page.html", "--pictures", "0"), _tree("page.html")),
     "shots --csv": Command(("bank",), ("shots", "bank", "--csv", "out.csv"), _tree("out.csv")),
+    "shots --csv, as JSON": Command(("bank",), ("shots", "bank", "--csv", "out.json"), _tree("out.json")),
     "export-head": Command(("run",), ("export-head", "run", "head.safetensors")),
     "import-checkpoint": Command(
         ("best.pt", "classes.txt"),
@@ -198,37 +252,24 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def make_template(template: Path, folder: Path) -> None:
-    """Make all that the commands need, in `folder`, whose paths it holds, and keep it in `template`."""
-    folder.mkdir()
-    os.chdir(folder)
-    for name in ("bank", "bank-2"):
-        Path(name).mkdir()
-        write_world(Path(name), seed=0 if name == "bank" else 1)
-    _rename_videos(Path("bank-2"))
-    shutil.copytree("bank", "hand")
-    _call("store", "relabel", "hand", "--set", "wave-*=waving")
-    _make_videos()
-    _make_broken()
-    _call("store", "export", "bank", "all.parquet", "--format", "parquet")
-    _call("store", "export", "bank", "tars", "--format", "webdataset")
-    np.savez("all.npz", embeddings=np.ones((6, 4, 8), np.float32), ids=list("abcdef"), labels=list("xxyyzz"))
-    prompts = prompts_of(num_templates=1)
-    np.savez("names.npz", embeddings=prompts.embeddings, names=list(prompts.labels.names))
-    Path("classes.txt").write_text("\n".join(prompts.labels.names))
-    _call("train", "bank", "run", *QUICK)
-    _call("evaluate", "run")
-    _call("fewshot-train", "bank", "matcher", "--steps", "1", *EPISODES)
-    _call("index", "bank", "plain")
-    shutil.copytree("plain", "index")
-    _call("enroll", "index", "own", "--id", "wave-train-0")
-    _make_checkpoint()
-    folder.rename(template)
-
-
-def _call(*arguments: str) -> None:
-    code = call_command(arguments)
-    assert code == 0, arguments
+# The commands that change no file, called so that they read what they can.
+READERS: dict[str, Command] = {
+    "zeroshot": Command(("bank", "prompts.h5"), ("zeroshot", "bank", "--prompts", "prompts.h5")),
+    "compare-runs": Command(("bank", "run", "bare"), ("compare-runs", "run", "bare")),
+    "results": Command(("results.jsonl",), ("results", "results.jsonl")),
+    "fewshot": Command(("bank",), ("fewshot", "bank", "--matcher", "mean", "--episodes", "5", "--way", "2")),
+    "label": Command(("films", "film-index"), ("label", "films/one.mp4", "--index", "film-index")),
+    "predict": Command(("bank", "run"), ("predict", "bank", "--run", "run", "--split", "train")),
+    "shots": Command(("bank",), ("shots", "bank")),
+    "search": _search("--id", "one", "--moments"),
+    "verify": Command(("bank", "index"), ("verify", "index")),
+    "verify, a store": Command(("bank",), ("store", "verify", "bank")),
+    "info": Command(("older",), ("store", "info", "older")),
+    "show": Command(("bank",), ("store", "show", "bank", "wave-train-0")),
+    "status": Command(("older", "videos"), ("store", "status", "older", "videos")),
+}
+# The commands that are made of calls of the others.
+MADE_OF_OTHERS = {"demo"}
 
 
 def call_command(arguments: tuple[str, ...]) -> int:
@@ -249,61 +290,3 @@ def call_function(function: Callable[[], object]) -> int:
         sys.stderr.write(f"Error: {error}\n")
         return 1
     return 0
-
-
-def _rename_videos(folder: Path) -> None:
-    """Give the videos of a store other names, as those of another folder."""
-    from framebank.store import FeatureStore
-    from framebank.store.upkeep.rewrite import change_store
-
-    store = FeatureStore(folder)
-    newer = {video.video_id: f"{video.video_id}-2" for video in store.manifest.videos}
-    text = store.manifest.text()
-    for old, new in newer.items():
-        text = text.replace(f"{old},", f"{new},")
-    change_store(folder, renamed={name: newer[name] for name in store}, texts={"manifest.csv": text})
-
-
-def _make_videos() -> None:
-    """A folder of videos, a store of half of them, and one made before two of them changed, one moved and one went."""
-    videos = Path("videos")
-    for label, number in itertools.product(("run", "wave"), range(4)):
-        put(videos / label / f"{number}.mp4", f"{label}{number}")
-    put(videos / "bad" / "0.mp4", "bad")
-    shutil.copytree(videos, "all-videos")
-    for path in ("run/1.mp4", "wave/3.mp4", "bad/0.mp4"):
-        (videos / path).unlink()
-    write_store(Path("half"), videos)
-    fill_from(Path("older"), videos)
-    put(videos / "bad" / "0.mp4", "bad")
-    fill_from(Path("older"), videos)
-    put(videos / "run" / "0.mp4", "another", seconds=2_000_000_000)
-    put(videos / "wave" / "1.mp4", "yet another", seconds=2_000_000_000)
-    (videos / "run" / "2.mp4").rename(videos / "run" / "moved.mp4")
-    (videos / "run" / "3.mp4").unlink()
-    for path in ("run/1.mp4", "wave/3.mp4"):
-        shutil.copy2(Path("all-videos") / path, videos / path)
-    shutil.rmtree("all-videos")
-
-
-def _make_broken() -> None:
-    """A store with a damaged shard, and a video that stands twice with other rows."""
-    from framebank.store import FeatureStore, ShardWriter
-
-    shutil.copytree("bank", "broken")
-    store = FeatureStore("broken")
-    double, rows = store.ids[0], store[store.ids[1]]
-    with ShardWriter(Path("broken"), store.spec) as writer:
-        writer.add(double, rows)
-    damaged = Path("broken/shard-00001.h5")
-    damaged.write_bytes(damaged.read_bytes()[:-100])
-
-
-def _make_checkpoint() -> None:
-    import torch
-
-    from framebank.extract.encoders.weights import build_network
-
-    clip = build_network("demo", None)
-    fusion = {"shift.weight": torch.ones(clip.text_projection.shape[1], 1, 3)}
-    torch.save({"model_state_dict": clip.state_dict(), "fusion_model_state_dict": fusion}, "best.pt")

@@ -7,11 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 
-from framebank.tests.kills.commands import COMMANDS
+from framebank.cli import main
+from framebank.commands.inputs import OWN, SHARED
+from framebank.tests.kills.commands import COMMANDS, MADE_OF_OTHERS, READERS
 from framebank.tests.places import TESTS
 
 MOST_KILLS, MOST_FULL = ("", "") if os.environ.get("FRAMEBANK_KILLS") == "all" else ("3", "1")
@@ -37,8 +41,8 @@ def server(tmp_path_factory):
         process.wait(30)
 
 
-def ask(process: Any, name: str) -> dict[str, Any]:
-    process.stdin.write(f"{name}\n")
+def ask(process: Any, what: str, name: str) -> dict[str, Any]:
+    process.stdin.write(f"{what} {name}\n")
     process.stdin.flush()
     for line in process.stdout:
         if line.startswith("{"):
@@ -49,7 +53,59 @@ def ask(process: Any, name: str) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_or_without_room(server, name):
-    report = ask(server, name)
+    report = ask(server, "kill", name)
     sys.stdout.write(f"{json.dumps(report)}\n")
     assert not report["wrong"], "\n".join(report["wrong"])
     assert report["killed"] and report["full"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+def test_a_command_that_only_reads_changes_no_file(server, name):
+    report = ask(server, "call", name)
+    assert not report["wrong"], "\n".join(report["wrong"])
+
+
+# Flags that say how something is computed, not what is written or replaced.
+OF_COMPUTING = {"--json", "--list", "--legacy-axes", "--strict", "--moments", "--all", "--sets-by-class"}
+OF_COMPUTING |= {"--every-frame", "--any-suffix", "--actions", "--compile", "--deinterlace", "--use-damaged"}
+OF_COMPUTING |= {"--retry-failed", "--tensorboard"}  # TensorBoard writes files of its own that a rerun adds to
+
+
+def _commands(group: click.Group = main) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from _commands(command)
+        else:
+            yield command
+
+
+def _rows(name: str, rows: dict[str, Any]) -> list[str]:
+    """What the rows of a command say: their names and their words."""
+    return [
+        f"{title} {' '.join(row.call) if isinstance(row.call, tuple) else ''} "
+        for title, row in rows.items()
+        if title.replace(",", "").split()[0] == name
+    ]
+
+
+@pytest.mark.parametrize("command", list(_commands()), ids=lambda command: command.name)
+def test_every_command_is_tried_with_all_that_it_writes(command):
+    name = str(command.name)
+    if name in MADE_OF_OTHERS:
+        return
+    killed = _rows(name, COMMANDS)
+    assert killed or _rows(name, READERS), f"{name}: is in no row of COMMANDS or READERS of tests/kills/commands.py"
+    for parameter in command.params:
+        writes = isinstance(parameter.type, click.Path) and parameter.name not in {**SHARED, **OWN.get(name, {})}
+        if writes and (name, parameter.name) not in TOLD_BY_READERS:
+            assert killed, f"{name}: {parameter.name} is written, and no row of COMMANDS tries it"
+        flag = isinstance(parameter, click.Option) and parameter.is_flag and not parameter.secondary_opts
+        if isinstance(parameter, click.Option) and (writes or (killed and flag)):
+            option = parameter.opts[0]
+            tried = option in OF_COMPUTING or any(f"{option} " in row for row in killed)
+            assert tried, f"{name}: no row of COMMANDS tries {option}"
+
+
+# Inputs that are looked for by whoever reads them.
+TOLD_BY_READERS = {("label", "videos"), ("extract", "videos")}

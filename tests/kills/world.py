@@ -4,7 +4,10 @@ A server imports everything once and forks a child for each try. The child count
 folder (an audit hook hears of it), and at a given count it is killed, or has no room from there on.
 """
 
+import csv
 import errno
+import io
+import json
 import os
 import shutil
 import signal
@@ -16,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from framebank.store.digest import SEAL
 
 # What changes files, and which of its arguments name them.
 CHANGES = {
@@ -147,13 +152,42 @@ def tree(folder: Path) -> Iterator[tuple[str, bytes]]:
         yield str(path.relative_to(folder)), _timeless(path.name, content)
 
 
+TIMES = {"time", "seconds", SEAL}  # fields that another try fills otherwise; the digest of a file that has them too
+
+
 def _timeless(name: str, content: bytes) -> bytes:
-    if name.startswith("compare.") or name in ("results.json", "results.csv", "results.md", "metrics.json"):
-        return b"measured"
-    if name not in ("history.csv", "log.csv"):
-        return content
-    lines = [line.split(b",") for line in content.splitlines()]
-    column = next((place for place, title in enumerate(lines[0]) if title in (b"time", b"seconds")), None)
-    if column is None:
-        return content
-    return b"\n".join(b",".join([*cells[:column], *cells[column + 1 :]]) for cells in lines)
+    """Return what a file holds but for the fields of TIMES, wherever in it they are."""
+    suffix = Path(name).suffix
+    if name == "compare.png":
+        return b"a plot of times too"
+    if suffix == ".json":
+        return _dumped(_without_times(json.loads(content)))
+    if suffix == ".jsonl":
+        return b"\n".join(_dumped(_without_times(json.loads(line))) for line in content.splitlines())
+    if suffix == ".safetensors":
+        end = 8 + int.from_bytes(content[:8], "little")
+        return _dumped(_without_times(json.loads(content[8:end]))) + content[end:]
+    if suffix == ".csv":
+        return _dumped(_without_columns(list(csv.reader(io.StringIO(content.decode())))))
+    if suffix == ".md":
+        return _dumped(_without_columns([line.split("|") for line in content.decode().splitlines()]))
+    return content
+
+
+def _dumped(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_times(each) for name, each in value.items() if name not in TIMES}
+    if isinstance(value, list):
+        return [_without_times(each) for each in value]
+    if isinstance(value, str) and value.startswith('{"'):  # JSON in a text of JSON, as checkpoints have it
+        return _without_times(json.loads(value))
+    return value
+
+
+def _without_columns(rows: list[list[str]]) -> list[list[str]]:
+    times = {place for place, cell in enumerate(rows[0] if rows else []) if cell.strip() in TIMES}
+    return [[cell for place, cell in enumerate(row) if place not in times] for row in rows]

@@ -4,6 +4,7 @@
 so that only a head which sees the order tells them apart.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,15 +60,22 @@ def row(data: np.ndarray, *, indices: np.ndarray | None = None) -> Embeddings:
     return Embeddings(data.astype(np.float16), indices / 10, indices)
 
 
-def write_world(folder: Path, *, spec: FeatureSpec = SPEC, classes: tuple[str, ...] = CLASSES, seed: int = 0) -> World:
-    """Write a store of three shards: the splits, and four odd videos.
+def write_world(
+    folder: Path,
+    *,
+    spec: FeatureSpec = SPEC,
+    classes: tuple[str, ...] = CLASSES,
+    splits: Mapping[str, int] = SPLITS,
+    seed: int = 0,
+) -> World:
+    """Write a store of three shards: the splits, with so many videos of each class, and four odd videos.
 
     "short" repeats frames, "ragged" has fewer rows, "lost" has no embedding and "unknown" no label.
     """
     rng = np.random.default_rng(seed)
     videos = [
         Video(f"{label}-{split}-{number}", folder / f"{label}-{split}-{number}.mp4", label, split)
-        for split, count in SPLITS.items()
+        for split, count in splits.items()
         for label in classes
         for number in range(count)
     ]

@@ -56,6 +56,8 @@ class FakeEncoder:
     preprocessing: Preprocessing = PREPROCESSING
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     batches: list[int] = field(default_factory=list)
+    clip_frames: int = 1
+    logit_bias: float | None = None
 
     def start(self, pixels: Tensor) -> np.ndarray:
         self.batches.append(len(pixels))

@@ -14,7 +14,7 @@ from framebank.store import DataError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-EVERY = "frame,pre_proj,regions:2,patch_mean,layers:1+-1"
+EVERY = "frame,pre_proj,regions:2,tokens:2,patch_mean,layers:1+-1"
 
 TINY = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 3}
 TOWERS: dict[str, dict[str, Any]] = {
@@ -60,7 +60,7 @@ def test_frame_is_the_same_whatever_is_asked_for_beside_it(name: str) -> None:
     assert list(expected) == ["frame"]
     for _ in range(2):  # nothing is left from the pass before
         found = full.encode_frames(pictures(full))
-        assert list(found) == ["frame", "pre_proj", "regions", "patch_mean", "layers"]
+        assert list(found) == ["frame", "pre_proj", "regions", "tokens", "patch_mean", "layers"]
         assert found["frame"].tobytes() == expected["frame"].tobytes()
     assert full.spec.streams == EVERY
 
@@ -74,6 +74,7 @@ def test_shapes_and_regions(name: str) -> None:
     width = found["pre_proj"].shape[1]
     assert found["patch_mean"].shape == (count, side * side, dim)
     assert found["layers"].shape == (count, 2, width)
+    assert found["tokens"].shape == (count, 4, width)
     grid = found["patch_mean"].reshape(count, 2, side // 2, 2, side // 2, dim)
     np.testing.assert_allclose(found["regions"], grid.mean((2, 4)).reshape(count, 4, dim), rtol=1e-4, atol=1e-5)
     assert all(stream.dtype == np.float32 for stream in found.values())
@@ -107,6 +108,25 @@ def test_the_mean_patch_of_an_averaging_tower_is_its_frame() -> None:
     np.testing.assert_allclose(found["patch_mean"].mean(1), found["frame"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["tok", "timm-token"])
+def test_tokens_are_what_the_projection_makes_regions_of(name: str) -> None:
+    encoder = tiny(name, "frame,regions:4,tokens:4" if name == "tok" else "frame,regions:10,tokens:10")
+    found = encoder.encode_frames(pictures(encoder))
+    visual = encoder._network.visual
+    normed = torch.from_numpy(found["tokens"])
+    with torch.inference_mode():
+        projected = visual.head(visual.trunk.head(normed)) if name.startswith("timm") else normed @ visual.proj
+    np.testing.assert_allclose(projected.numpy(), found["regions"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["attention", "timm-map"])
+def test_towers_that_pool_by_attention_have_tokens_too(name: str) -> None:
+    encoder = tiny(name, "frame,tokens:2")
+    found = encoder.encode_frames(pictures(encoder))
+    assert found["tokens"].shape[:2] == (3, 4)
+    assert found["tokens"].std() > 0.01
+
+
 def test_layers_come_in_the_order_asked_for() -> None:
     encoder, other = tiny("tok", "frame,layers:3+1+-2"), tiny("tok", "frame,layers:1+2+3")
     found, ordered = (each.encode_frames(pictures(each))["layers"] for each in (encoder, other))
@@ -118,9 +138,10 @@ def test_layers_come_in_the_order_asked_for() -> None:
     [
         ("resnet", "frame,pre_proj", r"tiny-resnet has no stream pre_proj: .*ModifiedResNet.* such as ViT-B-32"),
         ("convolutions", "frame,regions:2", r"tiny-convolutions has no stream regions: .*ConvNeXt"),
-        ("attention", "frame,regions:2", "pools by attention.*use layers:-1"),
+        ("attention", "frame,regions:2", "pools by attention.*use tokens:7 or layers:-1"),
         ("timm-map", "frame,patch_mean", "no stream patch_mean: it pools by attention"),
         ("tok", "frame,regions:5", "a grid of 4 x 4 patches; expected regions:4 at the most"),
+        ("tok", "frame,tokens:5", "a grid of 4 x 4 patches; expected tokens:4 at the most"),
         ("tok", "frame,layers:4", "has 3 blocks"),
         ("tok", "frame,layers:3+-1", "once each"),
     ],

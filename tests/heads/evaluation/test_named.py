@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from framebank.heads.evaluation.by_protocol import half_of
+from framebank.heads.evaluation.by_names import half_of
+from framebank.heads.evaluation.divided import hash_of_lists
 from framebank.heads.evaluation.named import PROTOCOLS, protocol_names, read_protocol
-from framebank.store import DataError
+from framebank.store import DataError, LabelSet
 from framebank.store.videos.lists import read_list
-from framebank.tests.places import DATA
+from framebank.tests.places import DATA, ROOT
 
 LISTS = DATA / "labels"
 
@@ -47,6 +48,11 @@ def test_the_lists_of_few_shots(data: str, classes: int, shots: int):
     assert {row.split for row in train} == {"train"} and {row.split for row in test} <= {"test", "val"}
 
 
+def test_the_page_names_each_protocol():
+    page = (ROOT / "docs" / "figures.md").read_text()
+    assert [name for name in protocol_names() if f"`{name}`" not in page] == []
+
+
 def test_the_hash_is_of_what_decides_a_figure(tmp_path: Path):
     text = (PROTOCOLS / "zero-shot-half.toml").read_text()
     (tmp_path / "a.toml").write_text(text.replace('about = "', 'about = "In other words: '))
@@ -55,6 +61,49 @@ def test_the_hash_is_of_what_decides_a_figure(tmp_path: Path):
     assert read_protocol(tmp_path / "a.toml").hash == ours
     assert read_protocol(tmp_path / "b.toml").hash != ours
     assert len({read_protocol(name).hash for name in protocol_names()}) == len(protocol_names())
+
+
+def test_the_hashes_of_earlier_versions_stay():
+    """Results that were written before name these hashes."""
+    assert read_protocol("ucf101").hash == "3893aeda3b5a"
+    assert read_protocol("zero-shot-half").hash == "0b3b32c88a1e"
+    assert read_protocol("supervised").hash == "6c0c0654cfd3"
+
+
+@pytest.mark.skipif(not LISTS.is_dir(), reason=f"{LISTS} with the official lists is not there")
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("ucf101-base-to-novel", "base2novel/ucf"),
+        ("hmdb51-base-to-novel", "base2novel/hmdb"),
+        ("kinetics600-zero-shot", "k600_zeroshot"),
+        ("charades", "charades"),
+    ],
+)
+def test_the_counts_of_other_lists(name: str, folder: str):
+    counts = {"train": "train_videos", "test": "test_videos", "novel": "novel_videos", "classes": "num_classes"}
+    seen = 0
+    for split in read_protocol(name).splits:
+        for side, count in counts.items():
+            for file in getattr(split, side):
+                path = LISTS / folder / file
+                if path.is_file():  # of Charades, the list of test videos only
+                    read = LabelSet.read(path).names if side == "classes" else read_list(path)
+                    assert len(read) == getattr(split, count)
+                    seen += 1
+    assert seen >= 1
+
+
+@pytest.mark.skipif(not LISTS.is_dir(), reason=f"{LISTS} with the official lists is not there")
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("ucf101", "ucf101"), ("hmdb51", "hmdb51"), ("kinetics100", "kinetics100"), ("ssv2-small", "ssv2_small")],
+)
+def test_the_hashes_of_the_lists_of_episodes(name: str, folder: str):
+    protocol = read_protocol(f"{name}-episodes")
+    files = [LISTS / "fewshot" / folder / file for file in protocol.class_lists]
+    assert hash_of_lists(files) == protocol.class_lists_hash
+    assert hash_of_lists(files[:2]) != protocol.class_lists_hash
 
 
 def test_halves_are_those_of_numpy():
@@ -68,7 +117,7 @@ def test_halves_are_those_of_numpy():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (('kind = "supervised"', 'kind = "superb"'), "kind is 'superb'; expected supervised or zero-shot"),
+        (('kind = "supervised"', 'kind = "superb"'), "kind is 'superb'; expected one of supervised, zero-shot, "),
         (('name = "', 'nam = "'), "has no key 'nam'; near names: 'name'"),
         (("test_videos = 3783", "test_videos = 0"), "test_videos is 0"),
         (('kind = "supervised"', 'kind = "supervised"\nval_fraction = 1.0'), "val_fraction is 1.0"),
@@ -76,7 +125,18 @@ def test_halves_are_those_of_numpy():
         (('test = ["testlist01.txt"]', 'test = ["trainlist01.txt"]'), "is trained on and tested on"),
         (('train = ["trainlist01.txt"]', ""), "expected a train list"),
         (('kind = "supervised"', 'kind = "supervised"\nvideos = "full"'), "videos is 'full'"),
-        (('kind = "supervised"', 'kind = "zero-shot"\nvideos = "half"'), "expected a train list"),
+        (
+            ('kind = "supervised"', 'kind = "zero-shot"\nvideos = "half"'),
+            "has train and test; expected test or classes",
+        ),
+        (
+            ('kind = "supervised"', 'kind = "supervised"\nway = 5'),
+            "way is 5; expected no such key in a protocol of the",
+        ),
+        (('kind = "supervised"', 'kind = "episodes"'), "no such key in a protocol of the kind 'episodes'"),
+        (('kind = "supervised"', 'kind = "supervised"\nseeds = [1]'), "expected no seeds beside splits"),
+        (('kind = "supervised"', 'kind = "supervised"\nsettings = {shots = 8}'), "expected a recipe beside them"),
+        (("train_videos = 9537", "novel_videos = 9537"), "novel_videos is 9537; expected novel beside it"),
     ],
 )
 def test_a_protocol_file_that_is_wrong(tmp_path: Path, change: tuple[str, str], told: str):
@@ -89,7 +149,7 @@ def test_a_protocol_file_that_is_wrong(tmp_path: Path, change: tuple[str, str], 
 
 
 def test_a_protocol_that_is_not_there(tmp_path: Path):
-    with pytest.raises(DataError, match="no protocol is named 'ucf'; expected one of hmdb51, "):
+    with pytest.raises(DataError, match=r"no protocol is named 'ucf'; expected one of .*hmdb51, "):
         read_protocol("ucf")
     with pytest.raises(DataError, match="no such protocol file"):
         read_protocol(tmp_path / "p.toml")

@@ -131,3 +131,12 @@ def test_all_way_with_too_little():
         all_way(6)
     with pytest.raises(DataError, match="beside the support videos there is no labelled video"):
         all_way(60)
+
+
+def test_only_drawn_videos_are_counted():
+    ids = [f"{label}{number}" for label in "abc" for number in range(50)]
+    whole = EpisodeSampler(way=2, episodes=3).draw(ids, [name[0] for name in ids])
+    drawn, episodes = whole.of_drawn()
+    assert len(drawn) < len(ids) and drawn.tolist() == sorted({*whole.support.ravel(), *whole.query.ravel()})
+    assert np.array_equal(drawn[episodes.support], whole.support) and np.array_equal(drawn[episodes.query], whole.query)
+    assert episodes.hash == whole.hash

@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from framebank.heads import MATCHERS
-from framebank.heads.bank import load_bank
+from framebank.heads.bank import load_bank, require_finite
 from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
 from framebank.heads.fewshot.evaluate import evaluate_few_shot, frames_of, measure_episodes
 from framebank.heads.fewshot.matcher_name import MatcherName
 from framebank.heads.fewshot.scores import EpisodeFrames, score_episodes
-from framebank.heads.fewshot.tasks import require_finite
 from framebank.heads.matchers.gghm import Gghm
 from framebank.heads.matchers.ma_clip import MaClip
 from framebank.heads.matchers.prepared import PreparesVideos

@@ -77,10 +77,22 @@ def test_likenesses_are_made_in_parts(monkeypatch):
     transformer = TupleTransformer(12, cardinality=2, width=4).double().eval()
     query, support, _, *masks = double(episodes(1, frames=8, ragged=True))
     whole = scored(transformer, query, support, *masks)
-    monkeypatch.setattr("framebank.heads.matchers.trx.MAX_CPU", 4000)
+    monkeypatch.setattr("framebank.heads.matchers.tuples.MAX_CPU", 200)
     with LargestTensor() as largest:
         torch.testing.assert_close(scored(transformer, query, support, *masks), whole)
-    assert largest.numel <= 4000
+    num_classes, num_shots = support.shape[1:3]
+    columns, rows = num_classes * num_shots * 2 * 8, query.shape[1] * 28  # frames at both places, pairs of 8 frames
+    assert largest.numel <= columns * rows
+
+
+def test_no_tensor_holds_a_logit_for_each_two_tuples():
+    torch.manual_seed(0)
+    transformer = TupleTransformer(12, cardinality=3, width=4)
+    query, support, _, *masks = episodes(1, frames=12)
+    with LargestTensor() as largest:
+        scored(transformer, query, support, *masks).sum().backward()
+    num_classes, num_shots = support.shape[1:3]
+    assert largest.numel < query.shape[1] * num_classes * num_shots * 220**2  # triples of 12 frames
 
 
 def test_trx_is_the_mean_over_cardinalities():

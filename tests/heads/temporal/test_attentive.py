@@ -58,3 +58,73 @@ def test_attentive_starts_as_published():
 def test_heads_that_do_not_divide_are_refused():
     with pytest.raises(ValueError, match=r"dim \(10\) must be divisible by num_heads \(3\)"):
         Attentive(10, num_heads=3)
+
+
+def tokens(count: int = 2, times: int = 4, places: int = 3, dim: int = 8) -> torch.Tensor:
+    return frames(count, times * places, dim)
+
+
+def test_blocks_and_a_query_are_the_decoder_of_v_jepa_2():
+    """With the weights of transformers' own pooler: three self-attention layers, then one of cross-attention."""
+    library = pytest.importorskip("transformers")
+    from transformers.models.vjepa2.modeling_vjepa2 import VJEPA2AttentivePooler
+
+    config = library.VJEPA2Config(hidden_size=8, num_attention_heads=2, mlp_ratio=4, num_pooler_layers=3)
+    config._attn_implementation = "eager"
+    theirs = shaken(VJEPA2AttentivePooler(config)).eval()
+    ours = Attentive(8, num_heads=2, positions=False, blocks=3, places=3)
+    with torch.no_grad():
+        for block, layer in zip(ours.blocks, theirs.self_attention_layers, strict=True):
+            attention = layer.self_attn
+            parts = [attention.q_proj, attention.k_proj, attention.v_proj]
+            block.qkv.weight.copy_(torch.cat([part.weight for part in parts]))
+            block.qkv.bias.copy_(torch.cat([part.bias for part in parts]))
+            block.out.load_state_dict(attention.out_proj.state_dict())
+            block.attention_norm.load_state_dict(layer.layer_norm1.state_dict())
+            block.mlp_norm.load_state_dict(layer.layer_norm2.state_dict())
+            block.mlp[0].load_state_dict(layer.mlp.fc1.state_dict())
+            block.mlp[2].load_state_dict(layer.mlp.fc2.state_dict())
+        cross = theirs.cross_attention_layer
+        ours.query.copy_(theirs.query_tokens[0])
+        ours.q.load_state_dict(cross.cross_attn.q_proj.state_dict())
+        parts = [cross.cross_attn.k_proj, cross.cross_attn.v_proj]
+        ours.kv.weight.copy_(torch.cat([part.weight for part in parts]))
+        ours.kv.bias.copy_(torch.cat([part.bias for part in parts]))
+        ours.frame_norm.load_state_dict(cross.layer_norm1.state_dict())
+        ours.mlp_norm.load_state_dict(cross.layer_norm2.state_dict())
+        ours.mlp[0].load_state_dict(cross.mlp.fc1.state_dict())
+        ours.mlp[2].load_state_dict(cross.mlp.fc2.state_dict())
+        x = tokens()
+        torch.testing.assert_close(ours(x, everything(x)), theirs(x), rtol=1e-3, atol=1e-4)
+
+
+def test_place_and_time_are_kept_apart():
+    head = shaken(Attentive(8, num_heads=2, places=3, blocks=1))
+    x = tokens()
+    grid = x.unflatten(1, (4, 3))
+    for other in (grid.roll(1, dims=1), grid.roll(1, dims=2)):  # the frames in another order; the places
+        moved = head(other.flatten(1, 2), everything(x))
+        assert (moved - head(x, everything(x))).abs().max() > 1e-3
+    with torch.no_grad():
+        head.place_positions.zero_()
+    blind = head(grid.roll(1, dims=2).flatten(1, 2), everything(x))
+    torch.testing.assert_close(blind, head(x, everything(x)), rtol=1e-4, atol=1e-5)
+
+
+def test_padding_of_whole_frames_is_never_read_wherever_it_lies():
+    head = shaken(Attentive(8, num_heads=2, places=3, blocks=2))
+    x = tokens()
+    expected = head(x, everything(x))
+    noise = torch.full((2, 3, 8), 9.0)
+    for at in (0, 3, 12):  # before the first frame, after it, behind the last
+        longer = torch.cat([x[:, :at], noise, x[:, at:]], dim=1)
+        mask = torch.ones(longer.shape[:2], dtype=torch.bool)
+        mask[:, at : at + 3] = False
+        torch.testing.assert_close(head(longer, mask), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_places_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="10 embeddings are not of frames with 3 places each"):
+        Attentive(8, places=3)(frames(1, 10, 8), torch.ones(1, 10, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"places \(0\)"):
+        Attentive(8, places=0)

@@ -134,7 +134,7 @@ def test_one_class_and_no_numbers_are_refused(train):
         find_recipe(ground_of(select(train, torch.arange(12))), BASE)
     broken = train.x.clone()
     broken[5, 2, 3] = torch.nan
-    with pytest.raises(DataError, match=f"the rows of '{train.video_ids[5]}' hold values that are no numbers"):
+    with pytest.raises(DataError, match=f"the embedding of '{train.video_ids[5]}' holds values that are not numbers"):
         find_recipe(ground_of(replace(train, x=broken)), BASE)
 
 

@@ -17,9 +17,9 @@ from framebank.heads.training.run import Run
 from framebank.store import DataError
 from framebank.store.digest import SEAL
 from framebank.tests.heads.matchers.test_matchers import episodes
-from framebank.tests.worlds import published_forms as forms
 from framebank.tests.worlds.formulas import shaken
 from framebank.tests.worlds.heads import CLASSES, DIM, SPEC, prompts_of, texts_of
+from framebank.tests.worlds.published import heads, matchers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -103,11 +103,11 @@ def test_what_is_trained_now_is_of_the_published_form(tmp_path):
 @torch.no_grad()
 def test_the_earlier_forms_are_not_the_published_ones():
     far = {
-        "attentive": forms.head("attentive", forms.v_jepa_pooler, positions=False, projection=True),
-        "hyrsm": forms.matcher("hyrsm", forms.hyrsm, doubled_positions=False),
-        "hyrsm++": forms.matcher("hyrsm++", forms.hyrsm_plus_plus, frame_scale=10.0),
-        "sloshnet": forms.matcher("sloshnet", forms.sloshnet, negated=False),
-        "combine": forms.matcher("combine", forms.combine, smoothing=0.1),
+        "attentive": heads.head("attentive", heads.v_jepa_pooler, positions=False, projection=True),
+        "hyrsm": matchers.matcher("hyrsm", matchers.hyrsm, doubled_positions=False),
+        "hyrsm++": matchers.matcher("hyrsm++", matchers.hyrsm_plus_plus, frame_scale=10.0),
+        "sloshnet": matchers.matcher("sloshnet", matchers.sloshnet, negated=False),
+        "combine": matchers.matcher("combine", matchers.combine, smoothing=0.1),
     }
     assert all(apart > 2e-5 for apart in far.values()), far
 

@@ -1,14 +1,15 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
-from framebank.store import DataError, FeatureStore, LabelSet, Manifest
-from framebank.tests.worlds.heads import CLASSES, SPLITS
+from framebank.store import DataError, FeatureStore, LabelSet, Manifest, ShardWriter, Video
+from framebank.tests.worlds.heads import CLASSES, SPEC, SPLITS, frames_of, row
 
 CPU = torch.device("cpu")
 QUICK = Recipe(head="conv1d", loss="ce", epochs=2, batch_size=16)
@@ -173,3 +174,18 @@ def test_mixup_is_refused_where_a_loss_learns_one_class_of_each_video(world):
     with pytest.raises(DataError, match=r"mixup is 0\.8, and the loss 'kl' takes a mixed video for one of the class"):
         job_of(world, replace(QUICK, loss="ce + 0.5 kl", mixup=0.8))
     assert len(list(job_of(world, replace(QUICK, loss="ce + froster", mixup=0.8, epochs=1)).epochs())) == 1
+
+
+@pytest.mark.parametrize("classifier", ["linear", "ridge"])
+def test_rows_that_are_no_numbers_are_refused_with_the_video(tmp_path, classifier):
+    rng = np.random.default_rng(0)
+    videos = [Video(f"{label}-{place}", tmp_path / "a.mp4", label, "train") for label in CLASSES for place in range(4)]
+    Manifest(tuple(videos)).write(tmp_path / "manifest.csv")
+    with ShardWriter(tmp_path, SPEC) as writer:
+        for place, video in enumerate(videos):
+            frames = frames_of(video.label, rng)
+            frames[1, 0] = np.nan if place == 5 else frames[1, 0]
+            writer.add(video.video_id, row(frames))
+    store = FeatureStore(tmp_path)
+    with pytest.raises(DataError, match=f"the embedding of '{videos[5].video_id}' holds values that are not numbers"):
+        TrainingJob(store, store.manifest, replace(LINEAR, classifier=classifier), device=CPU)

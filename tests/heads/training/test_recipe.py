@@ -2,7 +2,8 @@ from dataclasses import fields
 
 import pytest
 
-from framebank.heads.training.recipe import Recipe, with_choices
+from framebank.heads.training.choices import with_choices
+from framebank.heads.training.recipe import Recipe
 from framebank.store import DataError
 
 ODD = Recipe(
@@ -97,3 +98,33 @@ def test_only_parts_have_options():
 def test_no_file(tmp_path):
     with pytest.raises(DataError, match="cannot be read as a recipe"):
         Recipe.read(tmp_path / "recipe.toml")
+
+
+@pytest.mark.parametrize(
+    ("keys", "examples", "epochs"),
+    [
+        ({"epochs": 50, "batch_size": 64}, 346, 50),  # no floor: what the epochs say
+        ({"epochs": 50, "batch_size": 64, "min_steps": 600}, 346, 100),  # 6 steps a pass
+        ({"epochs": 50, "batch_size": 64, "min_steps": 600, "schedule": "paper"}, 346, 50),
+        ({"epochs": 50, "batch_size": 64, "min_steps": 600}, 240_000, 50),
+        ({"epochs": 30, "batch_size": 256, "min_steps": 600}, 8, 600),  # a step a pass
+        ({"epochs": 0, "min_steps": 600}, 346, 0),  # nothing is trained by steps
+    ],
+)
+def test_small_sets_are_passed_until_the_floor_of_steps_is_reached(keys, examples, epochs):
+    assert Recipe(**keys).epochs_of(examples) == epochs
+
+
+def test_epochs_that_are_named_are_made_as_they_are():
+    recipe = Recipe(epochs=30, min_steps=600)
+    assert recipe.with_settings({"epochs": "2"}).epochs_of(8) == 2
+    assert recipe.with_settings({"epochs": "2", "min_steps": "7"}).epochs_of(8) == 7
+    assert recipe.with_settings({"schedule": "paper"}).epochs_of(8) == 30
+    assert recipe.with_settings({"lr": "1e-3"}).epochs_of(8) == 600
+    with pytest.raises(DataError, match="schedule 'papre' is not known; expected one of floor, paper"):
+        recipe.with_settings({"schedule": "papre"})
+
+
+def test_a_recipe_from_before_the_floor_makes_its_epochs(tmp_path):
+    (tmp_path / "recipe.toml").write_text("epochs = 20\nbatch_size = 64\nform = 2\n")
+    assert Recipe.read(tmp_path / "recipe.toml").epochs_of(64) == 20

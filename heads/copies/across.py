@@ -1,0 +1,95 @@
+"""Across: the videos of one split that have a near-copy in another, by their mean rows first, then row by row."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from framebank.heads.copies.find import Copy, CopyFinder, surest_first
+from framebank.heads.copies.rows import PackedRows, sharpened
+from framebank.heads.moments.rows import rows_in_time
+from framebank.store.features import FeatureStore
+from framebank.store.shard import FRAME_STREAM
+from framebank.store.vectors import has_direction, unit
+
+AT_ONCE = 2048  # videos whose rows are in memory at the same time
+MOST_PRODUCTS = 200_000_000  # cosines of two videos; of more, every second or third video of the first split is asked
+CHECKED = 40  # pairs that are compared row by row
+LEAST_MEAN = 0.8  # the cosine of two mean rows from which on they are
+LEAST_ROWS = 4  # of a video that is compared
+JUDGES = 60  # videos that say what is usual
+SURE = 0.7  # the least score
+SHARE = 0.5  # of the first video that a copy covers at least
+
+
+def copies_across(store: FeatureStore, first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str, float]]:
+    """Return the videos of `first` with a near-copy of half of them or more in `second`: both ids and the score.
+
+    Only the pairs whose mean rows are nearest are compared row by row, so excerpts in longer videos are not found.
+    Videos of fewer than LEAST_ROWS rows are left out.
+    """
+    first, second = ([name for name in names if name in store] for names in (first, second))
+    step = 1 + len(first) * len(second) // MOST_PRODUCTS
+    first = _long_enough(store, first[::step])
+    second = _long_enough(store, second)
+    if not first or not second:
+        return []
+    pairs = _near_means(_means(store, first), _means(store, second))
+    if not len(pairs):
+        return []
+    names = sorted({*(first[a] for a, _ in pairs), *(second[b] for _, b in pairs)})
+    judges = [name for name in second[:: max(1, len(second) // JUDGES)] if name not in set(names)]
+    place = {name: number for number, name in enumerate(names)}
+    rows = [rows_in_time(store[name]) for name in (*names, *judges)]
+    usable = [number for number, (_, times) in enumerate(rows) if len(times) >= LEAST_ROWS]
+    new = {old: number for number, old in enumerate(usable)}
+    asked = [(new.get(place[first[a]]), new.get(place[second[b]])) for a, b in pairs]
+    listed = np.array([(a, b) for a, b in asked if a is not None and b is not None], dtype=np.int64)
+    if not len(listed):
+        return []
+    return _sure(
+        PackedRows.of([rows[number] for number in usable]), listed, [names[n] for n in usable if n < len(names)]
+    )
+
+
+def _sure(packs: PackedRows, pairs: np.ndarray, names: list[str]) -> list[tuple[str, str, float]]:
+    finder = CopyFinder.of(packs, pairs=pairs)
+    found = surest_first(copy for a, b in pairs.tolist() for copy in finder.copies(a, b, least=SURE))
+    best: dict[int, Copy] = {}
+    for copy in found:
+        times = packs.one(copy.first)[1]
+        length = float(times[-1] - times[0]) + float(packs.steps[copy.first])
+        if copy.span[1] - copy.span[0] >= SHARE * length:
+            best.setdefault(copy.first, copy)
+    return [(names[copy.first], names[copy.second], copy.score) for copy in best.values()]
+
+
+def _long_enough(store: FeatureStore, names: Sequence[str]) -> list[str]:
+    counts = store.num_rows_of(names)
+    return [name for name, count in zip(names, counts.tolist(), strict=True) if count >= LEAST_ROWS]
+
+
+def _means(store: FeatureStore, names: Sequence[str]) -> np.ndarray:
+    """Return the mean of the unit rows of each video, (V, D)."""
+    found = []
+    for at in range(0, len(names), AT_ONCE):
+        data, _, ends = store.read_some(names[at : at + AT_ONCE], FRAME_STREAM)
+        rows = unit(np.where(has_direction(data)[:, None], data, 0))
+        found.append(np.add.reduceat(rows, np.concatenate([[0], ends[:-1]]), axis=0))
+    return unit(np.concatenate(found))
+
+
+def _near_means(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the CHECKED nearest pairs (N, 2) of mean rows (V, D), one of each video of the first."""
+    ends = np.array([len(first), len(first) + len(second)])
+    both = PackedRows(np.concatenate([first, second]), np.zeros(ends[-1]), ends, np.ones(2))
+    rows = sharpened(both)[0].rows
+    first, second = rows[: len(first)], rows[len(first) :]
+    nearest = np.empty(len(first), dtype=np.int64)
+    cosines = np.empty(len(first), dtype=np.float32)
+    for at in range(0, len(first), AT_ONCE):
+        found = first[at : at + AT_ONCE] @ second.T
+        nearest[at : at + AT_ONCE] = found.argmax(axis=1)
+        cosines[at : at + AT_ONCE] = found.max(axis=1)
+    best = np.argsort(-cosines, kind="stable")[:CHECKED]
+    best = best[cosines[best] >= LEAST_MEAN]
+    return np.stack([best, nearest[best]], axis=1)

@@ -1,0 +1,130 @@
+"""Resume: the state of a training after an epoch, kept in its folder, from which it goes on after a kill."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from framebank.heads.bank import Bank
+from framebank.heads.training.checkpoint import Checkpoint, read_checkpoint, save
+from framebank.store.digest import digest
+from framebank.store.errors import DataError
+from framebank.store.files.replacing import replacing
+
+STATE = "resume.safetensors"
+SECONDS = 60.0  # between two states
+WHAT = "the state of a training"
+
+E = TypeVar("E")
+
+
+@dataclass
+class Keeping:
+    """Where a training keeps its state, every so many `seconds`, and whether it `resumes` from what is there.
+
+    One process of several `writes`; all of them read. `about` gives the recipe and what tells the videos and texts
+    apart, as plain values. It is called when there is a state to write or to read.
+    """
+
+    folder: Path
+    seconds: float = SECONDS
+    resumes: bool = False
+    writes: bool = True
+    about: Callable[[], Mapping[str, Any]] = dict
+    _last: float = field(default_factory=time.monotonic)
+
+    def found(self) -> Checkpoint | None:
+        """Return the state to go on from, or None if there is none. DataError if it is that of another training."""
+        path = self.folder / STATE
+        if not self.resumes or not path.is_file():
+            return None
+        found = read_checkpoint(path, what=WHAT)
+        theirs, mine = found.about.values, self.about()
+        other = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+        if other:
+            raise DataError(
+                f"{path}: is {WHAT} with another {other[0]}; expected the same recipe, videos and texts, or a training "
+                "from the start, without resume (--resume)"
+            )
+        return found
+
+    def keep(self, state: "TrainingState[Any]") -> None:
+        """Write a state in place of the last one, if its time has come."""
+        if not self.writes or time.monotonic() - self._last < self.seconds:
+            return
+        with replacing(self.folder / STATE) as part:
+            part.write_bytes(save(self.about(), state.tensors()))
+        self._last = time.monotonic()
+
+
+@dataclass
+class TrainingState(Generic[E]):
+    """All that decides how a training goes on: modules by name, optimizer, random state, log, and the best weights.
+
+    `log` has an `epoch` of numbers for each epoch.
+    """
+
+    modules: Mapping[str, nn.Module]
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    epoch: type[E]
+    log: list[E] = field(default_factory=list)
+    best: dict[str, Tensor] | None = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything as tensors by name."""
+        names = [one.name for one in fields(self.epoch)]  # type: ignore[arg-type]
+        rows = [[float(getattr(epoch, name)) for name in names] for epoch in self.log]
+        state = self.optimizer.state_dict()["state"]
+        return {
+            "log": torch.tensor(rows, dtype=torch.float64),
+            "generator": self.generator.get_state(),
+            **_named("best", (self.best or {}).items()),
+            **{key: value for part, module in self.modules.items() for key, value in _of_module(part, module).items()},
+            **_named(
+                "optimizer", ((f"{place}.{key}", value) for place, one in state.items() for key, value in one.items())
+            ),
+        }
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take the state that `tensors` gave."""
+        for name, module in self.modules.items():
+            module.load_state_dict(_below(name, tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below("optimizer", tensors).items():
+            place, _, key = name.partition(".")
+            state.setdefault(int(place), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.generator.set_state(tensors["generator"])
+        self.best = _below("best", tensors) or None
+        names = [one.name for one in fields(self.epoch)]  # type: ignore[arg-type]
+        self.log = [self.epoch(**_row(names, row)) for row in tensors["log"].tolist()]
+
+
+def digest_of(bank: Bank) -> str:
+    """Return a digest of the rows, the frames that are real, the labels and the ids of a bank."""
+    arrays = {name: getattr(bank, name).cpu().numpy() for name in ("x", "mask", "target")}
+    return digest({**arrays, "ids": np.frombuffer("\n".join(bank.video_ids).encode(), np.uint8)})
+
+
+def _row(names: Iterable[str], row: Iterable[float]) -> dict[str, Any]:
+    return {name: int(value) if name == "number" else value for name, value in zip(names, row, strict=True)}
+
+
+def _of_module(name: str, module: nn.Module) -> dict[str, Tensor]:
+    return _named(name, module.state_dict().items())
+
+
+def _named(name: str, tensors: Iterable[tuple[str, Any]]) -> dict[str, Tensor]:
+    # Tensors that share memory are written apart, as safetensors asks for.
+    return {f"{name}.{key}": torch.as_tensor(value).detach().clone() for key, value in tensors}
+
+
+def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}

@@ -1,0 +1,43 @@
+"""Near copies: the warning that a test video has a copy among the training videos, which makes its figures too good."""
+
+from typing import TYPE_CHECKING
+
+from framebank.store.counts import counted, listed
+from framebank.store.errors import warn
+
+if TYPE_CHECKING:
+    from framebank.store import FeatureStore, Manifest
+
+SHOWN = 3
+TEST = "test"
+
+
+def warn_of_copies(store: "FeatureStore", *, tested: "Manifest", trained: "Manifest") -> None:
+    """Give one DataWarning that names the test videos with a near-copy among the training videos, the surest first.
+
+    Only whole videos and halves are looked for, first by mean rows: a fraction of a second for some thousand videos.
+    A video that is in both is left out, because other warnings tell of it.
+    """
+    from framebank.heads.copies.across import copies_across
+
+    known = set(trained.ids)
+    asked = [video.video_id for video in tested.videos if video.video_id not in known]
+    if not asked or not known:
+        return
+    found = copies_across(store, asked, list(trained.ids))
+    if found:
+        shown = listed((f"{a!r} and {b!r} ({score:.2f})" for a, b, score in found), most=SHOWN)
+        has = "has" if len(found) == 1 else "have"
+        warn(
+            f"{store.path}: {counted(len(found), 'test video')} {has} a near-copy among "
+            f"the training videos, so figures may be too good: {shown}; `framebank duplicates {store.path}` shows where"
+        )
+
+
+def warn_of_test_copies(store: "FeatureStore", trained: "Manifest", *, split: str) -> None:
+    """Give the same warning for the videos of the split "test", if the training is of another split."""
+    from framebank.store import Manifest
+
+    tested = tuple(video for video in store.manifest.videos if video.split == TEST)
+    if tested and split not in (TEST, "all"):
+        warn_of_copies(store, tested=Manifest(tested), trained=trained)

@@ -1,0 +1,46 @@
+"""Across: a test video with a copy in training is found by few comparisons, and others are not."""
+
+from pathlib import Path
+
+import pytest
+
+from framebank.heads.copies.across import copies_across
+from framebank.library.evaluation import evaluate
+from framebank.library.training import train
+from framebank.store import DataWarning, FeatureStore
+from framebank.tests.worlds.copies import sampled, write_videos
+from framebank.tests.worlds.heads import write_world
+
+
+@pytest.fixture(scope="module")
+def leaky(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """Thirty training videos and ten test videos, one of which is a training video at another speed."""
+    videos = {f"train{number}": sampled([(number, 0.0, 8.0)]) for number in range(30)}
+    videos |= {f"test{number}": sampled([(100 + number, 0.0, 8.0)]) for number in range(9)}
+    videos["leak"] = sampled([(7, 1.0, 8.0)], speed=1.05, noise=0.2, seed=9)
+    splits = {name: "train" if name.startswith("train") else "test" for name in videos}
+    return write_videos(tmp_path_factory.mktemp("leaky") / "bank", videos, splits=splits)
+
+
+def names(store: FeatureStore, split: str) -> list[str]:
+    return list(store.split(split).ids)
+
+
+def test_only_the_copy_is_named(leaky: FeatureStore) -> None:
+    ((own, other, score),) = copies_across(leaky, names(leaky, "test"), names(leaky, "train"))
+    assert (own, other) == ("leak", "train7") and score > 0.7
+    assert copies_across(leaky, [one for one in names(leaky, "test") if one != "leak"], names(leaky, "train")) == []
+    assert copies_across(leaky, [], names(leaky, "train")) == []
+
+
+def test_videos_of_one_class_are_no_copies(tmp_path: Path) -> None:
+    store = write_world(tmp_path).store
+    assert copies_across(store, names(store, "test"), names(store, "train")) == []
+
+
+def test_train_and_evaluate_warn(leaky: FeatureStore, tmp_path: Path) -> None:
+    told = "1 test video has a near-copy among the training videos.*'leak' and 'train7'"
+    with pytest.warns(DataWarning, match=told):
+        run = train(leaky, tmp_path / "run", head="mean", classifier="linear", loss="ce", epochs=1)
+    with pytest.warns(DataWarning, match=told):
+        evaluate(run, split="test")
