@@ -19,7 +19,7 @@ from framebank.commands.options import (
     text_options,
 )
 from framebank.commands.printing import Bar, BarOfParts, percent, print_report, progress
-from framebank.commands.tensorboard import watching_tensorboard
+from framebank.commands.tracking import TRACKERS, watching_trackers
 from framebank.heads.training.recipe import MIN_STEPS, Recipe
 from framebank.library.auto import is_auto, train_auto
 from framebank.library.comparing.recipe_list import recipes
@@ -136,6 +136,12 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
 )  # fmt: skip
 @click.option("--budget", help="How long to try ways for where none is named, such as 5m.  [50s]")
 @click.option("--tensorboard", is_flag=True, help="Also write a log for TensorBoard into RUN.")
+@click.option(
+    "--track",
+    multiple=True,
+    type=click.Choice(tuple(TRACKERS)),
+    help="Also write the epochs there; may be given twice.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing run.")
 @click.option("--resume", is_flag=True, help="Go on from the last state that a killed training of this run kept.")
 @click.option(
@@ -154,6 +160,7 @@ def train(
     head_mix: str | None,
     budget: str | None,
     tensorboard: bool,
+    track: tuple[str, ...],
     as_json: bool,
     **choices: Any,
 ) -> None:
@@ -186,7 +193,7 @@ def train(
 
     bank = open_store(store)  # what is wrong with it is told before torch is loaded
     found = {name: value for name, value in choices.items() if value is not None}
-    if not (recipe_name or keys or lexicon or head_mix or tensorboard) and is_auto(found):
+    if not (recipe_name or keys or lexicon or head_mix or tensorboard or track) and is_auto(found):
         if given.pop("resume"):
             raise click.UsageError("--resume is for a training of a recipe; give one, or its options")
         for name in ("lexicon", "save_every"):
@@ -214,7 +221,7 @@ def train(
         recipe=recipe,
         **given,
         head_mix="auto" if head_mix == "auto" else None,
-        watch=watching_tensorboard(run, bar.watch) if tensorboard else bar.watch,
+        watch=watching_trackers(run, bar.watch, {*track, *["tensorboard"] * tensorboard}),
         tell=bar.tell,
     )
     if Ranks().is_first:

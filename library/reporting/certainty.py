@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from framebank.heads.confidence.worth import reliability
+from framebank.heads.confidence.worth import BINS, reliability
 from framebank.library.reporting.runs import EvaluatedRun
 
 POINTS = 60  # of a coverage curve
+IN_A_BIN = 10  # videos at least, in the picture; the error is by BINS as `evaluate` has it
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def certainty_of(runs: Sequence[EvaluatedRun]) -> tuple[RunCertainty, ...]:
 def _of_run(run: EvaluatedRun) -> RunCertainty:
     rows = reliability(run.confidence, run.correct)
     error = sum(row["videos"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / len(run.targets)
-    bins = tuple((row["confidence"], row["accuracy"], row["videos"]) for row in rows)
+    shown = reliability(run.confidence, run.correct, bins=max(1, min(BINS, len(run.targets) // IN_A_BIN)))
+    bins = tuple((row["confidence"], row["accuracy"], row["videos"]) for row in shown)
     return RunCertainty(run.name, error, run.brier, run.nll, bins, _coverage(run))
 
 
