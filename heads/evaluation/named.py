@@ -12,6 +12,7 @@ from framebank.store.formats.document import Fields, read_toml
 PROTOCOLS = Path(__file__).parent / "protocols"
 KINDS = ("supervised", "zero-shot")
 VIDEOS = ("lists", "full", "half")
+MOST_SEED = 1 << 32  # the seeds of numpy are below it
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,15 @@ def _read(found: Fields) -> NamedProtocol:
         raise DataError(f"{found.where}: videos is {videos!r}; expected splits where it is 'lists', and only there")
     if (videos == "half") != bool(seeds):
         raise DataError(f"{found.where}: videos is {videos!r}; expected seeds where it is 'half', and only there")
+    if len(set(seeds)) < len(seeds) or max(seeds, default=0) >= MOST_SEED:
+        raise found.refuse("seeds", f"different whole numbers below {MOST_SEED}")
+    name = found.text("name")
+    if not name.strip() or not name.isprintable():
+        raise found.refuse("name", "a name on one line")
     share = found.number("val_fraction") if "val_fraction" in found else None
     if share is not None and (kind == "zero-shot" or not 0 <= share < 1):
         raise found.refuse("val_fraction", "a share from 0 to below 1, in a supervised protocol")
-    return NamedProtocol(found.text("name"), found.text("about"), kind, splits, videos, seeds, share)
+    return NamedProtocol(name, found.text("about"), kind, splits, videos, seeds, share)
 
 
 def _split(said: object, kind: str, where: object) -> ListedSplit:

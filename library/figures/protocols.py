@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.library.checks import typed
-from framebank.library.figures.kept_runs import KeptRuns, add_line
+from framebank.library.figures.kept_runs import KeptRuns, add_line, require_outside
 from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
 from framebank.library.watch import Watch, unwatched
@@ -125,6 +125,7 @@ def evaluate_protocol(
     folder = Path(lists) if lists else None
     _require_fit(named, lists=folder, recipe=recipe, run=run, runs=runs, lexicon=lexicon)
     if results:
+        require_outside(results, runs)
         require_ledger(Path(results))
     steps = iter(watch(range(_count(named)), total=_count(named), unit="part"))
 
