@@ -69,11 +69,11 @@ Checked = TypeVar("Checked", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class ArgumentKind:
+class ArgumentType:
     """A type in an annotation: its name, and the kinds of the items of a list, or of the values of a dict."""
 
     name: str
-    items: tuple["ArgumentKind", ...] = ()
+    items: tuple["ArgumentType", ...] = ()
 
 
 # What the plain names in a signature take, and how a message calls it. Another name is that of a class.
@@ -146,7 +146,7 @@ def typed(function: Checked) -> Checked:
     return typing.cast("Checked", checked)
 
 
-def _require_options(function: str, given: Mapping[str, Any], wanted: Mapping[str, tuple[ArgumentKind, ...]]) -> None:
+def _require_options(function: str, given: Mapping[str, Any], wanted: Mapping[str, tuple[ArgumentType, ...]]) -> None:
     """Check **options that are those of a TypedDict; others may be anything."""
     for name, value in given.items():
         if wanted and name not in wanted:
@@ -154,7 +154,7 @@ def _require_options(function: str, given: Mapping[str, Any], wanted: Mapping[st
         _require_type(function, name, value, wanted.get(name, ()))
 
 
-def _require_type(function: str, name: str, value: Any, wanted: tuple[ArgumentKind, ...]) -> None:
+def _require_type(function: str, name: str, value: Any, wanted: tuple[ArgumentType, ...]) -> None:
     kinds = [kind for kind in wanted if _is_a(value, kind.name)]
     if not wanted or any(all(_fits(item, kind.items) for item in _items(value, kind)) for kind in kinds):
         return
@@ -166,11 +166,11 @@ def _require_type(function: str, name: str, value: Any, wanted: tuple[ArgumentKi
     raise WrongTypeError(f"{function}: {name} is {_shown(value)}; expected {_listed(wanted)}")
 
 
-def _fits(value: Any, wanted: tuple[ArgumentKind, ...]) -> bool:
+def _fits(value: Any, wanted: tuple[ArgumentType, ...]) -> bool:
     return not wanted or any(_is_a(value, kind.name) for kind in wanted)
 
 
-def _items(value: Any, kind: ArgumentKind) -> Iterable[Any]:
+def _items(value: Any, kind: ArgumentType) -> Iterable[Any]:
     """Return the items of a list or the values of a dict; an iterator, which can be read once, is not read."""
     if not kind.items:
         return ()
@@ -196,7 +196,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _listed(wanted: tuple[ArgumentKind, ...]) -> str:
+def _listed(wanted: tuple[ArgumentType, ...]) -> str:
     kinds = list(
         dict.fromkeys(
             PLAIN[one.name][1] if one.name in PLAIN else CLASSES.get(one.name, f"a {one.name}") for one in wanted
@@ -205,7 +205,7 @@ def _listed(wanted: tuple[ArgumentKind, ...]) -> str:
     return " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
 
 
-def _wanted(parameter: inspect.Parameter) -> dict[str, tuple[ArgumentKind, ...]]:
+def _wanted(parameter: inspect.Parameter) -> dict[str, tuple[ArgumentType, ...]]:
     """Return the kinds that a parameter takes, by its name; of **options, those of each option."""
     found = parameter.annotation
     if parameter.kind is inspect.Parameter.VAR_KEYWORD:
@@ -214,7 +214,7 @@ def _wanted(parameter: inspect.Parameter) -> dict[str, tuple[ArgumentKind, ...]]
     return {parameter.name: () if found is parameter.empty else kinds_of(found)}
 
 
-def kinds_of(annotation: Any) -> tuple[ArgumentKind, ...]:
+def kinds_of(annotation: Any) -> tuple[ArgumentType, ...]:
     """Return the kinds that an annotation names.
 
     >>> [kind.name for kind in kinds_of("Sequence[str] | np.ndarray | None")]
@@ -231,10 +231,10 @@ def kinds_of(annotation: Any) -> tuple[ArgumentKind, ...]:
     name = SAME.get(name, name)
     items = [kind for each in inner[-1:] if name == "Mapping" for kind in kinds_of(each)]
     items += [kind for each in inner if name == "Sequence" and each is not ... for kind in kinds_of(each)]
-    return (ArgumentKind(name, tuple(dict.fromkeys(items))),)
+    return (ArgumentType(name, tuple(dict.fromkeys(items))),)
 
 
-def _kinds_in(node: ast.expr) -> tuple[ArgumentKind, ...]:
+def _kinds_in(node: ast.expr) -> tuple[ArgumentType, ...]:
     if isinstance(node, ast.BinOp):
         return tuple(dict.fromkeys((*_kinds_in(node.left), *_kinds_in(node.right))))
     if isinstance(node, ast.Subscript):
@@ -242,6 +242,6 @@ def _kinds_in(node: ast.expr) -> tuple[ArgumentKind, ...]:
         inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         inner = inner[-1:] if kind.name == "Mapping" else inner
         items = [each for one in inner if ast.unparse(one) != "..." for each in _kinds_in(one)]
-        return (ArgumentKind(kind.name, tuple(dict.fromkeys(items)) if kind.name in ("Sequence", "Mapping") else ()),)
+        return (ArgumentType(kind.name, tuple(dict.fromkeys(items)) if kind.name in ("Sequence", "Mapping") else ()),)
     name = node.attr if isinstance(node, ast.Attribute) else ast.unparse(node)
-    return kinds_of(Paths) if name == "Paths" else (ArgumentKind(SAME.get(name, name)),)
+    return kinds_of(Paths) if name == "Paths" else (ArgumentType(SAME.get(name, name)),)

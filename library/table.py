@@ -14,10 +14,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, align: str = 
     >>> table(("video", "frames"), [("a", "8"), ("b/two", "16")], align="lr")
     ['video  frames', 'a           8', 'b/two      16']
     """
-    lines = [header, *rows]
+    lines = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
     sides = align or "l" * len(header)
     return ["  ".join(map(_padded, row, widths, sides)).rstrip() for row in lines]
+
+
+def printable(text: str) -> str:
+    r"""Return a text as a terminal can show it on one line: other letters are escaped.
+
+    >>> printable("a\x1b[31m")
+    'a\\x1b[31m'
+    """
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _padded(cell: str, width: int, side: str) -> str:
@@ -30,7 +39,8 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
     >>> markdown_table(("video", "cosine"), [("a|b", "0.91")])
     ['| video | cosine |', '|---|---|', '| a\\\\|b | 0.91 |']
     """
-    first, *others = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in [header, *rows])
+    cells = ([printable(cell).replace("|", "\\|") for cell in row] for row in (header, *rows))
+    first, *others = (f"| {' | '.join(row)} |" for row in cells)
     return [first, f"|{'---|' * len(header)}", *others]
 
 

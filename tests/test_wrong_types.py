@@ -11,7 +11,7 @@ import pytest
 
 import framebank as fb
 from framebank.library import NAMES
-from framebank.library.checks import CLASSES, PLAIN, Kind, kinds_of
+from framebank.library.checks import CLASSES, PLAIN, ArgumentType, kinds_of
 from framebank.tests.worlds.heads import World
 
 OPENED = ("Hits", "Results", "SearchIndex", "TrainedMatcher", "TrainedRun")  # the classes whose methods are called
@@ -36,7 +36,7 @@ def test_every_public_call_is_typed(name: str) -> None:
                 assert not unknown, f"{function.__qualname__}: {parameter.name} is of {unknown}, unknown to checks.py"
 
 
-def _all(kinds: tuple[Kind, ...]) -> set[str]:
+def _all(kinds: tuple[ArgumentType, ...]) -> set[str]:
     return {name for kind in kinds for name in (kind.name, *_all(kind.items))}
 
 

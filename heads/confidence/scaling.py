@@ -19,6 +19,7 @@ PRIOR = 1.0  # the standard deviation of log T that is assumed before any video 
 STEPS = 60  # of the golden section; they narrow a width of 6 to 1e-12
 FEWEST = 20  # validation videos
 GAIN = 1.92  # of log-likelihood, in nats, that a temperature other than 1 needs: p < 5 % by the likelihood ratio
+ROUNDING = 1e-5  # of a score, which may so lie outside 0 to 1
 FOLDS = 10  # a scaling by class is fitted so many times for the scores, each time without one part of the videos
 ROUNDED = 6  # an earlier version kept so many places of each score
 HOLD = 1.0  # how much each class's scale and bias are held to the temperature: so many videos' worth
@@ -77,11 +78,14 @@ class Scaling:
         classes = found.wholes("classes")
         if not len(scales) == len(biases) or len(scales) not in (0, num_classes):
             raise found.refuse("scales", f"a number for each of the {num_classes} classes")
+        videos = found.whole("videos", least=1)
+        if not all(-ROUNDING <= score <= 1 + ROUNDING for score in scores):
+            raise found.refuse("scores", "a share from 0 to 1 for each video")
         if len(scores) != len(classes) or max(classes, default=0) >= num_classes:
             raise found.refuse("classes", "a class for each score")
         if all(score == round(score, ROUNDED) for score in scores):  # they may be less than they were
             scores = tuple(score + 0.5 * 10**-ROUNDED for score in scores)
-        return cls(temperature, found.whole("videos"), scales, biases, scores, classes)
+        return cls(temperature, videos, scales, biases, scores, classes)
 
 
 def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False) -> Scaling:

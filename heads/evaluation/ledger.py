@@ -1,5 +1,6 @@
 """Ledger: results.jsonl, one line for each figure that a protocol gave."""
 
+import codecs
 import contextlib
 import fcntl
 import json
@@ -11,8 +12,8 @@ from typing import IO, Any
 
 from framebank.store.digest import SEAL, seal
 from framebank.store.errors import DataError, PlaceError, warn
-from framebank.store.formats.document import MAX_BYTES, parse_json
-from framebank.store.formats.text import read_text
+from framebank.store.formats.document import MAX_BYTES, Fields, parse_json
+from framebank.store.formats.text import UTF16_MARKS, UTF32_MARKS, read_text, require_regular
 
 BLOCK = 4096  # bytes, in which a file of results shows what it is
 
@@ -20,14 +21,19 @@ BLOCK = 4096  # bytes, in which a file of results shows what it is
 def require_ledger(path: Path) -> None:
     """Refuse a place where no line can be added: DataError. Nothing is left there but the folder of the file."""
     with _writing(path):
+        path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            with path.open("a+b") as file:
-                file.seek(0)
-                if file.read(BLOCK).lstrip()[:1] not in (b"", b"{"):
-                    raise DataError(f"{path}: holds no results; expected a file that `framebank eval` wrote")
-        else:
+        if not path.exists():
             tempfile.TemporaryFile(dir=path.parent).close()
+            return
+        require_regular(path)
+        with path.open("a+b") as file:
+            file.seek(0)
+            start = file.read(BLOCK).removeprefix(codecs.BOM_UTF8)
+    if start.startswith((*UTF32_MARKS, *UTF16_MARKS)):
+        raise DataError(f"{path}: is in UTF-16; expected UTF-8, as `framebank eval` writes it")
+    if start.lstrip()[:1] not in (b"", b"{"):
+        raise DataError(f"{path}: holds no results; expected a file that `framebank eval` wrote")
 
 
 def append_result(path: Path, line: Mapping[str, Any]) -> None:
@@ -36,6 +42,7 @@ def append_result(path: Path, line: Mapping[str, Any]) -> None:
     A piece of a line that a killed command or a crash left at the end is removed first, and a warning says so.
     """
     with _writing(path):
+        path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: what others add is neither divided nor cut off
@@ -112,7 +119,23 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 def _line_of(line: Any, *, where: str) -> dict[str, Any]:
     if not isinstance(line, dict) or not isinstance(line.get("protocol"), dict):
         raise DataError(f"{where}: is no result; expected a line that `framebank eval` writes")
+    _require_figures(Fields.of(line, where=where))
     sealed = line.pop(SEAL, None)  # version 0.2.0.dev wrote none
     if sealed not in (None, seal(line, {})):
         raise DataError(f"{where}: is not as it was written; remove the line and run `framebank eval` again")
     return line
+
+
+def _require_figures(found: Fields) -> None:
+    """Raise DataError if a result lacks one of the values that a table shows, or has it as another type."""
+    for name in ("name", "hash"):
+        found.fields("protocol").text(name)
+    for name in ("encoder", "recipe", "run", "time"):
+        found.text(name)
+    figure = "map" if "map" in found else "top1"  # with several labels of a video, there is no top-1
+    for name in (figure, "deviation", *(["top5"] if "top5" in found else [])):
+        found.number(name)
+    for name in ("videos_evaluated", "videos_listed"):
+        found.whole(name)
+    if figure == "top1" and len(found.numbers("top1_interval")) != 2:
+        raise found.refuse("top1_interval", "two numbers")

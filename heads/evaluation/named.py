@@ -11,6 +11,7 @@ from framebank.store.formats.document import Fields, read_toml
 
 PROTOCOLS = Path(__file__).parent / "protocols"
 VIDEOS = ("lists", "full", "half", "classes")
+MOST_SEED = 1 << 32  # the seeds of numpy are below it
 FIRST = ("kind", "splits", "videos", "seeds", "val_fraction")  # the keys of the first version, always in the hash
 FIRST_OF_SPLIT = ("test", "test_videos", "train", "train_videos")
 SIDES = {"train": "train_videos", "test": "test_videos", "novel": "novel_videos", "classes": "num_classes"}
@@ -188,6 +189,11 @@ def _require_sense(protocol: NamedProtocol, found: Fields) -> None:
             raise DataError(
                 f"{found.where}: videos is {protocol.videos!r}; expected seeds where it is 'half', and only there"
             )
+    seeds = protocol.seeds
+    if len(set(seeds)) < len(seeds) or max(seeds, default=0) >= MOST_SEED:
+        raise found.refuse("seeds", f"different whole numbers below {MOST_SEED}")
+    if not protocol.name.strip() or not protocol.name.isprintable():
+        raise found.refuse("name", "a name on one line")
     share = protocol.val_fraction
     if share is not None and not 0 <= share < 1:
         raise found.refuse("val_fraction", "a share from 0 to below 1")

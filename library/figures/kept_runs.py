@@ -47,6 +47,13 @@ class KeptRuns:
         return line
 
 
+def require_outside(results: str | Path, folder: str | Path | None) -> None:
+    """Raise DataError if the results are to be in the folder of the runs, which is to be new."""
+    place = Path(results).absolute()
+    if folder is not None and Path(folder).absolute() in (place, *place.parents):
+        raise DataError(f"{results}: is in the folder of the runs, {folder}; expected another place for the results")
+
+
 def add_line(path: Path, line: Mapping[str, Any]) -> str:
     """Add a line to the results; where they cannot be written, warn and return why: the figures are not lost."""
     from framebank.heads.evaluation.ledger import append_result

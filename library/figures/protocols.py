@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.library.checks import typed
-from framebank.library.figures.kept_runs import KeptRuns, add_line
+from framebank.library.figures.kept_runs import KeptRuns, add_line, require_outside
 from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
 from framebank.library.watch import Watch, unwatched
@@ -163,6 +163,7 @@ def evaluate_protocol(
     )
     _require_fit(asked)
     if results:
+        require_outside(results, runs)
         require_ledger(Path(results))
     with KeptRuns.making(asked.runs, results=results) as kept:
         found = KINDS[named.kind].score(replace(asked, folder=kept.part, shown=kept.path))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from framebank.library.checks import require_among, typed
-from framebank.library.table import html_table, table
+from framebank.library.table import html_table, printable, table
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -37,7 +37,7 @@ class Results:
     def text(self, form: str = "text") -> str:
         """Return the table in one of FORMATS. DataError for another format."""
         require_among("format", form, FORMATS)
-        rows = [_cells(line) for line in self.values]
+        rows = [[printable(cell) for cell in _cells(line)] for line in self.values]
         if form == "csv":
             file = io.StringIO()
             csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
@@ -91,25 +91,20 @@ def _made_by(line: Mapping[str, Any]) -> str:
 
 
 def _cells(line: Mapping[str, Any]) -> Sequence[str]:
-    try:
-        low, high = line.get("top1_interval") or (None, None)
-        several = f" +- {100 * line['deviation']:.1f}" if line["deviation"] else ""
-        figure = f"{100 * line['top1']:.1f} %" if "top1" in line else f"{100 * line['map']:.1f} % mAP"
-        return (
-            str(line["protocol"]["name"]),
-            str(line["protocol"]["hash"]),
-            str(line["encoder"]),
-            _made_by(line),
-            f"{figure}{several}",
-            "" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
-            f"{100 * line['top5']:.1f} %" if "top5" in line else "",
-            f"{line['videos_evaluated']} of {line['videos_listed']}",
-            str(line["time"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"a result of {line['protocol']} lacks a figure ({error}); expected a line of `eval`"
-        ) from error
+    low, high = line.get("top1_interval") or (None, None)
+    several = f" +- {100 * line['deviation']:.1f}" if line["deviation"] else ""
+    figure = f"{100 * line['top1']:.1f} %" if "top1" in line else f"{100 * line['map']:.1f} % mAP"
+    return (
+        str(line["protocol"]["name"]),
+        str(line["protocol"]["hash"]),
+        str(line["encoder"]),
+        _made_by(line),
+        f"{figure}{several}",
+        "" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
+        f"{100 * line['top5']:.1f} %" if "top5" in line else "",
+        f"{line['videos_evaluated']} of {line['videos_listed']}",
+        str(line["time"]),
+    )
 
 
 def _latex(cell: str) -> str:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -280,3 +281,79 @@ def test_the_line_of_runs_that_are_there_is_added_by_the_next_command(
     assert ledger.read_text() == before
     framebank(*start, "--keep-runs", tmp_path / "runs", exit_code=1)
     assert ledger.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"top1": "x"}, "top1 is 'x'; expected a number"),
+        ({"top1_interval": [0.1, 0.2, 0.3]}, "top1_interval is [0.1, 0.2, 0.3]; expected two numbers"),
+        ({"protocol": {"name": ["a"], "hash": "b"}}, "name is ['a']; expected a text"),
+        ({"protocol": {}}, "name is missing"),
+        ({"videos_listed": -1}, "videos_listed is -1"),
+        ({"recipe": None}, "recipe is None; expected a text"),
+        ({"blake2b": 5}, "is not as it was written"),
+    ],
+)
+def test_a_line_with_other_values_is_named(
+    world: World, place: Path, tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    found = fb.evaluate_protocol(world.store, "zero-shot-full", prompts=place / "prompts.h5", results=None)
+    line = json.dumps(dict(found.line))
+    ledger = tmp_path / "r.jsonl"
+    ledger.write_text(f"{line}\n{json.dumps({**found.line, **change})}\n")
+    with pytest.raises(fb.DataError) as caught:
+        fb.results(ledger)
+    assert f"{ledger}, line 2" in str(caught.value) and told in str(caught.value)
+
+
+def test_what_a_terminal_obeys_is_shown_as_text(world: World, place: Path, tmp_path: Path) -> None:
+    found = fb.evaluate_protocol(world.store, "zero-shot-full", prompts=place / "prompts.h5", results=None)
+    (tmp_path / "r.jsonl").write_text(json.dumps({**found.line, "recipe": "\x1b[31mred\nnew\u2028"}) + "\n")
+    for form in ("text", "markdown", "latex"):
+        shown = fb.results(tmp_path / "r.jsonl").text(form)
+        assert "\x1b" not in shown and "\u2028" not in shown and "red" in shown
+        assert len(shown.splitlines()) == {"text": 2, "markdown": 3, "latex": 5}[form]
+
+
+def test_places_of_results(framebank: Any, world: World, place: Path, tmp_path: Path) -> None:
+    """What cannot become a file of results is refused before anything is computed; a link is followed."""
+    start = ("eval", world.store.path, "--protocol", "supervised", "--recipe", "ridge")
+
+    def told(ledger: Path, *more: object) -> str:
+        return sentence(framebank(*start, "--results", ledger, *more, exit_code=1))
+
+    os.mkfifo(tmp_path / "fifo")
+    assert "is a pipe or a device" in told(tmp_path / "fifo") and "is a pipe or a device" in told(Path("/dev/null"))
+    runs = tmp_path / "runs"
+    assert "is in the folder of the runs" in told(runs / "r.jsonl", "--keep-runs", runs)
+    assert "is in the folder of the runs" in told(runs, "--keep-runs", runs)
+    (tmp_path / "wide").write_text("{}\n", encoding="utf-16")
+    assert "is in UTF-16" in told(tmp_path / "wide")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "wide"]
+    (tmp_path / "link").symlink_to(tmp_path / "new" / "r.jsonl")
+    fb.evaluate_protocol(world.store, "zero-shot-full", prompts=place / "prompts.h5", results=tmp_path / "link")
+    assert len(fb.results(tmp_path / "new" / "r.jsonl").values) == 1
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "link").read_bytes())
+    fb.evaluate_protocol(world.store, "zero-shot-full", prompts=place / "prompts.h5", results=tmp_path / "marked")
+    assert len(fb.results(tmp_path / "marked").values) == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("kind = 5\n", "kind is 5"),
+        ('kind = "zero-shot"\nvideos = "half"\nseeds = [4294967296]\n', "seeds is [4294967296]"),
+        ('kind = "zero-shot"\nvideos = "half"\nseeds = [1, 1]\n', "different whole numbers"),
+        ('kind = "supervised"\nval_fraction = nan\n', "not a finite number"),
+        ('kind = "supervised"\nsplits = [5]\n', "splits: is 5"),
+        ('kind = "zero-shot"\nvideos = "full"\nname = ""\n', "expected a name on one line"),
+        ('kind = "zero-shot"\nvideos = "full"\nname = "a\\nb"\n', "expected a name on one line"),
+    ],
+)
+def test_odd_protocols_are_refused(world: World, tmp_path: Path, lines: str, told: str) -> None:
+    name = "" if "name" in lines else 'name = "odd"\n'
+    (tmp_path / "odd.toml").write_text(f'{name}about = "odd"\n{lines}')
+    with pytest.raises(fb.DataError) as caught:
+        fb.evaluate_protocol(world.store, tmp_path / "odd.toml", results=None)
+    assert f"{tmp_path / 'odd.toml'}" in str(caught.value) and told in str(caught.value)
