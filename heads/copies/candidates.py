@@ -1,6 +1,7 @@
 """Candidates: the pairs of videos that have rows so near each other that one may be a copy of the other."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,26 +19,34 @@ RIVAL = 8  # the video among them, from the nearest on, whose cosine counts as u
 HIGHEST = 0.95  # what counts as usual at the most, so that a row can still say something
 
 
-def usual_cosines(rows: np.ndarray, video_of: np.ndarray, packs: PackedRows) -> np.ndarray:
-    """Return for each of some rows (N, D) of videos (N,) the cosine of the nearest row of its RIVAL-th nearest video.
+@dataclass(frozen=True, repr=False)
+class Judges:
+    """Some rows (N, D) of up to JUDGES videos, `ids` (J,); those of the j-th begin at `begins` (J,)."""
 
-    A video that has a few copies still has other videos as rivals. Up to JUDGES videos are asked.
-    """
-    judges = np.unique(np.linspace(0, len(packs) - 1, min(JUDGES, len(packs))).astype(np.int64))
-    starts, ends = packs.starts[judges], packs.ends[judges]
-    chosen = [
-        np.unique(np.linspace(a, b - 1, min(ROWS_OF_JUDGE, b - a)).astype(np.int64))
-        for a, b in zip(starts, ends, strict=True)
-    ]
-    theirs = packs.rows[np.concatenate(chosen)]
-    begins = np.cumsum([0, *map(len, chosen[:-1])])
-    rank = min(RIVAL, max(1, len(judges) // 2))
-    found = np.empty(len(rows), dtype=np.float32)
-    for at in range(0, len(rows), BLOCK):
-        nearest = np.maximum.reduceat(rows[at : at + BLOCK] @ theirs.T, begins, axis=1)  # (B, J)
-        nearest[video_of[at : at + BLOCK, None] == judges[None, :]] = -1.0
-        found[at : at + BLOCK] = np.partition(nearest, -rank, axis=1)[:, -rank]
-    return np.minimum(found, HIGHEST)
+    rows: np.ndarray
+    ids: np.ndarray
+    begins: np.ndarray
+
+    @classmethod
+    def of(cls, packs: PackedRows) -> "Judges":
+        """Choose them evenly from all videos."""
+        ids = np.unique(np.linspace(0, len(packs) - 1, min(JUDGES, len(packs))).astype(np.int64))
+        chosen = [
+            np.unique(np.linspace(start, end - 1, min(ROWS_OF_JUDGE, end - start)).astype(np.int64))
+            for start, end in zip(packs.starts[ids], packs.ends[ids], strict=True)
+        ]
+        return cls(packs.rows[np.concatenate(chosen)], ids, np.cumsum([0, *map(len, chosen[:-1])]))
+
+    def usual(self, rows: np.ndarray, video_of: np.ndarray) -> np.ndarray:
+        """Return for some rows (N, D) of videos (N,) the cosine (N,) of the nearest row of the RIVAL-th nearest video.
+
+        A video that has a few copies still has other videos as rivals.
+        """
+        rank = min(RIVAL, max(1, len(self.ids) // 2))
+        nearest = np.maximum.reduceat(rows @ self.rows.T, self.begins, axis=1)  # (N, J)
+        nearest[video_of[:, None] == self.ids[None, :]] = -1.0
+        found: np.ndarray = np.minimum(np.partition(nearest, -rank, axis=1)[:, -rank], HIGHEST)
+        return found
 
 
 def near_pairs_of_videos(packs: PackedRows, *, split_at: int = 0, level: float) -> np.ndarray:

@@ -1,11 +1,11 @@
 """Find: the stretches of two videos each that show the same recording, among all videos of one or two collections."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from framebank.heads.copies.candidates import BLOCK, near_pairs_of_videos, usual_cosines
+from framebank.heads.copies.candidates import Judges, near_pairs_of_videos
 from framebank.heads.copies.lines import LEAST, MOST, Beside, Line, lines_of
 from framebank.heads.copies.rows import PackedRows, sharpened
 
@@ -33,11 +33,16 @@ class Copy:
 
 @dataclass(frozen=True, repr=False)
 class CopyFinder:
-    """Videos, sharpened, with the `usual` cosine of each row (R,) and the `pairs` (N, 2) of them that may be copies."""
+    """Videos, sharpened, the `pairs` (N, 2) of them that may be copies, and the `judges` of what is a usual cosine.
+
+    No usual cosine is below `level`. Those of a video's rows are kept in `known` when they were asked for.
+    """
 
     packs: PackedRows
-    usual: np.ndarray
     pairs: np.ndarray
+    judges: Judges
+    level: float
+    known: dict[int, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, packs: PackedRows, *, split_at: int = 0, pairs: np.ndarray | None = None) -> "CopyFinder":
@@ -47,21 +52,31 @@ class CopyFinder:
         `pairs` are given.
         """
         (packs,) = sharpened(packs)
-        video_of = packs.video_of
+        judges = Judges.of(packs)
         some = np.unique(np.linspace(0, len(packs.rows) - 1, MEASURED).astype(np.int64))
-        level = float(np.median(usual_cosines(packs.rows[some], video_of[some], packs)))
+        level = float(np.median(judges.usual(packs.rows[some], packs.video_of[some])))
         if pairs is None:
             pairs = near_pairs_of_videos(packs, split_at=split_at, level=level)
-        return cls(packs, _usual(packs, np.unique(pairs), level), pairs)
+        return cls(packs, pairs, judges, level)
+
+    def usual(self, video: int) -> np.ndarray:
+        """Return the usual cosine of each row of a video, (T,)."""
+        if video not in self.known:
+            rows = self.packs.one(video)[0]
+            self.known[video] = np.maximum(self.judges.usual(rows, np.full(len(rows), video)), self.level)
+        return self.known[video]
 
     def copies(self, first: int, second: int, *, least: float) -> Iterator[Copy]:
         """Yield the copies between two videos that have a score of `least` or more."""
         packs = self.packs
         own, other = (slice(packs.starts[video], packs.ends[video]) for video in (first, second))
-        level = (self.usual[own][:, None] + self.usual[other][None, :]) / 2
-        says = (packs.rows[own] @ packs.rows[other].T - level) / (1 - level)
-        scale = min(CERTAIN, *says.shape)
+        cosines = packs.rows[own] @ packs.rows[other].T
+        scale = min(CERTAIN, *cosines.shape)
         support = -scale * float(np.log1p(-min(least, 0.999)))
+        if ((cosines.max(axis=1) - self.level) / (1 - self.level)).clip(0, MOST).sum() < support:
+            return  # before the usual cosines are measured, because none is below the level
+        level = (self.usual(first)[:, None] + self.usual(second)[None, :]) / 2
+        says = (cosines - level) / (1 - level)
         if np.minimum(says.max(axis=1), MOST).clip(0).sum() < support:
             return
         elsewhere = says.max(axis=1, keepdims=True) + says.max(axis=0, keepdims=True) - 2 * says
@@ -69,7 +84,7 @@ class CopyFinder:
         step = float(max(packs.steps[first], packs.steps[second], 1e-3))
         beside = Beside(says, packs.times[own], packs.times[other], step)
         for line in lines_of(beside, least=support):
-            told = line.support * _weight(packs.rows[own], self.usual[own], line)
+            told = line.support * _weight(packs.rows[own], self.usual(first), line)
             if told >= support:
                 span, other_span = _spans(line, beside, packs.steps[first], packs.steps[second])
                 yield Copy(first, second, span, other_span, round(1 - float(np.exp(-told / scale)), 4))
@@ -90,19 +105,6 @@ def _weight(rows: np.ndarray, usual: np.ndarray, line: Line) -> float:
     count = len(alike)
     share = (float(alike.sum()) - count) / (count * (count - 1)) if count > 1 else 0.0
     return STILL + (1 - STILL) * (1 - share)
-
-
-def _usual(packs: PackedRows, videos: np.ndarray, level: float) -> np.ndarray:
-    """Return the usual cosine of each row (R,), measured for the rows of some videos, never below `level`."""
-    found = np.full(len(packs.rows), level, dtype=np.float32)
-    is_asked = np.zeros(len(packs), dtype=bool)
-    is_asked[videos] = True
-    video_of = packs.video_of
-    asked = np.flatnonzero(is_asked[video_of])
-    for at in range(0, len(asked), 16 * BLOCK):
-        part = asked[at : at + 16 * BLOCK]
-        found[part] = np.maximum(usual_cosines(packs.rows[part], video_of[part], packs), level)
-    return found
 
 
 def _spans(line: Line, beside: Beside, step: float, other_step: float) -> tuple[Seconds, Seconds]:

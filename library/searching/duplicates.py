@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from framebank.store import FeatureStore, Span, Video
 
+SHORTEST = 1e-3  # seconds of a span
+
 
 @dataclass(frozen=True)
 class DuplicatePair:
@@ -146,7 +148,8 @@ def duplicates(
 
     def span(place: int, start: float, end: float) -> Span:
         low, high = limits[place]
-        return Span(names[place], max(start, low), min(end, high), source="duplicates")
+        last = max(min(end, high), low + SHORTEST)
+        return Span(names[place], max(low, min(start, last - SHORTEST)), last, source="duplicates")
 
     pairs = tuple(
         DuplicatePair(span(one.first, *one.span), span(one.second, *one.other_span), one.score) for one in copies
