@@ -67,3 +67,24 @@ def test_the_cpu_searches_where_the_gpu_runs_no_kernel(gpus, monkeypatch):
 def test_the_cpu_searches_where_faiss_was_built_without_gpus(monkeypatch):
     monkeypatch.delattr(faiss, "get_num_gpus", raising=False)
     assert NearestVectors(VECTORS, device="cuda").on_gpu is None
+
+
+def test_threads_that_divide_the_vectors_find_the_same(monkeypatch):
+    vectors = np.random.default_rng(3).normal(size=(50, 8)).astype(np.float32)
+    expected = NearestVectors(vectors).search(vectors[:2], 30)
+    monkeypatch.setattr("framebank.store.indexes.nearest.DIVIDED_FROM", 10)
+    monkeypatch.setattr("framebank.store.indexes.nearest.faiss.omp_get_max_threads", lambda: 3)
+    for found, right in zip(NearestVectors(vectors).search(vectors[:2], 30), expected, strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-6)
+
+
+def test_some_rows_are_searched_and_no_others():
+    vectors = np.random.default_rng(4).normal(size=(50, 8)).astype(np.float32)
+    among = np.array([3, 4, 30, 41])
+    scores, rows = NearestVectors(vectors).search_among(vectors[:2], 6, among)
+    cosines = vectors[:2] @ vectors[among].T
+    np.testing.assert_array_equal(rows[:, :4], among[np.argsort(-cosines, axis=1)])
+    np.testing.assert_allclose(scores[:, :4], -np.sort(-cosines, axis=1), rtol=1e-5)
+    assert (rows[:, 4:] == -1).all()
+    _, each = NearestVectors(vectors).search_among(vectors[:2], 1, np.array([[7, 8], [9, -1]]))
+    assert each[1].tolist() == [9]
