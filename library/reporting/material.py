@@ -1,7 +1,7 @@
 """Material of a report of runs: the runs, and what their store still has of the videos."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,28 @@ from framebank.library.reporting.rows import drawn, pooled_videos
 from framebank.library.reporting.runs import EvaluatedRun
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
+from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.video import Video, labels_in
 
 ON_MAP = 1200  # videos
+
+
+class VideosById(Mapping[str, Video]):
+    """The videos of a list by their ids; a Video is made when it is asked for, because there may be many."""
+
+    def __init__(self, videos: Sequence[Video]) -> None:
+        self._videos = videos
+        ids = videos.ids if isinstance(videos, VideoColumns) else [video.video_id for video in videos]
+        self._row_of = {video_id: row for row, video_id in enumerate(ids)}
+
+    def __getitem__(self, video_id: str) -> Video:
+        return self._videos[self._row_of[video_id]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row_of)
+
+    def __len__(self) -> int:
+        return len(self._row_of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +138,9 @@ def material_of(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, dev
     missing = ""
     try:
         store = FeatureStore(runs[0].store)
-        videos = {video.video_id: video for video in store.manifest.videos}
+        videos = VideosById(store.manifest.columns)
     except DataError as error:
-        missing, videos = str(error), {}
+        missing, videos = str(error), VideosById(())
     try:
         run = Run.read(runs[0].path)
     except DataError as error:
