@@ -111,7 +111,10 @@ def test_zero_shot_by_the_names_of_objects(framebank: Any, objects: tuple[Path, 
         (("--recipe", "tip-adapter"), 85.2, 1.0),
         (("--recipe", "tip-adapter-f", "--set", "schedule=paper"), 91.3, 1.5),
         (
-            ("--head", "mean", "--set", "text=residual", "--loss", "ce", "--scoring", "embeddings", "--shots", 16),
+            (
+                *("--head", "mean", "--set", "text=residual", "--loss", "ce", "--scoring", "embeddings", "--shots", 16),
+                *("--set", "schedule=paper"),
+            ),
             91.3,
             1.5,
         ),
