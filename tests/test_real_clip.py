@@ -83,7 +83,7 @@ def evaluated(framebank: Any, store: Path, run: Path, tmp_path: Path) -> dict[st
         (("--recipe", "ridge"), 76.4, 0.5),
         (("--recipe", "ridge", "--set", "classifier.standardise=false"), 76.5, 0.5),
         (("--recipe", "ridge", "--set", "classifier.penalty=0.1"), 76.4, 0.5),
-        (("--recipe", "linear-probe"), 80.0, 1.5),
+        (("--recipe", "linear-probe", "--set", "schedule=paper"), 80.0, 1.5),
         ((*FITTED, "--classifier", "lda"), 78.3, 0.5),
         ((*FITTED, "--classifier", "knn", "--set", "classifier.k=1"), 70.1, 0.5),
     ],
@@ -109,9 +109,12 @@ def test_zero_shot_by_the_names_of_objects(framebank: Any, objects: tuple[Path, 
     ("options", "top1", "within"),
     [
         (("--recipe", "tip-adapter"), 85.2, 1.0),
-        (("--recipe", "tip-adapter-f"), 91.3, 1.5),
+        (("--recipe", "tip-adapter-f", "--set", "schedule=paper"), 91.3, 1.5),
         (
-            ("--head", "mean", "--set", "text=residual", "--loss", "ce", "--scoring", "embeddings", "--shots", 16),
+            (
+                *("--head", "mean", "--set", "text=residual", "--loss", "ce", "--scoring", "embeddings", "--shots", 16),
+                *("--set", "schedule=paper"),
+            ),
             91.3,
             1.5,
         ),
