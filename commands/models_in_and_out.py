@@ -30,6 +30,9 @@ def export_head(run: Path, file: Path, as_json: bool) -> None:
         raise DataError(f"{file}: expected a name that ends in .onnx or .safetensors")
     from framebank.heads.exchange.export import export_onnx, export_weights
     from framebank.heads.training.run import Run
+    from framebank.store.files.kinds import refuse_own_file
+
+    refuse_own_file(file)
 
     trained = Run.read(run)
     report = {"file": str(file), "labels": len(trained.labels)}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from framebank.store.errors import DataError, near_names
+from framebank.store.videos.spelling import nfc
 from framebank.store.videos.video import Video
 
 COLUMNS = ("video_id", "path", "label", "split", "start", "end", "duration")
@@ -46,7 +47,8 @@ def fitting(videos: Sequence[Video], expression: str) -> list[int]:
 
 def _cells(video: Video) -> tuple[str | float | None, ...]:
     duration = None if video.end is None else video.end - (video.start or 0.0)
-    return video.video_id, str(video.path), video.label, video.split, video.start, video.end, duration
+    texts = [nfc(text) for text in (video.video_id, str(video.path), video.label, video.split)]
+    return *texts, video.start, video.end, duration
 
 
 def _parsed(expression: str) -> tuple[str, list[str | float]]:
@@ -84,4 +86,4 @@ def _name(name: str, expression: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    return text[1:-1].replace("''", "'") if text[0] == "'" else text[1:-1]
+    return nfc(text[1:-1].replace("''", "'") if text[0] == "'" else text[1:-1])
