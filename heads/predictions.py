@@ -65,6 +65,10 @@ class Predictions:
             raise DataError(f"{path}: its arrays do not fit each other; expected what `framebank evaluate` writes")
         if scores.dtype.kind != "f" or labels.dtype.kind != "U":
             raise DataError(f"{path}: its arrays do not fit each other; expected what `framebank evaluate` writes")
+        if not (np.isfinite(scores).all() and (scores >= 0).all()):
+            raise DataError(
+                f"{path}: holds scores that are no probabilities; expected what `framebank evaluate` writes"
+            )
         values, counts = np.unique(ids, return_counts=True)
         if (counts > 1).any():
             raise DataError(f"{path}: holds the video {str(values[counts > 1][0])!r} twice; expected each video once")

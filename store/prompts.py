@@ -10,6 +10,7 @@ import numpy as np
 
 from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError, warn
+from framebank.store.files.kinds import refuse_own_file
 from framebank.store.formats.datasets import Datasets
 from framebank.store.formats.description import Value
 from framebank.store.formats.sealed import write_datasets
@@ -120,6 +121,7 @@ class PromptBank:
     def write(self, path: str | Path) -> None:
         """Write the bank as one HDF5 file, completely or not at all."""
         path = Path(path)
+        refuse_own_file(path)
         datasets = {
             "label": list(self.labels.names),
             "text": list(self.texts),

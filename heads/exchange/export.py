@@ -61,7 +61,7 @@ def export_onnx(run: Run, path: Path) -> float:
     if program is None:
         raise DataError(f"{path}: the exporter of torch gave nothing for {run.recipe.head} + {run.recipe.classifier}")
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, {name: json.dumps(value) for name, value in run.about().items()})
+    onnx.helper.set_model_props(proto, {name: json.dumps(value) for name, value in _told(run).items()})
     with replacing(path) as part:
         part.write_bytes(proto.SerializeToString())
         return _check(runtime.InferenceSession(str(part)), model, run, path)
@@ -93,12 +93,16 @@ def _example(run: Run, *, num_videos: int, num_frames: int) -> tuple[Tensor, Ten
     return frames, mask
 
 
+def _told(run: Run) -> dict[str, Any]:
+    """What an export says of a run: all but the marks of its training videos."""
+    return {name: value for name, value in run.about().items() if name != "seen"}
+
+
 def export_weights(run: Run, path: Path) -> Path:
     """Write the weights of a run as safetensors, and everything else as JSON beside it. Return the path of the JSON."""
     about = path.with_suffix(".json")
     with replacing(about) as beside, replacing(path) as part:
         part.write_bytes(save({name: value.contiguous().cpu() for name, value in run.model.state_dict().items()}))
-        told = {name: value for name, value in run.about().items() if name != "seen"}
-        beside.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        beside.write_text(json.dumps(_told(run), indent=1), encoding="utf-8")
         about.unlink(missing_ok=True)  # it describes other weights; the new one is written last
     return about

@@ -74,7 +74,9 @@ def export_head(run: Path, file: Path) -> ExportedHead:
         raise DataError(f"{file}: expected a name that ends in {' or '.join(SUFFIXES)}")
     from framebank.heads.exchange.export import export_onnx, export_weights
     from framebank.heads.training.run import Run
+    from framebank.store.files.kinds import refuse_own_file
 
+    refuse_own_file(file)
     trained = Run.read(run)
     if file.suffix == ".onnx":
         return ExportedHead(file, len(trained.labels), largest_difference=export_onnx(trained, file))

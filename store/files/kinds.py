@@ -40,3 +40,11 @@ def kind_of(path: Path) -> tuple[str, Path]:
     if path.is_dir() and shard_paths(path):
         return "store", path
     raise DataError(f"{path}: was not written by framebank; {EXPECTED}")
+
+
+def refuse_own_file(out: Path) -> None:
+    """Refuse to write over a file of a store, a run or an index: DataError."""
+    if out.is_file():
+        kind, place = kind_of(out)
+        if kind != "prompts":
+            raise DataError(f"{out}: is a file of the {kind} {place}; expected another place")

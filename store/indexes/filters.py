@@ -10,6 +10,7 @@ import numpy as np
 
 from framebank.store.errors import DataError, near_names
 from framebank.store.videos.columns import VideoColumns
+from framebank.store.videos.spelling import nfc
 
 Cell = str | float | None
 
@@ -85,7 +86,8 @@ class Filters:
         if "duration" in extra:
             told = map(_value, extra["duration"])
             durations = [cell if own is None else own for own, cell in zip(durations, told, strict=True)]
-        own: list[Iterable[Cell]] = [videos.ids, videos.paths, videos.labels, videos.splits, start, end, durations]
+        texts = [map(nfc, column) for column in (videos.ids, videos.paths, videos.labels, videos.splits)]
+        own: list[Iterable[Cell]] = [*texts, start, end, durations]
         return own + [map(_value, extra[name]) for name in self.columns[len(COLUMNS) :]]
 
 
@@ -93,7 +95,7 @@ def _value(cell: str) -> Cell:
     """Return what a cell of a column of the user stands for: a number, a text, or None if it is empty."""
     if not cell:
         return None
-    return float(cell) if NUMBER.fullmatch(cell) else cell
+    return float(cell) if NUMBER.fullmatch(cell) else nfc(cell)
 
 
 def _quoted(name: str) -> str:
@@ -136,4 +138,4 @@ def _name(name: str, expression: str, columns: Sequence[str]) -> str:
 
 
 def _unquoted(text: str) -> str:
-    return text[1:-1].replace("''", "'") if text[0] == "'" else text[1:-1]
+    return nfc(text[1:-1].replace("''", "'") if text[0] == "'" else text[1:-1])

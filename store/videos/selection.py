@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 from framebank.store.errors import DataError, near_names
 from framebank.store.videos.manifest import Manifest, Video
+from framebank.store.videos.spelling import nfc
 
 COLUMNS = ("video_id", "path", "label", "split", "group")
 
@@ -32,6 +33,7 @@ def where(manifest: Manifest, conditions: Mapping[str, str]) -> list[str]:
     If a video has several labels, one is enough. DataError for an unknown column, or if no video matches.
     """
     there = [one.name for one in fields(Video) if one.name in COLUMNS]
+    conditions = {name: nfc(pattern) for name, pattern in conditions.items()}
     strange = next((name for name in conditions if name not in there), None)
     if strange is not None:
         raise DataError(f"there is no column {strange!r}; expected one of {', '.join(there)}")

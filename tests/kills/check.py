@@ -78,7 +78,9 @@ def check(name: str, template: Path, folder: Path, *, most_kills: int | None, mo
 
 def _is_told(ended: Ended, command: Command) -> bool:
     """Whether a command without room says so in a line, one for each file where it writes several, and no traceback."""
-    errors = [line for line in ended.said.splitlines() if line.startswith("Error: ")]
+    # `eval` prints its figures all the same, and a note says that they are not kept.
+    starts = ("Error: ", "note: the figures are not in the results")
+    errors = [line for line in ended.said.splitlines() if line.startswith(starts)]
     sayings = {line.rpartition(": ")[2] for line in errors}
     fine = (0, 0) if command.able else (1, 1)
     return (ended.code, len(sayings)) == fine and "Traceback" not in ended.said
