@@ -53,3 +53,5 @@ def test_wrong_input_is_one_sentence(framebank: Any, two: tuple[Path, Path], tmp
     assert "no video is in the split 'odd'" in sentence(framebank("duplicates", two[0], "--split", "odd", exit_code=1))
     with pytest.raises(fb.DataError, match="least is"):
         fb.duplicates(two[0], least=1.0)
+    with pytest.raises(fb.DataError, match="is given twice"):
+        fb.duplicates(two[0], two[0])
