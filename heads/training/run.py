@@ -97,7 +97,7 @@ class Run:
         None if the store is another one, in which such a name may be another video, or the run does not know, as
         earlier runs.
         """
-        return seen_among(video_ids, self.seen) if Path(self.store) == store.absolute() else []
+        return seen_among(video_ids, self.seen) if Path(self.store).resolve() == store.resolve() else []
 
     def put(self, part: Path, *, log: Sequence[Epoch]) -> None:
         """Put the files of a run into a folder of `replacing_together`."""
