@@ -146,7 +146,7 @@ def evaluate(
         warn(f"{where}: was trained on the split {trained_on}, so its own training videos are in the split {split}")
     else:
         _warn_of_seen(trained, store, manifest, split, where=where)
-        warn_of_copies(store, tested=manifest, trained=_trained_in(store, trained))
+        warn_of_copies(store, tested=manifest, trained=trained.videos_in(store))
     if prompts:
         texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
         trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)
@@ -160,16 +160,6 @@ def _warn_of_seen(run: "Run", store: "FeatureStore", manifest: "Manifest", split
     if seen:
         told = f"{len(seen)} of the {counted(len(manifest), 'video')} of the split {split}: {listed(seen, most=3)}"
         warn(f"{where}: was trained on {told}; its figures are too good")
-
-
-def _trained_in(store: "FeatureStore", run: "Run") -> Sequence[str]:
-    """Return the videos of a store that a run was trained on; none if it is another store, or the run does not know."""
-    if run.seen:
-        return run.trained_videos_among(store.manifest.columns.ids, store=store.path)
-    split = run.trained_on.get("split")  # earlier versions kept no marks
-    if Path(run.store).resolve() != store.path.resolve():
-        return ()
-    return [video.video_id for video in store.manifest.videos if video.split == split]
 
 
 def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":
