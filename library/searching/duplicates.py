@@ -137,8 +137,8 @@ def duplicates(
             names.append(video.video_id)
             limits.append((video.start or 0.0, math.inf if video.end is None else video.end))
             rows.append(found)
-    if not rows:
-        raise DataError(f"{stores[0].path}: no video of the split {split} has a row that can be compared")
+        if len(names) == split_at:
+            raise DataError(f"{store.path}: no video of the split {split} has a row that can be compared")
     finder = CopyFinder.of(PackedRows.of(rows), split_at=split_at)
     listed = finder.pairs.tolist()
     copies = surest_first(

@@ -206,6 +206,8 @@ def _moments(
     rows_store = store_of(opened.index, store)
     ids = [name for name in opened.index.own.ids if name in rows_store]
     usual = [rows_in_time(rows_store[name])[0] for name in ids[:: max(1, len(ids) // USUAL_VIDEOS)]]
+    if not any(map(len, usual)):
+        raise DataError(f"{rows_store.path}: has no rows of the index's videos; moments are read from them")
     sample = np.concatenate(usual)
     found: list[tuple[Span, ...]] = []
     for text, video_id in truth:
