@@ -94,9 +94,9 @@ class Ends:
 
 
 def _paths_of(videos: Sequence[Video]) -> dict[Video, Path]:
-    """Return the path that a list can name, of each. Videos that were imported together from one file use their id."""
-    counts = Counter(video.path for video in videos)
+    """Return the path that a list can name, of each. Whole videos that were imported from one file use their ids."""
+    whole = Counter(video.path for video in videos if video.start is None and video.end is None)
     return {
-        video: video.path if counts[video.path] == 1 or video.start is not None else Path(video.video_id)
+        video: Path(video.video_id) if whole[video.path] > 1 and video.start is None and video.end is None else video.path
         for video in videos
     }
