@@ -95,8 +95,7 @@ class Ends:
 
 def _paths_of(videos: Sequence[Video]) -> dict[Video, Path]:
     """Return the path that a list can name, of each. Whole videos that were imported from one file use their ids."""
-    whole = Counter(video.path for video in videos if video.start is None and video.end is None)
-    return {
-        video: Path(video.video_id) if whole[video.path] > 1 and video.start is None and video.end is None else video.path
-        for video in videos
-    }
+    wholes = [video for video in videos if video.start is None and video.end is None]
+    counts = Counter(video.path for video in wholes)
+    by_id = {video: Path(video.video_id) for video in wholes if counts[video.path] > 1}
+    return {video: by_id.get(video, video.path) for video in videos}
