@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from framebank.library.checks import require_share
+from framebank.library.checks import require_share, typed
 from framebank.library.table import html_table, table
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
@@ -96,6 +96,7 @@ class Duplicates(Sequence[DuplicatePair]):
         return html_table(*self._cells(), below=self._below())
 
 
+@typed
 def duplicates(
     bank: "FeatureStore | str | Path",
     other: "FeatureStore | str | Path | None" = None,

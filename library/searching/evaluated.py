@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.checks import typed
 from framebank.library.search_index import SearchIndex
 from framebank.library.table import html_table, percent, table
 from framebank.store.counts import counted, listed
@@ -96,6 +97,7 @@ class SearchReport:
         return html_table(*self._cells()) + moments + html_table(("",), [(line,) for line in self._below()[1:]])
 
 
+@typed
 def evaluate_search(
     index: "SearchIndex | str | Path",
     queries: str | Path,
