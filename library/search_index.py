@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from framebank.library.checks import Paths, typed
 from framebank.library.hits import Hits
-from framebank.library.indexing.about import warn_if_older
+from framebank.library.indexing.about import index_facts, index_lines, warn_if_older
 from framebank.library.labels import Labels
 from framebank.library.searching import queries
 from framebank.library.searching.answering import answer
@@ -285,14 +285,10 @@ class SearchIndex:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts of the index as plain values."""
-        from framebank.library.indexing.about import index_facts
-
         return index_facts(self.shown, self.whole)
 
     def lines(self) -> list[str]:
         """Return how many videos it has, and one line for each reason why some are left out."""
-        from framebank.library.indexing.about import index_lines
-
         return index_lines(self.shown, self.whole)
 
     def __repr__(self) -> str:
