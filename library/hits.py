@@ -25,12 +25,14 @@ class Hits(Sequence["Hit"]):
 
     `found` is false if nothing stands out. The nearest videos are still listed then, unless the caller asked for none.
     `chance` is the share of the everyday names that fit a hit at least as well. If the query is a video, it is the
-    share of the other videos. In a notebook each hit shows a frame of its video, if the file still exists.
+    share of the other videos; `by_videos` says so. In a notebook each hit shows a frame of its video, if the file still
+    exists.
     """
 
     query: str
     hits: tuple["Hit", ...]
     found: bool = True
+    by_videos: bool = False
 
     @overload
     def __getitem__(self, place: int) -> "Hit": ...
@@ -100,7 +102,10 @@ class Hits(Sequence["Hit"]):
         if self.found:
             return []
         shown = "the nearest are shown all the same" if self.hits else "--all shows the nearest all the same"
-        return [f"nothing found: nothing here fits {self.query!r} better than everyday names fit; {shown}"]
+        why = f"nothing here fits {self.query!r} better than everyday names fit"
+        if self.by_videos:
+            why = f"no video here is as near to {self.query!r} as they usually are to each other"
+        return [f"nothing found: {why}; {shown}"]
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         spans = [_seconds(hit) for hit in self.hits]

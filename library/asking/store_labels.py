@@ -13,7 +13,7 @@ from framebank.library.stores import open_store
 from framebank.library.table import html_table, percent, table
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     from framebank.heads.labelling.table import Labelled
@@ -160,6 +160,8 @@ def label_store(
         _write_csv(path, found)
     sure = tuple(one.video.video_id for one in found if (confidence_of(one) or 0.0) >= threshold and one.by)
     written = _write_labels(store, found, sure) if write else ()
+    if write and not written:
+        warn(f"no label was written: no video without one got a label of a confidence of {threshold:g} or more")
     return StoreLabels(found, threshold, sure, written, _agreement(found), path, store.path)
 
 

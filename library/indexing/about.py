@@ -44,13 +44,22 @@ def _measured(index: "Index") -> list[str]:
     if told is None or searched.is_plain:
         return []
     rows = counted(told.rows, "row" if searched.level == "frame" else searched.level)
-    what = f"{rows}, type {searched.type}, {told.bytes / 1e6:,.1f} MB"
+    what = f"{rows}, type {searched.type}, {_size(told.bytes)}"
     if searched.near is None:
-        return [f"{what}: 95 of 100 queries take at most {1000 * told.p95:.1f} ms"]
+        return [f"{what}: 95 of 100 queries take at most {_clock(told.p95)}"]
     return [
         f"{what}: finds {100 * told.recall:.1f} % of the 10 true neighbours; 95 of 100 queries take at most "
-        f"{1000 * told.p95:.1f} ms, exact ones {1000 * told.exact_p95:.1f} ms"
+        f"{_clock(told.p95)}, exact ones {_clock(told.exact_p95)}"
     ]
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:,.1f} kB"
+
+
+def _clock(seconds: float) -> str:
+    """Return a time in milliseconds; less than a tenth of one is told with two digits, and not as 0."""
+    return f"{1000 * seconds:.1f} ms" if seconds >= 1e-4 else f"{1000 * seconds:.2g} ms"
 
 
 def _left_out(index: "Index") -> dict[str, str]:

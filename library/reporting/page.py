@@ -8,6 +8,21 @@ from typing import Any
 from framebank.library.table import html_lines
 from framebank.store.counts import counted
 
+TITLES = {
+    "contents": "What is in it",
+    "sheets": "A look at each class",
+    "rows": "Norms and outliers",
+    "classes": "Classes",
+    "confusions": "Confusions",
+    "telling": "Telling videos",
+    "flips": "What another run changes",
+    "certainty": "Confidence",
+    "perturbed": "Frames and their order",
+    "lengths": "Length of the videos",
+    "map": "Map of the embeddings",
+    "near": "Near-duplicates",
+}  # of the sections, by the names that `figures` and `left_out` have
+
 
 @dataclass(frozen=True, repr=False)
 class ReportPage:
@@ -40,7 +55,7 @@ class ReportPage:
 
     def lines(self) -> list[str]:
         """Return the headline, what is left out, and the path of the file."""
-        left_out = [f"left out   {name}: {reason}" for name, reason in self.left_out.items()]
+        left_out = [f"left out   {TITLES[name]}: {reason}" for name, reason in self.left_out.items()]
         unread = [f"unread     {counted(len(self.unread), 'video')} could not be read for a picture"]
         return [self.headline, *left_out, *unread * bool(self.unread), str(self.path)]
 

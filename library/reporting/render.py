@@ -8,6 +8,7 @@ from typing import Any
 from framebank import __version__
 from framebank.library.reporting import charts
 from framebank.library.reporting.drawings import DRAWINGS
+from framebank.library.reporting.page import TITLES
 from framebank.store.counts import counted
 from framebank.store.files.replacing import replacing
 from framebank.store.lazy import require
@@ -34,6 +35,7 @@ def write_page(out: Path, context: Mapping[str, Any], data: Mapping[str, Any]) -
     environment.filters |= {"percent": percent, "points": points, "clock": clock, "comma": "{:,}".format}
     environment.globals |= {
         "counted": counted,
+        "titles": TITLES,
         **{name: _marked(draw, markup) for name, draw in DRAWINGS.items()},
         "range_bar": _marked(charts.range_bar, markup),
         "share_bar": _marked(charts.share_bar, markup),

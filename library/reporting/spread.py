@@ -64,8 +64,8 @@ def spread_of(numbers: np.ndarray) -> Spread:
 def outliers_of(vectors: np.ndarray, labels: Sequence[str], ids: Sequence[str]) -> tuple[Outlier, ...]:
     """Return the videos that are least like their class, by the centre of its other videos: unit vectors (V, D).
 
-    They are ranked by how far their cosine lies below the middle one of their class. Classes with fewer than FEWEST
-    videos, and videos without a label, have none.
+    They are ranked by how far their cosine lies below the middle one of their class; those that reach it are none.
+    Classes with fewer than FEWEST videos, and videos without a label, have none.
     """
     names = np.array(labels)
     cosines, usual = np.full(len(names), np.nan), np.full(len(names), np.nan)
@@ -76,5 +76,5 @@ def outliers_of(vectors: np.ndarray, labels: Sequence[str], ids: Sequence[str]) 
             cosines[own] = np.einsum("vd,vd->v", others, vectors[own])
             usual[own] = np.median(cosines[own])
     order = np.argsort(np.where(np.isnan(cosines), np.inf, cosines - usual), kind="stable")
-    kept = [row for row in order[:SHOWN].tolist() if not np.isnan(cosines[row])]
+    kept = [row for row in order[:SHOWN].tolist() if cosines[row] < usual[row]]
     return tuple(Outlier(ids[row], labels[row], float(cosines[row]), float(usual[row])) for row in kept)

@@ -63,7 +63,7 @@ def answer(
         if not found and asked.names is not None and not (rows and rows.level == "frame"):
             found = _rows_are_near(index, asked, hits, store, otherwise=background.level(scores) >= WHOLE_FROM)
     best = hits[:k] if found or keep_all else []
-    return Hits(asked.told, tuple(_with_chances(index, best, background)), found=found)
+    return Hits(asked.told, tuple(_with_chances(index, best, background)), found=found, by_videos=asked.by_own)
 
 
 def _rows_are_near(

@@ -111,7 +111,8 @@ def duplicates(
     cropped a little, mirrored, up to a tenth faster or slower, or an excerpt inside a longer video. Rows of two videos
     that are nearer than those of unrelated videos vote for an offset between their times; the run of rows with the most
     support along the best offset and speed is the pair. Pairs with a score of `least` or more are returned. No video is
-    decoded. DataError if a store holds no embedding of the split, or if the two come from different encoders.
+    decoded. DataError if a store holds no embedding of the split, or if the two are one store or come from different
+    encoders.
 
     >>> import framebank as fb
     >>> fb.duplicates("bank")[0].to_dict()                                                     # doctest: +SKIP
@@ -125,6 +126,8 @@ def duplicates(
     require_share("least", least)
     stores = [open_store(one) for one in (bank, other) if one is not None]
     if len(stores) == 2:
+        if stores[0].path.resolve() == stores[1].path.resolve():
+            raise DataError(f"{stores[0].path}: is given twice; expected one store, whose videos are compared, or two")
         stores[0].spec.require_same_encoder(stores[1].spec, mine=stores[0].path, theirs=stores[1].path)
     names: list[str] = []
     rows: list[tuple[np.ndarray, np.ndarray]] = []

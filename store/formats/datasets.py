@@ -39,7 +39,7 @@ class Datasets:
         self._plain: dict[str, tuple[int, int, tuple[int, ...], np.dtype[Any]]] = {}  # of sound datasets
         try:
             if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could wait for ever
-                raise DataError(f"{path}: is not a regular file")
+                raise DataError(f"{path}: is not a regular file{', but a folder' * path.is_dir()}")
             self._raw = path.open("rb", buffering=0)
         except FileNotFoundError as error:
             raise PlaceError(f"{path}: no such file") from error

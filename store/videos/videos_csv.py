@@ -92,7 +92,7 @@ def videos_of(table: Table) -> tuple[Video, ...]:
     for column in COLUMNS[:2]:
         if column not in table.columns:
             got = listed(table.columns, most=10)
-            expected = ", ".join((*COLUMNS, *TIMES, GROUP))
+            expected = f"{', '.join((*COLUMNS, *TIMES, GROUP))}; the first two are needed"
             raise DataError(f"{table.path}: no column {column!r} (its columns: {got}); expected {expected}")
     if not table.rows:
         raise DataError(f"{table.path}: lists no video")

@@ -56,3 +56,5 @@ def test_wrong_input_is_one_sentence(framebank: Any, two: tuple[Path, Path], tmp
     assert "zeros: no video of the split all has a row that can be compared" in told
     with pytest.raises(fb.DataError, match="least is"):
         fb.duplicates(two[0], least=1.0)
+    with pytest.raises(fb.DataError, match="is given twice"):
+        fb.duplicates(two[0], two[0])

@@ -91,8 +91,9 @@ def test_two_runs_are_compared_and_what_is_gone_is_left_out(made: Path, tmp_path
     assert found.headline.startswith(f"second is better than first: {100 * compared.difference:+.1f} points")
     assert found.figures["flips"][0]["flips"] == {"gained": compared.flips.gained, "lost": 0}
     assert {"perturbed", "map", "near"} <= set(found.left_out) and "gone: no such store" in found.left_out["map"]
+    assert "left out   Near-duplicates: " in repr(found)
     page = (tmp_path / "two.html").read_text()
-    assert "flips-1" in titles(page) and "left-out" in titles(page)
+    assert "flips-1" in titles(page) and "left-out" in titles(page) and "<dt>Near-duplicates</dt>" in page
     assert fb.report(made / "first", made / "third", out=tmp_path / "two.html").headline.startswith(
         "These 100 videos cannot tell whether third is better than first: +0.0 points"
     )
