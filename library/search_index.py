@@ -180,8 +180,7 @@ class SearchIndex:
         from framebank.library.labelling import embed_file
         from framebank.store import Video
 
-        videos = [videos] if isinstance(videos, str | Path) else list(videos)
-        ids = [ids] if isinstance(ids, str) else list(ids)
+        videos, ids = list(videos), list(ids)
         if not videos and not ids:
             raise DataError(f"{self.path}: no example of {label!r} is given; expected a clip at least, or an id")
         check_label(self.whole, label)
