@@ -119,11 +119,11 @@ def extract(
     knows how it was made: for an existing store you can leave out --model, --frames and similar options.
 
     \b
-    framebank extract videos/ bank --model ViT-B-16-SigLIP2 --pretrained webli
-    framebank extract videos/ bank --model ViT-B-16-SigLIP2 --pretrained webli --fps 2
+    framebank extract videos/ bank --model PE-Core-B-16 --pretrained meta
+    framebank extract videos/ bank --model PE-Core-B-16 --pretrained meta --fps 2
     framebank extract videos/ bank --refresh --prune
-    framebank extract videos/ bank-2 --model ViT-B-16-SigLIP2 --pretrained webli --shard 2/4
-    framebank extract videos.csv bank --model ViT-B-16-SigLIP2 --pretrained webli --engine ray --address 10.0.0.1:6379
+    framebank extract videos/ bank-2 --model PE-Core-B-16 --pretrained meta --shard 2/4
+    framebank extract videos.csv bank --model PE-Core-B-16 --pretrained meta --engine ray --address 10.0.0.1:6379
     framebank extract UCF-101/ bank --model demo --split-file trainlist01.txt --split-file testlist01.txt
     """
     if engine == "ray" and devices:

@@ -37,7 +37,7 @@ def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking
     framebank label clip.mp4 --run run
     framebank label *.mp4 --index index
     framebank label clip.mp4 --index index --labels classes.txt
-    framebank label clip.mp4 --labels classes.txt --model ViT-B-16-SigLIP2 --pretrained webli
+    framebank label clip.mp4 --labels classes.txt --model PE-Core-B-16 --pretrained meta
     framebank label clip.mp4 --bank names.h5 --index index
     """
     require_sources({**asking, "labels": asking["labels"] or asking["prompts"]})

@@ -94,7 +94,7 @@ scoring_option = click.option(
 def required(value: str | None, option: str) -> str:
     """Return the value of an option that has no default; wrong usage if it was not given."""
     if not value:
-        raise click.UsageError(f"{option} is required; a good start is --model ViT-B-16-SigLIP2 --pretrained webli")
+        raise click.UsageError(f"{option} is required; a good start is --model PE-Core-B-16 --pretrained meta")
     return value
 
 

@@ -99,9 +99,7 @@ class Setup:
         A model that reads clips has so many frames of each video that they fill whole clips.
         """
         if not self.model:
-            raise DataError(
-                "no model is given; expected one, such as ViT-B-16-SigLIP2 with the pretrained weights webli"
-            )
+            raise DataError("no model is given; expected one, such as PE-Core-B-16 with the pretrained weights meta")
         if self.sampling is None and (size := clip_frames_of(self.model, self.pretrained)) > 1:
             return replace(self, sampling=f"segments:{-(-USUAL_FRAMES // size) * size}").with_defaults()
         usual: dict[str, Any] = {name: value for name, value in USUAL.items() if getattr(self, name) is None}

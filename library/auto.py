@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.searching.near_copies import warn_of_test_copies
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -103,6 +104,7 @@ def train_auto(
         require_classes(scout.train)
         for line in scout.notes:
             warn(line)
+        warn_of_test_copies(store, scout.train.video_ids, split=split)
         ground = CandidateGround.of(
             scout.train,
             val=scout.val,

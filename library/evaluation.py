@@ -146,8 +146,7 @@ def evaluate(
         warn(f"{where}: was trained on the split {trained_on}, so its own training videos are in the split {split}")
     else:
         _warn_of_seen(trained, store, manifest, split, where=where)
-        if trained_on and Path(trained.store).resolve() == store.path.resolve():
-            warn_of_copies(store, tested=manifest, trained=_listed(store, trained_on))
+        warn_of_copies(store, tested=manifest, trained=trained.videos_in(store))
     if prompts:
         texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
         trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)
@@ -159,15 +158,8 @@ def _warn_of_seen(run: "Run", store: "FeatureStore", manifest: "Manifest", split
     """Warn if the run was trained on videos that are in this split now."""
     seen = run.trained_videos_among(manifest.columns.ids, store=store.path)
     if seen:
-        told = f"{counted(len(seen), 'video')} of the {len(manifest)} of the split {split}: {listed(seen, most=3)}"
-        warn(f"{where}: was trained on {told}; the figures are too good for that")
-
-
-def _listed(store: "FeatureStore", split: str) -> "Manifest":
-    """Return the videos of a split; none if the store has changed and has no such split."""
-    from framebank.store import Manifest
-
-    return Manifest(tuple(video for video in store.manifest.videos if video.split == split))
+        told = f"{len(seen)} of the {counted(len(manifest), 'video')} of the split {split}: {listed(seen, most=3)}"
+        warn(f"{where}: was trained on {told}; its figures are too good")
 
 
 def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":

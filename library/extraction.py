@@ -53,7 +53,7 @@ def extract(
     and a DataWarning counts them. DataError if no video can be embedded, or if the store was made with other settings.
 
     >>> import framebank as fb
-    >>> bank = fb.extract("videos/", "bank", model="ViT-B-16-SigLIP2", pretrained="webli")     # doctest: +SKIP
+    >>> bank = fb.extract("videos/", "bank", model="PE-Core-B-16", pretrained="meta")     # doctest: +SKIP
     >>> bank["juggling/a"].data.shape                                                          # doctest: +SKIP
     (16, 768)
     """

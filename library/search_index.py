@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from framebank.library.checks import Paths, typed
 from framebank.library.hits import Hits
-from framebank.library.indexing.about import warn_if_older
+from framebank.library.indexing.about import index_facts, index_lines, warn_if_older
 from framebank.library.labels import Labels
 from framebank.library.searching import queries
 from framebank.library.searching.answering import answer
@@ -179,8 +179,7 @@ class SearchIndex:
         from framebank.library.labelling import embed_file
         from framebank.store import Video
 
-        videos = [videos] if isinstance(videos, str | Path) else list(videos)
-        ids = [ids] if isinstance(ids, str) else list(ids)
+        videos, ids = list(videos), list(ids)
         if not videos and not ids:
             raise DataError(f"{self.path}: no example of {label!r} is given; expected a clip at least, or an id")
         check_label(self.whole, label)
@@ -284,14 +283,10 @@ class SearchIndex:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts of the index as plain values."""
-        from framebank.library.indexing.about import index_facts
-
         return index_facts(self.shown, self.whole)
 
     def lines(self) -> list[str]:
         """Return how many videos it has, and one line for each reason why some are left out."""
-        from framebank.library.indexing.about import index_lines
-
         return index_lines(self.shown, self.whole)
 
     def __repr__(self) -> str:

@@ -94,7 +94,6 @@ def train(
     if resume and finds:
         raise DataError("resume is for a training of a recipe; expected a recipe or its keys beside it, or no resume")
     if finds:
-        warn_of_test_copies(store, manifest, split=split)
         return train_auto(
             store,
             manifest,
@@ -139,7 +138,7 @@ def train(
             return TrainedRun(folder.absolute(), job.trained(list(job.epochs(ranks, keeping=keeping))), device, folder)
         for note in job.notes:
             warn(note)
-        warn_of_test_copies(store, manifest, split=split)
+        warn_of_test_copies(store, job.train.video_ids, split=split)
         log = list(watch(job.epochs(ranks, tell=tell, keeping=keeping), total=job.num_epochs, unit="epoch"))
         ranks.stop()
         mixed = job.choose_head_mix() if chooses else None

@@ -17,6 +17,7 @@ atexit.register(shutil.rmtree, LINKS, ignore_errors=True)
 (LINKS / "framebank").symlink_to(Path(__file__).parents[1].resolve())
 sys.path.insert(0, str(LINKS))
 os.environ["XDG_CACHE_HOME"] = str(LINKS / "cache")  # what is remembered of files is not the user's
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the Hugging Face hub
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LINKS), os.environ.get("PYTHONPATH", "")]))
 
 import pytest  # noqa: E402

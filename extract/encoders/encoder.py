@@ -170,7 +170,7 @@ class Encoder:
         if self._made.texts is None:
             raise DataError(
                 f"{self.spec.model} has no text tower: heads and neighbours work with it, texts do not; expected a "
-                "model with texts, such as ViT-B-16-SigLIP2, or a classifier that reads none, such as linear"
+                "model with texts, such as PE-Core-B-16, or a classifier that reads none, such as linear"
             )
         return self._made.texts
 

@@ -12,9 +12,9 @@ from framebank.store.vectors import unit
 CELL = 400  # rows that are compared with each other, of about this many
 WHOLE = 12_000  # so few rows are all compared
 BLOCK = 4096  # rows at once
-NEAREST = 8  # matches of each row, in the mean
-MOST = 40_000  # pairs of videos
-JUDGES, ROWS_OF_JUDGE = 200, 24  # videos whose rows say what is a usual cosine
+OF_A_CELL = 50_000  # pairs of videos that one block of a cell gives
+MOST, MOST_EACH = 2000, 2  # pairs of videos: so many, and so many more for each video
+JUDGES, ROWS_OF_JUDGE = 200, 8  # videos whose rows say what is a usual cosine
 RIVAL = 8  # the video among them, from the nearest on, whose cosine counts as usual
 HIGHEST = 0.95  # what counts as usual at the most, so that a row can still say something
 
@@ -50,20 +50,46 @@ class Judges:
 
 
 def near_pairs_of_videos(packs: PackedRows, *, split_at: int = 0, level: float) -> np.ndarray:
-    """Return pairs (N, 2) of videos with rows nearer than `level`, those with the most votes for one offset first.
+    """Return pairs (N, 2) of videos with rows nearer than `level`, those with the most votes first.
 
-    With `split_at`, one video of a pair is before it and the other is not. At most MOST pairs.
+    There are MOST pairs at most, and MOST_EACH more for each video. A row of the one gives one vote to each other
+    video, by its nearest row there. With `split_at`, one video of a pair is before it and the other is not.
     """
     video_of = packs.video_of
-    firsts, seconds, says = [], [], []
+    pairs: list[np.ndarray] = []
+    votes: list[np.ndarray] = []
     for own in _cells(packs.rows):
-        first, second, cosines = _matches(packs.rows[own], video_of[own], split_at=split_at, level=level)
-        firsts.append(own[first])
-        seconds.append(own[second])
-        says.append((cosines - level) / (1 - level))
-    first, second, told = (np.concatenate(one) for one in (firsts, seconds, says))
-    _, once = np.unique(first * len(packs.rows) + second, return_index=True)  # two cells may share both rows
-    return _voted(packs, video_of, first[once], second[once], told[once])
+        for first, second, told in _votes(packs.rows[own], video_of[own], level=level):
+            keep = (first < split_at) & (second >= split_at) if split_at else first < second
+            first, second, told = first[keep], second[keep], told[keep]
+            if len(told) > OF_A_CELL:
+                best = np.argpartition(-told, OF_A_CELL)[:OF_A_CELL]
+                first, second, told = first[best], second[best], told[best]
+            pairs.append(first * len(packs) + second)
+            votes.append(told)
+    named, places = np.unique(np.concatenate(pairs), return_inverse=True)  # cells share rows, and blocks share videos
+    sums = np.bincount(places, weights=np.concatenate(votes), minlength=len(named))
+    best = np.argsort(-sums, kind="stable")[: MOST + MOST_EACH * len(packs)]
+    return np.stack([named[best] // len(packs), named[best] % len(packs)], axis=1)
+
+
+def _votes(
+    rows: np.ndarray, video_of: np.ndarray, *, level: float
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield pairs of videos, (N,) and (N,), with their votes (N,), from rows in the order of their videos."""
+    begins, videos = _groups(video_of)
+    for at in range(0, len(rows), BLOCK):
+        nearest = np.maximum.reduceat(rows[at : at + BLOCK] @ rows.T, begins, axis=1)  # (B, V)
+        firsts, own = _groups(video_of[at : at + BLOCK])
+        told = np.add.reduceat(np.maximum(nearest - level, 0.0), firsts, axis=0)  # (own, V)
+        first, second = np.nonzero(told)
+        yield own[first], videos[second], told[first, second]
+
+
+def _groups(video_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each video begins among rows in their order, and which video it is."""
+    begins = np.flatnonzero(np.concatenate([[True], video_of[1:] != video_of[:-1]]))
+    return begins, video_of[begins]
 
 
 def _cells(rows: np.ndarray) -> Iterator[np.ndarray]:
@@ -93,47 +119,3 @@ def _two_nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
     best = cosines.argmax(1)
     cosines[np.arange(len(rows)), best] = -2.0
     return np.stack([best, cosines.argmax(1)], axis=1)
-
-
-def _matches(
-    rows: np.ndarray, video_of: np.ndarray, *, split_at: int, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the places (N,) of rows of two videos that are nearer than `level`, and their cosines (N,)."""
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for at in range(0, len(rows), BLOCK):
-        part = slice(at, at + BLOCK)
-        cosines = rows[part] @ rows.T
-        first, second = np.nonzero(cosines > level)
-        values = cosines[first, second]
-        first = first + at
-        other = video_of[first] < video_of[second]  # each pair once, the earlier video first
-        if split_at:
-            other &= (video_of[first] < split_at) & (video_of[second] >= split_at)
-        first, second, values = first[other], second[other], values[other]
-        most = NEAREST * len(cosines)
-        if len(values) > most:
-            best = np.argpartition(-values, most)[:most]
-            first, second, values = first[best], second[best], values[best]
-        found.append((first, second, values))
-    first, second, values = (np.concatenate(one) for one in zip(*found, strict=True))
-    return first, second, values
-
-
-def _voted(
-    packs: PackedRows, video_of: np.ndarray, first: np.ndarray, second: np.ndarray, says: np.ndarray
-) -> np.ndarray:
-    """Return the pairs of videos (N, 2), those with the most votes for one offset first."""
-    if not len(first):
-        return np.empty((0, 2), dtype=np.int64)
-    pairs = video_of[first] * len(packs) + video_of[second]
-    width = 4 * np.maximum(np.maximum(packs.steps[video_of[first]], packs.steps[video_of[second]]), 1e-3)
-    bins = np.floor((packs.times[second] - packs.times[first]) / width).astype(np.int64)
-    order = np.lexsort((bins, pairs))
-    pairs, bins, says = pairs[order], bins[order], says[order]
-    begins = np.flatnonzero(np.concatenate([[True], (pairs[1:] != pairs[:-1]) | (bins[1:] != bins[:-1])]))
-    votes = np.add.reduceat(says, begins)
-    named = pairs[begins]
-    firsts = np.flatnonzero(np.concatenate([[True], named[1:] != named[:-1]]))
-    best = np.maximum.reduceat(votes, firsts)
-    chosen = named[firsts][np.argsort(-best, kind="stable")[:MOST]]
-    return np.stack([chosen // len(packs), chosen % len(packs)], axis=1)

@@ -201,6 +201,15 @@ def _require_sense(protocol: NamedProtocol, found: Fields) -> None:
         raise found.refuse("settings", "a recipe beside them")
     if protocol.kind == "supervised" and protocol.seeds and protocol.splits:
         raise found.refuse("seeds", "no seeds beside splits, each of which is trained on once")
+    if protocol.kind == "episodes":
+        if len(seeds) != 1:
+            raise found.refuse("seeds", "one seed, which draws all episodes")
+        if not protocol.shots or len(set(protocol.shots)) < len(protocol.shots):
+            raise found.refuse("shots", "different numbers of support videos, such as [1, 5]")
+        if set(protocol.baselines) <= {"text"}:
+            raise found.refuse("baselines", "a matcher that reads no texts among them, such as mean")
+    if protocol.kind == "base-to-novel" and not protocol.splits:
+        raise found.refuse("splits", "one draw at least")
 
 
 def _split(said: object, keys: ProtocolKeys, where: object) -> ListedSplit:

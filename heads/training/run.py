@@ -33,6 +33,7 @@ from framebank.heads.training.seen import seen_among
 from framebank.store.counts import counted
 from framebank.store.digest import digest
 from framebank.store.errors import DataError, parsing
+from framebank.store.features import FeatureStore
 from framebank.store.files.replacing import current, read_settled, remove_together, replacing_together
 from framebank.store.formats.document import Fields
 from framebank.store.prompts import PromptBank
@@ -91,13 +92,27 @@ class Run:
             **({"seen": self.seen} if self.seen else {}),
         }
 
+    def videos_in(self, store: FeatureStore) -> list[str]:
+        """Return the videos of a store that the run was trained on; those of its split, if it is an earlier run.
+
+        None if the store is another one, or if the run does not know its split either.
+        """
+        videos = store.manifest.columns
+        if self.seen:
+            return self.trained_videos_among(videos.ids, store=store.path)
+        split = self.trained_on.get("split")
+        if not split or Path(self.store).resolve() != store.path.resolve():
+            return []
+        pairs = zip(videos.ids, videos.splits, strict=True)
+        return [video_id for video_id, own in pairs if split in ("all", own)]
+
     def trained_videos_among(self, video_ids: Iterable[str], *, store: Path) -> list[str]:
         """Return those of some videos of a store that the run was trained on.
 
         None if the store is another one, in which such a name may be another video, or the run does not know, as
         earlier runs.
         """
-        return seen_among(video_ids, self.seen) if Path(self.store) == store.absolute() else []
+        return seen_among(video_ids, self.seen) if Path(self.store).resolve() == store.resolve() else []
 
     def put(self, part: Path, *, log: Sequence[Epoch]) -> None:
         """Put the files of a run into a folder of `replacing_together`."""

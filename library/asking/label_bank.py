@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.checks import typed
 from framebank.library.stores import open_store
 from framebank.library.table import html_lines
 from framebank.library.texts import embed_texts
@@ -70,6 +71,7 @@ class LabelBank:
         return html_lines(self.lines())
 
 
+@typed
 def build_labels(
     path: str | Path,
     sources: str | Path | Sequence[str | Path] = BUILT_IN,

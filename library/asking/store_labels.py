@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from framebank.library.asking.label_table import LabelTally
 from framebank.library.asking.sources import LabelSources
+from framebank.library.checks import typed
 from framebank.library.labels import Labels
 from framebank.library.stores import open_store
 from framebank.library.table import html_table, percent, table
@@ -103,6 +104,7 @@ class StoreLabels:
         return html_table(*self._cells(), below=self._below())
 
 
+@typed
 def label_store(
     bank: "FeatureStore | str | Path",
     *,

@@ -165,9 +165,13 @@ def evaluate_protocol(
     if results:
         require_outside(results, runs)
         require_ledger(Path(results))
-    with KeptRuns.making(asked.runs, results=results) as kept:
-        found = KINDS[named.kind].score(replace(asked, folder=kept.part, shown=kept.path))
-        line = kept.keep(_line(asked, found, started=started))
+    if "runs" in KINDS[named.kind].reads:
+        with KeptRuns.making(asked.runs, results=results) as kept:
+            found = KINDS[named.kind].score(replace(asked, folder=kept.part, shown=kept.path))
+            line = kept.keep(_line(asked, found, started=started))
+    else:
+        found = KINDS[named.kind].score(asked)
+        line = _line(asked, found, started=started)
     figures = found.figures
     return ProtocolResult(
         name=named.name,

@@ -74,6 +74,8 @@ def fit_temperature(
     from framebank.heads.training.run import Run
     from framebank.library.stores import open_store
 
+    if by_class + off + on > 1:
+        raise DataError("by_class fits, off takes out and on puts back; expected one of them")
     folder = Path(run) if isinstance(run, str | Path) else run.path
     trained = Run.read(folder)
     if off:

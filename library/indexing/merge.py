@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framebank.library.checks import typed
 from framebank.library.search_index import SearchIndex
 from framebank.store.errors import DataError
 
@@ -16,6 +17,7 @@ SAME = 1e-3  # the length of the difference of two unit vectors that count as on
 ALIKE = ("head", "run_hash")  # of what made the vectors; a run may lie in another folder on each machine
 
 
+@typed
 def merge_indexes(
     indexes: Sequence[str | Path],
     out: str | Path,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framebank.library.checks import require_least
+from framebank.library.checks import require_least, typed
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import listed
 from framebank.store.errors import DataError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PICTURES = 240
 
 
+@typed
 def report(
     *what: "HasPath | str | Path",
     out: str | Path,

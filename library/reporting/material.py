@@ -112,10 +112,12 @@ class RunMaterial:
     def near_pairs(self) -> NearPairs:
         """Return which measured videos have a near neighbour among the videos that the run was trained on."""
         run, store = self.opened()
+        learned = [video_id for video_id in run.videos_in(store) if video_id in store]
+        if not learned:
+            raise DataError(f"{store.path}: it is not known which of its videos the run was trained on")
+        if both := set(learned).intersection(self.first.video_ids):
+            raise DataError(f"the run was trained on {len(both)} of the measured videos")
         split = str(run.trained_on.get("split") or "train")
-        if split in (self.first.split, "all"):
-            raise DataError(f"the run was trained on the split {split!r}, which the measured videos are part of")
-        learned = [video_id for video_id in store.split(split).ids if video_id in store]
         self.held()
         sides = [[ids[row] for row in drawn(len(ids), most=MOST).tolist()] for ids in (self.first.video_ids, learned)]
         ids = [*sides[0], *sides[1]]
@@ -150,13 +152,12 @@ def material_of(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, dev
 
 
 def _training(run: Run, store: FeatureStore) -> dict[str, int] | None:
-    """The number of training videos of each class, held-out ones among them; None if the store is another one."""
-    if Path(run.store).absolute() != store.path.absolute() or not run.trained_on.get("split"):
+    """The number of training videos of each class; None if it is not known which they were."""
+    learned = set(run.videos_in(store))
+    if not learned:
         return None
-    try:
-        columns = store.split(str(run.trained_on["split"])).columns
-    except DataError:
-        return None
-    counts = Counter(label for written in columns.labels for label in labels_in(written))
+    columns = store.manifest.columns
+    listed = (written for video_id, written in zip(columns.ids, columns.labels, strict=True) if video_id in learned)
+    counts = Counter(label for written in listed for label in labels_in(written))
     shots = run.recipe.shots
     return {label: min(count, shots) if shots else count for label, count in counts.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from framebank.library.checks import require_share
+from framebank.library.checks import require_share, typed
 from framebank.library.table import html_table, table
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
@@ -96,6 +96,7 @@ class Duplicates(Sequence[DuplicatePair]):
         return html_table(*self._cells(), below=self._below())
 
 
+@typed
 def duplicates(
     bank: "FeatureStore | str | Path",
     other: "FeatureStore | str | Path | None" = None,
@@ -139,8 +140,8 @@ def duplicates(
             names.append(video.video_id)
             limits.append((video.start or 0.0, math.inf if video.end is None else video.end))
             rows.append(found)
-    if not rows:
-        raise DataError(f"{stores[0].path}: no video of the split {split} has a row that can be compared")
+        if len(names) == split_at:
+            raise DataError(f"{store.path}: no video of the split {split} has a row that can be compared")
     finder = CopyFinder.of(PackedRows.of(rows), split_at=split_at)
     listed = finder.pairs.tolist()
     copies = surest_first(

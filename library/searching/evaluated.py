@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.library.checks import typed
 from framebank.library.search_index import SearchIndex
 from framebank.library.table import html_table, percent, table
 from framebank.store.counts import counted, listed
@@ -96,6 +97,7 @@ class SearchReport:
         return html_table(*self._cells()) + moments + html_table(("",), [(line,) for line in self._below()[1:]])
 
 
+@typed
 def evaluate_search(
     index: "SearchIndex | str | Path",
     queries: str | Path,
@@ -204,6 +206,8 @@ def _moments(
     rows_store = store_of(opened.index, store)
     ids = [name for name in opened.index.own.ids if name in rows_store]
     usual = [rows_in_time(rows_store[name])[0] for name in ids[:: max(1, len(ids) // USUAL_VIDEOS)]]
+    if not any(map(len, usual)):
+        raise DataError(f"{rows_store.path}: has no rows of the index's videos; moments are read from them")
     sample = np.concatenate(usual)
     found: list[tuple[Span, ...]] = []
     for text, video_id in truth:

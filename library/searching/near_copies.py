@@ -1,5 +1,6 @@
 """Near copies: the warning that a test video has a copy among the training videos, which makes its figures too good."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from framebank.store.counts import counted, listed
@@ -12,7 +13,7 @@ SHOWN = 3
 TEST = "test"
 
 
-def warn_of_copies(store: "FeatureStore", *, tested: "Manifest", trained: "Manifest") -> None:
+def warn_of_copies(store: "FeatureStore", *, tested: "Manifest", trained: Sequence[str]) -> None:
     """Give one DataWarning that names the test videos with a near-copy among the training videos, the surest first.
 
     Only whole videos and halves are looked for, first by mean rows: a fraction of a second for some thousand videos.
@@ -20,11 +21,11 @@ def warn_of_copies(store: "FeatureStore", *, tested: "Manifest", trained: "Manif
     """
     from framebank.heads.copies.across import copies_across
 
-    known = set(trained.ids)
+    known = set(trained)
     asked = [video.video_id for video in tested.videos if video.video_id not in known]
     if not asked or not known:
         return
-    found = copies_across(store, asked, list(trained.ids))
+    found = copies_across(store, asked, trained)
     if found:
         shown = listed((f"{a!r} and {b!r} ({score:.2f})" for a, b, score in found), most=SHOWN)
         has = "has" if len(found) == 1 else "have"
@@ -34,8 +35,8 @@ def warn_of_copies(store: "FeatureStore", *, tested: "Manifest", trained: "Manif
         )
 
 
-def warn_of_test_copies(store: "FeatureStore", trained: "Manifest", *, split: str) -> None:
-    """Give the same warning for the videos of the split "test", if the training is of another split."""
+def warn_of_test_copies(store: "FeatureStore", trained: Sequence[str], *, split: str) -> None:
+    """Give the same warning for the videos of the split "test", if `split`, of the training, is another one."""
     from framebank.store import Manifest
 
     tested = tuple(video for video in store.manifest.videos if video.split == TEST)

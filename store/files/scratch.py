@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from framebank.store.errors import PlaceError
 from framebank.store.files.replacing import tell_left
 
 PREFIX = "framebank-scratch-"
@@ -32,10 +33,13 @@ def hold_scratch(path: Path) -> int:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Give a temporary folder."""
+    """Give a temporary folder. DataError if there is no place or no room for it."""
     sweep_scratch()
     path = scratch_path()
-    descriptor = hold_scratch(path)
+    try:
+        descriptor = hold_scratch(path)
+    except OSError as error:
+        raise PlaceError(f"{path.parent}: no temporary folder can be made: {error.strerror or error}") from error
     try:
         yield path
     finally:

@@ -18,6 +18,7 @@ COLUMNS = ("video_id", "path", "label", "split", "start", "end", "duration")
 WORDS = ("and", "or", "not", "in", "like", "glob", "between", "is", "null")
 MOST_LETTERS = 10_000
 MOST_KNOWN = 64  # filters whose answers are kept
+KEY = '"row of the list"'  # no column of the user is called so: their names have no blanks
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*'|\"[^\"]*\")|(?P<number>-?\d+(?:\.\d*)?|-?\.\d+)|(?P<name>[A-Za-z_]\w*)"
@@ -37,7 +38,8 @@ class Filters:
 
     def __init__(self, videos: VideoColumns) -> None:
         self.videos = videos
-        self.columns = (*COLUMNS, *(name for name in videos.extra_names if name.lower() not in COLUMNS))
+        own = {name.lower(): name for name in videos.extra_names if name.lower() not in COLUMNS}
+        self.columns = (*COLUMNS, *own.values())
         self._known: dict[str, np.ndarray] = {}
         self._lock = threading.Lock()
 
@@ -58,7 +60,7 @@ class Filters:
     def _places(self, expression: str) -> np.ndarray:
         condition, values = _parsed(expression, self.columns)
         try:
-            asked = f"select group_concat(place) from videos where {condition}"  # noqa: S608 - of checked names
+            asked = f"select group_concat({KEY}) from videos where {condition}"  # noqa: S608 - of checked names
             (found,) = self._database.execute(asked, values).fetchone()
         except (sqlite3.Error, OverflowError) as error:
             raise DataError(f"the filter {expression!r} cannot be read ({error}); {EXPECTED}") from error
@@ -70,9 +72,10 @@ class Filters:
     @cached_property
     def _database(self) -> sqlite3.Connection:
         database = sqlite3.connect(":memory:", check_same_thread=False)
-        names = ", ".join(_quoted(name) for name in self.columns)
-        asked = ", ".join("?" for _ in ("place", *self.columns))
-        database.execute(f"create table videos (place integer primary key, {names})")
+        kinds = ["", " numeric"]  # '01' means the number where a cell of the user is one
+        names = ", ".join(_quoted(name) + kinds[name not in COLUMNS] for name in self.columns)
+        asked = ", ".join("?" for _ in (KEY, *self.columns))
+        database.execute(f"create table videos ({KEY} integer primary key, {names})")
         rows = zip(range(len(self.videos)), *self._cells(), strict=True)
         database.executemany(f"insert into videos values ({asked})", rows)  # noqa: S608 - its own question marks
         return database

@@ -93,6 +93,7 @@ class Finder:
         there = len(self.rows.vectors) if allowed is None else len(allowed)
         if rows is None:
             return _pairs(*self.nearest(queries, min(k, there), among=allowed)) if there else [[] for _ in queries]
+        k = min(k, len(rows.ends) if among is None else int(np.count_nonzero(among)))  # more videos are not there
         count = min(there, OF_A_VIDEO * k)
         found: list[list[tuple[float, int]]] = [[] for _ in queries]
         left = list(range(len(queries))) if there else []

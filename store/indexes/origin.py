@@ -249,14 +249,8 @@ def _listed(manifest: Path, split: str) -> dict[str, Row]:
             if split in ("all", cells[part]):
                 times = [float(cells[at]) if at is not None and cells[at] else None for at in (start, end)]
                 place = cells[path] if cells[path].startswith("/") else str((manifest.parent / cells[path]).absolute())
-                found[nfc(cells[name])] = (
-                    place,
-                    nfc(cells[label]),
-                    nfc(cells[part]),
-                    times[0],
-                    times[1],
-                    _extra(extra, cells),
-                )
+                said = nfc(cells[label]), nfc(cells[part])
+                found[nfc(cells[name])] = (place, *said, times[0], times[1], _extra(extra, cells))
     except (ValueError, IndexError, csv.Error) as error:
         raise DataError(f"{manifest}: cannot be read ({error})") from error
     return found

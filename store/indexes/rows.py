@@ -32,12 +32,12 @@ class Rows:
 
     def __post_init__(self) -> None:
         """Check that the parts agree."""
-        fits = self.vectors.ndim == 2 and self.spans.shape == (len(self.vectors), 2)
-        in_order = bool((np.diff(self.ends, prepend=0) >= 0).all())
-        if self.level not in LEVELS[1:] or not fits or not in_order or self._end != len(self.vectors):
+        fits = self.ends.ndim == 1 and self.vectors.ndim == 2 and self.spans.shape == (len(self.vectors), 2)
+        in_order = fits and bool((np.diff(self.ends, prepend=0) >= 0).all())
+        if self.level not in LEVELS[1:] or not in_order or self._end != len(self.vectors):
             raise DataError(
-                f"rows of level {self.level!r}: vectors {self.vectors.shape}, times {self.spans.shape}, "
-                f"{len(self.ends)} videos that end at row {self._end}; these do not belong together"
+                f"rows of level {self.level!r}: vectors {self.vectors.shape}, times {self.spans.shape}, ends of videos "
+                f"{self.ends.shape}, the last of them {self.ends.flat[-1:].tolist()}; these do not belong together"
             )
 
     @property

@@ -13,6 +13,7 @@ from framebank.store.errors import DataError
 from framebank.store.files.replacing import current, remove_together
 from framebank.store.formats.document import Fields
 from framebank.store.formats.npy import Npz
+from framebank.store.formats.text import require_regular
 from framebank.store.indexes.flat import MORE
 from framebank.store.indexes.rows import LEVELS, Rows, read_rows
 from framebank.store.indexes.spec import unreadable
@@ -121,4 +122,10 @@ def _digest(folder: Path) -> str:
     paths = [current(folder, name) for name in (NEAR, PLACES)]
     if not paths[0].exists():
         raise DataError(f"{NEAR} is missing; make it again with `framebank index`")
-    return digest({path.name: np.memmap(path, np.uint8, mode="r") for path in paths if path.exists()})
+    there = [path for path in paths if path.exists()]
+    try:
+        for path in there:
+            require_regular(path)
+        return digest({path.name: np.memmap(path, np.uint8, mode="r") for path in there})
+    except (OSError, ValueError) as error:  # numpy maps no empty file
+        raise DataError(f"{NEAR} cannot be read ({error}); make it again with `framebank index`") from error

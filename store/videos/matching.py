@@ -94,9 +94,8 @@ class Ends:
 
 
 def _paths_of(videos: Sequence[Video]) -> dict[Video, Path]:
-    """Return the path that a list can name, of each. Videos that were imported together from one file use their id."""
-    counts = Counter(video.path for video in videos)
-    return {
-        video: video.path if counts[video.path] == 1 or video.start is not None else Path(video.video_id)
-        for video in videos
-    }
+    """Return the path that a list can name, of each. Whole videos that were imported from one file use their ids."""
+    wholes = [video for video in videos if video.start is None and video.end is None]
+    counts = Counter(video.path for video in wholes)
+    by_id = {video: Path(video.video_id) for video in wholes if counts[video.path] > 1}
+    return {video: by_id.get(video, video.path) for video in videos}

@@ -51,6 +51,9 @@ def test_wrong_input_is_one_sentence(framebank: Any, two: tuple[Path, Path], tmp
     write_videos(tmp_path / "c", ORIGINALS, spec=replace(SPEC, weights_hash="f" * 16))
     assert "they cannot be mixed" in sentence(framebank("duplicates", two[0], tmp_path / "c", exit_code=1))
     assert "no video is in the split 'odd'" in sentence(framebank("duplicates", two[0], "--split", "odd", exit_code=1))
+    write_videos(tmp_path / "zeros", {"none": (np.zeros((2, FILM[0].shape[1])), np.arange(2.0))})
+    told = sentence(framebank("duplicates", tmp_path / "zeros", two[1], exit_code=1))
+    assert "zeros: no video of the split all has a row that can be compared" in told
     with pytest.raises(fb.DataError, match="least is"):
         fb.duplicates(two[0], least=1.0)
     with pytest.raises(fb.DataError, match="is given twice"):

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import framebank as fb
 from framebank.demo.actions import ACTIONS
 from framebank.library.search_index import SearchIndex
 from framebank.tests.worlds.cli import sentence
+from framebank.tests.worlds.copies import write_videos
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,14 @@ def test_moments_are_measured_in_their_videos(index: Path, store: Path, tmp_path
     found = fb.evaluate_search(index, path, store=store)
     assert found.moments and found.moments.queries == 1 and found.moments.recalls[0] == 1.0
     assert repr(found).splitlines() == found.lines() and found._repr_html_().count("<table>") == 3
+
+
+def test_moments_need_a_store_with_the_videos(framebank: Any, index: Path, store: Path, tmp_path: Path) -> None:
+    spec = fb.open(store).spec
+    write_videos(tmp_path / "other", {"x": (np.ones((3, spec.dim)), np.arange(3.0))}, spec=spec)
+    (tmp_path / "q.csv").write_text("text,video_id,start,end\na person waving,waving_test_00,0,3\n")
+    asked = ("evaluate-search", index, tmp_path / "q.csv", "--store", tmp_path / "other")
+    assert "other: has no rows of the index's videos" in sentence(framebank(*asked, exit_code=1))
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_training_videos_that_moved_to_another_split_are_told(framebank: Any, tm
     )
     framebank("store", "relabel", store, tmp_path / "moved.csv")
     told = " ".join(framebank("evaluate", tmp_path / "run").stderr.split())
-    assert "was trained on 2 videos of the 26 of the split test: wave-train-1, clap-train-1" in told
+    assert "was trained on 2 of the 26 videos of the split test: wave-train-1, clap-train-1" in told
     told = sentence(framebank("temperature", tmp_path / "run", "--split", "held", exit_code=1))
     assert "was trained on 2 videos of the split 'held': wave-train-0, clap-train-0" in told
     other = write_world(tmp_path / "other", seed=3).store.path  # another store, whose videos have the same names

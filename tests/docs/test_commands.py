@@ -46,7 +46,7 @@ def test_the_readme_is_short_and_names_targets_that_are_there() -> None:
 
 def of_the_demo(line: str) -> str:
     """A command of the README for the encoder of the demo, which never read of juggling."""
-    line = line.replace("ViT-B-16-SigLIP2 --pretrained webli", "demo")
+    line = line.replace("PE-Core-B-16 --pretrained meta", "demo")
     return line.replace("a person juggling", "a person falling down")
 
 

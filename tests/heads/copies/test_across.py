@@ -1,6 +1,8 @@
 """Across: a test video with a copy in training is found by few comparisons, and others are not."""
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,3 +46,19 @@ def test_train_and_evaluate_warn(leaky: FeatureStore, tmp_path: Path) -> None:
         run = train(leaky, tmp_path / "run", head="mean", classifier="linear", loss="ce", epochs=1)
     with pytest.warns(DataWarning, match=told):
         evaluate(run, split="test")
+
+
+def test_the_command_without_a_recipe_warns_too(framebank: Any, leaky: FeatureStore, tmp_path: Path) -> None:
+    assert "'leak' and 'train7'" in framebank("train", leaky.path, tmp_path / "run", "--budget", "1s").stderr
+
+
+def test_a_copy_of_a_video_that_was_not_trained_on_is_no_news(leaky: FeatureStore, tmp_path: Path) -> None:
+    told = {}
+    for seed in range(4):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run = train(leaky, tmp_path / f"run{seed}", recipe="ridge", shots=7, seed=seed)
+            evaluate(run, split="test")
+        drawn = bool(run.run.trained_videos_among(["train7"], store=leaky.path))
+        told[drawn] = sum("near-copy" in str(one.message) for one in caught)
+    assert told == {True: 2, False: 0}

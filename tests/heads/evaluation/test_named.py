@@ -148,6 +148,31 @@ def test_a_protocol_file_that_is_wrong(tmp_path: Path, change: tuple[str, str], 
     assert str(tmp_path / "p.toml") in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("seeds", "[0, 1]", "expected one seed"),
+        ("seeds", "[]", "expected one seed"),
+        ("shots", "[]", "expected different numbers"),
+        ("shots", "[1, 1]", "expected different numbers"),
+        ("baselines", "[]", "expected a matcher that reads no texts"),
+        ("baselines", '["text"]', "expected a matcher that reads no texts"),
+    ],
+)
+def test_episodes_that_cannot_be_scored(tmp_path: Path, key: str, value: str, told: str):
+    lines = (PROTOCOLS / "episodes.toml").read_text().splitlines()
+    changed = [f"{key} = {value}" if line.startswith(f"{key} =") else line for line in lines]
+    (tmp_path / "p.toml").write_text("\n".join(changed))
+    with pytest.raises(DataError, match=rf"p\.toml: {key} is .*{told}"):
+        read_protocol(tmp_path / "p.toml")
+
+
+def test_base_to_novel_has_a_draw(tmp_path: Path):
+    (tmp_path / "p.toml").write_text('name = "a"\nabout = "b"\nkind = "base-to-novel"\nsplits = []\n')
+    with pytest.raises(DataError, match="expected one draw at least"):
+        read_protocol(tmp_path / "p.toml")
+
+
 def test_a_protocol_that_is_not_there(tmp_path: Path):
     with pytest.raises(DataError, match=r"no protocol is named 'ucf'; expected one of .*hmdb51, "):
         read_protocol("ucf")

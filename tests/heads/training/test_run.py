@@ -1,17 +1,28 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+import framebank as fb
 from framebank.heads.training.build import build_model
 from framebank.heads.training.loop import Epoch
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
-from framebank.store import DataError
-from framebank.tests.worlds.heads import CLASSES, DIM, FRAME_HEADS, SPEC, prompts_of, texts_of
+from framebank.store import DataError, FeatureStore
+from framebank.tests.worlds.heads import (
+    CLASSES,
+    DIM,
+    FRAME_HEADS,
+    SPEC,
+    World,
+    prompts_of,
+    texts_of,
+    write_world,
+)
 
 LOG = [Epoch(1, 0.5, 1e-4, 0.25, 1.5), Epoch(2, 0.25, 0.0, float("nan"), 1.5)]
 X = torch.randn(3, 8, DIM, generator=torch.Generator().manual_seed(0))
@@ -144,3 +155,16 @@ def test_texts_of_another_encoder():
     strange = prompts_of(spec=replace(SPEC, weights_hash="fedcba"))
     with pytest.raises(DataError, match=r"the run was made with weights_hash '0123456789abcdef', prompts.h5 with"):
         run.with_prompts(strange, where="prompts.h5")
+
+
+def test_a_run_knows_its_videos_in_its_store_alone(world: World, tmp_path: Path) -> None:
+    run = fb.train(world.store, tmp_path / "run", recipe="ridge", shots=1).run
+    drawn = set(run.videos_in(world.store))
+    assert len(drawn) == len(CLASSES) and drawn < set(world.store.split("train").ids)
+    earlier = replace(run, seen="")  # it kept the split alone
+    assert set(earlier.videos_in(world.store)) == set(world.store.split("train").ids)
+    assert replace(earlier, trained_on={}).videos_in(world.store) == []
+    (tmp_path / "link").symlink_to(world.store.path)
+    assert set(run.videos_in(FeatureStore(tmp_path / "link"))) == drawn
+    other = write_world(tmp_path / "other", seed=3).store
+    assert run.videos_in(other) == earlier.videos_in(other) == []

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import framebank as fb
 from framebank.library.reporting.certainty import certainty_of
 from framebank.library.reporting.charts import Axis, histogram, range_bar
 from framebank.library.reporting.classes import class_accuracies
@@ -12,10 +13,11 @@ from framebank.library.reporting.confusions import confusions_of, page_data
 from framebank.library.reporting.contents import contents_of
 from framebank.library.reporting.lengths import accuracy_by_length
 from framebank.library.reporting.map import embedding_map
+from framebank.library.reporting.material import material_of
 from framebank.library.reporting.nearest import near_pairs_across
 from framebank.library.reporting.perturbed import perturbed_of
 from framebank.library.reporting.rows import pooled_videos
-from framebank.library.reporting.runs import EvaluatedRun
+from framebank.library.reporting.runs import EvaluatedRun, read_runs
 from framebank.library.reporting.spread import outliers_of, spread_of
 from framebank.store import DataError
 from framebank.store.ledger import Failure, Ledger
@@ -140,9 +142,6 @@ def test_failures_are_gathered_by_what_they_have_in_common(world: World) -> None
 @pytest.mark.usefixtures("one_thread")
 def test_only_a_run_that_sees_the_order_loses_by_another(world: World, tmp_path: Path) -> None:
     """The classes rise and fall differ in nothing but the order of their frames."""
-    import framebank as fb
-    from framebank.library.reporting.runs import read_runs
-
     found = {}
     for head in ("mean", "gru"):
         run = fb.train(world.store, tmp_path / head, head=head, classifier="linear", loss="ce", epochs=30, lr=1e-2)
@@ -153,3 +152,16 @@ def test_only_a_run_that_sees_the_order_loses_by_another(world: World, tmp_path:
     assert "changes no answer" in found["mean"].sentence
     assert seen["gru"]["reversed"] <= seen["gru"]["in order"] - 8  # of ten videos that rise or fall
     assert [count for count, _ in found["gru"].frames] == [1, 2, 4, 8]
+
+
+def test_a_report_counts_the_videos_that_were_drawn_to_train_on(world: World, tmp_path: Path) -> None:
+    run = fb.train(world.store, tmp_path / "run", recipe="ridge", shots=3)
+    run.evaluate("test")
+    material = material_of(read_runs([run.path]), tmp_path / "out.html", pictures=0, device="cpu")
+    assert material.training == dict.fromkeys(world.store.manifest.labels, 3)
+    near = material.near_pairs()
+    assert {pair.second for pair in near.pairs} <= set(run.run.videos_in(world.store))
+    run.evaluate("train")
+    material = material_of(read_runs([run.path]), tmp_path / "out.html", pictures=0, device="cpu")
+    with pytest.raises(DataError, match="trained on 12 of the measured videos"):
+        material.near_pairs()

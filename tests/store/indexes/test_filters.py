@@ -78,6 +78,18 @@ def test_columns_of_the_user_are_compared_as_numbers_and_as_texts() -> None:
         fitting(videos, "heigth > 8")
 
 
+def test_a_number_in_quotes_means_the_number_and_a_column_may_have_any_name() -> None:
+    videos = [
+        Video(str(number), Path("a.mp4"), extra=(("place", place), ("subject", subject)))
+        for number, (place, subject) in enumerate([("home", "01"), ("park", "10"), ("home", "x1")])
+    ]
+    assert fitting(videos, "place = 'home'") == [0, 2]
+    assert fitting(videos, "subject = '01'") == fitting(videos, "subject in ('01')") == [0]
+    assert fitting(videos, "subject = 1") == fitting(videos, "subject < 5") == [0]
+    assert fitting(videos, "subject like '1%'") == [0, 1]
+    assert fitting(videos, "subject != '01'") == [1, 2]
+
+
 def test_a_column_of_durations_tells_the_length_of_whole_videos() -> None:
     videos = [
         Video("a", Path("a.mp4"), extra=(("duration", "12.5"),)),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from framebank.library.verification import verify_path
+from framebank.store import DataError
 from framebank.store.indexes.index import Index
 from framebank.tests.worlds.store import DIM
 
@@ -36,3 +37,27 @@ def test_version_3_has_frames_a_structure_and_what_was_measured() -> None:
     assert searched.near is not None and searched.near.places is not None and searched.measured is not None
     assert searched.near.places.tolist() == [-1] * 4 + list(range(20))  # one of six videos was taken out
     assert (searched.measured.rows, searched.measured.queries) == (24, 200)
+
+
+@pytest.mark.parametrize("name", ["near.faiss", "near.npz", "rows.faiss", "rows.npz", "measured.json"])
+@pytest.mark.parametrize("how", ["empty", "half", "folder"])
+def test_a_damaged_file_of_version_3_is_told(name: str, how: str, tmp_path: Path) -> None:
+    path = shutil.copytree(HELD / "version-3", tmp_path / "index") / name
+    content = path.read_bytes()
+    path.unlink()
+    if how == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(content[: len(content) // 2] if how == "half" else b"")
+    with pytest.raises(DataError, match="the index cannot be read"):
+        Index.load(path.parent)
+
+
+def test_rows_whose_ends_are_a_table_are_told(tmp_path: Path) -> None:
+    folder = shutil.copytree(HELD / "version-3", tmp_path / "index")
+    with np.load(folder / "rows.npz") as arrays:
+        spans, ends = arrays["spans"], arrays["ends"]
+    for odd in (ends[None], ends[0]):
+        np.savez(folder / "rows.npz", spans=spans, ends=odd)
+        with pytest.raises(DataError, match="do not belong together"):
+            Index.load(folder)
