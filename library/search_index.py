@@ -109,7 +109,7 @@ class SearchIndex:
         to an embedding is not judged. `moments` reads its rows from the store of the index, or from `store`. `where` is
         a filter, such as "label in ('surfing', 'archery') and split = 'train'": only videos that pass it can be hits.
         `minus` is a text that hits should be far from: its unit vector is taken from that of the query, and a query
-        that is not a text is not judged then. DataError if a file, text or filter is wrong, or no video or store is found.
+        that is not a text is not judged then. DataError if a file, text or filter is wrong, or no video or store found.
         """
         how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
         if isinstance(query, Path):
