@@ -108,9 +108,8 @@ class SearchIndex:
         If nothing stands out, `found` of the answer is false, and it has no hits unless `keep_all` is given. The answer
         to an embedding is not judged. `moments` reads its rows from the store of the index, or from `store`. `where` is
         a filter, such as "label in ('surfing', 'archery') and split = 'train'": only videos that pass it can be hits.
-        `minus` is a text that hits should be far from: its unit vector is subtracted from the vector of the query. A
-        query that is not a text is not judged then. `search_image` takes a picture.
-        DataError if a file, a text or the filter is wrong, the store is not found, or no video passes the filter.
+        `minus` is a text that hits should be far from: its unit vector is taken from that of the query, and a query
+        that is not a text is not judged then. DataError if a file, text or filter is wrong, or no video or store found.
         """
         how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
         if isinstance(query, Path):
