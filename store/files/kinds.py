@@ -21,7 +21,14 @@ MEMBERS = (  # further files of such folders
     "log.csv",
     "metrics.json",
     "predictions.npz",
+    "resume.safetensors",
     "ids.csv",
+    "names.npz",
+    "measured.json",
+    "rows.faiss",
+    "rows.npz",
+    "near.faiss",
+    "near.npz",
 )
 EXPECTED = "expected a store, an index, a run or prompts"
 
@@ -45,6 +52,9 @@ def kind_of(path: Path) -> tuple[str, Path]:
 def refuse_own_file(out: Path) -> None:
     """Refuse to write over a file of a store, a run or an index: DataError."""
     if out.is_file():
-        kind, place = kind_of(out)
+        try:
+            kind, place = kind_of(out)
+        except DataError:  # a file of such a name in another folder
+            return
         if kind != "prompts":
             raise DataError(f"{out}: is a file of the {kind} {place}; expected another place")

@@ -12,10 +12,8 @@ from framebank.library.figures.kinds.zero_shot import score_zero_shot
 __all__ = ["KINDS", "ProtocolFigures", "ProtocolKind", "ProtocolRequest"]
 
 KINDS: dict[str, ProtocolKind] = {
-    "supervised": ProtocolKind(score_supervised, "trains runs of its own", ("recipe", "runs", "lexicon", "texts")),
-    "zero-shot": ProtocolKind(score_zero_shot, "trains nothing", ("run", "texts")),
-    "base-to-novel": ProtocolKind(
-        score_base_to_novel, "trains runs of its own", ("recipe", "runs", "lexicon", "texts")
-    ),
-    "episodes": ProtocolKind(score_episodes, "draws episodes", ("run", "matchers", "texts")),
+    "supervised": ProtocolKind(score_supervised, "trains runs of its own", ("recipe", "runs", "lexicon")),
+    "zero-shot": ProtocolKind(score_zero_shot, "trains nothing", ("run",)),
+    "base-to-novel": ProtocolKind(score_base_to_novel, "trains runs of its own", ("recipe", "runs", "lexicon")),
+    "episodes": ProtocolKind(score_episodes, "draws episodes", ("run", "matchers")),
 }

@@ -35,3 +35,8 @@ def test_a_condition_may_have_the_other_unicode_form(tmp_path: Path) -> None:
     for form in ("NFC", "NFD"):
         label = unicodedata.normalize(form, "caf\u00e9")
         assert len(fitting(videos.videos, f"label = '{label}'")) == len(where(videos, {"label": label})) > 0
+
+
+def test_a_file_of_such_a_name_in_another_folder_may_be_written_over(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").touch()
+    refuse_own_file(tmp_path / "log.csv")
