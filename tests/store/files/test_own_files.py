@@ -8,7 +8,7 @@ import pytest
 
 from framebank.store import DataError, FeatureStore
 from framebank.store.files.kinds import refuse_own_file
-from framebank.store.indexes.filters import fitting
+from framebank.store.indexes.filters import Filters
 from framebank.store.videos.selection import where
 from framebank.tests.worlds.cli import sentence
 from framebank.tests.worlds.heads import prompts_of, write_world
@@ -34,7 +34,8 @@ def test_a_condition_may_have_the_other_unicode_form(tmp_path: Path) -> None:
     videos = FeatureStore(store.path).manifest
     for form in ("NFC", "NFD"):
         label = unicodedata.normalize(form, "caf\u00e9")
-        assert len(fitting(videos.videos, f"label = '{label}'")) == len(where(videos, {"label": label})) > 0
+        found = Filters(videos.columns).fitting(f"label = '{label}'")
+        assert len(found) == len(where(videos, {"label": label})) > 0
 
 
 def test_a_file_of_such_a_name_in_another_folder_may_be_written_over(tmp_path: Path) -> None:
