@@ -19,7 +19,21 @@ NEW_SECONDS = 5.0  # a younger one may be locked in a moment
 
 def scratch_path() -> Path:
     """Return a name for a new scratch folder, which `hold_scratch` makes."""
-    return Path(tempfile.gettempdir(), f"{PREFIX}{secrets.token_hex(8)}")
+    return _place() / f"{PREFIX}{secrets.token_hex(8)}"
+
+
+def _place() -> Path:
+    """Return the folder for temporary files, as `tempfile.gettempdir` chooses it, which tries each by a file.
+
+    A kill would leave that file behind.
+    """
+    if tempfile.tempdir:
+        return Path(os.fsdecode(tempfile.tempdir))
+    given = (os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP"))
+    for place in map(Path, (*filter(None, given), "/tmp", "/var/tmp", "/usr/tmp")):  # noqa: S108
+        if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+            return place.absolute()
+    return Path.cwd()
 
 
 def hold_scratch(path: Path) -> int:
@@ -49,7 +63,7 @@ def scratch_folder() -> Iterator[Path]:
 
 def sweep_scratch() -> None:
     """Remove the scratch folders of processes that are gone, if nobody else could remove them."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for path in _place().glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # it is not ours, or its process lives, or is removing it
             if time.time() - path.stat().st_mtime < NEW_SECONDS:
                 continue

@@ -232,6 +232,9 @@ COMMANDS: dict[str, Command] = {
         ("hand", "near"), ("index", "hand", "near", "--update", "--remove", "wave-train-1"), _index("near")
     ),
     "index-merge": Command(("plain",), ("index-merge", "plain", "plain", "new"), _index("new")),
+    "index-merge --overwrite": Command(
+        ("plain", "near"), ("index-merge", "plain", "plain", "near", "--overwrite"), _index("near")
+    ),
     "enroll": _enrolling("enroll", "more", "--id", "clap-train-0"),
     "unenroll": _enrolling("unenroll", "own"),
     "calibrate": _enrolling("calibrate", "--share", "0.2"),
@@ -271,6 +274,9 @@ READERS: dict[str, Command] = {
     "predict": Command(("bank", "run"), ("predict", "bank", "--run", "run", "--split", "train")),
     "shots": Command(("bank",), ("shots", "bank")),
     "search": _search("--id", "one", "--moments"),
+    "evaluate-search": Command(
+        ("films", "film-index", "queries.csv"), ("evaluate-search", "film-index", "queries.csv", "--dual-softmax")
+    ),
     "verify": Command(("bank", "index"), ("verify", "index")),
     "verify, a store": Command(("bank",), ("store", "verify", "bank")),
     "info": Command(("older",), ("store", "info", "older")),

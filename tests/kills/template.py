@@ -118,6 +118,7 @@ def _make_films() -> None:
             writer.add(name, row(rng.normal(size=(2, spec.dim)), indices=np.array([0, 12])))
     Manifest(tuple(Video(name, Path(f"films/{name}.mp4")) for name in ("one", "two"))).write(Path("films/manifest.csv"))
     _call("index", "films", "film-index")
+    Path("queries.csv").write_text("text,video_id\na person waving,one\n")
 
 
 def _make_checkpoint() -> None:
