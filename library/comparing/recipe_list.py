@@ -15,6 +15,7 @@ WHEN = {
     "a5": "two attention blocks are to learn the order, under fixed class texts",
     "actionclip": "the order matters, CLIP's texts fit, and there are thousands of videos",
     "attentive-probe": "the order matters and the texts do not help; small sets too",
+    "attentive-tokens": "it matters where in the frame something happens, and the store has tokens",
     "bike": "single frames show the class, and its words say which",
     "froster": "as actionclip, and classes that were never trained are to be recognised too",
     "knn": "a first figure without training, or classes that come and go",

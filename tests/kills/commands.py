@@ -243,7 +243,7 @@ COMMANDS: dict[str, Command] = {
         ("predict", "bank", "--split", "train", "--run", "run", "--csv", "out.csv"),
         _tree("out.csv"),
     ),
-    "labels build": Command(
+    "build, labels": Command(
         ("classes.txt",), ("labels", "build", "out.h5", "--from", "classes.txt", "--model", "demo"), _tree("out.h5")
     ),
     "label-store --write": Command(
@@ -274,6 +274,7 @@ READERS: dict[str, Command] = {
     "predict": Command(("bank", "run"), ("predict", "bank", "--run", "run", "--split", "train")),
     "shots": Command(("bank",), ("shots", "bank")),
     "search": _search("--id", "one", "--moments"),
+    "duplicates": Command(("bank", "bank-2"), ("duplicates", "bank", "bank-2")),
     "evaluate-search": Command(
         ("films", "film-index", "queries.csv"), ("evaluate-search", "film-index", "queries.csv", "--dual-softmax")
     ),
