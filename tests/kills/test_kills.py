@@ -18,7 +18,7 @@ from framebank.commands.inputs import OWN, SHARED
 from framebank.tests.kills.commands import COMMANDS, MADE_OF_OTHERS, READERS
 from framebank.tests.places import TESTS
 
-MOST_KILLS, MOST_FULL = ("", "") if os.environ.get("FRAMEBANK_KILLS") == "all" else ("3", "1")
+MOST_KILLS, MOST_FULL = ("", "") if os.environ.get("FRAMEBANK_KILLS") == "all" else ("2", "1")
 
 SERVER = (
     "import sys; sys.path.insert(0, sys.argv[1]); import conftest;"
