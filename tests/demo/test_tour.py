@@ -13,7 +13,17 @@ import pytest
 from framebank.tests.worlds.cli import ROOT
 
 # What setup.cfg installs with an extra alone; a plain `pip install .` has none of it.
-EXTRAS = ("matplotlib", "onnx", "onnxruntime", "onnxscript", "pyarrow", "ray", "tensorboard", "torchcodec")
+EXTRAS = (
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "pyarrow",
+    "ray",
+    "tensorboard",
+    "torchcodec",
+    "transformers",
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +75,14 @@ def test_the_extras_are_those_of_setup_cfg() -> None:
     config.read(ROOT / "setup.cfg")
     extras = {line.split(">=")[0] for line in config["options.extras_require"]["dev"].split()}
     tools = {
+        "axe-playwright-python",
         "ipykernel",
+        "jinja2",  # which torch brings too
         "mkdocstrings[python]",
         "mypy",
         "nbclient",
         "nbformat",
+        "playwright",
         "pytest",
         "pytest-xdist",
         "ruff",
