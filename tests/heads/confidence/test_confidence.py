@@ -142,6 +142,7 @@ def test_a_sure_run_has_sets_that_are_not_empty():
     assert label_sets(p, level=0.9, known=old.scores).sum() == 40
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_sets_of_a_scaling_by_class_cover_what_was_asked_for():
     """Over 20 draws of 100 validation videos of 20 classes; the scores of the fit itself cover 85 %."""
     covered = []
