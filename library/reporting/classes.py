@@ -8,6 +8,7 @@ import numpy as np
 
 from framebank.heads.metrics import wilson_interval
 from framebank.library.reporting.runs import EvaluatedRun
+from framebank.library.reporting.share import RightShare
 from framebank.store.counts import counted
 
 # The usual cut for long-tailed sets (Liu et al. 2019, arXiv 1904.05160): training videos of a class.
@@ -41,37 +42,11 @@ class ClassAccuracy:
 
 
 @dataclass(frozen=True)
-class ShotGroup:
-    """The classes with many, medium or few training videos, and the accuracy over their videos."""
-
-    name: str
-    classes: int
-    videos: int
-    right: int
-    others: tuple[float, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """What stands before its figures."""
-        return f"{self.name}: {counted(self.classes, 'class', 'classes')}"
-
-    @property
-    def accuracy(self) -> float:
-        """The share of the videos that are right."""
-        return self.right / self.videos
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of `accuracy`."""
-        return wilson_interval(self.right, self.videos)
-
-
-@dataclass(frozen=True)
 class ClassAccuracies:
     """The classes that occur, the least recognised first, and their groups by training videos, if these are known."""
 
     classes: tuple[ClassAccuracy, ...]
-    groups: tuple[ShotGroup, ...]
+    groups: tuple[RightShare, ...]
     absent: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,7 +91,7 @@ def confusion_counts(run: EvaluatedRun) -> np.ndarray:
     return np.bincount(run.targets * count + run.best, minlength=count * count).reshape(count, count)
 
 
-def _groups(classes: Sequence[ClassAccuracy]) -> tuple[ShotGroup, ...]:
+def _groups(classes: Sequence[ClassAccuracy]) -> tuple[RightShare, ...]:
     """Gather the classes by their number of training videos; a group without a class is left out."""
     names: dict[str, list[ClassAccuracy]] = {
         f"many (more than {MANY})": [],
@@ -128,15 +103,11 @@ def _groups(classes: Sequence[ClassAccuracy]) -> tuple[ShotGroup, ...]:
         training = one.training or 0
         (many if training > MANY else few if training < FEW else medium).append(one)
     return tuple(
-        ShotGroup(
+        RightShare(
             name,
-            len(own),
             sum(one.videos for one in own),
             sum(one.right for one in own),
-            tuple(
-                sum(one.others[number] * one.videos for one in own) / sum(one.videos for one in own)
-                for number in range(len(own[0].others))
-            ),
+            counted(len(own), "class", "classes"),
         )
         for name, own in names.items()
         if own

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from framebank.library.reporting.certainty import RunCertainty, certainty_of
 from framebank.library.reporting.classes import ClassAccuracies, class_accuracies
@@ -17,24 +16,17 @@ from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.perturbed import Perturbed, perturbed_of
 from framebank.library.reporting.render import write_page
 from framebank.library.reporting.runs import EvaluatedRun, read_runs
+from framebank.library.reporting.sections import Section, make_sections, plain
 from framebank.library.reporting.strips import TellingVideos, telling_videos
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
-Section = Any  # a frozen dataclass, or a tuple of them; each module of this room has its own
-
 
 def report_runs(folders: Sequence[Path], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
     """Write the page of runs that were evaluated on the same videos; see `report`."""
     material = material_of(read_runs(folders), out, pictures=pictures, device=device)
-    sections: dict[str, Section] = {}
-    left_out: dict[str, str] = {}
-    for name, make in watch(SECTIONS.items(), total=len(SECTIONS), unit="section"):
-        try:
-            sections[name] = make(material)
-        except DataError as error:
-            left_out[name] = str(error)
+    sections, left_out = make_sections(SECTIONS, material, watch=watch)
     headline = headline_of(material.runs, sections.get("flips", ()))
     data = page_data(material.first, sections["confusions"], material.address)
     data["pictures"] = {
@@ -77,11 +69,6 @@ def headline_of(runs: Sequence[EvaluatedRun], flips: Sequence[RunFlips]) -> str:
         f"{best.name} has the highest accuracy, {100 * best.top1:.1f} %; {better} of {len(flips)} runs "
         f"{'is' if better == 1 else 'are'} better than {first.name} beyond chance."
     )
-
-
-def plain(section: Section) -> Any:
-    """Return a section, or each of several, as plain values."""
-    return [one.to_dict() for one in section] if isinstance(section, tuple) else section.to_dict()
 
 
 def _classes(material: RunMaterial) -> ClassAccuracies:

@@ -15,6 +15,7 @@ from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.render import write_page
 from framebank.library.reporting.rows import PooledVideos, drawn, pooled_videos
+from framebank.library.reporting.sections import Section, make_sections, plain
 from framebank.library.reporting.sheets import ClassSheet, class_sheets
 from framebank.library.reporting.spread import Outlier, Spread, outliers_of, spread_of
 from framebank.library.watch import Watch
@@ -80,13 +81,7 @@ class StoreMaterial:
 def report_store(folder: Path, out: Path, *, pictures: int, watch: Watch) -> ReportPage:
     """Write the page of a store; see `report`."""
     material = StoreMaterial(FeatureStore(folder), Pictures(pictures))
-    sections: dict[str, Any] = {}
-    left_out: dict[str, str] = {}
-    for name, make in watch(SECTIONS.items(), total=len(SECTIONS), unit="section"):
-        try:
-            sections[name] = make(material)
-        except DataError as error:
-            left_out[name] = str(error)
+    sections, left_out = make_sections(SECTIONS, material, watch=watch)
     headline = sections["contents"].headline
     context = {
         "kind": "store",
@@ -97,10 +92,7 @@ def report_store(folder: Path, out: Path, *, pictures: int, watch: Watch) -> Rep
         **sections,
     }
     size = write_page(out, context, {"labels": [], "videos": [], "cells": {}, "pictures": {}})
-    figures = {
-        name: [one.to_dict() for one in made] if isinstance(made, tuple) else made.to_dict()
-        for name, made in sections.items()
-    }
+    figures = {name: plain(made) for name, made in sections.items()}
     read = material.pictures
     return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
 
@@ -156,7 +148,7 @@ def _sheets(material: StoreMaterial) -> tuple[ClassSheet, ...]:
     return found
 
 
-SECTIONS: Mapping[str, Callable[[StoreMaterial], Any]] = {
+SECTIONS: Mapping[str, Callable[[StoreMaterial], Section]] = {
     "contents": _contents,
     "lengths": _lengths,
     "near": _near,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framebank.heads.metrics import wilson_interval
 from framebank.library.reporting.runs import EvaluatedRun
+from framebank.library.reporting.share import RightShare
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,35 +21,11 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The accuracy over `videos` if the run sees `what` of each."""
-
-    what: str
-    right: int
-    videos: int
-
-    @property
-    def title(self) -> str:
-        """What stands before its figures."""
-        return self.what
-
-    @property
-    def accuracy(self) -> float:
-        """The share of the videos that are right."""
-        return self.right / self.videos
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of `accuracy`."""
-        return wilson_interval(self.right, self.videos)
-
-
-@dataclass(frozen=True)
 class Perturbed:
     """The accuracy in each order, and with each number of frames; `shuffled` compares shuffled with ordered frames."""
 
-    orders: tuple[Seen, ...]
-    frames: tuple[tuple[int, Seen], ...]
+    orders: tuple[RightShare, ...]
+    frames: tuple[tuple[int, RightShare], ...]
     shuffled: "PairedDifference"
     videos: int
     listed: int
@@ -57,7 +33,7 @@ class Perturbed:
     @property
     def sentence(self) -> str:
         """What the order is worth, in words."""
-        seen = {one.what: one for one in self.orders}
+        seen = {one.name: one for one in self.orders}
         first = 100 * seen["the first frame alone"].accuracy
         points = -100 * self.shuffled.difference
         whole = f"the first frame alone is right in {first:.1f} %"
@@ -70,7 +46,7 @@ class Perturbed:
     def to_dict(self) -> dict[str, Any]:
         """Return the accuracies as plain values."""
         return {
-            "orders": {one.what: one.accuracy for one in self.orders},
+            "orders": {one.name: one.accuracy for one in self.orders},
             "frames": {str(count): one.accuracy for count, one in self.frames},
             "videos": self.videos,
         }
@@ -89,14 +65,14 @@ def perturbed_of(measured: EvaluatedRun, run: "Run", store: "FeatureStore", *, d
     scoring = _Scoring(run, store, ids, device)
     bank = scoring.bank(run.recipe.frames)
     right = {what: scoring.right(other) for what, other in _orders(bank)}
-    orders = tuple(Seen(what, int(own.sum()), len(own)) for what, own in right.items())
+    orders = tuple(RightShare(what, len(own), int(own.sum())) for what, own in right.items())
     most = int(bank.mask.sum(1).max())
     counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count < most]
     frames = [(count, scoring.right(scoring.bank(count))) for count in counts] + [(most, right["in order"])]
     from framebank.heads.evaluation.paired import compare_paired
 
     shuffled = compare_paired(right["in order"], right["shuffled"], seed=SEED)
-    seen = tuple((count, Seen(f"{count}", int(own.sum()), len(own))) for count, own in frames)
+    seen = tuple((count, RightShare(f"{count}", len(own), int(own.sum()))) for count, own in frames)
     return Perturbed(orders, seen, shuffled, len(ids), len(measured.video_ids))
 
 

@@ -147,7 +147,7 @@ def test_only_a_run_that_sees_the_order_loses_by_another(world: World, tmp_path:
         run = fb.train(world.store, tmp_path / head, head=head, classifier="linear", loss="ce", epochs=30, lr=1e-2)
         run.evaluate("test")
         found[head] = perturbed_of(read_runs([tmp_path / head])[0], run.run, world.store, device="cpu")
-    seen = {head: {one.what: one.right for one in each.orders} for head, each in found.items()}
+    seen = {head: {one.name: one.right for one in each.orders} for head, each in found.items()}
     assert seen["mean"]["in order"] == seen["mean"]["reversed"] == seen["mean"]["shuffled"]
     assert "changes no answer" in found["mean"].sentence
     assert seen["gru"]["reversed"] <= seen["gru"]["in order"] - 8  # of ten videos that rise or fall
