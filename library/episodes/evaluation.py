@@ -73,7 +73,7 @@ def fewshot(
         "support_split": support_split,
         "support_list": support_list,
     }
-    (report,) = _evaluate(
+    (report,) = evaluate_shots(
         open_store(bank),
         names,
         [shot],
@@ -142,7 +142,7 @@ def fewshot_compare(
             stack.enter_context(owning(path, what="comparison"))
             if any(each.name != AT_WORK for each in path.iterdir()):
                 raise DataError(f"{path}: is not empty; expected a new folder for the comparison")
-        reports = _evaluate(
+        reports = evaluate_shots(
             open_store(bank),
             [matchers] if isinstance(matchers, str) else list(matchers),
             list(shots),
@@ -167,7 +167,7 @@ def fewshot_compare(
     return found
 
 
-def _evaluate(
+def evaluate_shots(
     store: "FeatureStore",
     matchers: Sequence[str],
     shots: Sequence[int],

@@ -21,31 +21,34 @@ def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
     the classes have none; a line says why.
     """
     from framebank.heads.fewshot.matcher_name import reads_text
-    from framebank.library.episodes.evaluation import fewshot
-    from framebank.library.episodes.trained_matcher import TrainedMatcher
+    from framebank.heads.progress import tell_nobody
+    from framebank.library.episodes.evaluation import evaluate_shots
 
-    protocol, files = asked.protocol, _class_lists(asked)
-    run = TrainedMatcher.open(asked.run, device=str(asked.device)) if asked.run else None
-    reports = []
-    for shot in protocol.shots:
-        plain = [name for name in protocol.baselines if not reads_text(name)]
-        names = list(dict.fromkeys([*asked.matchers, *plain]))
-        reports.append(
-            fewshot(
-                asked.store,
-                names,
-                run=run,
-                shot=shot,
-                way=protocol.way,
-                episodes=protocol.episodes,
-                seed=protocol.seeds[0],
-                split=protocol.split,
-                class_splits=files,
-                **asked.words,
-                device=str(asked.device),
-                watch=asked.watch,
-            )
-        )
+    protocol = asked.protocol
+    plain = [name for name in protocol.baselines if not reads_text(name)]
+    reports = evaluate_shots(
+        asked.store,
+        list(dict.fromkeys([*asked.matchers, *plain])),
+        protocol.shots,
+        plan={
+            "way": protocol.way,
+            "query": None,
+            "episodes": protocol.episodes,
+            "seed": protocol.seeds[0],
+            "support_split": None,
+            "support_list": None,
+        },
+        run=asked.run,
+        split=protocol.split,
+        class_splits=_class_lists(asked),
+        frames=0,
+        frame_norm=True,
+        given=asked.words,
+        device=str(asked.device),
+        watch=asked.watch,
+        tell=tell_nobody,
+    )
+    for _ in protocol.shots:
         asked.done()
     head = reports[0].scores[0].matcher
     parts = tuple(
