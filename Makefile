@@ -27,7 +27,9 @@ test: lint types  ## lint, types and every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 kills: $(DEV)  ## kill every command that writes before each thing it does to files: a quarter of an hour
-	FRAMEBANK_KILLS=all $(BIN)/python -m pytest -n auto tests/kills/test_kills.py
+	rm -f build/kills.jsonl
+	FRAMEBANK_KILLS=all $(BIN)/python -m pytest -n auto --dist worksteal tests/kills/test_kills.py
+	$(BIN)/python -m framebank.tests.kills.totals
 
 lint: $(DEV)  ## ruff, its formatter included
 	$(BIN)/ruff check .

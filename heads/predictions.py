@@ -13,6 +13,7 @@ from torch import Tensor
 
 from framebank.heads.bank import Bank, BankParts
 from framebank.heads.model import Model
+from framebank.store.digest import SEAL, seal
 from framebank.store.errors import DataError
 from framebank.store.formats.npy import Npz
 
@@ -49,13 +50,17 @@ class Predictions:
         }
         if self.groups is not None:
             arrays["groups"] = self.groups
+        arrays[SEAL] = np.array(seal({}, arrays))
         with path.open("wb") as file:
             np.savez(file, **arrays)
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
-        """Read what `write` wrote. DataError if it is damaged, or if an id appears twice."""
-        arrays = Npz(path)
+        """Read what `write` wrote. DataError if it is damaged or was changed, or if an id appears twice."""
+        arrays = dict(Npz(path))
+        sealed = arrays.pop(SEAL, None)  # an earlier version wrote none
+        if sealed is not None and str(sealed) != seal({}, arrays):
+            raise DataError(f"{path}: is not as it was written; run `framebank evaluate` again")
         missing = next((name for name in FIELDS if name not in arrays), None)
         if missing:
             raise DataError(f"{path}: has no array {missing!r}; expected what `framebank evaluate` writes")

@@ -10,6 +10,7 @@ import numpy as np
 from framebank.heads.fewshot.loop import Stage
 from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
+from framebank.heads.predictions import Predictions
 from framebank.heads.training.folder import WEIGHTS
 from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.loop import Epoch
@@ -20,7 +21,6 @@ from framebank.store.errors import DataError
 from framebank.store.files.kinds import kind_of
 from framebank.store.files.replacing import current
 from framebank.store.formats.document import Fields, read_json, read_toml, shown
-from framebank.store.formats.npy import Npz
 from framebank.store.formats.records import read_records
 from framebank.store.prompts import PromptBank
 from framebank.store.upkeep.history import History
@@ -109,9 +109,7 @@ def _check_run(found: Finding) -> None:
     path = current(folder, "predictions.npz")
     if path.exists():
         with found.checking(path, path.name):
-            arrays = Npz(path)
-            for name in arrays:
-                _ = arrays[name]
+            Predictions.read(path)
 
 
 def _check_matcher(found: Finding) -> None:

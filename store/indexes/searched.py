@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from framebank.store.digest import digest
+from framebank.store.digest import digest, seal
 from framebank.store.errors import DataError
 from framebank.store.files.replacing import current, remove_together
 from framebank.store.formats.document import Fields
@@ -67,7 +67,9 @@ class Searched:
                     np.savez(file, places=self.near.places)
             about |= {"settings": dict(self.near.settings), "near": _digest(part)}
         if self.measured:
-            (part / NAME).write_text(json.dumps(self.measured.to_dict(), indent=2), encoding="utf-8")
+            figures = self.measured.to_dict()
+            (part / NAME).write_text(json.dumps(figures, indent=2), encoding="utf-8")
+            about["measured"] = seal(figures, {})
         for name in (*MORE, NAME):
             if not (part / name).exists() and (part.parent / name).exists():
                 remove_together(part, name)
@@ -107,7 +109,15 @@ def _read(folder: Path, about: Fields, *, check: bool) -> Searched:
         if check and _digest(folder) != about.text("near"):
             raise DataError(f"{NEAR} is not as it was written; make it again with `framebank index`")
         near = read_structure(current(folder, NEAR), kind, settings, places)
-    return Searched(rows, near, asked_in(about.fields("asked")), read_measured(folder))
+    return Searched(rows, near, asked_in(about.fields("asked")), _measured(folder, about))
+
+
+def _measured(folder: Path, about: Fields) -> Measured | None:
+    found = read_measured(folder)
+    sealed = seal(found.to_dict(), {}) if found else None
+    if "measured" in about.values and sealed != about.text("measured"):  # an earlier version wrote no digest of it
+        raise DataError(f"{NAME} is not as it was written; make it again with `framebank index`")
+    return found
 
 
 def _places(path: Path) -> np.ndarray:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,8 @@ def test_a_name_is_never_taken_for_html(tmp_path: Path) -> None:
     write(tmp_path / "odd", np.arange(20) > 3, labels=("a", "b"), split=mark)
     named = tmp_path / "odd" / "predictions.npz"
     arrays = dict(np.load(named))
-    arrays["labels"] = np.array(["a", mark])
-    arrays["video_ids"] = np.array([f"{mark}{number}" for number in range(20)])
-    np.savez(named, **arrays)
+    ids = tuple(f"{mark}{number}" for number in range(20))
+    Predictions(ids, arrays["scores"], arrays["targets"], ("a", mark)).write(named)
     fb.report(tmp_path / "odd", out=tmp_path / "odd.html")
     page = (tmp_path / "odd.html").read_text()
     assert mark not in page and data_of(page)["labels"] == ["a", mark]
@@ -163,8 +163,8 @@ def test_what_cannot_be_shown_is_refused(
     write(tmp_path / "first", right)
     write(tmp_path / "other-split", right, split="val")
     write(tmp_path / "other-classes", right)
-    arrays = dict(np.load(tmp_path / "other-classes" / "predictions.npz")) | {"labels": np.array(["a", "c"])}
-    np.savez(tmp_path / "other-classes" / "predictions.npz", **arrays)
+    named = tmp_path / "other-classes" / "predictions.npz"
+    replace(Predictions.read(named), labels=("a", "c")).write(named)
     write(tmp_path / "other-videos", right[:90])
     write(tmp_path / "double", right, video_ids=("same",) * 100)
     for name in ("never", "empty", "store"):

@@ -13,6 +13,7 @@ from click.testing import Result
 from framebank.heads.fewshot.build import build_matcher
 from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
+from framebank.heads.predictions import Predictions
 from framebank.store import Video
 from framebank.store.indexes.enrolment import NAME, Enrolment
 from framebank.store.indexes.index import Index
@@ -39,7 +40,15 @@ def write_run(folder: Path) -> None:
 
     run_of(Recipe(head="conv1d")).write(folder, log=LOG)
     (folder / "metrics.json").write_text('{"top1": 0.5}')
-    np.savez(folder / "predictions.npz", scores=np.ones((2, 3)))
+    scores = np.full((2, 3), 1 / 3)
+    Predictions(("a", "b"), scores, np.array([0, 2]), ("x", "y", "z")).write(folder / "predictions.npz")
+
+
+def change_scores(path: Path) -> None:
+    """As a hand does, with a sum of the archive that is right again."""
+    arrays = dict(np.load(path))
+    arrays["scores"][0] = arrays["scores"][0, ::-1] + [0.1, 0, -0.1]
+    np.savez(path, **arrays)
 
 
 def write_matcher(folder: Path) -> None:
@@ -111,7 +120,8 @@ FAULTS: list[tuple[str, str, Callable[[Path], Any], str]] = [
     ("run", "log.csv", lambda path: replace_in(path, "0.25", "much"), "log.csv: cannot be read as a log of a training"),
     ("run", "log.csv", lambda path: replace_in(path, "lr", "colour"), "log.csv: has the column 'colour'"),
     ("run", "metrics.json", lambda path: path.write_text("["), "metrics.json: is not JSON (line 1)"),
-    ("run", "predictions.npz", lambda path: flip(path, at=200), "predictions.npz: its array 'scores'"),
+    ("run", "predictions.npz", lambda path: flip(path, at=180), "predictions.npz: its array"),
+    ("run", "predictions.npz", change_scores, "predictions.npz: is not as it was written; run `framebank evaluate`"),
     ("few-shot run", "recipe.json", lambda path: replace_in(path, '"way": 5', '"way": 6'), "way is 6, the checkpoint"),
     ("few-shot run", "matcher.safetensors", lambda path: path.write_text("no"), "cannot be read as a matcher"),
     ("index", "index.faiss", flip, "are of different indexes; make it again"),

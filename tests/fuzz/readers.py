@@ -9,23 +9,31 @@ import hashlib
 import json
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import faiss
 import h5py
 import numpy as np
 import torch
 
+from framebank.extract.prompts import read_templates
+from framebank.heads.evaluation.ledger import append_result, read_results
+from framebank.heads.evaluation.named import PROTOCOLS, read_protocol
 from framebank.heads.exchange.published import read_checkpoint
 from framebank.heads.fewshot.build import build_matcher
 from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.labelling import enroll as enrolling
 from framebank.heads.labelling.calibrate import calibrate
+from framebank.heads.predictions import Predictions
 from framebank.heads.training.build import build_model
+from framebank.heads.training.loop import Epoch
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.resume import Keeping, TrainingState
 from framebank.heads.training.run import Run
 from framebank.store import DataError, FeatureStore, LabelSet, PromptBank, Video
 from framebank.store.exchange.exports import export_store
@@ -34,13 +42,19 @@ from framebank.store.exchange.source import Names
 from framebank.store.exchange.sources import open_source
 from framebank.store.indexes.enrolment import Calibration
 from framebank.store.indexes.index import Index
+from framebank.store.indexes.rows import Rows
+from framebank.store.indexes.searched import Searched
+from framebank.store.indexes.structure import build
+from framebank.store.indexes.tuning import Target, tune
 from framebank.store.ledger import Failure, Ledger
+from framebank.store.spans.files import read_spans
 from framebank.store.upkeep.history import History
 from framebank.store.upkeep.known_files import NAME as SOURCES
 from framebank.store.upkeep.known_files import learned_text, read_learned
 from framebank.store.upkeep.relabel import relabel_store
 from framebank.store.upkeep.repair import repair_store
 from framebank.store.upkeep.verify import verify_store
+from framebank.store.vectors import unit
 from framebank.store.videos.class_splits import read_class_splits
 from framebank.store.videos.identity import Identity
 from framebank.store.videos.inputs import read_videos
@@ -151,9 +165,34 @@ def _index(folder: Path) -> None:
     calibrate(folder, Calibration(0.2, "/store", "val", held_out, vectors))
 
 
+def _searched_index(kind: str) -> Callable[[Path], None]:
+    """An index of frames that is searched by a structure, some of whose entries are gone."""
+
+    def make(folder: Path) -> None:
+        rng = np.random.default_rng(0)
+        videos = [Video(f"{label}/{n}", Path(f"/{label}/{n}.mp4"), label, "train") for label in "ab" for n in range(20)]
+        ends = np.arange(8, 328, 8)
+        starts = np.tile(np.arange(8.0), 40)
+        rows = Rows("frame", unit(rng.normal(size=(320, 8))), ends, np.stack([starts, starts + 1], axis=1))
+        near = build(rows.vectors, kind)
+        added = build(np.concatenate([rows.vectors[:4], rows.vectors]), kind)
+        places = np.concatenate([np.full(4, -1), np.arange(320)])
+        index = Index(rng.normal(size=(40, 8)), videos, spec=STORE_SPEC, made_by={"head": "mean", "run": None})
+        _, measured = tune(near, rows.vectors, Target(kind))
+        structure = dataclasses.replace(added, settings={near.knob: 4, "factor": 2}, places=places)
+        index.searched = Searched(rows, structure, Target(kind), measured)
+        index.save(folder)
+
+    return make
+
+
 def _read_index(folder: Path) -> list[object]:
     index = Index.load(folder)
-    return [index.spec, dict(index.made_by), index.own_vectors, list(index.videos), index.enrolment, index.origin]
+    known = [index.spec, dict(index.made_by), index.own_vectors, list(index.videos), index.enrolment, index.origin]
+    query = np.ones((1, index.spec.dim), dtype=np.float32)
+    near = index.searched.near
+    structure = near and [near.kind, dict(near.settings), near.places, faiss.serialize_index(near.base)]
+    return [*known, index.searched.rows, index.searched.measured, structure, index.search(query, 5)]
 
 
 def _run(head: str, classifier: str) -> Callable[[Path], None]:
@@ -167,6 +206,47 @@ def _run(head: str, classifier: str) -> Callable[[Path], None]:
         Run(recipe, SPEC, CLASSES, model, "/some/store", facts).write(folder, log=[])
 
     return make
+
+
+def _resume(folder: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = torch.nn.Linear(8, 4)
+        optimizer = torch.optim.AdamW(module.parameters())
+        module(torch.randn(3, 8)).sum().backward()
+        optimizer.step()
+    log = [Epoch(1, 0.5, 0.001, 0.75, 1.5), Epoch(2, 0.25, 0.0005, 0.875, 1.25)]
+    state = TrainingState({"model": module}, optimizer, torch.Generator(), Epoch, log, dict(module.state_dict()))
+    Keeping(folder, seconds=0.0, about=lambda: ABOUT).keep(state)
+
+
+def _read_resume(folder: Path) -> object:
+    found = Keeping(folder, resumes=True, about=lambda: ABOUT).found()
+    return found and [found.about.values, dict(found.tensors)]
+
+
+def _predictions(folder: Path) -> None:
+    scores = np.random.default_rng(0).dirichlet(np.ones(3), size=12)
+    targets, groups = np.arange(12) % 3, np.arange(12) // 2
+    names = tuple(f"v{n}" for n in range(12))
+    Predictions(names, scores, targets, ("run", "walk", "sit"), groups).write(folder / "predictions.npz")
+
+
+def _results(folder: Path) -> None:
+    for number in range(6):
+        protocol = {"name": "ucf101", "hash": "0123456789ab"}
+        said = {"encoder": "ViT-B-16", "recipe": "ridge", "run": f"run{number}", "time": f"2026-11-2{number}T10:00:00"}
+        figures = {"top1": 80.25 + number, "top5": 95.5, "top1_interval": [79.5, 81.25 + number], "deviation": 0.5}
+        counts = {"videos_evaluated": 3783, "videos_listed": 3783}
+        append_result(folder / "results.jsonl", {"protocol": protocol, **said, **figures, **counts})
+
+
+def _read_results(folder: Path) -> object:
+    """Lines may be lost, doubled or put in another order with their file; none is another than was written."""
+    with tempfile.TemporaryDirectory(dir=folder) as written:
+        _results(Path(written))
+        known = read_results(Path(written, "results.jsonl"))
+    return [line for line in read_results(folder / "results.jsonl") if line not in known]
 
 
 def _fewshot_run(folder: Path) -> None:
@@ -281,6 +361,22 @@ VIDEOS = "video_id,path,label,split,start,end,group\n" + "".join(
 )
 SPLITS_JSON = json.dumps({"run": "train", "walk": "train", "sit": "val", "stand": "test", "jump": "test"})
 SPLITS_CSV = "class,split\nrun,train\nwalk,train\nsit,val\njump,test\n"
+ABOUT = {"recipe": {"head": "lstm", "lr": 0.01}, "videos": "ab" * 16, "texts": None}
+SPANS = "video_id,start,end,label,score,source\n" + "".join(
+    f"v{n},{n}.5,{n + 2}.25,run,0.{n}5,hand\n" for n in range(5)
+)
+SPANS_JSON = json.dumps(
+    {
+        "spans": [
+            {"video_id": f"v{n}", "start": n + 0.5, "end": n + 2.25, "label": "run", "score": 0.5} for n in range(5)
+        ]
+    }
+)
+SCENES = "Timecode List:,00:00:02.000\nScene Number,Start Time (seconds),End Time (seconds)\n" + "".join(
+    f"{n},{2 * n}.000,{2 * n + 2}.000\n" for n in range(5)
+)
+TEMPLATES = "a video of a person {}\na person is {}\n{}\n"
+PROTOCOL = (PROTOCOLS / "ucf101.toml").read_text(encoding="utf-8")
 RECIPE = (
     'head = "transformer"\nclassifier = "text"\nloss = "kl"\nepochs = 12\nlr = 5e-5\n\n[head_options]\nnum_layers = 3\n'
 )
@@ -302,6 +398,18 @@ READERS: dict[str, Reader] = {
     "index, list": Reader(_index, "ids.csv", _read_index, has_digest=True),
     "index, spec": Reader(_index, "spec.json", _read_index, has_digest=True),
     "enrolments": Reader(_index, "enrolled.npz", _read_index, has_digest=True),
+    "index, rows": Reader(_searched_index("sq8"), "rows.faiss", _read_index, has_digest=True),
+    "index, seconds of rows": Reader(_searched_index("sq8"), "rows.npz", _read_index, has_digest=True),
+    "index, lists": Reader(_searched_index("sq8"), "near.faiss", _read_index, has_digest=True),
+    "index, graph": Reader(_searched_index("hnsw"), "near.faiss", _read_index, has_digest=True),
+    "index, entries": Reader(_searched_index("sq8"), "near.npz", _read_index, has_digest=True),
+    "index, what was measured": Reader(_searched_index("sq8"), "measured.json", _read_index, has_digest=True),
+    "index, spec of its rows": Reader(_searched_index("sq8"), "spec.json", _read_index, has_digest=True),
+    "state of a training": Reader(_resume, "resume.safetensors", _read_resume, has_digest=True),
+    "predictions": Reader(
+        _predictions, "predictions.npz", lambda f: Predictions.read(f / "predictions.npz"), has_digest=True
+    ),
+    "results": Reader(_results, "results.jsonl", _read_results, has_digest=True),
     "run of a transformer": Reader(_run("transformer", "text"), "checkpoint.safetensors", Run.read, has_digest=True),
     "run of a linear probe": Reader(_run("mean", "linear"), "checkpoint.safetensors", Run.read, has_digest=True),
     "run of an attentive probe": Reader(_run("attentive", "linear"), "checkpoint.safetensors", Run.read, True),
@@ -315,6 +423,11 @@ READERS: dict[str, Reader] = {
     "list of Something": Reader(_text("train.json", SOMETHING), "train.json", _list_of("train.json", read_list)),
     "list of Charades": Reader(_text("Charades_v1_train.csv", CHARADES), "*.csv", lambda f: read_list(*f.iterdir())),
     "list of videos": Reader(_text("videos.csv", VIDEOS), "videos.csv", lambda f: read_videos([f / "videos.csv"])),
+    "spans, CSV": Reader(_text("spans.csv", SPANS), "spans.csv", _list_of("spans.csv", read_spans)),
+    "spans, JSON": Reader(_text("spans.json", SPANS_JSON), "spans.json", _list_of("spans.json", read_spans)),
+    "scenes": Reader(_text("s.csv", SCENES), "s.csv", lambda f: read_spans(f / "s.csv", video_id="v")),
+    "protocol": Reader(_text("p.toml", PROTOCOL), "p.toml", _list_of("p.toml", read_protocol)),
+    "templates": Reader(_text("t.txt", TEMPLATES), "t.txt", lambda f: read_templates(str(f / "t.txt"))),
     "class splits, JSON": Reader(_text("s.json", SPLITS_JSON), "s.json", lambda f: read_class_splits([f / "s.json"])),
     "class splits, CSV": Reader(_text("s.csv", SPLITS_CSV), "s.csv", lambda f: read_class_splits([f / "s.csv"])),
     "import of npz": Reader(lambda f: np.savez(f / "x.npz", **ARRAYS), "x.npz", _import("x.npz")),

@@ -16,7 +16,9 @@ from framebank.tests.places import TESTS
 EACH = 20
 GROUPS = {
     "store": [name for name in READERS if name.startswith(("shard", "manifest", "ledger", "sources", "history"))],
-    "models": [name for name in READERS if name.startswith(("prompts", "index", "enrol", "run", "few", "recipe"))],
+    "models": [
+        name for name in READERS if name.startswith(("prompts", "index", "enrol", "run", "few", "recipe", "state"))
+    ],
     "imports": [name for name in READERS if name.startswith("import")],
 }
 GROUPS["lists"] = [name for name in READERS if not any(name in names for names in GROUPS.values())]

@@ -16,9 +16,11 @@ import pytest
 from framebank.cli import main
 from framebank.commands.inputs import OWN, SHARED
 from framebank.tests.kills.commands import COMMANDS, MADE_OF_OTHERS, READERS
+from framebank.tests.kills.totals import KEPT, table
 from framebank.tests.places import TESTS
 
-MOST_KILLS, MOST_FULL = ("", "") if os.environ.get("FRAMEBANK_KILLS") == "all" else ("2", "1")
+ALL = os.environ.get("FRAMEBANK_KILLS") == "all"
+MOST_KILLS, MOST_FULL = ("", "") if ALL else ("2", "1")
 
 SERVER = (
     "import sys; sys.path.insert(0, sys.argv[1]); import conftest;"
@@ -54,9 +56,21 @@ def ask(process: Any, what: str, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_or_without_room(server, name):
     report = ask(server, "kill", name)
-    sys.stdout.write(f"{json.dumps(report)}\n")
+    line = f"{json.dumps(report)}\n"
+    sys.stdout.write(line)
+    if ALL:
+        KEPT.parent.mkdir(exist_ok=True)
+        with KEPT.open("a", encoding="utf-8") as file:
+            file.write(line)
     assert not report["wrong"], "\n".join(report["wrong"])
     assert report["killed"] and report["full"]
+
+
+def test_the_totals_are_sums_over_the_commands():
+    one = {"name": "extract", "changes": 700, "killed": 900, "completed": 3, "was_done": 1, "full": 40, "wrong": []}
+    lines = table([one, {**one, "wrong": ["left: x"]}]).splitlines()
+    assert lines[2] == "| 2 | 1,400 | 1,800 | 80 | 6 | 2 | 1 |"
+    assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
 
 
 @pytest.mark.slow
