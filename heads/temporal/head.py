@@ -15,11 +15,13 @@ class HeadTraits:
     reads_layers  it reads x (B, T, L, W), the stream "layers", and is built with `in_shape=(L, W)`
     reads_places  it tells the places of a frame from its time, if it is built with `places`, their number
     takes_blocks  it is a `TakesBlocks`: its blocks may start as those of a text tower
+    sees_order    its answer depends on the order of the frames
     """
 
     reads_layers: bool = False
     reads_places: bool = False
     takes_blocks: bool = False
+    sees_order: bool = True
 
 
 class HeadClass(Protocol):

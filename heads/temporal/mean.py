@@ -15,7 +15,7 @@ class Mean(nn.Module, MixesFrames):
     Blind to the order of the frames.
     """
 
-    traits = HeadTraits()
+    traits = HeadTraits(sees_order=False)
 
     def __init__(self, dim: int) -> None:
         super().__init__()

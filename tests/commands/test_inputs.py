@@ -35,8 +35,8 @@ WRONG = """
 1|there: holds no shard|zeroshot there
 1|no: no such store|train no out
 1|there: holds no shard|train there out
-2|'nothing' is not one of mean, conv1d|train there out --head nothing
-2|'nothing' is not one of text, linear|train there out --classifier nothing
+2|'nothing' is not one of mean,|train there out --head nothing
+2|'nothing' is not one of text,|train there out --classifier nothing
 2|--set is 'lr'; expected key=value|train there out --set lr
 2|--set gives lr twice|train there out --set lr=1 --set lr=2
 1|a recipe has no key 'lrr'; the nearest is 'lr'|train there out --set lrr=1

@@ -49,7 +49,7 @@ def test_missing_fields_are_the_defaults(tmp_path):
     [
         ("epoch = 3", "a recipe has no key 'epoch'; the nearest is 'epochs'"),
         ("learning_rate = 3", "a recipe has no key 'learning_rate'; the nearest is"),
-        ('head = "transfomer"', "head 'transfomer' is not known; expected one of mean, conv1d"),
+        ('head = "transfomer"', "head 'transfomer' is not known; expected one of mean,"),
         ('classifier = "linear"', "the loss 'kl' matches videos with texts"),
         ('views = "each"', "views 'each' is not known; expected one of random, all, first"),
         ("frames = -1", "frames is -1; expected 0, for all that are stored, or more"),
