@@ -293,6 +293,7 @@ def test_the_line_of_runs_that_are_there_is_added_by_the_next_command(
         ({"videos_listed": -1}, "videos_listed is -1"),
         ({"recipe": None}, "recipe is None; expected a text"),
         ({"blake2b": 5}, "is not as it was written"),
+        ({"blake2c": "ab" * 16}, "is not as it was written"),  # the digest, under a name that a bad disk gave it
     ],
 )
 def test_a_line_with_other_values_is_named(
