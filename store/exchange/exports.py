@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.exchange.export_names import key_of, name_bytes, path_of, write_names
 from framebank.store.exchange.parquet import ReadRows, write_parquet
+from framebank.store.exchange.source import OF_WINDOWS
 from framebank.store.exchange.sources import SPEC_FILE
 from framebank.store.features import FeatureStore
 from framebank.store.files.place import making, new_folder
@@ -112,8 +114,8 @@ def _read(store: FeatureStore, stream: str, video_id: str) -> tuple[np.ndarray, 
         return frames.data, frames
     values = store.read_stream(video_id, stream)
     first = np.arange(0, len(frames.data), len(frames.data) // len(values))  # every row, or one of each group
-    told = (getattr(frames, name)[first] for name in ("data", "timestamps", "indices", "views", "clips"))
-    return values, Embeddings(*told)
+    told = {name: getattr(frames, name)[first] for name in ("data", "timestamps", "indices", "views", "clips")}
+    return values, Embeddings(**told, windows=None if frames.windows is None else frames.windows[first])
 
 
 def _write_spec(folder: Path, spec: FeatureSpec, videos: list[Video]) -> list[str]:
@@ -129,7 +131,7 @@ def _npy(data: np.ndarray) -> bytes:
 
 
 def _about(video: Video, embeddings: Embeddings) -> bytes:
-    about = {
+    about: dict[str, Any] = {
         "framebank": 1,
         "video_id": video.video_id,
         "label": video.label,
@@ -140,6 +142,10 @@ def _about(video: Video, embeddings: Embeddings) -> bytes:
         "views": embeddings.views.tolist(),
         "clips": embeddings.clips.tolist(),
     }
+    if video.extra:
+        about["extra"] = dict(video.extra)
+    if embeddings.windows is not None:
+        about |= dict(zip(OF_WINDOWS, embeddings.windows.T.tolist(), strict=True))
     return json.dumps(about).encode()
 
 

@@ -159,6 +159,8 @@ def _embeddings(raw: RawFrames, *, fps: float) -> Embeddings:
         "views": np.zeros_like(frames),
         "clips": np.zeros_like(frames),
     }
+    if raw.windows is not None and raw.windows.shape != (len(data), 2):
+        raise DataError(f"has {counted(len(data), 'frame')} but windows of shape {raw.windows.shape}")
     for name in rows:
         values = getattr(raw, name)
         if values is not None and values.shape != frames.shape:
@@ -171,4 +173,5 @@ def _embeddings(raw: RawFrames, *, fps: float) -> Embeddings:
         indices=rows["indices"].astype(np.int64),
         views=rows["views"].astype(np.int64),
         clips=rows["clips"].astype(np.int64),
+        windows=None if raw.windows is None else raw.windows.astype(np.float64),
     )

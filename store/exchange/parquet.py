@@ -11,7 +11,7 @@ import numpy as np
 from framebank.store.counts import listed
 from framebank.store.errors import DataError, parsing
 from framebank.store.exchange.arrays import EMBEDDING_NAMES, ID_NAMES, LABEL_NAMES
-from framebank.store.exchange.source import Columns, Names, RawFrames, Source
+from framebank.store.exchange.source import OF_WINDOWS, Columns, Names, RawFrames, Source
 from framebank.store.files.replacing import replacing
 from framebank.store.formats.archive import MAX_RATIO, SMALL
 from framebank.store.formats.document import parse_json
@@ -23,6 +23,7 @@ from framebank.store.videos.video import SPLIT_NAMES, Video
 WHAT = "a parquet file"
 SPEC_KEY = b"framebank.spec"
 OF_ROWS = {"timestamps": "timestamp", "indices": "frame_index", "views": "view", "clips": "clip"}
+EXTRA = "extra:"  # before the name of a column of the user
 ROW_GROUP = 64  # videos that are in memory together
 
 # video_id -> the values of its rows, (R, D) or (R, ...), and the embeddings that tell of each row when it is
@@ -43,6 +44,8 @@ def parquet_source(path: Path, names: Names) -> Source:
     if column is None:
         raise DataError(f"{path}: has the columns {listed(there)}; choose the embeddings with --array")
     lists = {ours: name for ours, name in OF_ROWS.items() if name in there}
+    windows = [name for name in OF_WINDOWS if set(OF_WINDOWS) <= set(there)]
+    extra = {name.removeprefix(EXTRA): _strings(path, file, name) for name in there if name.startswith(EXTRA)}
     ids, labels, splits, groups = (
         _strings(path, file, _find(path, there, wanted, usual))
         for wanted, usual in (
@@ -52,7 +55,7 @@ def parquet_source(path: Path, names: Names) -> Source:
             (None, ("group",)),
         )
     )
-    said = Columns(ids, labels, [SPLIT_NAMES.get(split.lower(), split) for split in splits], groups)
+    said = Columns(ids, labels, [SPLIT_NAMES.get(split.lower(), split) for split in splits], groups, extra)
     if not file.metadata.num_rows:
         raise DataError(f"{path}: holds no rows; expected one for each video")
     manifest = said.manifest(path, file.metadata.num_rows)
@@ -60,7 +63,7 @@ def parquet_source(path: Path, names: Names) -> Source:
         video.video_id: where for video, where in zip(manifest.videos, _places(file.metadata), strict=True)
     }  # video_id -> row group, row in it
     read_group = functools.lru_cache(maxsize=1)(
-        functools.partial(file.read_row_group, columns=[column, *lists.values()])
+        functools.partial(file.read_row_group, columns=[column, *lists.values(), *windows])
     )
 
     def read(video: Video) -> RawFrames:
@@ -68,6 +71,9 @@ def parquet_source(path: Path, names: Names) -> Source:
         with parsing(path, what=WHAT):
             table = read_group(group)
             given = {ours: table[name][row].values.to_numpy(zero_copy_only=False) for ours, name in lists.items()}
+            if windows:
+                ends = [table[name][row].values.to_numpy(zero_copy_only=False) for name in windows]
+                given["windows"] = np.stack(ends, axis=1)
             return RawFrames(_frames(table[column][row]), **given)
 
     return Source(manifest, read, _spec_of(file.schema_arrow.metadata or {}, path))
@@ -144,16 +150,20 @@ def _spec_of(metadata: dict[bytes, bytes], path: Path) -> FeatureSpec | None:
 def write_parquet(read: ReadRows, videos: list[Video], path: Path, *, spec: FeatureSpec) -> Iterator[Video]:
     """Write videos as one parquet file, completely or not at all, and yield each when it is written.
 
-    Columns: video_id, label, split and group (strings); frame_index, view and clip (lists of T int64), timestamp (T
-    doubles, seconds); embedding, a list of T lists of D float32 (every float16 is one; few readers know 16 bits), rows
-    of more than one axis flattened. The schema's metadata holds the spec as JSON under `framebank.spec`.
+    Columns: video_id, label, split and group (strings), and extra:NAME for each column of the user; frame_index, view
+    and clip (lists of T int64), timestamp (T doubles, seconds), and if a row is a clip, window_start and window_end;
+    embedding, a list of T lists of D float32 (every float16 is one; few readers know 16 bits), rows of more than one
+    axis flattened. The schema's metadata holds the spec as JSON under `framebank.spec`.
     """
     pyarrow, files = load_pyarrow()
+    own = sorted({name for video in videos for name, _ in video.extra})
+    windows = OF_WINDOWS if read(videos[0].video_id)[1].windows is not None else ()
     schema = pyarrow.schema(
         [
             *((name, pyarrow.string()) for name in ("video_id", "label", "split", "group")),
+            *((f"{EXTRA}{name}", pyarrow.string()) for name in own),
             *((name, pyarrow.list_(pyarrow.int64())) for name in ("frame_index", "view", "clip")),
-            ("timestamp", pyarrow.list_(pyarrow.float64())),
+            *((name, pyarrow.list_(pyarrow.float64())) for name in ("timestamp", *windows)),
             ("embedding", pyarrow.list_(pyarrow.list_(pyarrow.float32()))),
         ],
         metadata={SPEC_KEY: json.dumps(spec.to_dict()).encode()},
@@ -177,15 +187,20 @@ def _table(pyarrow: Any, schema: Any, read: ReadRows, videos: list[Video]) -> An
     flat = [values.reshape(len(values), -1) for values, _ in rows]  # (T, D) each
     data = np.concatenate(flat).astype(np.float32)  # (R, D)
     starts = np.arange(0, data.size + 1, data.shape[1]).astype(np.int32)
+    extra = [dict(video.extra) for video in videos]
+    own = [name.removeprefix(EXTRA) for name in schema.names if name.startswith(EXTRA)]
+    windows = [e.windows for e in found if e.windows is not None]
     columns = {
         "video_id": [video.video_id for video in videos],
         "label": [video.label for video in videos],
         "split": [video.split for video in videos],
         "group": [video.group for video in videos],
+        **{f"{EXTRA}{name}": [cells.get(name, "") for cells in extra] for name in own},
         "frame_index": lists(np.concatenate([e.indices for e in found]).astype(np.int64)),
         "view": lists(np.concatenate([e.views for e in found]).astype(np.int64)),
         "clip": lists(np.concatenate([e.clips for e in found]).astype(np.int64)),
         "timestamp": lists(np.concatenate([e.timestamps for e in found]).astype(np.float64)),
+        **dict(zip(OF_WINDOWS, map(lists, np.concatenate(windows).T), strict=True) if windows else ()),
         "embedding": pyarrow.ListArray.from_arrays(
             ends, pyarrow.ListArray.from_arrays(starts, pyarrow.array(data.reshape(-1)))
         ),

@@ -12,8 +12,8 @@ from framebank.store.errors import DataError
 from framebank.store.exchange.array_source import one_file_source
 from framebank.store.exchange.arrays import EMBEDDING_NAMES, Arrays
 from framebank.store.exchange.export_names import NAMES_FILE
-from framebank.store.exchange.source import Names, RawFrames, Source
-from framebank.store.exchange.tarred import arrays_in_tars, parse_about, read_tarred
+from framebank.store.exchange.source import OF_WINDOWS, Names, RawFrames, Source
+from framebank.store.exchange.tarred import arrays_in_tars, parse_about, read_tarred, told_video
 from framebank.store.files.walk import walk_folder
 from framebank.store.formats.document import Fields, read_json
 from framebank.store.formats.npy import read_npy
@@ -109,6 +109,11 @@ def _told_by(values: np.ndarray, about: Fields) -> RawFrames:
     of_rows = {name: np.array(about.wholes(name)) for name in ("indices", "views", "clips") if name in about}
     if "timestamps" in about:
         of_rows["timestamps"] = np.array(about.numbers("timestamps"))
+    if OF_WINDOWS[0] in about:
+        first, last = (np.array(about.numbers(name)) for name in OF_WINDOWS)
+        if first.shape != last.shape:
+            raise about.refuse(OF_WINDOWS[1], f"{counted(len(first), 'number')}, as {OF_WINDOWS[0]} has")
+        of_rows["windows"] = np.stack([first, last], axis=1)
     return RawFrames(values, **of_rows)
 
 
@@ -187,8 +192,7 @@ def _video_of(folder: Path, path: Path, split: str, label: str) -> Video:
     """
     about = _read_about(path)
     if about is not None:
-        group = about.text("group", default="")
-        return Video(about.text("video_id"), path.absolute(), about.text("label"), about.text("split"), group=group)
+        return told_video(about, path.absolute())
     side = _side_name(path)
     *folders, _ = path.relative_to(folder).parts
     name = side.name if side else path.stem

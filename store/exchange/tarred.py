@@ -39,10 +39,15 @@ def parse_about(content: bytes, *, where: Path) -> Fields | None:
 
 def _told(video: Video) -> Video:
     about = _about(video.path)
-    if about is None:
-        return video
+    return video if about is None else told_video(about, video.path)
+
+
+def told_video(about: Fields, path: Path) -> Video:
+    """Return the video of an array at a path, from what an export wrote beside it. DataError if a value is wrong."""
+    said = about.fields("extra") if "extra" in about else None
+    extra = tuple((name, said.text(name)) for name in said.values) if said else ()
     group = about.text("group", default="")
-    return Video(about.text("video_id"), video.path, about.text("label"), about.text("split"), group=group)
+    return Video(about.text("video_id"), path, about.text("label"), about.text("split"), group=group, extra=extra)
 
 
 def _about(path: Path) -> Fields | None:

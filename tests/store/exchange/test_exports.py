@@ -24,13 +24,22 @@ from framebank.tests.worlds.store import DIM, SPEC
 
 IDS = ("a", "a.npy/b", "../out", "x_fps", "/root//é 100%.avi", "Run/v_1", "C:\\con", "a.json")
 
+EXTRA = ((), (("camera", "left"),), (("camera", "rechts"), ("note 2", "ü, \n")))  # cells of columns of the user
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
     """A store whose videos have awkward names, different lengths, two views, and one without an embedding."""
     generator = np.random.default_rng(1)
     videos = [
-        Video(name, tmp_path / "v.mp4", "run" if n % 2 else "", "test" if n else "", group="ab"[: n % 3])
+        Video(
+            name,
+            tmp_path / "v.mp4",
+            "run" if n % 2 else "",
+            "test" if n else "",
+            group="ab"[: n % 3],
+            extra=EXTRA[n % 3],
+        )
         for n, name in enumerate(IDS)
     ]
     with ShardWriter(_made(tmp_path / "bank"), SPEC, max_videos=3) as writer:
@@ -58,8 +67,13 @@ def _require_equal(store: FeatureStore, back: FeatureStore) -> None:
     for name in store:
         for part in ("data", "timestamps", "indices", "views", "clips"):
             assert np.array_equal(getattr(back[name], part), getattr(store[name], part)), (name, part)
-    known = {v.video_id: (v.label, v.split, v.group) for v in store.manifest.videos if v.video_id in store}
-    assert {v.video_id: (v.label, v.split, v.group) for v in back.manifest.videos} == known
+        assert (back[name].windows is None) == (store[name].windows is None)
+        assert store[name].windows is None or np.array_equal(back[name].windows, store[name].windows)
+    known, found = (
+        {v.video_id: (v.label, v.split, v.group, dict(v.extra)) for v in one.manifest.videos if v.video_id in store}
+        for one in (store, back)
+    )
+    assert found == known
 
 
 def _import(src: Path, folder: Path) -> FeatureStore:
@@ -77,6 +91,23 @@ def test_an_export_goes_back_in_unchanged(
     before = {path.name for path in tmp_path.iterdir()}
     _export(store, tmp_path / out, form)
     assert {path.name for path in tmp_path.iterdir()} == before | {out}  # "../out" led nowhere else
+    _require_equal(store, _import(tmp_path / out, tmp_path / "back"))
+
+
+@pytest.mark.parametrize(("form", "out"), [("npy", "out"), ("parquet", "out.parquet"), ("webdataset", "out")])
+def test_the_seconds_of_clips_go_out_and_come_back(tmp_path: Path, form: str, out: str) -> None:
+    generator = np.random.default_rng(1)
+    with ShardWriter(_made(tmp_path / "bank"), SPEC) as writer:
+        for rows in (3, 5):
+            starts = np.arange(rows) * 0.5
+            data, indices = generator.normal(size=(rows, DIM)).astype(np.float16), np.arange(rows)
+            windows = np.stack([starts, starts + 1 / 3], axis=1)
+            writer.add(f"v{rows}", Embeddings(data, timestamps=starts + 1 / 6, indices=indices, windows=windows))
+    Manifest((Video("v3", tmp_path / "3.mp4"), Video("v5", tmp_path / "5.mp4"))).write(
+        tmp_path / "bank" / "manifest.csv"
+    )
+    store = FeatureStore(tmp_path / "bank")
+    assert len(list(export_store(store, store.manifest, tmp_path / out, form=form))) == 2
     _require_equal(store, _import(tmp_path / out, tmp_path / "back"))
 
 
