@@ -172,8 +172,8 @@ class SearchIndex:
         Returns the class as it now is, with its threshold. DataError if no example is given, if one cannot be read or
         is enrolled already, or if the label is not allowed.
         """
-        from framebank.heads.labelling.enroll import check_label
         from framebank.heads.labelling.enroll import enroll as add
+        from framebank.heads.labelling.enroll import label_in
         from framebank.heads.labelling.neighbours import pool_query
         from framebank.library.indexing.enrolled_class import EnrolledClass
         from framebank.library.labelling import embed_file
@@ -182,7 +182,7 @@ class SearchIndex:
         videos, ids = list(videos), list(ids)
         if not videos and not ids:
             raise DataError(f"{self.path}: no example of {label!r} is given; expected a clip at least, or an id")
-        check_label(self.whole, label)
+        label = label_in(self.whole, label)
         examples: list[tuple[Video, np.ndarray]] = [(self.whole.video(one), self.whole.vector(one)) for one in ids]
         if videos:
             self.encoder_of_examples()

@@ -15,6 +15,7 @@ from framebank.store.indexes.enrolment import changing
 from framebank.store.indexes.index import Index
 from framebank.store.vectors import has_direction, unit
 from framebank.store.videos.labels import class_text
+from framebank.store.videos.spelling import nfc
 from framebank.store.videos.video import LABEL_SEPARATOR, Video
 
 UNKNOWN = "unknown"
@@ -35,17 +36,23 @@ class Enrolled:
     threshold: float | None
 
 
-def check_label(index: Index, label: str) -> None:
-    """Raise DataError if a label cannot be enrolled, or if the index writes it in another way."""
+def label_in(index: Index, label: str) -> str:
+    """Return a label in the Unicode form in which the index has it, or in NFC if it is new there.
+
+    DataError if it cannot be enrolled, or if the index writes it in another way.
+    """
+    names = _names(index)
+    label = next((name for name in names if nfc(name) == nfc(label)), nfc(label))
     if not class_text(label) or label != label.strip() or LABEL_SEPARATOR in label:
         raise DataError(f"the label {label!r} cannot be enrolled; expected one name, without ';' and spaces around it")
     if class_text(label) == UNKNOWN:
         raise DataError(
             f"the label {label!r} cannot be enrolled: it is the answer when no class fits; choose another name"
         )
-    written = next((name for name in _names(index) if class_text(name) == class_text(label) and name != label), None)
+    written = next((name for name in names if class_text(name) == class_text(label) and name != label), None)
     if written:
         raise DataError(f"the label {label!r} is written {written!r} in the index; use that name")
+    return label
 
 
 def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]], *, index: Index) -> Index:
@@ -57,7 +64,7 @@ def enroll(folder: Path, label: str, examples: Sequence[tuple[Video, np.ndarray]
     """
     with changing(folder):
         index = index.reread(folder)
-        check_label(index, label)
+        label = label_in(index, label)
         known = list(_examples_of(index, label))
         taken = {video.video_id for video in index.videos}
         added: list[tuple[Video, np.ndarray]] = []
@@ -92,6 +99,7 @@ def unenroll(folder: Path, label: str, *, index: Index | None = None) -> int:
         enrolment = index.enrolment
         if not enrolment.labels:
             raise DataError(f"{folder}: has no enrolled class, and so no {label!r}")
+        label = next((name for name in enrolment.labels if nfc(name) == nfc(label)), label)
         if label not in enrolment.labels:
             near = difflib.get_close_matches(label, enrolment.labels, cutoff=0.5)
             there = f"; near names: {', '.join(map(repr, near))}" if near else ""

@@ -7,7 +7,7 @@ import pytest
 from framebank.heads.labelling import enroll as enrolling
 from framebank.heads.labelling.answers import Answer, answers_of_index, decide
 from framebank.heads.labelling.calibrate import calibrate
-from framebank.heads.labelling.enroll import check_label, describe, prototypes, unenroll
+from framebank.heads.labelling.enroll import describe, label_in, prototypes, unenroll
 from framebank.store import DataError, Embeddings, Video
 from framebank.store.indexes.enrolment import Calibration
 from framebank.store.indexes.index import Index
@@ -201,8 +201,18 @@ def test_labels_that_are_refused(folder):
     index = Index.load(folder)
     for label in ("", " x", "a;b", "UNKNOWN", "Left"):
         with pytest.raises(DataError):
-            check_label(index, label)
-    check_label(index, "left")
+            label_in(index, label)
+    assert label_in(index, "left") == "left"
+
+
+def test_a_label_in_another_unicode_form_is_the_same_class(folder):
+    composed, divided = "caf\u00e9", "cafe\u0301"
+    enroll(folder, composed, [example("a", 30)])
+    made = describe(enrolling.enroll(folder, divided, [example("b", 50)], index=Index.load(folder)), composed)
+    assert made.num_enrolled == 2 and Index.load(folder).enrolment.labels == (composed,)
+    assert unenroll(folder, divided) == 2
+    old = save_index(folder.parent / "old", range(5), [divided] * 5)  # an earlier version kept what a list had
+    assert label_in(Index.load(old), composed) == divided
 
 
 def test_nothing_to_unenroll(folder):
