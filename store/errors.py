@@ -3,9 +3,11 @@
 import contextlib
 import difflib
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 
+OWN_ROOMS = ("framebank.store.", "framebank.extract.", "framebank.heads.", "framebank.library.", "contextlib")
 LONGEST_WORD = 300  # letters without a blank or a slash; a file name has at most 255 bytes
 
 
@@ -62,5 +64,16 @@ class DataWarning(UserWarning):
 
 
 def warn(message: str) -> None:
-    """Warn the user about the data. A command prints the message to stderr; in a program it is a DataWarning."""
-    warnings.warn(message, DataWarning, stacklevel=3)
+    """Warn the user about the data. A command prints the message to stderr; in a program it is a DataWarning.
+
+    Its place is the line that called framebank.
+    """
+    warnings.warn(message, DataWarning, stacklevel=_levels_to_caller())
+
+
+def _levels_to_caller() -> int:
+    """Return how many calls lie between `warn` and the code that is in none of OWN_ROOMS; that of `warn` is one."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(OWN_ROOMS):
+        level, frame = level + 1, frame.f_back
+    return level

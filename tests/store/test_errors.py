@@ -1,7 +1,11 @@
 import pickle
+from pathlib import Path
 
+import pytest
+
+from framebank.library.checks import typed
 from framebank.store import DataError
-from framebank.store.errors import LONGEST_WORD, PlaceError
+from framebank.store.errors import LONGEST_WORD, DataWarning, PlaceError, warn
 
 
 def test_a_message_is_one_line_that_can_be_printed_whatever_a_file_says() -> None:
@@ -21,3 +25,10 @@ def test_errors_travel_between_processes() -> None:
     for kind in (DataError, PlaceError):
         found = pickle.loads(pickle.dumps(kind("x: is full")))
         assert (type(found), str(found)) == (kind, "x: is full")
+
+
+def test_the_place_of_a_warning_is_the_line_that_called_us() -> None:
+    with pytest.warns(DataWarning) as caught:
+        warn("here")
+        typed(warn)("there")
+    assert [Path(one.filename).name for one in caught] == ["test_errors.py"] * 2
