@@ -1,8 +1,9 @@
 """The command that embeds videos: extract."""
 
+import contextlib
 import shlex
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,10 @@ from framebank.commands.options import (
 )
 from framebank.commands.printing import print_report, progress, warn_if_random
 from framebank.commands.signals import ended_by_signals, signal_of
-from framebank.library.drift import drift_lines
-from framebank.store.counts import counted
 
 # Those of framebank.extract.decoders.decode, which loads PyAV; --help does not.
 DECODER_NAMES = ("auto", "pyav", "torchcodec", "decord")
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from framebank.extract.extraction import Engine
 
 
@@ -135,102 +132,55 @@ def extract(
     if actions and not split_files:
         raise click.UsageError("--actions cuts the videos of Charades' lists; give the lists with --split-file")
     sampled, part = sampling_spec(**sampling), read_shard(shard) if shard else None
-    if not store.is_dir():
-        required(model, "--model")
 
-    from framebank.library.extraction import fill, local_machine, read_sources, require_some, waiting_workers
-
-    intake = read_sources(videos, store, is_video=_probe() if any_suffix else None)
-    waiting = None
-    if engine == "local":
-        waiting = click.get_current_context().with_resource(waiting_workers(store, intake, workers=workers))
-
-    from framebank.extract.extraction import Setup, left_out
-    from framebank.store import Manifest
+    from framebank.extract.setup import Setup, spec_of
+    from framebank.library.extraction import Machines, VideoSource, embed_videos
     from framebank.store.upkeep.plan import Choices
-    from framebank.store.videos.labels import warn_of_forms
-    from framebank.store.videos.tars import is_tar
 
-    asked = Setup(
+    if spec_of(store) is None:
+        required(model, "--model")
+    source = VideoSource(videos, lists=split_files, with_actions=actions, part=part, any_suffix=any_suffix)
+    machines = Machines(device_names(devices), workers=workers, on_cluster=engine == "ray", address=address)
+    setup = Setup(
         model=model,
         pretrained=pretrained,
         sampling=sampled if any(sampling.values()) else None,
-        view=_given("view"),
-        streams=_given("streams"),
-        precision=_given("precision"),
-        device=_given("device"),
-        decoder=_given("decoder"),
+        deinterlace=deinterlace,
+        use_damaged=use_damaged,
         compiled=compiled,
         batch_size=batch_size,
         time_limit=time_limit,
-        deinterlace=deinterlace,
-        use_damaged=use_damaged,
+        **{name: _given(name) for name in ("view", "streams", "precision", "device", "decoder")},
     )
-    setup, taken = asked.like(store)
-    if taken:
-        click.echo(f"as in {store}: {', '.join(f'{name} {value}' for name, value in taken.items())}", err=True)
-    setup = replace(setup, model=required(setup.model, "--model"))
-    manifest = Manifest(intake.videos)
-    if left := intake.told():
-        click.echo(left, err=True)
-    if split_files:
-        manifest, notes = manifest.with_actions(split_files) if actions else manifest.with_splits(split_files)
-        click.echo("\n".join(notes), err=True)
-    warn_of_forms(manifest.labels)
-    if part:
-        manifest = manifest.shard(*part)
-    machine: Engine
-    if engine == "ray":
-        from framebank.extract.cluster.cluster import Cluster
+    choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune)
+    with _saying_how_to_go_on(store):
+        done = embed_videos(source, store, setup, machines, choices=choices, tell=_tell, begin=_begin, watch=progress)
+    print_report(done.to_dict(), as_json=as_json, lines=done.lines())
+    _tell(*done.notes())
+    done.require_some()
+    if strict and not done.is_whole:
+        sys.exit(1)
 
-        machine = Cluster(setup.work(), address=address, num_workers=workers, device=setup.device or device)
-        click.get_current_context().with_resource(machine)
-        click.get_current_context().with_resource(ended_by_signals())  # Ray handles them itself
-    else:
-        names = device_names(setup.device or device, devices)
-        machine = local_machine(setup, device=device, devices=names, workers=workers, waiting=waiting)
-    warn_if_random(machine)
-    roots = tuple(path for path in videos if path.is_dir() or is_tar(path))
-    choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
+
+def _begin(engine: "Engine") -> None:
+    warn_if_random(engine)
+    # A Ray that was started here handles them itself.
+    click.get_current_context().with_resource(ended_by_signals())
+
+
+@contextlib.contextmanager
+def _saying_how_to_go_on(store: Path) -> Iterator[None]:
     try:
-        tally = fill(store, manifest, machine, choices, watch=progress)
+        yield
     except KeyboardInterrupt as error:
         command = shlex.join(["framebank", *sys.argv[1:]])
         click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
         sys.exit(128 + signal_of(error))
-    damaged = left_out(store, tally.embedded) if use_damaged else {}
-    report = {
-        "store": str(store),
-        **tally.report(),
-        "damaged": len(damaged),
-        "not_taken": intake.counts,
-        "model": machine.spec.encoder,
-    }
-    if as_json:
-        report["not_taken_files"] = intake.files
-    lines = [*_extract_lines(report), *drift_lines(report["drift"], refreshed=refresh, pruned=prune)]
-    print_report(report, as_json=as_json, lines=lines)
-    for video_id, what in list(damaged.items())[:5]:
-        click.echo(f"damaged: {video_id}: {what}", err=True)
-    if damaged:
-        told = f"of {counted(len(damaged), 'damaged video')} the good frames were used"
-        click.echo(f"{told}; {store} keeps for each what was left out", err=True)
-    for outcome in tally.failed[:5]:
-        click.echo(f"failed: {outcome.error}", err=True)
-    without = tally.without_embedding
-    if without:
-        before = len(tally.plan.failed_before)
-        again = f"; {before} failed before, --retry-failed tries them again" if before else ""
-        click.echo(f"{without} of {len(manifest)} videos have no embedding: {store / 'failed.csv'}{again}", err=True)
-    require_some(store, manifest, tally)
-    if (without or tally.failed) and strict:
-        sys.exit(1)
 
 
-def _probe() -> "Callable[[Path], bool]":
-    from framebank.extract.decoders.probe import is_video  # which loads PyAV
-
-    return is_video
+def _tell(*lines: str) -> None:
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _given(name: str) -> str | None:
@@ -238,14 +188,3 @@ def _given(name: str) -> str | None:
     context = click.get_current_context()
     default = context.get_parameter_source(name) is ParameterSource.DEFAULT
     return None if default else context.params[name]
-
-
-def _extract_lines(report: dict[str, Any]) -> list[str]:
-    rate = report["frames"] / max(report["seconds"], 1e-9)
-    again = f" ({report['refreshed']} again)" if report["refreshed"] else ""
-    return [
-        f"{counted(report['videos'], 'video')}: {report['embedded']} embedded{again}, {report['failed']} failed, "
-        f"{report['already_there']} already there",
-        f"{counted(report['frames'], 'frame')} in {report['seconds']:.1f} s ({rate:.0f} frames/s) -> {report['store']}",
-        f"by {report['model']}",
-    ]

@@ -148,9 +148,7 @@ def read_shard(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
-def device_names(device: str, devices: str | None) -> list[str]:
-    """Return the devices to encode on: those of a list such as "0,1", or the only one."""
-    if not devices:
-        return [device]
-    names = [name.strip() for name in devices.split(",") if name.strip()]
-    return [f"cuda:{name}" if name.isdecimal() else name for name in names]
+def device_names(devices: str | None) -> tuple[str, ...]:
+    """Return the devices of a list such as "0,1"; none if there is no list."""
+    names = [name.strip() for name in (devices or "").split(",") if name.strip()]
+    return tuple(f"cuda:{name}" if name.isdecimal() else name for name in names)

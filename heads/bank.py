@@ -17,8 +17,9 @@ from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.video import labels_in
 
 PLACED = ("regions", "tokens")  # streams with several places in each frame
-PART_BYTES = 1 << 26  # of embeddings that are read before they are copied to their places
-AT_ONCE = 1024  # groups whose values are checked at a time
+PART_BYTES = 1 << 26  # of embeddings in one of the banks that are read one after another
+READ_BYTES = 1 << 24  # of embeddings that are read before they are copied to their places
+AT_ONCE = 128  # groups whose values are checked at a time
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class BankParts:
 
     def _rows(self, video_ids: Sequence[str], chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read a few videos at a time, straight to their places, so that only one copy of the rows exists."""
-        groups, step = self.num_groups, max(1, PART_BYTES // max(1, self._video_bytes))
+        groups, step = self.num_groups, max(1, READ_BYTES // max(1, self._video_bytes))
         sequences = (chosen[:, None] * groups + np.arange(groups)).ravel()  # (N*G,)
         mask = self._real[sequences]
         data = np.empty((*mask.shape, *self._first.shape[1:]), dtype=self._first.dtype)  # (N*G, T, ...)

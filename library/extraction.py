@@ -1,25 +1,112 @@
 """Extraction: embed the frames of videos into a store, each video once."""
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framebank.library.checks import require_least, typed
-from framebank.library.drift import drift_lines
+from framebank.library.extracted_store import ExtractedStore
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
 from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
-    from framebank.extract.extraction import Engine, Setup, Tally
+    from framebank.extract.extraction import Engine, Tally
     from framebank.extract.pool import WaitingWorkers
+    from framebank.extract.setup import Setup
     from framebank.store import FeatureStore, Manifest
     from framebank.store.upkeep.plan import Choices
     from framebank.store.videos.intake import Intake
 
 # Decoding processes that start while an encoder loads. The others start when there is work for them.
 EARLY_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """The videos to embed: files and folders, official lists that give splits, and the part of all that is meant.
+
+    `with_actions` makes each action of Charades' lists a video. `part` is (i, n): every n-th video from the i-th on.
+    `any_suffix` also takes files with an unknown suffix whose content is a video.
+    """
+
+    paths: tuple[Path, ...]
+    lists: tuple[Path, ...] = ()
+    with_actions: bool = False
+    part: tuple[int, int] | None = None
+    any_suffix: bool = False
+
+    def intake(self, store: Path) -> "Intake":
+        """Return the videos, and what was skipped. DataError if the store would lie inside a folder of them."""
+        from framebank.store.files.replacing import refuse_inside
+        from framebank.store.videos.inputs import read_videos
+
+        refuse_inside(store, self.paths, what="store")
+        if not self.any_suffix:
+            return read_videos(self.paths)
+        from framebank.extract.decoders.probe import is_video  # which loads PyAV
+
+        return read_videos(self.paths, is_video=is_video)
+
+    def manifest(self, intake: "Intake", *, tell: Callable[[str], None]) -> "Manifest":
+        """Return the list of the videos that are meant, with their splits; `tell` gets what the lists do not fit."""
+        from framebank.store import Manifest
+        from framebank.store.videos.labels import warn_of_forms
+
+        manifest = Manifest(intake.videos)
+        if self.lists:
+            read = manifest.with_actions if self.with_actions else manifest.with_splits
+            manifest, notes = read(self.lists)
+            tell("\n".join(notes))
+        warn_of_forms(manifest.labels)
+        return manifest.shard(*self.part) if self.part else manifest
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders and tars, whose files may have changed, moved or gone since they were embedded."""
+        from framebank.store.videos.tars import is_tar
+
+        return tuple(path for path in self.paths if path.is_dir() or is_tar(path))
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Where videos are embedded: on this machine, or on a Ray cluster.
+
+    `devices` get an encoder each on this machine; without them the device of the setup has the only one. `workers` is
+    the number of decoding processes, or of workers of the cluster. `address` is HOST:PORT of a running cluster.
+    """
+
+    devices: tuple[str, ...] = ()
+    workers: int | None = None
+    on_cluster: bool = False
+    address: str | None = None
+
+    def waiting_workers(self, store: Path, intake: "Intake") -> "WaitingWorkers":
+        """Return decoding processes that start while the encoder loads, for a new store: an old one may be complete."""
+        from framebank.extract.pool import WaitingWorkers
+
+        wanted = min(self.workers or os.cpu_count() or 1, len(intake.videos), EARLY_WORKERS)
+        return WaitingWorkers(0 if store.exists() or self.on_cluster else wanted)
+
+    @contextlib.contextmanager
+    def engine(self, setup: "Setup", waiting: "WaitingWorkers") -> Iterator["Engine"]:
+        """Give what embeds videos as `setup` says."""
+        device = setup.device or "auto"
+        if self.on_cluster:
+            from framebank.extract.cluster.cluster import Cluster
+
+            with Cluster(setup.work(), address=self.address, num_workers=self.workers, device=device) as cluster:
+                yield cluster
+            return
+        from framebank.extract.extraction import LocalMachine
+
+        names = list(self.devices) or [device]
+        num_workers = self.workers or os.cpu_count() or 1
+        yield LocalMachine(setup.work(), devices=names, num_workers=num_workers, waiting_workers=waiting)
 
 
 @typed
@@ -63,17 +150,17 @@ def extract(
         require_least(name, value, 1)
     if fps is not None and not fps > 0:
         raise DataError(f"fps is {fps}; expected more than 0")
-    sources = [Path(videos)] if isinstance(videos, str | Path) else [Path(one) for one in videos]
-    store = Path(store)
-    intake = read_sources(sources, store)
-    with waiting_workers(store, intake, workers=workers) as waiting:
-        from framebank.extract.extraction import Setup
-        from framebank.store import FeatureStore, Manifest
-        from framebank.store.upkeep.plan import Choices
-        from framebank.store.videos.labels import warn_of_forms
-        from framebank.store.videos.tars import is_tar
+    sources = [videos] if isinstance(videos, str | Path) else videos
+    files = [lists] if isinstance(lists, str | Path) else lists
 
-        setup = Setup(
+    from framebank.extract.setup import Setup
+    from framebank.store import FeatureStore
+    from framebank.store.upkeep.plan import Choices
+
+    done = embed_videos(
+        VideoSource(tuple(map(Path, sources)), lists=tuple(map(Path, files))),
+        Path(store),
+        Setup(
             model=model,
             pretrained=pretrained,
             sampling=f"fps:{fps:g}" if fps else f"segments:{frames}" if frames else None,
@@ -82,79 +169,82 @@ def extract(
             precision=precision,
             device=None if device == "auto" else device,
             batch_size=batch_size,
-        )
-        made, _ = setup.like(store)
-        manifest = Manifest(intake.videos)
-        warn_of_forms(manifest.labels)
-        if left := intake.told():
-            warn(left)
-        if lists:
-            files = [lists] if isinstance(lists, str | Path) else lists
-            manifest, _ = manifest.with_splits([Path(one) for one in files])
-        machine = local_machine(made, device=device, workers=workers, waiting=waiting)
-        if machine.random_weights:
-            warn(f"{machine.spec.model} has random weights (pretrained none): its embeddings mean nothing")
-        roots = tuple(path for path in sources if path.is_dir() or is_tar(path))
-        choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
-        tally = fill(store, manifest, machine, choices, watch=watch)
-    require_some(store, manifest, tally)
-    drift = tally.report()["drift"]
-    for line in drift_lines(drift, refreshed=refresh, pruned=prune, refresh="refresh=True", prune="prune=True"):
-        warn(f"{store}: {line}")
-    if tally.without_embedding:
-        told = f"{tally.without_embedding} of {counted(len(manifest), 'video')} have no embedding"
-        warn(f"{told}: {store / 'failed.csv'} tells why")
-    return FeatureStore(store)
+        ),
+        Machines(workers=workers),
+        choices=Choices(retry_failed=retry_failed, refresh=refresh, prune=prune),
+        tell=_silent,
+        watch=watch,
+    )
+    done.require_some()
+    if left := done.intake.told():
+        warn(left)
+    for line in done.drift_lines(refresh="refresh=True", prune="prune=True"):
+        warn(f"{done.path}: {line}")
+    if done.without_embedding:
+        told = f"{done.without_embedding} of {counted(done.num_videos, 'video')} have no embedding"
+        warn(f"{told}: {done.path / 'failed.csv'} tells why")
+    return FeatureStore(done.path)
 
 
-def read_sources(sources: Sequence[Path], store: Path, *, is_video: Callable[[Path], bool] | None = None) -> "Intake":
-    """Return the videos of files and folders, and what was skipped. DataError if the store would lie inside them."""
-    from framebank.store.files.replacing import refuse_inside
-    from framebank.store.videos.inputs import read_videos
-
-    refuse_inside(store, sources, what="store")
-    return read_videos(sources, is_video=is_video)
-
-
-def waiting_workers(store: Path, intake: "Intake", *, workers: int | None) -> "WaitingWorkers":
-    """Return decoding processes that start while the encoder loads, for a new store: an old one may be complete."""
-    from framebank.extract.pool import WaitingWorkers
-
-    wanted = min(workers or os.cpu_count() or 1, len(intake.videos), EARLY_WORKERS)
-    return WaitingWorkers(0 if store.exists() else wanted)
-
-
-def local_machine(
+def embed_videos(
+    source: VideoSource,
+    store: Path,
     setup: "Setup",
+    machines: Machines,
     *,
-    device: str,
-    workers: int | None,
-    devices: Sequence[str] = (),
-    waiting: "WaitingWorkers | None" = None,
-) -> "Engine":
-    """Return an engine that embeds videos on this machine, with one encoder on each device (default: the setup's)."""
-    from framebank.extract.extraction import LocalMachine
+    choices: "Choices",
+    tell: Callable[[str], None],
+    begin: Callable[["Engine"], None] | None = None,
+    watch: Watch = unwatched,
+) -> ExtractedStore:
+    """Embed the videos of a source that a store lacks, and return what became of each.
 
-    names = list(devices) or [setup.device or device]
-    num_workers = workers or os.cpu_count() or 1
-    return LocalMachine(setup.work(), devices=names, num_workers=num_workers, waiting_workers=waiting)
+    What is open in `setup` is as in the store, or the usual value. `tell` gets a line on what was taken from the store,
+    on files that are no videos, and on lists, before the first video is embedded, and `begin` gets what embeds them;
+    without it a DataWarning tells of random weights. If this is stopped, what was embedded is kept. DataError as for
+    `extract`, but not if no video can be embedded: `require_some` of the result says that.
+    """
+    intake = source.intake(store)
+    with machines.waiting_workers(store, intake) as waiting:
+        setup, taken = setup.like(store)
+        if taken:
+            tell(f"as in {store}: {', '.join(f'{name} {value}' for name, value in taken.items())}")
+        if left := intake.told():
+            tell(left)
+        manifest = source.manifest(intake, tell=tell)
+        with machines.engine(setup, waiting) as engine:
+            (begin or _warn_if_random)(engine)
+            choices = replace(choices, roots=source.roots)
+            tally = _fill(store, manifest, engine, choices, watch=watch)
+    from framebank.extract.extraction import left_out
+
+    return ExtractedStore(
+        path=store,
+        num_videos=len(manifest),
+        tally=tally,
+        counts=tally.report(),
+        intake=intake,
+        choices=choices,
+        damaged=left_out(store, tally.embedded) if setup.use_damaged else {},
+        encoder=engine.spec.encoder,
+    )
 
 
-def fill(
-    store: Path, manifest: "Manifest", machine: "Engine", choices: "Choices", *, watch: Watch = unwatched
-) -> "Tally":
-    """Embed the videos that a store lacks, and return what became of each of them."""
+def _fill(store: Path, manifest: "Manifest", engine: "Engine", choices: "Choices", *, watch: Watch) -> "Tally":
     from framebank.extract.extraction import Tally
     from framebank.extract.fill import filling
 
-    with filling(store, manifest, spec=machine.spec, embed=machine.embed, choices=choices) as found:
+    with filling(store, manifest, spec=engine.spec, embed=engine.embed, choices=choices) as found:
         tally = Tally(found.plan)
         for outcome in watch(found.outcomes, total=len(found.plan.todo), unit="video"):
             tally.add(outcome)
     return tally
 
 
-def require_some(store: Path, manifest: "Manifest", tally: "Tally") -> None:
-    """Raise DataError if no video has an embedding after an extraction."""
-    if manifest.videos and tally.without_embedding == len(manifest):
-        raise DataError(f"{store}: none of the {len(manifest)} videos could be embedded")
+def _warn_if_random(engine: "Engine") -> None:
+    if engine.random_weights:
+        warn(f"{engine.spec.model} has random weights (pretrained none): its embeddings mean nothing")
+
+
+def _silent(_: str) -> None:
+    pass

@@ -66,7 +66,7 @@ def score_episodes(
     compared = num_shots * (pairs + _compared_values(matcher, num_frames)) + _tuple_values(matcher, num_frames)
     per_query = videos.values + num_ways * compared
     per_episode = num_ways * num_shots * videos.values + episodes.query.shape[1] * per_query
-    max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 23)
+    max_values = max_values or (1 << 27 if device.type == "cuda" else 1 << 21)
     at_once = max(1, max_values // per_episode)
     queries_at_once = max(1, max_values // per_query)
     chunks, done = [], 0
