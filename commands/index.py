@@ -134,9 +134,9 @@ def index_merge(
 ) -> None:
     """Join INDEXES of parts of a bank into one index in the folder OUT. No row of a store is read.
 
-    All must be of the same encoder, pooled in the same way, and of one level. The type is that of the first index,
-    unless --type is given. A video that is in two indexes must have the same vector in both. `framebank index STORE OUT
-    --update` ties OUT to a store that holds all the videos.
+    All must be of the same encoder and sampling, pooled in the same way, and of one level. The type is that of the
+    first index, unless --type is given. A video that is in two indexes must have the same vector in both. `framebank
+    index STORE OUT --update` ties OUT to a store that holds all the videos.
 
     \b
     framebank index-merge index-1 index-2 index-3 index

@@ -21,21 +21,20 @@ HIGHEST = 0.95  # what counts as usual at the most, so that a row can still say 
 
 @dataclass(frozen=True, repr=False)
 class Judges:
-    """Some rows (N, D) of up to JUDGES videos, `ids` (J,); those of the j-th begin at `begins` (J,)."""
+    """Some rows of up to JUDGES videos, `ids` (J,): `rows` (ROWS_OF_JUDGE * J, D), first the first one of each video.
+
+    A video that has fewer rows gives some of them twice.
+    """
 
     rows: np.ndarray
     ids: np.ndarray
-    begins: np.ndarray
 
     @classmethod
     def of(cls, packs: PackedRows) -> "Judges":
         """Choose them evenly from all videos."""
         ids = np.unique(np.linspace(0, len(packs) - 1, min(JUDGES, len(packs))).astype(np.int64))
-        chosen = [
-            np.unique(np.linspace(start, end - 1, min(ROWS_OF_JUDGE, end - start)).astype(np.int64))
-            for start, end in zip(packs.starts[ids], packs.ends[ids], strict=True)
-        ]
-        return cls(packs.rows[np.concatenate(chosen)], ids, np.cumsum([0, *map(len, chosen[:-1])]))
+        chosen = np.linspace(packs.starts[ids], packs.ends[ids] - 1, ROWS_OF_JUDGE).astype(np.int64)
+        return cls(packs.rows[chosen.reshape(-1)], ids)
 
     def usual(self, rows: np.ndarray, video_of: np.ndarray) -> np.ndarray:
         """Return for some rows (N, D) of videos (N,) the cosine (N,) of the nearest row of the RIVAL-th nearest video.
@@ -43,7 +42,7 @@ class Judges:
         A video that has a few copies still has other videos as rivals.
         """
         rank = min(RIVAL, max(1, len(self.ids) // 2))
-        nearest = np.maximum.reduceat(rows @ self.rows.T, self.begins, axis=1)  # (N, J)
+        nearest = (rows @ self.rows.T).reshape(len(rows), ROWS_OF_JUDGE, -1).max(axis=1)  # (N, J)
         nearest[video_of[:, None] == self.ids[None, :]] = -1.0
         found: np.ndarray = np.minimum(np.partition(nearest, -rank, axis=1)[:, -rank], HIGHEST)
         return found

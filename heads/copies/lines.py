@@ -61,7 +61,7 @@ def lines_of(beside: Beside, *, least: float) -> Iterator[Line]:
     for _ in range(MOST_LINES):
         if left.most_support < least:
             return
-        line = best_line(left)
+        line = best_line(left, least=least)
         if line is None or line.support < least:
             return
         best = best or line.support
@@ -76,8 +76,8 @@ def lines_of(beside: Beside, *, least: float) -> Iterator[Line]:
             yield line
 
 
-def best_line(beside: Beside) -> Line | None:
-    """Return the line with the most support; None if no two rows vote for one.
+def best_line(beside: Beside, *, least: float = 0.0) -> Line | None:
+    """Return the line with the most support; None if no two rows vote, or if none can reach `least`.
 
     Rows that are nearer than usual vote for the offset between them, at each speed. The offsets with the most votes are
     tried: along such a line, a row takes the better of its two neighbours in the other video, and the run of rows with
@@ -86,33 +86,57 @@ def best_line(beside: Beside) -> Line | None:
     first, second = np.nonzero(beside.says > VOTES)
     if not len(first):
         return None
-    votes = beside.says[first, second]
+    low, counts = _votes(beside, first, second)
+    around = np.where(_within(counts[:, 1:-1] > 0), counts[:, :-2] + counts[:, 1:-1] + counts[:, 2:], 0.0)
+    sums = np.cumsum(np.pad(counts, ((0, 0), (1, 0))), axis=1)
+    most = (sums[:, 5:] - sums[:, :-5]).max(axis=1)  # of a line, but for the rows that have no vote
+    able = np.flatnonzero(most + beside.says.max(axis=1).clip(0, VOTES).sum() >= least)
+    if not len(able):
+        return None
+    places = np.argsort(-around[able], axis=1, kind="stable")[:, :TRIED]
+    offsets = (places + low) * beside.step / 2
+    support, start, end = _best_runs(_along(beside, np.array(SPEEDS)[able], offsets))
     found: Line | None = None
-    for speed in SPEEDS:
-        offsets = _voted(beside.other_times[second] - speed * beside.times[first], votes, width=beside.step / 2)
-        support, start, end = _best_runs(_along(beside, speed, offsets))
-        best = int(support.argmax())
+    for row, speed in enumerate(able.tolist()):
+        own = slice(row * offsets.shape[1], (row + 1) * offsets.shape[1])
+        best = own.start + int(support[own].argmax())
         if support[best] > 0 and (found is None or support[best] > 1.001 * found.support):
-            found = Line(int(start[best]), int(end[best]), speed, float(offsets[best]), float(support[best]))
+            offset = float(offsets.reshape(-1)[best])
+            found = Line(int(start[best]), int(end[best]), SPEEDS[speed], offset, float(support[best]))
     return found
 
 
-def _voted(offsets: np.ndarray, votes: np.ndarray, *, width: float) -> np.ndarray:
-    """Return the offsets that got most votes, those of neighbouring offsets counted with them."""
-    places = np.round(offsets / width).astype(np.int64)
-    low = places.min()
-    counts = np.bincount(places - low, weights=votes)
-    padded = np.pad(counts, 1)
-    smooth = padded[:-2] + padded[1:-1] + padded[2:]
-    best = np.argsort(-smooth, kind="stable")[:TRIED]
-    made: np.ndarray = (best + low) * width
-    return made
+def _votes(beside: Beside, first: np.ndarray, second: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return the votes for each offset at each speed, (S, O + 2), with a column of zeros on either side.
+
+    The pairs of rows `first` (N,) and `second` (N,) vote. Offsets are multiples of half a step, and the number that is
+    returned is that of the lowest one.
+    """
+    votes, times, others = beside.says[first, second], beside.times[first], beside.other_times[second]
+    bounds = np.multiply.outer(SPEEDS, [times.min(), times.max()])
+    low = round((others.min() - bounds.max()) / (beside.step / 2)) - 1
+    count = round((others.max() - bounds.min()) / (beside.step / 2)) + 2 - low
+    counts = np.zeros((len(SPEEDS), count + 2))
+    for speed, own in zip(SPEEDS, counts, strict=True):
+        places = np.round((others - speed * times) / (beside.step / 2)).astype(np.int64) - low
+        own[1:-1] = np.bincount(places, weights=votes, minlength=count)
+    return low, counts
 
 
-def _along(beside: Beside, speed: float, offsets: np.ndarray) -> np.ndarray:
-    """Return what the rows say along the lines of one speed, (O, T): the better of the two rows around each place."""
+def _within(there: np.ndarray) -> np.ndarray:
+    """Return what lies from the first to the last true value of each row (S, O)."""
+    found: np.ndarray = np.logical_or.accumulate(there, axis=1)
+    found &= np.logical_or.accumulate(there[:, ::-1], axis=1)[:, ::-1]
+    return found
+
+
+def _along(beside: Beside, speeds: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return what the rows say along the lines of some speeds (S,), with offsets (S, O) of each, as (S * O, T).
+
+    A row says the better of what it says beside the two rows around its place.
+    """
     others = beside.other_times
-    places = speed * beside.times[None, :] + offsets[:, None]  # (O, T)
+    places = (speeds[:, None, None] * beside.times + offsets[:, :, None]).reshape(-1, len(beside.times))
     right = np.searchsorted(others, places).clip(0, len(others) - 1)
     left = np.maximum(right - 1, 0)
     rows = np.arange(len(beside.times))[None, :]

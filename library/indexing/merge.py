@@ -30,8 +30,9 @@ def merge_indexes(
     """Join indexes of parts of a bank into one in the folder `out`; no row of a store is read.
 
     `type`, `budget` and `recall` are those of `index`, and those of the first index if they are not given. The new
-    index knows no store until it is updated to one. DataError if the indexes differ in the encoder, in what pooled them
-    or in the level, if one has enrolled classes, or if two have different vectors of one video.
+    index knows no store until it is updated to one. DataError if the indexes differ in the encoder, in the sampling or
+    another part of the spec, in what pooled them or in the level, if one has enrolled classes, or if two have different
+    vectors of one video.
 
     >>> import framebank as fb
     >>> fb.merge_indexes(["index-1", "index-2"], "index")                                      # doctest: +SKIP
@@ -59,7 +60,7 @@ def merge_indexes(
 
 def _require_alike(part: "Index", first: "Index", path: Path, first_path: Path) -> None:
     """Raise DataError if two indexes cannot be joined."""
-    part.spec.require_same_encoder(first.spec, mine=path, theirs=first_path)
+    part.spec.require_equal(first.spec, mine=path, theirs=first_path)  # 8 frames a video are not 2 a second
     odd = next((name for name in ALIKE if part.made_by.get(name) != first.made_by.get(name)), None)
     if odd is not None:
         told = f"{part.made_by.get(odd)!r}, that of {first_path} is {first.made_by.get(odd)!r}"

@@ -1,11 +1,10 @@
 """Finder: the hits of a query among the videos of an index, or among their rows, and among what was enrolled."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from framebank.store.indexes.hit import Hit
+from framebank.store.indexes.hit import FoundHits, Hit, ranked
 from framebank.store.indexes.nearest import NearestVectors
 from framebank.store.indexes.searched import Searched
 from framebank.store.videos.columns import VideoColumns
@@ -40,20 +39,24 @@ class Finder:
         """Return whether it was made for these."""
         return self.vectors is vectors and self.searched is searched and self.device == device
 
-    def find(self, queries: np.ndarray, k: int, *, among: np.ndarray | None = None) -> list[list[Hit]]:
+    def find(self, queries: np.ndarray, k: int, *, among: np.ndarray | None = None) -> list[Sequence[Hit]]:
         """Return the k best hits of each unit query (Q, D); `among` is a mask (V,) of the videos that may be hits."""
+        if among is None and self.searched.rows is None and self.enrolled_vectors is None:
+            there = len(self.vectors)
+            return self._hits(self.nearest(queries, min(k, there), among=None)) if there else [[] for _ in queries]
         found = self._best_rows(queries, k, among)
         if self.enrolled_vectors is not None and among is None:
             found = [self._with_enrolled(query, pairs, k) for query, pairs in zip(queries, found, strict=True)]
         return [[self._hit(row, -score) for score, row in pairs] for pairs in found]
 
-    def find_whole(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
+    def find_whole(self, queries: np.ndarray, k: int) -> list[Sequence[Hit]]:
         """Return the k nearest own whole videos of each query (Q, D)."""
-        scores, rows = self.whole.search(queries, min(k, len(self.vectors)))
-        return [
-            [self._whole_hit(row, score) for score, row in zip(*pairs, strict=True)]
-            for pairs in zip(scores.tolist(), rows.tolist(), strict=True)
-        ]
+        return self._hits(self.whole.search(queries, min(k, len(self.vectors))))
+
+    def _hits(self, found: tuple[np.ndarray, np.ndarray]) -> list[Sequence[Hit]]:
+        """Return the whole videos of some scores and rows (Q, K) as hits, which are made when they are looked at."""
+        make = self._whole_hit
+        return [FoundHits(make, found, query) for query in range(len(found[0]))]
 
     def nearest_of(self, query: np.ndarray, k: int, among: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the cosines and the rows (K,) of the k rows nearest to one query (1, D); `among` as in `find`."""
@@ -123,12 +126,12 @@ class Finder:
             return self._whole_hit(row, score)
         own, number = self.own, int(rows.video_of[row])
         start, end = rows.spans[row].tolist()
-        return Hit(own.ids[number], score, own.labels[number], start, end, False, Path(own.paths[number]))
+        return Hit.of_row(own.ids[number], score, own.labels[number], own.paths[number], (start, end))
 
     def _whole_hit(self, row: int, score: float) -> Hit:
         own = self.own
-        start, end = own.times[row] if own.times else (None, None)
-        return Hit(own.ids[row], score, own.labels[row], start, end, False, Path(own.paths[row]))
+        times = own.times[row] if own.times else (None, None)
+        return Hit.of_row(own.ids[row], score, own.labels[row], own.paths[row], times)
 
     def vector_of(self, hit: Hit, row: int) -> np.ndarray:
         """Return the unit vector (D,) that a hit was found by; `row` is its video, counted with the enrolled ones."""
@@ -146,11 +149,8 @@ class Finder:
 
 
 def _pairs(scores: np.ndarray, rows: np.ndarray) -> list[list[tuple[float, int]]]:
-    """Return (-score, row) of each query, best first, of equal ones the first row first; without rows of -1."""
-    return [
-        sorted((-score, row) for score, row in zip(*pairs, strict=True) if row >= 0)
-        for pairs in zip(scores.tolist(), rows.tolist(), strict=True)
-    ]
+    """Return what each query found (Q, K), as `ranked`."""
+    return [ranked(*own) for own in zip(scores, rows, strict=True)]
 
 
 def _one_a_video(pairs: list[tuple[float, int]], video_of: np.ndarray) -> list[tuple[float, int]]:

@@ -23,7 +23,7 @@ from framebank.store.indexes.origin import Difference, Origin, compare
 from framebank.store.indexes.searched import Searched, read_searched
 from framebank.store.indexes.spec import PLAIN, VERSION, index_spec_text, read_index_spec, unreadable
 from framebank.store.spec import FeatureSpec
-from framebank.store.vectors import has_direction, unit
+from framebank.store.vectors import has_direction, unit, unit_if_directed
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.video import Video
 
@@ -112,7 +112,7 @@ class Index:
     def _enrolled_vectors(self) -> np.ndarray:
         return np.ascontiguousarray(unit(self.enrolment.vectors)).reshape(-1, self.spec.dim)
 
-    def search(self, queries: np.ndarray, k: int, *, among: np.ndarray | None = None) -> list[list[Hit]]:
+    def search(self, queries: np.ndarray, k: int, *, among: np.ndarray | None = None) -> list[Sequence[Hit]]:
         """Return the k nearest videos of each query (Q, D), best first; all of them if there are fewer.
 
         If rows are searched, a hit has the seconds of the nearest row of its video. `among` (num_own,) is true for the
@@ -126,7 +126,7 @@ class Index:
         hits = self.search(self.vector(video_id)[None], k + 1)[0]
         return [hit for hit in hits if hit.video_id != video_id][:k]
 
-    def search_own(self, query: np.ndarray, k: int) -> list[Hit]:
+    def search_own(self, query: np.ndarray, k: int) -> Sequence[Hit]:
         """Return the k nearest of the index's own whole videos to one query (1, D), like `search`."""
         return self.finder.find_whole(self._asked(query), k)[0]
 
@@ -160,11 +160,10 @@ class Index:
         """Return queries as unit vectors (Q, D); DataError if they cannot be compared."""
         if queries.ndim != 2 or queries.shape[1] != self.spec.dim:
             raise DataError(f"a query of shape {queries.shape} for an index of width {self.spec.dim}")
-        if not has_direction(queries).all():
-            raise DataError(
-                "the embedding of the query is all zeros, or holds values that are not numbers; it is near to nothing"
-            )
-        return np.ascontiguousarray(unit(queries))
+        if (made := unit_if_directed(queries)) is not None:
+            return made
+        told = "the embedding of the query is all zeros, or holds values that are not numbers; it is near to nothing"
+        raise DataError(told)
 
     def compare(self) -> Difference | None:
         """Return how the store of the index differs from it now; None if the store is not found."""

@@ -62,23 +62,50 @@ class Structure:
 
         With `among`, a mask (V,) of the rows, the others are passed over, and more lists are looked through.
         """
-        wanted = min(self.base.ntotal, k * max(1, self.settings.get("factor", 1)))
-        selector, share = self._living, 1.0
+        wanted = min(self._count, k * self._factor)
         if among is not None:
             allowed = (self._rows >= 0) & among[self._rows]
-            selector, share = _selector(allowed), max(float(allowed.mean()), 1e-6)
-        scores, entries = self.base.search(queries, wanted, params=self._parameters(selector, share, wanted))
+            parameters = self._parameters(_selector(allowed), max(float(allowed.mean()), 1e-6), wanted)
+        elif wanted <= self._most_plain:
+            parameters = self._plain
+        else:
+            parameters = self._parameters(self._living, 1.0, wanted)
+        scores, entries = self._candidates(queries, wanted, parameters)
         if self.kind == "ivf" and wanted == k and self.places is None:
             return scores, entries  # it compares the vectors themselves
         if self.places is not None:
             entries = np.where(entries >= 0, self.places[entries], -1)
         return vectors.search_among(queries, k, entries)
 
+    def _candidates(self, queries: np.ndarray, wanted: int, parameters: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores and entries (Q, wanted) as faiss finds them, without the checks of its Python layer."""
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        scores = np.empty((len(queries), wanted), dtype=np.float32)
+        entries = np.empty((len(queries), wanted), dtype=np.int64)
+        places = (faiss.swig_ptr(scores), faiss.swig_ptr(entries))
+        self.base.search_c(len(queries), faiss.swig_ptr(queries), wanted, *places, parameters)
+        return scores, entries
+
+    @cached_property
+    def _count(self) -> int:
+        return int(self.base.ntotal)
+
+    @cached_property
+    def _factor(self) -> int:
+        return max(1, self.settings.get("factor", 1))
+
+    @cached_property
+    def _most_plain(self) -> int:
+        """The most candidates that a search with `_plain` finds."""
+        return self.settings.get(self.knob, 16) if self.kind == "hnsw" else self._count
+
+    @cached_property
+    def _plain(self) -> Any:
+        """The parameters of a search without a filter."""
+        return self._parameters(self._living, 1.0, 1)
+
     def _parameters(self, selector: Any, share: float, wanted: int) -> Any:
         value = self.settings.get(self.knob, 16)
-        if selector is None and self.kind != "hnsw":
-            self.base.nprobe = value
-            return None
         given = {} if selector is None else {"sel": selector}
         if self.kind == "hnsw":
             return faiss.SearchParametersHNSW(efSearch=max(math.ceil(value / share), wanted), **given)

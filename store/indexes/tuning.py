@@ -19,7 +19,7 @@ NAME = "measured.json"
 K = 10
 BUDGET, RECALL = 0.050, 0.95  # seconds of a query, and the share of its neighbours
 QUERIES, TIMED = 200, 40
-FACTORS = (1, 4, 16)  # times k candidates that are compared exactly
+FACTORS = (1, 4, 8, 16)  # times k candidates that are compared exactly
 ASKED = ("auto", "flat", *TYPES)
 
 

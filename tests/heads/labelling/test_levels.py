@@ -1,6 +1,7 @@
 """Levels: an index of frames or clips has the rows of its store, and follows them; indexes of parts become one."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,11 @@ def test_parts_become_one_index(store: Path, tmp_path: Path) -> None:
     make_index(store, tmp_path / "videos", split="test", device="cpu")
     with pytest.raises(DataError, match=r"videos: is of level 'video', .*copy of 'frame'; expected one level"):
         merge_indexes([other, tmp_path / "videos"], tmp_path / "no")
+    sampled = Index.load(tmp_path / "videos")
+    sampled.spec = replace(sampled.spec, sampling="fps:2")
+    sampled.save(tmp_path / "sampled")
+    with pytest.raises(DataError, match=r"sampled was made with sampling 'fps:2', .*videos with sampling"):
+        merge_indexes([tmp_path / "videos", tmp_path / "sampled"], tmp_path / "no")
     assert not (tmp_path / "no" / "spec.json").exists()
 
 

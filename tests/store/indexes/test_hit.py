@@ -1,0 +1,69 @@
+"""A hit says the same whether its path was given or is made later, and so do the hits of a query."""
+
+import copy
+import pickle
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from framebank.store.indexes.hit import FoundHits, Hit
+
+GIVEN = Hit("a", 0.5, "run", 1.0, 2.5, False, Path("videos/a.mp4"))
+
+
+def later():
+    return Hit.of_row("a", 0.5, "run", "videos/a.mp4", (1.0, 2.5))
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        repr,
+        hash,
+        asdict,
+        pickle.dumps,
+        lambda hit: hit.path,
+        lambda hit: pickle.loads(pickle.dumps(hit)),
+        copy.copy,
+        copy.deepcopy,
+        lambda hit: replace(hit, chance=0.25),
+    ],
+)
+def test_a_hit_whose_path_is_made_later_says_the_same(say):
+    assert say(later()) == say(GIVEN)
+
+
+def test_the_path_is_made_once_and_no_field_can_be_set():
+    hit = later()
+    assert hit == GIVEN
+    assert hit.path is hit.path
+    assert Hit("b", 1.0, "").path == Path()
+    with pytest.raises(AttributeError):
+        hit.path = Path("other")  # type: ignore[misc]
+
+
+def found(query):
+    """Two queries of three rows: of the first, rows 4 and 2 are equally near, and the second found one row."""
+    scores = np.array([[0.5, 0.75, 0.75], [0.25, -1, -1]], dtype=np.float32)
+    rows = np.array([[7, 4, 2], [3, -1, -1]])
+    return FoundHits(lambda row, score: Hit(f"video {row}", score, ""), (scores, rows), query)
+
+
+def test_the_hits_of_a_query_are_in_order_and_act_as_a_list():
+    first = [Hit("video 2", 0.75, ""), Hit("video 4", 0.75, ""), Hit("video 7", 0.5, "")]
+    assert list(found(0)) == first
+    assert found(0) == first == found(0)
+    assert found(0) != found(1)
+    assert (found(0)[-1], found(0)[1:]) == (first[2], first[1:])
+    assert (len(found(1)), [hit.video_id for hit in found(1)]) == (1, ["video 3"])
+    assert repr(found(1)) == repr(list(found(1)))
+    with pytest.raises(IndexError):
+        found(1)[1]
+
+
+def test_hits_are_pickled_without_their_index():
+    again = pickle.loads(pickle.dumps(found(0)))
+    assert type(again) is list
+    assert again == found(0)
