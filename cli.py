@@ -38,6 +38,7 @@ from framebank.commands.store import store
 from framebank.commands.store_exchange import export_features, import_features
 from framebank.commands.store_subsets import merge, rm, show, split
 from framebank.commands.temperature import temperature
+from framebank.commands.thresholds import thresholds
 from framebank.commands.train import train
 from framebank.commands.verify import verify
 
@@ -113,6 +114,7 @@ for command in (
     compare,
     compare_runs,
     temperature,
+    thresholds,
     report,
     fewshot,
     fewshot_compare,

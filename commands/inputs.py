@@ -47,6 +47,7 @@ OWN: dict[str, dict[str, str]] = {
     "results": {"file": "no such results; expected a file that `framebank eval` writes"},
     "report": {"what": "no such run or store; expected evaluated runs, or a store"},
     "temperature": {"run": RUN, "store": STORE},
+    "thresholds": {"run": RUN, "store": STORE},
     "fewshot": {"store": STORE, "run_path": MATCHER},
     "fewshot-compare": {"store": STORE},
     "fewshot-train": {"store": STORE},

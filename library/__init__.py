@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from framebank.library.figures.report import Report
     from framebank.library.figures.results import Results, results
     from framebank.library.figures.temperature import fit_temperature
+    from framebank.library.figures.thresholds import FittedThresholds, fit_thresholds
     from framebank.library.hits import Hits
     from framebank.library.indexing.build import index
     from framebank.library.indexing.merge import merge_indexes
@@ -81,7 +82,9 @@ NAMES = {
     "merge_indexes": "indexing.merge",
     "label": "asking.calls",
     "label_store": "asking.store_labels",
+    "FittedThresholds": "figures.thresholds",
     "fit_temperature": "figures.temperature",
+    "fit_thresholds": "figures.thresholds",
     "open": "opening",
     "predict": "asking.calls",
     "prompts": "texts",
@@ -100,6 +103,7 @@ __all__ = [
     "Duplicates",
     "FewshotComparison",
     "FewshotReport",
+    "FittedThresholds",
     "Hits",
     "LabelBank",
     "LabelTable",
@@ -129,6 +133,7 @@ __all__ = [
     "fewshot_compare",
     "fewshot_train",
     "fit_temperature",
+    "fit_thresholds",
     "index",
     "label",
     "label_store",

@@ -52,6 +52,8 @@ WRONG = """
 1|no: no such folder; expected the folder of the official lists|eval there --protocol ucf101 --lists no
 1|no: no such results|results no
 1|no: no such run|temperature no
+1|no: no such run|thresholds no
+2|--off takes the thresholds out|thresholds there --off --precision 0.5
 2|--sets and --abstain-below go with --run|label there --index there --sets 0.9
 1|no: no such run|compare-runs there no
 1|no: no such run or store|report no out.html

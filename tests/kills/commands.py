@@ -157,6 +157,10 @@ def _train(*more: str, needs: tuple[str, ...] = ()) -> Command:
     return Command(("bank", *needs), ("train", "bank", "run", *QUICK, *more), _run("run"))
 
 
+def _thresholds(*more: str) -> Command:
+    return Command(("several", "judged"), ("thresholds", "judged", *more), _run("judged"))
+
+
 def _enrolling(*call: str) -> Command:
     return Command(("bank", "index"), (*call[:1], "index", *call[1:]), _index("index"))
 
@@ -192,6 +196,8 @@ COMMANDS: dict[str, Command] = {
     "temperature --by-class": Command(("bank", "run"), ("temperature", "run", "--by-class"), _run("run")),
     "temperature --on": Command(("bank", "bare"), ("temperature", "bare", "--on"), _run("bare"), again=False),
     "temperature --off": Command(("bank", "run"), ("temperature", "run", "--off"), _run("run")),
+    "thresholds": _thresholds("--precision", "0.8"),
+    "thresholds --off": _thresholds("--off"),
     "eval": _eval("--protocol", "zero-shot-full", "--prompts", "prompts.h5", needs=("prompts.h5",)),
     "eval, one more": _eval("--protocol", "supervised", "--recipe", "ridge", needs=("results.jsonl",)),
     "eval --keep-runs": _eval("--protocol", "supervised", "--recipe", "ridge", "--keep-runs", "runs"),
