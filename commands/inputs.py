@@ -82,7 +82,7 @@ OWN: dict[str, dict[str, str]] = {
     "relabel": {"store": STORE, "file": "no such file; expected a CSV of video_id and label"},
     "status": {"store": STORE, "videos": "no such file or folder; expected a folder, a manifest CSV or video files"},
     "import": {"src": "no such file or folder; expected a folder of features, or a file of them"},
-    "export": {"store": STORE},
+    "export": {"store": STORE, "spans": "no such file; expected a file of spans, CSV or JSON"},
     "export-head": {"run": RUN},
     "import-checkpoint": {"checkpoint": "no such file; expected a checkpoint of ActionCLIP"},
 }

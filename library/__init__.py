@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from framebank.library.episodes.trained_matcher import TrainedMatcher
     from framebank.library.episodes.training import fewshot_train
     from framebank.library.evaluation import evaluate, zeroshot
+    from framebank.library.exchange.fiftyone_export import export_fiftyone
     from framebank.library.extraction import extract
     from framebank.library.figures.pairs import compare, compare_runs
     from framebank.library.figures.protocols import ProtocolResult, evaluate_protocol
@@ -74,6 +75,7 @@ NAMES = {
     "compare_runs": "figures.pairs",
     "evaluate": "evaluation",
     "evaluate_protocol": "figures.protocols",
+    "export_fiftyone": "exchange.fiftyone_export",
     "extract": "extraction",
     "fewshot": "episodes.evaluation",
     "fewshot_compare": "episodes.evaluation",
@@ -128,6 +130,7 @@ __all__ = [
     "evaluate",
     "evaluate_protocol",
     "evaluate_search",
+    "export_fiftyone",
     "extract",
     "fewshot",
     "fewshot_compare",

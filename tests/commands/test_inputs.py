@@ -128,6 +128,8 @@ WRONG = """
 2|--prompts holds its own classes|predict there --prompts there --labels there
 1|no: no such file or folder; expected a folder of features|store import no out
 1|no: no such store|store export no out
+1|no: no such file; expected a file of spans|store export there out --format fiftyone --spans no
+2|go with --format fiftyone|store export there out --run there
 1|no: no such run|export-head no head.onnx
 1|expected a name that ends in .onnx|export-head there head.txt
 1|no: no such file; expected a checkpoint of ActionCLIP|import-checkpoint no out

@@ -184,6 +184,11 @@ COMMANDS: dict[str, Command] = {
     "export npy": _export("npy", "out"),
     "export parquet": _export("parquet", "out.parquet"),
     "export webdataset": _export("webdataset", "out"),
+    "export fiftyone": Command(
+        ("bank", "run", "spans.csv"),
+        ("store", "export", "bank", "out", "--format", "fiftyone", "--run", "run", "--spans", "spans.csv"),
+        _tree("out"),
+    ),
     "prompts": Command(
         ("bank", "names.npz", "classes.txt"),
         ("prompts", "classes.txt", "out.h5", "--like", "bank", "--import", "names.npz"),

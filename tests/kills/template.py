@@ -37,6 +37,7 @@ def make_template(template: Path, folder: Path) -> None:
     np.savez("names.npz", embeddings=prompts.embeddings, names=list(prompts.labels.names))
     Path("classes.txt").write_text("\n".join(prompts.labels.names))
     prompts.write(Path("prompts.h5"))
+    Path("spans.csv").write_text("video_id,start,end,label\nwave-train-0,0.3,1.2,up\n")
     _call("train", "bank", "run", *QUICK)
     _call("evaluate", "run")
     shutil.copytree("run", "bare")
