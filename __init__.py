@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         report,
         results,
         shots,
+        suspects,
         train,
         zeroshot,
     )
@@ -131,6 +132,7 @@ __all__ = [
     "report",
     "results",
     "shots",
+    "suspects",
     "train",
     "zeroshot",
 ]

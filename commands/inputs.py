@@ -61,6 +61,7 @@ OWN: dict[str, dict[str, str]] = {
     },
     "shots": {"store": STORE},
     "duplicates": {"store": STORE, "other": STORE},
+    "suspects": {"store": STORE},
     "predict": {
         "videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files",
         "run": RUN,

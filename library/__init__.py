@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from framebank.library.asking.label_bank import LabelBank, build_labels
     from framebank.library.asking.label_table import LabelTable
     from framebank.library.asking.store_labels import StoreLabels, label_store
+    from framebank.library.asking.suspects import Suspect, Suspects, suspects
     from framebank.library.choice import Choice
     from framebank.library.comparing.comparison import RecipeComparison, compare_recipes
     from framebank.library.comparing.recipe_list import Recipes, recipes
@@ -69,6 +70,9 @@ NAMES = {
     "TrainedMatcher": "episodes.trained_matcher",
     "Shots": "searching.shots",
     "StoreLabels": "asking.store_labels",
+    "Suspect": "asking.suspects",
+    "Suspects": "asking.suspects",
+    "suspects": "asking.suspects",
     "TrainedRun": "trained_run",
     "compare_recipes": "comparing.comparison",
     "compare": "figures.pairs",
@@ -120,6 +124,8 @@ __all__ = [
     "SearchReport",
     "Shots",
     "StoreLabels",
+    "Suspect",
+    "Suspects",
     "TrainedMatcher",
     "TrainedRun",
     "build_labels",
@@ -148,6 +154,7 @@ __all__ = [
     "report",
     "results",
     "shots",
+    "suspects",
     "train",
     "zeroshot",
 ]

@@ -92,6 +92,7 @@ WRONG = """
 1|no: no such store|shots no
 1|s.txt: does not have the name of a file of spans|shots there --csv s.txt
 1|no: no such store|duplicates no
+1|no: no such store|suspects no
 1|no: no such store|duplicates there no
 2|1.0 is not in the range|duplicates there --least 1
 2|give at least one of --run, --index and --labels|label there
@@ -176,7 +177,13 @@ def commands(group: click.Group = main) -> Iterator[click.Command]:
 MADE = {"out"}
 
 MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
-MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("shots", "csv_path"), ("export-head", "file")}
+MADE_BY |= {
+    ("import-checkpoint", "run"),
+    ("predict", "csv_path"),
+    ("shots", "csv_path"),
+    ("suspects", "csv_path"),
+    ("export-head", "file"),
+}
 MADE_BY |= {("search", "export_clips"), ("search", "sheet")}
 MADE_BY |= {("build", "bank")}
 MADE_BY |= {("eval", "results_path"), ("eval", "runs")}

@@ -201,6 +201,7 @@ COMMANDS: dict[str, Command] = {
     "temperature --by-class": Command(("bank", "run"), ("temperature", "run", "--by-class"), _run("run")),
     "temperature --on": Command(("bank", "bare"), ("temperature", "bare", "--on"), _run("bare"), again=False),
     "temperature --off": Command(("bank", "run"), ("temperature", "run", "--off"), _run("run")),
+    "suspects": Command(("bank",), ("suspects", "bank", "--csv", "suspects.csv"), _tree("suspects.csv")),
     "thresholds": _thresholds("--precision", "0.8"),
     "thresholds --off": _thresholds("--off"),
     "eval": _eval("--protocol", "zero-shot-full", "--prompts", "prompts.h5", needs=("prompts.h5",)),
