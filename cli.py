@@ -37,7 +37,9 @@ from framebank.commands.signals import ended_by_signals, signal_of
 from framebank.commands.store import store
 from framebank.commands.store_exchange import export_features, import_features
 from framebank.commands.store_subsets import merge, rm, show, split
+from framebank.commands.suspects import suspects
 from framebank.commands.temperature import temperature
+from framebank.commands.thresholds import thresholds
 from framebank.commands.train import train
 from framebank.commands.verify import verify
 
@@ -113,6 +115,7 @@ for command in (
     compare,
     compare_runs,
     temperature,
+    thresholds,
     report,
     fewshot,
     fewshot_compare,
@@ -123,6 +126,7 @@ for command in (
     evaluate_search,
     shots,
     duplicates,
+    suspects,
     label,
     label_store,
     labels,

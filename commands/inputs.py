@@ -47,6 +47,7 @@ OWN: dict[str, dict[str, str]] = {
     "results": {"file": "no such results; expected a file that `framebank eval` writes"},
     "report": {"what": "no such run or store; expected evaluated runs, or a store"},
     "temperature": {"run": RUN, "store": STORE},
+    "thresholds": {"run": RUN, "store": STORE},
     "fewshot": {"store": STORE, "run_path": MATCHER},
     "fewshot-compare": {"store": STORE},
     "fewshot-train": {"store": STORE},
@@ -60,6 +61,7 @@ OWN: dict[str, dict[str, str]] = {
     },
     "shots": {"store": STORE},
     "duplicates": {"store": STORE, "other": STORE},
+    "suspects": {"store": STORE},
     "predict": {
         "videos": "no such file or folder; expected a store, a folder, a manifest CSV or video files",
         "run": RUN,
@@ -81,7 +83,7 @@ OWN: dict[str, dict[str, str]] = {
     "relabel": {"store": STORE, "file": "no such file; expected a CSV of video_id and label"},
     "status": {"store": STORE, "videos": "no such file or folder; expected a folder, a manifest CSV or video files"},
     "import": {"src": "no such file or folder; expected a folder of features, or a file of them"},
-    "export": {"store": STORE},
+    "export": {"store": STORE, "spans": "no such file; expected a file of spans, CSV or JSON"},
     "export-head": {"run": RUN},
     "import-checkpoint": {"checkpoint": "no such file; expected a checkpoint of ActionCLIP"},
 }

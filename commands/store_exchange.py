@@ -75,26 +75,45 @@ def import_features(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["npy", "parquet", "webdataset"]),
+    type=click.Choice(["npy", "parquet", "webdataset", "fiftyone"]),
     default="npy",
-    help="A file for each video, one table, or tars.",
+    help="A file for each video, one table, or tars; or labels for FiftyOne.",
 )
 @click.option("--split", default="all", help="The split to export, or all.")
 @click.option("--stream", default="frame", help="The stream to export: frame, or another that STORE holds.")
+@click.option("--run", "run_path", type=PATH, help="Add what this run says of each video (fiftyone).")
+@click.option("--spans", type=PATH, help="Add the spans of this file, such as of `shots --csv` (fiftyone).")
 @json_option
-def export_features(store: Path, out: Path, form: str, split: str, stream: str, as_json: bool) -> None:
+def export_features(
+    store: Path, out: Path, form: str, split: str, stream: str, run_path: Path | None, spans: Path | None, as_json: bool
+) -> None:
     """Write the embeddings of STORE to OUT: a folder of .npy, one .parquet, or a folder of WebDataset tars.
 
+    With --format fiftyone, OUT is a folder that FiftyOne imports: the videos with their labels, and no embeddings.
     OUT must not exist yet; it appears only when it is complete.
 
     \b
     framebank store export bank features --format npy
     framebank store export bank bank.parquet --format parquet --split train
     framebank store export bank layers --stream layers
+    framebank store export bank dataset --format fiftyone --run run --spans spans.csv
     """
-    from framebank.library.exchange.exported_store import export_embeddings
+    if form != "fiftyone" and (run_path or spans):
+        raise click.UsageError("--run and --spans go with --format fiftyone")
+    if form == "fiftyone":
+        from framebank.library.exchange.fiftyone_export import export_fiftyone
 
-    done = export_embeddings(store, out, form=form, split=split, stream=stream, watch=progress)
+        if stream != "frame":
+            raise click.UsageError("--stream does not go with --format fiftyone, which has no embeddings")
+        done = export_fiftyone(store, out, split=split, run=run_path, spans=spans, watch=progress)
+    else:
+        done = _export_embeddings(store, out, form=form, split=split, stream=stream)
     print_report(done.to_dict(), as_json=as_json, lines=done.lines())
     for note in done.notes():
         click.echo(note, err=True)
+
+
+def _export_embeddings(store: Path, out: Path, **how: str) -> Any:
+    from framebank.library.exchange.exported_store import export_embeddings
+
+    return export_embeddings(store, out, **how, watch=progress)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from framebank.library.asking.label_bank import LabelBank, build_labels
     from framebank.library.asking.label_table import LabelTable
     from framebank.library.asking.store_labels import StoreLabels, label_store
+    from framebank.library.asking.suspects import Suspect, Suspects, suspects
     from framebank.library.choice import Choice
     from framebank.library.comparing.comparison import RecipeComparison, compare_recipes
     from framebank.library.comparing.recipe_list import Recipes, recipes
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from framebank.library.episodes.trained_matcher import TrainedMatcher
     from framebank.library.episodes.training import fewshot_train
     from framebank.library.evaluation import evaluate, zeroshot
+    from framebank.library.exchange.fiftyone_export import export_fiftyone
     from framebank.library.extraction import extract
     from framebank.library.figures.pairs import compare, compare_runs
     from framebank.library.figures.protocols import ProtocolResult, evaluate_protocol
     from framebank.library.figures.report import Report
     from framebank.library.figures.results import Results, results
     from framebank.library.figures.temperature import fit_temperature
+    from framebank.library.figures.thresholds import FittedThresholds, fit_thresholds
     from framebank.library.hits import Hits
     from framebank.library.indexing.build import index
     from framebank.library.indexing.merge import merge_indexes
@@ -67,12 +70,16 @@ NAMES = {
     "TrainedMatcher": "episodes.trained_matcher",
     "Shots": "searching.shots",
     "StoreLabels": "asking.store_labels",
+    "Suspect": "asking.suspects",
+    "Suspects": "asking.suspects",
+    "suspects": "asking.suspects",
     "TrainedRun": "trained_run",
     "compare_recipes": "comparing.comparison",
     "compare": "figures.pairs",
     "compare_runs": "figures.pairs",
     "evaluate": "evaluation",
     "evaluate_protocol": "figures.protocols",
+    "export_fiftyone": "exchange.fiftyone_export",
     "extract": "extraction",
     "fewshot": "episodes.evaluation",
     "fewshot_compare": "episodes.evaluation",
@@ -81,7 +88,9 @@ NAMES = {
     "merge_indexes": "indexing.merge",
     "label": "asking.calls",
     "label_store": "asking.store_labels",
+    "FittedThresholds": "figures.thresholds",
     "fit_temperature": "figures.temperature",
+    "fit_thresholds": "figures.thresholds",
     "open": "opening",
     "predict": "asking.calls",
     "prompts": "texts",
@@ -100,6 +109,7 @@ __all__ = [
     "Duplicates",
     "FewshotComparison",
     "FewshotReport",
+    "FittedThresholds",
     "Hits",
     "LabelBank",
     "LabelTable",
@@ -114,6 +124,8 @@ __all__ = [
     "SearchReport",
     "Shots",
     "StoreLabels",
+    "Suspect",
+    "Suspects",
     "TrainedMatcher",
     "TrainedRun",
     "build_labels",
@@ -124,11 +136,13 @@ __all__ = [
     "evaluate",
     "evaluate_protocol",
     "evaluate_search",
+    "export_fiftyone",
     "extract",
     "fewshot",
     "fewshot_compare",
     "fewshot_train",
     "fit_temperature",
+    "fit_thresholds",
     "index",
     "label",
     "label_store",
@@ -140,6 +154,7 @@ __all__ = [
     "report",
     "results",
     "shots",
+    "suspects",
     "train",
     "zeroshot",
 ]

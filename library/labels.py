@@ -50,6 +50,8 @@ class Labels(Sequence["Labelled"]):
         rows: list[tuple[str, ...]] = []
         for one in self.labelled:
             ranked = one.top(top)
+            if one.answers[0].labels:  # a run with thresholds for several labels
+                ranked = ranked[: len(one.answers[0].labels)]
             places = decimals([score for _, score in ranked if score is not None])
             shown = ", ".join(name if score is None else f"{name} {score:.{places}f}" for name, score in ranked)
             if one.label_set is not None:

@@ -13,19 +13,21 @@ from framebank.store.vectors import has_direction, unit
 
 AT_ONCE = 2048  # videos whose rows are in memory at the same time
 MOST_PRODUCTS = 200_000_000  # cosines of two videos; of more, every second or third video of the first split is asked
-CHECKED = 40  # pairs that are compared row by row
+CHECKED = 2000  # pairs at most that are compared row by row
 LEAST_MEAN = 0.8  # the cosine of two mean rows from which on they are
 LEAST_ROWS = 4  # of a video that is compared
 JUDGES = 60  # videos that say what is usual
 SURE = 0.7  # the least score
 SHARE = 0.5  # of the first video that a copy covers at least
+SAME = 0.97  # the cosine of half of its rows to their nearest row there, as they were embedded, at least
 
 
 def copies_across(store: FeatureStore, first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str, float]]:
     """Return the videos of `first` with a near-copy of half of them or more in `second`: both ids and the score.
 
-    Only the pairs whose mean rows are nearest are compared row by row, so excerpts in longer videos are not found.
-    Videos of fewer than LEAST_ROWS rows are left out.
+    Only the video of `second` whose mean row is nearest is compared row by row, so excerpts in longer videos are not
+    found. Half of the rows must be nearly the same as they were embedded (SAME): two performances of one action are no
+    copies. Videos of fewer than LEAST_ROWS rows are left out.
     """
     first, second = ([name for name in names if name in store] for names in (first, second))
     step = 1 + len(first) * len(second) // MOST_PRODUCTS
@@ -46,9 +48,21 @@ def copies_across(store: FeatureStore, first: Sequence[str], second: Sequence[st
     listed = np.array([(a, b) for a, b in asked if a is not None and b is not None], dtype=np.int64)
     if not len(listed):
         return []
-    return _sure(
-        PackedRows.of([rows[number] for number in usable]), listed, [names[n] for n in usable if n < len(names)]
-    )
+    packs = PackedRows.of([rows[number] for number in usable])
+    return _sure(packs, _same(packs, listed), [names[n] for n in usable if n < len(names)])
+
+
+def _same(packs: PackedRows, pairs: np.ndarray) -> np.ndarray:
+    """Return the pairs (N, 2) whose rows are nearly the same before they are sharpened.
+
+    After it, two performances of one action may be as near as a copy where all videos show few things.
+    """
+    kept = []
+    for first, second in pairs.tolist():
+        nearest = (unit(packs.one(first)[0]) @ unit(packs.one(second)[0]).T).max(axis=1)
+        kept.append(float(np.median(nearest)) >= SAME)
+    found: np.ndarray = pairs[np.array(kept, dtype=bool)]
+    return found
 
 
 def _sure(packs: PackedRows, pairs: np.ndarray, names: list[str]) -> list[tuple[str, str, float]]:

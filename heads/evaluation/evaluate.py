@@ -11,6 +11,7 @@ from framebank.heads.bank import BankParts
 from framebank.heads.confidence.scaling import Scaling
 from framebank.heads.confidence.worth import confidence_of
 from framebank.heads.evaluation.protocol import made_by
+from framebank.heads.evaluation.thresholds import labels_worth
 from framebank.heads.evaluation.zeroshot import zero_shot_model
 from framebank.heads.metrics import measure
 from framebank.heads.model import Model
@@ -93,6 +94,8 @@ def evaluate_run(
     report = _report(predictions, bank, facts, without=without)
     if scaling and "confidence" in report:
         report["confidence"] |= _before(run.model, bank, scaling, labels=labels.names, device=device)
+    if run.thresholds is not None:
+        report["thresholds"] = labels_worth(predictions, run.thresholds)
     groups = groups_of(manifest.of_ids(predictions.video_ids))
     with replacing_together(folder) as part:
         replace(predictions, groups=groups).write(part / "predictions.npz")

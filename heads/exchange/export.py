@@ -37,9 +37,9 @@ def export_onnx(run: Run, path: Path) -> float:
     """Write a run with its class matrix as ONNX, B and T free; return how far its scores are from the run's at most.
 
     The file takes `frames` (B, T, D) float32 as stored, not normalised, and `mask` (B, T) bool, true for real frames.
-    It gives `scores` (B, C). Its metadata holds the labels and the encoder. It is checked with the lengths LENGTHS
-    before it gets its name. DataError if the packages are not installed, if the run reads another stream, or if the
-    scores of the file differ from those of the run.
+    It gives `scores` (B, C). Its metadata holds the labels, the encoder, and the `thresholds` (C,) of several labels if
+    the run has them. It is checked with the lengths LENGTHS before it gets its name. DataError if the packages are not
+    installed, if the run reads another stream, or if the scores of the file differ from those of the run.
     """
     run.require_frames(path)
     onnx = require("onnx", extra="onnx", what=path.name)
@@ -94,8 +94,11 @@ def _example(run: Run, *, num_videos: int, num_frames: int) -> tuple[Tensor, Ten
 
 
 def _told(run: Run) -> dict[str, Any]:
-    """What an export says of a run: all but the marks of its training videos."""
-    return {name: value for name, value in run.about().items() if name != "seen"}
+    """What an export says of a run: all but the marks of its training videos, and the thresholds of its scores."""
+    told = {name: value for name, value in run.about().items() if name != "seen"}
+    if run.thresholds is not None:
+        told["thresholds"] = run.thresholds.tolist()
+    return told
 
 
 def export_weights(run: Run, path: Path) -> Path:

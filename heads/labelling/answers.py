@@ -23,7 +23,7 @@ from framebank.store.indexes.enrolment import Enrolment
 from framebank.store.indexes.index import Hit, Index
 from framebank.store.shard import Embeddings
 from framebank.store.vectors import unit
-from framebank.store.videos.video import labels_in
+from framebank.store.videos.video import LABEL_SEPARATOR, labels_in
 
 # Who answers, and what its scores are. The first of them that passes gives the label.
 MEASURES = {
@@ -65,7 +65,8 @@ class Answer:
     know only the classes that they were given. `doubt` says in words why the first label is one among equals
     (`heads.certainty`), and is empty if it is not. `label_set` holds the labels of the conformal set, or is None if
     nobody asked for one. `neighbours` are the videos that voted. `span` is where in the video the first label shows
-    best, in seconds, if that was asked for.
+    best, in seconds, if that was asked for. `labels` are those above their thresholds, if a run of several labels has
+    thresholds; they are first in `ranked`.
     """
 
     by: str
@@ -78,6 +79,12 @@ class Answer:
     label_set: tuple[str, ...] | None = None
     neighbours: tuple[Neighbour, ...] = ()
     span: tuple[float, float] | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The label of a video by this answer: its first one, or all that are above their thresholds."""
+        return LABEL_SEPARATOR.join(self.labels) or self.ranked[0][0]
 
     @property
     def unsure(self) -> bool:
@@ -93,7 +100,7 @@ def decide(answers: Sequence[Answer]) -> tuple[str, list[Answer]]:
     """
     order = list(MEASURES)
     ranked = sorted(answers, key=lambda answer: (not answer.passes, order.index(answer.by)))
-    return ranked[0].ranked[0][0] if ranked[0].passes else UNKNOWN, ranked
+    return ranked[0].label if ranked[0].passes else UNKNOWN, ranked
 
 
 @torch.inference_mode()
@@ -121,6 +128,23 @@ def answer_of_scores(
         doubt = doubt_of_labels(best) if multi_label else doubt_of_probabilities(best, num_classes=len(labels))
         ranked = tuple((labels[place], score) for place, score in zip(places, best, strict=True))
         answers.append(Answer(by, ranked[:top], doubt=doubt))
+    return answers
+
+
+def answer_above(
+    by: str, scores: np.ndarray, labels: Sequence[str], *, top: int, thresholds: np.ndarray
+) -> list[Answer]:
+    """Return the same for a run of several labels with `thresholds` (C,): the labels above theirs come first.
+
+    An answer without such a label does not pass.
+    """
+    above = scores > thresholds  # (V, C)
+    answers = []
+    for own, row in zip(above, scores, strict=True):
+        order = np.lexsort((-row, ~own))  # stable: of equal scores the first class comes first
+        ranked = tuple((labels[place], float(row[place])) for place in order[:top].tolist())
+        given = tuple(labels[place] for place in order[: own.sum()].tolist())
+        answers.append(Answer(by, ranked, passes=bool(given), labels=given))
     return answers
 
 

@@ -11,7 +11,7 @@ import torch
 from framebank.heads.bank import load_bank
 from framebank.heads.confidence.conformal import label_sets
 from framebank.heads.evaluation.zeroshot import zero_shot_model
-from framebank.heads.labelling.answers import Answer, Neighbour, answer_of_scores, answers_of_hits
+from framebank.heads.labelling.answers import Answer, Neighbour, answer_above, answer_of_scores, answers_of_hits
 from framebank.heads.labelling.neighbours import query_model
 from framebank.heads.labelling.prototypes import SAME, place_of, prototypes
 from framebank.heads.model import Model
@@ -96,8 +96,9 @@ class ModelLabeller:
         sets: Sets | None = None,
         abstain_below: float = 0.0,
         shows: np.ndarray | None = None,
+        thresholds: np.ndarray | None = None,
     ) -> None:
-        self._shows = shows
+        self._shows, self._thresholds = shows, thresholds
         self.by = by
         self.stream = stream
         self._model, self._labels = model, labels
@@ -118,7 +119,10 @@ class ModelLabeller:
         sets_by_class: bool = False,
         abstain_below: float = 0.0,
     ) -> "ModelLabeller":
-        """Ask a run. It gives no label less likely than `abstain_below`; `sets` adds conformal label sets."""
+        """Ask a run. It gives no label less likely than `abstain_below`; `sets` adds conformal label sets.
+
+        If it has thresholds for several labels, its label is all that are above theirs.
+        """
         return cls(
             "run",
             run.model,
@@ -132,6 +136,7 @@ class ModelLabeller:
             multi_label=run.recipe.is_multi_label,
             sets=Sets.of(run, level=sets, by_class=sets_by_class, where=where) if sets is not None else None,
             abstain_below=abstain_below,
+            thresholds=run.thresholds,
         )
 
     @classmethod
@@ -172,12 +177,15 @@ class ModelLabeller:
             multi_label=self._multi_label,
         )
         found = predict(self._model, bank, labels=self._labels, device=self._device)
-        told = answer_of_scores(self.by, found.scores, self._labels, top=self._top, multi_label=self._multi_label)
+        if self._thresholds is None:
+            told = answer_of_scores(self.by, found.scores, self._labels, top=self._top, multi_label=self._multi_label)
+        else:
+            told = answer_above(self.by, found.scores, self._labels, top=self._top, thresholds=self._thresholds)
         if self._sets:
             told = [replace(one, label_set=own) for one, own in zip(told, self._sets(found.scores), strict=True)]
         if self._shows is not None:
             told = [self._with_seconds(video, one, rows) for video, one in zip(videos, told, strict=True)]
-        return [[replace(one, passes=one.ranked[0][1] >= self._abstain_below)] for one in told]
+        return [[replace(one, passes=one.passes and one.ranked[0][1] >= self._abstain_below)] for one in told]
 
     def _with_seconds(self, video: Video, answer: Answer, rows: Rows) -> Answer:
         """Return an answer with the stretch of the video that fits its first label best, if it has several rows."""

@@ -109,6 +109,7 @@ def write_table(path: Path, labelled: Iterable[Labelled], *, top: int, sets: boo
     """Write one CSV row for each labelled video as they arrive: which seconds, the `top` labels, and who gave them.
 
     The columns are video_id, path, start, end, label, confidence, then label_2, confidence_2 and so on, unsure, by.
+    If a run has thresholds for several labels, `label` is all above theirs, joined by ";", the likeliest first.
     Confidence is a probability of a run or of texts, a share of the neighbours' votes, or the cosine of an enrolled
     class; `by` says which. It is empty for "unknown". With `sets`, the last column, `set`, has the labels of the
     conformal set, joined by ";".
@@ -122,6 +123,7 @@ def write_table(path: Path, labelled: Iterable[Labelled], *, top: int, sets: boo
         for one in labelled:
             video = one.video
             ranked = [(label, "" if score is None else f"{score:.6g}") for label, score in one.top(top)]
+            ranked[0] = (one.label, ranked[0][1])  # of several labels all that are above their thresholds
             cells = [cell for pair in ranked for cell in pair]
             cells += [""] * (2 * top - len(cells))
             times = ("" if time is None else time for time in (video.start, video.end))

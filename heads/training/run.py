@@ -18,6 +18,7 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.classifier import ServesTexts
 from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.confidence.scaling import Scaling
+from framebank.heads.confidence.thresholds import KEPT, LabelThresholds
 from framebank.heads.model import Model
 from framebank.heads.scorers.scorer import ReadsTokens
 from framebank.heads.text_tower import TowerLoader
@@ -67,6 +68,14 @@ class Run:
     def weights_hash(self) -> str:
         """A hash that is equal for equal weights and differs after another training. A Run's weights never change."""
         return digest({name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()})
+
+    @property
+    def thresholds(self) -> np.ndarray | None:
+        """The probability (C,) above which a video has each label, if they were fitted; see `fit_thresholds`."""
+        said = self.trained_on.get(KEPT)
+        if said is None:
+            return None
+        return LabelThresholds.read(said, num_classes=len(self.labels), where="the run").under(self.model.scaling)
 
     def write(self, folder: Path, *, log: Sequence[Epoch]) -> None:
         """Write recipe.toml, log.csv and checkpoint.safetensors in place of an earlier run: all of them or none.
@@ -162,6 +171,8 @@ class Run:
         if trained_on.get("confidence") is not None:
             said = about.fields("trained_on").fields("confidence").values
             model.scaling = Scaling.read(said, num_classes=len(labels), where=path)
+        if trained_on.get(KEPT) is not None:
+            LabelThresholds.read(about.fields("trained_on").fields(KEPT).values, num_classes=len(labels), where=path)
         seen = about.text("seen", default="")
         try:
             seen_among((), seen)
@@ -198,9 +209,12 @@ class Run:
             _serve(model.classifier, prompts, scoring=scoring or self.recipe.scoring, tower=tower)
         except (ValueError, DataError) as error:
             raise DataError(f"{where}: {error}") from error
-        if model.scaling and prompts.labels.names != self.labels:
-            model.scaling = model.scaling.without_classes()
-        return replace(self, labels=prompts.labels.names, model=model.eval())
+        trained_on = self.trained_on
+        if prompts.labels.names != self.labels:
+            trained_on = {name: value for name, value in trained_on.items() if name != KEPT}
+            if model.scaling:
+                model.scaling = model.scaling.without_classes()
+        return replace(self, labels=prompts.labels.names, model=model.eval(), trained_on=trained_on)
 
     @torch.inference_mode()
     def score(self, frames: np.ndarray) -> np.ndarray:

@@ -224,7 +224,9 @@ def _settings(found: Labels, sure: set[str]) -> "Iterator[tuple[tuple[str, str],
 
 def _agreement(found: Labels) -> float | None:
     """Return the share of the videos with a label that got one of their own; None if none has a label."""
+    from framebank.store.videos.video import labels_in
+
     known = [one for one in found if one.video.label]
     if not known:
         return None
-    return sum(one.label in one.video.labels for one in known) / len(known)
+    return sum(not set(labels_in(one.label)).isdisjoint(one.video.labels) for one in known) / len(known)

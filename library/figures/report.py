@@ -89,7 +89,12 @@ class Report:
     def _below(self) -> list[str]:
         without = self.videos_without_label
         left_out = [f"left out   {counted(without, 'video')} without a label"] if without else []
-        return [*protocol_lines(self.protocol), *confidence_lines(self.values), *left_out]
+        return [
+            *protocol_lines(self.protocol),
+            *confidence_lines(self.values),
+            *threshold_lines(self.values),
+            *left_out,
+        ]
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -118,6 +123,16 @@ def confidence_lines(values: Mapping[str, Any]) -> list[str]:
     half = next(row for row in reversed(found["coverage"]))
     told = f"of the surest half {percent(half['accuracy'])} are right"
     return [f"confidence calibration error {percent(found['ece'])}{scaled}, {rest}; {told}"]
+
+
+def threshold_lines(values: Mapping[str, Any]) -> list[str]:
+    """Return a line that says what the labels above their thresholds are worth; none if the run has no thresholds."""
+    found = values.get("thresholds")
+    if not found:
+        return []
+    micro, half = percent(found["micro_f1"]), percent(found["at_half"]["f1"])
+    told = f"precision {percent(found['precision'])}, recall {percent(found['recall'])}"
+    return [f"thresholds class mean F1 {percent(found['f1'])} ({half} at 0.5), F1 of all labels {micro}, {told}"]
 
 
 def protocol_lines(facts: Mapping[str, Any]) -> list[str]:

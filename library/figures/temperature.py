@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.library.checks import typed
+from framebank.library.figures.held_out import held_out_split
 from framebank.library.figures.pairs import HasPath
-from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ def fit_temperature(
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.evaluation.temperature import fit_run, forget, restore
     from framebank.heads.training.run import Run
-    from framebank.library.stores import open_store
 
     if by_class + off + on > 1:
         raise DataError("by_class fits, off takes out and on puts back; expected one of them")
@@ -85,29 +84,10 @@ def fit_temperature(
         scaling = restore(trained, folder=folder).model.scaling
         assert scaling
         return Temperature(folder, scaling.temperature, bool(scaling.scales), scaling.videos, None, None)
-    _require_held_out(split, trained.trained_on.get("split"), where=folder)
-    store = open_store(trained.store if bank is None else bank)
-    manifest = store.split(split)
-    seen = trained.trained_videos_among(manifest.columns.ids, store=store.path)
-    if seen:
-        raise DataError(
-            f"{folder}: was trained on {counted(len(seen), 'video')} of the split {split!r}: {listed(seen, most=3)}; "
-            "expected videos that it was not trained on"
-        )
+    store, manifest = held_out_split(trained, bank, split, folder=folder, what="a temperature")
     found = fit_run(trained, store, manifest, folder=folder, device=resolve_device(device), by_class=by_class)
     scaling = found.run.model.scaling
     assert scaling
     return Temperature(
         folder, scaling.temperature, bool(scaling.scales), found.videos, found.ece_before, found.ece_after
     )
-
-
-def _require_held_out(split: str, trained_on: object, *, where: Path) -> None:
-    """Refuse a split that measures the run, or that it was trained on: DataError."""
-    if split == "test":
-        raise DataError(f"{where}: a temperature is not fitted on the split 'test', which measures it; expected 'val'")
-    if split in ("train", "all", trained_on):
-        raise DataError(
-            f"{where}: a temperature is not fitted on the split {split!r}, which may hold videos that the run was "
-            "trained on; expected one that was held out, such as 'val'"
-        )

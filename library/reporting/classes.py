@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from framebank.heads.metrics import wilson_interval
 from framebank.library.reporting.runs import EvaluatedRun
 from framebank.library.reporting.share import RightShare
 from framebank.store.counts import counted
@@ -17,28 +16,16 @@ MANY, FEW = 100, 20
 
 @dataclass(frozen=True)
 class ClassAccuracy:
-    """One class: of `videos` test videos, `right` are recognised by the first run; `others` are further runs' shares.
+    """One class: `seen` says how many of its test videos the first run has right; `others` are further runs' shares.
 
     `training` is the number of its training videos, None if it is not known. `taken_for` is the class that it is most
     often mistaken for, with the number of videos.
     """
 
-    label: str
-    videos: int
-    right: int
+    seen: RightShare
     training: int | None
     taken_for: tuple[str, int] | None
     others: tuple[float, ...] = ()
-
-    @property
-    def accuracy(self) -> float:
-        """The share of its videos that are right."""
-        return self.right / self.videos
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of `accuracy`."""
-        return wilson_interval(self.right, self.videos)
 
 
 @dataclass(frozen=True)
@@ -72,16 +59,14 @@ def class_accuracies(runs: Sequence[EvaluatedRun], training: Mapping[str, int] |
         label = first.labels[place]
         classes.append(
             ClassAccuracy(
-                label,
-                int(videos[place]),
-                int(right[0][place]),
+                RightShare(label, int(videos[place]), int(right[0][place])),
                 None if training is None else training.get(label, 0),
                 (first.labels[worst], mistaken) if mistaken else None,
                 tuple(float(each[place] / videos[place]) for each in right[1:]),
             )
         )
     groups = () if training is None else _groups(classes)
-    classes.sort(key=lambda one: (one.accuracy, -one.videos, one.label))
+    classes.sort(key=lambda one: (one.seen.accuracy, -one.seen.videos, one.seen.name))
     return ClassAccuracies(tuple(classes), groups, count - len(classes))
 
 
@@ -105,8 +90,8 @@ def _groups(classes: Sequence[ClassAccuracy]) -> tuple[RightShare, ...]:
     return tuple(
         RightShare(
             name,
-            sum(one.videos for one in own),
-            sum(one.right for one in own),
+            sum(one.seen.videos for one in own),
+            sum(one.seen.right for one in own),
             counted(len(own), "class", "classes"),
         )
         for name, own in names.items()

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from framebank.heads.training.run import Run
+from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.map import EmbeddingMap, embedding_map
-from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_of
+from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_between
 from framebank.library.reporting.pictures import Pictures, address_of_file
 from framebank.library.reporting.rows import drawn, pooled_videos
 from framebank.library.reporting.runs import EvaluatedRun
@@ -19,6 +20,7 @@ from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.video import Video, labels_in
 
 ON_MAP = 1200  # videos
+JUDGED = 5000  # videos whose labels are checked
 
 
 class VideosById(Mapping[str, Video]):
@@ -109,6 +111,15 @@ class RunMaterial:
             pooled.vectors, first.targets[kept], ~first.correct[kept], told, labels, listed=len(first.video_ids)
         )
 
+    def suspects(self) -> Suspects:
+        """Return which measured videos have a label that is probably wrong, by the other measured videos."""
+        store, first = self.held(), self.first
+        ids = [first.video_ids[row] for row in drawn(len(first.video_ids), most=JUDGED).tolist()]
+        pooled = pooled_videos(store, ids)
+        videos = [self.videos[ids[place]] for place in pooled.places.tolist()]
+        kept = [row for row, video in enumerate(videos) if video.label]
+        return suspects_among([videos[row] for row in kept], pooled.vectors[kept], where=store.path)
+
     def near_pairs(self) -> NearPairs:
         """Return which measured videos have a near neighbour among the videos that the run was trained on."""
         run, store = self.opened()
@@ -119,18 +130,9 @@ class RunMaterial:
             raise DataError(f"the run was trained on {len(both)} of the measured videos")
         split = str(run.trained_on.get("split") or "train")
         self.held()
-        sides = [[ids[row] for row in drawn(len(ids), most=MOST).tolist()] for ids in (self.first.video_ids, learned)]
-        ids = [*sides[0], *sides[1]]
-        splits = [self.first.split] * len(sides[0]) + [split] * len(sides[1])
-        pooled = pooled_videos(store, ids)
-        kept = [splits[place] for place in pooled.places.tolist()]
-        return near_pairs_of(
-            pooled.vectors,
-            kept,
-            [ids[place] for place in pooled.places.tolist()],
-            asked=self.first.split,
-            listed=len(self.first.video_ids),
-        )
+        asked, others = ([ids[row] for row in drawn(len(ids), most=MOST)] for ids in (self.first.video_ids, learned))
+        listed = len(self.first.video_ids)
+        return near_pairs_between(store, asked, others, splits=(self.first.split, split), listed=listed)
 
 
 def material_of(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, device: str) -> RunMaterial:

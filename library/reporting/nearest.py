@@ -1,36 +1,34 @@
-"""Nearest pairs of a report: videos of different splits that look alike, which make a test easier than it says."""
+"""Near-duplicates of a report: videos of different splits that show the same, which make a test easier than it says."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from framebank.heads.copies.across import LEAST_ROWS, copies_across
 from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
 
-ALIKE = 0.99  # cosine from which two videos are called near-duplicates
-FEWEST, SHOWN = 10, 60  # pairs in the list: the nearest ten, and further ones that are alike
-AT_ONCE = 512  # videos of the asked split
+SHOWN = 60  # pairs in the list
 MOST = 20_000  # videos on each side
 
 
 @dataclass(frozen=True)
 class NearPair:
-    """Two videos of different splits, by their ids, and the cosine of their pooled embeddings."""
+    """Two videos of different splits, by their ids, and how sure it is that they show the same, from 0 to 1."""
 
     first: str
     second: str
     first_split: str
     second_split: str
-    cosine: float
+    score: float
 
 
 @dataclass(frozen=True)
 class NearPairs:
-    """The nearest video in another split of each of `compared` videos: the nearest pairs.
+    """Videos with a near-copy in another split: the surest pairs, the number of these videos (`alike`).
 
-    `alike` counts the pairs with a cosine of ALIKE or more. `compared` of `listed` videos were compared.
+    `compared` of `listed` videos were compared.
     """
 
     pairs: tuple[NearPair, ...]
@@ -43,45 +41,47 @@ class NearPairs:
         return {"alike": self.alike, "compared": self.compared, "listed": self.listed}
 
 
-def near_pairs_of(
-    vectors: np.ndarray, splits: Sequence[str], ids: Sequence[str], *, asked: str, listed: int
+def near_pairs_between(
+    store: FeatureStore, asked: Sequence[str], others: Sequence[str], *, splits: tuple[str, str], listed: int
 ) -> NearPairs:
-    """Return the nearest video in another split of each video of the split `asked`: unit vectors (V, D).
+    """Return which of the videos `asked` have a near-copy among `others`, as the warning of `evaluate` finds them.
 
-    `listed` is how many videos that split has, if some were drawn. DataError if all videos are in one split.
+    `listed` is how many videos there are, if some were drawn. DataError if no video has rows enough to be compared.
     """
-    names = np.array(splits)
-    own, others = np.flatnonzero(names == asked), np.flatnonzero(names != asked)
-    if not len(own) or not len(others):
-        raise DataError("all videos are in one split")
-    best = np.empty(len(own), dtype=np.float32)
-    nearest = np.empty(len(own), dtype=np.int64)
-    for start in range(0, len(own), AT_ONCE):
-        cosines = vectors[own[start : start + AT_ONCE]] @ vectors[others].T
-        nearest[start : start + AT_ONCE] = others[cosines.argmax(1)]
-        best[start : start + AT_ONCE] = cosines.max(1)
-    alike = int((best >= ALIKE).sum())
-    order = np.argsort(-best, kind="stable")[: min(SHOWN, max(FEWEST, alike))]
-    pairs = tuple(
-        NearPair(ids[own[row]], ids[nearest[row]], splits[own[row]], splits[nearest[row]], min(1.0, float(best[row])))
-        for row in order.tolist()
-    )
-    return NearPairs(pairs, alike, len(own), listed)
+    compared = _compared(store, [*asked, *others])
+    found = copies_across(store, asked, others)
+    pairs = [NearPair(first, second, *splits, score) for first, second, score in found]
+    return NearPairs(tuple(pairs[:SHOWN]), len(pairs), len(compared.intersection(asked)), listed)
 
 
-def near_pairs_across(vectors: np.ndarray, splits: Sequence[str], ids: Sequence[str], *, listed: int) -> NearPairs:
-    """Return the nearest video in another split of each video that is not in the largest split.
+def near_pairs_across(store: FeatureStore, split_of: Mapping[str, str], *, listed: int) -> NearPairs:
+    """Return which videos that are not in the largest split have a near-copy in another one.
 
-    DataError if all videos are in one split.
+    DataError if all videos are in one split, or if no video has rows enough to be compared.
     """
-    sizes = Counter(splits)
-    largest = max(sizes, key=lambda name: (sizes[name], name))
+    sizes = Counter(split_of.values())
     if len(sizes) < 2:
         raise DataError("all videos are in one split")
-    found = [near_pairs_of(vectors, splits, ids, asked=name, listed=listed) for name in sizes if name != largest]
+    compared = _compared(store, split_of)
+    largest = max(sizes, key=lambda name: (sizes[name], name))
     nearest: dict[frozenset[str], NearPair] = {}
-    for pair in sorted((pair for one in found for pair in one.pairs), key=lambda pair: -pair.cosine):
-        nearest.setdefault(frozenset((pair.first, pair.second)), pair)
-    alike = sum(one.alike for one in found)
-    shown = list(nearest.values())[: min(SHOWN, max(FEWEST, alike))]
-    return NearPairs(tuple(shown), alike, sum(one.compared for one in found), listed)
+    for name in sizes:
+        if name != largest:
+            asked = [video_id for video_id, own in split_of.items() if own == name]
+            others = [video_id for video_id, own in split_of.items() if own != name]
+            for first, second, score in copies_across(store, asked, others):
+                pair = NearPair(first, second, name, split_of[second], score)
+                nearest.setdefault(frozenset((first, second)), pair)
+    pairs = sorted(nearest.values(), key=lambda pair: -pair.score)
+    asked_ids = [video_id for video_id, own in split_of.items() if own != largest]
+    return NearPairs(tuple(pairs[:SHOWN]), len(pairs), len(compared.intersection(asked_ids)), listed)
+
+
+def _compared(store: FeatureStore, ids: Iterable[str]) -> set[str]:
+    """The videos that have rows enough; DataError if there are none."""
+    names = list(ids)
+    counts = store.num_rows_of(names).tolist()
+    found = {name for name, count in zip(names, counts, strict=True) if count >= LEAST_ROWS}
+    if not found:
+        raise DataError(f"no video has {LEAST_ROWS} rows or more, which a comparison needs")
+    return found

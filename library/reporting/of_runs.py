@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from framebank.library.asking.suspects import Suspects
 from framebank.library.reporting.certainty import RunCertainty, certainty_of
 from framebank.library.reporting.classes import ClassAccuracies, class_accuracies
 from framebank.library.reporting.confusions import Confusions, confusions_of, page_data
 from framebank.library.reporting.facts import facts_of_runs
 from framebank.library.reporting.flips import RunFlips, flips_of
-from framebank.library.reporting.lengths import LengthPart, accuracy_by_length
+from framebank.library.reporting.lengths import accuracy_by_length
 from framebank.library.reporting.map import EmbeddingMap
 from framebank.library.reporting.material import RunMaterial, material_of
 from framebank.library.reporting.nearest import NearPairs
@@ -17,6 +18,7 @@ from framebank.library.reporting.perturbed import Perturbed, perturbed_of
 from framebank.library.reporting.render import write_page
 from framebank.library.reporting.runs import EvaluatedRun, read_runs
 from framebank.library.reporting.sections import Section, make_sections, plain
+from framebank.library.reporting.share import RightShare
 from framebank.library.reporting.strips import TellingVideos, telling_videos
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
@@ -96,7 +98,7 @@ def _perturbed(material: RunMaterial) -> Perturbed:
     return perturbed_of(material.first, run, store, device=material.device)
 
 
-def _lengths(material: RunMaterial) -> tuple[LengthPart, ...]:
+def _lengths(material: RunMaterial) -> tuple[RightShare, ...]:
     found = accuracy_by_length(material.first, material.seconds())
     if not found:
         raise DataError("all videos are about equally long")
@@ -105,6 +107,10 @@ def _lengths(material: RunMaterial) -> tuple[LengthPart, ...]:
 
 def _map(material: RunMaterial) -> EmbeddingMap:
     return material.map()
+
+
+def _suspects(material: RunMaterial) -> Suspects:
+    return material.suspects()
 
 
 def _near(material: RunMaterial) -> NearPairs:
@@ -121,4 +127,5 @@ SECTIONS: Mapping[str, Callable[[RunMaterial], Section]] = {
     "lengths": _lengths,
     "map": _map,
     "near": _near,
+    "suspects": _suspects,
 }

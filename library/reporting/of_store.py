@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.contents import StoreContents, contents_of
 from framebank.library.reporting.map import EmbeddingMap, embedding_map
 from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_across
@@ -24,6 +25,7 @@ from framebank.store.features import FeatureStore
 from framebank.store.videos.video import Video, labels_in
 
 ON_MAP = 1200  # videos
+JUDGED = 5000  # videos whose labels are checked
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,8 @@ def _rows(material: StoreMaterial) -> RowSpread:
 
 def _near(material: StoreMaterial) -> NearPairs:
     columns = material.store.manifest.columns
-    splits = [columns.splits[material.place_of[video_id]] for video_id in material.pooled_ids]
-    return near_pairs_across(material.pooled.vectors, splits, material.pooled_ids, listed=len(material.store))
+    split_of = {video_id: columns.splits[material.place_of[video_id]] for video_id in material.ids}
+    return near_pairs_across(material.store, split_of, listed=len(material.store))
 
 
 def _map(material: StoreMaterial) -> EmbeddingMap:
@@ -131,6 +133,15 @@ def _map(material: StoreMaterial) -> EmbeddingMap:
     told = [f"{video_id}: {material.label(video_id) or 'no label'}" for video_id in ids]
     vectors = material.pooled.vectors[rows]
     return embedding_map(vectors, targets, np.zeros(len(ids), bool), told, names, listed=len(material.store))
+
+
+def _suspects(material: StoreMaterial) -> Suspects:
+    videos = [material.video(video_id) for video_id in material.pooled_ids]
+    rows = [row for row, video in enumerate(videos) if video.label]
+    if not rows:
+        raise DataError("no video has a label")
+    rows = [rows[place] for place in drawn(len(rows), most=JUDGED).tolist()]
+    return suspects_among([videos[row] for row in rows], material.pooled.vectors[rows], where=material.store.path)
 
 
 def _sheets(material: StoreMaterial) -> tuple[ClassSheet, ...]:
@@ -153,6 +164,7 @@ SECTIONS: Mapping[str, Callable[[StoreMaterial], Section]] = {
     "lengths": _lengths,
     "near": _near,
     "rows": _rows,
+    "suspects": _suspects,
     "map": _map,
     "sheets": _sheets,
 }

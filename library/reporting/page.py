@@ -21,6 +21,7 @@ TITLES = {
     "lengths": "Length of the videos",
     "map": "Map of the embeddings",
     "near": "Near-duplicates",
+    "suspects": "Labels to check",
 }  # of the sections, by the names that `figures` and `left_out` have
 
 

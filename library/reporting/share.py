@@ -1,6 +1,7 @@
 """Shares: how many of some videos are right."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from framebank.heads.metrics import wilson_interval
 
@@ -28,3 +29,7 @@ class RightShare:
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of `accuracy`."""
         return wilson_interval(self.right, self.videos)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        return {"name": self.title, "videos": self.videos, "accuracy": self.accuracy}

@@ -52,6 +52,8 @@ WRONG = """
 1|no: no such folder; expected the folder of the official lists|eval there --protocol ucf101 --lists no
 1|no: no such results|results no
 1|no: no such run|temperature no
+1|no: no such run|thresholds no
+2|--off takes the thresholds out|thresholds there --off --precision 0.5
 2|--sets and --abstain-below go with --run|label there --index there --sets 0.9
 1|no: no such run|compare-runs there no
 1|no: no such run or store|report no out.html
@@ -90,6 +92,7 @@ WRONG = """
 1|no: no such store|shots no
 1|s.txt: does not have the name of a file of spans|shots there --csv s.txt
 1|no: no such store|duplicates no
+1|no: no such store|suspects no
 1|no: no such store|duplicates there no
 2|1.0 is not in the range|duplicates there --least 1
 2|give at least one of --run, --index and --labels|label there
@@ -126,6 +129,8 @@ WRONG = """
 2|--prompts holds its own classes|predict there --prompts there --labels there
 1|no: no such file or folder; expected a folder of features|store import no out
 1|no: no such store|store export no out
+1|no: no such file; expected a file of spans|store export there out --format fiftyone --spans no
+2|go with --format fiftyone|store export there out --run there
 1|no: no such run|export-head no head.onnx
 1|expected a name that ends in .onnx|export-head there head.txt
 1|no: no such file; expected a checkpoint of ActionCLIP|import-checkpoint no out
@@ -172,7 +177,13 @@ def commands(group: click.Group = main) -> Iterator[click.Command]:
 MADE = {"out"}
 
 MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
-MADE_BY |= {("import-checkpoint", "run"), ("predict", "csv_path"), ("shots", "csv_path"), ("export-head", "file")}
+MADE_BY |= {
+    ("import-checkpoint", "run"),
+    ("predict", "csv_path"),
+    ("shots", "csv_path"),
+    ("suspects", "csv_path"),
+    ("export-head", "file"),
+}
 MADE_BY |= {("search", "export_clips"), ("search", "sheet")}
 MADE_BY |= {("build", "bank")}
 MADE_BY |= {("eval", "results_path"), ("eval", "runs")}

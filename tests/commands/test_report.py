@@ -17,8 +17,8 @@ from framebank.store.ledger import Failure, Ledger
 from framebank.tests.commands.test_compare_runs import write
 from framebank.tests.worlds.cli import sentence
 
-RUN_SECTIONS = {"protocol", "classes", "confusions", "videos", "confidence", "frames", "map", "duplicates"}
-STORE_SECTIONS = {"contents", "pictures", "balance", "failures", "lengths", "duplicates", "rows", "map"}
+RUN_SECTIONS = {"suspects", "protocol", "classes", "confusions", "videos", "confidence", "frames", "map", "duplicates"}
+STORE_SECTIONS = {"suspects", "contents", "pictures", "balance", "failures", "lengths", "duplicates", "rows", "map"}
 
 
 def titles(page: str) -> set[str]:

@@ -157,6 +157,10 @@ def _train(*more: str, needs: tuple[str, ...] = ()) -> Command:
     return Command(("bank", *needs), ("train", "bank", "run", *QUICK, *more), _run("run"))
 
 
+def _thresholds(*more: str) -> Command:
+    return Command(("several", "judged"), ("thresholds", "judged", *more), _run("judged"))
+
+
 def _enrolling(*call: str) -> Command:
     return Command(("bank", "index"), (*call[:1], "index", *call[1:]), _index("index"))
 
@@ -180,6 +184,11 @@ COMMANDS: dict[str, Command] = {
     "export npy": _export("npy", "out"),
     "export parquet": _export("parquet", "out.parquet"),
     "export webdataset": _export("webdataset", "out"),
+    "export fiftyone": Command(
+        ("bank", "run", "spans.csv"),
+        ("store", "export", "bank", "out", "--format", "fiftyone", "--run", "run", "--spans", "spans.csv"),
+        _tree("out"),
+    ),
     "prompts": Command(
         ("bank", "names.npz", "classes.txt"),
         ("prompts", "classes.txt", "out.h5", "--like", "bank", "--import", "names.npz"),
@@ -192,6 +201,9 @@ COMMANDS: dict[str, Command] = {
     "temperature --by-class": Command(("bank", "run"), ("temperature", "run", "--by-class"), _run("run")),
     "temperature --on": Command(("bank", "bare"), ("temperature", "bare", "--on"), _run("bare"), again=False),
     "temperature --off": Command(("bank", "run"), ("temperature", "run", "--off"), _run("run")),
+    "suspects": Command(("bank",), ("suspects", "bank", "--csv", "suspects.csv"), _tree("suspects.csv")),
+    "thresholds": _thresholds("--precision", "0.8"),
+    "thresholds --off": _thresholds("--off"),
     "eval": _eval("--protocol", "zero-shot-full", "--prompts", "prompts.h5", needs=("prompts.h5",)),
     "eval, one more": _eval("--protocol", "supervised", "--recipe", "ridge", needs=("results.jsonl",)),
     "eval --keep-runs": _eval("--protocol", "supervised", "--recipe", "ridge", "--keep-runs", "runs"),

@@ -12,6 +12,7 @@ from framebank.store import Manifest, ShardWriter, Video
 from framebank.tests.kills.commands import EPISODES, QUICK, call_command
 from framebank.tests.worlds.bank import fill_from, put, write_store
 from framebank.tests.worlds.heads import prompts_of, row, write_world
+from framebank.tests.worlds.several import write_several
 from framebank.tests.worlds.video import write_indexed
 
 SPLITS = {"train": 12, "val": 5, "test": 5}  # as many validation videos as a temperature needs
@@ -36,12 +37,18 @@ def make_template(template: Path, folder: Path) -> None:
     np.savez("names.npz", embeddings=prompts.embeddings, names=list(prompts.labels.names))
     Path("classes.txt").write_text("\n".join(prompts.labels.names))
     prompts.write(Path("prompts.h5"))
+    Path("spans.csv").write_text("video_id,start,end,label\nwave-train-0,0.3,1.2,up\n")
     _call("train", "bank", "run", *QUICK)
     _call("evaluate", "run")
     shutil.copytree("run", "bare")
     _call("temperature", "bare", "--off")
     _call("evaluate", "bare")
     _call("eval", "bank", "--protocol", "zero-shot-full", "--prompts", "prompts.h5", "--results", "results.jsonl")
+    Path("several").mkdir()
+    write_several(Path("several"))
+    _call("train", "several", "judged", "--loss", "bce", *QUICK)
+    _call("thresholds", "judged")
+    _call("evaluate", "judged")
     _call("fewshot-train", "bank", "matcher", "--steps", "1", *EPISODES)
     _call("index", "bank", "plain")
     shutil.copytree("plain", "index")

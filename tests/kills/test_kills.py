@@ -83,7 +83,11 @@ def test_a_command_that_only_reads_changes_no_file(server, name):
 # Flags that say how something is computed, not what is written or replaced.
 OF_COMPUTING = {"--json", "--list", "--legacy-axes", "--strict", "--moments", "--all", "--sets-by-class"}
 OF_COMPUTING |= {"--every-frame", "--any-suffix", "--actions", "--compile", "--deinterlace", "--use-damaged"}
-OF_COMPUTING |= {"--retry-failed", "--tensorboard"}  # TensorBoard writes files of its own that a rerun adds to
+OF_COMPUTING |= {
+    "--no-copies",
+    "--retry-failed",
+    "--tensorboard",
+}  # TensorBoard writes files of its own that a rerun adds to
 
 
 def _commands(group: click.Group = main) -> Iterator[click.Command]:

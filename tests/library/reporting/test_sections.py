@@ -18,10 +18,12 @@ from framebank.library.reporting.nearest import near_pairs_across
 from framebank.library.reporting.perturbed import perturbed_of
 from framebank.library.reporting.rows import pooled_videos
 from framebank.library.reporting.runs import EvaluatedRun, read_runs
+from framebank.library.reporting.share import RightShare
 from framebank.library.reporting.spread import outliers_of, spread_of
 from framebank.store import DataError
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.vectors import unit
+from framebank.tests.worlds.copies import sampled, write_videos
 from framebank.tests.worlds.heads import World
 
 
@@ -49,9 +51,9 @@ def test_classes_say_how_many_are_right_and_what_they_are_taken_for() -> None:
     run = made([0, 0, 0, 0, 1, 1], [0, 1, 1, 2, 1, 1])
     found = class_accuracies([run, made([0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 1])], {"a": 150, "b": 3})
     first, second = found.classes
-    assert (first.label, first.videos, first.right, first.taken_for, first.others) == ("a", 4, 1, ("b", 2), (1.0,))
-    assert (second.label, second.accuracy, second.taken_for, second.others) == ("b", 1.0, None, (0.5,))
-    assert first.interval[0] < 0.25 < first.interval[1] and found.absent == 1
+    assert (first.seen, first.taken_for, first.others) == (RightShare("a", 4, 1), ("b", 2), (1.0,))
+    assert (second.seen.name, second.seen.accuracy, second.taken_for, second.others) == ("b", 1.0, None, (0.5,))
+    assert first.seen.interval[0] < 0.25 < first.seen.interval[1] and found.absent == 1
     many, few = found.groups
     assert (many.title, many.accuracy, few.title, few.accuracy) == (
         "many (more than 100): 1 class",
@@ -83,13 +85,24 @@ def test_lengths_are_four_equal_parts_unless_all_are_alike() -> None:
     assert accuracy_by_length(run, np.full(8, 3.0)) == ()
 
 
-def test_near_pairs_lie_in_different_splits() -> None:
-    vectors = unit(np.array([[1, 0], [0, 1], [1, 1], [1, 0.01], [0, 1]], dtype=np.float32))
-    found = near_pairs_across(vectors, ["train", "train", "train", "test", "val"], list("abcde"), listed=5)
-    assert [(pair.first, pair.second) for pair in found.pairs] == [("e", "b"), ("d", "a")]
-    assert (found.alike, found.compared) == (2, 2)
+def test_near_pairs_lie_in_different_splits(tmp_path: Path) -> None:
+    """Of thirty recordings, two test videos and a validation video are copies; two training videos are too."""
+    videos = {f"train{number}": sampled([(number, 0.0, 8.0)]) for number in range(30)}
+    videos |= {f"other{number}": sampled([(100 + number, 0.0, 8.0)]) for number in range(6)}
+    videos |= {f"copy{number}": sampled([(number, 0.0, 8.0)], noise=0.05, seed=7) for number in (3, 5, 9, 11)}
+    split_of = {name: "train" if name.startswith("train") else "test" for name in videos}
+    split_of |= {"copy9": "val", "copy11": "train"}
+    store = write_videos(tmp_path / "bank", videos, splits=split_of)
+    found = near_pairs_across(store, split_of, listed=40)
+    told = {(pair.first, pair.second, pair.first_split, pair.second_split) for pair in found.pairs}
+    assert told == {
+        ("copy3", "train3", "test", "train"),
+        ("copy5", "train5", "test", "train"),
+        ("copy9", "train9", "val", "train"),
+    }
+    assert (found.alike, found.compared, found.listed) == (3, 9, 40)
     with pytest.raises(DataError, match="all videos are in one split"):
-        near_pairs_across(vectors, ["train"] * 5, list("abcde"), listed=5)
+        near_pairs_across(store, dict.fromkeys(videos, "train"), listed=40)
 
 
 def test_the_odd_one_of_a_class_is_found() -> None:

@@ -1,0 +1,161 @@
+"""FiftyOne: the videos of a store with their labels, what a run says of them, and spans, as a dataset of FiftyOne."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framebank.library.checks import typed
+from framebank.library.exchange.exported_store import ExportedStore
+from framebank.library.stores import open_store
+from framebank.library.trained_run import TrainedRun
+from framebank.library.watch import Watch, unwatched
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+
+if TYPE_CHECKING:
+    from framebank.heads.labelling.table import Labelled
+    from framebank.store import FeatureStore, Span, Video
+
+FRAMES = "frames.json"  # what the layout asks for of each video: labels of its frames, of which there are none
+TRUE, SAID, SPANS = "ground_truth", "predictions", "spans"
+
+
+@typed
+def export_fiftyone(
+    bank: "FeatureStore | str | Path",
+    out: str | Path,
+    *,
+    split: str = "all",
+    run: "TrainedRun | str | Path | None" = None,
+    spans: str | Path | None = None,
+    watch: Watch = unwatched,
+) -> ExportedStore:
+    """Write the videos of a store as a dataset that FiftyOne imports (`fiftyone.types.FiftyOneDataset`).
+
+    Each video file is one sample, by its absolute path; no file is copied. Its label is `ground_truth`, what `run` says
+    of it `predictions`, with confidences: a Classification, or Classifications where videos have several labels. The
+    videos that are parts of a file, and the rows of a file of `spans` (`shots`, `search --moments --csv`), are
+    TemporalDetections: `ground_truth_parts`, `predictions_parts` and `spans`. Their frames are counted by the times of
+    the stored rows. `out` is a new folder. DataError if it is there already, if `run` knows another encoder, or if a
+    span is of a video that the store does not hold.
+
+        import fiftyone as fo
+        dataset = fo.Dataset.from_dir(dataset_dir="out", dataset_type=fo.types.FiftyOneDataset)
+    """
+    from framebank.store.files.place import making, new_folder
+    from framebank.store.files.replacing import refuse_inside
+    from framebank.store.spans.files import read_spans
+
+    store, place = open_store(bank), Path(out)
+    refuse_inside(place, [store.path], what="export")
+    videos = [video for video in store.split(split).videos if video.video_id in store]
+    if not videos:
+        raise DataError(
+            f"{store.path}: holds no embedding of the {counted(len(store.split(split)), 'video')} asked for"
+        )
+    found = read_spans(spans) if spans else ()
+    _require_known(found, {video.video_id for video in videos}, where=spans)
+    with making(place, what="export"):
+        said: dict[str, Labelled] = {}
+        if run:
+            opened = run if isinstance(run, TrainedRun) else TrainedRun.open(run)
+            said = {one.video.video_id: one for one in opened.predict(store, split)}
+        samples = _samples(store, watch(videos, total=len(videos), unit="video"), said, found)
+        with new_folder(place) as part:
+            metadata = {"media_type": "video", "info": {"store": str(store.path), "made_by": "framebank"}}
+            (part / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+            (part / "samples.json").write_text(json.dumps({"samples": samples}, indent=1), encoding="utf-8")
+            (part / FRAMES).write_text(json.dumps({"frames": {}}), encoding="utf-8")
+    missing = len(store.split(split)) - len(videos)
+    return ExportedStore(place, "fiftyone", "labels", len(videos), missing, ())
+
+
+def _require_known(spans: Sequence["Span"], known: set[str], *, where: object) -> None:
+    odd = next((span.video_id for span in spans if span.video_id not in known), None)
+    if odd is not None:
+        raise DataError(f"{where}: has a span of {odd!r}; expected video_ids of the videos that are exported")
+
+
+def _samples(
+    store: "FeatureStore", videos: Iterable["Video"], said: Mapping[str, "Labelled"], spans: Sequence["Span"]
+) -> list[dict[str, Any]]:
+    """One sample for each file, in the order of its first video."""
+    spans_of: dict[str, list[Span]] = {}
+    for span in spans:
+        spans_of.setdefault(span.video_id, []).append(span)
+    listed = list(videos)
+    several = any(len(video.labels) > 1 for video in listed)
+    samples: dict[str, dict[str, Any]] = {}
+    for video in listed:
+        path = str(video.path.absolute())
+        sample = samples.setdefault(path, {"filepath": path, "tags": [], "video_id": video.video_id, "frames": FRAMES})
+        if video.split and video.split not in sample["tags"]:
+            sample["tags"].append(video.split)
+        answer = said.get(video.video_id)
+        for name, labels in ((TRUE, [(one, None) for one in video.labels]), (SAID, _given(answer))):
+            if not labels:
+                continue
+            if video.start is None and video.end is None:
+                sample[name] = _classified(labels, several=several or (answer is not None and _judges_each(answer)))
+            else:
+                _detect(sample, f"{name}_parts", [_temporal(store, video, *one) for one in labels])
+        own = [
+            _support(store, video, span.start, span.end) | _named(span.label, span.score)
+            for span in spans_of.get(video.video_id, ())
+        ]
+        if own:
+            _detect(sample, SPANS, own)
+    return list(samples.values())
+
+
+def _given(answer: "Labelled | None") -> list[tuple[str, float | None]]:
+    """The labels that a run gives a video: the likeliest, or all above their thresholds; none if it is unknown."""
+    if answer is None or not answer.by:
+        return []
+    return list(answer.top(len(answer.answers[0].labels) or 1))
+
+
+def _judges_each(answer: "Labelled") -> bool:
+    return bool(answer.answers[0].labels)
+
+
+def _classified(labels: Sequence[tuple[str, float | None]], *, several: bool) -> dict[str, Any]:
+    each = [{"_cls": "Classification", **_named(*one)} for one in labels]
+    return {"_cls": "Classifications", "classifications": each} if several else each[0]
+
+
+def _named(label: str, confidence: float | None) -> dict[str, Any]:
+    return {"label": label, **({} if confidence is None else {"confidence": float(confidence)})}
+
+
+def _detect(sample: dict[str, Any], name: str, detections: list[dict[str, Any]]) -> None:
+    held = sample.setdefault(name, {"_cls": "TemporalDetections", "detections": []})
+    held["detections"] += detections
+
+
+def _temporal(store: "FeatureStore", video: "Video", label: str, confidence: float | None) -> dict[str, Any]:
+    """A video that is a part of a file, with a label."""
+    start = video.start or 0.0
+    end = float(store[video.video_id].timestamps[-1]) if video.end is None else video.end
+    return _support(store, video, start, max(start, end)) | _named(label, confidence)
+
+
+def _support(store: "FeatureStore", video: "Video", start: float, end: float) -> dict[str, Any]:
+    """The first and the last frame of a stretch of seconds; the first frame of a file is 1."""
+    rate = _frame_rate(store, video)
+    first = 1 + round(start * rate)
+    return {"_cls": "TemporalDetection", "support": [first, max(first, round(end * rate))]}
+
+
+def _frame_rate(store: "FeatureStore", video: "Video") -> float:
+    """Frames a second, by the rows that are farthest apart; DataError if all rows have one time."""
+    rows = store[video.video_id]
+    first, last = rows.timestamps.argmin(), rows.timestamps.argmax()
+    seconds = float(rows.timestamps[last] - rows.timestamps[first])
+    if seconds <= 0:
+        raise DataError(
+            f"{store.path}: {video.video_id!r} has rows of one time only, which do not say how many frames a second "
+            "has; expected two frames or more for a part of a video"
+        )
+    return float(rows.indices[last] - rows.indices[first]) / seconds
