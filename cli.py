@@ -18,7 +18,7 @@ from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.group import Group
-from framebank.commands.index import index, index_merge
+from framebank.commands.index import index, index_merge, index_push
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
 from framebank.commands.label_store import label_store
@@ -122,6 +122,7 @@ for command in (
     fewshot_train,
     index,
     index_merge,
+    index_push,
     search,
     evaluate_search,
     shots,

@@ -1,4 +1,4 @@
-"""Commands that make an index of a store, keep it up to date, and join indexes."""
+"""Commands that make an index of a store, keep it up to date, join indexes, and push one into a vector database."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from framebank.commands.options import PATH, device_option, json_option, run_option
-from framebank.commands.printing import print_report
+from framebank.commands.printing import print_report, progress
 
 TIME = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s)")
 SECONDS = {"ms": 0.001, "s": 1.0}
@@ -144,4 +144,27 @@ def index_merge(
     from framebank.library.indexing.merge import merge_indexes
 
     made = merge_indexes(indexes, out, type=kind, budget=budget, recall=recall, overwrite=overwrite)
+    print_report(made.to_dict(), as_json=as_json, lines=made.lines())
+
+
+@click.command("index-push", short_help="Write an index into Qdrant or PostgreSQL.")
+@click.argument("index", type=PATH)
+@click.option("--to", required=True, metavar="TARGET", help="qdrant:URL, qdrant:FOLDER or pgvector:DSN.")
+@click.option("--name", default="framebank", help="The collection or table.")
+@click.option("--batch", default=500, type=click.IntRange(1), help="Points that are written together.")
+@json_option
+def index_push(index: Path, to: str, name: str, batch: int, as_json: bool) -> None:
+    """Write what INDEX searches into a vector database: vectors, seconds, and what is known of the videos.
+
+    This goes one way, and the store stays the truth. The collection or table is made if it is not there. The id of a
+    point is always the same: a second push writes no point twice. The key of a Qdrant server is read from
+    QDRANT_API_KEY, a password of PostgreSQL as by psql, from PGPASSWORD or the file .pgpass.
+
+    \b
+    framebank index-push index --to qdrant:http://localhost:6333
+    framebank index-push index --to pgvector:postgresql://localhost/films --name clips
+    """
+    from framebank.library.indexing.push import push_index
+
+    made = push_index(index, to, name=name, batch=batch, watch=progress)
     print_report(made.to_dict(), as_json=as_json, lines=made.lines())

@@ -53,6 +53,7 @@ OWN: dict[str, dict[str, str]] = {
     "fewshot-train": {"store": STORE},
     "index": {"store": STORE},
     "index-merge": {"indexes": INDEX},
+    "index-push": {"index": INDEX},
     "search": {"index": INDEX, "video": VIDEO, "image": "no such file; expected a picture", "store": STORE},
     "evaluate-search": {
         "index": INDEX,

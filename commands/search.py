@@ -25,6 +25,7 @@ from framebank.commands.printing import print_report
 @click.option("--export-clips", type=PATH, metavar="DIR", help="Cut each hit out of its video, into this folder.")
 @click.option("--exact", is_flag=True, help="With --export-clips: encode the clips anew, to start at the right frame.")
 @click.option("--sheet", type=PATH, metavar="PNG", help="Draw a contact sheet: a row of frames for each hit.")
+@click.option("--preview", type=PATH, metavar="WEBP|DIR", help="Play the hits: one animated picture, or one for each.")
 @click.option("--all", "keep_all", is_flag=True, help="Show the nearest even if nothing is found.")
 @device_option
 @json_option
@@ -44,6 +45,7 @@ def search(
     export_clips: Path | None,
     exact: bool,
     sheet: Path | None,
+    preview: Path | None,
     keep_all: bool,
     device: str,
     as_json: bool,
@@ -59,6 +61,7 @@ def search(
     framebank search index --text "a person playing the piano"
     framebank search index --text "a person falls" --moments
     framebank search index --text "a person falls" --moments --export-clips clips --sheet falls.png
+    framebank search index --text "a person falls" --moments --preview falls.webp
     framebank search index --text "a person" --minus-text "a crowd"
     framebank search index --id film --from 3.2 --to 5 --moments
     framebank search index --video clip.mp4 -k 5
@@ -103,14 +106,17 @@ def search(
         "made_by": {**opened.index.spec.to_dict(), **opened.index.made_by},
     }
     drawn = hits.sheet(sheet) if sheet is not None and hits else None
+    played = hits.preview(preview) if preview is not None and hits else None
     cut = hits.export_clips(export_clips, exact=exact) if export_clips is not None else None
     if sheet is not None:
         report["sheet"] = drawn.to_dict() if drawn else None
+    if preview is not None:
+        report["preview"] = played.to_dict() if played else None
     if cut is not None:
         report["clips"] = cut.to_dict()["clips"]
-    lines = [*hits.lines(), *(drawn.lines() if drawn else ()), *(cut.lines() if cut else ())]
-    print_report(report, as_json=as_json, lines=lines)
-    faults = [*(drawn.faults() if drawn else ()), *(cut.faults() if cut else ())]
+    made = [one for one in (drawn, played, cut) if one is not None]
+    print_report(report, as_json=as_json, lines=[*hits.lines(), *(line for one in made for line in one.lines())])
+    faults = [fault for one in made for fault in one.faults()]
     for fault in faults:
         click.echo(f"Error: {fault}", err=True)
     if faults:

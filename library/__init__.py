@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from framebank.library.hits import Hits
     from framebank.library.indexing.build import index
     from framebank.library.indexing.merge import merge_indexes
+    from framebank.library.indexing.push import IndexPush, push_index
     from framebank.library.labels import Labels
     from framebank.library.opening import open  # noqa: A004
     from framebank.library.reporting.build import report
@@ -86,6 +87,8 @@ NAMES = {
     "fewshot_train": "episodes.training",
     "index": "indexing.build",
     "merge_indexes": "indexing.merge",
+    "IndexPush": "indexing.push",
+    "push_index": "indexing.push",
     "label": "asking.calls",
     "label_store": "asking.store_labels",
     "FittedThresholds": "figures.thresholds",
@@ -111,6 +114,7 @@ __all__ = [
     "FewshotReport",
     "FittedThresholds",
     "Hits",
+    "IndexPush",
     "LabelBank",
     "LabelTable",
     "Labels",
@@ -150,6 +154,7 @@ __all__ = [
     "open",
     "predict",
     "prompts",
+    "push_index",
     "recipes",
     "report",
     "results",

@@ -13,6 +13,7 @@ from framebank.library.table import html_table, table
 
 if TYPE_CHECKING:
     from framebank.library.searching.clips import ExportedClips
+    from framebank.library.searching.preview import Preview
     from framebank.library.searching.sheet import Sheet
     from framebank.store import Span
     from framebank.store.indexes.index import Hit
@@ -98,6 +99,21 @@ class Hits(Sequence["Hit"]):
         rows = [(hit.video_id, _caption(hit), hit.path, hit.start, hit.end) for hit in self.hits]
         return write_sheet(self.query, rows, Path(path))
 
+    def preview(self, path: str | Path) -> "Preview":
+        """Write animated WebP pictures of the hits: all in one file (.webp), or a file each in a folder.
+
+        The frames are those of the stretch of each hit, 8 of a second, at most 192 pixels high, with the caption of the
+        hit and the second of the video below. One hit has 48 frames at most, a file of all hits 240; a longer stretch
+        plays faster. Files that are there are replaced. A video that cannot be read is in `failed`. DataError if there
+        are no hits, if the name has another ending, or if the place cannot be written to.
+
+        >>> index.search("a person falls", moments=True).preview("falls.webp").hits            # doctest: +SKIP
+        10
+        """
+        from framebank.library.searching.preview import write_preview
+
+        return write_preview([(hit, _caption(hit)) for hit in self.hits], Path(path))
+
     def _below(self) -> list[str]:
         if self.found:
             return []
@@ -155,7 +171,8 @@ def _seconds(hit: "Hit") -> str:
 def _caption(hit: "Hit") -> str:
     """What stands below the frames of a hit."""
     seconds = _seconds(hit)
-    return "   ".join([hit.video_id, *[f"{seconds} s"] * bool(seconds), f"{hit.score:.3f}"])
+    label = [hit.label] * bool(hit.label)
+    return "   ".join([hit.video_id, *label, *[f"{seconds} s"] * bool(seconds), f"{hit.score:.3f}"])
 
 
 def _shown(seconds: float) -> str:

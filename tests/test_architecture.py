@@ -53,6 +53,8 @@ DOORS = {
     "onnxruntime": {"heads/exchange/export.py"},
     "matplotlib": {"heads/evaluation/plot.py"},
     "ray": {"extract/cluster/cluster.py"},
+    "qdrant_client": {"store/push/qdrant.py"},
+    "psycopg": {"store/push/pgvector.py"},
 }
 
 

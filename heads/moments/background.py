@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 
 MOST_ROWS = 4096  # of a store that are read
-FOUND_FROM = 0.85  # the level that counts as found; docs/search.md says how it was chosen
+MOST_BEHIND = 0.3  # of its level that a text may be behind the best names; docs/search.md says how it was chosen
+OWN_FROM = 0.85  # the level from which a video counts as found among others, at most
 OWN_SHARE = 0.05  # of a store's own rows that may fail to find another row
 NEEDED = 8  # names, or vectors in their place; with fewer, nothing is judged
 
@@ -47,17 +48,12 @@ class Background:
 
     @cached_property
     def least(self) -> float:
-        """The level from which something counts as found.
-
-        If the names are the rows themselves, 95 of 100 rows find another row at this level.
-        """
-        if not self.is_own:
-            return FOUND_FROM
+        """The level from which a video counts as found: 95 of 100 rows find another row at this level."""
         cosines = self.rows @ self.names.T
         np.fill_diagonal(cosines, -1.0)
         unrelated, fitting = self.usual
         nearest = np.quantile(cosines.max(axis=1), OWN_SHARE)
-        return min(FOUND_FROM, float((nearest - unrelated) / max(fitting - unrelated, 1e-6)))
+        return min(OWN_FROM, float((nearest - unrelated) / max(fitting - unrelated, 1e-6)))
 
     def level(self, nearest: np.ndarray) -> float:
         """Return how near the nearest rows come to a query, from its cosines (K,) to `num_nearest` of them.
@@ -67,9 +63,25 @@ class Background:
         unrelated, fitting = self.usual
         return float((np.mean(nearest) - unrelated) / max(fitting - unrelated, 1e-6))
 
-    def finds(self, nearest: np.ndarray) -> bool:
-        """Return whether the rows nearest to a query are near enough, by its cosines (K,); true if nothing can say."""
-        return not self.is_enough or self.level(nearest) >= self.least
+    def behind(self, query: np.ndarray, nearest: np.ndarray) -> float:
+        """Return how far a query (D,) is behind the names that fit best, at the rows (K, D) nearest to it.
+
+        The unit is that of `level`. Below 0, the query fits these rows better than any name does.
+        """
+        unrelated, fitting = self.usual
+        ahead = (nearest @ self.names.T).max(axis=1) - nearest @ query  # (K,)
+        return float(ahead.mean() / max(fitting - unrelated, 1e-6))
+
+    def finds(self, query: np.ndarray, nearest: np.ndarray) -> bool:
+        """Return whether the rows (K, D) nearest to a query (D,), all unit, show it; true if nothing can say.
+
+        A text must be behind the best names by no more than MOST_BEHIND of its level: names that fit the rows better
+        say that they show something else. A video must only be near.
+        """
+        if not self.is_enough:
+            return True
+        level = self.level(nearest @ query)
+        return level >= self.least if self.is_own else self.behind(query, nearest) <= MOST_BEHIND * level
 
     def chance(self, rows: np.ndarray, cosine: float) -> float:
         """Return the share of the names, from 0 to 1, that fit some rows (T, D) at least as well as a query does.

@@ -43,6 +43,7 @@ def answer(
     import numpy as np
 
     from framebank.heads.moments.background import num_nearest
+    from framebank.store.vectors import unit
 
     among, background = None, _background(index, asked)
     if where is not None:
@@ -56,12 +57,14 @@ def answer(
     hits = [hit for hit in nearest if hit.video_id != asked.leaves_out]
     found = asked.known and bool(hits)
     if found and background is not None:
-        scores = np.array([hit.score for hit in hits[:num_judging]])
+        query = unit(asked.vector)
         if rows:
-            scores = index.search_rows(asked.vector[None], num_judging, among=among)[0]
-        found = background.finds(scores)
+            near = index.searched_vectors[index.search_rows(query[None], num_judging, among=among)[1]]
+        else:
+            near = np.stack([index.vector_of(hit) for hit in hits[:num_judging]])
+        found = background.finds(query, near)
         if not found and asked.names is not None and not (rows and rows.level == "frame"):
-            found = _rows_are_near(index, asked, hits, store, otherwise=background.level(scores) >= WHOLE_FROM)
+            found = _rows_are_near(index, asked, hits, store, otherwise=background.level(near @ query) >= WHOLE_FROM)
     best = hits[:k] if found or keep_all else []
     return Hits(asked.told, tuple(_with_chances(index, best, background)), found=found, by_videos=asked.by_own)
 

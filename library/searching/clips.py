@@ -92,7 +92,6 @@ def export_hits(hits: "Sequence[Hit]", folder: Path, *, exact: bool) -> Exported
     A hit that cannot be cut is told of, and the others are done. DataError where the folder cannot be one.
     """
     from framebank.extract.decoders.cut import copy_stretch, encode_stretch
-    from framebank.store.exchange.export_names import key_of, name_bytes
     from framebank.store.files.replacing import require_new_folder
 
     cut = encode_stretch if exact else copy_stretch
@@ -101,14 +100,19 @@ def export_hits(hits: "Sequence[Hit]", folder: Path, *, exact: bool) -> Exported
         require_new_folder(folder, what="clips")
     for hit in hits:
         start = hit.start or 0.0
-        stem = key_of(hit.video_id, most=name_bytes(folder) - SECONDS_BYTES)
-        if hit.end is not None:
-            stem = f"{stem}_{start:.2f}-{hit.end:.2f}s"
-        elif start:
-            stem = f"{stem}_{start:.2f}-"
         try:
-            made = cut(hit.path, folder / stem, start=start, end=hit.end)
+            made = cut(hit.path, folder / stem_of(hit, folder), start=start, end=hit.end)
             clips.append(ExportedClip(hit.video_id, made.path, made.start, made.end, start))
         except DataError as error:
             clips.append(ExportedClip(hit.video_id, None, start, hit.end, start, str(error)))
     return ExportedClips(folder, tuple(clips))
+
+
+def stem_of(hit: "Hit", folder: Path) -> str:
+    """Return the name, without its ending, of a file of a hit in a folder: its video_id and its seconds."""
+    from framebank.store.exchange.export_names import key_of, name_bytes
+
+    stem = key_of(hit.video_id, most=name_bytes(folder) - SECONDS_BYTES)
+    if hit.end is not None:
+        return f"{stem}_{hit.start or 0.0:.2f}-{hit.end:.2f}s"
+    return f"{stem}_{hit.start:.2f}-" if hit.start else stem

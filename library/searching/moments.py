@@ -89,11 +89,20 @@ def rows_are_near(
     there = [video_id for video_id in others if video_id in store]
     there = there[:: max(1, len(there) // USUAL_VIDEOS)]
     usual = np.concatenate([rows for _, rows, _ in _blocks(store, there)])
-    cosines = np.concatenate([rows for _, rows, _ in _blocks(store, video_ids)]) @ unit(vector)
-    if not len(usual) or not len(cosines):
+    rows = np.concatenate([rows for _, rows, _ in _blocks(store, video_ids)])
+    if not len(usual) or not len(rows):
         return False
-    count = min(num_nearest(store.num_rows), len(cosines))
-    return Background(usual, names).finds(np.partition(cosines, len(cosines) - count)[-count:])
+    query = unit(vector)
+    return Background(usual, names).finds(query, nearest_of(rows, rows @ query, num_nearest(store.num_rows)))
+
+
+def nearest_of(rows: "np.ndarray", cosines: "np.ndarray", count: int) -> "np.ndarray":
+    """Return the `count` rows (K, D) with the highest cosines (R,), or all if there are fewer."""
+    import numpy as np
+
+    if count >= len(rows):
+        return rows
+    return rows[np.argpartition(cosines, len(cosines) - count)[-count:]]
 
 
 def find_moments(
@@ -113,7 +122,7 @@ def find_moments(
     """
     import numpy as np
 
-    from framebank.heads.moments.background import Background, num_nearest
+    from framebank.heads.moments.background import Background
     from framebank.heads.moments.stretches import LEAST_SECONDS
     from framebank.store.vectors import has_direction, unit
 
@@ -126,10 +135,9 @@ def find_moments(
             f"{store.path}: holds no video of the {counted(index.num_own, 'video')} of the index to look at; expected "
             "the store that the index was made from"
         )
-    cosines, sample, peaks = _scan(store, there, query)
+    cosines, sample, near, peaks = _scan(store, there, query)
     background = Background(sample, query[None][:0] if asked.names is None else asked.names)
-    count = num_nearest(len(cosines))
-    found = asked.known and background.finds(np.partition(cosines, len(cosines) - count)[-count:])
+    found = asked.known and background.finds(query, near)
     if not found and not keep_all:
         return Hits(asked.told, (), found=False)
     nearest = sorted(peaks, key=lambda video_id: -peaks[video_id])[: max(LEAST_VIDEOS, 4 * k)]
@@ -142,25 +150,31 @@ def find_moments(
 
 def _scan(
     store: "FeatureStore", video_ids: list[str], query: "np.ndarray"
-) -> "tuple[np.ndarray, np.ndarray, dict[str, float]]":
-    """Return the cosines (R,) of all rows, some of the rows (S, D), and the score of each video's best rows."""
+) -> "tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, float]]":
+    """Return the cosines (R,) of all rows, some of the rows (S, D), the nearest ones, and each video's best score."""
     import numpy as np
 
-    from framebank.heads.moments.background import MOST_ROWS
+    from framebank.heads.moments.background import MOST_ROWS, num_nearest
 
     cosines: list[np.ndarray] = []
     sample: list[np.ndarray] = []
+    near = np.zeros((0, len(query)), dtype=np.float32)
+    most = num_nearest(store.num_rows)
     peaks: dict[str, float] = {}
     every = max(1, store.num_rows // MOST_ROWS)
     for ids, rows, ends in _blocks(store, video_ids):
         found = rows @ query
         cosines.append(found)
         sample.append(rows[::every].copy())
+        best = np.concatenate([near, nearest_of(rows, found, most)])
+        near = nearest_of(best, best @ query, most)
         parts = np.split(found, ends[:-1])
         peaks |= {name: float(np.sort(part)[-3:].mean()) for name, part in zip(ids, parts, strict=True) if len(part)}
     if not peaks:
         raise DataError(f"{store.path}: all rows of the videos of the index are zeros, or hold what is not a number")
-    return np.concatenate(cosines), np.concatenate(sample), peaks
+    every_cosine = np.concatenate(cosines)
+    near = nearest_of(near, near @ query, num_nearest(len(every_cosine)))
+    return every_cosine, np.concatenate(sample), near, peaks
 
 
 def _blocks(store: "FeatureStore", video_ids: list[str]) -> "Iterator[tuple[list[str], np.ndarray, np.ndarray]]":

@@ -79,6 +79,7 @@ WRONG = """
 2|--remove and --add name videos of an existing index|index there out --remove a
 2|--update keeps the level and the type of INDEX|index there out --update --type ivf
 1|no: is not an index|index-merge no out
+1|no: is not an index|index-push no --to qdrant::memory:
 2|give one of --text, --video, --image and --id|search there
 2|--text is empty|search there --text ''
 1|no: is not an index|search no --text a
@@ -184,7 +185,7 @@ MADE_BY |= {
     ("suspects", "csv_path"),
     ("export-head", "file"),
 }
-MADE_BY |= {("search", "export_clips"), ("search", "sheet")}
+MADE_BY |= {("search", "export_clips"), ("search", "sheet"), ("search", "preview")}
 MADE_BY |= {("build", "bank")}
 MADE_BY |= {("eval", "results_path"), ("eval", "runs")}
 TOLD_LATER = {("label", "videos"), ("extract", "videos")}  # beside others, and by whoever reads them

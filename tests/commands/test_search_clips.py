@@ -1,4 +1,4 @@
-"""search --export-clips, --sheet, --image and --minus-text, on films of which two are rendered and one is not there."""
+"""search --export-clips, --sheet, --preview, --image and --minus-text, on three films of which one is not there."""
 
 import json
 from dataclasses import replace
@@ -12,6 +12,7 @@ from PIL import Image
 import framebank as fb
 from framebank.demo.films import Film, film_pictures, film_rows, list_films, render_films
 from framebank.extract.decoders.decode import read_clip, read_frames
+from framebank.library.searching.playing import read_playing
 from framebank.store import Manifest, ShardWriter, Video
 from framebank.store.indexes.index import Hit, Index
 from framebank.store.vectors import unit
@@ -124,11 +125,77 @@ def test_the_sheet_has_a_row_for_each_hit(framebank: Any, film_index: Path, open
         hits[:0].sheet(tmp_path / "none.png")
 
 
+def test_a_preview_plays_the_frames_of_each_hit(framebank: Any, film_index: Path, opened: Any, tmp_path: Path) -> None:
+    asked = ("search", film_index, *ASKED, "-k", 6, "--json", "--preview")
+    told = framebank(*asked, tmp_path / "hits.webp", exit_code=1)
+    hits = opened.search_id("film_000", moments=True, k=6)
+    there = [hit for hit in hits if hit.video_id != "film_002"]
+    made = json.loads(told.stdout)["preview"]
+    assert (made["files"], made["hits"]) == ([str(tmp_path / "hits.webp")], len(there))
+    assert "no preview of film_002 from " in sentence(told)
+    pages, shown = _pages(tmp_path / "hits.webp")
+    at = 0
+    for hit in there:
+        clip = read_clip(hit.path, lambda times, one=hit: np.flatnonzero((times >= one.start) & (times < one.end)))
+        taken = [row for row, before in enumerate(clip.timestamps) if _is_due(before, clip.timestamps, row, fps=8)]
+        for row in taken:
+            frame = np.asarray(Image.fromarray(clip.data[row])).astype(int)
+            assert np.abs(pages[at][: frame.shape[0], : frame.shape[1]] - frame).mean() < 8, (hit, row)
+            at += 1
+        assert sum(shown[at - len(taken) : at]) == pytest.approx(1000 * (hit.end - clip.timestamps[0]), abs=120)
+    assert at == len(pages)
+    assert (pages[0][-40:] < 128).any(axis=(0, 2)).sum() > 40  # the caption and the clock
+    assert (pages[0][-20:] != pages[1][-20:]).any()  # the clock goes on
+
+
+def _is_due(second: float, times: np.ndarray, row: int, *, fps: int) -> bool:
+    """Whether a frame is on the screen at a multiple of 1 / fps after the first one."""
+    after = times[row + 1] if row + 1 < len(times) else second + 1e-3
+    due = np.arange(100) / fps + times[0]
+    return bool(((due >= second - 1e-3) & (due < after - 1e-3)).any())
+
+
+def _pages(path: Path) -> tuple[list[np.ndarray], list[int]]:
+    """The pages of an animation, and the milliseconds that each is shown."""
+    with Image.open(path) as image:
+        pages, shown = [], []
+        for page in range(image.n_frames):
+            image.seek(page)
+            pages.append(np.asarray(image.convert("RGB")).astype(int))
+            shown.append(image.info["duration"])
+    return pages, shown
+
+
+def test_previews_in_a_folder_are_a_file_for_each_hit(opened: Any, tmp_path: Path) -> None:
+    hits = opened.search_id("film_002", moments=True, k=2)
+    for _ in range(2):  # what is there is replaced
+        made = hits.preview(tmp_path / "previews")
+        names = [f"{hit.video_id}_{hit.start:.2f}-{hit.end:.2f}s.webp" for hit in hits]
+        assert [path.name for path in made.files] == names and made.hits == 2 and not made.failed
+        assert sorted(path.name for path in (tmp_path / "previews").iterdir()) == sorted(names)
+    assert "2 hits in 2 animated pictures -> " in repr(made) and "2 hits" in made._repr_html_()
+    long = replace(hits[0], start=None, end=None)
+    whole = fb.library.hits.Hits("x", (long,)).preview(tmp_path / "whole.webp")
+    pages, shown = _pages(whole.files[0])
+    clock = read_clip(long.path, lambda times: np.arange(len(times))).timestamps
+    assert len(pages) == min(48, int(clock[-1] * 8) + 1)
+    assert sum(shown) == pytest.approx(1000 * min(6, clock[-1]), abs=150)  # 48 frames play 6 s at most
+    fast = read_playing("x", long.path, most=10)
+    assert len(fast.frames) == 10 and fast.shown.sum() == pytest.approx(1250, abs=150)
+    with pytest.raises(fb.DataError, match="expected one that ends in"):
+        hits.preview(tmp_path / "hits.gif")
+    with pytest.raises(fb.DataError, match="there is no hit to show"):
+        hits[:0].preview(tmp_path / "none.webp")
+    (tmp_path / "file").touch()
+    with pytest.raises(fb.DataError, match="is a file; expected a folder for the previews"):
+        hits.preview(tmp_path / "file")
+
+
 def test_nothing_found_makes_no_file(framebank: Any, film_index: Path, tmp_path: Path) -> None:
     text = ("--text", "a xylophone beside a zeppelin", "--moments")
-    made = ("--sheet", tmp_path / "sheet.png", "--export-clips", tmp_path / "clips")
+    made = ("--sheet", tmp_path / "sheet.png", "--preview", tmp_path / "out.webp", "--export-clips", tmp_path / "clips")
     told = json.loads(framebank("search", film_index, *text, *made, "--json").stdout)
-    assert (told["found"], told["sheet"], told["clips"]) == (False, None, [])
+    assert (told["found"], told["sheet"], told["preview"], told["clips"]) == (False, None, None, [])
     assert not list(tmp_path.iterdir())
 
 

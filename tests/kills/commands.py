@@ -238,6 +238,8 @@ COMMANDS: dict[str, Command] = {
     "search --export-clips": _search("--id", "one", "--export-clips", "clips"),
     "search --export-clips --exact": _search("--id", "one", "--export-clips", "clips", "--exact"),
     "search --sheet": _search("--id", "one", "--sheet", "sheet.png", reads=_tree("sheet.png")),
+    "search --preview": _search("--id", "one", "--preview", "hits.webp", reads=_tree("hits.webp")),
+    "search --preview, a folder": _search("--id", "one", "--preview", "previews"),
     "search, the names beside an index": Command(("film-index",), _keep_names, able=True),
     "index --level": Command(("bank",), ("index", "bank", "new", "--level", "frame", "--type", "ivf"), _index("new")),
     "index --update --remove": Command(
@@ -290,6 +292,7 @@ READERS: dict[str, Command] = {
     "evaluate-search": Command(
         ("films", "film-index", "queries.csv"), ("evaluate-search", "film-index", "queries.csv", "--dual-softmax")
     ),
+    "index-push": Command(("bank", "index"), ("index-push", "index", "--to", "qdrant::memory:")),
     "verify": Command(("bank", "index"), ("verify", "index")),
     "verify, a store": Command(("bank",), ("store", "verify", "bank")),
     "info": Command(("older",), ("store", "info", "older")),

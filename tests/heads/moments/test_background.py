@@ -26,7 +26,8 @@ def test_what_the_rows_show_is_found_and_other_things_are_not() -> None:
         background = Background(rows, names[others])
         count = num_nearest(len(rows))
         for one in asked:
-            found[bool(one < 40)].append(background.finds(np.sort(rows @ names[one])[-count:]))
+            nearest = rows[np.argsort(rows @ names[one])[-count:]]
+            found[bool(one < 40)].append(background.finds(names[one], nearest))
     assert np.mean(found[True]) > 0.95 and np.mean(found[False]) < 0.05
 
 
@@ -39,6 +40,20 @@ def test_levels_are_on_the_scale_that_is_promised() -> None:
     assert background.level(np.array([low])) == pytest.approx(0) and background.level(
         np.array([high])
     ) == pytest.approx(1)
+
+
+def test_a_text_may_be_behind_the_best_names_by_a_share_of_its_level() -> None:
+    """Two rows and eight names in a plane: all cosines are those of angles."""
+    angles = np.radians([0.0, 60, 90, 90, 90, 90, 90, 90])
+    names = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    background = Background(np.array([[1.0, 0.0], [1.0, 0.0]]), names)
+    assert background.usual == pytest.approx((0.0, 1.0))  # most names are at a right angle, and one fits entirely
+    for degrees, is_found in ((0, True), (39, True), (40, False), (60, False)):
+        query = np.array([np.cos(np.radians(degrees)), -np.sin(np.radians(degrees))])
+        cosine = float(np.cos(np.radians(degrees)))
+        assert background.level(background.rows @ query) == pytest.approx(cosine)
+        assert background.behind(query, background.rows) == pytest.approx(1 - cosine)
+        assert background.finds(query, background.rows) is is_found  # 1 - cosine <= 0.3 cosine: up to 39.7 degrees
 
 
 def test_a_chance_is_the_share_of_names_that_fit_as_well() -> None:
@@ -56,15 +71,16 @@ def test_rows_are_not_held_against_themselves() -> None:
     assert background.usual[1] < 0.999
     others = rows @ rows[0]
     assert background.chance(rows[:1], float(np.sort(others)[-2])) == pytest.approx(2 / len(rows))
-    nearest = np.sort(rows @ rows.T, axis=1)[:, -2]
-    found = np.mean([background.finds(np.array([cosine])) for cosine in nearest])
+    nearest = np.argsort(rows @ rows.T, axis=1)[:, -2]
+    found = np.mean([background.finds(row, rows[[one]]) for row, one in zip(rows, nearest, strict=True)])
     assert found >= 0.95
-    assert not background.finds(np.array([float(unit(rng.normal(size=256)) @ rows.mean(0))]))
+    odd = unit(rng.normal(size=256))
+    assert not background.finds(odd, rows[[int((rows @ odd).argmax())]])
 
 
 def test_with_too_little_to_go_by_everything_is_found() -> None:
     rows, names, _ = world()
-    assert Background(rows, names[:3]).finds(np.array([-1.0]))
+    assert Background(rows, names[:3]).finds(-rows[0], rows[:1])
     assert num_nearest(1) == num_nearest(4) == 1 and num_nearest(900) == 10
     assert some_of(rows, 100).shape == (100, 256) and some_of(rows, 1000) is rows
 
