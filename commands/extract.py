@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 @sampling_options
 @click.option("--view", default="centre", help="centre, flip, three-crop, letterbox or ten-view; several with +.")
 @click.option(
-    "--streams", default="frame", help="frame, and with commas: pre_proj, regions:3, tokens:7, patch_mean, layers:6+12."
+    "--streams",
+    default="frame",
+    help="frame, and with commas: pre_proj, regions:3, tokens:7, patch_mean, layers:6+12, trunk:2.",
 )
 @click.option(
     "--split-file",
@@ -73,6 +75,12 @@ if TYPE_CHECKING:
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine, or a Ray cluster.")
 @click.option("--address", help="HOST:PORT of the Ray cluster.  [start one here]")
+@click.option(
+    "--limit",
+    default=16.0,
+    type=click.FloatRange(0, min_open=True),
+    help="GiB that the videos may take with the stream trunk, which keeps all tokens.",
+)
 @click.option("--shard", help="i/n: take every n-th video from the i-th on, for n machines with a store each.")
 @click.option("--retry-failed", is_flag=True, help="Try the videos again that failed before.")
 @click.option("--refresh", is_flag=True, help="Embed videos again whose file has changed, and replace their rows.")
@@ -101,6 +109,7 @@ def extract(
     time_limit: float,
     engine: str,
     address: str | None,
+    limit: float,
     shard: str | None,
     retry_failed: bool,
     refresh: bool,
@@ -138,7 +147,14 @@ def extract(
     if not store.is_dir():
         required(model, "--model")
 
-    from framebank.library.extraction import fill, local_machine, read_sources, require_some, waiting_workers
+    from framebank.library.extraction import (
+        fill,
+        local_machine,
+        read_sources,
+        require_size,
+        require_some,
+        waiting_workers,
+    )
 
     intake = read_sources(videos, store, is_video=_probe() if any_suffix else None)
     waiting = None
@@ -180,6 +196,8 @@ def extract(
     if part:
         manifest = manifest.shard(*part)
     machine: Engine
+    if engine == "ray" and "trunk" in (setup.streams or ""):
+        raise click.UsageError("--engine ray does not embed the stream trunk; give --engine local")
     if engine == "ray":
         from framebank.extract.cluster.cluster import Cluster
 
@@ -192,6 +210,8 @@ def extract(
     warn_if_random(machine)
     roots = tuple(path for path in videos if path.is_dir() or is_tar(path))
     choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
+    if told := require_size(store, manifest, machine, limit=limit):
+        click.echo(told, err=True)
     try:
         tally = fill(store, manifest, machine, choices, watch=progress)
     except KeyboardInterrupt as error:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from framebank.extract.cluster.remote_worker import Work
 from framebank.extract.decoders.decode import DECODERS, decode_clip, decoder_versions
 from framebank.extract.decoders.pixels import SQUARE, reading_for
@@ -109,6 +111,10 @@ class Setup:
         """Return what is done to every video, on any machine; DataError if that is impossible."""
         whole = self.with_defaults()
         chosen = read_sampling(str(whole.sampling))
+        if "trunk" in str(whole.streams) and not chosen.is_fixed:
+            raise DataError(
+                "the stream trunk needs a fixed number of frames of each video; expected --frames or --clips"
+            )
         if "patch_mean" in str(whole.streams) and not chosen.is_fixed:
             raise DataError(
                 "the stream patch_mean is a mean over a fixed number of frames; expected --frames or --clips"
@@ -135,6 +141,7 @@ class Setup:
 
 
 USUAL_FRAMES = 16  # of a video
+HALF = 2  # bytes of a number in 16 bits
 USUAL = {
     "sampling": f"segments:{USUAL_FRAMES}",
     "view": "centre",
@@ -185,7 +192,10 @@ class Engine(Protocol):
 
 
 class LocalMachine:
-    """An engine of one machine, with an encoder on each of some devices; `waiting_workers` have started already."""
+    """An engine of one machine, with an encoder on each of some devices; `waiting_workers` have started already.
+
+    `video_bytes` is what a video takes in a store if its streams hold all tokens of a frame, or else 0.
+    """
 
     def __init__(
         self, work: Work, *, devices: list[str], num_workers: int, waiting_workers: WaitingWorkers | None = None
@@ -193,6 +203,7 @@ class LocalMachine:
         encoders = [work.make_encoder(device=name) for name in devices]
         first: Any = encoders[0]
         self.random_weights: bool = first.random_weights
+        self.video_bytes = _video_bytes(first, work)
         self.spec = store_spec(
             first.spec, sampling=work.sampling.spec, decoder=work.decoder_versions(), pixels=work.pixels
         )
@@ -204,6 +215,15 @@ class LocalMachine:
             time_limit=work.time_limit,
             waiting_workers=waiting_workers,
         ).embed
+
+
+def _video_bytes(encoder: Any, work: Work) -> int:
+    """Return the size of a video's rows where the stream trunk is wanted, found with one black picture; else 0."""
+    if "trunk" not in encoder.spec.stream_names:
+        return 0
+    black = np.zeros((1, *encoder.preprocessing.size, 3), dtype=np.uint8)
+    picture = HALF * sum(int(rows[0].size) for rows in encoder.encode_frames(black).values())
+    return picture * work.sampling.num_rows * len(encoder.preprocessing.views)
 
 
 class Tally:

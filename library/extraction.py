@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Decoding processes that start while an encoder loads. The others start when there is work for them.
 EARLY_WORKERS = 4
+LIMIT = 16.0  # GiB that the tokens of all videos may take
 
 
 @typed
@@ -41,6 +42,7 @@ def extract(
     precision: str | None = None,
     batch_size: int = 64,
     workers: int | None = None,
+    limit: float = LIMIT,
     watch: Watch = unwatched,
 ) -> "FeatureStore":
     """Embed the frames of videos into the folder `store` and open it. Skip the videos that the store holds already.
@@ -49,8 +51,10 @@ def extract(
     is a model name of open_clip, "timm:NAME", "hf:FOLDER", or "demo". `pretrained` is one of the tags of the model, a
     checkpoint file, or "none" for random weights. A store that exists already knows its model and its sampling.
     `frames` (16) splits each video into that many equal segments and takes their centres; `fps` takes that many frames
-    a second instead. `lists` are official split files. The `failures` of the store list the videos that cannot be read,
-    and a DataWarning counts them. DataError if no video can be embedded, or if the store was made with other settings.
+    a second instead. `lists` are official split files. `limit` is how many GiB the videos may take if the
+    `streams` keep all tokens of a frame, as "frame,trunk:2" does. The `failures` of the store list the videos that
+    cannot be read, and a DataWarning counts them. DataError if no video can be embedded, or if the store was made with
+    other settings.
 
     >>> import framebank as fb
     >>> bank = fb.extract("videos/", "bank", model="PE-Core-B-16", pretrained="meta")     # doctest: +SKIP
@@ -96,6 +100,7 @@ def extract(
             warn(f"{machine.spec.model} has random weights (pretrained none): its embeddings mean nothing")
         roots = tuple(path for path in sources if path.is_dir() or is_tar(path))
         choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune, roots=roots)
+        require_size(store, manifest, machine, limit=limit)
         tally = fill(store, manifest, machine, choices, watch=watch)
     require_some(store, manifest, tally)
     drift = tally.report()["drift"]
@@ -152,6 +157,28 @@ def fill(
         for outcome in watch(found.outcomes, total=len(found.plan.todo), unit="video"):
             tally.add(outcome)
     return tally
+
+
+def require_size(store: Path, manifest: "Manifest", machine: "Engine", *, limit: float) -> str:
+    """Return in words what the videos that a store lacks will take in it, or "" if its streams are small.
+
+    DataError if that is more than `limit` GiB.
+    """
+    from framebank.extract.extraction import LocalMachine
+    from framebank.store import FeatureStore
+    from framebank.store.shard import shard_paths
+
+    if not isinstance(machine, LocalMachine) or not machine.video_bytes:
+        return ""
+    held = FeatureStore(store) if shard_paths(store) else {}
+    missing = sum(video.video_id not in held for video in manifest.videos)
+    each, total = machine.video_bytes / 2**20, missing * machine.video_bytes / 2**30
+    told = f"the streams {machine.spec.streams} take {each:.2f} MiB a video, {total:.2f} GiB for " + counted(
+        missing, "video"
+    )
+    if total > limit:
+        raise DataError(f"{store}: {told}; expected {limit:g} GiB at the most, or a higher limit (--limit)")
+    return told
 
 
 def require_some(store: Path, manifest: "Manifest", tally: "Tally") -> None:
