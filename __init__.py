@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framebank.library import (
+        AdaptedEncoder,
         Answers,
         Choice,
         DuplicatePair,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         StoreLabels,
         TrainedMatcher,
         TrainedRun,
+        adapt,
         build_labels,
         compare,
         compare_recipes,
@@ -79,6 +81,7 @@ ROOMS = ("commands", "demo", "extract", "heads", "library", "store")
 OF_STORE = ("DataError", "DataWarning", "FeatureStore", "LabelSet", "PromptBank", "Span")
 
 __all__ = [
+    "AdaptedEncoder",
     "Answers",
     "Choice",
     "DataError",
@@ -109,6 +112,7 @@ __all__ = [
     "TrainedMatcher",
     "TrainedRun",
     "__version__",
+    "adapt",
     "build_labels",
     "compare",
     "compare_recipes",

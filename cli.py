@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from framebank import __version__
+from framebank.commands.adapt import adapt
 from framebank.commands.compare import compare
 from framebank.commands.compare_runs import compare_runs
 from framebank.commands.demo import demo
@@ -44,7 +45,7 @@ from framebank.commands.train import train
 from framebank.commands.verify import verify
 
 # Commands that have the cores to themselves: steps are short, and threads that sleep between them lose half the speed.
-TRAINING = ("train", "compare", "evaluate", "eval", "fewshot", "fewshot-compare", "fewshot-train")
+TRAINING = ("train", "adapt", "compare", "evaluate", "eval", "fewshot", "fewshot-compare", "fewshot-train")
 
 
 class Door(Group):
@@ -91,6 +92,7 @@ def main() -> None:
     framebank zeroshot STORE                        recognise without training
     framebank train STORE RUN                       and with it, in seconds
     framebank evaluate RUN
+    framebank adapt STORE OUT                       train inside the encoder
     framebank compare STORE OUT                     every recipe, one table
     framebank compare-runs RUN_A RUN_B              which of two is better
     framebank report RUN OUT.html                   one page that shows a run, runs or a store
@@ -109,6 +111,7 @@ for command in (
     prompts,
     zeroshot,
     train,
+    adapt,
     evaluate,
     evaluate_by,
     results,

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 @sampling_options
 @click.option("--view", default="centre", help="centre, flip, three-crop, letterbox or ten-view; several with +.")
 @click.option(
-    "--streams", default="frame", help="frame, and with commas: pre_proj, regions:3, tokens:7, patch_mean, layers:6+12."
+    "--streams",
+    default="frame",
+    help="frame, and with commas: pre_proj, regions:3, tokens:7, patch_mean, layers:6+12, trunk:2.",
 )
 @click.option(
     "--split-file",
@@ -70,6 +72,12 @@ if TYPE_CHECKING:
 )
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine, or a Ray cluster.")
 @click.option("--address", help="HOST:PORT of the Ray cluster.  [start one here]")
+@click.option(
+    "--limit",
+    default=16.0,
+    type=click.FloatRange(0, min_open=True),
+    help="GiB that the videos may take with the stream trunk, which keeps all tokens.",
+)
 @click.option("--shard", help="i/n: take every n-th video from the i-th on, for n machines with a store each.")
 @click.option("--retry-failed", is_flag=True, help="Try the videos again that failed before.")
 @click.option("--refresh", is_flag=True, help="Embed videos again whose file has changed, and replace their rows.")
@@ -98,6 +106,7 @@ def extract(
     time_limit: float,
     engine: str,
     address: str | None,
+    limit: float,
     shard: str | None,
     retry_failed: bool,
     refresh: bool,
@@ -140,7 +149,9 @@ def extract(
     if spec_of(store) is None:
         required(model, "--model")
     source = VideoSource(videos, lists=split_files, with_actions=actions, part=part, any_suffix=any_suffix)
-    machines = Machines(device_names(devices), workers=workers, on_cluster=engine == "ray", address=address)
+    machines = Machines(
+        device_names(devices), workers=workers, on_cluster=engine == "ray", address=address, limit=limit
+    )
     setup = Setup(
         model=model,
         pretrained=pretrained,

@@ -40,6 +40,7 @@ OWN: dict[str, dict[str, str]] = {
     "prompts": {},
     "zeroshot": {"store": STORE},
     "train": {"store": STORE},
+    "adapt": {"store": STORE},
     "evaluate": {"run": RUN, "store": STORE},
     "compare": {"store": STORE},
     "compare-runs": {"runs": RUN},

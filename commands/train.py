@@ -214,7 +214,7 @@ def train(
         raise click.UsageError(
             f"the classifier {recipe.classifier!r} reads no texts; --prompts, --templates, --texts are"
         )
-    bar = BarOfParts(per="epoch", unit="step", facts=_facts)
+    bar = BarOfParts(per="epoch", unit="step", facts=epoch_facts)
     trained = fit(
         bank,
         run,
@@ -251,7 +251,8 @@ def _next(bank: "FeatureStore", run: Path) -> str:
     )
 
 
-def _facts(epoch: "Epoch", number: int, total: int) -> dict[str, str]:
+def epoch_facts(epoch: "Epoch", number: int, total: int) -> dict[str, str]:
+    """Return what a progress bar says of an epoch."""
     validation = {} if math.isnan(epoch.val_score) else {"validation": percent(epoch.val_score)}
     return {"epoch": f"{epoch.number} of {total}", "loss": f"{epoch.loss:.3f}", **validation}
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from framebank.extract.cluster.remote_worker import Work
 from framebank.extract.fill import Embed, LocalEngine, store_spec
 from framebank.extract.pipeline import Outcome
@@ -15,6 +17,8 @@ from framebank.store.shard import shard_paths
 from framebank.store.spec import FeatureSpec
 from framebank.store.upkeep.plan import Plan
 from framebank.store.upkeep.status import drift_report
+
+HALF = 2  # bytes of a number in 16 bits
 
 
 def left_out(folder: Path, video_ids: Iterable[str]) -> dict[str, str]:
@@ -44,7 +48,10 @@ class Engine(Protocol):
 
 
 class LocalMachine:
-    """An engine of one machine, with an encoder on each of some devices; `waiting_workers` have started already."""
+    """An engine of one machine, with an encoder on each of some devices; `waiting_workers` have started already.
+
+    `video_bytes` is what a video takes in a store if its streams hold all tokens of a frame, or else 0.
+    """
 
     def __init__(
         self, work: Work, *, devices: list[str], num_workers: int, waiting_workers: WaitingWorkers | None = None
@@ -52,6 +59,7 @@ class LocalMachine:
         encoders = [work.make_encoder(device=name) for name in devices]
         first: Any = encoders[0]
         self.random_weights: bool = first.random_weights
+        self.video_bytes = _video_bytes(first, work)
         self.spec = store_spec(
             first.spec, sampling=work.sampling.spec, decoder=work.decoder_versions(), pixels=work.pixels
         )
@@ -63,6 +71,15 @@ class LocalMachine:
             time_limit=work.time_limit,
             waiting_workers=waiting_workers,
         ).embed
+
+
+def _video_bytes(encoder: Any, work: Work) -> int:
+    """Return the size of a video's rows where the stream trunk is wanted, found with one black picture; else 0."""
+    if "trunk" not in encoder.spec.stream_names:
+        return 0
+    black = np.zeros((1, *encoder.preprocessing.size, 3), dtype=np.uint8)
+    picture = HALF * sum(int(rows[0].size) for rows in encoder.encode_frames(black).values())
+    return picture * work.sampling.num_rows * len(encoder.preprocessing.views)
 
 
 class Tally:

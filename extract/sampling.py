@@ -52,6 +52,13 @@ class Sampling:
         """Whether every video gets the same number of rows."""
         return RULES[self.name].is_fixed
 
+    @property
+    def num_rows(self) -> int:
+        """How many rows every video gets. ValueError if that differs from video to video."""
+        if not self.is_fixed:
+            raise ValueError(f"{self.spec} gives videos of different lengths different numbers of rows")
+        return int(self.numbers[0]) if self.name == "segments" else int(self.numbers[0] * self.numbers[1])
+
     def __call__(self, times: Times, *, start: float | None = None, end: float | None = None) -> Indices:
         """Return which frames the rows of each clip are: (num_clips, T) int64, indices of the whole video.
 

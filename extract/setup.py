@@ -111,6 +111,10 @@ class Setup:
 
         whole = self.with_defaults()
         chosen = read_sampling(str(whole.sampling))
+        if "trunk" in str(whole.streams) and not chosen.is_fixed:
+            raise DataError(
+                "the stream trunk needs a fixed number of frames of each video; expected --frames or --clips"
+            )
         if "patch_mean" in str(whole.streams) and not chosen.is_fixed:
             raise DataError(
                 "the stream patch_mean is a mean over a fixed number of frames; expected --frames or --clips"

@@ -16,13 +16,21 @@ class Model(nn.Module):
     counts the same in a mean, whatever its norm. ActionCLIP pools them as they are. `head_mix` is the share of the
     plain mean of the frames in the pooled embedding (both are made unit). It ties what a head learned from few classes
     to what CLIP knew about all of them. This is the interpolation of Open-VCLIP (arXiv 2302.00624), of outputs in place
-    of weights.
+    of weights. `live` turns what the store keeps of the frames, (B, T, ...), into their embeddings (B, T, D), and is
+    trained with the rest.
     """
 
     def __init__(
-        self, head: nn.Module, classifier: nn.Module, *, frame_norm: bool = True, head_mix: float = 0.0
+        self,
+        head: nn.Module,
+        classifier: nn.Module,
+        *,
+        frame_norm: bool = True,
+        head_mix: float = 0.0,
+        live: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.live = live
         self.head = head
         self.classifier = classifier
         self.scaling: Scaling | None = None  # used by `scaled`; it is not one of the weights
@@ -37,7 +45,7 @@ class Model(nn.Module):
 
     def frames(self, x: Tensor) -> Tensor:
         """Return what the head sees: stored frames x (B, T, D) of any float type as float32, unit if `frame_norm`."""
-        x = x.float()
+        x = x.float() if self.live is None else self.live(x)
         return F.normalize(x, dim=-1) if self.frame_norm else x
 
     def pool(self, frames: Tensor, mask: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from framebank.store.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from framebank.library.adapting.adapt import adapt
+    from framebank.library.adapting.adapted_encoder import AdaptedEncoder
     from framebank.library.asking.answers import Answers
     from framebank.library.asking.calls import label, predict
     from framebank.library.asking.label_bank import LabelBank, build_labels
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from framebank.library.training import train
 
 NAMES = {
+    "AdaptedEncoder": "adapting.adapted_encoder",
+    "adapt": "adapting.adapt",
     "Answers": "asking.answers",
     "FewshotComparison": "episodes.report",
     "FewshotReport": "episodes.report",
@@ -106,6 +110,7 @@ NAMES = {
 }
 
 __all__ = [
+    "AdaptedEncoder",
     "Answers",
     "Choice",
     "DuplicatePair",
@@ -132,6 +137,7 @@ __all__ = [
     "Suspects",
     "TrainedMatcher",
     "TrainedRun",
+    "adapt",
     "build_labels",
     "compare",
     "compare_recipes",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Decoding processes that start while an encoder loads. The others start when there is work for them.
 EARLY_WORKERS = 4
+LIMIT = 16.0  # GiB that the tokens of all videos may take
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,15 @@ class Machines:
     """Where videos are embedded: on this machine, or on a Ray cluster.
 
     `devices` get an encoder each on this machine; without them the device of the setup has the only one. `workers` is
-    the number of decoding processes, or of workers of the cluster. `address` is HOST:PORT of a running cluster.
+    the number of decoding processes, or of workers of the cluster. `address` is HOST:PORT of a running cluster. `limit`
+    is how many GiB the videos may take if a stream keeps all tokens of a frame; a cluster does not embed such streams.
     """
 
     devices: tuple[str, ...] = ()
     workers: int | None = None
     on_cluster: bool = False
     address: str | None = None
+    limit: float = LIMIT
 
     def waiting_workers(self, store: Path, intake: "Intake") -> "WaitingWorkers":
         """Return decoding processes that start while the encoder loads, for a new store: an old one may be complete."""
@@ -97,6 +100,8 @@ class Machines:
         """Give what embeds videos as `setup` says."""
         device = setup.device or "auto"
         if self.on_cluster:
+            if "trunk" in (setup.streams or ""):
+                raise DataError("a cluster does not embed the stream trunk; expected one machine (--engine local)")
             from framebank.extract.cluster.cluster import Cluster
 
             with Cluster(setup.work(), address=self.address, num_workers=self.workers, device=device) as cluster:
@@ -128,6 +133,7 @@ def extract(
     precision: str | None = None,
     batch_size: int = 64,
     workers: int | None = None,
+    limit: float = LIMIT,
     watch: Watch = unwatched,
 ) -> "FeatureStore":
     """Embed the frames of videos into the folder `store` and open it. Skip the videos that the store holds already.
@@ -136,8 +142,10 @@ def extract(
     is a model name of open_clip, "timm:NAME", "hf:FOLDER", or "demo". `pretrained` is one of the tags of the model, a
     checkpoint file, or "none" for random weights. A store that exists already knows its model and its sampling.
     `frames` (16) splits each video into that many equal segments and takes their centres; `fps` takes that many frames
-    a second instead. `lists` are official split files. The `failures` of the store list the videos that cannot be read,
-    and a DataWarning counts them. DataError if no video can be embedded, or if the store was made with other settings.
+    a second instead. `lists` are official split files. `limit` is how many GiB the videos may take if the
+    `streams` keep all tokens of a frame, as "frame,trunk:2" does. The `failures` of the store list the videos that
+    cannot be read, and a DataWarning counts them. DataError if no video can be embedded, or if the store was made with
+    other settings.
 
     >>> import framebank as fb
     >>> bank = fb.extract("videos/", "bank", model="PE-Core-B-16", pretrained="meta")     # doctest: +SKIP
@@ -170,7 +178,7 @@ def extract(
             device=None if device == "auto" else device,
             batch_size=batch_size,
         ),
-        Machines(workers=workers),
+        Machines(workers=workers, limit=limit),
         choices=Choices(retry_failed=retry_failed, refresh=refresh, prune=prune),
         tell=_silent,
         watch=watch,
@@ -215,6 +223,8 @@ def embed_videos(
         with machines.engine(setup, waiting) as engine:
             (begin or _warn_if_random)(engine)
             choices = replace(choices, roots=source.roots)
+            if told := _require_size(store, manifest, engine, limit=machines.limit):
+                tell(told)
             tally = _fill(store, manifest, engine, choices, watch=watch)
     from framebank.extract.extraction import left_out
 
@@ -239,6 +249,27 @@ def _fill(store: Path, manifest: "Manifest", engine: "Engine", choices: "Choices
         for outcome in watch(found.outcomes, total=len(found.plan.todo), unit="video"):
             tally.add(outcome)
     return tally
+
+
+def _require_size(store: Path, manifest: "Manifest", engine: "Engine", *, limit: float) -> str:
+    """Return in words what the videos that a store lacks will take in it, or "" if its streams are small.
+
+    DataError if that is more than `limit` GiB.
+    """
+    from framebank.extract.extraction import LocalMachine
+    from framebank.store import FeatureStore
+    from framebank.store.shard import shard_paths
+
+    if not isinstance(engine, LocalMachine) or not engine.video_bytes:
+        return ""
+    held = FeatureStore(store) if shard_paths(store) else {}
+    missing = sum(video.video_id not in held for video in manifest.videos)
+    each, total = engine.video_bytes / 2**20, missing * engine.video_bytes / 2**30
+    videos = counted(missing, "video")
+    told = f"the streams {engine.spec.streams} take {each:.2f} MiB a video, {total:.2f} GiB for {videos}"
+    if total > limit:
+        raise DataError(f"{store}: {told}; expected {limit:g} GiB at the most, or a higher limit (--limit)")
+    return told
 
 
 def _warn_if_random(engine: "Engine") -> None:

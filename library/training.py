@@ -16,6 +16,7 @@ from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from framebank.heads.training.job import TrainingJob
     from framebank.heads.training.lexicon import Lexicon
@@ -160,6 +161,7 @@ def training_job(
     texts: str | None = None,
     lexicon: "Lexicon | None" = None,
     chooses_head_mix: bool = False,
+    live: "nn.Module | None" = None,
     watch: Watch = unwatched,
 ) -> "TrainingJob":
     """Return the training of a recipe on the videos of `manifest`, with its texts embedded if it reads texts.
@@ -198,6 +200,7 @@ def training_job(
         tower=tower_of(store, device=str(device)),
         lexicon=lexicon,
         chooses_head_mix=chooses_head_mix,
+        live=live,
         device=device,
     )
 

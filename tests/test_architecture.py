@@ -39,6 +39,7 @@ DOORS = {
     "open_clip": {
         "extract/encoders/weights.py",
         "extract/encoders/streams.py",
+        "extract/encoders/trunk.py",
         "demo/train_clip.py",
         "demo/gates.py",
         "demo/weights.py",
@@ -47,7 +48,12 @@ DOORS = {
     "faiss": {"store/indexes/nearest.py", "store/indexes/structure.py"},
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},
-    "safetensors": {"heads/training/checkpoint.py", "heads/exchange/export.py", "heads/exchange/published.py"},
+    "safetensors": {
+        "heads/training/checkpoint.py",
+        "heads/exchange/export.py",
+        "heads/exchange/published.py",
+        "extract/adapters/adapted.py",
+    },
     "pyarrow": {"store/exchange/parquet.py"},
     "onnx": {"heads/exchange/export.py"},
     "onnxruntime": {"heads/exchange/export.py"},

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from framebank.extract.decoders.pixels import SQUARE
 from framebank.extract.encoders.makers import make, recorded_weights, settle, weights_name
@@ -16,6 +17,7 @@ from framebank.extract.encoders.preprocess import Preprocessing, read_preprocess
 from framebank.extract.encoders.streams import Streams, read_streams
 from framebank.extract.encoders.text_tower import TextTower
 from framebank.extract.encoders.tokens import TextReader
+from framebank.extract.encoders.trunk import Trunk, no_trunk
 from framebank.extract.encoders.weights import NO_WEIGHTS, hash_weights
 from framebank.store.errors import DataError
 from framebank.store.spec import FeatureSpec
@@ -91,7 +93,7 @@ class Encoder:
             # Autocast on a CPU converts the weights again for every batch and is slower than fp32.
             for part in made.visual:
                 part.to(self._dtype)
-        self._streams = Streams(made.open_tower, wanted, model=model)
+        self._streams = Streams(made.open_tower, wanted, model=model, open_block=self._open_block)
         if compile:
             for part in made.visual:
                 part.compile()
@@ -189,6 +191,27 @@ class Encoder:
         """The reader of texts for the text tower; made when it is first needed, because frames do not need it."""
         return TextReader(self.texts.read_tokenizer(), model=self.spec.model, table=self.texts.table)
 
+    def trunk(self, blocks: int) -> Trunk:
+        """Return the blocks of the image tower, which has at least that many. DataError if it cannot be cut there."""
+        model = self.spec.model
+        if self._made.open_trunk is None:
+            raise no_trunk(model, why=f"models of {model.partition(':')[0]} are not cut")
+        trunk = self._made.open_trunk()
+        trunk.require_blocks(blocks, model=model)
+        return trunk
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return every tensor of the network by its name in the library."""
+        return self._network.state_dict()
+
+    @property
+    def uses_quick_gelu(self) -> bool:
+        """Whether the network computes with OpenAI's quick-GELU."""
+        return any(type(module).__name__ == "QuickGELU" for module in self._network.modules())
+
+    def _open_block(self, blocks: int) -> Module:
+        return self.trunk(blocks).blocks[-blocks]
+
     def _encode(self, pixels: Tensor) -> dict[str, Tensor]:
         pictures = pixels.flatten(0, -4)  # (N, ..., S_h, S_w, 3) -> (N * ..., S_h, S_w, 3)
         images = normalise(pictures, mean=self.preprocessing.mean, std=self.preprocessing.std)
@@ -209,17 +232,16 @@ def normalise(pixels: Tensor, *, mean: Sequence[float], std: Sequence[float]) ->
     return images.div_(255).sub_(shift).div_(scale)
 
 
-def encoder_like(spec: FeatureSpec, *, device: str = "auto") -> Encoder:
-    """Return the encoder that made `spec`, with its precision if the device is of the same kind.
+def encoder_like(spec: FeatureSpec, *, device: str = "auto", precision: str | None = None) -> Encoder:
+    """Return the encoder that made `spec`, with its precision if the device is of the same kind, or another one.
 
     It has the views of that spec and the frame stream alone. DataError if the weights have changed.
     """
     pretrained = recorded_weights(spec.model, spec.pretrained)
-    kind, _, precision = spec.precision.partition("-")
-    same_kind = kind == resolve_device(device).type and precision in PRECISIONS
-    encoder = Encoder(
-        spec.model, pretrained, device=device, precision=precision if same_kind else "auto", view=spec.view
-    )
+    kind, _, own = spec.precision.partition("-")
+    same_kind = kind == resolve_device(device).type and own in PRECISIONS
+    precision = precision or (own if same_kind else "auto")
+    encoder = Encoder(spec.model, pretrained, device=device, precision=precision, view=spec.view)
     if encoder.spec.weights_hash != spec.weights_hash:
         raise DataError(
             f"{spec.model}/{spec.pretrained or 'random weights'} has the weights {encoder.spec.weights_hash[:12]} now, "

@@ -22,9 +22,11 @@ STREAMS = {
     "tokens": "tokens:7",
     "patch_mean": "",
     "layers": "layers:3+6+-1",
+    "trunk": "trunk:2",
 }
 
 GRIDS = ("regions", "tokens")  # streams of g x g places
+TRUNK = "trunk"  # what enters the last blocks, with their number
 
 # What a timm trunk has when it is a plain vision transformer.
 TRUNK_PARTS = ("blocks", "norm", "fc_norm", "head_drop", "head", "num_prefix_tokens", "patch_embed")
@@ -51,15 +53,25 @@ class Tower:
 class Streams:
     """Read from an image tower with forward hooks, which do not change its embeddings.
 
-    `wanted` is what `read_streams` gives. `open_tower` gives the tower for the names of some streams. DataError naming
-    the model where its tower has no such stream.
+    `wanted` is what `read_streams` gives. `open_tower` gives the tower for the names of some streams, and
+    `open_block` the block that the stream trunk is the input of, if it is the K-th of the last. DataError naming the
+    model where its tower has no such stream.
     """
 
-    def __init__(self, open_tower: Callable[[str], Tower], wanted: dict[str, tuple[int, ...]], *, model: str) -> None:
+    def __init__(
+        self,
+        open_tower: Callable[[str], Tower],
+        wanted: dict[str, tuple[int, ...]],
+        *,
+        model: str,
+        open_block: Callable[[int], Module],
+    ) -> None:
         self._wanted = {name: numbers for name, numbers in wanted.items() if name != "frame"}
         self._heard: dict[str, Tensor] = {}
-        if self._wanted:
-            self._tower = open_tower(", ".join(self._wanted))
+        if TRUNK in self._wanted:
+            open_block(self._wanted[TRUNK][0]).register_forward_pre_hook(self._hear_input)
+        if of_tower := [name for name in self._wanted if name != TRUNK]:
+            self._tower = open_tower(", ".join(of_tower))
             self._layers = _check(self._tower, self._wanted, model=model)
             for place in {*self._layers, len(self._tower.blocks) - 1}:
                 self._tower.blocks[place].register_forward_hook(partial(self._hear, f"block {place}"))
@@ -69,8 +81,8 @@ class Streams:
         """Return the streams of the pass just made, and forget it; to be called before the next.
 
         "pre_proj" is (N, W), "regions" (N, g * g, D), row by row, "tokens" (N, g * g, W) the same before the
-        projection, "patch_mean" (N, P, D), whose mean over time is yet to be taken, and "layers" (N, L, W), as the
-        blocks give it, before any norm.
+        projection, "patch_mean" (N, P, D), whose mean over time is yet to be taken, "layers" (N, L, W), as the blocks
+        give it, before any norm, and "trunk" as a block takes it: tokens (N, L, W), or a map (N, C, H, W).
         """
         heard = dict(self._heard)
         streams = {name: self._derive(name, numbers, heard) for name, numbers in self._wanted.items()}
@@ -80,7 +92,12 @@ class Streams:
     def _hear(self, name: str, _module: Module, _arguments: Any, output: Tensor) -> None:
         self._heard[name] = output
 
+    def _hear_input(self, _module: Module, arguments: Any) -> None:
+        self._heard[TRUNK] = arguments[0]
+
     def _derive(self, name: str, numbers: tuple[int, ...], heard: dict[str, Tensor]) -> Tensor:
+        if name == TRUNK:
+            return heard[TRUNK]
         tower = self._tower
         if name == "layers":
             return torch.stack([tower.summary(heard[f"block {place}"]) for place in self._layers], dim=1)  # (N, L, W)
@@ -128,7 +145,7 @@ def _read_numbers(name: str, text: str) -> tuple[int, ...]:
         numbers = ()
     if not numbers or 0 in numbers or len(set(numbers)) < len(numbers):
         raise DataError(f"the stream {name}:{text} is not understood; expected numbers such as {example}")
-    if name in GRIDS and (len(numbers) > 1 or numbers[0] < 0):
+    if name in (*GRIDS, TRUNK) and (len(numbers) > 1 or numbers[0] < 0):
         raise DataError(f"the stream {name}:{text} is not understood; expected one number above 0, as in {example}")
     return numbers
 

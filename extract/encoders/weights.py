@@ -12,6 +12,7 @@ import open_clip
 import torch
 from open_clip.factory import load_state_dict
 
+from framebank.extract.adapters.adapted import read_adapted, weights_file
 from framebank.extract.encoders.tokens import Tokenizer
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
@@ -32,6 +33,7 @@ TOKENIZER = "tokenizer.json"  # of the package transformers
 def chosen_weights(model: str, pretrained: str | None) -> str | None:
     """Return which weights `build_network` is to load: `pretrained`, or None for those that the model brings.
 
+    The folder of an adapted encoder stands for the weights in it.
     DataError for an unknown model, and for a model that brings no weights if no others are named: only the word "none"
     gives random weights.
     """
@@ -40,7 +42,7 @@ def chosen_weights(model: str, pretrained: str | None) -> str | None:
         near = difflib.get_close_matches(name, [*LOCAL_MODELS, *open_clip.list_models()], n=3, cutoff=0.5)
         raise DataError(f"no model {model!r} in open_clip; the nearest names: {', '.join(near) or 'none'}")
     if pretrained or model in LOCAL_MODELS or ":" in name:
-        return pretrained or None
+        return weights_file(pretrained) if pretrained else None
     tags = _name_tags(name)
     choice = f"one of its tags ({tags})" if tags else "a checkpoint file (open_clip has no tag for it)"
     raise DataError(
@@ -134,7 +136,7 @@ def _needs_quick_gelu(model: str, pretrained: str | None) -> bool:
     """Whether the weights were trained with quick-GELU though the config of that model has none.
 
     open_clip only warns in that case, and its embeddings are wrong. A tag says how it was trained, so this can be
-    corrected; a file does not, so OpenAI's files are refused.
+    corrected, and so does the file of an adapted encoder; others do not, so OpenAI's files are refused.
     """
     if not pretrained:
         return False
@@ -149,6 +151,8 @@ def _needs_quick_gelu(model: str, pretrained: str | None) -> bool:
         raise DataError(
             f"{pretrained!r} is neither a tag of {model} ({_name_tags(name) or 'none'}) nor a checkpoint file"
         )
+    if adapted := read_adapted(pretrained):
+        return adapted.quick_gelu and not configured
     if not configured and _is_from_openai(Path(pretrained)):
         raise DataError(
             f"{pretrained}: OpenAI weights need quick-GELU, which {model} does not have; use {name}-quickgelu"

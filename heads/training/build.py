@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.model import Model
@@ -35,6 +35,7 @@ def build_model(
     tower: ClipTextTower | None = None,
     names: Sequence[str] = (),
     lexicon: Tensor | None = None,
+    live: nn.Module | None = None,
 ) -> Model:
     """Build the model that a recipe describes, with random weights from the recipe's seed.
 
@@ -75,7 +76,7 @@ def build_model(
             text.meet(tower, names)
         if tower and texts and isinstance(classifier, ReadsTokens) and classifier.reads_tokens:
             classifier.set_texts(texts, tower=tower)
-    return Model(head, classifier, frame_norm=recipe.frame_norm, head_mix=recipe.head_mix)
+    return Model(head, classifier, frame_norm=recipe.frame_norm, head_mix=recipe.head_mix, live=live)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from framebank.store.shard import shard_paths
 
 # The file that shows what a folder holds. If it exists, the other files do too.
 WEIGHTS = {"run": "checkpoint.safetensors", "matcher": "matcher.safetensors"}
-KINDS = {**WEIGHTS, "index": "spec.json"}
+KINDS = {**WEIGHTS, "index": "spec.json", "encoder": "weights.safetensors"}
 
 
 @contextlib.contextmanager
@@ -24,7 +24,7 @@ def taking(folder: Path, *, what: str, overwrite: bool) -> Iterator[None]:
         for kind, name in KINDS.items():
             if (folder / name).exists() and not (overwrite and kind == what):
                 way_out = ", or overwrite it (--overwrite)" if kind == what else ""
-                article = "an" if kind == "index" else "a"
+                article = "an" if kind in ("index", "encoder") else "a"
                 raise DataError(f"{folder}: already holds {article} {kind}; choose another folder{way_out}")
         if shard_paths(folder):
             raise DataError(f"{folder}: already holds a store; choose another folder")

@@ -51,6 +51,7 @@ class TrainingJob:
     the recipe chooses something on it, or if `chooses_head_mix` says that head_mix will be chosen. With shots and no
     validation videos, the last epoch is kept. The classes come from the prompts, from `labels`, or from the labels that
     occur. `tower` is called if the recipe reads the encoder's text tower. A `lexicon` is for a recipe that reads one.
+    `live` embeds what the recipe's stream keeps of the frames.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TrainingJob:
         tower: TowerLoader | None = None,
         lexicon: Lexicon | None = None,
         chooses_head_mix: bool = False,
+        live: torch.nn.Module | None = None,
         device: torch.device,
     ) -> None:
         if prompts:
@@ -106,8 +108,8 @@ class TrainingJob:
         self.notes += tuple(
             class_notes(self.train, self.val if _has_val(store, recipe, val_split) else None, self.labels)
         )
-        self.in_shape = tuple(self.train.x.shape[2:])
-        self.in_shape = () if self.in_shape == (store.spec.dim,) else self.in_shape
+        shape = tuple(self.train.x.shape[2:])
+        self.in_shape = () if live or shape == (store.spec.dim,) else shape
         if prompts and len(self.in_shape) == 1:
             raise DataError(
                 f"{store.path}: the stream {recipe.stream!r} is {self.in_shape[0]} wide and the texts are "
@@ -129,6 +131,7 @@ class TrainingJob:
             tower=text_tower,
             names=[class_text(name) for name in self.labels.names],
             lexicon=lexicon.embeddings if lexicon else None,
+            live=live,
         )
         if text_tower and recipe.init:
             fill_blocks(self.model.head, text_tower)

@@ -37,13 +37,14 @@ class OneFrame(nn.Module):
 def pools_once(model: Model, recipe: Recipe, objective: Objective) -> bool:
     """Return whether a training gives the same result if each video is pooled once, before the first step.
 
-    It does if the classifier and every loss read only the mean of the frames, and if no step draws or mixes frames.
+    It does if the classifier and every loss read only the mean of the frames, if no step draws or mixes frames, and if
+    nothing that makes the frames learns.
     """
     draws = recipe.jitter or recipe.frame_dropout or recipe.mixup
     reads_frames = model.reads_frames or model.reads_head_frames or not model.reads_pooled
     return (
         isinstance(model.head, Mean)
-        and not (draws or reads_frames)
+        and not (draws or reads_frames or model.live)
         and not any(isinstance(loss, Diversity) for loss in objective.losses.values())
     )
 

@@ -33,6 +33,10 @@ WRONG = """
 1|no: no such file; expected one made by `framebank prompts`|zeroshot there --prompts no
 2|--prompts holds its own classes|zeroshot there --prompts there --labels there
 1|there: holds no shard|zeroshot there
+1|no: no such store|adapt no out
+1|there: holds no shard|adapt there out
+2|'nothing' is not one of 'full', 'lora', 'ted'|adapt there out --method nothing
+2|--prompts holds its own classes|adapt there out --prompts there --texts names
 1|no: no such store|train no out
 1|there: holds no shard|train there out
 2|'nothing' is not one of mean,|train there out --head nothing
@@ -177,7 +181,8 @@ def commands(group: click.Group = main) -> Iterator[click.Command]:
 # What a command makes rather than reads.
 MADE = {"out"}
 
-MADE_BY = {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
+MADE_BY = {("adapt", "out")}
+MADE_BY |= {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
 MADE_BY |= {
     ("import-checkpoint", "run"),
     ("predict", "csv_path"),

@@ -15,6 +15,7 @@ from framebank.tests.worlds.bank import fill_from
 from framebank.tests.worlds.heads import SPEC
 
 EPISODES = ("--way", "2", "--query", "1", "--val-episodes", "2")
+ADAPTING = ("--method", "lora", "--blocks", "1", "--classifier", "linear", "--epochs", "1")
 QUICK = ("--head", "mean", "--classifier", "linear", "--epochs", "1")
 
 
@@ -67,6 +68,21 @@ def _run(name: str) -> Callable[[], Any]:
 
         run = Run.read(name)
         return run.weights_hash, run.trained_on.get("confidence")
+
+    return read
+
+
+def _encoder(name: str) -> Callable[[], Any]:
+    """What the weights and the adapters of an adapted encoder say, and the numbers in them."""
+
+    def read() -> Any:
+        from framebank.extract.adapters.adapted import ADAPTERS, WEIGHTS, read_adapted, read_adapters
+        from framebank.store.files.replacing import current
+
+        weights = current(Path(name), WEIGHTS)
+        adapters = current(Path(name), ADAPTERS)
+        numbers = read_adapters(weights) if adapters.exists() else {}
+        return read_adapted(weights), sorted(numbers), weights.stat().st_size
 
     return read
 
@@ -197,6 +213,10 @@ COMMANDS: dict[str, Command] = {
     "train": _train(),
     "train --overwrite": _train("--seed", "1", "--overwrite", needs=("run",)),
     "train, auto": Command(("bank",), ("train", "bank", "run", "--budget", "0.001"), _run("run")),
+    "adapt": Command(("tokens",), ("adapt", "tokens", "adapted", *ADAPTING), _encoder("adapted")),
+    "adapt --overwrite": Command(
+        ("tokens", "adapted"), ("adapt", "tokens", "adapted", *ADAPTING, "--overwrite"), _encoder("adapted")
+    ),
     "temperature": Command(("bank", "bare"), ("temperature", "bare"), _run("bare")),
     "temperature --by-class": Command(("bank", "run"), ("temperature", "run", "--by-class"), _run("run")),
     "temperature --on": Command(("bank", "bare"), ("temperature", "bare", "--on"), _run("bare"), again=False),

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from framebank.store import Manifest, ShardWriter, Video
-from framebank.tests.kills.commands import EPISODES, QUICK, call_command
+from framebank.tests.kills.commands import ADAPTING, EPISODES, QUICK, call_command
 from framebank.tests.worlds.bank import fill_from, put, write_store
 from framebank.tests.worlds.heads import prompts_of, row, write_world
 from framebank.tests.worlds.several import write_several
+from framebank.tests.worlds.trunk import write_trunk_world
 from framebank.tests.worlds.video import write_indexed
 
 SPLITS = {"train": 12, "val": 5, "test": 5}  # as many validation videos as a temperature needs
@@ -56,6 +57,8 @@ def make_template(template: Path, folder: Path) -> None:
     _call("enroll", "index", "own", "--id", "wave-train-0")
     _make_films()
     _make_checkpoint()
+    write_trunk_world(Path("tokens"), each=2)
+    _call("adapt", "tokens", "adapted", *ADAPTING, "--method", "ted")
     folder.rename(template)
 
 

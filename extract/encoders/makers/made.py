@@ -10,6 +10,7 @@ from torch.nn import Module
 from framebank.extract.encoders.streams import Tower
 from framebank.extract.encoders.text_tower import TextTower
 from framebank.extract.encoders.tokens import Tokenizer
+from framebank.extract.encoders.trunk import Trunk
 from framebank.store.errors import DataError
 
 
@@ -37,7 +38,8 @@ class Made:
     `embed` turns normalised pictures into embeddings (N, D): pictures are (N, 3, H, W), or (N, T, 3, H, W) if the model
     reads clips of T = `clip_frames`. `visual` are the modules that it calls. `preprocessing` has the fields of
     `read_preprocessing`. `open_tower` gives the parts of a vision transformer for some streams, or raises DataError.
-    `texts` is None if the model has no text tower.
+    `texts` is None if the model has no text tower. `open_trunk` gives the blocks, or raises DataError; it is None if no
+    model of the maker can be cut between them.
     """
 
     network: Module
@@ -48,6 +50,7 @@ class Made:
     open_tower: Callable[[str], Tower]
     texts: TextSide | None = None
     clip_frames: int = 1
+    open_trunk: Callable[[], Trunk] | None = None
 
 
 class Maker(Protocol):

@@ -1,15 +1,19 @@
 """open_clip: CLIP, SigLIP 2, PE-Core, MetaCLIP and the others of that library, and the demo model."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from framebank.extract.encoders.makers.made import Made, TextSide
+from framebank.extract.adapters.adapted import Adapted, read_adapted, read_adapters
+from framebank.extract.adapters.ted import TedAdapters
+from framebank.extract.encoders.makers.made import Made, TextSide, no_streams
 from framebank.extract.encoders.streams import Tower, read_tower
 from framebank.extract.encoders.text_tower import TextTower
 from framebank.extract.encoders.tokens import Tokenizer, token_table
+from framebank.extract.encoders.trunk import Trunk, no_trunk, read_trunk
 from framebank.extract.encoders.weights import (
     build_network,
     chosen_weights,
@@ -17,6 +21,7 @@ from framebank.extract.encoders.weights import (
     read_tokenizer,
     weights_of,
 )
+from framebank.store.errors import DataError
 
 
 class OpenClipModels:
@@ -27,11 +32,15 @@ class OpenClipModels:
         return name, chosen_weights(name, pretrained)
 
     def clip_frames(self, name: str, pretrained: str | None) -> int:
-        """Return 1: all of them read pictures."""
-        return 1
+        """Return 1, because all of them read pictures, or the frames that the adapters of adapted weights read."""
+        adapted = read_adapted(pretrained) if pretrained else None
+        return max(1, adapted.num_frames) if adapted else 1
 
     def make(self, name: str, pretrained: str | None) -> Made:
-        """Build the network; a model that normalises by default, such as CoCa, does not do so here."""
+        """Build the network; a model that normalises by default, such as CoCa, does not do so here.
+
+        Weights whose adapters read neighbouring frames make it a model of clips.
+        """
         network = build_network(name, pretrained)
         network.visual.to(memory_format=torch.channels_last)
         bias = getattr(network, "logit_bias", None)
@@ -47,10 +56,13 @@ class OpenClipModels:
         def open_tower(streams: str) -> Tower:
             return read_tower(network.visual, model=name, streams=streams)
 
+        def open_trunk() -> Trunk:
+            return read_trunk(network.visual, model=name)
+
         def open_texts(tokenizer: Tokenizer) -> TextTower:
             return TextTower(network, tokenizer, model=name)
 
-        return Made(
+        made = Made(
             network,
             (network.visual,),
             dict(network.visual.preprocess_cfg),
@@ -65,7 +77,10 @@ class OpenClipModels:
                 logit_bias=None if bias is None else float(bias.detach()),
                 table=token_table(network),
             ),
+            open_trunk=open_trunk,
         )
+        adapted = read_adapted(pretrained) if pretrained else None
+        return _of_clips(made, adapted, str(pretrained), model=name) if adapted and adapted.num_frames else made
 
     def weights_name(self, name: str, pretrained: str | None) -> str:
         """Return what `pretrained_name` says."""
@@ -74,6 +89,38 @@ class OpenClipModels:
     def weights_of(self, name: str, recorded: str) -> str | None:
         """Return what `weights_of` says."""
         return weights_of(name, recorded)
+
+
+def _of_clips(made: Made, adapted: Adapted, weights: str, *, model: str) -> Made:
+    """Return the model with its adapters: a clip of T frames becomes the mean of their T embeddings."""
+    network: Any = made.network
+    trunk = read_trunk(network.visual, model=model)
+    adapters = TedAdapters(trunk, blocks=adapted.blocks, num_frames=adapted.num_frames, dim=made.dim)
+    try:
+        adapters.load_state_dict(read_adapters(weights))
+    except RuntimeError as error:
+        raise DataError(f"{weights}: the adapters beside it do not fit {model}") from error
+    adapters.put_into(trunk)
+    network.adapters = adapters  # they are part of its weights, and of their hash
+
+    def embed(clips: Tensor) -> Tensor:
+        frames = made.embed(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])  # (N, T, D)
+        embeddings: Tensor = adapters.after(frames).mean(1)
+        return embeddings
+
+    why = "its adapters read neighbouring frames"
+
+    def refuse() -> Trunk:
+        raise no_trunk(model, why=why)
+
+    return replace(
+        made,
+        embed=embed,
+        visual=(network.visual, adapters),
+        open_tower=no_streams(model, why=why),
+        open_trunk=refuse,
+        clip_frames=adapted.num_frames,
+    )
 
 
 @torch.inference_mode()

@@ -1,0 +1,170 @@
+"""Adapt: training on kept tokens is training the encoder, and its weights give the embeddings that it gave."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import framebank as fb
+from framebank.extract.adapters.adapted import ADAPTERS, WEIGHTS
+from framebank.extract.adapters.methods import METHODS, TowerCut, make_live
+from framebank.extract.encoders.encoder import Encoder, normalise
+from framebank.heads.bank import Bank, load_bank
+from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers.text import TextClassifier
+from framebank.heads.model import Model
+from framebank.heads.temporal.mean import Mean
+from framebank.heads.training.loop import fit
+from framebank.heads.training.recipe import Recipe
+from framebank.library.adapting import adapt as module
+from framebank.store import DataError, LabelSet
+from framebank.tests.places import TESTS
+from framebank.tests.worlds.trunk import LABELS, NUM_FRAMES, TrunkWorld, write_trunk_world
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+QUICK: dict[str, Any] = {"epochs": 2, "batch_size": 6, "lr": 1e-3, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> TrunkWorld:
+    return write_trunk_world(tmp_path_factory.mktemp("trunk") / "store")
+
+
+def encoder(pretrained: str | None = None) -> Encoder:
+    return Encoder("demo", pretrained, device="cpu", precision="fp32")
+
+
+class Whole(nn.Module):
+    """The whole image tower on pixels (B, T, S, S, 3), which rounds what enters the last two blocks as a store does."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.visual = encoder._network.visual
+        self._preprocessing = encoder.preprocessing
+        encoder.trunk(2).blocks[-2].register_forward_pre_hook(lambda _, given: (given[0].half().float(),))
+        self.train(False)
+
+    def train(self, mode: bool = True) -> "Whole":
+        super().train(False)
+        return self
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        images = normalise(pixels.flatten(0, 1), mean=self._preprocessing.mean, std=self._preprocessing.std)
+        embeddings: Tensor = self.visual(images).unflatten(0, pixels.shape[:2])
+        return embeddings
+
+
+def losses(live: nn.Module, bank: Bank) -> list[float]:
+    """The losses of 20 steps of ActionCLIP's objective, each on the whole bank."""
+    torch.manual_seed(0)
+    texts = ClassTexts.of_matrix(torch.randn(len(LABELS), 128), logit_scale=20.0)
+    model = Model(Mean(128), TextClassifier(128, len(LABELS), texts), live=live)
+    recipe = Recipe(head="mean", loss="kl", epochs=20, batch_size=len(bank), lr=1e-3)
+    return [epoch.loss for epoch in fit(model, recipe, bank, val=None, texts=texts, device=torch.device("cpu"))]
+
+
+def test_training_on_tokens_is_training_on_pixels(world: TrunkWorld) -> None:
+    labels = LabelSet.of(LABELS)
+    bank = load_bank(world.store, world.store.split("train"), labels, device=torch.device("cpu"), stream="trunk")
+    order = [world.store.manifest.ids.index(name) for name in bank.video_ids]
+    cached = make_live("full", TowerCut(encoder().trunk(2), 2, 2, NUM_FRAMES, 128, 8), seed=0)
+    of_pixels = encoder()
+    make_live("full", TowerCut(of_pixels.trunk(2), 2, 2, NUM_FRAMES, 128, 8), seed=0)  # the same parameters learn
+    on_tokens = losses(cached.tail, bank)
+    on_pixels = losses(Whole(of_pixels), replace(bank, x=torch.from_numpy(world.pixels[order])))
+    assert on_tokens[0] - on_tokens[-1] > 0.05  # something was learned
+    np.testing.assert_allclose(on_tokens, on_pixels, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_weights_give_the_embeddings_and_scores_of_the_adapted_encoder(
+    world: TrunkWorld, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, Any] = {}
+    write = module._write
+
+    def note(made: Any, encoder: Any, live: Any, job: Any, log: Any) -> None:
+        with torch.no_grad():
+            kept.update(model=job.model, bank=job.train, rows=job.model.live(job.train.x))
+            kept["scores"] = job.model(job.train.x, job.train.mask).softmax(1)
+        write(made, encoder, live, job, log)
+
+    monkeypatch.setattr(module, "_write", note)
+    made = fb.adapt(world.store, tmp_path / "out", method=method, **QUICK)
+    assert made.weights == tmp_path / "out" / WEIGHTS
+    assert (made.blocks, made.val_videos, made.epochs) == (2, 4, 2)
+    assert made.val_score is not None
+    order = [world.store.manifest.ids.index(name) for name in kept["bank"].video_ids]
+    pixels = world.pixels[order]
+    adapted, before = encoder(str(tmp_path / "out")), encoder()
+    assert adapted.spec.weights_hash != before.spec.weights_hash
+    if method == "ted":  # a clip becomes the mean of its frames
+        assert adapted.clip_frames == made.num_frames == NUM_FRAMES
+        found = torch.from_numpy(adapted.encode_frames(pixels)["frame"])[:, None]
+        expected = kept["rows"].mean(1, keepdim=True)
+    else:
+        assert (adapted.clip_frames, made.num_frames) == (1, 0)
+        found = torch.from_numpy(adapted.encode_frames(pixels.reshape(-1, *pixels.shape[2:]))["frame"])
+        found, expected = found.unflatten(0, pixels.shape[:2]), kept["rows"]
+    unit, wanted = (nn.functional.normalize(rows, dim=-1) for rows in (found, expected))
+    torch.testing.assert_close(unit, wanted, rtol=0, atol=1e-3)
+    model = kept["model"]
+    model.live = None
+    with torch.no_grad():
+        scores = model(found, torch.ones(found.shape[:2], dtype=torch.bool)).softmax(1)
+    torch.testing.assert_close(scores, kept["scores"], rtol=0, atol=1e-3)
+    old = before.encode_frames(pixels[:, 0])["frame"]
+    assert np.abs(old - kept["rows"][:, 0].numpy()).max() > 1e-3  # and it is another encoder
+    assert adapted.logit_scale == pytest.approx(model.classifier.logit_scale.item(), rel=1e-5)
+
+
+def test_fewer_blocks_learn_than_are_kept(world: TrunkWorld, tmp_path: Path) -> None:
+    made = fb.adapt(world.store, tmp_path / "out", blocks=1, **{**QUICK, "epochs": 1})
+    before, after = (encoder(name)._network.visual.state_dict() for name in (None, str(made.path)))
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"layer4", "attnpool"}
+
+
+def test_adapters_are_refused_where_frames_stand_alone(world: TrunkWorld, tmp_path: Path) -> None:
+    made = fb.adapt(world.store, tmp_path / "out", method="ted", **{**QUICK, "epochs": 1})
+    with pytest.raises(DataError, match="demo has no stream trunk: its adapters read neighbouring frames"):
+        Encoder("demo", str(made.path), device="cpu", streams="frame,trunk:1")
+    with pytest.raises(DataError, match="demo has no stream layers: its adapters read neighbouring frames"):
+        Encoder("demo", str(made.path), device="cpu", streams="frame,layers:1")
+    with pytest.raises(DataError, match="reads clips of 4 frames, and 6 frames of a video are asked for"):
+        fb.extract(__file__, tmp_path / "store", model="demo", pretrained=str(made.path), frames=6)
+    (made.path / ADAPTERS).unlink()
+    with pytest.raises(DataError, match=r"ted.safetensors: is missing; expected the adapters"):
+        encoder(str(made.path))
+
+
+def test_what_cannot_be_adapted_is_one_sentence(world: TrunkWorld, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no stream trunk.*expected a store extracted with"):
+        fb.adapt(TESTS / "made_by" / "0.1.0" / "store", tmp_path / "out")
+    with pytest.raises(DataError, match="blocks is 3; expected 1 to 2"):
+        fb.adapt(world.store, tmp_path / "out", blocks=3)
+    with pytest.raises(DataError, match="head is 'lstm'; expected mean, because ted"):
+        fb.adapt(world.store, tmp_path / "out", method="ted", head="lstm")
+    with pytest.raises(DataError, match="method is 'adapters'; expected full or lora or ted"):
+        fb.adapt(world.store, tmp_path / "out", method="adapters")
+    assert not (tmp_path / "out").exists()
+    fb.adapt(world.store, tmp_path / "out", classifier="linear", **{**QUICK, "epochs": 1})
+    with pytest.raises(DataError, match="already holds an encoder"):
+        fb.adapt(world.store, tmp_path / "out", **QUICK)
+
+
+def test_weights_of_a_later_version_are_refused(world: TrunkWorld, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    made = fb.adapt(world.store, tmp_path / "out", classifier="linear", **{**QUICK, "epochs": 0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save_file(load_file(made.weights), made.weights, metadata={"framebank-adapted": '{"format": 2}'})
+    with pytest.raises(DataError, match="written in the format 2, this framebank reads 1"):
+        encoder(str(made.path))
