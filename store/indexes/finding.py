@@ -34,6 +34,7 @@ class Finder:
         self.device = device
         self.whole = NearestVectors(vectors, device=device)
         self.rows = NearestVectors(searched.rows.vectors, device=device) if searched.rows else self.whole
+        self.is_plain = searched.rows is None and enrolled_vectors is None and len(vectors) > 0
 
     def serves(self, vectors: np.ndarray, searched: Searched, device: str) -> bool:
         """Return whether it was made for these."""
@@ -41,9 +42,8 @@ class Finder:
 
     def find(self, queries: np.ndarray, k: int, *, among: np.ndarray | None = None) -> list[Sequence[Hit]]:
         """Return the k best hits of each unit query (Q, D); `among` is a mask (V,) of the videos that may be hits."""
-        if among is None and self.searched.rows is None and self.enrolled_vectors is None:
-            there = len(self.vectors)
-            return self._hits(self.nearest(queries, min(k, there), among=None)) if there else [[] for _ in queries]
+        if among is None and self.is_plain:
+            return self._hits(self.nearest(queries, min(k, len(self.vectors)), among=None))
         found = self._best_rows(queries, k, among)
         if self.enrolled_vectors is not None and among is None:
             found = [self._with_enrolled(query, pairs, k) for query, pairs in zip(queries, found, strict=True)]
@@ -80,12 +80,10 @@ class Finder:
         filter never costs a neighbour.
         """
         near = self.searched.near
-        if among is not None and (near is None or len(among) <= MOST_EXACT):
-            return self.rows.search_among(queries, k, among)
-        if near is None:
-            return self.rows.search(queries, k)
         if among is None:
-            return near.search(self.rows, queries, k)
+            return self.rows.search(queries, k) if near is None else near.search(self.rows, queries, k)
+        if near is None or len(among) <= MOST_EXACT:
+            return self.rows.search_among(queries, k, among)
         mask = np.zeros(len(self.rows.vectors), dtype=bool)
         mask[among] = True
         return near.search(self.rows, queries, k, among=mask)

@@ -50,8 +50,17 @@ class Hit:
         Its values are those that the constructor would set.
         """
         made = cls.__new__(cls)
-        told = {"video_id": video_id, "score": score, "label": label, "start": times[0], "end": times[1]}
-        vars(made).update(told, enrolled=False, chance=None, **{TEXT: path})
+        told = {
+            "video_id": video_id,
+            "score": score,
+            "label": label,
+            "start": times[0],
+            "end": times[1],
+            "enrolled": False,
+            "chance": None,
+            TEXT: path,
+        }
+        vars(made).update(told)
         return made
 
     def __getstate__(self) -> dict[str, Any]:

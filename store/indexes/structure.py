@@ -78,13 +78,19 @@ class Structure:
         return vectors.search_among(queries, k, entries)
 
     def _candidates(self, queries: np.ndarray, wanted: int, parameters: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return scores and entries (Q, wanted) as faiss finds them, without the checks of its Python layer."""
-        queries = np.ascontiguousarray(queries, dtype=np.float32)
-        scores = np.empty((len(queries), wanted), dtype=np.float32)
-        entries = np.empty((len(queries), wanted), dtype=np.int64)
-        places = (faiss.swig_ptr(scores), faiss.swig_ptr(entries))
-        self.base.search_c(len(queries), faiss.swig_ptr(queries), wanted, *places, parameters)
+        """Return scores and entries (Q, wanted) as faiss finds them, without the checks of its Python layer.
+
+        `queries` are contiguous float32; `swig_ptr` refuses others.
+        """
+        count, pointer = len(queries), faiss.swig_ptr
+        scores = np.empty((count, wanted), np.float32)
+        entries = np.empty((count, wanted), np.int64)
+        self._search_c(count, pointer(queries), wanted, pointer(scores), pointer(entries), parameters)
         return scores, entries
+
+    @cached_property
+    def _search_c(self) -> Any:
+        return self.base.search_c
 
     @cached_property
     def _count(self) -> int:

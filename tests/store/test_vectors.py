@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from framebank.store import vectors as module
-from framebank.store.vectors import near_pairs, unit
+from framebank.store.vectors import near_pairs, unit, unit_if_directed
 
 
 def test_unit_by_hand():
@@ -14,6 +14,18 @@ def test_unit_by_hand():
 def test_unit_of_half_precision_does_not_overflow():
     large = np.full((1, 8), 60000, dtype=np.float16)
     np.testing.assert_allclose(unit(large), 8**-0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_queries_are_made_unit_or_refused_in_one_pass(count):
+    vectors = np.random.default_rng(0).normal(size=(4, count)).T  # (count, 4), not contiguous
+    for given in (vectors, 1e-6 * vectors, unit(vectors)):
+        made = unit_if_directed(given)
+        assert made.flags.c_contiguous and made.dtype == np.float32
+        np.testing.assert_allclose(made, unit(vectors), atol=1e-6)
+    for odd in (0, 1e-13, np.nan, np.inf, 1e30):
+        vectors[-1] = odd
+        assert unit_if_directed(vectors) is None
 
 
 @pytest.mark.parametrize("block", [1, 2, 100])
