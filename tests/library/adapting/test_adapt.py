@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import framebank as fb
-from framebank.extract.adapters.adapted import ADAPTERS, WEIGHTS
+from framebank.extract.adapters.adapted import ADAPTERS, WEIGHTS, Adapted
 from framebank.extract.adapters.methods import METHODS, TowerCut, make_live
 from framebank.extract.encoders.encoder import Encoder, normalise
 from framebank.heads.bank import Bank
@@ -139,6 +139,25 @@ def test_the_weights_give_the_embeddings_and_scores_of_the_adapted_encoder(
     old = before.encode_frames(pixels[:, 0])["frame"]
     assert np.abs(old - kept["rows"][:, 0].numpy()).max() > 1e-3  # and it is another encoder
     assert adapted.logit_scale == pytest.approx(model.classifier.logit_scale.item(), rel=1e-5)
+
+
+def test_adapters_of_a_vision_transformer_come_back_with_its_weights(tiny_vit: str, tmp_path: Path) -> None:
+    first = Encoder(tiny_vit, "none", device="cpu", precision="fp32", streams="frame,trunk:2")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, *first.preprocessing.size, 3), dtype=np.uint8)
+    tokens = torch.from_numpy(first.encode_frames(pixels.reshape(-1, *pixels.shape[2:]))["trunk"]).unflatten(0, (2, 3))
+    weights = {name: tensor.clone() for name, tensor in first.weights().items()}
+    live = make_live("ted", TowerCut(first.trunk(2), 2, 2, 3, first.spec.dim, 8), seed=0)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in live.tail.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.1)
+        expected = live.tail(tokens).mean(1)
+    Adapted(tiny_vit, "ted", 2, num_frames=3).write(tmp_path, weights, live.merge())
+    assert all(torch.equal(weights[name], tensor) for name, tensor in first.weights().items())  # the tower is its own
+    second = Encoder(tiny_vit, str(tmp_path), device="cpu", precision="fp32")
+    assert second.clip_frames == 3
+    torch.testing.assert_close(torch.from_numpy(second.encode_frames(pixels)["frame"]), expected, rtol=0, atol=1e-5)
 
 
 def test_fewer_blocks_learn_than_are_kept(world: TrunkWorld, tmp_path: Path) -> None:
