@@ -24,6 +24,7 @@ from framebank.heads.temporal.mean import Mean
 from framebank.heads.training.loop import fit
 from framebank.heads.training.recipe import Recipe
 from framebank.library.adapting import adapt as module
+from framebank.library.verification import verify_path
 from framebank.store import DataError
 from framebank.tests.places import TESTS
 from framebank.tests.worlds.trunk import LABELS, NUM_FRAMES, TrunkWorld, write_trunk_world
@@ -195,6 +196,20 @@ def test_what_cannot_be_adapted_is_one_sentence(world: TrunkWorld, tmp_path: Pat
     fb.adapt(world.store, tmp_path / "out", classifier="linear", **{**QUICK, "epochs": 1})
     with pytest.raises(DataError, match="already holds an encoder"):
         fb.adapt(world.store, tmp_path / "out", **QUICK)
+
+
+def test_a_flipped_bit_is_found(world: TrunkWorld, tmp_path: Path) -> None:
+    made = fb.adapt(world.store, tmp_path / "out", method="ted", classifier="linear", **{**QUICK, "epochs": 0})
+    found = verify_path(made.path)
+    assert (found.kind, found.faults) == ("adapted encoder", [])
+    assert found.checked == [WEIGHTS, ADAPTERS, "their digests", "adapted.json"]
+    for name in (ADAPTERS, WEIGHTS):
+        whole = (made.path / name).read_bytes()
+        (made.path / name).write_bytes(whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:])
+        assert [fault.what for fault in verify_path(made.path).faults] == [
+            f"{made.path / name}: is not as it was written; bring it back from a copy, or adapt again"
+        ]
+        (made.path / name).write_bytes(whole)
 
 
 def test_weights_of_a_later_version_are_refused(world: TrunkWorld, tmp_path: Path) -> None:
