@@ -16,7 +16,7 @@ from framebank.library.adapting.adapt import adapt as adapted
 RATES_TOLD = ", ".join(f"{name} {rate:g}" for name, rate in RATES.items())
 
 
-@click.command(short_help="Train the last blocks of an encoder on a store's tokens.")
+@click.command(short_help="Train the last blocks of a store's encoder.")
 @click.argument("store", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--blocks", type=click.IntRange(1), help="How many of the last blocks learn.  [all that STORE keeps]")

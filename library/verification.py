@@ -152,10 +152,21 @@ def _check_prompts(found: Finding) -> None:
         found.checked.append(f"{counted(len(bank.texts), 'text')} of {counted(len(bank.labels), 'class', 'classes')}")
 
 
+def _check_adapted(found: Finding) -> None:
+    from framebank.extract.adapters.adapted import check_adapted  # loads torch
+
+    with found.checking(found.path, "their digests"):
+        found.checked += check_adapted(found.path)
+    path = current(found.path, "adapted.json")
+    with found.checking(path, path.name):
+        Fields.of(read_json(path), where=path)
+
+
 CHECKS: dict[str, Callable[[Finding], None]] = {
     "store": _check_store,
     "index": _check_index,
     "run": _check_run,
     "few-shot run": _check_matcher,
+    "adapted encoder": _check_adapted,
     "prompts": _check_prompts,
 }

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from framebank.store.digest import SEAL, seal
 from framebank.store.errors import DataError, parsing
 from framebank.store.files.replacing import current
 from framebank.store.formats.document import Fields, parse_json
@@ -35,12 +37,13 @@ class Adapted:
     num_frames: int = 0
 
     def write(self, folder: Path, weights: Mapping[str, Tensor], adapters: Mapping[str, Tensor] | None) -> None:
-        """Write the weights, and the adapters if there are any, into a folder."""
-        said = {SAID: json.dumps({"format": FORMAT, **asdict(self)})}
+        """Write the weights, and the adapters if there are any, into a folder, each with a digest of what it holds."""
+        about = {"format": FORMAT, **asdict(self)}
         for name, tensors in ((ADAPTERS, adapters), (WEIGHTS, weights)):
             if tensors is not None:
                 own = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
-                (folder / name).write_bytes(save(own, metadata=said))
+                said = json.dumps({**about, SEAL: seal(about, _arrays(own))})
+                (folder / name).write_bytes(save(own, metadata={SAID: said}))
 
 
 def weights_file(pretrained: str) -> str:
@@ -59,8 +62,10 @@ def read_adapted(path: str | Path) -> Adapted | None:
         return None
     with parsing(path, what=WHAT), safe_open(path, framework="pt") as file:
         said = (file.metadata() or {}).get(SAID)
-    if said is None:
-        return None
+    return None if said is None else _read(said, path)
+
+
+def _read(said: str, path: Path) -> Adapted:
     given = Fields.of(parse_json(said, where=path), where=path)
     if (version := given.whole("format", least=1)) > FORMAT:
         raise DataError(f"{path}: written in the format {version}, this framebank reads {FORMAT}")
@@ -74,9 +79,42 @@ def read_adapted(path: str | Path) -> Adapted | None:
 
 
 def read_adapters(weights: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of the adapters beside a file of weights. DataError if they are missing or damaged."""
+    """Return the tensors of the adapters beside a file of weights.
+
+    DataError if they are missing, damaged, or those of other weights.
+    """
     path = Path(weights).with_name(ADAPTERS)
     if not path.is_file():
         raise DataError(f"{path}: is missing; expected the adapters that {weights} was trained with beside it")
+    said, tensors = _read_whole(path)
+    if said != read_adapted(weights):
+        raise DataError(f"{path}: holds other adapters than those that {weights} was trained with")
+    return tensors
+
+
+def check_adapted(folder: Path) -> list[str]:
+    """Read the weights in a folder, and the adapters if they need some; return the names of the files.
+
+    DataError if a file is damaged or missing.
+    """
+    weights = current(folder, WEIGHTS)
+    said, _ = _read_whole(weights)
+    if not said.num_frames:
+        return [WEIGHTS]
+    read_adapters(weights)
+    return [WEIGHTS, ADAPTERS]
+
+
+def _read_whole(path: Path) -> tuple[Adapted, dict[str, Tensor]]:
     with parsing(path, what=WHAT), safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a mapping)
+        said = (file.metadata() or {}).get(SAID, "")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a mapping)
+    about = parse_json(said, where=path)
+    sealed = about.pop(SEAL, None) if isinstance(about, dict) else None
+    if sealed != seal(about, _arrays(tensors)):
+        raise DataError(f"{path}: is not as it was written; bring it back from a copy, or adapt again")
+    return _read(said, path), tensors
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

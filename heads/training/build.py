@@ -23,6 +23,7 @@ from framebank.store.errors import DataError
 # About the cosine of a matching image and text in CLIP. If labels are judged one by one, the threshold starts there,
 # or at that of the encoder, if it was trained with a sigmoid.
 COSINE_THRESHOLD = 0.2
+TRUNK = "trunk"  # the stream that `framebank adapt` trains on
 
 
 def build_model(
@@ -43,9 +44,15 @@ def build_model(
     another width, which is then the width of the head's output, or several layers, which the head brings to `dim`. A
     training that learns through the text `tower`, or reads tokens with it, passes the tower and the `names` of the
     classes. A checkpoint brings the result of that instead. A `lexicon` (M, D) is for a classifier that reads one.
-    ValueError if the classifier reads texts and there are none, or if it reads no lexicon and there is one. DataError
-    if a part cannot be built with its options.
+    `live` embeds what the stream trunk keeps of the frames; no head reads that stream without it. ValueError if the
+    classifier reads texts and there are none, or if it reads no lexicon and there is one. DataError if a part cannot be
+    built with its options.
     """
+    if recipe.stream == TRUNK and live is None:
+        raise DataError(
+            f"stream {TRUNK!r} is what enters blocks of the encoder, which no head reads; expected another stream, or "
+            "framebank adapt"
+        )
     shape = {"in_shape": in_shape} if len(in_shape) > 1 else {}
     dim = in_shape[0] if len(in_shape) == 1 else dim
     with drawn_from(recipe.seed, device=torch.device("cpu")):

@@ -11,6 +11,7 @@ MARKS = {
     "run": ("checkpoint.safetensors", "recipe.toml"),
     "few-shot run": ("matcher.safetensors", "recipe.json"),
     "index": ("index.faiss", "spec.json", "enrolled.npz"),
+    "adapted encoder": ("adapted.json",),
     "store": ("writer.lock", "manifest.csv"),
 }
 MEMBERS = (  # further files of such folders
@@ -26,6 +27,8 @@ MEMBERS = (  # further files of such folders
     "names.npz",
     "measured.json",
     "rows.faiss",
+    "weights.safetensors",
+    "ted.safetensors",
     "rows.npz",
     "near.faiss",
     "near.npz",

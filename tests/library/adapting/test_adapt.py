@@ -1,20 +1,22 @@
 """Adapt: training on kept tokens is training the encoder, and its weights give the embeddings that it gave."""
 
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from torch import Tensor, nn
 
 import framebank as fb
-from framebank.extract.adapters.adapted import ADAPTERS, WEIGHTS
+from framebank.extract.adapters.adapted import ADAPTERS, WEIGHTS, Adapted
 from framebank.extract.adapters.methods import METHODS, TowerCut, make_live
 from framebank.extract.encoders.encoder import Encoder, normalise
-from framebank.heads.bank import Bank, load_bank
+from framebank.heads.bank import Bank
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.model import Model
@@ -22,7 +24,8 @@ from framebank.heads.temporal.mean import Mean
 from framebank.heads.training.loop import fit
 from framebank.heads.training.recipe import Recipe
 from framebank.library.adapting import adapt as module
-from framebank.store import DataError, LabelSet
+from framebank.library.verification import verify_path
+from framebank.store import DataError
 from framebank.tests.places import TESTS
 from framebank.tests.worlds.trunk import LABELS, NUM_FRAMES, TrunkWorld, write_trunk_world
 
@@ -60,24 +63,39 @@ class Whole(nn.Module):
         return embeddings
 
 
-def losses(live: nn.Module, bank: Bank) -> list[float]:
+def losses(live: nn.Module, bank: Bank, *, dim: int) -> list[float]:
     """The losses of 20 steps of ActionCLIP's objective, each on the whole bank."""
     torch.manual_seed(0)
-    texts = ClassTexts.of_matrix(torch.randn(len(LABELS), 128), logit_scale=20.0)
-    model = Model(Mean(128), TextClassifier(128, len(LABELS), texts), live=live)
+    texts = ClassTexts.of_matrix(torch.randn(len(LABELS), dim), logit_scale=20.0)
+    model = Model(Mean(dim), TextClassifier(dim, len(LABELS), texts), live=live)
     recipe = Recipe(head="mean", loss="kl", epochs=20, batch_size=len(bank), lr=1e-3)
     return [epoch.loss for epoch in fit(model, recipe, bank, val=None, texts=texts, device=torch.device("cpu"))]
 
 
-def test_training_on_tokens_is_training_on_pixels(world: TrunkWorld) -> None:
-    labels = LabelSet.of(LABELS)
-    bank = load_bank(world.store, world.store.split("train"), labels, device=torch.device("cpu"), stream="trunk")
-    order = [world.store.manifest.ids.index(name) for name in bank.video_ids]
-    cached = make_live("full", TowerCut(encoder().trunk(2), 2, 2, NUM_FRAMES, 128, 8), seed=0)
-    of_pixels = encoder()
-    make_live("full", TowerCut(of_pixels.trunk(2), 2, 2, NUM_FRAMES, 128, 8), seed=0)  # the same parameters learn
-    on_tokens = losses(cached.tail, bank)
-    on_pixels = losses(Whole(of_pixels), replace(bank, x=torch.from_numpy(world.pixels[order])))
+@pytest.fixture(scope="module")
+def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> str:
+    tower = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 3}
+    text = {"context_length": 8, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    path = tmp_path_factory.mktemp("config") / "adapted-vit.json"
+    path.write_text(json.dumps({"embed_dim": 24, "vision_cfg": tower, "text_cfg": text}))
+    open_clip.add_model_config(path)
+    return path.stem
+
+
+@pytest.mark.parametrize("model", ["demo", "tiny_vit"])
+def test_training_on_tokens_is_training_on_pixels(model: str, request: pytest.FixtureRequest) -> None:
+    how = (model, None) if model == "demo" else (request.getfixturevalue(model), "none")
+    first, second = (Encoder(*how, device="cpu", precision="fp32", streams="frame,trunk:2") for _ in range(2))
+    target = torch.arange(8) % len(LABELS)
+    pixels = torch.randint(0, 200, (8, 3, *first.preprocessing.size, 3), generator=torch.Generator().manual_seed(0))
+    pixels[target == 1, ..., 0] += 55
+    pixels = pixels.to(torch.uint8)
+    tokens = torch.from_numpy(first.encode_frames(pixels.flatten(0, 1))["trunk"]).half().unflatten(0, (8, 3))
+    bank = Bank(tuple("abcdefgh"), tokens, torch.ones(8, 3, dtype=torch.bool), target, 8, num_classes=len(LABELS))
+    dim = first.spec.dim
+    cached, _ = (make_live("full", TowerCut(each.trunk(2), 2, 2, 3, dim, 8), seed=0) for each in (first, second))
+    on_tokens = losses(cached.tail, bank, dim=dim)
+    on_pixels = losses(Whole(second), replace(bank, x=pixels), dim=dim)  # the same parameters of it learn
     assert on_tokens[0] - on_tokens[-1] > 0.05  # something was learned
     np.testing.assert_allclose(on_tokens, on_pixels, rtol=0, atol=1e-4)
 
@@ -124,6 +142,25 @@ def test_the_weights_give_the_embeddings_and_scores_of_the_adapted_encoder(
     assert adapted.logit_scale == pytest.approx(model.classifier.logit_scale.item(), rel=1e-5)
 
 
+def test_adapters_of_a_vision_transformer_come_back_with_its_weights(tiny_vit: str, tmp_path: Path) -> None:
+    first = Encoder(tiny_vit, "none", device="cpu", precision="fp32", streams="frame,trunk:2")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, *first.preprocessing.size, 3), dtype=np.uint8)
+    tokens = torch.from_numpy(first.encode_frames(pixels.reshape(-1, *pixels.shape[2:]))["trunk"]).unflatten(0, (2, 3))
+    weights = {name: tensor.clone() for name, tensor in first.weights().items()}
+    live = make_live("ted", TowerCut(first.trunk(2), 2, 2, 3, first.spec.dim, 8), seed=0)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in live.tail.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.1)
+        expected = live.tail(tokens).mean(1)
+    Adapted(tiny_vit, "ted", 2, num_frames=3).write(tmp_path, weights, live.merge())
+    assert all(torch.equal(weights[name], tensor) for name, tensor in first.weights().items())  # the tower is its own
+    second = Encoder(tiny_vit, str(tmp_path), device="cpu", precision="fp32")
+    assert second.clip_frames == 3
+    torch.testing.assert_close(torch.from_numpy(second.encode_frames(pixels)["frame"]), expected, rtol=0, atol=1e-5)
+
+
 def test_fewer_blocks_learn_than_are_kept(world: TrunkWorld, tmp_path: Path) -> None:
     made = fb.adapt(world.store, tmp_path / "out", blocks=1, **{**QUICK, "epochs": 1})
     before, after = (encoder(name)._network.visual.state_dict() for name in (None, str(made.path)))
@@ -153,10 +190,26 @@ def test_what_cannot_be_adapted_is_one_sentence(world: TrunkWorld, tmp_path: Pat
         fb.adapt(world.store, tmp_path / "out", method="ted", head="lstm")
     with pytest.raises(DataError, match="method is 'adapters'; expected full or lora or ted"):
         fb.adapt(world.store, tmp_path / "out", method="adapters")
+    with pytest.raises(DataError, match="which no head reads; expected another stream, or framebank adapt"):
+        fb.train(world.store, tmp_path / "out", head="mean", classifier="linear", settings={"stream": "trunk"})
     assert not (tmp_path / "out").exists()
     fb.adapt(world.store, tmp_path / "out", classifier="linear", **{**QUICK, "epochs": 1})
     with pytest.raises(DataError, match="already holds an encoder"):
         fb.adapt(world.store, tmp_path / "out", **QUICK)
+
+
+def test_a_flipped_bit_is_found(world: TrunkWorld, tmp_path: Path) -> None:
+    made = fb.adapt(world.store, tmp_path / "out", method="ted", classifier="linear", **{**QUICK, "epochs": 0})
+    found = verify_path(made.path)
+    assert (found.kind, found.faults) == ("adapted encoder", [])
+    assert found.checked == [WEIGHTS, ADAPTERS, "their digests", "adapted.json"]
+    for name in (ADAPTERS, WEIGHTS):
+        whole = (made.path / name).read_bytes()
+        (made.path / name).write_bytes(whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:])
+        assert [fault.what for fault in verify_path(made.path).faults] == [
+            f"{made.path / name}: is not as it was written; bring it back from a copy, or adapt again"
+        ]
+        (made.path / name).write_bytes(whole)
 
 
 def test_weights_of_a_later_version_are_refused(world: TrunkWorld, tmp_path: Path) -> None:
