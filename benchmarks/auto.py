@@ -1,11 +1,13 @@
-"""What `framebank train` chooses by itself, beside recipes that are named, on the test split that no choice has seen.
+"""What `framebank train` chooses by itself, beside ways that are named, on the test split that no choice has seen.
 
-python benchmarks/auto.py STORE [--shots 1,2,4,8,16] [--seeds 3] [--recipes linear-probe,ridge,knn] [--prompts FILE]
-    [--budget 50s] [--json FILE]
+python benchmarks/auto.py STORE LINES [--shots 1,2,4,8,16] [--seeds 3] [--ways auto,linear-probe,ridge,lda]
+    [--prompts FILE] [--set KEY=VALUE ...] [--budget 50s] [--pairs FILE]
 
 STORE holds a split "train" and a split "test". For each number of shots (0 is every training video) and each seed, the
-same videos train `auto` and every recipe. "best" is the recipe of the highest mean test score, which nobody knows
-beforehand: how far `auto` is behind it is what not knowing costs. A recipe that the store cannot serve is left out.
+same videos train every way: `auto`, a recipe, or one of WAYS. LINES gets one line of JSON for each training, at once. A
+training that has its line there is not made again. --pairs names a file of classes, one a line, whose videos get a
+top-1 of their own. "best" is the way of the highest mean test score, which nobody knows beforehand: how far `auto` is
+behind it is what not knowing costs. A way that the store cannot serve is left out.
 """
 
 import json
@@ -17,96 +19,137 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+
+FITTED = {"head": "mean", "loss": "ce", "epochs": 0}
+RESIDUAL = {"head": "mean", "loss": "ce", "classifier": "text", "settings": {"text": "residual"}}
+WAYS: dict[str, dict[str, Any]] = {
+    "lda": {**FITTED, "classifier": "lda"},
+    "1-nn": {**FITTED, "classifier": "knn", "settings": {"classifier.k": "1"}},
+    "taskres": {**RESIDUAL, "scoring": "embeddings"},
+}
+TEXT_WAYS = ("auto", "taskres")
 
 
 @click.command()
 @click.argument("store", type=click.Path(path_type=Path, exists=True))
+@click.argument("lines", type=click.Path(path_type=Path))
 @click.option("--shots", default="0", help="Numbers of training videos a class; 0 is all.")
 @click.option("--seeds", default=3)
-@click.option("--recipes", default="linear-probe,ridge,knn")
+@click.option("--ways", default="auto,linear-probe,ridge,lda", help="auto, recipes, or some of WAYS.")
 @click.option("--prompts", type=click.Path(path_type=Path, exists=True), help="Texts of the classes.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A key of every way but auto.")
 @click.option("--budget", default="50s")
+@click.option("--pairs", type=click.Path(path_type=Path, exists=True), help="Classes with a top-1 of their own.")
 @click.option("--device", default="cpu")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
 def main(
     store: Path,
+    lines: Path,
     shots: str,
     seeds: int,
-    recipes: str,
+    ways: str,
     prompts: Path | None,
+    settings: tuple[str, ...],
     budget: str,
+    pairs: Path | None,
     device: str,
-    json_path: Path | None,
 ) -> None:
-    """Train them and print a table for each number of shots."""
-    warnings.simplefilter("ignore")
-    rows = []
-    for count in map(int, shots.split(",")):
-        for name in ("auto", *recipes.split(",")):
-            row = _row(store, name, count, seeds, prompts=prompts, budget=budget, device=device)
-            if row:
-                rows.append(row)
-                click.echo(_told(row))
-        _tell_gap([row for row in rows if row["shots"] == count])
-        if json_path:
-            json_path.write_text(json.dumps({"store": str(store), "rows": rows}, indent=1))
-
-
-def _row(
-    store: Path, name: str, shots: int, seeds: int, *, prompts: Path | None, budget: str, device: str
-) -> dict[str, Any] | None:
+    """Train them and print a row for each number of shots and each way."""
     import framebank as fb
 
-    top1, seconds, chosen, judged = [], [], [], []
-    for seed in range(seeds):
-        options: dict[str, Any] = {"budget": budget} if name == "auto" else {"recipe": name}
-        started = time.perf_counter()
-        with tempfile.TemporaryDirectory() as scratch:
-            try:
-                run = fb.train(
-                    store, Path(scratch) / "run", shots=shots, seed=seed, device=device,
-                    prompts=prompts if name == "auto" or _reads_texts(name) else None, **options,
-                )  # fmt: skip
-            except fb.DataError as error:
-                click.echo(f"{name} at {shots} shots: {error}", err=True)
-                return None
-            seconds.append(time.perf_counter() - started)
-            top1.append(run.evaluate(split="test").top1 or 0.0)
-            if run.choice:
-                chosen.append(run.choice.chosen)
-                judged.append(next((one["score"] for one in run.choice.tried if one["name"] == chosen[-1]), None))
-    return {
-        "name": name,
-        "shots": shots,
-        "top1": top1,
-        "mean": statistics.fmean(top1),
-        "deviation": statistics.stdev(top1) if len(top1) > 1 else 0.0,
-        "seconds": statistics.fmean(seconds),
-        "chosen": chosen,
-        "judged": judged,
-    }
+    warnings.simplefilter("ignore")
+    paired = pairs.read_text(encoding="utf-8").splitlines() if pairs else []
+    keys = dict(pair.split("=", 1) for pair in settings)
+    for count in map(int, shots.split(",")):
+        means = {}
+        for way in ways.split(","):
+            rows = []
+            for seed in range(seeds):
+                asked = {"shots": count, "way": way, "seed": seed, "set": {} if way == "auto" else keys}
+                row = _known(lines, asked)
+                if row is None:
+                    try:
+                        row = _trained(store, asked, prompts=prompts, budget=budget, paired=paired, device=device)
+                    except fb.DataError as error:
+                        click.echo(f"{way} at {count} shots: {error}", err=True)
+                        break
+                    with lines.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(row) + "\n")
+                rows.append(row)
+            if rows:
+                means[way] = statistics.fmean(row["top1"] for row in rows)
+                click.echo(_told(rows))
+        others = {way: mean for way, mean in means.items() if way != "auto"}
+        if others and "auto" in means:
+            best = max(others, key=lambda way: others[way])
+            gap = 100 * (means["auto"] - others[best])
+            click.echo(f"{count:3d} shots  auto is {gap:+.1f} points from the best of them, {best}")
 
 
-def _reads_texts(name: str) -> bool:
+def _known(lines: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the line of a training that was made before, or None."""
+    rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()] if lines.exists() else []
+    return next((row for row in rows if all(row[key] == value for key, value in asked.items())), None)
+
+
+def _trained(
+    store: Path, asked: dict[str, Any], *, prompts: Path | None, budget: str, paired: list[str], device: str
+) -> dict[str, Any]:
+    """Train one way with one seed; return its test figures, its CPU seconds, and what `auto` tried."""
+    import framebank as fb
+
+    way, started = asked["way"], time.process_time()
+    with tempfile.TemporaryDirectory() as scratch:
+        run = fb.train(
+            store, Path(scratch) / "run", shots=asked["shots"], seed=asked["seed"], device=device,
+            prompts=prompts if _reads_texts(way) else None, **_options(asked, budget),
+        )  # fmt: skip
+        seconds = time.process_time() - started
+        report = run.evaluate(split="test")
+        counts = np.array(report.confusion)  # (C, C): a row for each true class
+        of_pairs = np.isin(report.labels, paired)
+        tried = run.choice.to_dict() if run.choice else {}
+        return {
+            **asked,
+            "top1": report.top1,
+            "class_mean": report.mean_class_accuracy,
+            "videos": int(counts.sum()),
+            "pairs": _share_right(counts, of_pairs) if paired else None,
+            "others": _share_right(counts, ~of_pairs) if paired else None,
+            "cpu_seconds": round(seconds, 2),
+            "chosen": tried.get("chosen", ""),
+            "tried": tried,
+        }
+
+
+def _share_right(counts: np.ndarray, of: np.ndarray) -> float:
+    return float(np.diag(counts)[of].sum() / counts[of].sum())
+
+
+def _options(asked: dict[str, Any], budget: str) -> dict[str, Any]:
+    way = asked["way"]
+    if way == "auto":
+        return {"budget": budget}
+    options = dict(WAYS.get(way, {"recipe": way}))
+    return {**options, "settings": {**options.get("settings", {}), **asked["set"]}}
+
+
+def _reads_texts(way: str) -> bool:
     from framebank.heads.training.recipe import read_recipe
 
-    return read_recipe(name).reads_texts
+    return way in TEXT_WAYS or (way not in WAYS and read_recipe(way).reads_texts)
 
 
-def _told(row: dict[str, Any]) -> str:
-    chosen = f"  {', '.join(row['chosen'])}" if row["chosen"] else ""
+def _told(rows: list[dict[str, Any]]) -> str:
+    top1 = [100 * row["top1"] for row in rows]
+    over = statistics.stdev(top1) if len(top1) > 1 else 0.0
+    seconds = statistics.fmean(row["cpu_seconds"] for row in rows)
+    pairs = f"  pairs {100 * statistics.fmean(row['pairs'] for row in rows):5.1f} %" if rows[0]["pairs"] else ""
+    chosen = f"  {', '.join(row['chosen'] for row in rows)}" if rows[0]["chosen"] else ""
     return (
-        f"{row['shots']:3d} shots  {row['name']:18s} {100 * row['mean']:5.1f} %  over seeds "
-        f"{100 * row['deviation']:4.1f}  {row['seconds']:6.1f} s{chosen}"
+        f"{rows[0]['shots']:3d} shots  {rows[0]['way']:18s} {statistics.fmean(top1):5.1f} %  over {len(rows)} seeds "
+        f"{over:4.1f}{pairs}  {seconds:6.1f} s of CPU{chosen}"
     )
-
-
-def _tell_gap(rows: list[dict[str, Any]]) -> None:
-    named = [row for row in rows if row["name"] != "auto"]
-    if named and rows[0]["name"] == "auto":
-        best = max(named, key=lambda row: row["mean"])
-        gap = 100 * (rows[0]["mean"] - best["mean"])
-        click.echo(f"{rows[0]['shots']:3d} shots  auto is {gap:+.1f} points from the best of them, {best['name']}")
 
 
 if __name__ == "__main__":

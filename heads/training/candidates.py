@@ -8,6 +8,8 @@ from framebank.heads.training.recipe import Recipe
 
 STEPS = 300  # enough for a linear layer on embeddings to settle
 TEMPORAL_STEPS = 600  # enough for a temporal head to learn the order of a small set
+RESIDUAL_LR = 1e-3  # of the vectors that are added to the texts
+GENTLE_LR = 1e-4  # the same where the videos are few and the texts are good
 PASSES = 10  # over a set that is too large to be seen in those steps
 
 
@@ -56,15 +58,9 @@ def candidates_of(base: Recipe, *, num_videos: int, num_frames: int, has_texts: 
             for beta in (1.0, 3.0, 5.5)
         )
         found += [Candidate("zero-shot", (fitted("text"),)), Candidate("tip-adapter", tips)]
-        linear = linear_recipe(base, num_videos=num_videos)
-        residual: dict[str, Any] = {
-            "classifier": "text",
-            "text": "residual",
-            "scoring": "embeddings",
-            "lr": 1e-3,
-            "weight_decay": 0.0,
-        }
-        found.append(Candidate("text-residual", (replace(linear, **residual),)))
+        rates = (RESIDUAL_LR, GENTLE_LR)
+        residuals = tuple(residual_recipe(base, num_videos=num_videos, lr=rate) for rate in rates)
+        found.append(Candidate("text-residual", residuals))
     if num_frames > 1:
         found += [
             Candidate(f"{head} + linear", (temporal_recipe(base, head, num_videos=num_videos),))
@@ -79,6 +75,12 @@ def linear_recipe(base: Recipe, *, num_videos: int) -> Recipe:
     return with_steps(
         _of(base, "mean", "linear", batch_size=256, lr=3e-3, weight_decay=decay), STEPS, num_videos=num_videos
     )
+
+
+def residual_recipe(base: Recipe, *, num_videos: int, lr: float) -> Recipe:
+    """Return the recipe of the texts moved by a learned vector each (TaskRes), on the mean of the frames."""
+    linear = linear_recipe(base, num_videos=num_videos)
+    return replace(linear, classifier="text", text="residual", scoring="embeddings", lr=lr, weight_decay=0.0)
 
 
 def temporal_recipe(base: Recipe, head: str, *, num_videos: int, steps: int = TEMPORAL_STEPS) -> Recipe:

@@ -10,7 +10,7 @@ from framebank.heads.bank import load_bank
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.training import auto
 from framebank.heads.training.auto import find_recipe
-from framebank.heads.training.candidates import candidates_of, with_steps
+from framebank.heads.training.candidates import GENTLE_LR, candidates_of, with_steps
 from framebank.heads.training.judging import CandidateGround, select
 from framebank.heads.training.recipe import Recipe
 from framebank.store import DataError
@@ -126,7 +126,8 @@ def test_one_video_of_each_class_and_good_texts_take_the_texts(world, train):
     apart.x[3] = apart.x[3].roll(1, dims=-1)  # fall, which has the mean of rise, becomes another thing
     good.embeddings[9:] = F.normalize(apart.x[3].float().mean(0), dim=-1).numpy()
     found = find_recipe(ground_of(apart, prompts=good), BASE)
-    assert (found.chosen, found.tried[0].name, found.tried[0].score) == ("tip-adapter", "zero-shot", 1.0)
+    assert (found.chosen, found.tried[0].name, found.tried[0].score) == ("text-residual", "zero-shot", 1.0)
+    assert (found.recipe.text, found.recipe.lr) == ("residual", GENTLE_LR)
 
 
 def test_one_class_and_no_numbers_are_refused(train):
