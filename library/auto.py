@@ -69,6 +69,7 @@ def train_auto(
 ) -> TrainedRun:
     """Try several candidates on the videos of `manifest`, train the best one on all of them, and keep it in `folder`.
 
+    If the average of several is better, all of these are trained, and the run averages their probabilities.
     The `keys` of a recipe are among FREE. After each candidate, `told` is called with that candidate, the number tried
     so far and the total. DataError if the folder cannot hold a run, or if there are fewer than two classes.
     """
@@ -77,6 +78,7 @@ def train_auto(
     from framebank.extract.encoders.encoder import resolve_device
     from framebank.heads.class_texts import ClassTexts
     from framebank.heads.training.auto import BUDGET, find_recipe, require_classes
+    from framebank.heads.training.averaged_run import averaged_run
     from framebank.heads.training.folder import taking
     from framebank.heads.training.job import TrainingJob
     from framebank.heads.training.judging import CandidateGround
@@ -91,8 +93,8 @@ def train_auto(
     place = resolve_device(device)
     base = Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0, **keys)
 
-    def job_of(recipe: Recipe, bank: "PromptBank | None") -> TrainingJob:
-        return TrainingJob(store, manifest, recipe, val_split=val_split, labels=named, prompts=bank, device=place)
+    def job_of(recipe: Recipe, bank: "PromptBank | None", labels: "LabelSet | None") -> TrainingJob:
+        return TrainingJob(store, manifest, recipe, val_split=val_split, labels=labels, prompts=bank, device=place)
 
     with taking(folder, what="run", overwrite=overwrite):
         manifest.labelled().require_single_labels()
@@ -100,7 +102,7 @@ def train_auto(
         bank, note = _prompts_of(
             store, manifest, named, prompts, templates=templates, texts=texts, device=device, watch=watch
         )
-        scout = job_of(base, bank)
+        scout = job_of(base, bank, named)
         require_classes(scout.train)
         for line in scout.notes:
             warn(line)
@@ -112,19 +114,26 @@ def train_auto(
             prompts_of={way: ClassTexts.of(bank, scoring=way) for way in SCORINGS} if bank else {},
             frame_norm=base.frame_norm,
             device=place,
+            val_groups=torch.from_numpy(groups_of(store.manifest.of_ids(scout.val.video_ids))) if scout.val else None,
         )
         found = find_recipe(ground, scout.recipe, budget=seconds, told=told or (lambda *one: None))
+        val, known = scout.val, scout.labels
         del ground, scout
-        reads = found.recipe.reads_texts
-        recipe = found.recipe if reads else replace(found.recipe, texts=base.texts, templates=base.templates)
-        job = job_of(recipe, bank if reads else None)
-        log = list(watch(job.epochs(), total=job.num_epochs, unit="epoch"))
-        about: dict[str, Any] = found.to_dict()
-        run = job.save(
-            folder, log=log, about={"auto": {**about, "texts_help": about["texts_help"] or note}, "split": split}
-        )
+        about: dict[str, Any] = {"auto": found.to_dict(), "split": split}
+        about["auto"]["texts_help"] = about["auto"]["texts_help"] or note
+        runs, log = [], []
+        for own in [member.recipe for member in found.members] or [found.recipe]:
+            reads = own.reads_texts
+            recipe = own if reads else replace(own, texts=base.texts, templates=base.templates)
+            job = job_of(recipe, bank if reads else None, known if found.members else named)
+            own_log = list(watch(job.epochs(), total=job.num_epochs, unit="epoch"))
+            runs.append(job.trained(own_log, about=about))
+            log += own_log
+        members = found.members
+        run = averaged_run(runs, members, val=val, device=place, about=about) if members else runs[0]
+        run.write(folder, log=log)
     took = round(time.perf_counter() - started, 2)
-    return TrainedRun(folder.absolute(), run, device, folder, took, log[-1].loss if log else None)
+    return TrainedRun(folder.absolute(), run, device, folder, took, log[-1].loss if log and not run.members else None)
 
 
 def _prompts_of(

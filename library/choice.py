@@ -13,7 +13,7 @@ class Choice:
 
     Each item of `tried` has a name, a score (top-1 over `videos` held-out videos, from 0 to 1) with its 95 % interval,
     and the seconds it took. An item that was not judged has a reason instead. `texts_help` says whether the texts of
-    the classes help.
+    the classes help. If "average" was chosen, `members` are what it averages, each with its weight and temperature.
     """
 
     chosen: str
@@ -21,18 +21,20 @@ class Choice:
     texts_help: str
     judged_by: str
     tried: tuple[Mapping[str, Any], ...]
+    members: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Choice":
         """Build a Choice from the values of `to_dict`."""
         texts = {name: str(values[name]) for name in ("chosen", "why", "texts_help", "judged_by")}
-        return cls(tried=tuple(values["tried"]), **texts)
+        return cls(tried=tuple(values["tried"]), members=tuple(values.get("members", ())), **texts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values: tried, chosen, why, texts_help, judged_by."""
+        """Return plain values: tried, chosen, members, why, texts_help, judged_by."""
         return {
             "tried": [dict(one) for one in self.tried],
             "chosen": self.chosen,
+            "members": [dict(one) for one in self.members],
             "why": self.why,
             "texts_help": self.texts_help,
             "judged_by": self.judged_by,
@@ -56,6 +58,7 @@ class Choice:
         return [
             f"judged by {self.judged_by}",
             f"chosen: {self.chosen}; {self.why}",
+            *([f"averaged: {', '.join(map(_member, self.members))}"] if self.members else []),
             *([self.texts_help] if self.texts_help else []),
         ]
 
@@ -64,3 +67,7 @@ class Choice:
 
     def _repr_html_(self) -> str:
         return html_table(*self._cells(), below=self._below())
+
+
+def _member(one: Mapping[str, Any]) -> str:
+    return f"{one['name']} (weight {one['weight']:.2f}, temperature {one['temperature']:.2g})"

@@ -151,7 +151,8 @@ def evaluate(
         texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
         trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)
     values = evaluate_run(trained, store, manifest, split=split, device=resolve_device(device), folder=where)
-    return Report.of(values, about={"head": trained.recipe.head, "classifier": trained.recipe.classifier})
+    head, classifier = trained.parts
+    return Report.of(values, about={"head": head, "classifier": classifier})
 
 
 def _warn_of_seen(run: "Run", store: "FeatureStore", manifest: "Manifest", split: str, *, where: Path) -> None:

@@ -157,9 +157,10 @@ class TrainedRun:
         return [*(self.choice.lines() if self.choice else ()), *training_lines(self.to_dict())]
 
     def __repr__(self) -> str:
-        recipe, trained = self.run.recipe, self.run.trained_on
+        (head, classifier), trained = self.run.parts, self.run.trained_on
+        what = f"{head} of {classifier}" if self.run.members else f"{head} + {classifier}"
         on = f"{trained['train_videos']} videos of " if "train_videos" in trained else ""
-        return f"TrainedRun({str(self.path)!r}: {recipe.head} + {recipe.classifier} on {on}{len(self.labels)} classes)"
+        return f"TrainedRun({str(self.path)!r}: {what} on {on}{len(self.labels)} classes)"
 
 
 def label_by(

@@ -74,9 +74,11 @@ def evaluate_run(
         recipe=run.recipe,
     )
     scaling = run.model.scaling
-    scaled: dict[str, Any] = {}
+    more: dict[str, Any] = {}
     if scaling:
-        scaled["confidence"] = {"temperature": scaling.temperature, "by_class": bool(scaling.scales)}
+        more["confidence"] = {"temperature": scaling.temperature, "by_class": bool(scaling.scales)}
+    if run.members:
+        more["members"] = [{**member.to_dict(), "recipe": member.recipe.to_dict()} for member in run.members]
     facts = made_by(
         spec=store.spec,
         bank=bank,
@@ -89,7 +91,7 @@ def evaluate_run(
         run=str(shown or folder),
         run_hash=run.weights_hash,
         store=str(store.path),
-        **scaled,
+        **more,
     )
     report = _report(predictions, bank, facts, without=without)
     if scaling and "confidence" in report:

@@ -52,6 +52,7 @@ def index_store(
     if run:
         run.spec.require_same_encoder(store.spec, mine=run_path, theirs=store.path)
         run.require_frames(run_path)
+        run.require_one_head(run_path)
     made_by = {
         "head": run.recipe.head if run else "mean",
         "classifier": run.recipe.classifier if run else "text",

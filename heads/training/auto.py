@@ -10,6 +10,7 @@ import torch
 
 from framebank.heads.bank import Bank, require_finite
 from framebank.heads.metrics import wilson_interval
+from framebank.heads.training.averaging import AVERAGE, JudgedAverage, MemberCandidate, choose_average
 from framebank.heads.training.candidates import (
     GENTLE_LR,
     Candidate,
@@ -20,10 +21,12 @@ from framebank.heads.training.candidates import (
 )
 from framebank.heads.training.choosing import JudgedCandidate, choose, tell_texts
 from framebank.heads.training.judging import CandidateGround, FoldPlaces
+from framebank.heads.training.members import Member
 from framebank.heads.training.recipe import Recipe
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
+MOST_SCORES = 2_000_000  # of a candidate, that are kept to choose an average by
 BUDGET = 50.0  # seconds, with the training of the chosen candidate
 FEWEST_STEPS = 300  # of a temporal head; it is not tried with fewer
 MOST_NEIGHBOURS = 30_000  # videos; the cosines between that many take seconds
@@ -44,7 +47,10 @@ class TriedCandidate:
 
 @dataclass(frozen=True)
 class FoundRecipe:
-    """The chosen recipe, what was tried, and the reason. `texts` says whether the texts help, "" if there are none."""
+    """The chosen recipe, what was tried, and the reason. `texts` says whether the texts help, "" if there are none.
+
+    If an average is chosen, `members` are what it averages. `recipe` is the one that is best alone.
+    """
 
     recipe: Recipe
     chosen: str
@@ -52,13 +58,18 @@ class FoundRecipe:
     texts: str
     judged_by: str
     tried: tuple[TriedCandidate, ...]
+    members: tuple[Member, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the recipe as plain values."""
-        values = asdict(self)
-        del values["recipe"]
-        values["texts_help"] = values.pop("texts")
-        return {**values, "tried": [asdict(one) for one in self.tried]}
+        return {
+            "tried": [asdict(one) for one in self.tried],
+            "chosen": self.chosen,
+            "members": [member.to_dict() for member in self.members],
+            "why": self.why,
+            "texts_help": self.texts,
+            "judged_by": self.judged_by,
+        }
 
 
 def find_recipe(
@@ -71,10 +82,10 @@ def find_recipe(
     """Try candidates on a ground for about `budget` seconds. Return the best one and what was tried.
 
     Validation videos judge if there are any; otherwise folds of the training videos do. `choose` says which candidate
-    is taken. If every class has one video, nothing can be judged: ridge is taken, or text-residual if the texts are
-    good.
-    After each candidate, `told` is called with it, the number tried so far and the total. DataError if there are fewer
-    than two classes, or if a value is not a number.
+    is taken alone, and `choose_average` whether the average of several is taken in its place. If every class has one
+    video, nothing can be judged: ridge is taken, or text-residual if the texts are good. After each candidate, `told`
+    is called with it, the number tried so far and the total. DataError if there are fewer than two classes, or if a
+    value is not a number.
     """
     deadline = time.perf_counter() + budget
     require_classes(ground.frames)
@@ -91,32 +102,44 @@ def find_recipe(
     if not parts:
         return _unjudged(ground, base)
     tried: list[TriedCandidate] = []
-    judged: list[JudgedCandidate] = []
+    held: list[MemberCandidate] = []
     for place, candidate in enumerate(candidates):
         later = sum(not other.pools for other in candidates[place + 1 :]) if not candidate.pools else 0
         left = (deadline - time.perf_counter()) / (1 + later)
         started = time.perf_counter()
-        found, reason = _try(ground, candidate, parts, left=left, is_first=not judged)
+        found, reason = _try(ground, candidate, parts, left=left, is_first=not held)
         seconds = time.perf_counter() - started
         if found:
-            judged.append(found)
-        tried.append(_row(candidate, found, seconds=seconds, reason=reason))
+            held.append(found)
+        tried.append(_row(candidate, found.judged if found else None, seconds=seconds, reason=reason))
         told(tried[-1], len(tried), len(candidates))
+    judged = [one.judged for one in held]
     best, why = choose(judged)
-    target = ground.targets(parts)
+    started, every = time.perf_counter(), slice(None, None, _stride(ground, parts))
+    target, groups = ground.targets(parts), ground.judge_groups(parts)
+    average = choose_average(held, best, target=target[every], groups=groups[every], left=deadline - started)
+    tried.append(_row_of_average(average, seconds=time.perf_counter() - started))
+    told(tried[-1], len(tried), len(tried))
+    compared = average.why(best.name)
     return FoundRecipe(
         recipe=best.recipe,
-        chosen=best.candidate.name,
-        why=why,
+        chosen=AVERAGE if average.is_better else best.name,
+        why=compared if average.is_better else "; ".join(filter(None, (why, compared))),
         texts=tell_texts(judged, ground.prompts_of),
         judged_by=_judges(ground, parts, len(target)),
         tried=tuple(tried),
+        members=average.members if average.is_better else (),
     )
+
+
+def _stride(ground: CandidateGround, parts: Sequence[FoldPlaces]) -> int:
+    """Return 1 if the logits of every judging video are kept, or n if those of every n-th are."""
+    return math.ceil(len(ground.targets(parts)) * ground.frames.num_classes / MOST_SCORES)
 
 
 def _try(
     ground: CandidateGround, candidate: Candidate, parts: Sequence[FoldPlaces], *, left: float, is_first: bool
-) -> tuple[JudgedCandidate | None, str]:
+) -> tuple[MemberCandidate | None, str]:
     """Judge a candidate in the seconds that are left, or return the reason why not. The first is always judged."""
     if left <= 0 and not is_first:
         return None, "no time was left; --budget gives more"
@@ -130,10 +153,11 @@ def _try(
             if planned is None:
                 return None, f"would take about {math.ceil(needed * count)} s; --budget gives more"
             recipes = tuple(replace(recipe, epochs=planned.epochs) for recipe in recipes)
-        found = [_judge(ground, candidate, recipe, chosen) for recipe in recipes]
+        stride = _stride(ground, parts)
+        found = [_judge(ground, candidate, recipe, chosen, stride=stride) for recipe in recipes]
     except DataError as error:  # for example, a classifier needs more videos
         return None, str(error)
-    return min(found, key=lambda one: one.loss), ""
+    return min(found, key=lambda one: one.judged.loss), ""
 
 
 def _planned(
@@ -154,10 +178,14 @@ def _planned(
 
 
 def _judge(
-    ground: CandidateGround, candidate: Candidate, recipe: Recipe, parts: Sequence[FoldPlaces]
-) -> JudgedCandidate:
-    settled = ground.settled(recipe)
-    return JudgedCandidate.of(candidate, settled, ground.score(settled, parts), ground.targets(parts))
+    ground: CandidateGround, candidate: Candidate, recipe: Recipe, parts: Sequence[FoldPlaces], *, stride: int = 1
+) -> MemberCandidate:
+    started, settled = time.perf_counter(), ground.settled(recipe)
+    logits = ground.score(settled, parts)
+    shares = sum(len(part.train) for part in parts) / len(ground.frames)  # of a training on all videos
+    seconds = (time.perf_counter() - started) / shares
+    judged = JudgedCandidate.of(candidate, settled, logits, ground.targets(parts))
+    return MemberCandidate(judged, logits[::stride].float().clone(), seconds)
 
 
 def _row(candidate: Candidate, found: JudgedCandidate | None, *, seconds: float, reason: str) -> TriedCandidate:
@@ -165,6 +193,14 @@ def _row(candidate: Candidate, found: JudgedCandidate | None, *, seconds: float,
         return TriedCandidate(candidate.name, None, None, round(seconds, 2), reason=reason)
     hits, count = int(found.right.sum()), len(found.right)
     return TriedCandidate(candidate.name, hits / count, wilson_interval(hits, count), round(seconds, 2), videos=count)
+
+
+def _row_of_average(average: JudgedAverage, *, seconds: float) -> TriedCandidate:
+    took = round(seconds, 2)
+    if not average.gain:
+        return TriedCandidate(AVERAGE, None, None, took, reason=average.reason)
+    hits, count = int(average.gain.right.sum()), len(average.gain.right)
+    return TriedCandidate(AVERAGE, hits / count, wilson_interval(hits, count), took, videos=count)
 
 
 def _unjudged(ground: CandidateGround, base: Recipe) -> FoundRecipe:
@@ -182,7 +218,7 @@ def _unjudged(ground: CandidateGround, base: Recipe) -> FoundRecipe:
         return FoundRecipe(recipe, "ridge", f"{why}; ridge is taken", "", judged_by, ())
     started, every = time.perf_counter(), torch.arange(len(ground.frames))
     zero_shot = Candidate("zero-shot", (replace(plain, classifier="text", scoring="embeddings", epochs=0),))
-    found = _judge(ground, zero_shot, zero_shot.recipes[0], [FoldPlaces(every, every)])
+    found = _judge(ground, zero_shot, zero_shot.recipes[0], [FoldPlaces(every, every)]).judged
     row = _row(zero_shot, found, seconds=time.perf_counter() - started, reason="")
     texts = f"zero-shot, which learns from no video, is right in {100 * (row.score or 0):.1f} % of the training videos"
     if row.interval and row.interval[0] > SURE:

@@ -34,7 +34,8 @@ class FoldPlaces:
 class CandidateGround:
     """The data for candidates: the frames of all videos, and their mean, pooled once for every candidate.
 
-    `groups` (V,) are the numbers of the videos' sources. `prompts_of` has the texts for each scoring, or is empty.
+    `groups` (V,) are the numbers of the videos' sources, and `val_groups` those of the validation videos; without them,
+    each of these is a source of its own. `prompts_of` has the texts for each scoring, or is empty.
     """
 
     frames: Bank
@@ -45,6 +46,7 @@ class CandidateGround:
     prompts_of: dict[str, ClassTexts]
     dim: int
     device: torch.device
+    val_groups: Tensor | None = None
 
     @classmethod
     def of(
@@ -56,12 +58,14 @@ class CandidateGround:
         prompts_of: dict[str, ClassTexts],
         frame_norm: bool,
         device: torch.device,
+        val_groups: Tensor | None = None,
     ) -> "CandidateGround":
         """Pool the banks of a training, (V*G, T, D), by the mean of the frames."""
         dim = train.x.shape[-1]
         mean = Model(Mean(dim), torch.nn.Identity(), frame_norm=frame_norm).eval()
         pooled_val = pooled_bank(mean, val, device=device) if val else None
-        return cls(train, pooled_bank(mean, train, device=device), val, pooled_val, groups, prompts_of, dim, device)
+        pooled = pooled_bank(mean, train, device=device)
+        return cls(train, pooled, val, pooled_val, groups, prompts_of, dim, device, val_groups)
 
     def parts(self) -> list[FoldPlaces]:
         """Return one part if there are validation videos, otherwise the folds; nothing if no video can judge."""
@@ -80,6 +84,13 @@ class CandidateGround:
             assert of is not None
             found.append(of.target.cpu() if part.judge is None else of.target.cpu()[part.judge])
         return torch.cat(found) if found else torch.zeros(0, dtype=torch.long)
+
+    def judge_groups(self, parts: Sequence[FoldPlaces]) -> Tensor:
+        """Return the numbers of the sources of the videos that judge in these parts, in order: (J,)."""
+        if parts[0].judge is None:
+            assert self.val is not None
+            return torch.arange(len(self.val)) if self.val_groups is None else self.val_groups
+        return torch.cat([self.groups[part.judge] for part in parts if part.judge is not None])
 
     def score(self, recipe: Recipe, parts: Sequence[FoldPlaces]) -> Tensor:
         """Train a recipe on each part and return the logits of the videos that judge, (J, C)."""

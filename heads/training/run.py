@@ -3,7 +3,7 @@
 import copy
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from framebank.heads.bank import group_rows
 from framebank.heads.class_texts import ClassTexts
@@ -23,17 +23,18 @@ from framebank.heads.model import Model
 from framebank.heads.scorers.scorer import ReadsTokens
 from framebank.heads.text_tower import TowerLoader
 from framebank.heads.texts.text import KeepsClasses, ReadsTower
-from framebank.heads.training.build import build_model
-from framebank.heads.training.checkpoint import read_checkpoint, require_fit, save
+from framebank.heads.training.checkpoint import read_checkpoint, save
+from framebank.heads.training.filling import WHAT, ModelShape, filled_model
 from framebank.heads.training.folder import WEIGHTS
 from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.loop import Epoch
+from framebank.heads.training.members import Member, members_about, read_average
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.resume import STATE
 from framebank.heads.training.seen import seen_among
 from framebank.store.counts import counted
 from framebank.store.digest import digest
-from framebank.store.errors import DataError, parsing
+from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.files.replacing import current, read_settled, remove_together, replacing_together
 from framebank.store.formats.document import Fields
@@ -42,8 +43,6 @@ from framebank.store.spec import FeatureSpec
 from framebank.store.videos.labels import LabelSet, class_text
 
 MEASURED = ("metrics.json", "predictions.npz")  # what `evaluate` adds
-WHAT = "a checkpoint of framebank"
-CLASSIFIER = "classifier"  # the part of a model whose tensors may grow with the number of texts or videos
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ class Run:
 
     `store` is the place of the features that it was trained on. `trained_on` counts the videos and names the split.
     `in_shape` is the shape of one frame if the recipe's stream is not the embeddings themselves. `seen` has the marks
-    of the training videos (`seen.py`), "" if they are not known.
+    of the training videos (`seen.py`), "" if they are not known. If the model is an average, `members` are what it
+    averages, and `recipe` is that of the first.
     """
 
     recipe: Recipe
@@ -63,6 +63,7 @@ class Run:
     trained_on: dict[str, Any]
     in_shape: tuple[int, ...] = ()
     seen: str = ""
+    members: tuple[Member, ...] = ()
 
     @cached_property
     def weights_hash(self) -> str:
@@ -99,6 +100,7 @@ class Run:
             "trained_on": self.trained_on,
             "in_shape": self.in_shape,
             **({"seen": self.seen} if self.seen else {}),
+            **({"members": members_about(self.members)} if self.members else {}),
         }
 
     def videos_in(self, store: FeatureStore) -> list[str]:
@@ -156,18 +158,12 @@ class Run:
             raise about.refuse("labels", "the name of a class at least")
         if spec.dim > widest:
             raise DataError(f"{path}: claims the width {spec.dim}, and none of its tensors is wider than {widest}")
-        lexicon = torch.zeros(1, spec.dim) if trained_on.get("lexicon") else None
-        texts = ClassTexts.blank(len(labels), spec.dim) if recipe.reads_texts else None
-
-        def build() -> Model:
-            num_classes = len(labels)
-            return build_model(
-                recipe, dim=spec.dim, num_classes=num_classes, texts=texts, in_shape=in_shape, lexicon=lexicon
-            )
-
-        require_fit(build, tensors, where=path, free=CLASSIFIER)
-        with parsing(path, what=WHAT):
-            model = _fill(build(), tensors)
+        shape = ModelShape(spec.dim, len(labels), in_shape, has_lexicon=bool(trained_on.get("lexicon")))
+        members: tuple[Member, ...] = ()
+        if "members" in about:
+            members, model = read_average(about.fields("members"), tensors, shape, recipe=recipe, where=path)
+        else:
+            model = filled_model(recipe, tensors, shape, where=path)
         if trained_on.get("confidence") is not None:
             said = about.fields("trained_on").fields("confidence").values
             model.scaling = Scaling.read(said, num_classes=len(labels), where=path)
@@ -178,7 +174,7 @@ class Run:
             seen_among((), seen)
         except ValueError as error:
             raise DataError(f"{path}: its marks of the training videos cannot be read: the text {error}") from error
-        return cls(recipe, spec, labels, model, about.text("store"), trained_on, in_shape, seen)
+        return cls(recipe, spec, labels, model, about.text("store"), trained_on, in_shape, seen, members)
 
     def with_prompts(
         self, prompts: PromptBank, *, where: object, scoring: str | None = None, tower: TowerLoader | None = None
@@ -189,6 +185,7 @@ class Run:
         each class. A learned context reads other classes if its text tower is given, and a scorer of tokens reads their
         tokens.
         """
+        self.require_one_head(where)
         if not self.recipe.reads_texts:
             raise DataError(
                 f"{where}: the run's classifier is {self.recipe.classifier!r} and knows only its own "
@@ -245,6 +242,22 @@ class Run:
                 f"{where}: the run reads the stream {self.recipe.stream!r}; expected one trained on the stream 'frame'"
             )
 
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The names of its head and of its classifier; those of an average are "average" and its members."""
+        if self.members:
+            return "average", ", ".join(member.name for member in self.members)
+        return self.recipe.head, self.recipe.classifier
+
+    def require_one_head(self, where: object) -> None:
+        """Raise DataError if the run is an average of several heads."""
+        if self.members:
+            names = ", ".join(member.name for member in self.members)
+            raise DataError(
+                f"{where}: the run is an average of several heads ({names}), which has no single embedding and serves "
+                "only its own classes and texts; expected a run of one head, such as --recipe makes"
+            )
+
     def with_same_classes(self, prompts: PromptBank, *, where: object) -> "Run":
         """Return the run with other texts of its own classes. DataError if the classes differ."""
         LabelSet(self.labels).require_covers(prompts.labels.names, mine="the run", theirs=where)
@@ -271,17 +284,3 @@ def _trained_on(found: Fields) -> dict[str, Any]:
     if found.values.get("texts") is not None:
         found.text("texts")
     return dict(found.values)
-
-
-def _fill(model: Model, tensors: Mapping[str, Tensor]) -> Model:
-    """Give a model its tensors. What a classifier keeps of its texts or videos is as long as their number."""
-    for name, value in tensors.items():
-        owner, _, leaf = name.rpartition(".")
-        module = model.get_submodule(owner)
-        if owner.startswith(CLASSIFIER) and leaf in module._buffers:
-            module._buffers[leaf] = torch.empty_like(value)
-        elif owner.startswith(CLASSIFIER) and leaf in module._parameters:
-            learned = module.get_parameter(leaf).requires_grad
-            module._parameters[leaf] = nn.Parameter(torch.empty_like(value), requires_grad=learned)
-    model.load_state_dict(tensors)
-    return model.eval()

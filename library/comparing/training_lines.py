@@ -11,11 +11,11 @@ def training_lines(report: Mapping[str, Any]) -> list[str]:
     """Return the values of `TrainedRun.to_dict` as text."""
     kept = "the mean of the last epochs" if report["recipe"]["average"] else "the last epoch"
     of = f" of {report['epochs']}" if report.get("epochs") else ""
+    judged = counted(report["val_videos"], "validation video")
     val = f"no validation videos: {kept} is kept"
     if report["val_score"] is not None:
-        what = "mAP" if report["multi_label"] else "top-1"
-        judged = counted(report["val_videos"], "validation video")
-        val = f"{what} on {judged} {percent(report['val_score'])} in epoch {report['epoch']}{of}, which is kept"
+        score = "mAP" if report["multi_label"] else "top-1"
+        val = f"{score} on {judged} {percent(report['val_score'])} in epoch {report['epoch']}{of}, which is kept"
     mix = []
     if report["head_mix_score"] is not None:
         share = f"{100 * report['recipe']['head_mix']:.0f} % of the frames' mean (head_mix), chosen on those videos"
@@ -23,8 +23,14 @@ def training_lines(report: Mapping[str, Any]) -> list[str]:
     took = "" if report["seconds"] is None else f" in {report['seconds']:.1f} s"
     by = ", the head in bf16" if report["recipe"]["precision"] == "bf16" else ""
     none = val if report["seconds"] is None else "no epoch: nothing was trained by steps"
+    what = f"{report['recipe']['head']} + {report['recipe']['classifier']}"
+    if report.get("members"):
+        what = f"average of {', '.join(one['name'] for one in report['members'])}"
+        none = "each was trained to its last epoch"
+        if report["val_score"] is not None:
+            none = f"top-1 on {judged} {percent(report['val_score'])}"
     return [
-        f"{report['recipe']['head']} + {report['recipe']['classifier']} on "
+        f"{what} on "
         f"{counted(report['train_videos'], 'video')} of "
         f"{counted(report['classes'], 'class', 'classes')}{took}{by} -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else none,

@@ -59,6 +59,8 @@ def _encoder(facts: Mapping[str, Any]) -> str:
 
 
 def _method(facts: Mapping[str, Any]) -> str:
+    if facts.get("members"):
+        return f"average of {', '.join(str(one['name']) for one in facts['members'])}"
     recipe = _part(facts, "recipe")
     return " + ".join(str(recipe[name]) for name in ("head", "classifier") if recipe.get(name))
 
@@ -76,7 +78,12 @@ def _confidence(facts: Mapping[str, Any]) -> str:
 
 
 def _recipe(facts: Mapping[str, Any]) -> str:
-    """The settings of a recipe that people ask for; what is 0 is not set, but for the seed."""
+    """The settings of a recipe that people ask for; what is 0 is not set, but for the seed.
+
+    An average has several recipes, which are in its checkpoint.
+    """
+    if facts.get("members"):
+        return ""
     recipe = _part(facts, "recipe")
     names = ("loss", "epochs", "lr", "batch_size", "shots", "frames")
     told = [f"{name} {recipe[name]}" for name in names if recipe.get(name)]

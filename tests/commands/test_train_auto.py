@@ -4,13 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import framebank as fb
+from framebank.heads.training import auto
+from framebank.heads.training.averaging import JudgedAverage
+from framebank.heads.training.candidates import candidates_of
+from framebank.heads.training.member_choice import AverageGain
 from framebank.library.auto import read_budget
 from framebank.library.comparing.recipe_list import WHEN
 from framebank.store import DataError, Manifest
 from framebank.tests.places import ROOT
+from framebank.tests.worlds.heads import frames_of
+
+FRAMES = frames_of("clap", np.random.default_rng(3))
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,11 +47,51 @@ def test_the_run_serves_as_any_other_and_keeps_why(framebank: Any, report: dict[
     assert isinstance(run, fb.TrainedRun)
     assert run.choice is not None
     assert run.choice.to_dict() == {
-        name: report[name] for name in ("tried", "chosen", "why", "texts_help", "judged_by")
+        name: report[name] for name in ("tried", "chosen", "members", "why", "texts_help", "judged_by")
     }
     assert f"chosen: {report['chosen']}" in repr(run.choice)
     assert "<table>" in run.choice._repr_html_()
     assert json.loads(framebank("evaluate", report["run"], "--json").stdout)["top1"] > 0.6
+
+
+def test_an_average_is_one_run_of_its_members(
+    framebank: Any, world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The world is too small for an average to be clearly better: that of lda and linear is said to be."""
+    monkeypatch.setattr(auto, "choose_average", clearly_better)
+    monkeypatch.setattr(auto, "candidates_of", lambda *given, **options: candidates_of(*given, **options)[:2])
+    told = framebank("train", world.store.path, tmp_path / "run", "--budget", "600s", "--json")
+    report = json.loads(told.stdout)
+    assert report["chosen"] == "average"
+    assert report["members"] == [
+        {"name": "lda", "weight": 0.5, "temperature": 2.0},
+        {"name": "linear", "weight": 0.5, "temperature": 0.5},
+    ]
+    assert report["tried"][-1]["name"] == "average"
+    assert "the mean of the probabilities of lda, linear has a cross-entropy that is 0.250 below" in report["why"]
+    run = fb.open(tmp_path / "run")
+    assert isinstance(run, fb.TrainedRun)
+    assert [member.name for member in run.run.members] == ["lda", "linear"]
+    assert "average of lda, linear on 48 videos" in repr(run)
+    lines = "\n".join(run.lines())
+    assert "averaged: lda (weight 0.50, temperature 2), linear (weight 0.50, temperature 0.5)" in lines
+    alone = []
+    for name, member in zip(("lda", "linear"), run.run.members, strict=True):
+        made = fb.train(world.store, tmp_path / name, recipe=member.recipe)
+        alone.append(made.score(FRAMES))
+    calibrated = [softmax(np.log(alone[0] + 1e-30) / 2.0), softmax(np.log(alone[1] + 1e-30) / 0.5)]
+    assert run.score(FRAMES) == pytest.approx(np.mean(calibrated, axis=0), abs=1e-3)
+    assert run.evaluate(split="test").top1 > 0.6
+
+
+def clearly_better(held: Any, best: Any, **others: Any) -> JudgedAverage:
+    pairs = zip(held[:2], (2.0, 0.5), strict=True)
+    members = tuple(one.member(weight=0.5, temperature=temperature) for one, temperature in pairs)
+    return JudgedAverage(members, AverageGain(0.25, 0.05, 0.125, torch.ones(12, dtype=torch.bool)))
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.exp(values) / np.exp(values).sum())
 
 
 def test_its_recipe_trains_the_same_again(framebank: Any, world: Any, report: dict[str, Any], tmp_path: Path) -> None:

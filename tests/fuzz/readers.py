@@ -60,6 +60,7 @@ from framebank.store.videos.identity import Identity
 from framebank.store.videos.inputs import read_videos
 from framebank.store.videos.lists import read_list
 from framebank.tests.places import TESTS
+from framebank.tests.worlds.average import average_of_runs
 from framebank.tests.worlds.heads import CLASSES, SPEC, prompts_of, texts_of
 from framebank.tests.worlds.store import SPEC as STORE_SPEC
 from framebank.tests.worlds.store import make_earlier, make_store
@@ -206,6 +207,10 @@ def _run(head: str, classifier: str) -> Callable[[Path], None]:
         Run(recipe, SPEC, CLASSES, model, "/some/store", facts).write(folder, log=[])
 
     return make
+
+
+def _average(folder: Path) -> None:
+    average_of_runs().write(folder, log=[])
 
 
 def _resume(folder: Path) -> None:
@@ -413,6 +418,7 @@ READERS: dict[str, Reader] = {
     "run of a transformer": Reader(_run("transformer", "text"), "checkpoint.safetensors", Run.read, has_digest=True),
     "run of a linear probe": Reader(_run("mean", "linear"), "checkpoint.safetensors", Run.read, has_digest=True),
     "run of an attentive probe": Reader(_run("attentive", "linear"), "checkpoint.safetensors", Run.read, True),
+    "run of an average": Reader(_average, "checkpoint.safetensors", Run.read, has_digest=True),
     "few-shot run": Reader(_fewshot_run, "matcher.safetensors", FewshotRun.read, has_digest=True),
     "recipe": Reader(_text("recipe.toml", RECIPE), "recipe.toml", _list_of("recipe.toml", Recipe.read)),
     "labels, JSON": Reader(_text("labels.json", LABELS_JSON), "labels.json", _list_of("labels.json", LabelSet.read)),

@@ -70,7 +70,11 @@ def test_a_temporal_head_is_found_where_the_order_tells_classes_apart(found):
     assert "sees the order of the frames" in found.why
     assert worth[found.chosen] > 0.95
     assert max(worth[name] for name in ("ridge", "lda", "knn", "linear")) < 0.9
+    assert (found.tried[-1].name, found.members) == ("average", ())
     for one in found.tried:
+        if one.score is None:
+            assert one.reason
+            continue
         assert one.interval == pytest.approx(wilson_interval(round(one.score * one.videos), one.videos))
     assert [one.name for one in found.tried][:2] == ["lda", "linear"]
     assert found.judged_by == "5-fold cross-validation over 48 videos"
@@ -107,7 +111,8 @@ def test_a_video_is_never_judged_by_what_was_trained_on_its_group(train):
 def test_a_budget_too_small_for_more_tries_one_and_says_so(train):
     found = find_recipe(ground_of(train), BASE, budget=1e-9)
     assert found.chosen == "lda"
-    assert all(one.reason == "no time was left; --budget gives more" for one in found.tried[1:])
+    assert all(one.reason == "no time was left; --budget gives more" for one in found.tried[1:-1])
+    assert found.tried[-1].reason == "fewer than two ways can be trained in the time that is left"
 
 
 def test_one_video_of_each_class_judges_nothing(train):
