@@ -1,6 +1,7 @@
 """Extraction against its own ceilings and against the loop everybody writes, on the same videos in one run.
 
 python benchmarks/extract.py [--videos DIR] [--model demo] [--model ViT-B-32 ...] [--frames 16] [--json FILE]
+python benchmarks/extract.py --small 1 --small 20 --small 100 --model ViT-B-32 --precision fp32 --frames 8
 
 decode    the worker processes alone, their pictures thrown away
 encode    the encoder alone, on full batches that lie in memory
@@ -12,12 +13,19 @@ Without --videos, clips of the demo world are rendered. The repeats of the four 
 speed drifts is fair to all; medians are told, in frames a second. A model without weights here gets random ones: its
 speed is the same. On a CPU the two stages share the cores, and even a perfect pipeline takes the sum of both: `shared`
 is that bound, 1 / (1 / decode + 1 / encode).
+
+With --small, whole programs are timed, from the start of Python to its end, on so many of the videos: one that only
+loads the encoder, the loop (which keeps an .npy for each video), and `fb.extract`. They take turns too. Seconds of
+computing are those of all processes of a program; where the machine is idle, part of them runs at the same time.
 """
 
 import functools
+import itertools
 import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -29,6 +37,38 @@ from typing import Any
 import click
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as framebank's own commands
+
+
+# What each program of --small does, given a JSON of its arguments.
+LOAD = """
+import json, sys
+from framebank.extract.decoders.decode import decode_clip
+from framebank.extract.encoders.encoder import Encoder
+given = json.loads(sys.argv[1])
+encoder = Encoder(given["model"], given["pretrained"], device=given["device"], precision=given["precision"])
+"""
+LOOP = (
+    LOAD
+    + """
+from pathlib import Path
+import numpy as np
+from framebank.extract.pipeline import embed_clip
+from framebank.extract.sampling import read_sampling
+from framebank.extract.worker import Job, Task
+task = Task(read_sampling(f"segments:{given['frames']}"), encoder.preprocessing, decode_clip)
+for number, path in enumerate(given["paths"]):
+    np.save(f"{given['out']}-{number}.npy", embed_clip(Job(Path(path)), task=task, encoder=encoder).data)
+"""
+)
+PIPELINE = """
+import json, sys, warnings
+import framebank as fb
+warnings.simplefilter("ignore", fb.DataWarning)
+given = json.loads(sys.argv[1])
+made = {name: given[name] for name in ("model", "pretrained", "frames", "device", "precision", "batch_size", "workers")}
+fb.extract(given["paths"], given["out"], **made)
+"""
+PROGRAMS = {"load": LOAD, "loop": LOOP, "pipeline": PIPELINE}
 
 
 @dataclass(frozen=True)
@@ -50,6 +90,7 @@ class Way:
 @click.option("--batch-size", default=64)
 @click.option("--workers", default=os.cpu_count())
 @click.option("--repeats", default=3)
+@click.option("--small", "sizes", type=int, multiple=True, help="Time whole programs on so many of the videos.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
 def main(
     videos: Path | None,
@@ -62,6 +103,7 @@ def main(
     batch_size: int,
     workers: int,
     repeats: int,
+    sizes: tuple[int, ...],
     json_path: Path | None,
 ) -> None:
     """Time all four for each model and print the ratios."""
@@ -71,7 +113,19 @@ def main(
         manifest = Manifest.read([videos or _render(Path(scratch))])
         chosen = manifest.videos[:: max(1, len(manifest) // (limit or len(manifest)))][:limit]
         reports = []
-        for model in models:
+        for model, size in itertools.product(models, sizes):
+            given = {
+                "model": model,
+                "pretrained": _weights(model, pretrained),
+                "frames": frames,
+                "device": device,
+                "precision": precision,
+                "batch_size": batch_size,
+                "workers": workers,
+                "paths": [str(video.path) for video in chosen[:: max(1, len(chosen) // size)][:size]],
+            }
+            reports.append(_measure_programs(given, Path(scratch), repeats=repeats))
+        for model in () if sizes else models:
             ways, facts = _ways(chosen, model, pretrained, device, precision, frames, batch_size, workers)
             report = {**facts, **_measure(ways, len(chosen) * frames, repeats=repeats)}
             print("\n".join(f"{name:28}{value}" for name, value in report.items()), end="\n\n", flush=True)
@@ -102,8 +156,7 @@ def _ways(
 
     videos = list(videos)
     waiting: deque[WaitingWorkers] = deque()
-    weights = pretrained or (None if model == "demo" else "none")
-    load = functools.partial(Encoder, model, weights, device=device, precision=precision)
+    load = functools.partial(Encoder, model, _weights(model, pretrained), device=device, precision=precision)
     encoder = load()
     task = Task(read_sampling(f"segments:{frames}"), encoder.preprocessing, decode_clip)
     on_cuda = encoder.device.type == "cuda"
@@ -183,6 +236,40 @@ def _measure(ways: dict[str, Way], num_frames: int, *, repeats: int) -> dict[str
         "share_of_lower_ceiling": round(rate["pipeline"] / lower, 2),
         "share_of_shared": round(rate["pipeline"] / shared, 2),
     }
+
+
+def _weights(model: str, pretrained: str | None) -> str | None:
+    return pretrained or (None if model == "demo" else "none")
+
+
+def _measure_programs(given: dict[str, Any], scratch: Path, *, repeats: int) -> dict[str, Any]:
+    """Print and return the seconds of the programs, and how fast the pipeline is: all of it, and beyond the loading."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in PROGRAMS}
+    for repeat, name in itertools.product(range(repeats), PROGRAMS):
+        out = scratch / f"{given['model']}-{len(given['paths'])}-{name}-{repeat}".replace("/", "-")
+        found[name].append(_seconds_of(PROGRAMS[name], {**given, "out": str(out)}))
+    report: dict[str, Any] = {name: given[name] for name in ("model", "precision", "frames", "workers")}
+    report["videos"] = len(given["paths"])
+    for place, what in enumerate(("seconds", "computing")):
+        taken = {name: statistics.median(one[place] for one in each) for name, each in found.items()}
+        report |= {f"{what}_{name}": round(value, 2) for name, value in taken.items()}
+        beyond = {name: taken[name] - taken["load"] for name in ("loop", "pipeline")}
+        report[f"ratio_of_{what}"] = round(taken["loop"] / taken["pipeline"], 2)
+        report[f"ratio_of_{what}_beyond_load"] = round(beyond["loop"] / max(beyond["pipeline"], 1e-9), 2)
+    report["load_average"] = round(os.getloadavg()[0], 1)
+    print("\n".join(f"{name:34}{value}" for name, value in report.items()), end="\n\n", flush=True)
+    return report
+
+
+def _seconds_of(program: str, given: dict[str, Any]) -> tuple[float, float]:
+    """Return the seconds that a program takes, and those of computing of all its processes."""
+    started = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-c", program, json.dumps(given)])
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"a program ended with {process.returncode}")
+    return time.perf_counter() - started, used.ru_utime + used.ru_stime
 
 
 def _render(folder: Path) -> Path:

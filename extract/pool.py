@@ -126,6 +126,10 @@ class WaitingWorkers:
     ) -> None:
         self._end()
 
+    def __len__(self) -> int:
+        """How many nobody has taken."""
+        return len(self._workers)
+
     def take(self) -> _Worker | None:
         """Return one that nobody has taken, or None."""
         return self._workers.pop() if self._workers else None
@@ -136,12 +140,13 @@ class WaitingWorkers:
 
 
 class DecodePool:
-    """Decode videos in `num_workers` processes, none of which runs the caller's main; a context manager.
+    """Decode videos in up to `num_workers` processes, none of which runs the caller's main; a context manager.
+
+    It begins with those that are `waiting`, or with one, and starts another when the caller has to wait for frames.
 
     If a video takes more than `time_limit` seconds of work, without the time of waiting for the encoder, its worker is
     killed and the video fails. If a worker dies, its present video fails, and the worker is replaced. If a worker dies
-    before it has begun, or lacks a library, that is a DataError that blames no video. The workers that are `waiting`
-    come first.
+    before it has begun, or lacks a library, that is a DataError that blames no video.
     """
 
     def __init__(
@@ -161,6 +166,7 @@ class DecodePool:
         height, width = task.preprocessing.size
         self._pixel_shape = (len(task.preprocessing.views), height, width, 3)
         self._workers: list[_Worker] = []
+        self._has_served = False  # whether frames have come, or a video has failed
 
     def __enter__(self) -> "DecodePool":
         sweep_scratch()
@@ -178,10 +184,17 @@ class DecodePool:
     def run(self, videos: Iterable[Video]) -> Iterator[Event]:
         """Decode the videos and yield what happens, in the order in which it happens."""
         source = iter(videos)
-        for _ in range(self.num_workers):
+        for _ in range(min(self.num_workers, max(1, len(self._waiting)))):
             self._start_one(source)
         while busy := [worker for worker in self._workers if worker.video]:
-            ready = channels.wait([worker.channel for worker in busy], timeout=min(1.0, self.time_limit / 4))
+            heard = [worker.channel for worker in busy]
+            ready = channels.wait(heard, timeout=0)
+            if not ready:
+                if self._has_served:
+                    self._grow(source)
+                ready = channels.wait(heard, timeout=min(1.0, self.time_limit / 4))
+                if not ready:
+                    self._grow(source)
             for worker in busy:
                 if worker.channel in ready:
                     yield from self._hear(worker, source)
@@ -190,6 +203,15 @@ class DecodePool:
                 elif self._is_late(worker):
                     reason = f"decoding took longer than {self.time_limit:g} seconds and was given up"
                     yield from self._replace(worker, source, reason=reason)
+
+    def _grow(self, source: Iterator[Video]) -> None:
+        """Start one more worker, as the caller has to wait, if the others have begun for the greater part.
+
+        A slow encoder is served by one worker, and each further one would take computing time from it.
+        """
+        begun = sum(worker.process.is_ready for worker in self._workers)
+        if len(self._workers) < min(self.num_workers, 2 * begun):
+            self._start_one(source)
 
     def _start_one(self, source: Iterator[Video]) -> None:
         video = next(source, None)
@@ -215,6 +237,7 @@ class DecodePool:
             return
         kind, *rest = message
         video = worker.video
+        self._has_served = True
         if kind == "chunk":
             slot, count = rest
             yield Chunk(video, worker.slots.pixels[slot, :count])

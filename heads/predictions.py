@@ -125,8 +125,13 @@ def pool_bank(model: Model, bank: Bank, *, device: torch.device, batch_size: int
     """Pool each view and clip of a whole bank -> (V, G, D) float32 on the CPU, with the model in test mode."""
     was_training = model.training
     model.to(device).eval()
-    batches = zip(bank.x.split(batch_size), bank.mask.split(batch_size), strict=True)
-    pooled = torch.cat([model.embed(x.to(device), mask.to(device)).cpu() for x, mask in batches])  # (V*G, D)
+    pooled = torch.empty(0)  # (V*G, D) from the first batch on: joined in the end, all would be there twice
+    for start in range(0, len(bank.x), batch_size):
+        rows = slice(start, start + batch_size)
+        part = model.embed(bank.x[rows].to(device), bank.mask[rows].to(device))
+        if not start:
+            pooled = torch.empty(len(bank.x), part.shape[1], dtype=part.dtype)
+        pooled[rows] = part.cpu()
     model.train(was_training)
     return pooled.reshape(-1, bank.num_groups, pooled.shape[-1])  # (V, G, D)
 

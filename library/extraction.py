@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from framebank.store.upkeep.plan import Choices
     from framebank.store.videos.intake import Intake
 
-# Decoding processes that start while an encoder loads. The others start when there is work for them.
+# Decoding processes that start while an encoder loads, at most: these cores are then not those that load it. The others
+# start when the encoder has to wait.
 EARLY_WORKERS = 4
 LIMIT = 16.0  # GiB that the tokens of all videos may take
 
@@ -92,7 +93,8 @@ class Machines:
         """Return decoding processes that start while the encoder loads, for a new store: an old one may be complete."""
         from framebank.extract.pool import WaitingWorkers
 
-        wanted = min(self.workers or os.cpu_count() or 1, len(intake.videos), EARLY_WORKERS)
+        cores = os.cpu_count() or 1
+        wanted = min(self.workers or cores, len(intake.videos), max(1, cores // 2), EARLY_WORKERS)
         return WaitingWorkers(0 if store.exists() or self.on_cluster else wanted)
 
     @contextlib.contextmanager

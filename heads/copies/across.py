@@ -35,7 +35,7 @@ def copies_across(store: FeatureStore, first: Sequence[str], second: Sequence[st
     second = _long_enough(store, second)
     if not first or not second:
         return []
-    pairs = _near_means(_means(store, first), _means(store, second))
+    pairs = _near_means(_means(store, [*first, *second]), len(first))
     if not len(pairs):
         return []
     names = sorted({*(first[a] for a, _ in pairs), *(second[b] for _, b in pairs)})
@@ -83,21 +83,20 @@ def _long_enough(store: FeatureStore, names: Sequence[str]) -> list[str]:
 
 
 def _means(store: FeatureStore, names: Sequence[str]) -> np.ndarray:
-    """Return the mean of the unit rows of each video, (V, D)."""
-    found = []
+    """Return the mean of the unit rows of each video, (V, D), made unit."""
+    found = np.empty((len(names), store.spec.dim), dtype=np.float32)
     for at in range(0, len(names), AT_ONCE):
         data, _, ends = store.read_some(names[at : at + AT_ONCE], FRAME_STREAM)
         rows = unit(np.where(has_direction(data)[:, None], data, 0))
-        found.append(np.add.reduceat(rows, np.concatenate([[0], ends[:-1]]), axis=0))
-    return unit(np.concatenate(found))
+        found[at : at + AT_ONCE] = unit(np.add.reduceat(rows, np.concatenate([[0], ends[:-1]]), axis=0))
+    return found
 
 
-def _near_means(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the CHECKED nearest pairs (N, 2) of mean rows (V, D), one of each video of the first."""
-    ends = np.array([len(first), len(first) + len(second)])
-    both = PackedRows(np.concatenate([first, second]), np.zeros(ends[-1]), ends, np.ones(2))
-    rows = sharpened(both)[0].rows
-    first, second = rows[: len(first)], rows[len(first) :]
+def _near_means(means: np.ndarray, num_first: int) -> np.ndarray:
+    """Return the CHECKED nearest pairs (N, 2) of mean rows (V, D): each of the first videos, and one of the others."""
+    ends = np.array([num_first, len(means)])
+    rows = sharpened(PackedRows(means, np.zeros(len(means)), ends, np.ones(2)))[0].rows
+    first, second = rows[:num_first], rows[num_first:]
     nearest = np.empty(len(first), dtype=np.int64)
     cosines = np.empty(len(first), dtype=np.float32)
     for at in range(0, len(first), AT_ONCE):

@@ -12,6 +12,7 @@ WIDTH = 128  # directions that are kept; more hold noise, and cost time
 POWER = 0.5  # 0 leaves the spread of each direction as it is, 1 makes all of them equal
 SOFTEST = 0.01  # of the mean spread, which no direction falls below
 MOST_MEASURED = 20_000  # rows that the directions are measured on
+AT_ONCE = 16_384  # rows that are turned together
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +86,13 @@ def sharpened(*packs: PackedRows) -> tuple[PackedRows, ...]:
         return packs
     weights = (spread + SOFTEST * spread.mean()) ** (-POWER / 2)
     turn = (directions * weights).astype(np.float32)  # (D, WIDTH)
-    return tuple(
-        PackedRows(unit((pack.rows - mean.astype(np.float32)) @ turn), pack.times, pack.ends, pack.steps)
-        for pack in packs
-    )
+    middle = mean.astype(np.float32)
+    return tuple(PackedRows(_turned(pack.rows, middle, turn), pack.times, pack.ends, pack.steps) for pack in packs)
+
+
+def _turned(rows: np.ndarray, mean: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Return unit rows (R, WIDTH) of (R, D), some at a time: all of them without their mean would be a second copy."""
+    found = np.empty((len(rows), turn.shape[1]), dtype=np.float32)
+    for at in range(0, len(rows), AT_ONCE):
+        found[at : at + AT_ONCE] = unit((rows[at : at + AT_ONCE] - mean) @ turn)
+    return found

@@ -290,8 +290,10 @@ def _has_val(store: FeatureStore, recipe: Recipe, val_split: str | None) -> bool
 
 def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:
     """Return the labelled videos that have an embedding."""
-    found = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
-    if not found.videos:
+    labelled = manifest.labelled()
+    held = [place for place, video_id in enumerate(labelled.ids) if video_id in store]
+    found = labelled if len(held) == len(labelled) else labelled.select(held)
+    if not len(found):
         raise DataError(
             f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has both an embedding and a label"
         )

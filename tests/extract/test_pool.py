@@ -100,6 +100,28 @@ def test_workers_that_wait_are_taken_first_and_the_others_end(scratch):
     assert list(scratch.glob("framebank-*")) == []
 
 
+def test_a_caller_that_never_waits_has_one_worker(scratch):
+    listed = [Video(f"v{number}", Path(f"v{number}.mp4")) for number in range(6)]
+    with DecodePool(fake_task(), num_workers=3) as pool:
+        for event in pool.run(listed):
+            (worker,) = pool._workers
+            if isinstance(event, Chunk) or event.video is not listed[-1]:
+                assert worker.channel.poll(30)  # what comes next is there before it is asked for
+
+
+def test_a_caller_that_waits_gets_more_workers(scratch):
+    """So a video on which the decoder hangs does not keep the others waiting."""
+    listed = [Video(name, Path(f"{name}.mp4")) for name in ("hang", "a", "b")]
+    done = []
+    with DecodePool(fake_task(), num_workers=2) as pool:
+        for event in pool.run(listed):
+            if isinstance(event, Decoded):
+                done.append(event.video.video_id)
+            if len(done) == 2:
+                break
+    assert done == ["a", "b"]
+
+
 def test_a_task_that_cannot_be_sent_ends_the_waiting_worker(scratch):
     task = Task(fake_task().sampling, fake_task().preprocessing, lambda *_: None)
     with WaitingWorkers(1) as waiting:

@@ -71,7 +71,7 @@ def test_no_embedding_at_all(world):
 
 
 def test_parts_are_the_bank(world, monkeypatch):
-    monkeypatch.setattr("framebank.heads.bank.PART_BYTES", 1000)  # a few videos are read at a time
+    monkeypatch.setattr("framebank.heads.bank.READ_BYTES", 1000)  # a few videos are read at a time
     labels = LabelSet(CLASSES)
     whole = load_bank(world.store, world.manifest, labels, device=CPU)
     parts = list(BankParts(world.store, world.manifest, labels).read(device=CPU, at_once=7))
@@ -85,7 +85,7 @@ def test_chosen_videos_have_the_rows_of_the_bank(world, monkeypatch):
     parts = BankParts(world.store, world.manifest, LabelSet(CLASSES))
     whole = parts.read_all(device=CPU)
     chosen = np.array([len(whole) - 1, 0, 3])
-    monkeypatch.setattr("framebank.heads.bank.PART_BYTES", 1)  # a video at a time
+    monkeypatch.setattr("framebank.heads.bank.READ_BYTES", 1)  # a video at a time
     some = parts.read_chosen(chosen, device=CPU)
     assert some.video_ids == tuple(whole.video_ids[place] for place in chosen)
     for name in ("x", "mask", "target"):
@@ -94,7 +94,7 @@ def test_chosen_videos_have_the_rows_of_the_bank(world, monkeypatch):
 
 
 def test_parts_give_the_scores_and_vectors_of_the_whole(world, monkeypatch):
-    monkeypatch.setattr("framebank.heads.bank.PART_BYTES", 1)
+    monkeypatch.setattr("framebank.heads.bank.READ_BYTES", 1)
     model = Model(Mean(DIM), torch.nn.Linear(DIM, 4))
     parts = BankParts(world.store, world.manifest, LabelSet(CLASSES))
     monkeypatch.setattr(parts, "read", partial(BankParts.read, parts, at_once=5))
