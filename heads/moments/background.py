@@ -6,10 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
+from framebank.heads.moments.stretches import best_mean
+
 MOST_ROWS = 4096  # of a store that are read
 MOST_BEHIND = 0.3  # of its level that a text may be behind the best names; docs/search.md says how it was chosen
 OWN_FROM = 0.85  # the level from which a video counts as found among others, at most
 OWN_SHARE = 0.05  # of a store's own rows that may fail to find another row
+MOST_JUDGED = 512  # rows of a moment that the names are held against
 NEEDED = 8  # names, or vectors in their place; with fewer, nothing is judged
 
 
@@ -86,9 +89,10 @@ class Background:
     def chance(self, rows: np.ndarray, cosine: float) -> float:
         """Return the share of the names, from 0 to 1, that fit some rows (T, D) at least as well as a query does.
 
-        `cosine` is the query's mean cosine to the rows. One name is always counted, so the chance is never 0.
+        `cosine` is the query's mean cosine to the rows that fit it best, as `best_mean` gives it; so is that of each
+        name. One name is always counted, so the chance is never 0.
         """
-        others = self.names @ rows.mean(axis=0)
+        others = best_mean(self.names @ some_of(rows, MOST_JUDGED).T)  # (N,)
         if self.is_own:
             others = others[others < 1 - 1e-5]  # without the rows themselves
         return float((1 + np.count_nonzero(others >= cosine)) / (1 + len(others)))

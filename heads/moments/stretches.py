@@ -1,7 +1,8 @@
 """Stretches: find the runs of a video's rows that fit a query, by the sum of their height above a level."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from framebank.store.spans.span import Span, at_least, without_overlaps
 
 LEAST_SECONDS = 1.0  # of a moment
 SCALES = (0.0, 1.0, 3.0)  # seconds over which the cosines are smoothed within a shot
-OF_SHOT = 0.9  # how much of a row's value is the mean of its shot
+OF_SHOT = 0.9  # how much of a row's value is that of its shot
+BEST_SHARE = 0.4  # of the rows of a shot or moment, whose mean is its value: a text may tell of one pose of an action
 LEVEL = 0.8  # the height from which a row belongs to a moment: 0 is the video's median, 1 is its best rows
 SHARE_OF_BEST = 0.02  # the rows that count as the best
 EDGE_ROWS = 2.0  # the cost of an edge that is not on a cut, in rows as high as the best
@@ -65,16 +67,17 @@ def track_of(
 
 
 def best_stretches(track: CosineTrack, *, most: int = 1, least_seconds: float = LEAST_SECONDS) -> tuple[Span, ...]:
-    """Return the `most` best stretches of a video, best first. Their score is the mean cosine of their rows.
+    """Return the `most` best stretches of a video, best first. Their score is the mean cosine of their best rows.
 
     A stretch is the run of rows with the largest sum above a level (Kadane's algorithm). An edge on a cut is free, and
-    any other edge costs EDGE_ROWS. The value of a row is drawn towards the mean of its shot. This is done at several
+    any other edge costs EDGE_ROWS. The value of a row is drawn towards that of its shot. This is done at several
     scales, and a stretch that overlaps a better one is left out. Each stretch is at least `least_seconds` long, or as
     long as the video. Linear in T for each stretch.
     """
     found: list[Span] = []
+    shots = _shot_values(track)
     for seconds in SCALES:
-        values = _values(track, seconds)
+        values = _values(track, shots, seconds)
         found += [
             Span(
                 track.video_id,
@@ -86,27 +89,46 @@ def best_stretches(track: CosineTrack, *, most: int = 1, least_seconds: float = 
             for first, last in _runs(values, track.cuts, most=most, usual=track.usual)
         ]
     ends = float(track.edges[-1])
-    kept = without_overlaps(at_least(found, least_seconds, ends=ends), most=MOST_OVERLAP)[:most]
-    return tuple(
-        Span(one.video_id, one.start, one.end, score=float(track.cosines[track.rows_of(one)].mean()), source="search")
-        for one in kept
-    )
+    kept = without_overlaps(at_least(found, least_seconds, ends=ends), most=MOST_OVERLAP)
+    scored = [replace(one, score=float(best_mean(track.cosines[track.rows_of(one)]))) for one in kept]
+    return tuple(sorted(scored, key=lambda one: -(one.score or 0.0))[:most])
 
 
-def _values(track: CosineTrack, seconds: float) -> np.ndarray:
-    """Return the cosines, each averaged within half of `seconds` in its shot, and drawn to the mean of the shot."""
+def best_mean(cosines: np.ndarray) -> np.ndarray:
+    """Return the mean of the best of the cosines (..., T), a share of BEST_SHARE and one at least: (...)."""
+    count = max(1, math.ceil(BEST_SHARE * cosines.shape[-1]))
+    mean: np.ndarray = np.partition(cosines, -count, axis=-1)[..., -count:].mean(axis=-1)
+    return mean
+
+
+def _values(track: CosineTrack, shots: np.ndarray, seconds: float) -> np.ndarray:
+    """Return the cosines, each averaged within half of `seconds` in its shot, and drawn to the value of the shot."""
     cosines = track.cosines.astype(np.float64)
-    firsts = np.concatenate([[0], track.cuts]).astype(np.int64)  # of each shot
-    counts = np.diff(firsts, append=len(cosines))
-    begins, ends = np.repeat(firsts, counts), np.repeat(firsts + counts, counts)  # (T,), of each row's shot
+    begins, ends = _bounds(track)
     sums = np.concatenate([[0.0], np.cumsum(cosines)])
-    shots = (sums[ends] - sums[begins]) / (ends - begins)
     half = int(seconds / step_of(track.times) / 2)
     places = np.arange(len(cosines))
     first, last = np.maximum(places - half, begins), np.minimum(places + half + 1, ends)
     means = (sums[last] - sums[first]) / (last - first)
     values: np.ndarray = OF_SHOT * shots + (1 - OF_SHOT) * means
     return values
+
+
+def _shot_values(track: CosineTrack) -> np.ndarray:
+    """Return for each row (T,) the mean cosine of the best rows of its shot, a share of BEST_SHARE."""
+    begins, ends = _bounds(track)
+    order = np.lexsort((track.cosines, begins))  # shot by shot, the best rows last
+    sums = np.concatenate([[0.0], np.cumsum(track.cosines[order], dtype=np.float64)])
+    firsts = ends - np.ceil(BEST_SHARE * (ends - begins)).astype(np.int64)
+    values: np.ndarray = (sums[ends] - sums[firsts]) / (ends - firsts)
+    return values
+
+
+def _bounds(track: CosineTrack) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of each row's shot, and the one after the last, each (T,) int64."""
+    firsts = np.concatenate([[0], track.cuts]).astype(np.int64)
+    counts = np.diff(firsts, append=len(track.cosines))
+    return np.repeat(firsts, counts), np.repeat(firsts + counts, counts)
 
 
 def _runs(values: np.ndarray, cuts: np.ndarray, *, most: int, usual: float | None) -> Iterator[tuple[int, int]]:

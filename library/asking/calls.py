@@ -109,16 +109,18 @@ def predict(
 ) -> LabelTable:
     """Label every video of a store from its rows, or every video of folders, lists and files by decoding them.
 
-    The sources and their order are those of `fb.label`. A video of the index does not vote for itself. `csv` is a file
-    for the table, which is written as the videos arrive; without `keep` they are then forgotten. DataError if no video
-    could be labelled, or if the table would lie inside the input.
+    The sources and their order are those of `fb.label`; `prompts` and an index are joined as there. A video of the
+    index does not vote for itself. `csv` is a file for the table, which is written as the videos arrive; without `keep`
+    they are then forgotten. DataError if no video could be labelled, or if the table would lie inside the input.
 
     >>> import framebank as fb
     >>> table = fb.predict("demo-out/store", "test", run="demo-out/runs/transformer")          # doctest: +SKIP
     >>> table.labels[0].label                                                                  # doctest: +SKIP
     """
+    from framebank.heads.labelling.fuse import with_fused
     from framebank.heads.labelling.table import label_store, write_table
     from framebank.store.files.replacing import replacing
+    from framebank.store.ledger import Failure
 
     require_least("workers", workers, 1)
     require_least("top", top, 1)
@@ -139,6 +141,8 @@ def predict(
         labelled = watch(label_store(store, manifest, labellers), total=len(manifest), unit="video")
     else:
         labelled = label_videos(manifest.videos, asked, workers=workers, watch=watch)
+    if prompts and index:
+        labelled = (one if isinstance(one, Failure) else with_fused(one) for one in labelled)
     tally = LabelTally(keeps=keep or not path)
     with contextlib.ExitStack() as stack:
         if path:

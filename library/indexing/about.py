@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.store.counts import counted, listed
-from framebank.store.errors import warn
+from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     from framebank.store.indexes.index import Index
@@ -67,9 +67,31 @@ def _left_out(index: "Index") -> dict[str, str]:
 
 
 def warn_if_older(path: Path, index: "Index") -> "Difference | None":
-    """Warn if the store of an index differs from it, and return how. None if the store is not found."""
+    """Warn if the store of an index differs from it, and return how. None if the store is not found.
+
+    None too if the store is there and cannot be read, with a warning: nobody knows then what changed.
+    """
     difference = index.compare()
     if difference:
         mend = f"`framebank index {difference.store} {path} --update`"
         warn(f"{path}: is older than its store: {difference} since; {mend} mends that")
+    elif difference is None and (fault := _fault_of(index)):
+        warn(f"{path}: whether its store has changed since is not known: {fault}")
     return difference
+
+
+def _fault_of(index: "Index") -> str:
+    """Return why the store of an index cannot be read, or "" if it is not at its place."""
+    from framebank.store.features import FeatureStore
+    from framebank.store.files.replacing import current
+    from framebank.store.indexes.origin import marks_of
+
+    place = index.origin.store if index.origin else Path(index.made_by.get("store") or "/no store")
+    try:
+        if not current(place, "manifest.csv").is_file():
+            return ""
+        store = FeatureStore(place)
+        _ = store.manifest, marks_of(store)
+    except (DataError, OSError) as error:
+        return str(error)
+    return f"{place / 'manifest.csv'}: is not the list of a store; expected one that framebank wrote"

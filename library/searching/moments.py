@@ -117,7 +117,7 @@ def find_moments(
     """Find the `k` best moments of a query in the videos of an index, from the rows of its store.
 
     Every row of every video is compared. Stretches are searched in the videos with the best rows: up to OF_A_VIDEO in
-    each, at least `least` seconds long. The score is the mean cosine of a stretch's rows. Only a text query is judged.
+    each, at least `least` seconds long. The score is the mean cosine of a stretch's best rows. Only a text is judged.
     DataError if the store has none of the videos, or if the query has no direction.
     """
     import numpy as np

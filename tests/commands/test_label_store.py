@@ -70,6 +70,19 @@ def test_an_index_and_a_run_name_too(framebank: Any, bare: Path, run: Path, inde
     assert all(0 < one["confidence"] <= 1 for one in by_index["videos"])
 
 
+def test_predict_joins_texts_and_neighbours_as_label_store_does(
+    framebank: Any, bare: Path, bank: Path, index: Path, tmp_path: Path
+) -> None:
+    asked = ("label-store", bare, "--bank", bank, "--index", index, "--out", tmp_path / "l.csv", "--json")
+    named = {one["video_id"]: one for one in json.loads(framebank(*asked).stdout)["videos"]}
+    told = json.loads(framebank("predict", bare, "--prompts", bank, "--index", index, "--json").stdout)["videos"]
+    found = [one for one in told if one["video_id"] in named]
+    assert {one["by"] for one in found} == {"fused"} and len(found) == len(named)
+    for one in found:
+        other = named[one["video_id"]]
+        assert (one["label"], one["labels"][0]["confidence"]) == (other["label"], pytest.approx(other["confidence"]))
+
+
 def test_wrong_input_is_one_sentence(framebank: Any, store: Path, bank: Path, tmp_path: Path) -> None:
     call = ("label-store", store, "--bank", bank)
     mine = tmp_path / "mine.csv"

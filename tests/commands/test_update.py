@@ -86,6 +86,26 @@ def test_a_store_that_changed_behind_its_index(framebank: Any, clips: Path, bank
     assert (again["videos"], again["enrolled"], again["set_by"]["share"]) == (65, 1, 0.1)
 
 
+def test_a_store_that_is_there_and_cannot_be_read_is_told(framebank: Any, bank: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    framebank("index", bank, folder)
+    asked = ("search", folder, "--id", "waving_train_00", "--json")
+    assert not framebank(*asked).stderr
+    whole = (bank / "manifest.csv").read_bytes()
+    for damage in (b"\xff\xfe no", b"video_id,path\na,b\n"):
+        (bank / "manifest.csv").write_bytes(damage)
+        result = framebank(*asked)
+        assert "whether its store has changed since is not known: " in result.stderr
+        assert "manifest.csv" in result.stderr and len(result.stderr.splitlines()) == 1
+        assert json.loads(result.stdout)["drift"] is None and json.loads(result.stdout)["hits"]
+    (bank / "manifest.csv").write_bytes(whole)
+    shard = next(bank.glob("*.h5"))
+    shard.write_bytes(shard.read_bytes()[:1000])
+    assert f"not known: {shard}" in framebank(*asked).stderr
+    bank.rename(tmp_path / "elsewhere")  # a store may be on another disk: that is no fault
+    assert not framebank(*asked).stderr
+
+
 def test_wrong_use_of_update(framebank: Any, bank: Path, run: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     none = sentence(framebank("index", bank, index, "--update", exit_code=1))

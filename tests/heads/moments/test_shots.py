@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from framebank.heads.moments import shots
 from framebank.heads.moments.shots import edges_of, find_cuts, shots_of, step_of
+from framebank.store.vectors import unit
 from framebank.tests.worlds.moments import video
 
 PARTS = [(1, 4.0), (2, 6.0), (1, 3.0), (5, 8.0)]
@@ -17,6 +19,14 @@ def test_cuts_are_where_one_part_follows_another(fps: float) -> None:
     )
 
 
+@pytest.mark.parametrize(("count", "width"), [(2, 2), (7, 3), (600, 5), (1500, 38), (60, 60)])
+def test_a_fall_is_one_less_the_cosine_of_the_rows_before_and_after(count: int, width: int) -> None:
+    rows = unit(np.random.default_rng(count).normal(size=(count, 8)))
+    sums = [(rows[max(0, at - width) : at].sum(0), rows[at : at + width].sum(0)) for at in range(1, count)]
+    expected = [1 - float(unit(before) @ unit(after)) for before, after in sums]
+    np.testing.assert_allclose(shots._falls(rows, width), expected, atol=1e-5)
+
+
 def test_one_shot_has_no_cut() -> None:
     shown = video([(1, 60.0)], asked=1, noise=0.3)
     assert len(find_cuts(shown.rows, shown.times)) == 0
@@ -26,8 +36,8 @@ def test_one_shot_has_no_cut() -> None:
 
 def test_shots_follow_one_another_without_a_gap() -> None:
     shown = video(PARTS, asked=2, noise=0.3)
-    shots = shots_of("v", shown.rows, shown.times, end=20.9)
-    assert [(shot.start, shot.end) for shot in shots] == [(0.0, 4.0), (4.0, 10.0), (10.0, 13.0), (13.0, 20.9)]
+    found = shots_of("v", shown.rows, shown.times, end=20.9)
+    assert [(shot.start, shot.end) for shot in found] == [(0.0, 4.0), (4.0, 10.0), (10.0, 13.0), (13.0, 20.9)]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
