@@ -146,7 +146,7 @@ def material_of(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, dev
     except DataError as error:
         missing, videos = str(error), VideosById(())
     try:
-        run = Run.read(runs[0].path)
+        run = Run.read((runs[0].seeds or runs)[0].path)
     except DataError as error:
         missing = missing or str(error)
     training = _training(run, store) if run and store else None
