@@ -112,7 +112,7 @@ class RunMaterial:
         )
 
     def suspects(self) -> Suspects:
-        """Return which measured videos have a label that is probably wrong, by the other measured videos."""
+        """Return which measured videos have a label that may be wrong, by the other measured videos."""
         store, first = self.held(), self.first
         ids = [first.video_ids[row] for row in drawn(len(first.video_ids), most=JUDGED).tolist()]
         pooled = pooled_videos(store, ids)

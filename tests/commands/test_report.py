@@ -39,7 +39,7 @@ def test_a_run_and_its_page(framebank: Any, run: Path, tmp_path: Path) -> None:
     told = framebank("report", run, out, "--pictures", 20).stdout
     assert told.splitlines()[-1] == str(out) and "of 16 test videos" in told
     page = out.read_text()
-    assert titles(page) >= RUN_SECTIONS - {"duplicates"}
+    assert titles(page) >= RUN_SECTIONS - {"duplicates", "suspects"}
     assert f"{100 * measured['top1']:.1f} %" in page and measured["made_by"]["protocol_hash"] in page
     for asked in (r"<link\b", r"@import", r"\bsrc=\"(?!data:)", r"url\("):
         assert not re.search(asked, page), asked
