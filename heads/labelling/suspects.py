@@ -40,10 +40,10 @@ def _judged(x: Tensor, y: Tensor, asked: Tensor, *, num_classes: int) -> Tensor:
 
 
 def doubts(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the likeliest other class (V,), its share of it and the own class together (V,), and which are certain.
+    """Return the likeliest other class (V,), its share of both classes (V,), and for which that is confident (V,).
 
-    A share above a half says that the other class is likelier. It is certain (V,) by confident learning (Northcutt et
-    al. 2021, arXiv 1911.00068): a class counts if its probability is at least the mean that its own videos have, and
+    A share above a half says that the other class is likelier. That is confident (V,) by confident learning (Northcutt
+    et al. 2021, arXiv 1911.00068): a class counts if its probability is at least the mean that its own videos have, and
     the likeliest class that counts is not the own one. A row of NaN has the share 0.
     """
     found = np.nan_to_num(probabilities, nan=0.0)
@@ -58,5 +58,5 @@ def doubts(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
     for place in np.unique(target[known]).tolist():
         usual[place] = own[known & (target == place)].mean()
     counting = np.where(found >= usual, found, -1.0)
-    certain = known & (counting.max(1) >= 0) & (counting.argmax(1) != target)
-    return best, np.where(known, share, 0.0), certain
+    confident = known & (counting.max(1) >= 0) & (counting.argmax(1) != target)
+    return best, np.where(known, share, 0.0), confident

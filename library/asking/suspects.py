@@ -1,4 +1,4 @@
-"""Suspects: videos whose label is probably wrong, and copies of one recording that have different labels."""
+"""Suspects: videos whose label may be wrong, and copies of one recording that have different labels."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,9 +31,9 @@ SHARE = 0.5  # of both videos that a copy covers at least
 
 @dataclass(frozen=True)
 class Suspect:
-    """A video whose label is probably wrong: `suggested` is likelier than `label`.
+    """A video whose label may be wrong: `suggested` is likelier than `label` by the other videos.
 
-    `score` is the probability of the suggested label as a share of both, from 0.5 for "as likely" to 1. `certain` is
+    `score` is the probability of the suggested label as a share of both, from 0.5 for "as likely" to 1. `confident` is
     whether confident learning says so too, which looks at how sure the other videos of both labels are. `copy_of` is a
     video with the label `suggested` that shows the same recording, "" if there is none.
     """
@@ -42,7 +42,7 @@ class Suspect:
     label: str
     suggested: str
     score: float
-    certain: bool = False
+    confident: bool = False
     copy_of: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Suspects(Sequence[Suspect]):
         }
 
     def write(self, path: str | Path) -> None:
-        """Write a CSV row for each: video_id, label, suggested, score, certain, copy_of."""
+        """Write a CSV row for each: video_id, label, suggested, score, confident, copy_of."""
         from framebank.store.files.kinds import refuse_own_file
         from framebank.store.files.replacing import replacing
 
@@ -93,7 +93,7 @@ class Suspects(Sequence[Suspect]):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(Suspect.__dataclass_fields__)
             for one in self:
-                told = "true" if one.certain else "false"
+                told = "true" if one.confident else "false"
                 writer.writerow((one.video_id, one.label, one.suggested, f"{one.score:.6g}", told, one.copy_of))
 
     def lines(self) -> list[str]:
@@ -102,16 +102,16 @@ class Suspects(Sequence[Suspect]):
 
     def _cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         rows: list[tuple[str, ...]] = [
-            (one.video_id, one.label, one.suggested, f"{one.score:.3f}", "yes" * one.certain, one.copy_of)
+            (one.video_id, one.label, one.suggested, f"{one.score:.3f}", "yes" * one.confident, one.copy_of)
             for one in self.found[:SHOWN]
         ]
-        return ("video", "label", "likelier", "score", "certain", "copy of"), rows
+        return ("video", "label", "likelier", "score", "confident", "copy of"), rows
 
     def _below(self) -> list[str]:
         more = [f"and {len(self) - SHOWN} more"] if len(self) > SHOWN else []
         left = f"; {self.unjudged} of classes with one source were not judged" if self.unjudged else ""
-        certain = f", {sum(one.certain for one in self)} of them certain," if self.found else ""
-        return [*more, f"{counted(len(self), 'suspect')}{certain} in {counted(self.videos, 'labelled video')}{left}"]
+        confident = f", {sum(one.confident for one in self)} of them confident," if self.found else ""
+        return [*more, f"{counted(len(self), 'suspect')}{confident} in {counted(self.videos, 'labelled video')}{left}"]
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -124,18 +124,18 @@ class Suspects(Sequence[Suspect]):
 def suspects(
     bank: "FeatureStore | str | Path", *, split: str = "all", copies: bool = True, watch: Watch = unwatched
 ) -> Suspects:
-    """Find the videos of a split whose label is probably wrong, from the rows of a store; no video is decoded.
+    """Find the videos of a split whose label may be wrong, from the rows of a store; no video is decoded.
 
     A ridge probe and ten neighbours judge each video by the others, in five folds in which the videos of one source
     stay together. A suspect is a video for which another label is likelier than its own; those that confident learning
-    (Northcutt et al. 2021, arXiv 1911.00068) names too are `certain`. With `copies`, whole copies of one recording that
-    have different labels are listed too, and come first. Look at a video before its label is changed: a rare one looks
-    like this, too. DataError if videos have several labels, if there are fewer than two classes, or if no video can be
-    judged.
+    (Northcutt et al. 2021, arXiv 1911.00068) names too are `confident`. With `copies`, whole copies of one recording
+    that have different labels are listed too, and come first. Look at a video before its label is changed: a rare one
+    looks like this, too, and so do classes that the encoder hardly tells apart. DataError if videos have several
+    labels, if there are fewer than two classes, or if no video can be judged.
 
     >>> import framebank as fb
     >>> fb.suspects("bank")[0]                                                                 # doctest: +SKIP
-    Suspect(video_id='clip_017', label='waving', suggested='clapping', score=0.97, certain=True, copy_of='')
+    Suspect(video_id='clip_017', label='waving', suggested='clapping', score=0.97, confident=True, copy_of='')
     """
     store = open_store(bank)
     videos = [video for video in store.split(split).labelled().videos if video.video_id in store]
@@ -175,11 +175,11 @@ def suspects_among(videos: Sequence[Video], vectors: np.ndarray, *, where: objec
     judged = ~np.isnan(probabilities).any(1)
     if not judged.any():
         raise DataError(f"{where}: every class has videos of one source only; expected two sources to judge by")
-    best, share, certain = doubts(probabilities, target)
+    best, share, confident = doubts(probabilities, target)
     order = [place for place in np.argsort(-share, kind="stable").tolist() if share[place] > LIKELIER]
     found = tuple(
         Suspect(
-            videos[place].video_id, videos[place].label, names[best[place]], float(share[place]), bool(certain[place])
+            videos[place].video_id, videos[place].label, names[best[place]], float(share[place]), bool(confident[place])
         )
         for place in order
     )
@@ -209,5 +209,5 @@ def _of_pair(pair: DuplicatePair, listed: Mapping[str, Suspect], labels: Mapping
     """Which of two copies is the suspect: the one that is doubted more; its label is the other one's, rather."""
     doubt = {side: listed[side].score if side in listed else 0.0 for side in (pair.a.video_id, pair.b.video_id)}
     suspect, other = sorted(doubt, key=lambda side: (-doubt[side], side != pair.b.video_id))
-    certain = suspect in listed and listed[suspect].certain
-    return Suspect(suspect, labels[suspect], labels[other], pair.score, certain, other)
+    confident = suspect in listed and listed[suspect].confident
+    return Suspect(suspect, labels[suspect], labels[other], pair.score, confident, other)

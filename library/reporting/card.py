@@ -18,6 +18,8 @@ def write_card(folders: Sequence[Path], out: Path) -> ReportPage:
     if len(folders) > 1:
         raise DataError(f"{out}: is the name of a model card, which is of one run; expected one run, or a page (.html)")
     (run,) = read_runs(folders)
+    if run.seeds:
+        raise DataError(f"{folders[0]}: holds runs of several seeds; expected one run, such as {folders[0]}/seed-0")
     text = card_text(run)
     write_text(out, text)
     low, high = run.interval

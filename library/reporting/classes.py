@@ -19,13 +19,15 @@ class ClassAccuracy:
     """One class: `seen` says how many of its test videos the first run has right; `others` are further runs' shares.
 
     `training` is the number of its training videos, None if it is not known. `taken_for` is the class that it is most
-    often mistaken for, with the number of videos.
+    often mistaken for, with the number of videos. `over_seeds` is the mean and the deviation of its accuracy over the
+    seeds of the first run, if it has several.
     """
 
     seen: RightShare
     training: int | None
     taken_for: tuple[str, int] | None
     others: tuple[float, ...] = ()
+    over_seeds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def class_accuracies(runs: Sequence[EvaluatedRun], training: Mapping[str, int] |
     right = [np.bincount(run.targets[run.correct], minlength=count) for run in runs]
     table = confusion_counts(first)
     np.fill_diagonal(table, 0)
+    over_seeds = list(zip(*first.over_seeds("class_shares"), strict=True)) if first.seeds else [None] * count
     classes = []
     for place in np.flatnonzero(videos).tolist():
         worst = int(table[place].argmax())
@@ -63,6 +66,7 @@ def class_accuracies(runs: Sequence[EvaluatedRun], training: Mapping[str, int] |
                 None if training is None else training.get(label, 0),
                 (first.labels[worst], mistaken) if mistaken else None,
                 tuple(float(each[place] / videos[place]) for each in right[1:]),
+                over_seeds[place],
             )
         )
     groups = () if training is None else _groups(classes)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
-from framebank.library.reporting.runs import EvaluatedRun
 from framebank.store.counts import counted
 
 
@@ -21,18 +21,42 @@ class Fact:
         return len(set(self.values)) > 1
 
 
-def facts_of_runs(runs: Sequence[EvaluatedRun]) -> tuple[Fact, ...]:
+class HasFacts(Protocol):
+    """What the facts are asked of: a run with its V videos, its C labels and how it was measured."""
+
+    @property
+    def video_ids(self) -> tuple[str, ...]:
+        """The V videos that have a label."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The C labels."""
+
+    @property
+    def split(self) -> str:
+        """The split that was measured."""
+
+    @property
+    def store(self) -> Path:
+        """The folder of the store."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """How it was measured."""
+
+
+def facts_of_runs(runs: Sequence[HasFacts]) -> tuple[Fact, ...]:
     """Return the protocol of some runs, side by side. What no run says is left out."""
     said = [_of_run(run) for run in runs]
     names = [name for name in said[0] if any(one[name] for one in said)]
     return tuple(Fact(name, tuple(one[name] or "-" for one in said)) for name in names)
 
 
-def _of_run(run: EvaluatedRun) -> dict[str, str]:
+def _of_run(run: HasFacts) -> dict[str, str]:
     facts = run.facts
     listed = facts.get("videos_listed")
     return {
-        "Videos": f"{len(run.targets)} labelled{f', {listed} listed' if listed else ''} in split {run.split}",
+        "Videos": f"{len(run.video_ids)} labelled{f', {listed} listed' if listed else ''} in split {run.split}",
         "Classes": f"{len(run.labels)}",
         "Store": str(run.store),
         "Encoder": _encoder(facts),

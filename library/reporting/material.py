@@ -112,7 +112,7 @@ class RunMaterial:
         )
 
     def suspects(self) -> Suspects:
-        """Return which measured videos have a label that is probably wrong, by the other measured videos."""
+        """Return which measured videos have a label that may be wrong, by the other measured videos."""
         store, first = self.held(), self.first
         ids = [first.video_ids[row] for row in drawn(len(first.video_ids), most=JUDGED).tolist()]
         pooled = pooled_videos(store, ids)
@@ -146,7 +146,7 @@ def material_of(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, dev
     except DataError as error:
         missing, videos = str(error), VideosById(())
     try:
-        run = Run.read(runs[0].path)
+        run = Run.read((runs[0].seeds or runs)[0].path)
     except DataError as error:
         missing = missing or str(error)
     training = _training(run, store) if run and store else None

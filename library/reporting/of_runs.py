@@ -56,6 +56,10 @@ def headline_of(runs: Sequence[EvaluatedRun], flips: Sequence[RunFlips]) -> str:
     if not flips:
         low, high = first.interval
         of = counted(len(first.targets), f"{first.split} video" if first.split != "all" else "video")
+        if first.seeds:
+            mean, deviation = first.over_seeds("top1")
+            told = f"the mean of {len(first.seeds)} seeds, whose deviation is {100 * deviation:.1f} points"
+            return f"{first.name} is right in {100 * mean:.1f} % of {of}, {told}."
         return f"{first.name} is right in {100 * first.top1:.1f} % of {of} (95 % {100 * low:.1f} to {100 * high:.1f})."
     if len(flips) == 1:
         paired = flips[0].pair.paired
@@ -65,10 +69,11 @@ def headline_of(runs: Sequence[EvaluatedRun], flips: Sequence[RunFlips]) -> str:
             videos = counted(paired.videos, "video")
             return f"These {videos} cannot tell whether {flips[0].name} is better than {first.name}: {points}."
         return f"{flips[0].name} is {paired.verdict} than {first.name}: {points} on {counted(paired.videos, 'video')}."
-    best = max(runs, key=lambda run: run.top1)
+    best = max(runs, key=lambda run: run.over_seeds("top1")[0] if run.seeds else run.top1)
+    top1 = best.over_seeds("top1")[0] if best.seeds else best.top1
     better = sum(one.pair.paired.verdict == "better" for one in flips)
     return (
-        f"{best.name} has the highest accuracy, {100 * best.top1:.1f} %; {better} of {len(flips)} runs "
+        f"{best.name} has the highest accuracy, {100 * top1:.1f} %; {better} of {len(flips)} runs "
         f"{'is' if better == 1 else 'are'} better than {first.name} beyond chance."
     )
 

@@ -13,6 +13,7 @@ TITLES = {
     "sheets": "A look at each class",
     "rows": "Norms and outliers",
     "classes": "Classes",
+    "labels": "Labels",
     "confusions": "Confusions",
     "telling": "Telling videos",
     "flips": "What another run changes",

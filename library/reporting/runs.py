@@ -1,7 +1,7 @@
 """Runs of a report: what was measured for them, video by video, in one order of videos."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,6 @@ import numpy as np
 from framebank.heads.evaluation.measured import MeasuredRun, align, read_measured
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.ranking import rank_of_target
-from framebank.store.errors import DataError
 from framebank.store.files.replacing import current
 from framebank.store.formats.document import read_json
 
@@ -26,6 +25,7 @@ class EvaluatedRun:
 
     `targets` (V,) and `best` (V,) are places among `labels`; `confidence` (V,) and `own` (V,) are the probabilities of
     the likeliest class and of the true one. `top5` and the others are fractions. `facts` say how it was measured.
+    If the folder `path` holds several seeds, this is what the first of them says, and `seeds` has all of them.
     """
 
     path: Path
@@ -42,6 +42,7 @@ class EvaluatedRun:
     brier: float
     nll: float
     facts: Mapping[str, Any]
+    seeds: tuple["EvaluatedRun", ...] = ()
 
     @property
     def correct(self) -> np.ndarray:
@@ -61,12 +62,24 @@ class EvaluatedRun:
     @property
     def class_mean(self) -> float:
         """The mean over the classes that occur of the share of their videos that are right."""
+        return float(np.nanmean(self.class_shares))
+
+    @property
+    def class_shares(self) -> np.ndarray:
+        """The share of the videos of each class that are right, (C,); NaN for a class without a video."""
         videos = np.bincount(self.targets, minlength=len(self.labels))
         right = np.bincount(self.targets[self.correct], minlength=len(self.labels))
-        return float((right[videos > 0] / videos[videos > 0]).mean())
+        return np.where(videos > 0, right / np.maximum(videos, 1), np.nan)
+
+    def over_seeds(self, figure: str) -> tuple[Any, Any]:
+        """Return the mean and the sample deviation of one figure over the seeds, such as "top1" or "class_shares"."""
+        values = np.array([getattr(one, figure) for one in self.seeds])
+        return values.mean(0), values.std(0, ddof=1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return its figures as plain values."""
+        """Return its figures as plain values; those of several seeds have the mean and the deviation too."""
+        figures = ("top1", "top5", "class_mean")
+        several = {name: list(map(float, self.over_seeds(name))) for name in figures} if self.seeds else {}
         return {
             "run": str(self.path),
             "top1": self.top1,
@@ -74,23 +87,25 @@ class EvaluatedRun:
             "top5": self.top5,
             "mean_class_accuracy": self.class_mean,
             "videos": len(self.targets),
+            **({"seeds": len(self.seeds), "over_seeds": several} if self.seeds else {}),
         }
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[EvaluatedRun, ...]:
     """Return runs that were evaluated on the same videos, each in the order of the first.
 
-    DataError if a run was never evaluated, if two were evaluated on different splits, classes or videos, or if videos
-    have several labels.
+    A folder of runs named seed-0, seed-1, ... is one run of several seeds. DataError if a run was never evaluated, if
+    two were evaluated on different splits, classes or videos, or if videos have several labels.
     """
     measured = [read_measured(folder) for folder in folders]
-    for folder, one in zip(folders, measured, strict=True):
-        if None not in one:
-            raise DataError(f"{folder}: holds runs of several seeds; expected one run, such as {folder}/seed-0")
     ids = align(measured).video_ids  # refuses what cannot stand beside each other
-    names = _names(folders)
-    first = measured[0][None].predictions.labels
-    return tuple(_run(one[None], name, ids, first) for one, name in zip(measured, names, strict=True))
+    names = names_of(folders)
+    labels = next(iter(measured[0].values())).predictions.labels
+    found = []
+    for folder, one, name in zip(folders, measured, names, strict=True):
+        first, *others = (_run(each, name, ids, labels) for each in one.values())
+        found.append(replace(first, path=folder, seeds=(first, *others) if others else ()))
+    return tuple(found)
 
 
 def _run(one: MeasuredRun, name: str, ids: tuple[str, ...], labels: tuple[str, ...]) -> EvaluatedRun:
@@ -137,8 +152,8 @@ def _scan(made: "Predictions", rows: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.concatenate(each) for name, each in parts.items()}
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart."""
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """Return the shortest ends of the paths that tell them apart."""
     parts = [folder.absolute().parts for folder in folders]
     for count in range(1, max(map(len, parts)) + 1):
         names = ["/".join(each[-count:]) for each in parts]

@@ -16,6 +16,7 @@ from framebank.store import DataError
 from framebank.store.ledger import Failure, Ledger
 from framebank.tests.commands.test_compare_runs import write
 from framebank.tests.worlds.cli import sentence
+from framebank.tests.worlds.several import write_several
 
 RUN_SECTIONS = {"suspects", "protocol", "classes", "confusions", "videos", "confidence", "frames", "map", "duplicates"}
 STORE_SECTIONS = {"suspects", "contents", "pictures", "balance", "failures", "lengths", "duplicates", "rows", "map"}
@@ -39,7 +40,7 @@ def test_a_run_and_its_page(framebank: Any, run: Path, tmp_path: Path) -> None:
     told = framebank("report", run, out, "--pictures", 20).stdout
     assert told.splitlines()[-1] == str(out) and "of 16 test videos" in told
     page = out.read_text()
-    assert titles(page) >= RUN_SECTIONS - {"duplicates"}
+    assert titles(page) >= RUN_SECTIONS - {"duplicates", "suspects"}
     assert f"{100 * measured['top1']:.1f} %" in page and measured["made_by"]["protocol_hash"] in page
     for asked in (r"<link\b", r"@import", r"\bsrc=\"(?!data:)", r"url\("):
         assert not re.search(asked, page), asked
@@ -174,6 +175,61 @@ def test_what_cannot_be_shown_is_refused(
     monkeypatch.chdir(tmp_path)
     assert told in sentence(framebank("report", *REFUSED[told], exit_code=1))
     assert not Path("out.html").exists()
+
+
+def test_seeds_are_a_mean_and_a_deviation(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    shares = {}
+    for name, share in (("first", 0.6), ("second", 0.8)):
+        for seed in range(3):
+            right = rng.random(100) < share
+            write(tmp_path / name / f"seed-{seed}", right)
+            shares[name, seed] = right.mean()
+    found = fb.report(tmp_path / "first", out=tmp_path / "one.html")
+    own = [shares["first", seed] for seed in range(3)]
+    mean, deviation = np.mean(own), np.std(own, ddof=1)
+    assert found.headline == (
+        f"first is right in {100 * mean:.1f} % of 100 test videos, the mean of 3 seeds, whose deviation is "
+        f"{100 * deviation:.1f} points."
+    )
+    assert found.figures["runs"][0]["over_seeds"]["top1"] == pytest.approx([mean, deviation])
+    page = (tmp_path / "one.html").read_text()
+    assert f'{100 * mean:.1f} <span class="soft">&plusmn; {100 * deviation:.1f}</span>' in page
+    assert "3 seeds, %" in page
+    both = fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
+    paired = fb.compare_runs(tmp_path / "first", tmp_path / "second").pairs[0].paired
+    assert both.headline.startswith(f"second is {paired.verdict} than first: {100 * paired.difference:+.1f} points")
+    with pytest.raises(DataError, match="holds runs of several seeds; expected one run"):
+        fb.report(tmp_path / "first", out=tmp_path / "README.md")
+
+
+def test_runs_of_several_labels_have_a_page_of_their_own(framebank: Any, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    store = write_several(tmp_path / "store").store.path
+    for name, epochs in (("first", 1), ("second", 12)):
+        options = ("--head", "mean", "--classifier", "linear", "--loss", "bce", "--lr", 0.03, "--epochs", epochs)
+        framebank("train", store, tmp_path / name, *options)
+        framebank("thresholds", tmp_path / name)
+        framebank("evaluate", tmp_path / name)
+    metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("first", "second")]
+    found = fb.report(tmp_path / "second", out=tmp_path / "one.html")
+    low, high = found.figures["runs"][0]["interval"]
+    assert found.figures["runs"][0]["map"] == pytest.approx(metrics[1]["map"]) and low < metrics[1]["map"] < high
+    assert found.headline.startswith(f"second has a mAP of {100 * metrics[1]['map']:.1f} % over 4 labels of 40 test")
+    assert found.figures["labels"]["average_precision"] == pytest.approx(
+        dict(zip(metrics[1]["labels"], metrics[1]["average_precision"], strict=True))
+    )
+    page = (tmp_path / "one.html").read_text()
+    assert titles(page) >= {"protocol", "labels", "duplicates"} and not found.left_out
+    assert f"{100 * metrics[1]['thresholds']['f1']:.1f} %" in page
+    both = fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
+    gain = f"{100 * (metrics[1]['map'] - metrics[0]['map']):+.1f} points of mAP"
+    assert both.headline.startswith(
+        f"These 40 test videos cannot tell whether second is better than first: {gain} (95 % -"
+    )
+    framebank("evaluate", tmp_path / "first", "--split", "val")
+    with pytest.raises(DataError, match="was evaluated on the split 'test'"):
+        fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
 
 
 def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:

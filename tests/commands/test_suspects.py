@@ -51,7 +51,7 @@ def test_changed_labels_and_copies(framebank: Any, tmp_path: Path) -> None:
         assert [line["video_id"] for line in csv.DictReader(file)] == list(found)
     alone = fb.suspects(store, copies=False)
     assert {one.video_id for one in alone} >= {"clip-1", "clip-22", "clip-43"} and not any(one.copy_of for one in alone)
-    assert "3 suspects, 3 of them certain, in 80 labelled videos" in framebank("suspects", store).stdout
+    assert "3 suspects, 3 of them confident, in 80 labelled videos" in framebank("suspects", store).stdout
 
 
 def test_what_cannot_be_judged(framebank: Any, tmp_path: Path) -> None:

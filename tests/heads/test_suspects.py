@@ -17,7 +17,7 @@ def world(count: int = 120, *, classes: int = 4, seed: int = 0) -> tuple[np.ndar
 
 
 def test_by_hand() -> None:
-    """The means of the own classes are 0.65 and 0.6; the third video says 0.7 for the first class, and is certain."""
+    """The means of the own classes are 0.65 and 0.6; the third video says 0.7 for the first class, and is confident."""
     probabilities = np.array([[0.7, 0.3], [0.6, 0.4], [0.7, 0.3], [0.1, 0.9], [np.nan, np.nan]])
     best, share, are = doubts(probabilities, np.array([0, 0, 1, 1, 1]))
     assert best[:4].tolist() == [1, 1, 0, 0]

@@ -1,0 +1,138 @@
+"""The report of runs of several labels a video: its sections are gathered and written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framebank.heads.training.run import Run
+from framebank.library.reporting.facts import facts_of_runs
+from framebank.library.reporting.judged import JudgedRun, read_judged
+from framebank.library.reporting.nearest import NearPairs, near_pairs_between
+from framebank.library.reporting.page import ReportPage
+from framebank.library.reporting.pictures import Pictures
+from framebank.library.reporting.render import write_page
+from framebank.library.reporting.sections import Section, make_sections, plain
+from framebank.library.watch import Watch
+from framebank.store.counts import counted
+from framebank.store.errors import DataError
+from framebank.store.features import FeatureStore
+from framebank.store.videos.video import Video
+
+
+@dataclass(frozen=True)
+class LabelWorth:
+    """One label: the number of its videos, its average precision by each run, and its worth above its threshold."""
+
+    label: str
+    videos: int
+    precisions: tuple[float, ...]
+    worth: Mapping[str, float] | None
+
+
+@dataclass(frozen=True)
+class LabelsWorth:
+    """The labels that occur, the least precise of the first run first; `absent` do not occur."""
+
+    labels: tuple[LabelWorth, ...]
+    absent: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the average precisions of the first run as plain values."""
+        return {"average_precision": {one.label: one.precisions[0] for one in self.labels}, "absent": self.absent}
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedMaterial:
+    """The runs, their store if it is there, and what reads pictures of its videos."""
+
+    runs: tuple[JudgedRun, ...]
+    pictures: Pictures
+
+    def video(self, video_id: str) -> Video:
+        """Return one video of the store of the first run."""
+        store = FeatureStore(self.runs[0].store)
+        return store.manifest.of_ids([video_id])[0]
+
+    def middle(self, video_id: str) -> str:
+        """Return the middle frame of a video as an address; "" if it cannot be read or enough were read."""
+        return self.pictures.middle(self.video(video_id))
+
+
+def report_judged(folders: Sequence[Path], out: Path, *, pictures: int, watch: Watch) -> ReportPage:
+    """Write the page of runs of several labels that were evaluated on the same videos; see `report`."""
+    material = JudgedMaterial(read_judged(folders), Pictures(pictures))
+    sections, left_out = make_sections(SECTIONS, material, watch=watch)
+    headline = headline_of(material.runs)
+    context = {
+        "kind": "judged",
+        "title": " and ".join(run.name for run in material.runs),
+        "headline": headline,
+        "runs": material.runs,
+        "facts": facts_of_runs(material.runs),
+        "material": material,
+        "left_out": left_out,
+        **sections,
+    }
+    size = write_page(out, context, {"labels": [], "videos": [], "cells": {}, "pictures": {}})
+    figures = {"runs": [run.to_dict() for run in material.runs], **{name: plain(one) for name, one in sections.items()}}
+    read = material.pictures
+    return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
+
+
+def headline_of(runs: Sequence[JudgedRun]) -> str:
+    """Return the result in one sentence."""
+    first = runs[0]
+    videos = counted(len(first.video_ids), f"{first.split} video" if first.split != "all" else "video")
+    if len(runs) == 1:
+        occurring = counted(int((~np.isnan(first.precisions)).sum()), "label")
+        return (
+            f"{first.name} has a mAP of {100 * first.map:.1f} % over {occurring} of {videos}{_within(first.interval)}."
+        )
+    best = max(runs[1:], key=lambda run: run.map)
+    gain, interval = best.gain(first)
+    told = f"{100 * gain:+.1f} points of mAP{_within(interval, sign='+')}"
+    if interval and interval[0] <= 0 <= interval[1]:
+        return f"These {videos} cannot tell whether {best.name} is better than {first.name}: {told}."
+    return f"{best.name} is {'better' if gain > 0 else 'worse'} than {first.name}: {told} on {videos}."
+
+
+def _within(interval: tuple[float, float] | None, *, sign: str = "") -> str:
+    if interval is None:
+        return ""
+    low, high = (f"{100 * end:{sign}.1f}" for end in interval)
+    return f" (95 % {low} to {high})"
+
+
+def _labels(material: JudgedMaterial) -> LabelsWorth:
+    first = material.runs[0]
+    occurring = np.flatnonzero(~np.isnan(first.precisions)).tolist()
+    each = first.worth["by_class"] if first.worth else [None] * len(first.labels)
+    found = [
+        LabelWorth(
+            first.labels[place],
+            int(first.targets[:, place].sum()),
+            tuple(float(run.precisions[place]) for run in material.runs),
+            each[place],
+        )
+        for place in occurring
+    ]
+    found.sort(key=lambda one: (one.precisions[0], -one.videos, one.label))
+    return LabelsWorth(tuple(found), len(first.labels) - len(found))
+
+
+def _near(material: JudgedMaterial) -> NearPairs:
+    first = material.runs[0]
+    store, run = FeatureStore(first.store), Run.read(first.path)
+    learned = [video_id for video_id in run.videos_in(store) if video_id in store]
+    if not learned:
+        raise DataError(f"{store.path}: it is not known which of its videos the run was trained on")
+    if both := set(learned).intersection(first.video_ids):
+        raise DataError(f"the run was trained on {len(both)} of the measured videos")
+    splits = first.split, str(run.trained_on.get("split") or "train")
+    return near_pairs_between(store, first.video_ids, learned, splits=splits, listed=len(first.video_ids))
+
+
+SECTIONS: Mapping[str, Callable[[JudgedMaterial], Section]] = {"labels": _labels, "near": _near}
