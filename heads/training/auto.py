@@ -18,7 +18,7 @@ from framebank.heads.training.candidates import (
     residual_recipe,
     with_steps,
 )
-from framebank.heads.training.choosing import JudgedCandidate, choose, tell_texts
+from framebank.heads.training.choosing import KEPT, JudgedCandidate, choose, tell_texts
 from framebank.heads.training.judging import CandidateGround, FoldPlaces
 from framebank.heads.training.recipe import Recipe
 from framebank.store.counts import counted
@@ -103,10 +103,15 @@ def find_recipe(
         tried.append(_row(candidate, found, seconds=seconds, reason=reason))
         told(tried[-1], len(tried), len(candidates))
     best, why = choose(judged)
+    recipe, chosen = best.recipe, best.name
+    unjudged = next(one for one in candidates if one.name == KEPT).recipes[0]
+    if best.is_plain and all(one.name != KEPT for one in judged) and ground.can_fit(unjudged):
+        recipe, chosen = unjudged, KEPT
+        why = f"the folds have too few videos for {KEPT}, which is kept; of those judged, {best.name} is best"
     target = ground.targets(parts)
     return FoundRecipe(
-        recipe=best.recipe,
-        chosen=best.candidate.name,
+        recipe=recipe,
+        chosen=chosen,
         why=why,
         texts=tell_texts(judged, ground.prompts_of),
         judged_by=_judges(ground, parts, len(target)),
