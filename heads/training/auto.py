@@ -19,7 +19,7 @@ from framebank.heads.training.candidates import (
     residual_recipe,
     with_steps,
 )
-from framebank.heads.training.choosing import JudgedCandidate, choose, tell_texts
+from framebank.heads.training.choosing import KEPT, JudgedCandidate, choose, tell_texts
 from framebank.heads.training.judging import CandidateGround, FoldPlaces
 from framebank.heads.training.members import Member
 from framebank.heads.training.recipe import Recipe
@@ -121,14 +121,20 @@ def find_recipe(
     tried.append(_row_of_average(average, seconds=time.perf_counter() - started))
     told(tried[-1], len(tried), len(tried))
     compared = average.why(best.name)
+    unjudged = next(one for one in candidates if one.name == KEPT).recipes[0]
+    recipe, chosen = best.recipe, AVERAGE if average.is_better else best.name
+    why = compared if average.is_better else "; ".join(filter(None, (why, compared)))
+    if best.is_plain and all(one.name != KEPT for one in judged) and ground.can_fit(unjudged):
+        recipe, chosen = unjudged, KEPT
+        why = f"the folds have too few videos for {KEPT}, which is kept; of those judged, {best.name} is best"
     return FoundRecipe(
-        recipe=best.recipe,
-        chosen=AVERAGE if average.is_better else best.name,
-        why=compared if average.is_better else "; ".join(filter(None, (why, compared))),
+        recipe=recipe,
+        chosen=chosen,
+        why=why,
         texts=tell_texts(judged, ground.prompts_of),
         judged_by=_judges(ground, parts, len(target)),
         tried=tuple(tried),
-        members=average.members if average.is_better else (),
+        members=average.members if chosen == AVERAGE else (),
     )
 
 
