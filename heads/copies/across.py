@@ -13,6 +13,7 @@ from framebank.store.vectors import has_direction, unit
 
 AT_ONCE = 2048  # videos whose rows are in memory at the same time
 MOST_PRODUCTS = 200_000_000  # cosines of two videos; of more, every second or third video of the first split is asked
+PRODUCTS_AT_ONCE = 1 << 24  # cosines that are in memory at the same time
 CHECKED = 2000  # pairs at most that are compared row by row
 LEAST_MEAN = 0.8  # the cosine of two mean rows from which on they are
 LEAST_ROWS = 4  # of a video that is compared
@@ -99,10 +100,11 @@ def _near_means(means: np.ndarray, num_first: int) -> np.ndarray:
     first, second = rows[:num_first], rows[num_first:]
     nearest = np.empty(len(first), dtype=np.int64)
     cosines = np.empty(len(first), dtype=np.float32)
-    for at in range(0, len(first), AT_ONCE):
-        found = first[at : at + AT_ONCE] @ second.T
-        nearest[at : at + AT_ONCE] = found.argmax(axis=1)
-        cosines[at : at + AT_ONCE] = found.max(axis=1)
+    step = max(1, PRODUCTS_AT_ONCE // len(second))
+    for at in range(0, len(first), step):
+        found = first[at : at + step] @ second.T
+        nearest[at : at + step] = found.argmax(axis=1)
+        cosines[at : at + step] = found.max(axis=1)
     best = np.argsort(-cosines, kind="stable")[:CHECKED]
     best = best[cosines[best] >= LEAST_MEAN]
     return np.stack([best, nearest[best]], axis=1)

@@ -49,9 +49,8 @@ class TrainingJob:
     `manifest` holds the training videos; with `recipe.shots`, that many of each class are drawn. The epoch is chosen on
     `val_split`, on the split "val" if there is one, or on a part of the training videos. That part is held out only if
     the recipe chooses something on it, or if `chooses_head_mix` says that head_mix will be chosen. With shots and no
-    validation videos, the last epoch is kept. The classes come from the prompts, from `labels`, or from the labels that
-    occur. `tower` is called if the recipe reads the encoder's text tower. A `lexicon` is for a recipe that reads one.
-    `live` embeds what the recipe's stream keeps of the frames.
+    validation videos, the last epoch is kept. The classes come from the prompts, `labels`, or the labels that occur.
+    `tower` is called for the text tower, a `lexicon` is for a recipe that reads one, and `live` embeds what a stream keeps.
     """
 
     def __init__(
@@ -105,9 +104,8 @@ class TrainingJob:
         for bank in (self.train, self.val):
             if bank:
                 require_finite(bank, where=store.path)
-        self.notes += tuple(
-            class_notes(self.train, self.val if _has_val(store, recipe, val_split) else None, self.labels)
-        )
+        judge = self.val if _has_val(store, recipe, val_split) else None
+        self.notes += tuple(class_notes(self.train, judge, self.labels))
         shape = tuple(self.train.x.shape[2:])
         self.in_shape = () if live or shape == (store.spec.dim,) else shape
         if prompts and len(self.in_shape) == 1:

@@ -226,9 +226,21 @@ def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path, name: str
     assert not (tmp_path / "s" / "failed.csv").exists()
     assert not list((tmp_path / "s").glob("*.part"))
     kept = len(FeatureStore(tmp_path / "s")) if list((tmp_path / "s").glob("*.h5")) else 0
-    if name == "SIGTERM":
+    if name == "SIGTERM":  # what is kept, and two more
+        with (clips / "manifest.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        there = FeatureStore(tmp_path / "s").ids if kept else ()
+        rows = [row for row in rows if row["video_id"] in there] + [
+            row for row in rows if row["video_id"] not in there
+        ][:2]
+        with (tmp_path / "some.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows({**row, "path": clips / row["path"]} for row in rows)
+        command[command.index(str(clips / "manifest.csv"))] = str(tmp_path / "some.csv")
         again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-        assert json.loads(again.stdout)["already_there"] == kept
+        told = json.loads(again.stdout)
+        assert (told["already_there"], told["embedded"]) == (kept, 2)
 
 
 def test_nothing_embedded_exits_with_1(framebank: Any, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_context_that_starts_as_words_scores_as_the_sentences(framebank, store, 
 
 def test_words_of_the_tower_from_end_to_end(framebank, store, tmp_path):
     run, words = tmp_path / "run", ("--recipe", "bike", "--set", "classifier.words=tokens", "--templates", "bare")
-    report = json.loads(framebank("train", store, run, *words, "--json").stdout)
+    report = json.loads(framebank("train", store, run, *words, "--epochs", 2, "--json").stdout)
     assert report["recipe"]["classifier_options"] == {"words": "tokens"}
     trained = Run.read(run)
     spoken = trained.model.classifier.spoken.sum(1).tolist()

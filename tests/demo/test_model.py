@@ -34,8 +34,23 @@ def test_weights_are_small_and_plain():
     assert len(table.unique(dim=0)) < 300
 
 
-def test_gates_are_passed_on_other_scenes(model):
-    scenes = [draw_frames(number, space=HELD_OUT_SPACE, seed=1, image_size=64) for number in range(120)]
+@pytest.fixture(scope="module")
+def scenes():
+    """Drawn once for all precisions."""
+    return [draw_frames(number, space=HELD_OUT_SPACE, seed=1, image_size=64) for number in range(120)]
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    """Eight frames of each of 64 test clips."""
+    found = {}
+    for clip in list_clips(num_train=0, num_test=4):
+        scene = draw_clip(clip)
+        found[clip] = [Image.fromarray(scene.render(int((i + 0.5) * len(scene) / 8))) for i in range(8)]
+    return found
+
+
+def test_gates_are_passed_on_other_scenes(model, scenes):
     figures = measure(scenes, encode_image=image_encoder(model), encode_text=text_encoder(model))
     assert all(figure.value > figure.least - 0.05 for figure in figures), gate_lines(figures)
 
@@ -62,13 +77,8 @@ def preprocess(model):
     return open_clip.image_transform(visual.image_size, is_train=False, mean=visual.image_mean, std=visual.image_std)
 
 
-def test_zero_shot_by_descriptions_on_rendered_frames(model):
-    def frames_of(clip):
-        scene = draw_clip(clip)
-        return [Image.fromarray(scene.render(int((i + 0.5) * len(scene) / 8))) for i in range(8)]
-
-    clips = list_clips(num_train=0, num_test=4)
-    assert zero_shot_hits(model, clips, frames_of).mean() >= 0.5
+def test_zero_shot_by_descriptions_on_rendered_frames(model, rendered):
+    assert zero_shot_hits(model, list(rendered), rendered.get).mean() >= 0.5
 
 
 def test_unknown_words_do_no_harm(model):
