@@ -110,7 +110,7 @@ def test_vocabulary_numbers_keep_the_end_the_largest():
 def test_zero_shot_by_descriptions_on_the_test_clips(tmp_path):
     open_clip.add_model_config(DEMO / "tiny-clip.json")
     model = open_clip.create_model("tiny-clip", pretrained=str(WEIGHTS)).eval()
-    clips = list(render_clips(tmp_path, num_train=0))
+    clips = list(render_clips(tmp_path, num_train=0, num_test=4))
 
     def frames_of(clip):
         with av.open(str(tmp_path / clip.path)) as container:
