@@ -10,10 +10,11 @@ import numpy as np
 from framebank.heads.training.run import Run
 from framebank.library.reporting.facts import facts_of_runs
 from framebank.library.reporting.judged import JudgedRun, read_judged
-from framebank.library.reporting.nearest import NearPairs, near_pairs_between
+from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_between
 from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.render import write_page
+from framebank.library.reporting.rows import drawn
 from framebank.library.reporting.sections import Section, make_sections, plain
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
@@ -132,7 +133,8 @@ def _near(material: JudgedMaterial) -> NearPairs:
     if both := set(learned).intersection(first.video_ids):
         raise DataError(f"the run was trained on {len(both)} of the measured videos")
     splits = first.split, str(run.trained_on.get("split") or "train")
-    return near_pairs_between(store, first.video_ids, learned, splits=splits, listed=len(first.video_ids))
+    asked, others = ([ids[row] for row in drawn(len(ids), most=MOST)] for ids in (first.video_ids, learned))
+    return near_pairs_between(store, asked, others, splits=splits, listed=len(first.video_ids))
 
 
 SECTIONS: Mapping[str, Callable[[JudgedMaterial], Section]] = {"labels": _labels, "near": _near}
