@@ -59,8 +59,8 @@ def fit_thresholds(logits: Tensor, target: Tensor, *, precision: float | None = 
     With `precision`, it is the lowest threshold above which that share of the labels is right; a class that never
     reaches it is never given. A class of few videos says little (Fan and Lin 2007, "A study on threshold selection for
     multi-label classification"), so each class is counted with HOLD labels' worth of all classes together: their right
-    and wrong labels above the same threshold. A class without a label takes the threshold of all classes. DataError if
-    there are fewer than FEWEST videos, or if none has a label.
+    and wrong labels above the same threshold. A class without a video has wrong labels only, so its threshold lies
+    among its highest probabilities. DataError if there are fewer than FEWEST videos, or if none has a label.
     """
     scores, hits = logits.detach().double().sigmoid().cpu().numpy(), target.cpu().numpy() > 0
     if len(scores) < FEWEST:

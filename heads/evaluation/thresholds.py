@@ -43,7 +43,9 @@ def fit_thresholds_of_run(
 
 
 def forget_thresholds(run: Run, *, folder: Path) -> Run:
-    """Take the thresholds out of a run, and with them the figures of its evaluation."""
+    """Take the thresholds out of a run, and with them the figures of its evaluation. DataError if it has none."""
+    if KEPT not in run.trained_on:
+        raise DataError(f"{folder}: has no thresholds to take out; expected a run that was given some")
     left = {name: value for name, value in run.trained_on.items() if name != KEPT}
     found = replace(run, trained_on=left)
     write_fitted(found, folder)

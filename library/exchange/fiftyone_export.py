@@ -61,7 +61,8 @@ def export_fiftyone(
         if run:
             opened = run if isinstance(run, TrainedRun) else TrainedRun.open(run)
             said = {one.video.video_id: one for one in opened.predict(store, split)}
-        samples = _samples(store, watch(videos, total=len(videos), unit="video"), said, found)
+        watched = watch(videos, total=len(videos), unit="video")
+        samples = _samples(store, watched, said, found, several=_any_several(videos, said))
         with new_folder(place) as part:
             metadata = {"media_type": "video", "info": {"store": str(store.path), "made_by": "framebank"}}
             (part / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
@@ -78,16 +79,19 @@ def _require_known(spans: Sequence["Span"], known: set[str], *, where: object) -
 
 
 def _samples(
-    store: "FeatureStore", videos: Iterable["Video"], said: Mapping[str, "Labelled"], spans: Sequence["Span"]
+    store: "FeatureStore",
+    videos: Iterable["Video"],
+    said: Mapping[str, "Labelled"],
+    spans: Sequence["Span"],
+    *,
+    several: bool,
 ) -> list[dict[str, Any]]:
-    """One sample for each file, in the order of its first video."""
+    """One sample for each file, in the order of its first video; `several` is the type of the labels of all of them."""
     spans_of: dict[str, list[Span]] = {}
     for span in spans:
         spans_of.setdefault(span.video_id, []).append(span)
-    listed = list(videos)
-    several = any(len(video.labels) > 1 for video in listed)
     samples: dict[str, dict[str, Any]] = {}
-    for video in listed:
+    for video in videos:
         path = str(video.path.absolute())
         sample = samples.setdefault(path, {"filepath": path, "tags": [], "video_id": video.video_id, "frames": FRAMES})
         if video.split and video.split not in sample["tags"]:
@@ -97,15 +101,14 @@ def _samples(
             if not labels:
                 continue
             if video.start is None and video.end is None:
-                sample[name] = _classified(labels, several=several or (answer is not None and _judges_each(answer)))
+                sample[name] = _classified(labels, several=several)
             else:
-                _detect(sample, f"{name}_parts", [_temporal(store, video, *one) for one in labels])
-        own = [
-            _support(store, video, span.start, span.end) | _named(span.label, span.score)
-            for span in spans_of.get(video.video_id, ())
-        ]
+                _detect(sample, f"{name}_parts", _temporal(store, video, labels))
+        own = spans_of.get(video.video_id)
         if own:
-            _detect(sample, SPANS, own)
+            rate = _frame_rate(store, video)
+            each = [_support(span.start, span.end, rate) | _named(span.label, span.score) for span in own]
+            _detect(sample, SPANS, each)
     return list(samples.values())
 
 
@@ -116,8 +119,9 @@ def _given(answer: "Labelled | None") -> list[tuple[str, float | None]]:
     return list(answer.top(len(answer.answers[0].labels) or 1))
 
 
-def _judges_each(answer: "Labelled") -> bool:
-    return bool(answer.answers[0].labels)
+def _any_several(videos: Iterable["Video"], said: Mapping[str, "Labelled"]) -> bool:
+    """Whether a video has several labels, or may be given several. A field of a dataset has one type."""
+    return any(len(video.labels) > 1 for video in videos) or any(one.answers[0].labels for one in said.values())
 
 
 def _classified(labels: Sequence[tuple[str, float | None]], *, several: bool) -> dict[str, Any]:
@@ -134,16 +138,18 @@ def _detect(sample: dict[str, Any], name: str, detections: list[dict[str, Any]])
     held["detections"] += detections
 
 
-def _temporal(store: "FeatureStore", video: "Video", label: str, confidence: float | None) -> dict[str, Any]:
-    """A video that is a part of a file, with a label."""
+def _temporal(
+    store: "FeatureStore", video: "Video", labels: Sequence[tuple[str, float | None]]
+) -> list[dict[str, Any]]:
+    """A video that is a part of a file, once for each of its labels."""
     start = video.start or 0.0
-    end = float(store[video.video_id].timestamps[-1]) if video.end is None else video.end
-    return _support(store, video, start, max(start, end)) | _named(label, confidence)
+    end = float(store[video.video_id].timestamps.max()) if video.end is None else video.end
+    place = _support(start, max(start, end), _frame_rate(store, video))
+    return [place | _named(*one) for one in labels]
 
 
-def _support(store: "FeatureStore", video: "Video", start: float, end: float) -> dict[str, Any]:
+def _support(start: float, end: float, rate: float) -> dict[str, Any]:
     """The first and the last frame of a stretch of seconds; the first frame of a file is 1."""
-    rate = _frame_rate(store, video)
     first = 1 + round(start * rate)
     return {"_cls": "TemporalDetection", "support": [first, max(first, round(end * rate))]}
 

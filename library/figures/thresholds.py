@@ -88,7 +88,7 @@ def fit_thresholds(
     theirs, or "unknown", and `evaluate` measures them. `off` takes the thresholds out. The default of `bank` is the
     store that the run was trained on. The run's metrics.json and predictions.npz are removed: evaluate it again.
     DataError if the videos of the run have one label each, for a split that is not held out, as in `fit_temperature`,
-    or if there are too few videos.
+    if there are too few videos, or if there is nothing for `off` to take out.
 
     >>> import framebank as fb
     >>> fb.fit_thresholds("run", split="val").values["juggling"]                               # doctest: +SKIP

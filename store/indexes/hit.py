@@ -17,7 +17,7 @@ class _LaterPath:
         if hit is None:
             return Path()  # the default of the field
         kept = vars(hit)
-        made = kept["path"] = Path(kept.pop(TEXT))
+        made: Path = kept.setdefault("path", Path(kept[TEXT]))  # of two threads that ask, both get the same
         return made
 
 

@@ -25,6 +25,7 @@ COLUMNS = {
     "columns": "jsonb",
 }
 VECTOR = "embedding"
+SECRETS = ("password", "sslpassword")  # of a DSN, which no message shows
 MISSING = "the extension vector is not there and cannot be made"
 
 
@@ -33,7 +34,7 @@ class Pgvector:
 
     def __init__(self, dsn: str, table: str) -> None:
         self.table = table
-        self._library: ModuleType = require("psycopg", extra="pgvector", what=f"pgvector:, table {table!r}")
+        self._library: ModuleType = require("psycopg", extra="pgvector", what=f"pgvector, table {table!r}")
         self._place = self._without_password(dsn)
         with self._telling("does not answer"):
             self._connection: Any = self._library.connect(dsn, connect_timeout=SECONDS)
@@ -126,4 +127,4 @@ class Pgvector:
             raise DataError(
                 "the DSN cannot be read; expected one such as postgresql://HOST/DATABASE or host=HOST dbname=DATABASE"
             ) from error
-        return " ".join(f"{name}={value}" for name, value in parts.items() if name != "password")
+        return " ".join(f"{name}={value}" for name, value in parts.items() if name not in SECRETS)

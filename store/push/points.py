@@ -1,6 +1,7 @@
 """Points: what of an index goes into a vector database, the vectors with an id that stays and what is known of them."""
 
 import json
+import math
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -102,5 +103,8 @@ def points_of(index: Index, *, batch: int) -> Iterator[Points]:
 
 
 def _value(cell: str) -> Value:
-    """Return what a cell of a column of the user stands for, as a filter of a search takes it."""
-    return float(cell) if NUMBER.fullmatch(cell) else cell
+    """Return what a cell of a column of the user stands for, as a filter of a search takes it.
+
+    A number that is too large to be finite stays a text: JSON knows no infinity.
+    """
+    return number if NUMBER.fullmatch(cell) and math.isfinite(number := float(cell)) else cell

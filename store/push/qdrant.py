@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +15,8 @@ from framebank.store.push.points import Points
 
 KEY = "QDRANT_API_KEY"  # the variable of the environment with the key of a server
 SECONDS = 60  # that a server may take for an answer
+HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")  # a server without its http://, which would become a folder of this name
+MARK = "meta.json"  # the file by which Qdrant's client knows its folder
 
 
 class Qdrant:
@@ -23,8 +27,10 @@ class Qdrant:
         self._place = _without_password(place)
         self._library: ModuleType = require("qdrant_client", extra="qdrant", what=self.shown)
         remote = place.startswith(("http://", "https://"))
-        if not remote and place != ":memory:" and "://" in place:
+        if not remote and ("://" in place or HOST_AND_PORT.fullmatch(place)):
             raise DataError(f"{self.shown}: is not an address of Qdrant; expected http://HOST:6333 or a folder")
+        if not remote and place != ":memory:":
+            self._require_own(Path(place))
         with self._telling():
             if remote:
                 more: dict[str, Any] = {"api_key": os.environ.get(KEY), "timeout": SECONDS}
@@ -36,6 +42,15 @@ class Qdrant:
 
     def __repr__(self) -> str:
         return f"Qdrant({self.shown!r})"
+
+    def _require_own(self, folder: Path) -> None:
+        """Refuse a folder that holds something else: Qdrant's client would write among it."""
+        try:
+            is_free = not folder.exists() or (folder / MARK).is_file() or not any(folder.iterdir())
+        except OSError as error:
+            raise DataError(f"{self.shown}: cannot be read as a folder ({error.strerror or error})") from error
+        if not is_free:
+            raise DataError(f"{self.shown}: holds other files; expected a new folder, or one of Qdrant's client")
 
     @property
     def shown(self) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 import framebank as fb
+from framebank.heads.confidence.thresholds import KEPT, LabelThresholds
+from framebank.heads.evaluation.fitting import write_fitted
 from framebank.tests.worlds.cli import sentence
 from framebank.tests.worlds.heads import write_world
 from framebank.tests.worlds.several import write_several
@@ -63,6 +66,25 @@ def test_label_store_writes_all_labels(framebank: Any, fitted: tuple[Path, Path]
     assert any(";" in written[video_id] for video_id in done.written)
 
 
+def test_an_export_for_fiftyone_has_one_type_of_labels_if_some_videos_are_unknown(
+    fitted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The videos have one label each, and the run gives some of them several labels and others none."""
+    store = write_world(tmp_path / "store").store
+    folder = Path(shutil.copytree(fitted[1], tmp_path / "run"))
+    fb.fit_temperature(folder, off=True)
+    opened = fb.TrainedRun.open(folder)
+    median = float(np.median([one.top(1)[0][1] or 0.0 for one in opened.predict(store)]))
+    values = LabelThresholds((median,) * len(opened.run.labels), 20).to_dict()
+    write_fitted(replace(opened.run, trained_on={**opened.run.trained_on, KEPT: values}), folder)
+    said = {one.label for one in fb.TrainedRun.open(folder).predict(store)}
+    assert "unknown" in said and len(said) > 1
+    fb.export_fiftyone(store, tmp_path / "out", run=folder)
+    samples = json.loads((tmp_path / "out" / "samples.json").read_text())["samples"]
+    types = {name: {one[name]["_cls"] for one in samples if name in one} for name in ("ground_truth", "predictions")}
+    assert types == {"ground_truth": {"Classifications"}, "predictions": {"Classifications"}}
+
+
 def test_a_temperature_keeps_them_and_off_takes_them_out(
     framebank: Any, fitted: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -76,6 +98,9 @@ def test_a_temperature_keeps_them_and_off_takes_them_out(
     without = fb.TrainedRun.open(tmp_path / "run")
     assert without.run.thresholds is None
     assert all(";" not in one.label for one in without.predict(store, split="test"))
+    framebank("evaluate", tmp_path / "run")
+    told = sentence(framebank("thresholds", tmp_path / "run", "--off", exit_code=1))
+    assert "has no thresholds to take out" in told and (tmp_path / "run" / "metrics.json").exists()
     fb.fit_thresholds(tmp_path / "run")
     fb.fit_temperature(tmp_path / "run", by_class=True)
     assert fb.TrainedRun.open(tmp_path / "run").run.thresholds is None

@@ -13,6 +13,7 @@ import pytest
 import framebank as fb
 from framebank.store.indexes.index import Index
 from framebank.store.push.pgvector import Pgvector
+from framebank.store.push.points import _value
 from framebank.store.push.targets import TARGETS, open_target
 from framebank.tests.worlds.cli import sentence
 from framebank.tests.worlds.heads import DIM, write_world
@@ -160,6 +161,7 @@ def test_a_table_of_something_else_is_refused(framebank: Any, database: Database
         (("--to", "milvus:there"), "'milvus' names no database to push to; expected qdrant:URL or pgvector:DSN"),
         (("--to", "qdrant:"), "expected qdrant:URL or pgvector:DSN"),
         (("--to", "qdrant:ftp://there"), "is not an address of Qdrant"),
+        (("--to", "qdrant:localhost:6333"), "is not an address of Qdrant; expected http://HOST:6333 or a folder"),
         (("--to", "qdrant:http://u:secret@127.0.0.1:9"), "qdrant:http://127.0.0.1:9, collection 'framebank': does not"),
         (("--to", "pgvector:postgresql://u:secret@127.0.0.1:9/x"), "port=9, table 'framebank': does not answer"),
         (("--to", "pgvector:what is this"), "the DSN cannot be read"),
@@ -171,6 +173,18 @@ def test_wrong_places_are_one_sentence(framebank: Any, indexes: Path, words: tup
     pytest.importorskip("psycopg")
     said = framebank("index-push", indexes / "video", *words, exit_code=1)
     assert told in sentence(said) and "secret" not in said.stderr
+
+
+def test_a_folder_of_something_else_is_left_alone(framebank: Any, indexes: Path) -> None:
+    pytest.importorskip("qdrant_client")
+    before = sorted(indexes.glob("bank/**/*"))
+    told = sentence(framebank("index-push", indexes / "video", "--to", f"qdrant:{indexes / 'bank'}", exit_code=1))
+    assert "holds other files; expected a new folder, or one of Qdrant's client" in told
+    assert sorted(indexes.glob("bank/**/*")) == before
+
+
+def test_a_cell_that_is_no_finite_number_stays_a_text() -> None:
+    assert [_value(cell) for cell in ("720", "-1.5e3", "1e999", "7 m", "")] == [720.0, -1500.0, "1e999", "7 m", ""]
 
 
 @pytest.mark.parametrize(("kind", "library"), [("qdrant", "qdrant_client"), ("pgvector", "psycopg")])
