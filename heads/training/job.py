@@ -50,7 +50,7 @@ class TrainingJob:
     `val_split`, on the split "val" if there is one, or on a part of the training videos. That part is held out only if
     the recipe chooses something on it, or if `chooses_head_mix` says that head_mix will be chosen. With shots and no
     validation videos, the last epoch is kept. The classes come from the prompts, `labels`, or the labels that occur.
-    `tower` is called for the text tower, a `lexicon` is for a recipe that reads one, and `live` embeds what a stream keeps.
+    `tower` loads the text tower, a `lexicon` is for a recipe that reads one, `live` embeds what a stream keeps.
     """
 
     def __init__(
