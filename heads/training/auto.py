@@ -102,7 +102,8 @@ def find_recipe(
             judged.append(found)
         tried.append(_row(candidate, found, seconds=seconds, reason=reason))
         told(tried[-1], len(tried), len(candidates))
-    best, why = choose(judged)
+    num_classes = ground.frames.num_classes
+    best, why = choose(judged, num_classes=num_classes)
     recipe, chosen = best.recipe, best.name
     unjudged = next(one for one in candidates if one.name == KEPT).recipes[0]
     if best.is_plain and all(one.name != KEPT for one in judged) and ground.can_fit(unjudged):
@@ -113,7 +114,7 @@ def find_recipe(
         recipe=recipe,
         chosen=chosen,
         why=why,
-        texts=tell_texts(judged, ground.prompts_of),
+        texts=tell_texts(judged, ground.prompts_of, num_classes=num_classes),
         judged_by=_judges(ground, parts, len(target)),
         tried=tuple(tried),
     )
