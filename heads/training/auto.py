@@ -113,8 +113,9 @@ def find_recipe(
             held.append(found)
         tried.append(_row(candidate, found.judged if found else None, seconds=seconds, reason=reason))
         told(tried[-1], len(tried), len(candidates))
+    num_classes = ground.frames.num_classes
     judged = [one.judged for one in held]
-    best, why = choose(judged)
+    best, why = choose(judged, num_classes=num_classes)
     started, every = time.perf_counter(), slice(None, None, _stride(ground, parts))
     target, groups = ground.targets(parts), ground.judge_groups(parts)
     average = choose_average(held, best, target=target[every], groups=groups[every], left=deadline - started)
@@ -131,7 +132,7 @@ def find_recipe(
         recipe=recipe,
         chosen=chosen,
         why=why,
-        texts=tell_texts(judged, ground.prompts_of),
+        texts=tell_texts(judged, ground.prompts_of, num_classes=num_classes),
         judged_by=_judges(ground, parts, len(target)),
         tried=tuple(tried),
         members=average.members if chosen == AVERAGE else (),
