@@ -8,7 +8,7 @@ from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report
 
 
-@click.command(short_help="Set the probability above which a video has a label.")
+@click.command(short_help="Fit above which probability a video has each label.")
 @click.argument("run", type=PATH)
 @click.option("--store", type=PATH, help="The store to fit on.  [the one the run was trained on]")
 @click.option("--split", default="val", help="Its videos, which the run was not trained on.")

@@ -103,9 +103,10 @@ class Hits(Sequence["Hit"]):
         """Write animated WebP pictures of the hits: all in one file (.webp), or a file each in a folder.
 
         The frames are those of the stretch of each hit, 8 of a second, at most 192 pixels high, with the caption of the
-        hit and the second of the video below. One hit has 48 frames at most, a file of all hits 240; a longer stretch
-        plays faster. Files that are there are replaced. A video that cannot be read is in `failed`. DataError if there
-        are no hits, if the name has another ending, or if the place cannot be written to.
+        hit and the second of the video below. One hit has 48 frames at most, a file of all hits 240, or two of each hit
+        if they are more; a longer stretch plays faster. Files that are there are replaced. A video that cannot be read
+        is in `failed`. DataError if there are no hits, if the name has another ending, or if the place cannot be
+        written to.
 
         >>> index.search("a person falls", moments=True).preview("falls.webp").hits            # doctest: +SKIP
         10

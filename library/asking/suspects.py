@@ -35,7 +35,8 @@ class Suspect:
 
     `score` is the probability of the suggested label as a share of both, from 0.5 for "as likely" to 1. `confident` is
     whether confident learning says so too, which looks at how sure the other videos of both labels are. `copy_of` is a
-    video with the label `suggested` that shows the same recording, "" if there is none.
+    video with the label `suggested` that shows the same recording, "" if there is none; then `score` is how sure it is
+    that it does, as in `duplicates`.
     """
 
     video_id: str

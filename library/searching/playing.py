@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from framebank.extract.decoders.decode import decode_clip
 from framebank.extract.sampling import read_sampling
+from framebank.library.searching.sheet import one_line
 from framebank.store.errors import DataError
 from framebank.store.files.replacing import replacing
 
@@ -22,6 +23,7 @@ INK, PAPER = (24, 26, 30), (255, 255, 255)
 
 Times = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +106,9 @@ def write_animation(playings: Sequence[Playing], path: Path) -> None:
     width, height = (max(getattr(frame, side) for frame in every) for side in ("width", "height"))
     font = ImageFont.load_default(12)
     pages = [
-        _page(frame, f"{second:.2f} s", one.caption, (width, height), font)
+        _page(frame, f"{second:.2f} s", caption, (width, height), font)
         for one in playings
+        for caption in [_fitting(one.caption, font, width - 8)]
         for frame, second in zip(one.frames, one.times.tolist(), strict=True)
     ]
     shown = [milliseconds for one in playings for milliseconds in one.shown.tolist()]
@@ -120,15 +123,20 @@ def _page(
     clock: str,
     caption: str,
     size: tuple[int, int],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    font: Font,
 ) -> Image.Image:
     width, height = size
     page = Image.new("RGB", (width, height + 2 * LINE), PAPER)
     page.paste(frame, ((width - frame.width) // 2, (height - frame.height) // 2))
     pen = ImageDraw.Draw(page)
-    told = " ".join(caption.encode("utf-8", "replace").decode("utf-8").splitlines())
-    while told and pen.textlength(told, font=font) > width - 8:
-        told = told[:-1]
-    pen.text((4, height + 2), told, fill=INK, font=font)
+    pen.text((4, height + 2), caption, fill=INK, font=font)
     pen.text((4, height + LINE + 2), clock, fill=INK, font=font)
     return page
+
+
+def _fitting(caption: str, font: Font, width: int) -> str:
+    """What of a caption fits into so many pixels, in one line."""
+    told = one_line(caption)
+    while told and font.getlength(told) > width:
+        told = told[:-1]
+    return told

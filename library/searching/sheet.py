@@ -90,21 +90,21 @@ def draw_sheet(sections: Sequence[Section], path: Path) -> None:
     title_font, caption_font = ImageFont.load_default(15), ImageFont.load_default(12)
     top = GAP
     for section, strips in zip(sections, shown, strict=True):
-        pen.text((2 * GAP, top + LINE // 2), _one_line(section.title), fill=INK, font=title_font)
+        pen.text((2 * GAP, top + LINE // 2), one_line(section.title), fill=INK, font=title_font)
         top += 2 * LINE
         for strip, cells in zip(section.strips, strips, strict=True):
             left = 2 * GAP
             for cell in cells:
                 sheet.paste(cell, (left, top + (CELL - cell.height) // 2))
                 left += cell.width + GAP
-            pen.text((2 * GAP, top + CELL + 1), _one_line(strip.caption), fill=FAINT, font=caption_font)
+            pen.text((2 * GAP, top + CELL + 1), one_line(strip.caption), fill=FAINT, font=caption_font)
             top += CELL + LINE + GAP
     with replacing(path) as part:
         sheet.save(part, format="PNG")
 
 
-def _one_line(text: str) -> str:
-    """A text as it can be drawn."""
+def one_line(text: str) -> str:
+    """Return a text as it can be drawn: in one line, without what UTF-8 cannot hold."""
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").splitlines())
 
 
