@@ -9,11 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.metrics import wilson_interval
 from framebank.heads.ranking import best_class
 from framebank.heads.training.candidates import Candidate
 from framebank.heads.training.recipe import Recipe
 from framebank.store.counts import counted
 
+ZERO_SHOT = "zero-shot"
 KEPT = "lda"  # the candidate that stays unless another is surely better
 SCALES = torch.logspace(-2, 3, 61)  # logits are multiplied by one of them, so that all candidates are equally sure
 NEAR = 0.99  # with such a cosine, the texts of two classes can hardly be told apart
@@ -75,14 +77,25 @@ def gain(one: JudgedCandidate, other: JudgedCandidate) -> tuple[float, float]:
     return float(difference.mean()), float(difference.std(correction=0)) / math.sqrt(count)
 
 
-def choose(judged: Sequence[JudgedCandidate]) -> tuple[JudgedCandidate, str]:
+def texts_tell(judged: Sequence[JudgedCandidate], *, num_classes: int) -> bool:
+    """Return whether zero-shot is surely better than guessing (95 %, Wilson), so that the texts tell the classes apart.
+
+    If it is not, a way that reads texts learns all it knows from the videos, and its texts are of no use.
+    """
+    zero = next((one for one in judged if one.name == ZERO_SHOT), None)
+    return zero is not None and wilson_interval(int(zero.right.sum()), len(zero.right))[0] > 1 / num_classes
+
+
+def choose(judged: Sequence[JudgedCandidate], *, num_classes: int) -> tuple[JudgedCandidate, str]:
     """Return the candidate to take, and the reason.
 
     Top-1 on few videos cannot tell candidates apart: two videos decide. The cross-entropy uses how sure each answer is.
     KEPT, which learns well from few videos, stays unless the loss of another candidate is lower by more than one
     standard error on the same videos; then the one of the greatest gain is taken. If KEPT was not judged, the plain
-    candidate of the least loss has its place.
+    candidate of the least loss has its place. A candidate that reads texts is taken only if `texts_tell`.
     """
+    if not texts_tell(judged, num_classes=num_classes):
+        judged = [one for one in judged if not one.candidate.reads_texts]
     plain = [one for one in judged if one.is_plain]
     kept = next((one for one in plain if one.name == KEPT), min(plain, key=lambda one: one.loss))
     gains = [(*gain(one, kept), one) for one in judged if one is not kept]
@@ -100,7 +113,7 @@ def choose(judged: Sequence[JudgedCandidate]) -> tuple[JudgedCandidate, str]:
     return kept, f"no other way has a cross-entropy that is lower than the {kept.loss:.2f} of it by a standard error"
 
 
-def tell_texts(judged: Sequence[JudgedCandidate], prompts_of: dict[str, ClassTexts]) -> str:
+def tell_texts(judged: Sequence[JudgedCandidate], prompts_of: dict[str, ClassTexts], *, num_classes: int) -> str:
     """Return one sentence on whether the texts help, or "" if there are none."""
     with_texts = [one for one in judged if one.candidate.reads_texts]
     without = [one for one in judged if one.is_plain]
@@ -113,6 +126,9 @@ def tell_texts(judged: Sequence[JudgedCandidate], prompts_of: dict[str, ClassTex
         f"{100 * best.top1:.1f} % and has a cross-entropy of {best.loss:.2f}, {plain.name} without has "
         f"{100 * plain.top1:.1f} % and {plain.loss:.2f}"
     )
+    if not texts_tell(judged, num_classes=num_classes):
+        guessing = f"guessing one of {counted(num_classes, 'class', 'classes')}"
+        told = f"the texts do not help: zero-shot, which reads them alone, is not surely better than {guessing}"
     unit = F.normalize(prompts_of["embeddings"].matrix.mean(0), dim=-1)  # (C, D)
     near = int(((unit @ unit.T).fill_diagonal_(-1).max(1).values >= NEAR).sum())
     if near:

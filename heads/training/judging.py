@@ -20,6 +20,7 @@ from framebank.heads.training.build import build_model
 from framebank.heads.training.loop import fit
 from framebank.heads.training.pooled import OneFrame, pooled_bank
 from framebank.heads.training.recipe import Recipe
+from framebank.store.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,14 @@ class CandidateGround:
         assert isinstance(model.classifier, RidgeClassifier)
         options = {**recipe.classifier_options, "penalty": model.classifier.chosen}
         return replace(recipe, classifier_options=options)
+
+    def can_fit(self, recipe: Recipe) -> bool:
+        """Return whether a recipe without epochs can be fitted to all videos."""
+        try:
+            self._fitted(recipe, self.pooled, self.groups)
+        except DataError:  # for example, no class has several different videos
+            return False
+        return True
 
     def seconds_of_a_step(self, recipe: Recipe) -> float:
         """Return the seconds of one step of a recipe, without the first step."""

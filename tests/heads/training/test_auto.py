@@ -121,6 +121,20 @@ def test_one_video_of_each_class_judges_nothing(train):
     assert "nothing can be judged" in found.why
 
 
+def test_two_videos_of_each_class_keep_lda_which_no_fold_can_judge(train):
+    two = select(first_frames(train), torch.tensor([0, 1, 12, 13, 24, 25, 36, 37]))
+    found = find_recipe(ground_of(two), BASE)
+    assert (found.chosen, found.recipe.classifier, found.tried[0].name, found.tried[0].score) == (
+        "lda",
+        "lda",
+        "lda",
+        None,
+    )
+    assert "the folds have too few videos for lda" in found.why
+    same = replace(two, x=two.x[torch.tensor([0, 0, 2, 2, 4, 4, 6, 6])])
+    assert find_recipe(ground_of(same), BASE).chosen != "lda"  # no class has two different videos
+
+
 def test_one_video_of_each_class_and_good_texts_take_the_texts(world, train):
     ground = ground_of(train, prompts=world.prompts)
     few = select(train, torch.tensor([0, 12, 24, 36]))

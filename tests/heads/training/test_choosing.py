@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from framebank.heads.training.candidates import candidates_of
-from framebank.heads.training.choosing import JudgedCandidate, calibrated_losses, choose
+from framebank.heads.training.choosing import JudgedCandidate, calibrated_losses, choose, texts_tell
 from framebank.heads.training.recipe import Recipe
 
 BASE = Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0)
@@ -40,7 +40,7 @@ def test_lda_stays_where_two_videos_alone_speak_for_another():
     """Knn is right in one video more, and surely wrong in the other: its loss is not lower."""
     lda, knn = judged("lda", [3.0] * 18 + [-0.5, -0.5]), judged("knn", [3.0] * 18 + [3.0, -6.0])
     assert knn.top1 > lda.top1
-    best, why = choose([lda, knn])
+    best, why = choose([lda, knn], num_classes=2)
     assert best is lda
     assert why.startswith("no other way has a cross-entropy that is lower")
 
@@ -49,12 +49,22 @@ def test_texts_are_taken_where_they_are_surer_and_not_more_often_right():
     lda = judged("lda", [1.0, 0.5, 2.0, 1.0] * 9 + [-2.0] * 4)
     texts = judged("text-residual", [3.0, 3.5, 3.0, 4.0] * 9 + [-0.2] * 4)
     assert texts.top1 == lda.top1
-    best, why = choose([lda, texts])
+    zero_shot = judged("zero-shot", [1.0] * 30 + [-1.0] * 10)
+    best, why = choose([lda, zero_shot, texts], num_classes=2)
     assert best is texts
     assert "text-residual reads the texts, and has a cross-entropy of" in why
 
 
+def test_texts_that_tell_no_classes_apart_are_never_taken():
+    """text-residual learns from the videos alone then; zero-shot is right in 24 of 40, which guessing may be too."""
+    lda, texts = judged("lda", [1.0] * 30 + [-1.0] * 10), judged("text-residual", [3.0] * 40)
+    guessing = judged("zero-shot", [1.0] * 24 + [-1.0] * 16)
+    assert not texts_tell([lda, guessing, texts], num_classes=2)
+    assert texts_tell([judged("zero-shot", [1.0] * 27 + [-1.0] * 13)], num_classes=2)
+    assert choose([lda, guessing, texts], num_classes=2)[0] is lda
+
+
 def test_without_lda_the_plain_way_of_least_loss_is_kept():
     linear, ridge = judged("linear", [0.5, 1.0, -0.6, 0.4]), judged("ridge", [1.0, 1.0, -0.1, 1.0])
-    assert choose([linear, ridge])[0] is ridge
-    assert choose([linear]) == (linear, "linear alone was judged")
+    assert choose([linear, ridge], num_classes=2)[0] is ridge
+    assert choose([linear], num_classes=2) == (linear, "linear alone was judged")
