@@ -23,6 +23,7 @@ from framebank.commands.tracking import TRACKERS, watching_trackers
 from framebank.heads.training.recipe import MIN_STEPS, Recipe
 from framebank.library.auto import is_auto, train_auto
 from framebank.library.comparing.recipe_list import recipes
+from framebank.library.training import SAVE_EVERY
 
 if TYPE_CHECKING:
     from framebank.heads.training.auto import TriedCandidate
@@ -147,9 +148,7 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
 @click.option(
     "--save-every",
     type=click.FloatRange(0),
-    default=60.0,
-    show_default=True,
-    help="Seconds between two states, which are kept after an epoch.",
+    help=f"Seconds between two states of a recipe's training, which are kept after an epoch.  [{SAVE_EVERY:g}]",
 )
 @json_option
 def train(
@@ -196,8 +195,9 @@ def train(
     if not (recipe_name or keys or lexicon or head_mix or tensorboard or track) and is_auto(found):
         if given.pop("resume"):
             raise click.UsageError("--resume is for a training of a recipe; give one, or its options")
-        for name in ("lexicon", "save_every"):
-            del given[name]
+        if given.pop("save_every") is not None:
+            raise click.UsageError("--save-every is for a training of a recipe; give one, or its options")
+        del given["lexicon"]
         _train_auto(bank, run, found, budget=budget, as_json=as_json, **given)
         return
     if budget:

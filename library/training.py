@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from framebank.heads.training.recipe import Recipe
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
+SAVE_EVERY = 60.0  # seconds between two states of a training
+
 
 @typed
 def train(
@@ -46,7 +48,7 @@ def train(
     budget: str | float | None = None,
     overwrite: bool = False,
     resume: bool = False,
-    save_every: float = 60.0,
+    save_every: float | None = None,
     device: str = "auto",
     watch: Watch = unwatched,
     tell: Tell = tell_nobody,
@@ -63,7 +65,7 @@ def train(
     file of phrases for the classifier "attributes". `head_mix` is the share of the plain mean of the frames in the
     output of the head, or "auto" to choose it on the validation videos after the last epoch. Under torchrun, each
     process calls this function and the first one writes. A training keeps its state in `folder`, after an epoch and
-    every `save_every` seconds, until it has ended. With `resume` it goes on from there after a kill, to the same
+    every `save_every` seconds (60), until it has ended. With `resume` it goes on from there after a kill, to the same
     weights; without such a state it starts. DataError if the folder holds a run (unless `overwrite` is
     given), an index or a store, if a key is unknown, or if the split has no labels.
 
@@ -94,6 +96,8 @@ def train(
         raise DataError("budget is for a training that finds its head; expected none beside a recipe or its keys")
     if resume and finds:
         raise DataError("resume is for a training of a recipe; expected a recipe or its keys beside it, or no resume")
+    if save_every is not None and finds:
+        raise DataError("save_every is for a training of a recipe; expected a recipe or its keys beside it, or none")
     if finds:
         return train_auto(
             store,
@@ -134,7 +138,9 @@ def train(
         )
         if chooses:
             job.require_head_mix_choice()
-        keeping = Keeping(folder, seconds=save_every, resumes=resume, writes=ranks.is_first)
+        keeping = Keeping(
+            folder, seconds=SAVE_EVERY if save_every is None else save_every, resumes=resume, writes=ranks.is_first
+        )
         if not ranks.is_first:
             return TrainedRun(folder.absolute(), job.trained(list(job.epochs(ranks, keeping=keeping))), device, folder)
         for note in job.notes:

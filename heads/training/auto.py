@@ -113,29 +113,29 @@ def find_recipe(
             held.append(found)
         tried.append(_row(candidate, found.judged if found else None, seconds=seconds, reason=reason))
         told(tried[-1], len(tried), len(candidates))
-    num_classes = ground.frames.num_classes
-    judged = [one.judged for one in held]
+    judged, num_classes = [one.judged for one in held], ground.frames.num_classes
     best, why = choose(judged, num_classes=num_classes)
+    recipe, chosen = best.recipe, best.name
+    unjudged = next(one for one in candidates if one.name == KEPT).recipes[0]
     started, every = time.perf_counter(), slice(None, None, _stride(ground, parts))
     target, groups = ground.targets(parts), ground.judge_groups(parts)
-    average = choose_average(held, best, target=target[every], groups=groups[every], left=deadline - started)
-    tried.append(_row_of_average(average, seconds=time.perf_counter() - started))
-    told(tried[-1], len(tried), len(tried))
-    compared = average.why(best.name)
-    unjudged = next(one for one in candidates if one.name == KEPT).recipes[0]
-    recipe, chosen = best.recipe, AVERAGE if average.is_better else best.name
-    why = compared if average.is_better else "; ".join(filter(None, (why, compared)))
     if best.is_plain and all(one.name != KEPT for one in judged) and ground.can_fit(unjudged):
         recipe, chosen = unjudged, KEPT
         why = f"the folds have too few videos for {KEPT}, which is kept; of those judged, {best.name} is best"
+        average = JudgedAverage(reason=f"the folds have too few videos to compare it with {KEPT}")
+    else:
+        average = choose_average(held, best, target=target[every], groups=groups[every], left=deadline - started)
+    tried.append(_row_of_average(average, seconds=time.perf_counter() - started))
+    told(tried[-1], len(tried), len(tried))
+    compared = average.why(chosen)
     return FoundRecipe(
         recipe=recipe,
-        chosen=chosen,
-        why=why,
+        chosen=AVERAGE if average.is_better else chosen,
+        why=compared if average.is_better else "; ".join(filter(None, (why, compared))),
         texts=tell_texts(judged, ground.prompts_of, num_classes=num_classes),
         judged_by=_judges(ground, parts, len(target)),
         tried=tuple(tried),
-        members=average.members if chosen == AVERAGE else (),
+        members=average.members if average.is_better else (),
     )
 
 

@@ -27,7 +27,7 @@ from framebank.heads.training.lexicon import Lexicon
 from framebank.heads.training.loop import Epoch, chosen_epoch, fit, num_examples
 from framebank.heads.training.objective import require_read, require_shares
 from framebank.heads.training.places import with_places
-from framebank.heads.training.precision import resolve_precision
+from framebank.heads.training.precision import computed_precision
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.resume import Keeping, digest_of
 from framebank.heads.training.run import Run
@@ -80,8 +80,8 @@ class TrainingJob:
         if recipe.form != EARLIER:
             options = options_of_model(recipe.head, recipe.head_options, model=store.spec.model)
             recipe = replace(recipe, head_options=options)
-        recipe = replace(recipe, precision=resolve_precision(recipe.precision, device))
-        recipe = with_places(recipe, store.spec.streams)
+        precision, told = computed_precision(recipe.precision, device, head=recipe.head, epochs=recipe.epochs)
+        recipe = with_places(replace(recipe, precision=precision), store.spec.streams)
         self.store = store
         self.recipe = recipe
         self.prompts = prompts
@@ -104,8 +104,8 @@ class TrainingJob:
         for bank in (self.train, self.val):
             if bank:
                 require_finite(bank, where=store.path)
-        judge = self.val if _has_val(store, recipe, val_split) else None
-        self.notes += tuple(class_notes(self.train, judge, self.labels))
+        judges = self.val if _has_val(store, recipe, val_split) else None
+        self.notes += (*class_notes(self.train, judges, self.labels), *told)
         shape = tuple(self.train.x.shape[2:])
         self.in_shape = () if live or shape == (store.spec.dim,) else shape
         if prompts and len(self.in_shape) == 1:

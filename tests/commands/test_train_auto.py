@@ -118,6 +118,10 @@ def test_what_says_how_to_train_trains_that(framebank: Any, world: Any, tmp_path
     assert made.choice is None
     told = framebank("train", world.store.path, tmp_path / "b", "--head", "mean", "--budget", "5m", exit_code=2)
     assert "--budget is for a training that finds its head" in told.stderr
+    told = framebank("train", world.store.path, tmp_path / "b", "--save-every", "60", exit_code=2)
+    assert "--save-every is for a training of a recipe" in told.stderr
+    with pytest.raises(DataError, match="save_every is for a training of a recipe"):
+        fb.train(world.store, tmp_path / "b", save_every=60.0)
     with pytest.raises(DataError, match="budget is for a training that finds its head"):
         fb.train(world.store, tmp_path / "b", epochs=1, budget=5)
 

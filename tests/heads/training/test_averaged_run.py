@@ -82,6 +82,11 @@ def test_commands_read_it(framebank, folder, world, tmp_path):
     # One video has no embedding, so that both exit with 1.
     framebank("predict", world.store.path, "--run", folder, "--csv", tmp_path / "labels.csv", exit_code=1)
     assert len((tmp_path / "labels.csv").read_text().splitlines()) > 80
+    framebank("label-store", world.store.path, "--run", folder, "--out", tmp_path / "named.csv")
+    named = (tmp_path / "named.csv").read_text().splitlines()
+    assert len(named) == 2 and named[1].startswith("unknown,")
+    framebank("report", folder, tmp_path / "card.md")
+    assert "average of conv1d + linear, zero-shot" in (tmp_path / "card.md").read_text()
     before = Run.read(folder).model(X, MASK)
     framebank("temperature", folder, "--split", "val", exit_code=1)  # 12 videos are too few
     assert torch.equal(Run.read(folder).model(X, MASK), before)

@@ -27,11 +27,35 @@ def test_auto_is_what_the_hardware_multiplies():
 
 
 def test_a_run_says_in_which_precision_it_was_trained(world):
-    recipe = Recipe(head="mean", classifier="linear", loss="ce", epochs=1, precision="auto")
+    recipe = Recipe(head="transformer", classifier="linear", loss="ce", epochs=1, precision="auto")
     job = TrainingJob(world.store, world.manifest.split("train"), recipe, device=CPU)
     assert job.recipe.precision == resolve_precision("auto", CPU)
     with pytest.raises(DataError, match="precision 'fp8' is not known; expected one of fp32, bf16, auto"):
         recipe.with_settings({"precision": "fp8"})
+
+
+@pytest.mark.parametrize(
+    ("head", "classifier", "epochs", "why"),
+    [("mean", "linear", 1, "the mean of the frames multiplies"), ("conv1d", "lda", 0, "nothing is trained by steps")],
+)
+def test_bf16_that_changes_nothing_is_not_said(world, head, classifier, epochs, why):
+    train = world.manifest.split("train")
+    for precision in ("fp32", "bf16", "auto"):
+        recipe = Recipe(head=head, classifier=classifier, loss="ce", epochs=epochs, precision=precision)
+        job = TrainingJob(world.store, train, recipe, device=CPU)
+        assert job.recipe.precision == "fp32"
+        assert [why in note for note in job.notes] == [True] * (precision == "bf16")
+
+
+def test_the_mean_is_the_same_in_bf16(world):
+    weights = []
+    train = load_bank(world.store, world.manifest.split("train"), world.prompts.labels, device=CPU)
+    for precision in ("fp32", "bf16"):
+        recipe = Recipe(head="mean", classifier="linear", loss="ce", epochs=2, precision=precision, frame_dropout=0.2)
+        model = build_model(recipe, dim=DIM, num_classes=4, texts=None)
+        list(fit(model, recipe, train, val=None, texts=None, device=CPU))
+        weights.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
+    assert torch.equal(*weights)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
