@@ -15,6 +15,7 @@ AT_ONCE = 2048  # videos whose rows are in memory at the same time
 MOST_PRODUCTS = 200_000_000  # cosines of two videos; of more, every second or third video of the first split is asked
 PRODUCTS_AT_ONCE = 1 << 24  # cosines that are in memory at the same time
 CHECKED = 2000  # pairs at most that are compared row by row
+MOST_ROWS, FEWEST = 1 << 18, 40  # rows of these pairs in memory: of longer videos fewer pairs, but so many in any case
 LEAST_MEAN = 0.8  # the cosine of two mean rows from which on they are
 LEAST_ROWS = 4  # of a video that is compared
 JUDGES = 60  # videos that say what is usual
@@ -39,6 +40,8 @@ def copies_across(store: FeatureStore, first: Sequence[str], second: Sequence[st
     pairs = _near_means(_means(store, [*first, *second]), len(first))
     if not len(pairs):
         return []
+    rows_of_pairs = store.num_rows_of([first[a] for a, _ in pairs]) + store.num_rows_of([second[b] for _, b in pairs])
+    pairs = pairs[: max(FEWEST, int(np.count_nonzero(np.cumsum(rows_of_pairs) <= MOST_ROWS)))]
     names = sorted({*(first[a] for a, _ in pairs), *(second[b] for _, b in pairs)})
     judges = [name for name in second[:: max(1, len(second) // JUDGES)] if name not in set(names)]
     place = {name: number for number, name in enumerate(names)}

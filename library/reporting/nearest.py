@@ -10,7 +10,7 @@ from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 
 SHOWN = 60  # pairs in the list
-MOST = 14_000  # videos on each side; of more, `copies_across` would leave out some
+MOST = 14_000  # videos on each side, so few that `copies_across` asks all of them
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from framebank.heads.copies import across
 from framebank.heads.copies.across import copies_across
 from framebank.library.evaluation import evaluate
 from framebank.library.training import train
@@ -40,7 +41,7 @@ def test_videos_of_one_class_are_no_copies(tmp_path: Path) -> None:
     assert copies_across(store, names(store, "test"), names(store, "train")) == []
 
 
-def test_every_copy_is_counted(tmp_path: Path) -> None:
+def test_every_copy_is_counted_if_the_rows_fit_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     videos = {f"train{number}": sampled([(number, 0.0, 6.0)]) for number in range(60)}
     videos |= {f"test{number}": sampled([(number, 0.0, 6.0)], noise=0.05, seed=3) for number in range(50)}
     store = write_videos(tmp_path / "bank", videos)
@@ -48,6 +49,8 @@ def test_every_copy_is_counted(tmp_path: Path) -> None:
     assert {(own.removeprefix("test"), other.removeprefix("train")) for own, other, _ in found} == {
         (str(number), str(number)) for number in range(50)
     }
+    monkeypatch.setattr(across, "MOST_ROWS", 1)
+    assert len(copies_across(store, [f"test{n}" for n in range(50)], [f"train{n}" for n in range(60)])) == 40
 
 
 def test_rows_that_are_alike_and_not_the_same_are_no_copy(leaky: FeatureStore, tmp_path: Path) -> None:
