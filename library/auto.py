@@ -128,6 +128,7 @@ def train_auto(
             job = job_of(recipe, bank if reads else None, known if found.members else named)
             own_log = list(watch(job.epochs(), total=job.num_epochs, unit="epoch"))
             runs.append(job.trained(own_log, about=about))
+            del job  # its bank goes before that of the next member is read
             log += own_log
         members = found.members
         run = averaged_run(runs, members, val=val, device=place, about=about) if members else runs[0]

@@ -26,13 +26,16 @@ WHAT = "the weights of an adapted encoder"
 class Adapted:
     """What the weights of an adapted encoder say about themselves.
 
-    `quick_gelu` tells that they need it where the config of their model has none. `num_frames` is how many frames of a
-    clip the adapters read together, or 0 if they are merged into the weights and each frame stands for itself.
+    `preprocessing` is that of the encoder they come from, JSON as in a spec: a file of weights alone would be read with
+    the usual one of open_clip. `quick_gelu` tells that they need it where the config of their model has none.
+    `num_frames` is how many frames of a clip the adapters read together, or 0 if they are merged into the weights and
+    each frame stands for itself.
     """
 
     model: str
     method: str
     blocks: int
+    preprocessing: str
     quick_gelu: bool = False
     num_frames: int = 0
 
@@ -73,6 +76,7 @@ def _read(said: str, path: Path) -> Adapted:
         given.text("model"),
         given.text("method"),
         given.whole("blocks", least=1),
+        given.text("preprocessing"),
         given.flag("quick_gelu"),
         given.whole("num_frames", least=0),
     )

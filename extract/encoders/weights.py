@@ -152,6 +152,8 @@ def _needs_quick_gelu(model: str, pretrained: str | None) -> bool:
             f"{pretrained!r} is neither a tag of {model} ({_name_tags(name) or 'none'}) nor a checkpoint file"
         )
     if adapted := read_adapted(pretrained):
+        if _config_name(adapted.model) != name:
+            raise DataError(f"{pretrained}: was adapted from {adapted.model}, not from {model}; use {adapted.model}")
         return adapted.quick_gelu and not configured
     if not configured and _is_from_openai(Path(pretrained)):
         raise DataError(

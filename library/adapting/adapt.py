@@ -203,7 +203,14 @@ def _write(made: AdaptedEncoder, encoder: "Encoder", live: "Live", job: "Trainin
     weights = encoder.weights()
     if isinstance(job.model.classifier, TextClassifier):  # it learned the scale
         weights["logit_scale"] = job.model.classifier.logit_scale.log().reshape(weights["logit_scale"].shape)
-    said = Adapted(made.model, made.method, made.blocks, encoder.uses_quick_gelu, made.num_frames)
+    said = Adapted(
+        made.model,
+        made.method,
+        made.blocks,
+        encoder.spec.preprocessing,
+        quick_gelu=encoder.uses_quick_gelu,
+        num_frames=made.num_frames,
+    )
     figures = {**made.to_dict(), "recipe": job.recipe.to_dict(), "store": str(job.store.path.absolute())}
     figures |= {"encoder": job.store.spec.to_dict(), "log": [asdict(epoch) for epoch in log]}
     with replacing_together(made.path) as part:

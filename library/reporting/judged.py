@@ -15,7 +15,7 @@ from framebank.store.files.replacing import current
 from framebank.store.formats.document import read_json
 
 DRAWS = 500  # of the videos, for the interval
-MOST_CELLS = 20_000_000  # videos times labels; with more there is no interval, which would take minutes
+MOST_CELLS = 2_000_000  # videos times labels, whose interval takes about a minute; with more there is none
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from framebank.heads.training.run import Run
 from framebank.library.reporting.facts import facts_of_runs
 from framebank.library.reporting.judged import JudgedRun, read_judged
+from framebank.library.reporting.material import VideosById
 from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_between
 from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.pictures import Pictures
@@ -20,7 +22,6 @@ from framebank.library.watch import Watch
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
-from framebank.store.videos.video import Video
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ class JudgedMaterial:
     runs: tuple[JudgedRun, ...]
     pictures: Pictures
 
-    def video(self, video_id: str) -> Video:
-        """Return one video of the store of the first run."""
-        store = FeatureStore(self.runs[0].store)
-        return store.manifest.of_ids([video_id])[0]
+    @cached_property
+    def videos(self) -> VideosById:
+        """The videos of the store of the first run."""
+        return VideosById(FeatureStore(self.runs[0].store).manifest.columns)
 
     def middle(self, video_id: str) -> str:
         """Return the middle frame of a video as an address; "" if it cannot be read or enough were read."""
-        return self.pictures.middle(self.video(video_id))
+        return self.pictures.middle(self.videos[video_id])
 
 
 def report_judged(folders: Sequence[Path], out: Path, *, pictures: int, watch: Watch) -> ReportPage:

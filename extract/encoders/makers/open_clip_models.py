@@ -22,6 +22,7 @@ from framebank.extract.encoders.weights import (
     weights_of,
 )
 from framebank.store.errors import DataError
+from framebank.store.formats.document import Fields, parse_json
 
 
 class OpenClipModels:
@@ -44,6 +45,10 @@ class OpenClipModels:
         network = build_network(name, pretrained)
         network.visual.to(memory_format=torch.channels_last)
         bias = getattr(network, "logit_bias", None)
+        adapted = read_adapted(pretrained) if pretrained else None
+        preprocessing = network.visual.preprocess_cfg
+        if adapted:
+            preprocessing = Fields.of(parse_json(adapted.preprocessing, where=pretrained), where=pretrained).values
 
         def embed(images: Tensor) -> Tensor:
             embeddings: Tensor = network.encode_image(images, normalize=False)
@@ -57,6 +62,8 @@ class OpenClipModels:
             return read_tower(network.visual, model=name, streams=streams)
 
         def open_trunk() -> Trunk:
+            if ":" in name:
+                raise no_trunk(name, why="open_clip loads no other weights into it")
             return read_trunk(network.visual, model=name)
 
         def open_texts(tokenizer: Tokenizer) -> TextTower:
@@ -65,7 +72,7 @@ class OpenClipModels:
         made = Made(
             network,
             (network.visual,),
-            dict(network.visual.preprocess_cfg),
+            dict(preprocessing),
             _width(network),
             embed,
             open_tower,
@@ -79,7 +86,6 @@ class OpenClipModels:
             ),
             open_trunk=open_trunk,
         )
-        adapted = read_adapted(pretrained) if pretrained else None
         return _of_clips(made, adapted, str(pretrained), model=name) if adapted and adapted.num_frames else made
 
     def weights_name(self, name: str, pretrained: str | None) -> str:

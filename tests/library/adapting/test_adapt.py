@@ -154,11 +154,22 @@ def test_adapters_of_a_vision_transformer_come_back_with_its_weights(tiny_vit: s
             if parameter.requires_grad:
                 parameter.normal_(std=0.1)
         expected = live.tail(tokens).mean(1)
-    Adapted(tiny_vit, "ted", 2, num_frames=3).write(tmp_path, weights, live.merge())
+    Adapted(tiny_vit, "ted", 2, first.spec.preprocessing, num_frames=3).write(tmp_path, weights, live.merge())
     assert all(torch.equal(weights[name], tensor) for name, tensor in first.weights().items())  # the tower is its own
     second = Encoder(tiny_vit, str(tmp_path), device="cpu", precision="fp32")
     assert second.clip_frames == 3
     torch.testing.assert_close(torch.from_numpy(second.encode_frames(pixels)["frame"]), expected, rtol=0, atol=1e-5)
+
+
+def test_weights_bring_their_preprocessing_and_their_model(tiny_vit: str, tmp_path: Path) -> None:
+    first = Encoder(tiny_vit, "none", device="cpu", precision="fp32")
+    own = {**json.loads(first.spec.preprocessing), "mean": [0.5] * 3, "std": [0.5] * 3, "resize_mode": "squash"}
+    Adapted(tiny_vit, "full", 2, json.dumps(own, sort_keys=True)).write(tmp_path, first.weights(), None)
+    second = Encoder(tiny_vit, str(tmp_path), device="cpu", precision="fp32")
+    assert json.loads(second.spec.preprocessing) == own != json.loads(first.spec.preprocessing)
+    assert (second.preprocessing.mean, second.preprocessing.resize_mode) == ((0.5,) * 3, "squash")
+    with pytest.raises(DataError, match=f"was adapted from {tiny_vit}, not from demo; use {tiny_vit}"):
+        encoder(str(tmp_path))
 
 
 def test_fewer_blocks_learn_than_are_kept(world: TrunkWorld, tmp_path: Path) -> None:
