@@ -132,6 +132,9 @@ def train_auto(
             log += own_log
         members = found.members
         run = averaged_run(runs, members, val=val, device=place, about=about) if members else runs[0]
+        if found.scaling and not run.model.scaling:
+            run.model.scaling = found.scaling
+            run = replace(run, trained_on={**run.trained_on, "confidence": found.scaling.to_dict()})
         run.write(folder, log=log)
     took = round(time.perf_counter() - started, 2)
     return TrainedRun(folder.absolute(), run, device, folder, took, log[-1].loss if log and not run.members else None)

@@ -14,9 +14,9 @@ from framebank.store.errors import DataError
 from framebank.store.formats.document import Fields
 
 VERSION = 1
-WIDEST = 3.0  # of log T either way: a temperature from 1/20 to 20
+LEAST, MOST = -3.0, 5.0  # of log T: a temperature from 1/20 to 148, as discriminant analysis needs with few videos
 PRIOR = 1.0  # the standard deviation of log T that is assumed before any video is seen
-STEPS = 60  # of the golden section; they narrow a width of 6 to 1e-12
+STEPS = 60  # of the golden section; they narrow a width of 8 to 2e-12
 FEWEST = 20  # validation videos
 GAIN = 1.92  # of log-likelihood, in nats, that a temperature other than 1 needs: p < 5 % by the likelihood ratio
 ROUNDING = 1e-5  # of a score, which may so lie outside 0 to 1
@@ -154,7 +154,7 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 def _lowest(cost: Callable[[float], float]) -> float:
     """Return where a function with a single minimum is lowest, by golden section."""
     ratio = (math.sqrt(5) - 1) / 2
-    low, high = -WIDEST, WIDEST
+    low, high = LEAST, MOST
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     at_left, at_right = cost(left), cost(right)
     for _ in range(STEPS):

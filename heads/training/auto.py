@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from framebank.heads.bank import Bank, require_finite
+from framebank.heads.confidence.scaling import FEWEST, Scaling, fit_scaling
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.training.averaging import AVERAGE, JudgedAverage, MemberCandidate, choose_average
 from framebank.heads.training.candidates import (
@@ -49,7 +51,8 @@ class TriedCandidate:
 class FoundRecipe:
     """The chosen recipe, what was tried, and the reason. `texts` says whether the texts help, "" if there are none.
 
-    If an average is chosen, `members` are what it averages. `recipe` is the one that is best alone.
+    If an average is chosen, `members` are what it averages. `recipe` is the one that is best alone. `scaling` makes its
+    probabilities as often right as they say, by folds; it is None if validation videos judge, which the training asks.
     """
 
     recipe: Recipe
@@ -59,6 +62,7 @@ class FoundRecipe:
     judged_by: str
     tried: tuple[TriedCandidate, ...]
     members: tuple[Member, ...] = ()
+    scaling: Scaling | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the recipe as plain values."""
@@ -136,7 +140,14 @@ def find_recipe(
         judged_by=_judges(ground, parts, len(target)),
         tried=tuple(tried),
         members=average.members if average.is_better else (),
+        scaling=None if ground.val else _scaling(held, chosen, target[every]),
     )
+
+
+def _scaling(held: Sequence[MemberCandidate], chosen: str, target: Tensor) -> Scaling | None:
+    """Return the scaling of a candidate by the folds that judged it; None if it was not judged by FEWEST videos."""
+    logits = next((one.logits for one in held if one.judged.name == chosen), None)
+    return fit_scaling(logits, target[: len(logits)]) if logits is not None and len(logits) >= FEWEST else None
 
 
 def _stride(ground: CandidateGround, parts: Sequence[FoldPlaces]) -> int:

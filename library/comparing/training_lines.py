@@ -23,6 +23,8 @@ def training_lines(report: Mapping[str, Any]) -> list[str]:
     took = "" if report["seconds"] is None else f" in {report['seconds']:.1f} s"
     by = ", the head in bf16" if report["recipe"]["precision"] == "bf16" else ""
     none = val if report["seconds"] is None else "no epoch: nothing was trained by steps"
+    if report["seconds"] is not None and report["recipe"]["head"] != "mean":
+        none += f", and the head {report['recipe']['head']} is as it was drawn"
     what = f"{report['recipe']['head']} + {report['recipe']['classifier']}"
     if report.get("members"):
         what = f"average of {', '.join(one['name'] for one in report['members'])}"

@@ -63,6 +63,12 @@ def found(world, train, few_steps):
     return find_recipe(ground_of(train, prompts=world.prompts), BASE, budget=600)
 
 
+def test_the_chosen_way_is_scaled_by_the_folds_that_judged_it(found, world, train):
+    assert found.scaling and found.scaling.videos == 48 == len(found.scaling.scores)
+    judged = find_recipe(ground_of(train, val=train, prompts=world.prompts), BASE, budget=0)
+    assert judged.scaling is None  # the validation videos scale the run when it is trained
+
+
 def test_a_temporal_head_is_found_where_the_order_tells_classes_apart(found):
     """Two of the four classes are one another's reversal, so that the mean of the frames is right in three of four."""
     worth = {one.name: one.score for one in found.tried}
