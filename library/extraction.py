@@ -265,7 +265,9 @@ def _require_size(store: Path, manifest: "Manifest", engine: "Engine", *, limit:
     if not isinstance(engine, LocalMachine) or not engine.video_bytes:
         return ""
     held = FeatureStore(store) if shard_paths(store) else {}
-    missing = sum(video.video_id not in held for video in manifest.videos)
+    missing = sum(video_id not in held for video_id in manifest.ids)
+    if not missing:
+        return ""
     each, total = engine.video_bytes / 2**20, missing * engine.video_bytes / 2**30
     videos = counted(missing, "video")
     told = f"the streams {engine.spec.streams} take {each:.2f} MiB a video, {total:.2f} GiB for {videos}"

@@ -34,13 +34,15 @@ def chosen_weights(model: str, pretrained: str | None) -> str | None:
     """Return which weights `build_network` is to load: `pretrained`, or None for those that the model brings.
 
     The folder of an adapted encoder stands for the weights in it.
-    DataError for an unknown model, and for a model that brings no weights if no others are named: only the word "none"
-    gives random weights.
+    DataError for an unknown model, for other weights than the model brings with it, and for a model that brings none if
+    none are named: only the word "none" gives random weights.
     """
     name = _config_name(model)
     if model not in LOCAL_MODELS and ":" not in name and name not in open_clip.list_models():
         near = difflib.get_close_matches(name, [*LOCAL_MODELS, *open_clip.list_models()], n=3, cutoff=0.5)
         raise DataError(f"no model {model!r} in open_clip; the nearest names: {', '.join(near) or 'none'}")
+    if pretrained and ":" in name:  # open_clip would load the model's own, and say nothing
+        raise DataError(f"{model} brings its own weights; expected no others, not {pretrained!r} (--pretrained)")
     if pretrained or model in LOCAL_MODELS or ":" in name:
         return weights_file(pretrained) if pretrained else None
     tags = _name_tags(name)

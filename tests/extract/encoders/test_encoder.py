@@ -243,6 +243,8 @@ def test_a_store_of_random_weights_has_its_encoder_back() -> None:
 
 def test_models_that_bring_their_weights_need_no_tag() -> None:
     assert module.chosen_weights("hf-hub:someone/model", None) is None
+    with pytest.raises(DataError, match="hf-hub:someone/model brings its own weights; expected no others"):
+        module.chosen_weights("hf-hub:someone/model", "none")
     assert module.pretrained_name("hf-hub:someone/model", None) == "own"
     assert [module.weights_of("hf-hub:someone/model", name) for name in ("own", "")] == [None, None]
     assert [module.weights_of("demo", name) for name in ("demo", "")] == [None, "none"]
