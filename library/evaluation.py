@@ -170,4 +170,12 @@ def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = Non
 
         hint = f"framebank predict {store.path} --run {run} --csv out.csv" if run else zero_shot_hint(store)
         require_labels(store, store.manifest, split="all", hint=hint)
-    return store, store.split(split)
+    try:
+        return store, store.split(split)
+    except DataError as error:
+        if run is None or split != "test" or any(store.manifest.columns.splits):
+            raise
+        raise DataError(
+            f"{error}; to hold out those whose names end in 0, say, run `framebank store relabel {store.path} "
+            "--set '*=train' --set '*0=test' --column split`, then train again"
+        ) from error

@@ -10,7 +10,7 @@ from framebank.library.figures.held_out import held_out_split
 from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     from framebank.store import FeatureStore
@@ -83,18 +83,19 @@ def fit_thresholds(
     """Fit above which probability a video has each label, on held-out videos, and keep it in a run of several labels.
 
     Each label gets the threshold of its best F1; with `precision` (0.9), the lowest above which that share of its
-    labels is right, and a label that never reaches it is never given. Labels of few videos are held to all labels
-    together (`heads.confidence.thresholds`). Then `label`, `predict` and `label_store` give a video all labels above
-    theirs, or "unknown", and `evaluate` measures them. `off` takes the thresholds out. The default of `bank` is the
-    store that the run was trained on. The run's metrics.json and predictions.npz are removed: evaluate it again.
-    DataError if the videos of the run have one label each, for a split that is not held out, as in `fit_temperature`,
-    if there are too few videos, or if there is nothing for `off` to take out.
+    labels is right, and a label that never reaches it is never given; a warning tells if no label does. Labels of few
+    videos are held to all labels together (`heads.confidence.thresholds`). Then `label`, `predict` and `label_store`
+    give a video all labels above theirs, or "unknown", and `evaluate` measures them. `off` takes the thresholds out.
+    The default of `bank` is the store that the run was trained on. The run's metrics.json and predictions.npz are
+    removed: evaluate it again. DataError if the videos of the run have one label each, for a split that is not held
+    out, as in `fit_temperature`, if there are too few videos, or if there is nothing for `off` to take out.
 
     >>> import framebank as fb
     >>> fb.fit_thresholds("run", split="val").values["juggling"]                               # doctest: +SKIP
     0.31
     """
     from framebank.extract.encoders.encoder import resolve_device
+    from framebank.heads.confidence.thresholds import NEVER
     from framebank.heads.evaluation.thresholds import fit_thresholds_of_run, forget_thresholds
     from framebank.heads.training.run import Run
 
@@ -113,4 +114,9 @@ def fit_thresholds(
     )
     assert fitted.thresholds is not None
     values = dict(zip(fitted.labels, fitted.thresholds.tolist(), strict=True))
+    if precision is not None and all(value >= NEVER for value in values.values()):
+        warn(
+            f"{folder}: no label reaches {percent(precision)} right labels on the split {split!r}, so the run gives "
+            'none and answers "unknown"; fit with a lower precision, or take the thresholds out (off)'
+        )
     return FittedThresholds(folder, values, fitted.trained_on["thresholds"]["videos"], precision, half, worth)

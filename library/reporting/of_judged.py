@@ -18,6 +18,7 @@ from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.render import write_page
 from framebank.library.reporting.rows import drawn
 from framebank.library.reporting.sections import Section, make_sections, plain
+from framebank.library.reporting.trained import trained_notes
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
@@ -72,6 +73,7 @@ def report_judged(folders: Sequence[Path], out: Path, *, pictures: int, watch: W
         "kind": "judged",
         "title": " and ".join(run.name for run in material.runs),
         "headline": headline,
+        "notes": trained_notes(material.runs),
         "runs": material.runs,
         "facts": facts_of_runs(material.runs),
         "material": material,

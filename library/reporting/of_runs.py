@@ -20,6 +20,7 @@ from framebank.library.reporting.runs import EvaluatedRun, read_runs
 from framebank.library.reporting.sections import Section, make_sections, plain
 from framebank.library.reporting.share import RightShare
 from framebank.library.reporting.strips import TellingVideos, telling_videos
+from framebank.library.reporting.trained import trained_notes
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
@@ -38,6 +39,7 @@ def report_runs(folders: Sequence[Path], out: Path, *, pictures: int, device: st
         "kind": "runs",
         "title": " and ".join(run.name for run in material.runs),
         "headline": headline,
+        "notes": trained_notes(material.runs),
         "runs": material.runs,
         "facts": facts_of_runs(material.runs),
         "material": material,

@@ -26,12 +26,18 @@ class ClassSheet:
 
 
 def class_sheets(videos: Mapping[str, Sequence[Video]], pictures: Pictures) -> tuple[ClassSheet, ...]:
-    """Return OF_CLASS frames of each class, of videos drawn by seed 0, until enough videos were read."""
-    made = []
-    for label, own in sorted(videos.items()):
-        if pictures.left < OF_CLASS:
-            break
-        order = np.random.default_rng(0).permutation(len(own))[:OF_CLASS].tolist()
-        frames = [(own[place].video_id, pictures.middle(own[place])) for place in order]
-        made.append(ClassSheet(label, len(own), tuple(pair for pair in frames if pair[1])))
-    return tuple(made)
+    """Return at most OF_CLASS frames of each class, of videos drawn by seed 0, until enough videos were read.
+
+    One of each class is read first, then a second of each. A class that no video was read of is left out.
+    """
+    drawn = {
+        label: [own[place] for place in np.random.default_rng(0).permutation(len(own))[:OF_CLASS].tolist()]
+        for label, own in sorted(videos.items())
+    }
+    shown: dict[str, list[tuple[str, str]]] = {}
+    for turn in range(OF_CLASS):
+        for label, own in drawn.items():
+            if turn < len(own) and pictures.left > 0:
+                frame = pictures.middle(own[turn])
+                shown.setdefault(label, []).extend([(own[turn].video_id, frame)] if frame else [])
+    return tuple(ClassSheet(label, len(videos[label]), tuple(frames)) for label, frames in shown.items())

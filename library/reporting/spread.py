@@ -9,6 +9,7 @@ import numpy as np
 from framebank.store.vectors import unit
 
 BINS = 40  # at most
+FAR = 3.0  # the far end is left out of a picture if it is beyond so many times the 99 % quantile
 SHOWN = 20
 FEWEST = 4  # videos of a class that have a centre
 
@@ -17,7 +18,7 @@ FEWEST = 4  # videos of a class that have a centre
 class Spread:
     """Numbers in bins: `edges` (N + 1,) and `counts` (N,), with the least, the middle and the largest of all.
 
-    `above` counts the numbers past the last edge: the highest hundredth may be far away.
+    `above` counts the numbers past the last edge: the highest hundredth is left out if it goes as far as FAR times.
     """
 
     edges: tuple[float, ...]
@@ -45,8 +46,8 @@ class Outlier:
 
 def spread_of(numbers: np.ndarray) -> Spread:
     """Return how numbers (N,) are spread."""
-    end = float(np.quantile(numbers, 0.99))
-    low = float(numbers.min())
+    end, low, most = float(np.quantile(numbers, 0.99)), float(numbers.min()), float(numbers.max())
+    end = most if most <= FAR * end else end
     end = end if end > low else low + 1.0
     bins = min(BINS, max(8, round(len(numbers) ** 0.5)))
     counts, edges = np.histogram(numbers[numbers <= end], bins=bins, range=(low, end))
@@ -55,7 +56,7 @@ def spread_of(numbers: np.ndarray) -> Spread:
         tuple(counts.tolist()),
         low,
         float(np.median(numbers)),
-        float(numbers.max()),
+        most,
         float(numbers.sum()),
         int((numbers > end).sum()),
     )

@@ -96,10 +96,14 @@ class Qdrant:
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
         """Turn what the client raises into one sentence."""
-        from qdrant_client.http.exceptions import ApiException
+        from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
 
         try:
             yield
+        except ResponseHandlingException as error:
+            # The client wraps what the connection raises; an answer that it cannot read is a ValueError.
+            what = "gives an answer that cannot be read" if isinstance(error.source, ValueError) else "does not answer"
+            raise DataError(f"{self.shown}: {what} ({reason_of(error.source)})") from error
         except (ApiException, RuntimeError, ValueError, OSError) as error:
             raise DataError(f"{self.shown}: does not do what was asked ({reason_of(error)})") from error
 

@@ -9,6 +9,10 @@ from framebank.store.push.qdrant import Qdrant
 
 TARGETS: dict[str, Callable[[str, str], Collection]] = {"qdrant": Qdrant, "pgvector": Pgvector}
 FORMS = "qdrant:URL or pgvector:DSN"
+PLACES = {
+    "qdrant": "qdrant:http://HOST:6333 or qdrant:FOLDER",
+    "pgvector": "pgvector:postgresql://HOST/DATABASE",
+}
 
 
 def open_target(to: str, name: str) -> Collection:
@@ -17,7 +21,9 @@ def open_target(to: str, name: str) -> Collection:
     DataError if `to` is of no such form, the library of the database is not installed, or it does not answer.
     """
     kind, colon, place = to.partition(":")
-    if kind not in TARGETS or not colon or not place.strip():
+    if kind in TARGETS and not place.strip():
+        raise DataError(f"{to!r} does not say where the database is; expected {PLACES[kind]}")
+    if kind not in TARGETS:
         told = kind if colon else to
         raise DataError(f"{told!r} names no database to push to{near_names(kind, TARGETS)}; expected {FORMS}")
     return TARGETS[kind](place, name)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from framebank.heads.training.run import Run
 from framebank.tests.worlds.cli import LABELS, ROOT, sentence
+from framebank.tests.worlds.heads import write_world
 
 
 def test_zeroshot_scores_names_and_descriptions_both_ways(framebank: Any, store: Path) -> None:
@@ -173,3 +175,19 @@ def test_the_recipe_of_a_run_trains_it_again(framebank: Any, store: Path, tmp_pa
     refused = framebank("train", store, tmp_path / "o", *again, "--set", "texts=poems", exit_code=1)
     assert "texts 'poems' is not known; expected one of names, descriptions" in refused.stderr
     assert not (tmp_path / "o").exists()
+
+
+def test_a_store_without_splits_is_told_how_to_hold_videos_out(
+    framebank: Any, one_thread: None, tmp_path: Path
+) -> None:
+    bank, run, ridge = tmp_path / "bank", tmp_path / "run", ("--head", "mean", "--classifier", "ridge")
+    write_world(bank, splits={"": 12})
+    framebank("store", "relabel", bank, "--set", "*=", "--column", "split")
+    framebank("train", bank, run, "--split", "all", *ridge)
+    told = sentence(framebank("evaluate", run, exit_code=1))
+    words = shlex.split(told.partition("`framebank ")[2].partition("`")[0])
+    assert words[:3] == ["store", "relabel", str(bank)] and "no video is in the split 'test'" in told
+    framebank(*words)
+    framebank("train", bank, run, "--overwrite", *ridge)
+    measured = framebank("evaluate", run)
+    assert "was trained on" not in measured.stderr and "8 of 8 listed in split test" in measured.stdout

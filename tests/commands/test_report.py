@@ -12,10 +12,13 @@ import pytest
 
 import framebank as fb
 from framebank.heads.predictions import Predictions
+from framebank.library.reporting.runs import read_runs
+from framebank.library.reporting.trained import trained_notes
 from framebank.store import DataError
 from framebank.store.ledger import Failure, Ledger
 from framebank.tests.commands.test_compare_runs import write
 from framebank.tests.worlds.cli import sentence
+from framebank.tests.worlds.heads import write_world
 from framebank.tests.worlds.several import write_several
 
 RUN_SECTIONS = {"suspects", "protocol", "classes", "confusions", "videos", "confidence", "frames", "map", "duplicates"}
@@ -235,3 +238,27 @@ def test_runs_of_several_labels_have_a_page_of_their_own(framebank: Any, tmp_pat
 def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to report on"):
         fb.report(out=tmp_path / "a.html")
+
+
+def test_a_run_that_is_measured_on_its_training_videos_says_so(
+    framebank: Any, one_thread: None, tmp_path: Path
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    store = write_world(tmp_path / "store").store
+    options = ("--head", "mean", "--classifier", "ridge")
+    framebank("train", store.path, tmp_path / "run", *options)
+    framebank("evaluate", tmp_path / "run", "--split", "all")
+    learned = sum(v.split == "train" and bool(v.label) and v.video_id in store for v in store.manifest.videos)
+    told = f"run was trained on {learned} of the 82 videos that it was measured on, so its figures are too good."
+    store.path.rename(tmp_path / "away")  # most sections are left out, and the run still knows its videos
+    fb.report(tmp_path / "run", out=tmp_path / "all.html")
+    page = (tmp_path / "all.html").read_text()
+    assert re.search(rf'</h1>\s*<p class="warning">{told}</p>', page)
+    fb.report(tmp_path / "run", out=tmp_path / "all.md")
+    card = hub.ModelCard.load(tmp_path / "all.md")
+    assert card.data.eval_results is None and f"It was trained on {learned} of these 82 videos" in card.text
+    (tmp_path / "away").rename(store.path)
+    framebank("evaluate", tmp_path / "run")
+    fb.report(tmp_path / "run", out=tmp_path / "test.md")
+    assert trained_notes(read_runs([tmp_path / "run"])) == ()
+    assert hub.ModelCard.load(tmp_path / "test.md").data.eval_results

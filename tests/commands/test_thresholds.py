@@ -116,3 +116,22 @@ def test_what_cannot_be_fitted(framebank: Any, fitted: tuple[Path, Path], tmp_pa
     framebank("train", world, tmp_path / "run", *QUICK)
     told = sentence(framebank("thresholds", tmp_path / "run", exit_code=1))
     assert "each of its videos has one label; expected a run of several labels" in told
+
+
+def test_a_precision_that_no_label_reaches_is_warned_of(
+    framebank: Any, fitted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The videos are labelled at random, so that no probability tells which label is right."""
+    shutil.copytree(fitted[0], tmp_path / "store")
+    rows = fb.open(fitted[0]).manifest.videos
+    drawn = np.random.default_rng(0).permutation(len(rows)).tolist()
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        pairs = [(row.video_id, rows[place].label) for row, place in zip(rows, drawn, strict=True)]
+        csv.writer(file).writerows([("video_id", "label"), *pairs])
+    framebank("store", "relabel", tmp_path / "store", tmp_path / "labels.csv")
+    shutil.copytree(fitted[1], tmp_path / "run")
+    told = framebank("thresholds", tmp_path / "run", "--store", tmp_path / "store", "--precision", 0.99)
+    said = "no label reaches 99.0 % right labels on the split 'val', so the run gives none and answers \"unknown\""
+    assert said in " ".join(told.stderr.split())
+    assert set(fb.TrainedRun.open(tmp_path / "run").run.thresholds.tolist()) == {1.0}
+    assert "unknown" not in framebank("thresholds", tmp_path / "run", "--precision", 0.5).stderr

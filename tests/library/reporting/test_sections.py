@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import framebank as fb
+from framebank.extract.decoders.frames import Frames
 from framebank.library.reporting.certainty import certainty_of
 from framebank.library.reporting.charts import Axis, histogram, range_bar
 from framebank.library.reporting.classes import class_accuracies
@@ -16,11 +17,13 @@ from framebank.library.reporting.map import embedding_map
 from framebank.library.reporting.material import material_of
 from framebank.library.reporting.nearest import near_pairs_across
 from framebank.library.reporting.perturbed import perturbed_of
+from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.rows import pooled_videos
 from framebank.library.reporting.runs import EvaluatedRun, read_runs
 from framebank.library.reporting.share import RightShare
+from framebank.library.reporting.sheets import class_sheets
 from framebank.library.reporting.spread import outliers_of, spread_of
-from framebank.store import DataError
+from framebank.store import DataError, Video
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.vectors import unit
 from framebank.tests.worlds.copies import sampled, write_videos
@@ -117,6 +120,30 @@ def test_the_odd_one_of_a_class_is_found() -> None:
 def test_a_spread_leaves_the_far_end_to_a_number() -> None:
     found = spread_of(np.array([1.0] * 50 + [2.0] * 149 + [1000.0]))
     assert (found.least, found.middle, found.most, found.above, sum(found.counts)) == (1.0, 2.0, 1000.0, 1, 199)
+    near = spread_of(np.array([5.0] * 31 + [17.0]))
+    assert (near.above, sum(near.counts), near.edges[-1]) == (0, 32, 17.0)
+
+
+@pytest.mark.parametrize(
+    ("most", "told"),
+    [
+        (2, {"a": ["a2"], "b": ["b0"]}),
+        (4, {"a": ["a2", "a0"], "b": ["b0"], "c": ["c0"]}),
+        (9, {"a": ["a2", "a0", "a1"], "b": ["b0", "b1"], "c": ["c0"]}),
+    ],
+)
+def test_each_class_has_one_picture_before_another_has_two(
+    most: int, told: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = Frames(np.zeros((1, 4, 4, 3), np.uint8), np.zeros(1), np.zeros(1, np.int64), "none")
+    monkeypatch.setattr("framebank.library.reporting.pictures.read_clip", lambda path, rows: clip)
+    counts = {"c": 1, "a": 3, "b": 2}
+    videos = {
+        label: [Video(f"{label}{place}", Path("v"), label) for place in range(count)] for label, count in counts.items()
+    }
+    found = class_sheets(videos, Pictures(most))
+    assert {sheet.label: [video_id for video_id, _ in sheet.frames] for sheet in found} == told
+    assert [sheet.videos for sheet in found] == [3, 2, 1][: len(told)]
 
 
 def test_the_map_keeps_distances_and_is_not_stretched_to_nothing() -> None:
