@@ -96,10 +96,12 @@ class Qdrant:
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
         """Turn what the client raises into one sentence."""
-        from qdrant_client.http.exceptions import ApiException
+        from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
 
         try:
             yield
+        except ResponseHandlingException as error:  # no answer came, or none that can be read
+            raise DataError(f"{self.shown}: does not answer ({reason_of(error)})") from error
         except (ApiException, RuntimeError, ValueError, OSError) as error:
             raise DataError(f"{self.shown}: does not do what was asked ({reason_of(error)})") from error
 

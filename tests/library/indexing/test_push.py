@@ -159,10 +159,14 @@ def test_a_table_of_something_else_is_refused(framebank: Any, database: Database
     ("words", "told"),
     [
         (("--to", "milvus:there"), "'milvus' names no database to push to; expected qdrant:URL or pgvector:DSN"),
-        (("--to", "qdrant:"), "expected qdrant:URL or pgvector:DSN"),
+        (("--to", "qdrant:"), "'qdrant:' does not say where the database is; expected qdrant:URL or pgvector:DSN"),
+        (("--to", "pgvector"), "'pgvector' does not say where the database is; expected qdrant:URL or"),
         (("--to", "qdrant:ftp://there"), "is not an address of Qdrant"),
         (("--to", "qdrant:localhost:6333"), "is not an address of Qdrant; expected http://HOST:6333 or a folder"),
-        (("--to", "qdrant:http://u:secret@127.0.0.1:9"), "qdrant:http://127.0.0.1:9, collection 'framebank': does not"),
+        (
+            ("--to", "qdrant:http://u:secret@127.0.0.1:9"),
+            "qdrant:http://127.0.0.1:9, collection 'framebank': does not answer",
+        ),
         (("--to", "pgvector:postgresql://u:secret@127.0.0.1:9/x"), "port=9, table 'framebank': does not answer"),
         (("--to", "pgvector:what is this"), "the DSN cannot be read"),
         (("--to", "qdrant::memory:", "--name", "x" * 64), "expected 1 to 63 printable bytes"),
