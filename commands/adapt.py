@@ -29,7 +29,7 @@ RATES_TOLD = ", ".join(f"{name} {rate:g}" for name, rate in RATES.items())
 @click.option("--rank", type=click.IntRange(1), default=8, help="Of LoRA's change.")
 @click.option("--head", type=click.Choice(HEADS), default="mean", metavar="HEAD", help="Pools the frames in training.")
 @click.option("--classifier", type=click.Choice(["text", "linear"]), default="text", help="Scores them in training.")
-@click.option("--loss", help="One of framebank.heads.LOSSES, or a sum: 'kl + ce'.  [kl; without texts: ce]")
+@click.option("--loss", help="A loss of docs/methods.md, such as kl, or a sum: 'kl + ce'.  [kl; without texts: ce]")
 @click.option("--frames", type=click.IntRange(0), default=0, help="Use N of the stored frames of a video; 0: all.")
 @text_options
 @click.option("--shots", "--shot", type=click.IntRange(0), default=0, help="Train on K videos of each class; 0: all.")

@@ -1,4 +1,4 @@
-"""Check that the inputs of a command exist, before anything heavy is loaded."""
+"""Check that the inputs of a command exist and its outputs may be made, before anything heavy is loaded."""
 
 import functools
 from collections.abc import Mapping
@@ -90,6 +90,53 @@ OWN: dict[str, dict[str, str]] = {
     "import-checkpoint": {"checkpoint": "no such file; expected a checkpoint of ActionCLIP"},
 }
 
+# What commands make: a new file or folder. None of them may lie inside a store, a run or an index.
+MADE: dict[str, tuple[str, ...]] = {
+    "extract": ("store",),
+    "prompts": ("out",),
+    "train": ("run",),
+    "adapt": ("out",),
+    "compare": ("out",),
+    "eval": ("results_path", "runs"),
+    "report": ("out",),
+    "fewshot-compare": ("out",),
+    "fewshot-train": ("run",),
+    "index": ("index",),
+    "index-merge": ("out",),
+    "search": ("export_clips", "sheet", "preview"),
+    "shots": ("csv_path",),
+    "suspects": ("csv_path",),
+    "predict": ("csv_path",),
+    "build": ("bank",),
+    "label-store": ("out",),
+    "merge": ("out",),
+    "split": ("out",),
+    "import": ("store",),
+    "export": ("out",),
+    "export-head": ("file",),
+    "import-checkpoint": ("run",),
+    "demo": ("out",),
+}
+ALSO_IN_RUNS = ("report", "export-head")  # of a run, which may keep its page and its head
+FOLDERS = ("export_clips", "preview")  # that files are put into, beside what is there
+
+
+def require_outputs(command: str, given: Mapping[str, Any]) -> None:
+    """Refuse to make something inside a store, a run or an index: DataError."""
+    from framebank.store.files.kinds import refuse_inside_own
+
+    for name in MADE.get(command, ()):
+        path = given.get(name)
+        if isinstance(path, Path) and not (command in ALSO_IN_RUNS and _is_in_run(path, given)):
+            refuse_inside_own(path, itself=name in FOLDERS)
+
+
+def _is_in_run(path: Path, given: Mapping[str, Any]) -> bool:
+    """Whether the file lies right inside one of the runs that the command reads."""
+    read = given.get("what") or (given.get("run"),)
+    above = path.absolute().parent
+    return (above / "checkpoint.safetensors").exists() and above in [run.absolute() for run in read if run]
+
 
 def require_inputs(command: str, given: Mapping[str, Any]) -> None:
     """Refuse a path that does not exist: DataError that says what was expected there."""
@@ -117,6 +164,7 @@ def _checking(command: click.Command) -> Any:
     @functools.wraps(run)
     def check(*arguments: Any, **options: Any) -> Any:
         require_inputs(command.name or "", options)
+        require_outputs(command.name or "", options)
         return run(*arguments, **options)
 
     return check

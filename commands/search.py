@@ -89,8 +89,11 @@ def search(
 
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.asked import SearchOptions
+    from framebank.library.searching.places import require_places
 
     opened = SearchIndex.open(index, device=device)
+    if sheet or preview or export_clips:
+        require_places(opened, sheet=sheet, preview=preview, clips=export_clips)
     how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
     if text is not None:
         hits = opened.search_text(text, minus=minus_text, **how)
@@ -115,7 +118,9 @@ def search(
     if cut is not None:
         report["clips"] = cut.to_dict()["clips"]
     made = [one for one in (drawn, played, cut) if one is not None]
-    print_report(report, as_json=as_json, lines=[*hits.lines(), *(line for one in made for line in one.lines())])
+    unmade = [f"no picture -> {path}" for path in (sheet, preview) if path is not None and not hits]
+    told = [*hits.lines(), *(line for one in made for line in one.lines()), *unmade]
+    print_report(report, as_json=as_json, lines=told)
     faults = [fault for one in made for fault in one.faults()]
     for fault in faults:
         click.echo(f"Error: {fault}", err=True)

@@ -80,7 +80,7 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
 )
 @click.option(
     "--loss",
-    help=f"One of framebank.heads.LOSSES, or a sum: 'ce + 0.5 froster'.  [{Recipe.loss}; without texts: ce]",
+    help=f"A loss of docs/methods.md, such as kl, or a sum: 'ce + 0.5 froster'.  [{Recipe.loss}; without texts: ce]",
 )
 @click.option("--shots", "--shot", type=click.IntRange(0), help="Train on K videos of each class; 0 means all.")
 @text_options

@@ -170,10 +170,10 @@ def _seconds(hit: "Hit") -> str:
 
 
 def _caption(hit: "Hit") -> str:
-    """What stands below the frames of a hit."""
+    """What stands below the frames of a hit; where there is little room, its end is cut off."""
     seconds = _seconds(hit)
     label = [hit.label] * bool(hit.label)
-    return "   ".join([hit.video_id, *label, *[f"{seconds} s"] * bool(seconds), f"{hit.score:.3f}"])
+    return "   ".join([*[f"{seconds} s"] * bool(seconds), f"{hit.score:.3f}", *label, hit.video_id])
 
 
 def _shown(seconds: float) -> str:

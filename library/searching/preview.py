@@ -24,13 +24,15 @@ ALL_FRAMES = 240  # of all hits in one file
 class Preview:
     """Animated WebP pictures of hits: the `files`, how many `hits` they show, and `failed`, why others are not shown.
 
-    `path` is the file, or the folder of the files. `failed` has the reasons by "video_id from 3.20 s".
+    `path` is the file, or the folder of the files; `others` counts the pictures there that an earlier search left.
+    `failed` has the reasons by "video_id from 3.20 s".
     """
 
     path: Path
     files: tuple[Path, ...]
     hits: int
     failed: dict[str, str] = field(default_factory=dict)
+    others: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return where the pictures are and what is not in them, as plain values."""
@@ -39,7 +41,10 @@ class Preview:
 
     def lines(self) -> list[str]:
         """Return how many hits are shown, and where."""
-        return [f"{counted(self.hits, 'hit')} in {counted(len(self.files), 'animated picture')} -> {self.path}"]
+        told = [f"{counted(self.hits, 'hit')} in {counted(len(self.files), 'animated picture')} -> {self.path}"]
+        if self.others:
+            told.append(f"{self.path} also holds {counted(self.others, 'other picture')}, which were there before")
+        return told
 
     def faults(self) -> list[str]:
         """Return a line for each hit that could not be read."""
@@ -59,9 +64,8 @@ def write_preview(hits: "Sequence[tuple[Hit, str]]", path: Path) -> Preview:
     are replaced. A hit whose video cannot be read is in `failed`, and the others are done. DataError if there is no
     hit, if the path has another ending, or if the place cannot be written to.
     """
+    require_name(path)
     is_file = path.suffix.lower() == SUFFIX and not path.is_dir()
-    if path.suffix and not is_file and not path.is_dir():
-        raise DataError(f"{path}: does not have the name of a WebP picture; expected one that ends in .webp")
     if not hits:
         raise DataError(f"{path}: there is no hit to show; expected one at least")
     if not is_file:
@@ -84,4 +88,11 @@ def write_preview(hits: "Sequence[tuple[Hit, str]]", path: Path) -> Preview:
     if together:
         files.append(path)
         write_animation(together, path)
-    return Preview(path, tuple(files), len(together) or len(files), failed)
+    others = 0 if is_file else len({*path.glob(f"*{SUFFIX}")} - {*files})
+    return Preview(path, tuple(files), len(together) or len(files), failed, others)
+
+
+def require_name(path: Path) -> None:
+    """Raise DataError if a path has another ending than that of a WebP picture, and is not a folder."""
+    if path.suffix and path.suffix.lower() != SUFFIX and not path.is_dir():
+        raise DataError(f"{path}: does not have the name of a WebP picture; expected one that ends in .webp")

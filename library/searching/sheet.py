@@ -125,8 +125,7 @@ def write_sheet(title: str, rows: Sequence[tuple[str, str, Path, float | None, f
     A video that cannot be read is a row without frames. DataError where there is no row, the name is none of a PNG, or
     the place cannot be written to.
     """
-    if path.suffix.lower() != ".png":
-        raise DataError(f"{path}: does not have the name of a PNG picture; expected one that ends in .png")
+    require_name(path)
     if not rows:
         raise DataError(f"{path}: there is no hit to draw; expected one at least")
     strips: list[Strip] = []
@@ -139,3 +138,9 @@ def write_sheet(title: str, rows: Sequence[tuple[str, str, Path, float | None, f
             strips.append(Strip(f"{caption}  (cannot be read)", np.zeros((0, CELL, CELL, 3), np.uint8)))
     draw_sheet([Section(title, strips)], path)
     return Sheet(path, len(strips), failed)
+
+
+def require_name(path: Path) -> None:
+    """Raise DataError if a path has another ending than that of a PNG picture."""
+    if path.suffix.lower() != ".png":
+        raise DataError(f"{path}: does not have the name of a PNG picture; expected one that ends in .png")

@@ -33,6 +33,14 @@ MEMBERS = (  # further files of such folders
     "near.faiss",
     "near.npz",
 )
+# A folder with all of these files is of the kind: the name of one alone may be a user's, beside other work.
+SURE = {
+    "run": ("checkpoint.safetensors", "recipe.toml"),
+    "few-shot run": ("matcher.safetensors", "recipe.json"),
+    "index": ("index.faiss", "spec.json"),
+    "adapted encoder": ("adapted.json",),
+    "store": ("writer.lock",),
+}
 EXPECTED = "expected a store, an index, a run or prompts"
 
 
@@ -61,3 +69,26 @@ def refuse_own_file(out: Path) -> None:
             return
         if kind != "prompts":
             raise DataError(f"{out}: is a file of the {kind} {place}; expected another place")
+
+
+def refuse_inside_own(out: Path, *, itself: bool = False) -> None:
+    """Refuse a new file or folder inside a store, a run or an index, and with `itself` one that is such a folder.
+
+    DataError. Where a folder cannot be entered, whoever writes there reports it.
+    """
+    try:
+        place = out.resolve()
+        above = (place, *place.parents) if itself else tuple(place.parents)
+        found = next(((kind, folder) for folder in above if (kind := _sure_kind(folder))), None)
+    except (OSError, RuntimeError):  # such as links in a circle
+        return
+    if found:
+        where = "is" if found[1] == place else "is inside"
+        raise DataError(f"{out}: {where} the {found[0]} {found[1]}; expected another place")
+
+
+def _sure_kind(folder: Path) -> str | None:
+    for kind, names in SURE.items():
+        if all(current(folder, name).exists() for name in names):
+            return kind
+    return "store" if (folder / "manifest.csv").exists() and shard_paths(folder) else None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from framebank.store.digest import SEAL, seal
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, reason_of
 from framebank.store.files.replacing import current
 from framebank.store.formats.document import Fields, read_json
 from framebank.store.formats.text import require_regular
@@ -76,7 +76,7 @@ def index_spec_text(folder: Path, about: Mapping[str, Any]) -> str:
 
 def unreadable(folder: Path, error: Exception) -> DataError:
     """Return the error that says what is wrong with a file of an index."""
-    return DataError(f"{folder}: the index cannot be read ({type(error).__name__}: {' '.join(str(error).split())})")
+    return DataError(f"{folder}: the index cannot be read ({reason_of(error)})")
 
 
 def _beside(folder: Path) -> dict[str, np.ndarray]:

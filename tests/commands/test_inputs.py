@@ -10,7 +10,8 @@ import pytest
 
 from framebank.cli import main
 from framebank.commands import names
-from framebank.commands.inputs import OWN, SHARED
+from framebank.commands.inputs import MADE, OWN, SHARED, require_outputs
+from framebank.store import DataError
 from framebank.tests.places import TESTS
 
 HEAVY = {"torch", "faiss", "av", "open_clip", "decord", "torchcodec", "ray", "matplotlib"}
@@ -178,21 +179,6 @@ def commands(group: click.Group = main) -> Iterator[click.Command]:
             yield command
 
 
-# What a command makes rather than reads.
-MADE = {"out"}
-
-MADE_BY = {("adapt", "out")}
-MADE_BY |= {("extract", "store"), ("import", "store"), ("train", "run"), ("fewshot-train", "run"), ("index", "index")}
-MADE_BY |= {
-    ("import-checkpoint", "run"),
-    ("predict", "csv_path"),
-    ("shots", "csv_path"),
-    ("suspects", "csv_path"),
-    ("export-head", "file"),
-}
-MADE_BY |= {("search", "export_clips"), ("search", "sheet"), ("search", "preview")}
-MADE_BY |= {("build", "bank")}
-MADE_BY |= {("eval", "results_path"), ("eval", "runs")}
 TOLD_LATER = {("label", "videos"), ("extract", "videos")}  # beside others, and by whoever reads them
 
 
@@ -200,10 +186,32 @@ TOLD_LATER = {("label", "videos"), ("extract", "videos")}  # beside others, and 
 def test_every_path_is_looked_for_or_made(command: click.Command) -> None:
     name = str(command.name)
     for parameter in command.params:
-        if isinstance(parameter.type, click.Path) and parameter.name not in MADE:
+        if isinstance(parameter.type, click.Path):
             key = str(parameter.name)
             known = key in SHARED or key in OWN.get(name, {})
-            assert known != ((name, key) in MADE_BY | TOLD_LATER), f"{name}: {key}"
+            made = key in MADE.get(name, ()) or (name, key) in TOLD_LATER
+            assert known != made, f"{name}: {key}"
+
+
+def test_nothing_is_made_inside_a_store_a_run_or_an_index(tmp_path: Path) -> None:
+    marks = {"store": ("writer.lock",), "run": ("checkpoint.safetensors", "recipe.toml")}
+    marks["index"] = ("index.faiss", "spec.json")
+    for kind, files in marks.items():
+        (tmp_path / kind).mkdir()
+        for file in files:
+            (tmp_path / kind / file).touch()
+        for command, names_made in MADE.items():
+            for name in names_made:
+                with pytest.raises(DataError, match=f"is inside the {kind} "):
+                    require_outputs(command, {name: tmp_path / kind / "new" / "a.csv"})
+                require_outputs(command, {name: tmp_path / "new" / "a.csv"})
+    with pytest.raises(DataError, match="is the index "):
+        require_outputs("search", {"preview": tmp_path / "index"})
+    require_outputs("train", {"run": tmp_path / "run"})
+    require_outputs("report", {"what": (tmp_path / "run",), "out": tmp_path / "run" / "README.md"})
+    for mine in ("manifest.csv", "recipe.toml", "spec.json"):  # of the user, in the working directory
+        (tmp_path / mine).touch()
+    require_outputs("train", {"run": tmp_path / "new"})
 
 
 def test_the_lines_above_are_of_every_command() -> None:

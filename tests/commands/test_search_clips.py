@@ -12,6 +12,7 @@ from PIL import Image
 import framebank as fb
 from framebank.demo.films import Film, film_pictures, film_rows, list_films, render_films
 from framebank.extract.decoders.decode import read_clip, read_frames
+from framebank.library.searching.places import require_places
 from framebank.library.searching.playing import read_playing
 from framebank.store import Manifest, ShardWriter, Video
 from framebank.store.indexes.index import Hit, Index
@@ -123,6 +124,26 @@ def test_the_sheet_has_a_row_for_each_hit(framebank: Any, film_index: Path, open
         hits.sheet(tmp_path / "sheet.jpg")
     with pytest.raises(fb.DataError, match="there is no hit to draw"):
         hits[:0].sheet(tmp_path / "none.png")
+
+
+def test_places_are_checked_before_the_search(framebank: Any, film_index: Path, opened: Any, tmp_path: Path) -> None:
+    for flag, name in (("--preview", "x.gif"), ("--sheet", "x.jpg")):
+        told = framebank("search", film_index, "--id", "film_000", "-k", 1, flag, tmp_path / name, exit_code=1)
+        assert "expected one that ends in" in sentence(told)
+    away = replace(opened, path=tmp_path / "index")
+    for where in ("sheet", "preview", "clips"):
+        places: Any = dict.fromkeys(("sheet", "preview", "clips")) | {where: film_index.parent / "new" / "a.webp"}
+        places["sheet"] = places["sheet"] and places["sheet"].with_suffix(".png")
+        with pytest.raises(fb.DataError, match="is among the videos of"):
+            require_places(away, **places)
+        require_places(opened, **places)  # the index lies beside single files
+
+
+def test_other_pictures_of_a_folder_are_told_of(opened: Any, tmp_path: Path) -> None:
+    hits = opened.search_id("film_002", k=2)
+    assert len(hits.preview(tmp_path / "new").lines()) == 1
+    told = hits[:1].preview(tmp_path / "new").lines()
+    assert "also holds 1 other picture" in told[1]
 
 
 def test_a_preview_plays_the_frames_of_each_hit(framebank: Any, film_index: Path, opened: Any, tmp_path: Path) -> None:

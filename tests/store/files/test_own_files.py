@@ -18,7 +18,7 @@ def test_a_file_of_a_store_stays(framebank: Any, tmp_path: Path) -> None:
     store = write_world(tmp_path / "store").store.path
     place = store / "manifest.csv"
     before = place.read_bytes()
-    assert "is a file of the store" in sentence(framebank("shots", store, "--csv", place, exit_code=1))
+    assert "is inside the store" in sentence(framebank("shots", store, "--csv", place, exit_code=1))
     with pytest.raises(DataError, match="is a file of the store"):
         prompts_of().write(place)
     assert place.read_bytes() == before
