@@ -258,5 +258,5 @@ def require_classes(train: Bank) -> None:
     """Raise DataError if the training videos are of one class."""
     if len(train.target.unique()) < 2:
         raise DataError(
-            f"all {counted(len(train), 'training video')} are of one class; expected two classes or more to tell apart"
+            f"there is one class only, of {counted(len(train), 'training video')}; expected two classes or more"
         )

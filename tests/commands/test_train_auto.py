@@ -147,7 +147,7 @@ def test_what_cannot_be_learned_is_one_sentence(framebank: Any, world: Any, tmp_
         )
         Manifest(videos).write(folder / "manifest.csv")
     told = framebank("train", tmp_path / "one", tmp_path / "r", exit_code=1).stderr
-    assert "all 12 training videos are of one class; expected two classes or more" in told
+    assert "there is one class only, of 12 training videos; expected two classes or more" in told
     told = framebank("train", tmp_path / "none", tmp_path / "r", exit_code=1).stderr
     assert "no video has a label; expected a folder of class folders or a manifest with a label column" in told
     assert not (tmp_path / "r" / "checkpoint.safetensors").exists()

@@ -156,7 +156,7 @@ def test_one_video_of_each_class_and_good_texts_take_the_texts(world, train):
 
 
 def test_one_class_and_no_numbers_are_refused(train):
-    with pytest.raises(DataError, match="all 12 training videos are of one class; expected two classes or more"):
+    with pytest.raises(DataError, match="there is one class only, of 12 training videos; expected two classes or more"):
         find_recipe(ground_of(select(train, torch.arange(12))), BASE)
     broken = train.x.clone()
     broken[5, 2, 3] = torch.nan
