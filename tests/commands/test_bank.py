@@ -69,7 +69,8 @@ def test_an_output_inside_its_input_is_refused(framebank, bank, videos, tmp_path
         ("store", "merge", bank, bank / "whole"),
         ("store", "import", videos, videos / "bank"),
     ):
-        assert "which is read" in sentence(framebank(*command, exit_code=1))
+        told = sentence(framebank(*command, exit_code=1))
+        assert "which is read" in told or f"is inside the store {bank}; expected another place" in told
     assert sorted(path.name for path in videos.iterdir()) == ["run", "walk"]
 
 
