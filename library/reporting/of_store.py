@@ -88,6 +88,7 @@ def report_store(folder: Path, out: Path, *, pictures: int, watch: Watch) -> Rep
     context = {
         "kind": "store",
         "title": folder.name,
+        "notes": (),
         "headline": headline,
         "material": material,
         "left_out": left_out,
