@@ -10,7 +10,7 @@ import numpy as np
 from framebank.heads.training.run import Run
 from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.map import EmbeddingMap, embedding_map
-from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_between
+from framebank.library.reporting.nearest import NearPairs, near_pairs_of_run
 from framebank.library.reporting.pictures import Pictures, address_of_file
 from framebank.library.reporting.rows import drawn, pooled_videos
 from framebank.library.reporting.runs import EvaluatedRun
@@ -122,17 +122,8 @@ class RunMaterial:
 
     def near_pairs(self) -> NearPairs:
         """Return which measured videos have a near neighbour among the videos that the run was trained on."""
-        run, store = self.opened()
-        learned = [video_id for video_id in run.videos_in(store) if video_id in store]
-        if not learned:
-            raise DataError(f"{store.path}: it is not known which of its videos the run was trained on")
-        if both := set(learned).intersection(self.first.video_ids):
-            raise DataError(f"the run was trained on {len(both)} of the measured videos")
-        split = str(run.trained_on.get("split") or "train")
-        self.held()
-        asked, others = ([ids[row] for row in drawn(len(ids), most=MOST)] for ids in (self.first.video_ids, learned))
-        listed = len(self.first.video_ids)
-        return near_pairs_between(store, asked, others, splits=(self.first.split, split), listed=listed)
+        run, _ = self.opened()
+        return near_pairs_of_run(run, self.held(), self.first.video_ids, split=self.first.split)
 
 
 def material_of(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, device: str) -> RunMaterial:

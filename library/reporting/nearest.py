@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from framebank.heads.copies.across import LEAST_ROWS, copies_across
+from framebank.heads.training.run import Run
+from framebank.library.reporting.rows import drawn
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 
@@ -52,6 +54,21 @@ def near_pairs_between(
     found = copies_across(store, asked, others)
     pairs = [NearPair(first, second, *splits, score) for first, second, score in found]
     return NearPairs(tuple(pairs[:SHOWN]), len(pairs), len(compared.intersection(asked)), listed)
+
+
+def near_pairs_of_run(run: Run, store: FeatureStore, measured: Sequence[str], *, split: str) -> NearPairs:
+    """Return which of the videos that a run was measured on, those of `split`, have a near-copy where it was trained.
+
+    Of many videos, some are drawn. DataError if the training videos are not known, or if a measured one is among them.
+    """
+    learned = [video_id for video_id in run.videos_in(store) if video_id in store]
+    if not learned:
+        raise DataError(f"{store.path}: it is not known which of its videos the run was trained on")
+    if both := set(learned).intersection(measured):
+        raise DataError(f"the run was trained on {len(both)} of the measured videos")
+    splits = split, str(run.trained_on.get("split") or "train")
+    asked, others = ([ids[row] for row in drawn(len(ids), most=MOST)] for ids in (measured, learned))
+    return near_pairs_between(store, asked, others, splits=splits, listed=len(measured))
 
 
 def near_pairs_across(store: FeatureStore, split_of: Mapping[str, str], *, listed: int) -> NearPairs:

@@ -12,16 +12,14 @@ from framebank.heads.training.run import Run
 from framebank.library.reporting.facts import facts_of_runs
 from framebank.library.reporting.judged import JudgedRun, read_judged
 from framebank.library.reporting.material import VideosById
-from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_between
+from framebank.library.reporting.nearest import NearPairs, near_pairs_of_run
 from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.render import write_page
-from framebank.library.reporting.rows import drawn
 from framebank.library.reporting.sections import Section, make_sections, plain
 from framebank.library.reporting.trained import trained_notes
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 
 
@@ -129,15 +127,7 @@ def _labels(material: JudgedMaterial) -> LabelsWorth:
 
 def _near(material: JudgedMaterial) -> NearPairs:
     first = material.runs[0]
-    store, run = FeatureStore(first.store), Run.read(first.path)
-    learned = [video_id for video_id in run.videos_in(store) if video_id in store]
-    if not learned:
-        raise DataError(f"{store.path}: it is not known which of its videos the run was trained on")
-    if both := set(learned).intersection(first.video_ids):
-        raise DataError(f"the run was trained on {len(both)} of the measured videos")
-    splits = first.split, str(run.trained_on.get("split") or "train")
-    asked, others = ([ids[row] for row in drawn(len(ids), most=MOST)] for ids in (first.video_ids, learned))
-    return near_pairs_between(store, asked, others, splits=splits, listed=len(first.video_ids))
+    return near_pairs_of_run(Run.read(first.path), FeatureStore(first.store), first.video_ids, split=first.split)
 
 
 SECTIONS: Mapping[str, Callable[[JudgedMaterial], Section]] = {"labels": _labels, "near": _near}

@@ -11,6 +11,7 @@ import numpy as np
 from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.contents import StoreContents, contents_of
 from framebank.library.reporting.map import EmbeddingMap, embedding_map
+from framebank.library.reporting.material import JUDGED, ON_MAP
 from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_across
 from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.pictures import Pictures
@@ -23,9 +24,6 @@ from framebank.library.watch import Watch
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.videos.video import Video, labels_in
-
-ON_MAP = 1200  # videos
-JUDGED = 5000  # videos whose labels are checked
 
 
 @dataclass(frozen=True)
