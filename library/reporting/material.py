@@ -14,7 +14,7 @@ from framebank.library.reporting.nearest import NearPairs, near_pairs_of_run
 from framebank.library.reporting.pictures import Pictures, address_of_file
 from framebank.library.reporting.rows import drawn, pooled_videos
 from framebank.library.reporting.runs import EvaluatedRun
-from framebank.store.errors import DataError
+from framebank.library.reporting.sections import NothingToShowError, shown_if_any
 from framebank.store.features import FeatureStore
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.video import Video, labels_in
@@ -43,7 +43,7 @@ class VideosById(Mapping[str, Video]):
 
 @dataclass(frozen=True, eq=False)
 class RunMaterial:
-    """The runs of a report, and the first run and its store if they can be opened; `missing` says why they cannot.
+    """The runs of a report, the first run, and its store, or why it is `missing`.
 
     `videos` has the videos by id that the store lists, and `training` the number of training videos of each class.
     """
@@ -52,7 +52,7 @@ class RunMaterial:
     out: Path
     pictures: Pictures
     device: str
-    run: Run | None
+    run: Run
     store: FeatureStore | None
     missing: str
     videos: Mapping[str, Video]
@@ -64,18 +64,18 @@ class RunMaterial:
         return self.runs[0]
 
     def opened(self) -> tuple[Run, FeatureStore]:
-        """Return the first run and its store. DataError if one of them cannot be opened."""
-        if self.run is None or self.store is None:
-            raise DataError(self.missing)
+        """Return the first run and its store. NothingToShowError if the store is gone."""
+        if self.store is None:
+            raise NothingToShowError(self.missing)
         return self.run, self.store
 
     def held(self) -> FeatureStore:
-        """Return the store. DataError if it is gone, or if it lacks a video that was measured."""
+        """Return the store. NothingToShowError if it is gone, or if it lacks a video that was measured."""
         if self.store is None:
-            raise DataError(self.missing)
+            raise NothingToShowError(self.missing)
         lost = next((video_id for video_id in self.first.video_ids if video_id not in self.store), None)
         if lost:
-            raise DataError(f"{self.store.path}: no longer holds {lost!r}, which the run was measured on")
+            raise NothingToShowError(f"{self.store.path}: no longer holds {lost!r}, which the run was measured on")
         return self.store
 
     def address(self, video_id: str) -> str:
@@ -99,7 +99,7 @@ class RunMaterial:
         ids = [first.video_ids[row] for row in rows.tolist()]
         pooled = pooled_videos(store, ids)
         if len(pooled.places) < 3:
-            raise DataError("a map needs three videos or more")
+            raise NothingToShowError("a map needs three videos or more")
         kept = rows[pooled.places]
         labels = first.labels
         told = [
@@ -118,7 +118,8 @@ class RunMaterial:
         pooled = pooled_videos(store, ids)
         videos = [self.videos[ids[place]] for place in pooled.places.tolist()]
         kept = [row for row, video in enumerate(videos) if video.label]
-        return suspects_among([videos[row] for row in kept], pooled.vectors[kept], where=store.path)
+        with shown_if_any():
+            return suspects_among([videos[row] for row in kept], pooled.vectors[kept], where=store.path)
 
     def near_pairs(self) -> NearPairs:
         """Return which measured videos have a near neighbour among the videos that the run was trained on."""
@@ -127,20 +128,15 @@ class RunMaterial:
 
 
 def material_of(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, device: str) -> RunMaterial:
-    """Return what the sections are made of. What cannot be opened is missing, and says why."""
-    run: Run | None = None
-    store: FeatureStore | None = None
-    missing = ""
-    try:
+    """Return what the sections are made of. A store that is gone is missing. DataError for one that is damaged."""
+    store, missing = None, ""
+    if runs[0].store.exists():
         store = FeatureStore(runs[0].store)
-        videos = VideosById(store.manifest.columns)
-    except DataError as error:
-        missing, videos = str(error), VideosById(())
-    try:
-        run = Run.read((runs[0].seeds or runs)[0].path)
-    except DataError as error:
-        missing = missing or str(error)
-    training = _training(run, store) if run and store else None
+    else:
+        missing = f"{runs[0].store}: no such store"
+    videos = VideosById(store.manifest.columns if store is not None else ())
+    run = Run.read((runs[0].seeds or runs)[0].path)
+    training = _training(run, store) if store is not None else None
     return RunMaterial(runs, out, Pictures(pictures), device, run, store, missing, videos, training)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from framebank.heads.copies.across import LEAST_ROWS, copies_across
 from framebank.heads.training.run import Run
 from framebank.library.reporting.rows import drawn
-from framebank.store.errors import DataError
+from framebank.library.reporting.sections import NothingToShowError
 from framebank.store.features import FeatureStore
 
 SHOWN = 60  # pairs in the list
@@ -48,7 +48,8 @@ def near_pairs_between(
 ) -> NearPairs:
     """Return which of the videos `asked` have a near-copy among `others`, as the warning of `evaluate` finds them.
 
-    `listed` is how many videos there are, if some were drawn. DataError if no video has rows enough to be compared.
+    `listed` is how many videos there are, if some were drawn. NothingToShowError if no video has rows enough to be
+    compared.
     """
     compared = _compared(store, [*asked, *others])
     found = copies_across(store, asked, others)
@@ -59,13 +60,14 @@ def near_pairs_between(
 def near_pairs_of_run(run: Run, store: FeatureStore, measured: Sequence[str], *, split: str) -> NearPairs:
     """Return which of the videos that a run was measured on, those of `split`, have a near-copy where it was trained.
 
-    Of many videos, some are drawn. DataError if the training videos are not known, or if a measured one is among them.
+    Of many videos, some are drawn. NothingToShowError if the training videos are not known, or if a measured one is
+    among them.
     """
     learned = [video_id for video_id in run.videos_in(store) if video_id in store]
     if not learned:
-        raise DataError(f"{store.path}: it is not known which of its videos the run was trained on")
+        raise NothingToShowError(f"{store.path}: it is not known which of its videos the run was trained on")
     if both := set(learned).intersection(measured):
-        raise DataError(f"the run was trained on {len(both)} of the measured videos")
+        raise NothingToShowError(f"the run was trained on {len(both)} of the measured videos")
     splits = split, str(run.trained_on.get("split") or "train")
     asked, others = ([ids[row] for row in drawn(len(ids), most=MOST)] for ids in (measured, learned))
     return near_pairs_between(store, asked, others, splits=splits, listed=len(measured))
@@ -74,11 +76,11 @@ def near_pairs_of_run(run: Run, store: FeatureStore, measured: Sequence[str], *,
 def near_pairs_across(store: FeatureStore, split_of: Mapping[str, str], *, listed: int) -> NearPairs:
     """Return which videos that are not in the largest split have a near-copy in another one.
 
-    DataError if all videos are in one split, or if no video has rows enough to be compared.
+    NothingToShowError if all videos are in one split, or if no video has rows enough to be compared.
     """
     sizes = Counter(split_of.values())
     if len(sizes) < 2:
-        raise DataError("all videos are in one split")
+        raise NothingToShowError("all videos are in one split")
     compared = _compared(store, split_of)
     largest = max(sizes, key=lambda name: (sizes[name], name))
     nearest: dict[frozenset[str], NearPair] = {}
@@ -95,10 +97,10 @@ def near_pairs_across(store: FeatureStore, split_of: Mapping[str, str], *, liste
 
 
 def _compared(store: FeatureStore, ids: Iterable[str]) -> set[str]:
-    """The videos that have rows enough; DataError if there are none."""
+    """The videos that have rows enough; NothingToShowError if there are none."""
     names = list(ids)
     counts = store.num_rows_of(names).tolist()
     found = {name for name, count in zip(names, counts, strict=True) if count >= LEAST_ROWS}
     if not found:
-        raise DataError(f"no video has {LEAST_ROWS} rows or more, which a comparison needs")
+        raise NothingToShowError(f"no video has {LEAST_ROWS} rows or more, which a comparison needs")
     return found

@@ -16,7 +16,7 @@ from framebank.library.reporting.nearest import NearPairs, near_pairs_of_run
 from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.render import write_page
-from framebank.library.reporting.sections import Section, make_sections, plain
+from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, plain
 from framebank.library.reporting.trained import trained_notes
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
@@ -54,8 +54,14 @@ class JudgedMaterial:
 
     @cached_property
     def videos(self) -> VideosById:
-        """The videos of the store of the first run."""
-        return VideosById(FeatureStore(self.runs[0].store).manifest.columns)
+        """The videos of the store of the first run. NothingToShowError if it is gone."""
+        return VideosById(self.held().manifest.columns)
+
+    def held(self) -> FeatureStore:
+        """Return the store of the first run. NothingToShowError if it is gone."""
+        if not self.runs[0].store.exists():
+            raise NothingToShowError(f"{self.runs[0].store}: no such store")
+        return FeatureStore(self.runs[0].store)
 
     def middle(self, video_id: str) -> str:
         """Return the middle frame of a video as an address; "" if it cannot be read or enough were read."""
@@ -127,7 +133,7 @@ def _labels(material: JudgedMaterial) -> LabelsWorth:
 
 def _near(material: JudgedMaterial) -> NearPairs:
     first = material.runs[0]
-    return near_pairs_of_run(Run.read(first.path), FeatureStore(first.store), first.video_ids, split=first.split)
+    return near_pairs_of_run(Run.read(first.path), material.held(), first.video_ids, split=first.split)
 
 
 SECTIONS: Mapping[str, Callable[[JudgedMaterial], Section]] = {"labels": _labels, "near": _near}

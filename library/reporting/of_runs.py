@@ -17,13 +17,12 @@ from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.perturbed import Perturbed, perturbed_of
 from framebank.library.reporting.render import write_page
 from framebank.library.reporting.runs import EvaluatedRun, read_runs
-from framebank.library.reporting.sections import Section, make_sections, plain
+from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, plain
 from framebank.library.reporting.share import RightShare
 from framebank.library.reporting.strips import TellingVideos, telling_videos
 from framebank.library.reporting.trained import trained_notes
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
 
 
 def report_runs(folders: Sequence[Path], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
@@ -108,7 +107,7 @@ def _perturbed(material: RunMaterial) -> Perturbed:
 def _lengths(material: RunMaterial) -> tuple[RightShare, ...]:
     found = accuracy_by_length(material.first, material.seconds())
     if not found:
-        raise DataError("all videos are about equally long")
+        raise NothingToShowError("all videos are about equally long")
     return found
 
 

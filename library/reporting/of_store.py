@@ -17,11 +17,10 @@ from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.render import write_page
 from framebank.library.reporting.rows import PooledVideos, drawn, pooled_videos
-from framebank.library.reporting.sections import Section, make_sections, plain
+from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, plain, shown_if_any
 from framebank.library.reporting.sheets import ClassSheet, class_sheets
 from framebank.library.reporting.spread import Outlier, Spread, outliers_of, spread_of
 from framebank.library.watch import Watch
-from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.videos.video import Video, labels_in
 
@@ -109,7 +108,7 @@ def _lengths(material: StoreMaterial) -> Spread:
 def _rows(material: StoreMaterial) -> RowSpread:
     pooled = material.pooled
     if not len(pooled.norms):
-        raise DataError("no row of the store can be compared")
+        raise NothingToShowError("no row of the store can be compared")
     labels = [material.label(video_id) for video_id in material.pooled_ids]
     outliers = outliers_of(pooled.vectors, labels, material.pooled_ids)
     return RowSpread(spread_of(pooled.norms), pooled.broken, outliers, len(material.ids))
@@ -124,7 +123,7 @@ def _near(material: StoreMaterial) -> NearPairs:
 def _map(material: StoreMaterial) -> EmbeddingMap:
     rows = drawn(len(material.pooled_ids), most=ON_MAP)
     if len(rows) < 3:
-        raise DataError("a map needs three videos or more")
+        raise NothingToShowError("a map needs three videos or more")
     ids = [material.pooled_ids[row] for row in rows.tolist()]
     names = sorted({material.label(video_id) for video_id in ids} - {""})
     place_of = {name: place for place, name in enumerate(names)} | {"": -1}
@@ -138,14 +137,15 @@ def _suspects(material: StoreMaterial) -> Suspects:
     videos = [material.video(video_id) for video_id in material.pooled_ids]
     rows = [row for row, video in enumerate(videos) if video.label]
     if not rows:
-        raise DataError("no video has a label")
+        raise NothingToShowError("no video has a label")
     rows = [rows[place] for place in drawn(len(rows), most=JUDGED).tolist()]
-    return suspects_among([videos[row] for row in rows], material.pooled.vectors[rows], where=material.store.path)
+    with shown_if_any():
+        return suspects_among([videos[row] for row in rows], material.pooled.vectors[rows], where=material.store.path)
 
 
 def _sheets(material: StoreMaterial) -> tuple[ClassSheet, ...]:
     if not material.pictures.most:
-        raise DataError("no video was to be read for a picture")
+        raise NothingToShowError("no video was to be read for a picture")
     videos: dict[str, list[Video]] = {}
     for video in material.store.manifest.columns:
         if video.video_id in material.store:
@@ -154,7 +154,7 @@ def _sheets(material: StoreMaterial) -> tuple[ClassSheet, ...]:
     found = class_sheets(videos, material.pictures)
     if not any(sheet.frames for sheet in found):
         reason = next(iter(material.pictures.failed.values()), "no video has a label")
-        raise DataError(f"no frame could be read: {reason}")
+        raise NothingToShowError(f"no frame could be read: {reason}")
     return found
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framebank.library.reporting.runs import EvaluatedRun
+from framebank.library.reporting.sections import NothingToShowError, shown_if_any
 from framebank.library.reporting.share import RightShare
-from framebank.store.errors import DataError
 
 if TYPE_CHECKING:
     from framebank.heads.bank import Bank
@@ -55,9 +55,10 @@ class Perturbed:
 def perturbed_of(measured: EvaluatedRun, run: "Run", store: "FeatureStore", *, device: str) -> Perturbed:
     """Return the accuracy of a run on fewer frames and in other orders, from the rows of its store.
 
-    DataError if the run does not read frames, or if the store no longer has the videos.
+    NothingToShowError if the run does not read frames, or if the store no longer has the videos.
     """
-    run.require_frames(measured.path)
+    with shown_if_any():
+        run.require_frames(measured.path)
     rows = np.arange(len(measured.video_ids))
     if len(rows) > MOST:
         rows = np.sort(np.random.default_rng(SEED).permutation(len(rows))[:MOST])
@@ -85,7 +86,7 @@ class _Scoring:
 
         lost = next((video_id for video_id in ids if video_id not in store), None)
         if lost:
-            raise DataError(f"{store.path}: no longer holds {lost!r}, which the run was measured on")
+            raise NothingToShowError(f"{store.path}: no longer holds {lost!r}, which the run was measured on")
         self.run, self.store, self.device = run, store, resolve_device(device)
         self.manifest = Manifest(store.manifest.of_ids(ids))
         self.labels = LabelSet(run.labels)

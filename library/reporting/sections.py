@@ -1,6 +1,7 @@
-"""Sections: each section of a page is made from its material, or left out with the reason."""
+"""Sections: each section of a page is made from its material, or left out if there is nothing to show."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from framebank.library.watch import Watch
@@ -10,18 +11,34 @@ Section = Any  # a frozen dataclass, or a tuple of them; each module of this roo
 Material = TypeVar("Material")
 
 
+class NothingToShowError(DataError):
+    """A section has nothing to show. The message says why; the page is made without the section.
+
+    Any other DataError, such as one about a damaged shard, ends the report.
+    """
+
+
 def make_sections(
     makers: Mapping[str, Callable[[Material], Section]], material: Material, *, watch: Watch
 ) -> tuple[dict[str, Section], dict[str, str]]:
-    """Return the sections by name, and why others are left out: a DataError in making one leaves it out."""
+    """Return the sections by name, and why others are left out: a NothingToShowError in making one leaves it out."""
     sections: dict[str, Section] = {}
     left_out: dict[str, str] = {}
     for name, make in watch(makers.items(), total=len(makers), unit="section"):
         try:
             sections[name] = make(material)
-        except DataError as error:
+        except NothingToShowError as error:
             left_out[name] = str(error)
     return sections, left_out
+
+
+@contextlib.contextmanager
+def shown_if_any() -> Iterator[None]:
+    """Turn a DataError into a NothingToShowError. Use it around a call that reads no file."""
+    try:
+        yield
+    except DataError as error:
+        raise NothingToShowError(str(error)) from error
 
 
 def plain(section: Section) -> Any:

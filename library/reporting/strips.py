@@ -59,7 +59,7 @@ def telling_videos(
     measured: EvaluatedRun,
     pictures: Pictures,
     videos: Mapping[str, Video],
-    run: "Run | None",
+    run: "Run",
     store: "FeatureStore | None",
 ) -> TellingVideos:
     """Return the surest mistakes and the least sure hits with their frames and scores."""
@@ -79,7 +79,7 @@ def strip_of_row(
     measured: EvaluatedRun,
     pictures: Pictures,
     videos: Mapping[str, Video],
-    run: "Run | None",
+    run: "Run",
     store: "FeatureStore | None",
 ) -> ScoredStrip:
     """Return the strip of one video of a run."""
@@ -87,7 +87,7 @@ def strip_of_row(
     said, true = measured.labels[int(measured.best[row])], measured.labels[int(measured.targets[row])]
     times: Sequence[float] = ()
     scores: Sequence[tuple[float, float]] = ()
-    if run and store is not None and video_id in store and run.recipe.stream == "frame":
+    if store is not None and video_id in store and run.recipe.stream == "frame":
         times, scores = _over_time(run, store, video_id, said, true)
     frames = pictures.strip(videos[video_id]) if video_id in videos else ()
     return ScoredStrip(

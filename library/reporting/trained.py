@@ -6,7 +6,6 @@ from typing import Protocol
 
 from framebank.heads.training.run import Run
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 
 
@@ -33,13 +32,12 @@ class MeasuredOnVideos(Protocol):
 def trained_among(run: MeasuredOnVideos) -> int:
     """Return how many of the measured videos the run was trained on; 0 if the run or its store does not say."""
     folder = run.path if not any(run.path.glob("seed-*")) else min(run.path.glob("seed-*"))
-    try:
-        opened = Run.read(folder)
-        if opened.seen:
-            return len(opened.trained_videos_among(run.video_ids, store=run.store))
-        return len(set(opened.videos_in(FeatureStore(run.store))).intersection(run.video_ids))
-    except DataError:
+    opened = Run.read(folder)
+    if opened.seen:
+        return len(opened.trained_videos_among(run.video_ids, store=run.store))
+    if not run.store.exists():
         return 0
+    return len(set(opened.videos_in(FeatureStore(run.store))).intersection(run.video_ids))
 
 
 def trained_notes(runs: Sequence[MeasuredOnVideos]) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """compare-runs: runs that were evaluated, aligned by their videos; what it prints and what it refuses."""
 
+import functools
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,11 @@ import pytest
 
 import framebank as fb
 from framebank.heads.predictions import Predictions
+from framebank.heads.training.build import build_model
+from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.run import Run
 from framebank.tests.worlds.cli import sentence
+from framebank.tests.worlds.heads import SPEC
 
 COUNT = 100
 
@@ -54,7 +60,19 @@ def write(
     folder.mkdir(parents=True)
     Predictions(**arrays).write(folder / "predictions.npz")
     (folder / "metrics.json").write_text(json.dumps({"made_by": {"split": split, "store": store}}))
-    (folder / "checkpoint.safetensors").touch()
+    files = _run_files(labels, store)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+@functools.cache
+def _run_files(labels: tuple[str, ...], store: str) -> dict[str, bytes]:
+    """The files of a run of two classes that has learned nothing, by name."""
+    recipe = Recipe(head="mean", classifier="linear", loss="ce")
+    model = build_model(recipe, dim=SPEC.dim, num_classes=len(labels), texts=None).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        Run(recipe, SPEC, labels, model, store, {}).write(Path(folder) / "run", log=[])
+        return {path.name: path.read_bytes() for path in (Path(folder) / "run").iterdir() if path.is_file()}
 
 
 def test_two_runs(framebank: Any, made: Path) -> None:

@@ -180,6 +180,26 @@ def test_what_cannot_be_shown_is_refused(
     assert not Path("out.html").exists()
 
 
+@pytest.mark.parametrize("damaged", ["store", "checkpoint", "rows"])
+def test_what_is_damaged_gives_no_page(framebank: Any, run: Path, store: Path, tmp_path: Path, damaged: str) -> None:
+    for folder in (store, run):
+        shutil.copytree(folder, tmp_path / folder.name)
+    own_store, own_run = tmp_path / store.name, tmp_path / run.name
+    framebank("evaluate", own_run, "--store", own_store)
+    found = {
+        "store": own_store / "manifest.csv",
+        "checkpoint": own_run / "checkpoint.safetensors",
+        "rows": next(own_store.glob("*.h5")),
+    }[damaged]
+    content = bytearray(found.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 2000] = bytes(2000)
+    found.write_bytes(content)
+    for what in (own_run, own_store):
+        if (damaged, what) != ("checkpoint", own_store):
+            told = sentence(framebank("report", what, tmp_path / "page.html", exit_code=1))
+            assert str(found) in told and not (tmp_path / "page.html").exists()
+
+
 def test_seeds_are_a_mean_and_a_deviation(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     shares = {}
