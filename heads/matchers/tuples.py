@@ -197,4 +197,5 @@ class _Sums:
 
     def of_first_places(self, x: Tensor) -> Tensor:
         """Return the sum of the columns of the first place of a tuple: (K*F, r) -> (r,). Each tuple has one of them."""
-        return x.unflatten(0, (self._videos, self.size, -1))[:, 0].sum((0, 1))
+        first: Tensor = x.unflatten(0, (self._videos, self.size, -1))[:, 0]  # (K, S, r)
+        return first.sum((0, 1))
