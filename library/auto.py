@@ -129,7 +129,7 @@ def train_auto(
             own_log = list(watch(job.epochs(), total=job.num_epochs, unit="epoch"))
             runs.append(job.trained(own_log, about=about))
             del job  # its bank goes before that of the next member is read
-            log += own_log
+            log += [replace(epoch, number=len(log) + epoch.number) for epoch in own_log]  # one log for all members
         members = found.members
         run = averaged_run(runs, members, val=val, device=place, about=about) if members else runs[0]
         if found.scaling and not run.model.scaling:
