@@ -30,13 +30,14 @@ class RidgeClassifier(nn.Module, Fitted):
     is brought to a spread of one over the training videos; without `standardise`, all channels are scaled by the same
     factor. If `standardise` is None, both are tried, and the one with the lower cross-entropy on the held-out videos is
     taken: a few videos do not tell the spread of a channel. The bias is not penalised. Each view and clip is a row. The
-    penalty of the squared weights is `penalty` for each row. If it is 0, it is chosen. With validation videos, it is the
-    penalty with their highest top-1, the greatest one if equal. Without them, folds of the training videos judge (`fold_numbers`), and then all videos are fitted.
-    With five folds, the penalties whose top-1 is within one standard error of the highest (Breiman et al. 1984) are
-    compared, and the one with the least cross-entropy is taken, because top-1 alone cannot tell many of them apart.
-    With fewer folds, which learn from far fewer videos, it is the one with the highest top-1, then with the least
-    cross-entropy. The output becomes logits by the scale with the least cross-entropy on the same videos. With one
-    video for each class nothing can be held out: penalty 1, scale 10, all channels scaled by the same factor.
+    penalty of the squared weights is `penalty` for each row. If it is 0, it is chosen. With validation videos, it is
+    the penalty with their highest top-1, the greatest one if equal. Without them, folds of the training videos judge
+    (`fold_numbers`), and then all videos are fitted. With five folds, the penalties whose top-1 is within one standard
+    error of the highest (Breiman et al. 1984) are compared, and the one with the least cross-entropy is taken, because
+    top-1 alone cannot tell many of them apart. With fewer folds, which learn from far fewer videos, it is the one with
+    the highest top-1, then with the least cross-entropy. The output becomes logits by the scale with the least cross-
+    entropy on the same videos. With one video for each class nothing can be held out: penalty 1, scale 10, all channels
+    scaled by the same factor.
 
     It needs no epoch (`epochs = 0`). Its weights (C, D) and bias (C,) are parameters: with epochs, they and a head
     before it are trained further from there. A video may have several labels; then the penalty with the least
