@@ -13,6 +13,7 @@ from framebank.store.formats.settings import read_pairs, read_value
 # Type of a constructor's argument -> its name in messages. Any other type comes from the training and is not an option.
 KINDS: dict[Any, str] = {
     bool: "true or false",
+    bool | None: "true or false",
     int: "a whole number from 0 to 1000000",
     int | None: "a whole number from 0 to 1000000",
     float: "a number",
@@ -64,7 +65,7 @@ def _fits(value: object, kind: Any) -> bool:
     if kind == Sequence[int]:
         return isinstance(value, list | tuple) and all(_fits(one, int) for one in value)
     if isinstance(value, bool):
-        return kind is bool
+        return kind in (bool, bool | None)
     if isinstance(value, int) and kind is not float:
         return kind in (int, int | None) and 0 <= value <= MOST
     if kind is float:

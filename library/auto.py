@@ -15,6 +15,8 @@ from framebank.store.errors import DataError, warn
 
 if TYPE_CHECKING:
     from framebank.heads.training.auto import TriedCandidate
+    from framebank.heads.training.loop import Epoch
+    from framebank.heads.training.run import Run
     from framebank.store import FeatureStore, LabelSet, Manifest, PromptBank
 
 # These keys of a recipe say which data to train on. Any other key says how to train, and then `auto` has no choice
@@ -121,7 +123,8 @@ def train_auto(
         del ground, scout
         about: dict[str, Any] = {"auto": found.to_dict(), "split": split}
         about["auto"]["texts_help"] = about["auto"]["texts_help"] or note
-        runs, log = [], []
+        runs: list[Run] = []
+        log: list[Epoch] = []
         for own in [member.recipe for member in found.members] or [found.recipe]:
             reads = own.reads_texts
             recipe = own if reads else replace(own, texts=base.texts, templates=base.templates)
@@ -129,7 +132,7 @@ def train_auto(
             own_log = list(watch(job.epochs(), total=job.num_epochs, unit="epoch"))
             runs.append(job.trained(own_log, about=about))
             del job  # its bank goes before that of the next member is read
-            log += own_log
+            log += [replace(epoch, number=len(log) + epoch.number) for epoch in own_log]  # one log for all members
         members = found.members
         run = averaged_run(runs, members, val=val, device=place, about=about) if members else runs[0]
         if found.scaling and not run.model.scaling:

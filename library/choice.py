@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from framebank.library.table import html_table, percent, table
+from framebank.library.table import duration, html_table, percent, table
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,8 +51,8 @@ class Choice:
             score = percent(one["score"]) if one["score"] is not None else ""
             interval = f"{100 * low:.1f}-{100 * high:.1f}" if one["interval"] else ""
             said = "chosen" if one["name"] == self.chosen else one["reason"]
-            rows.append((one["name"], score, interval, str(one["videos"] or ""), f"{one['seconds']:.1f}", said))
-        return ("tried", "top-1", "95 %", "videos", "seconds", ""), rows
+            rows.append((one["name"], score, interval, str(one["videos"] or ""), duration(one["seconds"]), said))
+        return ("tried", "top-1", "95 %", "videos", "took", ""), rows
 
     def _below(self) -> list[str]:
         return [

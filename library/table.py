@@ -89,3 +89,12 @@ def percent(fraction: float) -> str:
     '93.1 %'
     """
     return f"{100 * fraction:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in seconds, or in milliseconds if it is short.
+
+    >>> duration(12.34), duration(0.0123)
+    ('12.3 s', '12 ms')
+    """
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{1000 * seconds:.0f} ms"

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -27,14 +28,16 @@ class RidgeClassifier(nn.Module, Fitted):
 
     Unit embeddings are regressed on 1 for a video of the class and -1 for another. They are centred, and each channel
     is brought to a spread of one over the training videos; without `standardise`, all channels are scaled by the same
-    factor. The bias is not penalised. Each view and clip is a row. The penalty of the squared weights is `penalty` for
-    each row. If it is 0, it is chosen. With validation videos, it is the penalty with their highest top-1, the greatest
-    one if equal. Without them, folds of the training videos judge (`fold_numbers`), and then all videos are fitted.
-    With five folds, the penalties whose top-1 is within one standard error of the highest (Breiman et al. 1984) are
-    compared, and the one with the least cross-entropy is taken, because top-1 alone cannot tell many of them apart.
-    With fewer folds, which learn from far fewer videos, it is the one with the highest top-1, then with the least
-    cross-entropy. The output becomes logits by the scale with the least cross-entropy on the same videos. With one
-    video for each class nothing can be held out: penalty 1, scale 10.
+    factor. If `standardise` is None, both are tried, and the one with the lower cross-entropy on the held-out videos is
+    taken: a few videos do not tell the spread of a channel. The bias is not penalised. Each view and clip is a row. The
+    penalty of the squared weights is `penalty` for each row. If it is 0, it is chosen. With validation videos, it is
+    the penalty with their highest top-1, the greatest one if equal. Without them, folds of the training videos judge
+    (`fold_numbers`), and then all videos are fitted. With five folds, the penalties whose top-1 is within one standard
+    error of the highest (Breiman et al. 1984) are compared, and the one with the least cross-entropy is taken, because
+    top-1 alone cannot tell many of them apart. With fewer folds, which learn from far fewer videos, it is the one with
+    the highest top-1, then with the least cross-entropy. The output becomes logits by the scale with the least cross-
+    entropy on the same videos. With one video for each class nothing can be held out: penalty 1, scale 10, all channels
+    scaled by the same factor.
 
     It needs no epoch (`epochs = 0`). Its weights (C, D) and bias (C,) are parameters: with epochs, they and a head
     before it are trained further from there. A video may have several labels; then the penalty with the least
@@ -50,7 +53,7 @@ class RidgeClassifier(nn.Module, Fitted):
         texts: ClassTexts | None = None,
         *,
         penalty: float = 0.0,
-        standardise: bool = True,
+        standardise: bool | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= penalty < math.inf:
@@ -58,6 +61,7 @@ class RidgeClassifier(nn.Module, Fitted):
         self.penalty = penalty
         self.standardise = standardise
         self.chosen = penalty  # `fit` sets it if none was given
+        self.standardised = bool(standardise)  # and this
         self.weight = nn.Parameter(torch.zeros(num_classes, dim))
         self.bias = nn.Parameter(torch.zeros(num_classes))
 
@@ -70,36 +74,43 @@ class RidgeClassifier(nn.Module, Fitted):
         `groups` (V,) are the numbers of the training videos' sources. No group is divided.
         """
         labels = label_matrix(target, len(self.bias))
-        penalty, scale = self.penalty or PENALTY, SCALE
+        found = _Found(self.penalty or PENALTY, SCALE, bool(self.standardise))
         if val:
-            penalty, scale = self._choose([(pooled, labels, val[0])], val[1])
+            found = self._choose([(pooled, labels, val[0])], val[1])
         elif target.ndim == 2:
             if (held := held_out(target, groups)).any():
-                penalty, scale = self._choose([(pooled[~held], labels[~held], pooled[held])], target[held])
+                found = self._choose([(pooled[~held], labels[~held], pooled[held])], target[held])
         elif (fold := fold_numbers(target, groups)).max() >= 0:
             numbers = range(int(fold.max()) + 1)
             parts = [(pooled[fold != number], labels[fold != number], pooled[fold == number]) for number in numbers]
             judged = torch.cat([target[fold == number] for number in numbers])
-            penalty, scale = self._choose(parts, judged, by_folds=True)
-        self.chosen = penalty
-        weight, bias = next(_solve(pooled, labels, (penalty,), standardise=self.standardise))
-        self.weight.copy_(scale * weight)
-        self.bias.copy_(scale * bias)
+            found = self._choose(parts, judged, by_folds=True)
+        self.chosen, self.standardised = found.penalty, found.standardise
+        weight, bias = next(_solve(pooled, labels, (found.penalty,), standardise=found.standardise))
+        self.weight.copy_(found.scale * weight)
+        self.bias.copy_(found.scale * bias)
 
     def _choose(
         self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], target: Tensor, *, by_folds: bool = False
-    ) -> tuple[float, float]:
-        """Return the penalty and the scale that are best on the held-out videos of all parts, target (V,) or (V, C).
+    ) -> "_Found":
+        """Return what is best on the held-out videos of all parts, target (V,) or (V, C).
 
         A part has pooled training videos (N, G, D), their labels (N, C), and the pooled videos that are held out of it.
         """
+        asked = (False, True) if self.standardise is None else (self.standardise,)
+        found = [self._choose_penalty(parts, target, standardise=one, by_folds=by_folds) for one in asked]
+        return min(found, key=lambda one: one.loss)
+
+    def _choose_penalty(
+        self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], target: Tensor, *, standardise: bool, by_folds: bool
+    ) -> "_Found":
         penalties = (self.penalty,) if self.penalty else PENALTIES
         hits = torch.zeros(len(penalties), dtype=torch.double)
         losses = torch.zeros(len(penalties), len(SCALES), dtype=torch.double)  # summed over the videos
         ends = list(itertools.accumulate(len(held) for *_, held in parts))
         for (pooled, labels, held), end in zip(parts, ends, strict=True):
             own = target[end - len(held) : end]
-            solved = _solve(pooled, labels, penalties, standardise=self.standardise)
+            solved = _solve(pooled, labels, penalties, standardise=standardise)
             for place, (weight, bias) in enumerate(solved):  # one at a time: many videos and classes are large
                 logits = F.linear(F.normalize(held.double(), dim=-1), weight, bias).mean(1)  # (V, C)
                 each = [len(held) * _cross_entropy(scale * logits, own) for scale in SCALES]
@@ -108,16 +119,28 @@ class RidgeClassifier(nn.Module, Fitted):
         found = []
         for penalty, right, row in zip(penalties, hits.tolist(), losses.tolist(), strict=True):
             loss, scale = min((loss / len(target), scale) for loss, scale in zip(row, SCALES, strict=True))
-            found.append((-loss if target.ndim == 2 else right / len(target), penalty, scale, loss))
-        best = max(found)
+            score = -loss if target.ndim == 2 else right / len(target)
+            found.append((score, _Found(penalty, scale, standardise, loss)))
+        score, best = max(found, key=lambda one: (one[0], one[1].penalty))
         if by_folds:
-            error = math.sqrt(best[0] * (1 - best[0]) / len(target)) if len(parts) == FOLDS else 0.0
-            best = min((one for one in found if one[0] >= best[0] - error), key=lambda one: (one[3], -one[1]))
-        return best[1:3]
+            error = math.sqrt(score * (1 - score) / len(target)) if len(parts) == FOLDS else 0.0
+            level = [one for own, one in found if own >= score - error]
+            best = min(level, key=lambda one: (one.loss, -one.penalty))
+        return best
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""
         return F.linear(F.normalize(embeddings, dim=-1), self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A penalty, the scale of the logits, whether each channel has a spread of one, and the cross-entropy of that."""
+
+    penalty: float
+    scale: float
+    standardise: bool
+    loss: float = math.inf
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> float:

@@ -31,6 +31,7 @@ class Trial:
     """One training of one recipe: its metrics on the test videos, or the reason why there are none.
 
     `seconds` is the time of the training with the reading of the bank. `parameters` counts what was trained in steps.
+    `notes` say what is odd about its videos, such as a class without a validation video.
     """
 
     recipe: str
@@ -39,6 +40,7 @@ class Trial:
     parameters: int = 0
     report: dict[str, Any] = field(default_factory=dict)
     refused: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ class Comparison:
         learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
         run = job.save(folder, log=log)
         report = evaluate_run(run, self.store, self.test, split=self.split, device=self.device, folder=folder)
-        return Trial(name, recipe.seed, seconds=seconds, parameters=learned if log else 0, report=report)
+        learned = learned if log else 0
+        return Trial(name, recipe.seed, seconds=seconds, parameters=learned, report=report, notes=job.notes)
 
 
 def run_trials(

@@ -32,7 +32,8 @@ def out_of_fold(vectors: np.ndarray, target: np.ndarray, groups: np.ndarray) -> 
 def _judged(x: Tensor, y: Tensor, asked: Tensor, *, num_classes: int) -> Tensor:
     """The mean probabilities (Q, C) of both classifiers for `asked` (Q, D), which learn from x (V, D), y (V,)."""
     dim = x.shape[1]
-    judges = (RidgeClassifier(dim, num_classes, penalty=PENALTY), KnnClassifier(dim, num_classes, k=NEIGHBOURS))
+    probe = RidgeClassifier(dim, num_classes, penalty=PENALTY, standardise=True)
+    judges = (probe, KnnClassifier(dim, num_classes, k=NEIGHBOURS))
     for judge in judges:
         judge.fit(x[:, None], y, val=None)
     each = [[judge(some).double().softmax(1) for judge in judges] for some in asked.split(AT_ONCE)]

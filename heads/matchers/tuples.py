@@ -13,6 +13,8 @@ from torch import Tensor
 # The largest tensor of scores. On a CPU, what is made of them stays in the caches.
 MAX_CPU = 1 << 20
 MAX_CUDA = 1 << 26
+LOG2E = math.log2(math.e)  # powers of 2 take two thirds of the time of powers of e
+LARGEST = 80.0  # the exponent of a power of 2 up to which float32 can sum many of them, above or below 0
 
 
 def tuple_places(num_frames: int, size: int, *, device: torch.device) -> Tensor:
@@ -71,7 +73,7 @@ class _Distances(torch.autograd.Function):
         products = FrameProducts(*parts)
         square = torch.empty_like(products.narrow)
         for block in _blocks(products, mine, theirs, videos):
-            share = block.shares(block.weights())
+            share, _ = block.shares(block.weights(block.logits()))
             square[block.place] = (
                 ((products.gram[block.pair] @ share - 2 * block.likeness()) * share).sum(0).view_as(square[block.place])
             )
@@ -86,16 +88,19 @@ class _Distances(torch.autograd.Function):
         of = FrameProducts(*(torch.zeros_like(part) for part in parts))
         for block in _blocks(products, mine, theirs, ctx.videos):
             given = grads[0][block.place].flatten()  # (r,)
-            weights = block.weights()
-            share = block.shares(weights)  # (C, r)
+            logits = block.logits()
+            weights = block.weights(logits)
+            share, total = block.shares(weights)
             toward = (products.gram[block.pair] @ share).sub_(block.likeness()).mul_(2 * given)
             given_share = share * given
             of.gram[block.pair] += given_share @ share.T
             of.likeness[block.columns] = block.to_frames(given_share.mul_(-2))
             mean = (toward * share).sum(0)  # over the class's tuples, by their shares
-            logits = block.theirs.of_tuples(toward).sub_(mean).mul_(weights.div_(weights.sum(0)))  # (L, r)
-            of.scale[block.pair] += (block.theirs.of_tuples(block.table) * logits).sum(1)
-            table = block.theirs.of_columns(logits.mul_(products.scale[block.pair].unsqueeze(1)))  # (C, r)
+            toward.sub_(mean / theirs.shape[1]).div_(total)  # a tuple sums so many of them
+            given_logits = block.theirs.of_tuples(toward).mul_(weights)  # (L, r)
+            scale = products.scale[block.pair]
+            of.scale[block.pair] += logits.mul_(given_logits).sum(1) / (LOG2E * scale)
+            table = block.theirs.of_columns(given_logits, scale)  # (C, r)
             of.even[block.pair] += table.sum(1)
             of.narrow[block.place] = (table * block.asked).sum(0).view_as(of.narrow[block.place])
             of.asking[block.columns] = block.to_frames(table.mul_(block.narrow))
@@ -113,21 +118,36 @@ class _Block:
         self.asked = self._to_tuples(products.asking)  # (C, r)
         self.table = torch.addcmul(products.even[pair].unsqueeze(1), self.asked, self.narrow)  # (C, r)
 
-    def weights(self) -> Tensor:
-        """Return the softmax over the class's tuples for each of the queries', (L, r), not divided by its sum."""
-        logits = self.theirs.of_tuples(self.table).mul_(self.products.scale[self.pair].unsqueeze(1))
-        real = self.products.real[self.pair]
-        if not bool(real.all()):
-            logits.masked_fill_(~real.unsqueeze(1), -math.inf)
-        return logits.sub_(logits.amax(0)).exp_()
+    def logits(self) -> Tensor:
+        """Return the logit of each of the class's tuples for each of the queries', as a power of 2, (L, r)."""
+        return self.theirs.of_tuples(self.table, LOG2E * self.products.scale[self.pair])
 
-    def shares(self, weights: Tensor) -> Tensor:
-        """Return the share of each column in the prototypes, (C, r)."""
-        return self.theirs.of_columns(weights).div_(weights.sum(0))
+    def weights(self, logits: Tensor) -> Tensor:
+        """Return the softmax of the logits (L, r) over the class's tuples, not divided by its sum."""
+        real = self.products.real[self.pair]
+        all_real = bool(real.all())
+        if self._largest_logit() < LARGEST:
+            weights = logits.exp2()
+        else:
+            counted = logits if all_real else logits.masked_fill(~real.unsqueeze(1), -math.inf)
+            weights = (logits - counted.amax(0)).exp2_()
+        return weights if all_real else weights.masked_fill_(~real.unsqueeze(1), 0)
+
+    def shares(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the share of each column in the prototypes, (C, r), and the sum of the weights (L, r), (r,)."""
+        share = self.theirs.of_columns(weights)
+        total = self.theirs.of_first_places(share)
+        return share.div_(total), total
 
     def likeness(self) -> Tensor:
         """Return the product of each column's value with the tuples', (C, r)."""
         return self._to_tuples(self.products.likeness)
+
+    def _largest_logit(self) -> float:
+        """Return a bound that no logit exceeds, above or below 0. A tuple sums `size` columns of the table."""
+        low, high = self.table.aminmax()
+        largest = torch.maximum(-low, high) * self.products.scale[self.pair].amax()
+        return LOG2E * self.theirs.size * float(largest)
 
     def _to_tuples(self, table: Tensor) -> Tensor:
         """Sum the frames of the queries over their tuples: (B, C, Q, G) -> (C, r)."""
@@ -156,19 +176,26 @@ class _Sums:
     """Sums of the columns of each tuple, and of the tuples of each column, for several videos."""
 
     def __init__(self, places: Tensor, *, videos: int, columns: int) -> None:
-        self.tuples = videos * len(places)
+        self.tuples, self.size, self._videos = videos * len(places), places.shape[1], videos
         offsets = columns * torch.arange(videos, device=places.device)
         every = (places + offsets[:, None, None]).flatten(0, 1)  # (K*M, n)
         self._columns = every.flatten()
-        self._column_starts = every.shape[1] * torch.arange(len(every), device=places.device)
+        self._column_starts = self.size * torch.arange(len(every), device=places.device)
         order = self._columns.argsort(stable=True)
         counts = self._columns.bincount(minlength=videos * columns)
-        self._tuples, self._tuple_starts = order // every.shape[1], counts.cumsum(0) - counts
+        self._tuples, self._tuple_starts = order // self.size, counts.cumsum(0) - counts
 
-    def of_tuples(self, x: Tensor) -> Tensor:
-        """Return the sum of the columns of each tuple: (K*F, r) -> (K*M, r)."""
-        return F.embedding_bag(self._columns, x, self._column_starts, mode="sum")
+    def of_tuples(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Return the sum of the columns of each tuple, times its scale (K*M,): (K*F, r) -> (K*M, r)."""
+        weights = None if scale is None else scale.repeat_interleave(self.size)
+        return F.embedding_bag(self._columns, x, self._column_starts, mode="sum", per_sample_weights=weights)
 
-    def of_columns(self, x: Tensor) -> Tensor:
-        """Return the sum of the tuples that each column is in: (K*M, r) -> (K*F, r)."""
-        return F.embedding_bag(self._tuples, x, self._tuple_starts, mode="sum")
+    def of_columns(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Return the sum of the tuples that each column is in, each times its scale: (K*M, r) -> (K*F, r)."""
+        weights = None if scale is None else scale[self._tuples]
+        return F.embedding_bag(self._tuples, x, self._tuple_starts, mode="sum", per_sample_weights=weights)
+
+    def of_first_places(self, x: Tensor) -> Tensor:
+        """Return the sum of the columns of the first place of a tuple: (K*F, r) -> (r,). Each tuple has one of them."""
+        first: Tensor = x.unflatten(0, (self._videos, self.size, -1))[:, 0]  # (K, S, r)
+        return first.sum((0, 1))

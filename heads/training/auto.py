@@ -31,6 +31,7 @@ from framebank.store.errors import DataError
 MOST_SCORES = 2_000_000  # of a candidate, that are kept to choose an average by
 BUDGET = 50.0  # seconds, with the training of the chosen candidate
 FEWEST_STEPS = 300  # of a temporal head; it is not tried with fewer
+FEWEST_PARTS = 2  # that judge a candidate, of those that were planned
 MOST_NEIGHBOURS = 30_000  # videos; the cosines between that many take seconds
 SURE = 0.5  # of the training videos must be right in zero-shot, at least
 
@@ -172,7 +173,8 @@ def _try(
                 return None, f"would take about {math.ceil(needed * count)} s; --budget gives more"
             recipes = tuple(replace(recipe, epochs=planned.epochs) for recipe in recipes)
         stride = _stride(ground, parts)
-        found = [_judge(ground, candidate, recipe, chosen, stride=stride) for recipe in recipes]
+        each = left / len(recipes) if candidate.steps else math.inf
+        found = [_judge(ground, candidate, recipe, chosen, stride=stride, left=each) for recipe in recipes]
     except DataError as error:  # for example, a classifier needs more videos
         return None, str(error)
     return min(found, key=lambda one: one.judged.loss), ""
@@ -196,25 +198,42 @@ def _planned(
 
 
 def _judge(
-    ground: CandidateGround, candidate: Candidate, recipe: Recipe, parts: Sequence[FoldPlaces], *, stride: int = 1
+    ground: CandidateGround,
+    candidate: Candidate,
+    recipe: Recipe,
+    parts: Sequence[FoldPlaces],
+    *,
+    stride: int = 1,
+    left: float = math.inf,
 ) -> MemberCandidate:
+    """Judge a recipe on the parts; on FEWEST_PARTS of them if the others and the training would not end in time.
+
+    A busy machine may take much longer for a step than it took when the parts were planned.
+    """
     started, settled = time.perf_counter(), ground.settled(recipe)
-    logits = ground.score(settled, parts)
-    shares = sum(len(part.train) for part in parts) / len(ground.frames)  # of a training on all videos
-    seconds = (time.perf_counter() - started) / shares
-    judged = JudgedCandidate.of(candidate, settled, logits, ground.targets(parts))
+    scored: list[Tensor] = []
+    share = seconds = 0.0
+    for part in parts:
+        needed = seconds * (len(part.train) / len(ground.frames) + 1)  # plus one training on all videos
+        if len(scored) >= FEWEST_PARTS and time.perf_counter() - started + needed > left:
+            break
+        scored.append(ground.score(settled, [part]))
+        share += len(part.train) / len(ground.frames)
+        seconds = (time.perf_counter() - started) / share  # of a training on all videos
+    logits = torch.cat(scored)
+    judged = JudgedCandidate.of(candidate, settled, logits, ground.targets(parts[: len(scored)]))
     return MemberCandidate(judged, logits[::stride].float().clone(), seconds)
 
 
 def _row(candidate: Candidate, found: JudgedCandidate | None, *, seconds: float, reason: str) -> TriedCandidate:
     if not found:
-        return TriedCandidate(candidate.name, None, None, round(seconds, 2), reason=reason)
+        return TriedCandidate(candidate.name, None, None, round(seconds, 4), reason=reason)
     hits, count = int(found.right.sum()), len(found.right)
-    return TriedCandidate(candidate.name, hits / count, wilson_interval(hits, count), round(seconds, 2), videos=count)
+    return TriedCandidate(candidate.name, hits / count, wilson_interval(hits, count), round(seconds, 4), videos=count)
 
 
 def _row_of_average(average: JudgedAverage, *, seconds: float) -> TriedCandidate:
-    took = round(seconds, 2)
+    took = round(seconds, 4)
     if not average.gain:
         return TriedCandidate(AVERAGE, None, None, took, reason=average.reason)
     hits, count = int(average.gain.right.sum()), len(average.gain.right)

@@ -48,7 +48,7 @@ def candidates_of(base: Recipe, *, num_videos: int, num_frames: int, has_texts: 
     found = [
         Candidate("lda", (fitted("lda"),)),
         Candidate("linear", (linear_recipe(base, num_videos=num_videos),)),
-        Candidate("ridge", (fitted("ridge", standardise=False), fitted("ridge"))),
+        Candidate("ridge", (fitted("ridge", standardise=False), fitted("ridge", standardise=True))),
         Candidate("knn", tuple(fitted("knn", k=k, temperature=0.05) for k in (1, 5, 20))),
     ]
     if has_texts:

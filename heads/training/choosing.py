@@ -17,6 +17,7 @@ from framebank.store.counts import counted
 
 ZERO_SHOT = "zero-shot"
 KEPT = "lda"  # the candidate that stays unless another is surely better
+VOTES = "knn"  # it keeps every video; of equals, a classifier with one vector a class is simpler to use
 SCALES = torch.logspace(-2, 3, 61)  # logits are multiplied by one of them, so that all candidates are equally sure
 NEAR = 0.99  # with such a cosine, the texts of two classes can hardly be told apart
 
@@ -92,7 +93,8 @@ def choose(judged: Sequence[JudgedCandidate], *, num_classes: int) -> tuple[Judg
     Top-1 on few videos cannot tell candidates apart: two videos decide. The cross-entropy uses how sure each answer is.
     KEPT, which learns well from few videos, stays unless the loss of another candidate is lower by more than one
     standard error on the same videos; then the one of the greatest gain is taken. If KEPT was not judged, the plain
-    candidate of the least loss has its place. A candidate that reads texts is taken only if `texts_tell`.
+    candidate of the least loss has its place. VOTES gives way to the linear classifier of the least loss, unless its
+    own is lower by more than one standard error. A candidate that reads texts is taken only if `texts_tell`.
     """
     if not texts_tell(judged, num_classes=num_classes):
         judged = [one for one in judged if not one.candidate.reads_texts]
@@ -102,6 +104,8 @@ def choose(judged: Sequence[JudgedCandidate], *, num_classes: int) -> tuple[Judg
     better = [found for found in gains if found[0] > found[1]]
     if better:
         lower, error, best = max(better, key=lambda found: found[0])
+        if best.name == VOTES and (level := _as_good(best, plain)):
+            return level
         reads = "reads the texts" if best.candidate.reads_texts else "sees the order of the frames"
         what = "" if best.is_plain else f" {reads}, and"
         return best, (
@@ -111,6 +115,20 @@ def choose(judged: Sequence[JudgedCandidate], *, num_classes: int) -> tuple[Judg
     if not gains:
         return kept, f"{kept.name} alone was judged"
     return kept, f"no other way has a cross-entropy that is lower than the {kept.loss:.2f} of it by a standard error"
+
+
+def _as_good(votes: JudgedCandidate, plain: Sequence[JudgedCandidate]) -> tuple[JudgedCandidate, str] | None:
+    """Return the linear classifier of the least loss and the reason to take it, if `votes` is not surely better."""
+    best = min((one for one in plain if one is not votes), key=lambda one: one.loss, default=None)
+    if not best:
+        return None
+    lower, error = gain(votes, best)
+    if lower > error:
+        return None
+    return best, (
+        f"{votes.name} has the lowest cross-entropy, {votes.loss:.2f}, but that of {best.name} is {lower:.2f} above it "
+        f"on the same videos, no more than the standard error of {error:.2f}; of equals the linear classifier is taken"
+    )
 
 
 def tell_texts(judged: Sequence[JudgedCandidate], prompts_of: dict[str, ClassTexts], *, num_classes: int) -> str:

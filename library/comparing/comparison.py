@@ -174,7 +174,8 @@ def compare_recipes(
         done = list(watch(trials, total=len(chosen) * seeds, unit="trial"))
         found_standings = tuple(standings(done))
         pairs, unpaired = pairs_of_recipes(folder, {one.recipe: one.seeds for one in found_standings})
-        notes = (*((without,) if without else ()), *unpaired)
+        of_videos = dict.fromkeys(note for trial in done for note in trial.notes)
+        notes = (*((without,) if without else ()), *of_videos, *unpaired)
         made = RecipeComparison(folder, found_standings, tuple(done), notes, pairs)
         return _keep(made)
 

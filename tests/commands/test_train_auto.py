@@ -1,5 +1,6 @@
 """`framebank train` and `fb.train` without a head: what is printed, kept, and refused."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ def test_an_average_is_one_run_of_its_members(
     assert isinstance(run, fb.TrainedRun)
     assert [member.name for member in run.run.members] == ["lda", "linear"]
     assert "average of lda, linear on 48 videos" in repr(run)
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open(encoding="utf-8")))
+    assert [row["number"] for row in rows] == [str(place) for place in range(1, len(rows) + 1)]
     lines = "\n".join(run.lines())
     assert "averaged: lda (weight 0.50, temperature 2), linear (weight 0.50, temperature 0.5)" in lines
     alone = []
@@ -106,7 +109,7 @@ def test_its_recipe_trains_the_same_again(framebank: Any, world: Any, report: di
 def test_the_table_says_each_way_and_why(framebank: Any, world: Any, tmp_path: Path) -> None:
     told = framebank("train", world.store.path, tmp_path / "run", "--budget", "0.000001s", "--shots", 4)
     lines = told.stdout.splitlines()
-    assert lines[0].split() == ["tried", "top-1", "95", "%", "videos", "seconds"]
+    assert lines[0].split() == ["tried", "top-1", "95", "%", "videos", "took"]
     assert lines[1].startswith("lda") and "chosen" in lines[1]
     assert "no time was left; --budget gives more" in lines[2]
     assert any(line.startswith("judged by 4-fold cross-validation over 16 videos") for line in lines)

@@ -17,7 +17,7 @@ from framebank.heads.evaluation.compare import Comparison, Trial, run_trials, st
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
 from framebank.library.figures.pairs import pairs_of_recipes
-from framebank.store import DataError, LabelSet
+from framebank.store import DataError, LabelSet, Manifest
 from framebank.tests.worlds.heads import write_world
 from framebank.tests.worlds.process import children
 
@@ -43,6 +43,16 @@ def compare(world, recipes, folder, *, seeds=(0, 1), prompts=None, workers=1):
         prompts=prompts,
     )
     return list(run_trials(comparison, recipes, seeds=seeds, workers=workers))
+
+
+def test_what_is_odd_about_the_videos_is_noted(world, tmp_path):
+    videos = world.manifest.split("train").videos
+    one = Manifest(tuple(video for video in videos if video.label == videos[0].label))
+    comparison = Comparison(world.store, one, one, "train", LabelSet.of(one.labels), torch.device("cpu"), tmp_path)
+    (trial,) = run_trials(comparison, {"probe": replace(QUICK, shots=2)}, seeds=(0,))
+    assert trial.notes == (
+        f"all 2 training videos are of the class '{videos[0].label}': there is nothing to tell apart",
+    )
 
 
 def test_every_recipe_with_every_seed(world, tmp_path):

@@ -72,11 +72,38 @@ def test_ridge_without_validation_videos_chooses_by_folds_of_its_own():
     error = math.sqrt(max(top1) * (1 - max(top1)) / len(target))
     near = [place for place, value in enumerate(top1) if value >= max(top1) - error]
     best = PENALTIES[min(near, key=lambda place: losses[place])]
-    chosen, same = built("ridge", fit=False), built("ridge", fit=False, penalty=best)
+    chosen, same = (built("ridge", fit=False, penalty=own, standardise=True) for own in (0.0, best))
     chosen.fit(pooled, target, val=None)
     same.fit(pooled, target, val=None)
     assert torch.equal(chosen.weight, same.weight)
     assert top1.index(max(top1)) != PENALTIES.index(best)  # top-1 alone would have chosen another
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("each", [2, 6])
+def test_ridge_tries_with_and_without_the_spread(each):
+    pooled, target = videos(each=each, groups=1)
+    noise = 0.01 * draw(len(target), 1, 400, seed=8)  # quiet channels, which a spread of one makes loud
+    noisy = torch.cat([F.normalize(pooled, dim=-1), noise], dim=-1)
+    chosen, without = (built("ridge", fit=False, dim=408, standardise=own) for own in (None, False))
+    for classifier in (chosen, without):
+        classifier.fit(noisy, target, val=None)
+    assert not chosen.standardised
+    assert torch.equal(chosen.weight, without.weight)
+    loud = torch.cat([F.normalize(pooled, dim=-1), 100 * draw(len(target), 1, 1, seed=8)], dim=-1)
+    chosen, scaled = (built("ridge", fit=False, dim=9, standardise=own) for own in (None, True))
+    for classifier in (chosen, scaled):
+        classifier.fit(loud, target, val=None)
+    assert chosen.standardised
+    assert torch.equal(chosen.weight, scaled.weight)
+
+
+def test_ridge_of_one_video_a_class_has_no_spread():
+    pooled, target = videos(each=1, groups=1)
+    chosen, without = (built("ridge", fit=False, standardise=own) for own in (None, False))
+    for classifier in (chosen, without):
+        classifier.fit(pooled, target, val=None)
+    assert torch.equal(chosen.weight, without.weight)
 
 
 def test_ridge_takes_a_channel_that_never_changes():
@@ -92,7 +119,7 @@ def test_ridge_takes_a_channel_that_never_changes():
 def test_ridge_of_a_chosen_penalty_is_that_of_the_penalty_given():
     pooled, target = videos(each=8)
     val = videos(each=8, seed=1)
-    chosen = built("ridge", fit=False)
+    chosen = built("ridge", fit=False, standardise=True)
     chosen.fit(pooled, target, val=val)
 
     def top1(classifier):
@@ -101,7 +128,7 @@ def test_ridge_of_a_chosen_penalty_is_that_of_the_penalty_given():
 
     equals = []
     for penalty in PENALTIES:
-        given = built("ridge", fit=False, penalty=penalty)
+        given = built("ridge", fit=False, penalty=penalty, standardise=True)
         given.fit(pooled, target, val=val)
         assert top1(chosen) >= top1(given)
         if top1(given) == top1(chosen):

@@ -71,6 +71,21 @@ def test_distances_and_their_gradients_against_the_logits_of_all_tuples(size, mo
     torch.testing.assert_close(list(mine_grad), theirs_grad)
 
 
+@pytest.mark.parametrize("times", [1, 1000])
+def test_large_logits_in_single_precision(times):
+    products, mine, theirs = drawn(3)
+    exact = replace(products, scale=(times * products.scale).detach().requires_grad_())
+    single = replace(exact, **{name: _single(part) for name, part in vars(exact).items()})
+    found, expected = (one.distances(mine=mine, theirs=theirs, videos=VIDEOS) for one in (single, exact))
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-3)
+    grads = [torch.autograd.grad(made.sum(), one.likeness)[0] for made, one in ((found, single), (expected, exact))]
+    torch.testing.assert_close(grads[0].double(), grads[1], rtol=1e-4, atol=1e-3)
+
+
+def _single(part):
+    return part if part.dtype == torch.bool else part.detach().float().requires_grad_()
+
+
 def test_a_video_that_is_not_real_has_no_say():
     products, mine, theirs = drawn(2)
     real = products.real.clone()

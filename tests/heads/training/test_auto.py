@@ -114,6 +114,14 @@ def test_a_video_is_never_judged_by_what_was_trained_on_its_group(train):
     assert told["kept together"] < 0.5 < told["divided"]
 
 
+def test_fewer_folds_judge_where_a_step_takes_longer_than_was_planned(train):
+    ground, lda = ground_of(train), candidates_of(BASE, num_videos=48, num_frames=8, has_texts=False)[0]
+    parts = ground.parts()
+    hurried, whole = (auto._judge(ground, lda, lda.recipes[0], parts, left=left) for left in (0.0, 600.0))
+    assert len(hurried.judged.right) == len(ground.targets(parts[:2])) < len(whole.judged.right)
+    assert torch.equal(hurried.logits, whole.logits[: len(hurried.logits)])
+
+
 def test_a_budget_too_small_for_more_tries_one_and_says_so(train):
     found = find_recipe(ground_of(train), BASE, budget=1e-9)
     assert found.chosen == "lda"

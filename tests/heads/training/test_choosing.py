@@ -45,6 +45,17 @@ def test_lda_stays_where_two_videos_alone_speak_for_another():
     assert why.startswith("no other way has a cross-entropy that is lower")
 
 
+def test_a_linear_classifier_is_taken_in_place_of_neighbours_that_are_as_good():
+    lda, knn = judged("lda", [1.0] * 75 + [-1.0] * 25), judged("knn", [3.0] * 90 + [-1.0] * 10)
+    assert choose([lda, knn], num_classes=2)[0] is knn
+    level = judged("linear", [3.0] * 88 + [-1.0, -1.0, 3.0] + [-1.0] * 9)  # wrong in two, right in another
+    best, why = choose([lda, level, knn], num_classes=2)
+    assert best is level
+    assert "of equals the linear classifier is taken" in why
+    below = judged("linear", [1.0] * 75 + [-1.0] * 25)
+    assert choose([lda, below, knn], num_classes=2)[0] is knn
+
+
 def test_texts_are_taken_where_they_are_surer_and_not_more_often_right():
     lda = judged("lda", [1.0, 0.5, 2.0, 1.0] * 9 + [-2.0] * 4)
     texts = judged("text-residual", [3.0, 3.5, 3.0, 4.0] * 9 + [-0.2] * 4)
