@@ -37,7 +37,7 @@ class Plan:
     `given` are the videos to fill it with, each under its video_id in the store. `manifest` is the list that the store
     will have, `missing` are the videos to embed, and `failed_before` are skipped. `refreshed` videos are embedded
     again: their rows stay until the new ones are there. `drift` holds the changes of the files, `pruned` the videos to
-    remove (none whose folder is there and empty), and `by_hand` the values of the folder that differ from a value set by
+    remove (none whose folder is there and empty), and `by_hand` the values of the folder that differ from one set by
     hand.
     """
 

@@ -20,8 +20,9 @@ def fake_frames(name: str, num_frames: int = 4) -> np.ndarray:
 def fake_decode(path: Path, sample: Any, sink: Any) -> Clip:
     """Decode made-up videos of 4 frames at 25 frames/s: of 2 where the name says "short", of 40 where it says "long".
 
-    "bad" paths fail as a DataError, "odd" ones as a decoder does, "closed" ones may not be read; "recount" ones come with a wrong count first; in
-    "hang" ones the decoder sleeps for ever, in "crash" ones it aborts the process, "half" ones fail after 9 frames.
+    "bad" paths fail as a DataError, "odd" ones as a decoder does, "closed" ones may not be read; "recount" ones come
+    with a wrong count first; in "hang" ones the decoder sleeps for ever, in "crash" ones it aborts the process, "half"
+    ones fail after 9 frames.
     """
     name = path.stem
     if "bad" in name:
