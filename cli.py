@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,7 +27,7 @@ from framebank.commands.label_store import label_store
 from framebank.commands.labels import labels
 from framebank.commands.models_in_and_out import export_head, import_checkpoint
 from framebank.commands.predict import predict
-from framebank.commands.printing import printed_warnings
+from framebank.commands.printing import printed_warnings, say
 from framebank.commands.prompts import prompts
 from framebank.commands.protocols import evaluate_by, results
 from framebank.commands.relabel import relabel, status
@@ -65,13 +66,16 @@ class Door(Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its warnings go to stderr, each one once.
 
-        After Ctrl-C or a signal that asks to end, it cleans up and exits with 128 plus the number of the signal.
+        Without a current folder, as where another terminal removed it, no path means anything: nothing is begun. After
+        Ctrl-C or a signal that asks to end, it cleans up and exits with 128 plus the number of the signal.
         """
+        if not _has_current_folder():
+            raise click.ClickException("the current folder is not there any more; change to one that is")
         try:
             with printed_warnings(), ended_by_signals():
                 return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            click.echo("\nstopped", err=True)
+            say("\nstopped")
             sys.exit(128 + signal_of(error))
         except Exception as error:
             from framebank.store import DataError  # here, so that --help loads neither h5py nor numpy
@@ -79,6 +83,13 @@ class Door(Group):
             if isinstance(error, DataError):
                 raise click.ClickException(str(error)) from error
             raise
+
+
+def _has_current_folder() -> bool:
+    try:
+        return bool(Path.cwd())
+    except FileNotFoundError:
+        return False
 
 
 @click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

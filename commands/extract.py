@@ -21,7 +21,7 @@ from framebank.commands.options import (
     sampling_options,
     sampling_spec,
 )
-from framebank.commands.printing import print_report, progress, warn_if_random
+from framebank.commands.printing import print_report, progress, say, warn_if_random
 from framebank.commands.signals import ended_by_signals, signal_of
 
 # Those of framebank.extract.decoders.decode, which loads PyAV; --help does not.
@@ -185,13 +185,13 @@ def _saying_how_to_go_on(store: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         command = shlex.join(["framebank", *sys.argv[1:]])
-        click.echo(f"\nstopped; what was embedded is kept in {store}. To go on: {command}", err=True)
+        say(f"\nstopped; what was embedded is kept in {store}. To go on: {command}")
         sys.exit(128 + signal_of(error))
 
 
 def _tell(*lines: str) -> None:
     for line in lines:
-        click.echo(line, err=True)
+        say(line)
 
 
 def _given(name: str) -> str | None:

@@ -8,7 +8,7 @@ import click
 
 from framebank.commands.asking import asking_options, require_sources
 from framebank.commands.options import PATH, device_option, json_option, required
-from framebank.commands.printing import print_report, progress
+from framebank.commands.printing import print_report, progress, say
 
 
 @click.command(short_help="Label new videos by a run, an index or texts.")
@@ -52,6 +52,6 @@ def label(videos: tuple[Path, ...], workers: int | None, as_json: bool, **asking
     if found.labelled or as_json:
         print_report(found.to_dict(), as_json=as_json, lines=found.lines())
     for failure in found.failed:
-        click.echo(f"Error: {failure.reason}", err=True)
+        say(f"Error: {failure.reason}")
     if found.failed:
         sys.exit(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from framebank.commands.options import PATH, device_option, json_option
-from framebank.commands.printing import print_report, progress
+from framebank.commands.printing import print_report, progress, say
 
 
 @click.command("label-store", short_help="Name the unlabelled videos of a store.")
@@ -69,5 +69,5 @@ def label_store(
     )
     print_report(found.to_dict(), as_json=as_json, lines=found.lines())
     if found.labels.failed:
-        click.echo(f"failed: {found.labels.failed[0].reason}", err=True)
+        say(f"failed: {found.labels.failed[0].reason}")
         sys.exit(1)

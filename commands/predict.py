@@ -8,7 +8,7 @@ import click
 
 from framebank.commands.asking import asking_options, require_sources
 from framebank.commands.options import PATH, device_option, json_option
-from framebank.commands.printing import print_report, progress
+from framebank.commands.printing import print_report, progress, say
 
 MOST_NAMED = 20  # failures, with a line for each
 
@@ -52,8 +52,8 @@ def predict(
     )
     print_report(found.to_dict(), as_json=as_json, lines=found.lines())
     for failure in found.failed[:MOST_NAMED]:
-        click.echo(f"failed: {failure.reason}", err=True)
+        say(f"failed: {failure.reason}")
     if len(found.failed) > MOST_NAMED:
-        click.echo(f"and {len(found.failed) - MOST_NAMED} more; --json lists all of them", err=True)
+        say(f"and {len(found.failed) - MOST_NAMED} more; --json lists all of them")
     if found.failed:
         sys.exit(1)

@@ -18,7 +18,7 @@ from framebank.library.table import markdown_table as markdown_table
 from framebank.library.table import percent as percent
 from framebank.library.table import table as table
 from framebank.store.counts import counted
-from framebank.store.errors import DataWarning
+from framebank.store.errors import DataWarning, PlaceError
 
 if TYPE_CHECKING:
     from framebank.extract.encoders.encoder import Encoder
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOG_SECONDS = 30.0  # between two lines of progress, if stderr is not a terminal
+
+
+def say(text: str, **style: Any) -> None:
+    """Print a line to stderr; one that cannot be written, as to a log on a full disk, stops no work."""
+    with contextlib.suppress(OSError):
+        click.secho(text, err=True, **style)
 
 
 class Bar:
@@ -75,7 +81,7 @@ class Bar:
             self._drawn.update(step)
         elif time.monotonic() - self._told >= LOG_SECONDS:
             self._told = time.monotonic()
-            click.echo(self._line(), err=True)
+            say(self._line())
 
     def skip(self, before: int) -> None:
         """Take that many for done by an earlier call: they count, and say nothing of the rate."""
@@ -179,8 +185,13 @@ def called_as() -> str:
 
 
 def print_report(report: dict[str, Any], *, as_json: bool, lines: Iterable[str]) -> None:
-    """Print a report as one JSON object, or as lines."""
-    click.echo(json.dumps(report) if as_json else "\n".join(lines))
+    """Print a report as one JSON object, or as lines. DataError where stdout cannot be written to."""
+    try:
+        click.echo(json.dumps(report) if as_json else "\n".join(lines))
+    except BrokenPipeError:
+        raise  # who reads has read enough, as `head` has; click ends the command
+    except OSError as error:
+        raise PlaceError(f"the results cannot be printed: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager
@@ -195,7 +206,7 @@ def printed_warnings() -> Iterator[None]:
                 others(message, category, *place, **more)
             elif str(message) not in told:
                 told.add(str(message))
-                click.secho(f"note: {message}", fg="yellow", err=True)
+                say(f"note: {message}", fg="yellow")
 
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = show
@@ -206,4 +217,4 @@ def warn_if_random(encoder: "Encoder | Engine | PromptFile") -> None:
     """Warn that an encoder, or that of some prompts, has no trained weights."""
     if encoder.random_weights:
         warning = f"WARNING: {encoder.spec.model} has RANDOM WEIGHTS (--pretrained none): its embeddings mean nothing."
-        click.secho(warning, fg="red", bold=True, err=True)
+        say(warning, fg="red", bold=True)

@@ -15,7 +15,7 @@ from framebank.commands.options import (
     require_alone,
     text_options,
 )
-from framebank.commands.printing import print_report, progress
+from framebank.commands.printing import print_report, progress, say
 
 
 @click.command("eval", short_help="Score a store by a named protocol.")
@@ -100,4 +100,4 @@ def results(file: Path, conditions: tuple[str, ...], form: str, as_json: bool) -
     found = read(file, where)
     print_report(found.to_dict(), as_json=as_json, lines=[found.text(form)])
     if found.none and (as_json or form != "text"):
-        click.echo(found.none, err=True)
+        say(found.none)

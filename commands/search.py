@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from framebank.commands.options import PATH, device_option, json_option
-from framebank.commands.printing import print_report
+from framebank.commands.printing import print_report, say
 
 
 @click.command(short_help="Find the videos nearest to a text or a video.")
@@ -123,6 +123,6 @@ def search(
     print_report(report, as_json=as_json, lines=told)
     faults = [fault for one in made for fault in one.faults()]
     for fault in faults:
-        click.echo(f"Error: {fault}", err=True)
+        say(f"Error: {fault}")
     if faults:
         sys.exit(1)

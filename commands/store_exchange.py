@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from framebank.commands.options import PATH, json_option, together
-from framebank.commands.printing import print_report, progress
+from framebank.commands.printing import print_report, progress, say
 
 prompt_import_options = together(
     click.option("--import", "source", type=PATH, help="Class embeddings: npz, HDF5 or parquet; needs --like."),
@@ -63,7 +63,7 @@ def import_features(
     done = import_store(src, store, columns, describe=describe, fps=fps, only_labels=only_labels, watch=progress)
     print_report(done.to_dict(), as_json=as_json, lines=done.lines())
     for note in done.notes():
-        click.echo(note, err=True)
+        say(note)
     done.require_some()
     if done.failed and strict:
         sys.exit(1)
@@ -110,7 +110,7 @@ def export_features(
         done = _export_embeddings(store, out, form=form, split=split, stream=stream)
     print_report(done.to_dict(), as_json=as_json, lines=done.lines())
     for note in done.notes():
-        click.echo(note, err=True)
+        say(note)
 
 
 def _export_embeddings(store: Path, out: Path, **how: str) -> Any:

@@ -196,6 +196,8 @@ def _answer(task: Task, job: Job, sink: _SlotSink) -> tuple[str, Any] | tuple[st
     except MemoryError:
         return "failed", f"{job.path}: decoding it takes more memory than there is", source
     except Exception as error:  # a decoder's own failure costs this video alone
+        if isinstance(error, OSError) and error.filename:  # of a folder of frames it is one of them
+            return "failed", f"{error.filename}: cannot be read: {error.strerror}", source
         return "failed", f"{job.path}: {type(error).__name__}: {error}", source
     return "done", replace(clip, source=source)
 

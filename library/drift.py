@@ -28,9 +28,16 @@ def drift_lines(
     if drift["moved"]:
         names = [f"{old} -> {new}" for old, new in drift["moved"].items()]
         lines.append(f"moved: {len(names)}, they keep their rows ({_some(names)})")
-    if drift["gone"]:
+    kept = drift["in_empty_folders"]
+    gone = [name for name in drift["gone"] if name not in set(kept)]
+    if gone:
         what = "they were removed from the store" if pruned else f"{prune} removes them from the store"
-        lines.append(f"gone: {len(drift['gone'])}, {what} ({_some(drift['gone'])})")
+        lines.append(f"gone: {len(gone)}, {what} ({_some(gone)})")
+    if kept:
+        lines.append(
+            f"gone: {len(kept)}, their folder is empty, as where a disk is not mounted; {prune} removes them from the "
+            f"store when the folder is removed too ({_some(kept)})"
+        )
     if drift["unreadable"]:
         names = drift["unreadable"]
         lines.append(f"not looked at: {len(names)}, their files cannot be read ({_some(names)})")

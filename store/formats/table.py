@@ -80,6 +80,7 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
     rows: list[Row] = []
     try:
         given = next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
+        first = f"the first line names {counted(len(given), 'column')}{f', {given[0]!r}' if len(given) == 1 else ''}"
         columns = _columns(given, path)
         padded = any(cell != cell.strip() for cell in given)  # then the cells of the rows are padded too
         for cells in reader:
@@ -91,15 +92,15 @@ def parse_table(path: Path, text: str, *, wanted: Collection[str] = ()) -> Table
                 cells.pop()  # a delimiter too many at the end of a line
             if len(cells) > len(columns):
                 raise DataError(
-                    f"{path}, line {reader.line_num + above}: has {len(cells)} values, but the first line names "
-                    f"{counted(len(columns), 'column')}; put a value that holds {delimiter!r} in double quotes"
+                    f"{path}, line {reader.line_num + above}: has {len(cells)} values, but {first}; put a value that "
+                    f"holds {delimiter!r} in double quotes"
                 )
             num_cells = len(cells)
             if num_cells < len(columns):
                 cells += [""] * (len(columns) - num_cells)
             rows.append(Row(reader.line_num + above, dict(zip(columns, cells, strict=True)), num_cells))
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: is not CSV ({error})") from error
+        raise DataError(f"{path}, line {reader.line_num + above}: is not CSV ({error})") from error
     return Table(path, columns, tuple(rows), decimal_comma=delimiter != ",")
 
 
@@ -161,5 +162,5 @@ def parse_seconds(text: str) -> float:
 
 def _without_mark(text: str) -> tuple[str, str]:
     """The text without the first line "sep=;" that spreadsheets write, and the delimiter that it names."""
-    found = re.match(r"sep=(.)\r?\n", text)
+    found = re.match(r'"?sep=(.)"?\r?\n', text)
     return (text[found.end() :], found[1]) if found else (text, "")

@@ -98,6 +98,8 @@ def _encoding(content: bytes) -> str:
     if content.startswith(UTF16_MARKS):
         return "utf-16"
     start = content[:1000]
-    if len(start) >= 4 and start.count(0) * 3 > len(start):  # UTF-16 without its mark
-        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
+    if len(start) >= 4 and start.count(0) * 3 > len(start):  # UTF-16 without its mark, or a block of zeros
+        even, odd = start[::2].count(0), start[1::2].count(0)
+        if max(even, odd) > 4 * min(even, odd):
+            return "utf-16-le" if odd > even else "utf-16-be"
     return "utf-8-sig"

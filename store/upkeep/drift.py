@@ -1,5 +1,6 @@
 """Drift: how the present files differ from those that a store was made from."""
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,14 +26,16 @@ class Drift:
 
     `changed` videos now have another file under their name than the one they were embedded from, or failed with. For
     `unsure` ones an earlier version kept no identity, and their file is newer than their rows. `moved` gives the new
-    video_id of videos whose file is now in another place. `gone` videos have no file any more. The files of
-    `unreadable` ones could not be read. `learned` are identities that the store does not hold yet.
+    video_id of videos whose file is now in another place. `gone` videos have no file any more; those `in_empty_folders`
+    lay in a folder that is there and holds nothing, as where a disk is not mounted. The files of `unreadable` ones
+    could not be read. `learned` are identities that the store does not hold yet.
     """
 
     changed: tuple[str, ...] = ()
     unsure: tuple[str, ...] = ()
     moved: Mapping[str, str] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
+    in_empty_folders: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     learned: Mapping[str, Identity] = field(default_factory=dict)
 
@@ -50,11 +53,13 @@ def find_drift(
     moved = search.find_moved(_renamed_in_place(store, given, roots=roots, search=search))
     below = [root.absolute() for root in roots]
     gone = [video_id for video_id in search.absent if video_id not in moved and search.is_gone(video_id, below)]
+    empty = _hold_nothing(search.video(name).path.parent for name in gone)
     return Drift(
         changed=tuple(name for name in search.changed if name not in moved),
         unsure=tuple(name for name in search.unsure if name not in moved),
         moved=moved,
         gone=tuple(gone),
+        in_empty_folders=tuple(name for name in gone if search.video(name).path.parent in empty),
         unreadable=tuple(search.unreadable),
         learned=search.learned,
     )
@@ -76,10 +81,14 @@ class _Search:
         self.learned: dict[str, Identity] = {}
         self._identities: dict[Path, Identity | None] = {}
 
+    def video(self, name: str) -> Video:
+        """Return a video as it is given now, or else as the store has it."""
+        return self.given.get(name) or self.old[name]
+
     def compare(self) -> None:
         """Sort the videos of the store by what is at their paths now."""
         names = list(dict.fromkeys([*self.old, *(name for name in self.given if name in self.store)]))
-        videos = [self.given.get(name) or self.old[name] for name in names]
+        videos = [self.video(name) for name in names]
         glances = dict(zip(names, _look(videos), strict=True))
         self._read([video for video in videos if self._must_be_read(video, glances[video.video_id])])
         for video in videos:
@@ -214,6 +223,24 @@ def _span(video: Video) -> Span:
 def _is_below(path: Path, roots: Sequence[Path]) -> bool:
     place = path.absolute()
     return any(root == place or root in place.parents for root in roots)
+
+
+def _hold_nothing(folders: Iterable[Path]) -> set[Path]:
+    """Return the folders that are there and empty, or that are gone themselves and lay in an empty one."""
+    return {folder for folder in set(folders) if _is_empty(_nearest_folder(folder))}
+
+
+def _nearest_folder(folder: Path) -> Path:
+    """Return a folder itself, or else the nearest one above it that is there."""
+    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.is_dir())
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
 
 
 def _look(videos: Sequence[Video]) -> list[Glance | OSError | None]:

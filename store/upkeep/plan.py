@@ -37,7 +37,8 @@ class Plan:
     `given` are the videos to fill it with, each under its video_id in the store. `manifest` is the list that the store
     will have, `missing` are the videos to embed, and `failed_before` are skipped. `refreshed` videos are embedded
     again: their rows stay until the new ones are there. `drift` holds the changes of the files, `pruned` the videos to
-    remove, and `by_hand` the values of the folder that differ from a value set by hand.
+    remove (none whose folder is there and empty), and `by_hand` the values of the folder that differ from one set by
+    hand.
     """
 
     given: Manifest
@@ -81,7 +82,7 @@ def plan_extraction(folder: Path, manifest: Manifest, spec: FeatureSpec, choices
     manifest = manifest.with_ids_of(held.manifest) if held else manifest
     failures = Ledger(folder / "failed.csv").read()
     drift = find_drift(held, manifest, failures=failures, roots=choices.roots) if held else Drift()
-    pruned = set(drift.gone) if choices.prune else set()
+    pruned = set(drift.gone).difference(drift.in_empty_folders) if choices.prune else set()
     rows = (set(held or ()) - drift.moved.keys() - pruned) | set(drift.moved.values())
     merged, by_hand = _merged(held, manifest, drift, refresh=choices.refresh)
     kept = tuple(video for video in merged.videos if video.video_id not in pruned)

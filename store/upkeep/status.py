@@ -45,6 +45,7 @@ def drift_report(plan: Plan) -> dict[str, Any]:
             "maybe_changed": list(drift.unsure),
             "moved": dict(drift.moved),
             "gone": list(drift.gone),
+            "in_empty_folders": list(drift.in_empty_folders),
             "unreadable": list(drift.unreadable),
             "set_by_hand": [
                 {"video_id": name, "column": column, "given": value} for (name, column), value in plan.by_hand.items()

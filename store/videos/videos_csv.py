@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from framebank.store.counts import listed
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 from framebank.store.formats.records import OddRowError, read_cells
 from framebank.store.formats.table import Row, Table, column_name, parse_seconds, parse_table
 from framebank.store.formats.text import csv_lines, read_text
@@ -18,6 +18,14 @@ from framebank.store.videos.video import Video, require_own_ids
 COLUMNS = ("video_id", "path", "label", "split")
 TIMES = ("start", "end")
 GROUP = "group"
+
+# Columns that other programs write for those that are read here: nothing is read from them, and the user is told.
+LIKE = {
+    "label": ("labels", "class", "classes", "class_name", "category", "action", "activity"),
+    "split": ("splits", "subset", "partition", "set", "fold"),
+    "start": ("start_time", "time_start", "start_sec", "start_seconds", "start_(s)", "t_start", "begin", "from"),
+    "end": ("end_time", "time_end", "end_sec", "end_seconds", "end_(s)", "t_end", "stop", "to"),
+}
 
 
 def read_videos_csv(path: Path) -> VideoColumns:
@@ -106,6 +114,14 @@ def videos_of(table: Table) -> tuple[Video, ...]:
     return videos
 
 
+def note_columns_like_ours(table: Table) -> None:
+    """Warn of a column whose name is nearly that of one which is read and is not there, such as "start_time"."""
+    like = {name: next((one for one in names if one in table.columns), "") for name, names in LIKE.items()}
+    found = [f"{one!r} is not read as {name!r}" for name, one in like.items() if one and name not in table.columns]
+    if found:
+        warn(f"{table.path}: its column {', '.join(found)}; rename it if that is what it holds")
+
+
 def videos_csv_text(videos: Sequence[Video]) -> str:
     """Return the CSV that `read_videos_csv` reads; paths are absolute.
 
@@ -129,7 +145,8 @@ def videos_csv_text(videos: Sequence[Video]) -> str:
 def _video(table: Table, row: Row, video_id: str, folder: Path) -> Video:
     cells = row.cells
     if not video_id or not cells["path"]:
-        raise DataError(f"{table.where(row)}: the video_id or the path is empty")
+        alone = f"; the line has one value, {cells[table.columns[0]]!r}" if row.num_cells == 1 else ""
+        raise DataError(f"{table.where(row)}: the video_id or the path is empty{alone}")
     start, end = [table.seconds(row, column) if cells.get(column) else None for column in TIMES]
     location = find_file(folder, cells["path"])
     label, group = nfc(cells.get("label", "")), nfc(cells.get(GROUP, "").strip())

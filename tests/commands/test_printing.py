@@ -1,14 +1,17 @@
 """What the user sees of long work: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import io
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framebank.commands import printing
-from framebank.commands.printing import Bar, BarOfParts, progress
+from framebank.commands.printing import Bar, BarOfParts, print_report, progress, say
+from framebank.store.errors import PlaceError
 
 
 class Terminal(io.StringIO):
@@ -115,3 +118,23 @@ def test_what_an_earlier_call_has_done_says_nothing_of_the_rate(
         "160 of 200 steps, epoch 3 of 4, 1.0 a second, 1:00 passed, about 0:40 left",
         "190 of 200 steps, epoch 3 of 4, 1.0 a second, 1:30 passed, about 0:10 left",
     ]
+
+
+def test_results_that_cannot_be_printed_are_a_sentence_and_notes_stop_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", full)
+        monkeypatch.setattr(sys, "stderr", full)
+        with pytest.raises(PlaceError, match="the results cannot be printed: No space left on device"):
+            print_report({}, as_json=True, lines=[])
+        say("a note")
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+def test_a_current_folder_that_was_removed(tmp_path: Path, framebank: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    found = framebank("store", "info", "/", exit_code=1)
+    assert found.output == "Error: the current folder is not there any more; change to one that is\n"

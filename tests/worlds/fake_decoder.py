@@ -20,14 +20,17 @@ def fake_frames(name: str, num_frames: int = 4) -> np.ndarray:
 def fake_decode(path: Path, sample: Any, sink: Any) -> Clip:
     """Decode made-up videos of 4 frames at 25 frames/s: of 2 where the name says "short", of 40 where it says "long".
 
-    "bad" paths fail as a DataError, "odd" ones as a decoder does; "recount" ones come with a wrong count first; in
-    "hang" ones the decoder sleeps for ever, in "crash" ones it aborts the process, "half" ones fail after 9 frames.
+    "bad" paths fail as a DataError, "odd" ones as a decoder does, "closed" ones may not be read; "recount" ones come
+    with a wrong count first; in "hang" ones the decoder sleeps for ever, in "crash" ones it aborts the process, "half"
+    ones fail after 9 frames.
     """
     name = path.stem
     if "bad" in name:
         raise DataError(f"{path}: cannot be decoded")
     if "odd" in name:
         raise ZeroDivisionError("no frame rate")
+    if "closed" in name:
+        raise PermissionError(13, "Permission denied", str(path))
     if "hang" in name:
         time.sleep(1000)
     if "crash" in name:

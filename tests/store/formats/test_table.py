@@ -57,13 +57,36 @@ def test_blanks_after_the_delimiters(tmp_path):
 
 def test_what_spreadsheets_add(tmp_path):
     path = tmp_path / "m.csv"
-    path.write_text("sep=;\nvideo_id;path;start\na;a.mp4;1,5\n;;\nb;b.mp4;;;\n")
+    for first in ("sep=;", '"sep=;"'):
+        path.write_text(f"{first}\nvideo_id;path;start\na;a.mp4;1,5\n;;\nb;b.mp4;;;\n")
     assert Manifest.read([path]).videos == (Video("a", tmp_path / "a.mp4", start=1.5), Video("b", tmp_path / "b.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("video_id,path,label,split", ""),
+        ("video_id,path,mood,colour", ""),
+        ("video_id,path,start,start_time", ""),
+        ("video_id,path,class,Subset", "'class' is not read as 'label', 'subset' is not read as 'split'"),
+        ("video_id,path,Start Time,End (s)", "'start_time' is not read as 'start', 'end_(s)' is not read as 'end'"),
+    ],
+)
+def test_a_column_that_is_nearly_ours_is_told(tmp_path, recwarn, header, told):
+    path = tmp_path / "m.csv"
+    path.write_text(f"{header}\na,a.mp4,1,2\n")
+    Manifest.read([path])
+    assert [str(one.message) for one in recwarn] == (
+        [f"{path}: its column {told}; rename it if that is what it holds"] if told else []
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ('sep=;\na;b\n1;"2\n', "line 3: is not CSV"),
+        ("# by hand\na,b,c\n", "line 2: has 3 values, but the first line names 1 column, '# by hand'"),
+        ("a,b\n1,2\n" + "\0" * 100, "line 3 holds the character NUL"),
         ("video_id,path,label\na,a.mp4,run\nb,b, c.mp4,run\n", "line 3: has 4 values, but the first line names 3 col"),
         (
             "video_id;path\na;a.mp4;run\n",
@@ -167,5 +190,5 @@ def test_a_tsv_is_a_table_too(tmp_path):
 
 
 def test_a_first_line_of_one_column_is_counted_right():
-    with pytest.raises(DataError, match="the first line names 1 column;"):
+    with pytest.raises(DataError, match="the first line names 1 column, '# made by hand'; put"):
         parse_table(Path("m.csv"), "# made by hand\nvideo_id,path\n")

@@ -4,11 +4,13 @@ import shutil
 
 import pytest
 
+from framebank.library.drift import drift_lines
 from framebank.store import DataError, FeatureStore
 from framebank.store.upkeep.history import History
 from framebank.store.upkeep.known_files import read_learned
 from framebank.store.upkeep.merge import merge_stores, remove_videos, split_store
 from framebank.store.upkeep.relabel import relabel_store, undo_relabel
+from framebank.store.upkeep.status import drift_report
 from framebank.store.upkeep.verify import verify_store
 from framebank.tests.worlds.bank import contents, put, replan, write_store
 
@@ -124,6 +126,24 @@ def test_gone_stays_until_it_is_pruned(folder, videos):
     put(videos / "walk/f.mp4", "F")
     assert replan(folder, videos, prune=True).pruned == ("run/a", "run/b", "walk/c")  # whole shards go
     assert verify_store(folder).to_extract == ("walk/f",)
+
+
+@pytest.mark.parametrize("lost", ["run", "."])
+def test_what_lay_in_a_folder_that_is_empty_now_stays(folder, videos, tmp_path, lost):
+    """The folder of a disk that is not mounted is empty."""
+    listed = tmp_path / "listed.csv"
+    listed.write_text("video_id,path\n" + "".join(f"{one},videos/{one}.mp4\n" for one in ("run/a", "run/b")))
+    given = videos if lost == "run" else listed
+    shutil.rmtree(videos / lost)
+    (videos / lost).mkdir()
+    for _ in range(2):
+        plan = replan(folder, given, prune=True)
+        assert plan.drift.in_empty_folders == plan.drift.gone == ("run/a", "run/b") and not plan.pruned
+        assert {"run/a", "run/b"} <= set(FeatureStore(folder))
+    assert "gone: 2, their folder is empty" in drift_lines(drift_report(plan)["drift"], refreshed=False, pruned=True)[0]
+    (videos / lost).rmdir()
+    if lost == "run":
+        assert replan(folder, videos, prune=True).pruned == ("run/a", "run/b")
 
 
 def test_two_folders_in_one_store_are_both_kept(folder, videos, tmp_path):

@@ -76,6 +76,7 @@ def test_columns_of_the_user_are_kept(tmp_path):
         (b"video_id,path\n", "lists no video"),
         (b"video_id,path\na,b\n\nc,\n", "line 4: the video_id or the path is empty"),
         (b"video_id,path\na,b\nc\n", "line 3: the video_id or the path is empty"),
+        (b"video_id,path\na;b\n", "line 2: the video_id or the path is empty; the line has one value, 'a;b'"),
         (b"video_id,path\n,b\n", "line 2: the video_id or the path is empty"),
         (b"video_id,path\na,x.mp4\na,y.mp4\n", "the video_id 'a' stands for two videos"),
         (
