@@ -12,7 +12,7 @@ from framebank.store.shard import FRAME_STREAM
 from framebank.store.vectors import has_direction, unit
 
 AT_ONCE = 2048  # videos whose rows are in memory at the same time
-MOST_PRODUCTS = 200_000_000  # cosines of two videos; of more, every second or third video of the first split is asked
+MOST_PRODUCTS = 200_000_000  # cosines of two videos that `evenly` allows
 PRODUCTS_AT_ONCE = 1 << 24  # cosines that are in memory at the same time
 CHECKED = 2000  # pairs at most that are compared row by row
 MOST_ROWS, FEWEST = 1 << 18, 40  # rows of these pairs in memory: of longer videos fewer pairs, but so many in any case
@@ -24,6 +24,11 @@ SHARE = 0.5  # of the first video that a copy covers at least
 SAME = 0.97  # the cosine of half of its rows to their nearest row there, as they were embedded, at least
 
 
+def evenly(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """Return the videos of `first`, or every second or third of them, so that MOST_PRODUCTS cosines do for `second`."""
+    return list(first[:: 1 + len(first) * len(second) // MOST_PRODUCTS])
+
+
 def copies_across(store: FeatureStore, first: Sequence[str], second: Sequence[str]) -> list[tuple[str, str, float]]:
     """Return the videos of `first` with a near-copy of half of them or more in `second`: both ids and the score.
 
@@ -32,9 +37,7 @@ def copies_across(store: FeatureStore, first: Sequence[str], second: Sequence[st
     copies. Videos of fewer than LEAST_ROWS rows are left out.
     """
     first, second = ([name for name in names if name in store] for names in (first, second))
-    step = 1 + len(first) * len(second) // MOST_PRODUCTS
-    first = _long_enough(store, first[::step])
-    second = _long_enough(store, second)
+    first, second = (_long_enough(store, names) for names in (first, second))
     if not first or not second:
         return []
     pairs = _near_means(_means(store, [*first, *second]), len(first))

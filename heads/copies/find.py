@@ -12,6 +12,7 @@ from framebank.heads.copies.rows import PackedRows, sharpened
 CERTAIN = 6.0  # support of which a score is 1 - 1/e, or the rows of the shorter video if they are fewer
 ELSEWHERE = 0.5  # of how much better a row fits elsewhere, which counts against it: where little moves, much fits
 STILL = 0.5  # of the support counts where nothing moves
+EXACT = 0.99  # the cosine of every row to the row of the same time, from which on two videos are one
 MEASURED = 1000  # rows that say from which cosine on two rows are compared at all
 
 Seconds = tuple[float, float]  # from, to
@@ -71,6 +72,10 @@ class CopyFinder:
         packs = self.packs
         own, other = (slice(packs.starts[video], packs.ends[video]) for video in (first, second))
         cosines = packs.rows[own] @ packs.rows[other].T
+        same = self._same(first, second, cosines)
+        if same is not None:
+            yield same
+            return
         scale = min(CERTAIN, *cosines.shape)
         support = -scale * float(np.log1p(-min(least, 0.999)))
         if ((cosines.max(axis=1) - self.level) / (1 - self.level)).clip(0, MOST).sum() < support:
@@ -88,6 +93,25 @@ class CopyFinder:
             if told >= support:
                 span, other_span = _spans(line, beside, packs.steps[first], packs.steps[second])
                 yield Copy(first, second, span, other_span, round(1 - float(np.exp(-told / scale)), 4))
+
+    def _same(self, first: int, second: int, cosines: np.ndarray) -> Copy | None:
+        """Return two whole videos as one copy if all their rows are the same at the same times; otherwise None.
+
+        So it is with one file in two stores. What is usual says nothing of it: of a video that hardly moves, each row
+        fits everywhere, and of a collection that is there twice, each row has a rival.
+        """
+        (_, times), (_, others) = self.packs.one(first), self.packs.one(second)
+        step = float(min(self.packs.steps[first], self.packs.steps[second]))
+        if len(times) != len(others) or not (np.abs(times - others) <= step / 4).all():
+            return None
+        along = cosines.diagonal()
+        if along.min() < EXACT:
+            return None
+        spans = [
+            (max(0.0, float(own[0]) - own_step / 2), float(own[-1]) + own_step / 2)
+            for own, own_step in ((times, float(self.packs.steps[first])), (others, float(self.packs.steps[second])))
+        ]
+        return Copy(first, second, spans[0], spans[1], round(min(1.0, float(along.mean())), 4))
 
 
 def surest_first(copies: Iterable[Copy]) -> list[Copy]:

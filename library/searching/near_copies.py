@@ -17,21 +17,30 @@ def warn_of_copies(store: "FeatureStore", *, tested: "Manifest", trained: Sequen
     """Give one DataWarning that names the test videos with a near-copy among the training videos, the surest first.
 
     Only whole videos and halves are looked for, first by mean rows: a fraction of a second for some thousand videos.
-    A video that is in both is left out, because other warnings tell of it.
+    Where there are very many, only some of the test videos are compared, and a warning says how many. A video that is
+    in both is left out, because other warnings tell of it.
     """
-    from framebank.heads.copies.across import copies_across
+    from framebank.heads.copies.across import copies_across, evenly
 
     known = set(trained)
-    asked = [video.video_id for video in tested.videos if video.video_id not in known]
-    if not asked or not known:
+    there = [video.video_id for video in tested.videos if video.video_id not in known and video.video_id in store]
+    if not there or not known:
         return
+    asked = evenly(there, trained)
     found = copies_across(store, asked, trained)
+    part = f"of {counted(len(there), 'test video')}, {len(asked):,} were compared" if len(asked) < len(there) else ""
+    if part and not found:
+        warn(
+            f"{store.path}: {part} with the training videos, and none of these is a near-copy; "
+            f"`framebank duplicates {store.path}` compares all"
+        )
     if found:
         shown = listed((f"{a!r} and {b!r} ({score:.2f})" for a, b, score in found), most=SHOWN)
         has = "has" if len(found) == 1 else "have"
         warn(
             f"{store.path}: {counted(len(found), 'test video')} {has} a near-copy among "
-            f"the training videos, so figures may be too good: {shown}; `framebank duplicates {store.path}` shows where"
+            f"the training videos, so figures may be too good: {shown}; {part}{'; ' if part else ''}"
+            f"`framebank duplicates {store.path}` shows where"
         )
 
 

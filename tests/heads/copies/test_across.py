@@ -9,8 +9,9 @@ import pytest
 from framebank.heads.copies import across
 from framebank.heads.copies.across import copies_across
 from framebank.library.evaluation import evaluate
+from framebank.library.searching.near_copies import warn_of_copies
 from framebank.library.training import train
-from framebank.store import DataWarning, FeatureStore
+from framebank.store import DataWarning, FeatureStore, Manifest
 from framebank.tests.worlds.copies import sampled, write_videos
 from framebank.tests.worlds.heads import write_world
 
@@ -51,6 +52,20 @@ def test_every_copy_is_counted_if_the_rows_fit_into_memory(tmp_path: Path, monke
     }
     monkeypatch.setattr(across, "MOST_ROWS", 1)
     assert len(copies_across(store, [f"test{n}" for n in range(50)], [f"train{n}" for n in range(60)])) == 40
+
+
+def test_the_warning_says_how_many_were_compared(leaky: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(across, "MOST_PRODUCTS", 200)  # of 10 times 30: every second test video
+    assert across.evenly(names(leaky, "test"), names(leaky, "train")) == names(leaky, "test")[::2]
+    tested, trained = leaky.split("test"), names(leaky, "train")
+    with pytest.warns(DataWarning, match="of 10 test videos, 5 were compared with the training videos, and none"):
+        warn_of_copies(leaky, tested=tested, trained=trained)
+    with pytest.warns(DataWarning, match=r"'leak' and 'train7' .*; of 10 test videos, 5 were compared; `framebank dup"):
+        warn_of_copies(leaky, tested=Manifest(tested.videos[::-1]), trained=trained)
+    monkeypatch.undo()
+    with pytest.warns(DataWarning, match="1 test video has a near-copy") as caught:
+        warn_of_copies(leaky, tested=tested, trained=trained)
+    assert "were compared" not in str(caught[0].message)
 
 
 def test_rows_that_are_alike_and_not_the_same_are_no_copy(leaky: FeatureStore, tmp_path: Path) -> None:

@@ -28,6 +28,24 @@ def test_a_whole_copy_is_found_at_any_speed(speed: float, fps: float) -> None:
     assert copy.other_span == pytest.approx((0.0, 10.0 / speed), abs=0.6)
 
 
+@pytest.mark.parametrize("seconds", [1.0, 2.5, 10.0])
+def test_the_same_rows_are_one_whole_pair_with_the_highest_score(seconds: float) -> None:
+    """As of one file in two stores, in a collection that is there twice: every row has a rival that is the same."""
+    videos = [sampled([(number, 0.0, seconds)]) for number in range(12)]
+    copies = found([*videos, *videos], split_at=12)
+    whole = [copy for copy in copies if copy.second == copy.first + 12]
+    assert len(whole) == 12 and copies[:12] == whole
+    for copy in whole:
+        assert copy.span == copy.other_span == pytest.approx((0.0, seconds), abs=1e-6) and copy.score > 0.999
+
+
+def test_a_video_in_which_nothing_moves_is_a_whole_copy_of_itself() -> None:
+    rows, times = ORIGINALS[3]
+    still = (np.repeat(rows[:1], len(rows), axis=0), times)
+    (copy,) = [copy for copy in found([*ORIGINALS, still, still], split_at=21) if copy.first == 20]
+    assert copy.span == copy.other_span == (0.0, 10.0) and copy.score > 0.999
+
+
 def test_an_excerpt_in_a_film_is_found_where_it_is() -> None:
     film = sampled([(30, 0.0, 6.0), (5, 4.0, 7.0), (31, 0.0, 5.0), (8, 1.0, 4.0)], noise=0.2, seed=9)
     copies = found([*ORIGINALS, film], split_at=20)
