@@ -50,6 +50,10 @@ def ended_by_signals() -> Iterator[None]:
 
 def _end(number: int, _: FrameType | None) -> None:
     for one in ENDING:
-        signal.signal(one, signal.SIG_IGN)
+        signal.signal(one, _pass)  # Python complains on stderr of one that is ignored and has come already
     _heard[:] = [number]
     raise Ended(number)
+
+
+def _pass(number: int, _: FrameType | None) -> None:
+    """Do nothing on a further signal."""

@@ -43,7 +43,10 @@ def parquet_source(path: Path, names: Names) -> Source:
     column = _find(path, there, names.array, EMBEDDING_NAMES)
     if column is None:
         raise DataError(f"{path}: has the columns {listed(there)}; choose the embeddings with --array")
+    _require_numbers(path, file.schema_arrow, column)
     lists = {ours: name for ours, name in OF_ROWS.items() if name in there}
+    for name in lists.values():
+        _require_numbers(path, file.schema_arrow, name)
     windows = [name for name in OF_WINDOWS if set(OF_WINDOWS) <= set(there)]
     extra = {name.removeprefix(EXTRA): _strings(path, file, name) for name in there if name.startswith(EXTRA)}
     ids, labels, splits, groups = (
@@ -88,6 +91,7 @@ def read_parquet_rows(
     embedding, column = _find(path, there, array, EMBEDDING_NAMES), _find(path, there, names, usual)
     if embedding is None or column is None:
         raise DataError(f"{path}: has the columns {listed(there)}; choose with --array and --names")
+    _require_numbers(path, file.schema_arrow, embedding)
     with parsing(path, what=WHAT):
         cells = file.read(columns=[embedding])[embedding]
         rows = [_frames(cell).reshape(-1) for cell in cells]
@@ -107,6 +111,17 @@ def _open(path: Path) -> Any:
         if not fits or sum(group.num_rows for group in groups) != rows or (whole > SMALL and whole > MAX_RATIO * size):
             raise DataError(f"{path}: claims {rows} rows of {whole} bytes in a file of {size}; it is damaged")
     return file
+
+
+def _require_numbers(path: Path, schema: Any, column: str) -> None:
+    """Refuse a column that holds no list of numbers, nor a list of such lists, in each row: DataError."""
+    types = load_pyarrow()[0].types
+    inner = given = schema.field(column).type
+    for _ in range(2):
+        if types.is_list(inner) or types.is_large_list(inner) or types.is_fixed_size_list(inner):
+            inner = inner.value_type
+    if inner is given or not (types.is_floating(inner) or types.is_integer(inner)):
+        raise DataError(f"{path}: its column {column!r} has the type {given}; expected a list of numbers in each row")
 
 
 def _find(path: Path, there: list[str], wanted: str | None, usual: tuple[str, ...]) -> str | None:

@@ -21,7 +21,7 @@ from framebank.store.shard import shard_paths
 from framebank.store.spec import FeatureSpec
 from framebank.store.videos.intake import suffix_reason, told
 from framebank.store.videos.manifest import Manifest
-from framebank.store.videos.spelling import nfc
+from framebank.store.videos.spelling import ids_of_files
 from framebank.store.videos.split_folders import splits_and_labels
 from framebank.store.videos.tars import is_tar
 from framebank.store.videos.video import Video
@@ -160,10 +160,15 @@ def _folder(folder: Path, names: Names) -> Source:
         there = f"; {told(not_taken)}" if not_taken else ""
         expected = f"one of {', '.join(FILE_SUFFIXES)} for each video, or tars of .npy"
         raise DataError(f"{folder}: holds no feature file; expected {expected}{there}")
-    untold = [path for path in features if _read_about(path) is None]
+    told_by = {path: about for path in features if (about := _read_about(path)) is not None}
+    untold = [path for path in features if path not in told_by]
     places = splits_and_labels([path.relative_to(folder).parts[:-1] for path in untold], where=folder)
-    by_folder = dict(zip(untold, places, strict=True))
-    videos = [_video_of(folder, path, *by_folder.get(path, ("", ""))) for path in features]
+    ids = ids_of_files([_named(path).relative_to(folder) for path in untold])
+    videos = [told_video(about, path.absolute()) for path, about in told_by.items()]
+    videos += [
+        Video(video_id, path.absolute(), label, split)
+        for video_id, path, (split, label) in zip(ids, untold, places, strict=True)
+    ]
     stems = {path.with_suffix("") for path in features}
     captions = [path for path in paths if path.suffix == ".txt" and path.with_suffix("") in stems]
     note = f"not kept: {counted(len(captions), 'caption')} (.txt) beside the features; a store has labels"
@@ -185,18 +190,10 @@ def _is_side(path: Path) -> bool:
     return path.name.endswith((TIMES, RATE)) and _read_about(path) is None
 
 
-def _video_of(folder: Path, path: Path, split: str, label: str) -> Video:
-    """The video of a feature file, with the split and label that its folders say (`splits_and_labels`).
-
-    What an export wrote beside the file is taken from there.
-    """
-    about = _read_about(path)
-    if about is not None:
-        return told_video(about, path.absolute())
+def _named(path: Path) -> Path:
+    """A file, or the one that NAME_clip.npy stands for: NAME.npy."""
     side = _side_name(path)
-    *folders, _ = path.relative_to(folder).parts
-    name = side.name if side else path.stem
-    return Video(nfc("/".join((*folders, name))), path.absolute(), label, split)
+    return path.with_name(f"{side.name}{path.suffix}") if side else path
 
 
 def _read_spec(path: Path) -> FeatureSpec | None:

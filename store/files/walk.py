@@ -1,6 +1,7 @@
 """Walk: the files below a folder, and the files there that are never data, each with the reason."""
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ LITTER_NAMES = frozenset(
         "$recycle.bin",
         "recycler",
         "recycled",
-        "found.000",
+        "config.msi",
+        "$winreagent",
+        "thevolumesettingsfolder",
         "network trash folder",
         "temporary items",
         "system volume information",
@@ -53,7 +56,8 @@ class Walk:
 
 def is_litter(name: str) -> bool:
     """Whether a file or folder is hidden, or left by a file manager, by its name: ".trash", "._a.mp4", "@eaDir"."""
-    return name.startswith(".") or name.lower() in LITTER_NAMES
+    low = name.lower()
+    return low.startswith((".", "~$")) or low in LITTER_NAMES or bool(re.fullmatch(r"found\.\d{3}", low))
 
 
 def walk_folder(folder: Path) -> Walk:

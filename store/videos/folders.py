@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 from framebank.store.files.replacing import current_paths
 from framebank.store.files.walk import walk_folder
 from framebank.store.videos.intake import BESIDE, Intake, by_reason, joined, suffix_reason, told_of_videos
 from framebank.store.videos.spelling import ids_of_files, nfc
 from framebank.store.videos.split_folders import splits_and_labels
 from framebank.store.videos.tars import is_tar, read_tars
-from framebank.store.videos.video import IMAGE_SUFFIXES, RATE_NAME, VIDEO_SUFFIXES, Video
+from framebank.store.videos.video import IMAGE_SUFFIXES, LABEL_SEPARATOR, RATE_NAME, VIDEO_SUFFIXES, Video
 
 # Says whether the content of a file, or of a member of a tar (tar joined with its name), is a video.
 IsVideo = Callable[[Path], bool]
@@ -86,6 +86,9 @@ def _frame_folders(images: Sequence[Path], videos: Sequence[Path]) -> list[Path]
 def _videos(folder: Path, paths: Sequence[Path], *, are_files: bool) -> tuple[Video, ...]:
     inside = [path.relative_to(folder) for path in paths]
     told_by = splits_and_labels([path.parts[:-1] for path in inside], where=folder)
+    divided = next((label for _, label in told_by if LABEL_SEPARATOR in label), None)
+    if divided:
+        warn(f"{folder}: the folder {divided!r} is read as several classes with ';' between them")
     ids = ids_of_files(inside) if are_files else [nfc(path.as_posix()) for path in inside]
     names = [name if path.parts else nfc(folder.absolute().name) for name, path in zip(ids, inside, strict=True)]
     return tuple(

@@ -83,9 +83,13 @@ def require_own_ids(videos: Iterable[Video]) -> None:
     for video in videos:
         extra = "".join(name + cell for name, cell in video.extra)
         if not is_text(f"{video.video_id}{video.path}{video.label}{video.split}{video.group}{extra}"):
-            what = "name" if not is_text(f"{video.video_id}{video.path}") else "label, split or group"
-            raise DataError(f"{str(video.path)!r}: its {what} is not UTF-8; rename it")
+            if not is_text(str(video.path)):
+                raise DataError(f"{str(video.path)!r}: its name is not UTF-8; rename it")
+            what = "label, split or group" if is_text(video.video_id) else "video_id"
+            raise DataError(f"{video.path}: the {what} of {video.video_id!r} is not UTF-8 or holds a NUL; change it")
         other = by_id.setdefault(video.video_id, video)
+        if other is not video and other.path == video.path:
+            raise DataError(f"{video.path}: the video_id {video.video_id!r} stands for two videos; each needs its own")
         if other is not video:
             raise DataError(
                 f"the video_id {video.video_id!r} stands for two videos, {other.path} and {video.path}; "

@@ -34,6 +34,18 @@ def test_a_signal_is_heard_once(number: signal.Signals) -> None:
     assert [signal.getsignal(one) for one in ENDING] == before
 
 
+def test_two_at_once_print_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        for one in ENDING:
+            os.kill(os.getpid(), one)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        time.sleep(1)
+    assert not printed
+
+
 def test_one_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -165,3 +165,13 @@ def test_a_parquet_file_without_its_suffix_and_a_folder_of_one(tmp_path: Path) -
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(DataError, match=r"notes\.txt: is not a file of features; expected \.npy, .*\.parquet"):
         open_source(tmp_path / "notes.txt", Names())
+
+
+def test_one_stem_with_two_suffixes_is_two_videos(tmp_path: Path) -> None:
+    first = save(tmp_path / "src" / "run" / "a.npy", drawn(3, 4))
+    np.savez(tmp_path / "src" / "run" / "a.npz", features=drawn(2, 4))
+    save(tmp_path / "src" / "run" / "b.npy", drawn(3, 4))
+    assert not import_from(tmp_path / "src", tmp_path / "bank")
+    store = FeatureStore(tmp_path / "bank")
+    assert sorted(store) == ["run/a.npy", "run/a.npz", "run/b"]
+    assert np.array_equal(store["run/a.npy"].data, first) and len(store["run/a.npz"].data) == 2

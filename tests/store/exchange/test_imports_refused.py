@@ -8,6 +8,8 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 
@@ -24,6 +26,30 @@ def test_two_streams_of_one_video_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "v_fps.npy", np.array(25.0))
     with pytest.raises(DataError, match="stands for two videos"):
         open_source(tmp_path, Names())
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "given"),
+    [
+        ("embedding", [{"v": [1.0]}], "struct<v: list<item: double>>"),
+        ("embedding", [["a"]], "list<item: string>"),
+        ("embedding", [1.0], "double"),
+        ("embedding", [[[[1.0]]]], "list<item: list<item: list<item: double>>>"),
+        ("timestamp", [0.5], "double"),
+    ],
+)
+def test_a_column_of_another_type_is_named(tmp_path: Path, column: str, values: Any, given: str) -> None:
+    table = pyarrow.table({"video_id": ["x"], "embedding": [[1.0, 2.0]]} | {column: values})
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="expected a list of numbers in each row") as error:
+        open_source(tmp_path / "x.parquet", Names())
+    assert f"x.parquet: its column {column!r} has the type {given};" in str(error.value).replace("element", "item")
+
+
+def test_an_id_of_an_array_that_is_no_text(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", features=np.ones((1, 2)), ids=np.array(["a\0b"]))
+    with pytest.raises(DataError, match=r"x\.npz: the video_id of 'a.*b' is not UTF-8 or holds a NUL; change it"):
+        open_source(tmp_path / "x.npz", Names())
 
 
 def test_bad_videos_are_failures_and_the_rest_is_imported(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ LITTER = (
     "~snapshot/a.mp4",
     "run/Thumbs.db",
     "run/desktop.ini",
+    "found.007/a.mp4",
+    "run/~$a.mp4",
     ".DS_Store",
 )
 

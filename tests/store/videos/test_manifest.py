@@ -151,6 +151,14 @@ def test_folder(tmp_path, name, video_id, label, split):
     assert Manifest.read([tmp_path]).videos == (Video(video_id, path, label, split),)
 
 
+def test_a_class_folder_with_a_semicolon_is_told(tmp_path, recwarn):
+    touch(tmp_path, "run/1.mp4", "sit;stand/2.mp4", "sit;stand/3.mp4")
+    assert Manifest.read([tmp_path]).labels == ("run", "sit", "stand")
+    assert [str(one.message) for one in recwarn] == [
+        f"{tmp_path}: the folder 'sit;stand' is read as several classes with ';' between them"
+    ]
+
+
 def test_folders_behind_links_are_read_once(tmp_path):
     touch(tmp_path, "real/v.avi", "videos/run/w.avi")
     (tmp_path / "videos" / "walk").symlink_to(tmp_path / "real")
