@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from framebank.library.episodes.training import fewshot_train
     from framebank.library.evaluation import evaluate, zeroshot
     from framebank.library.exchange.fiftyone_export import export_fiftyone
+    from framebank.library.exchange.mteb_model import mteb_model
     from framebank.library.extraction import extract
     from framebank.library.figures.pairs import compare, compare_runs
     from framebank.library.figures.protocols import ProtocolResult, evaluate_protocol
@@ -91,6 +92,7 @@ NAMES = {
     "fewshot_train": "episodes.training",
     "index": "indexing.build",
     "merge_indexes": "indexing.merge",
+    "mteb_model": "exchange.mteb_model",
     "IndexPush": "indexing.push",
     "push_index": "indexing.push",
     "label": "asking.calls",
@@ -157,6 +159,7 @@ __all__ = [
     "label",
     "label_store",
     "merge_indexes",
+    "mteb_model",
     "open",
     "predict",
     "prompts",

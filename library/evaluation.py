@@ -97,7 +97,7 @@ def zeroshot(
         )
         for way in SCORINGS
     ]
-    shown = ("texts", "scoring", "top1", "top5", "mean_class_accuracy", "top1_interval", "map")
+    shown = ("texts", "scoring", "top1", "top5", "mean_class_accuracy", "top1_interval", "map", "map_interval")
     scores = [{name: report[name] for name in shown if name in report} for report in reports]
     about = [{"texts": report["texts"], "scoring": report["scoring"]} for report in reports]
     others = tuple(Report.of(report, about=cells) for report, cells in zip(reports, about, strict=True))

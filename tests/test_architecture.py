@@ -61,6 +61,7 @@ DOORS = {
     "ray": {"extract/cluster/cluster.py"},
     "qdrant_client": {"store/push/qdrant.py"},
     "psycopg": {"store/push/pgvector.py"},
+    "mteb": {"library/exchange/mteb_model.py"},
 }
 
 

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from framebank.heads.bank import BankParts
 from framebank.heads.confidence.scaling import Scaling
 from framebank.heads.confidence.worth import confidence_of
+from framebank.heads.evaluation.jackknife import map_interval
 from framebank.heads.evaluation.protocol import made_by
 from framebank.heads.evaluation.thresholds import labels_worth
 from framebank.heads.evaluation.zeroshot import zero_shot_model
@@ -93,12 +95,12 @@ def evaluate_run(
         store=str(store.path),
         **more,
     )
-    report = _report(predictions, bank, facts, without=without)
+    groups = groups_of(manifest.of_ids(predictions.video_ids))
+    report = _report(predictions, groups, bank, facts, without=without)
     if scaling and "confidence" in report:
         report["confidence"] |= _before(run.model, bank, scaling, labels=labels.names, device=device)
     if run.thresholds is not None:
         report["thresholds"] = labels_worth(predictions, run.thresholds)
-    groups = groups_of(manifest.of_ids(predictions.video_ids))
     with replacing_together(folder) as part:
         replace(predictions, groups=groups).write(part / "predictions.npz")
         (part / "metrics.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
@@ -147,7 +149,8 @@ def evaluate_zero_shot(
         run_hash=run.weights_hash if run else None,
         store=str(store.path),
     )
-    return {"texts": prompts.kind, "scoring": scoring, **_report(predictions, bank, facts, without=without)}
+    groups = groups_of(manifest.of_ids(predictions.video_ids))
+    return {"texts": prompts.kind, "scoring": scoring, **_report(predictions, groups, bank, facts, without=without)}
 
 
 def _score(
@@ -172,9 +175,17 @@ def _score(
     return predict(model, bank, labels=labels.names, device=device), bank
 
 
-def _report(predictions: Predictions, bank: BankParts, facts: dict[str, Any], *, without: int) -> dict[str, Any]:
+def _report(
+    predictions: Predictions, groups: np.ndarray, bank: BankParts, facts: dict[str, Any], *, without: int
+) -> dict[str, Any]:
     counts = {"videos_listed": bank.num_listed, "videos_without_label": without}
-    return {**measure(predictions), **_confidence(predictions), **counts, "made_by": facts}
+    found = measure(predictions)
+    if "map" in found:
+        labelled = predictions.targets.any(1)
+        hits = predictions.targets[labelled] > 0
+        interval = map_interval(found["map"], predictions.scores[labelled], hits, groups[labelled])
+        found["map_interval"] = list(interval)
+    return {**found, **_confidence(predictions), **counts, "made_by": facts}
 
 
 def _confidence(predictions: Predictions) -> dict[str, Any]:

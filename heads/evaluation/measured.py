@@ -68,7 +68,7 @@ def align(runs: Sequence[dict[int | None, MeasuredRun]]) -> AlignedRuns:
     if not labelled.any():
         raise DataError(f"{first.path}: none of its videos has a label")
     for run in runs[1:]:
-        _require_seeds(runs[0], run)
+        require_seeds(runs[0], run)
     correct = tuple(np.stack([_correct(one, first)[labelled] for one in run.values()]) for run in runs)
     ids = tuple(np.array(first.predictions.video_ids)[labelled].tolist())
     names = [first.predictions.labels[place] for place in first.predictions.targets[labelled].tolist()]
@@ -77,15 +77,16 @@ def align(runs: Sequence[dict[int | None, MeasuredRun]]) -> AlignedRuns:
     return AlignedRuns(ids, correct, groups, first.split)
 
 
-def _read(folder: Path) -> MeasuredRun:
-    predictions, metrics = current(folder, "predictions.npz"), current(folder, "metrics.json")
-    if not (predictions.is_file() and metrics.is_file()):
-        raise DataError(f"{folder}: was never evaluated; run `framebank evaluate {folder} --split test` first")
-    facts = Fields.of(read_json(metrics), where=metrics).fields("made_by")
-    return MeasuredRun(folder, Predictions.read(predictions), facts.text("split"), Path(facts.text("store")))
+def groups_of_run(run: MeasuredRun) -> np.ndarray:
+    """Return the number of the source of each of its videos, (V,), whose labels may be several."""
+    made = run.predictions
+    if made.groups is not None:
+        return made.groups
+    return groups_of(_videos(run.store, made.video_ids, [""] * len(made.video_ids)))
 
 
-def _require_seeds(first: dict[int | None, MeasuredRun], other: dict[int | None, MeasuredRun]) -> None:
+def require_seeds(first: dict[int | None, MeasuredRun], other: dict[int | None, MeasuredRun]) -> None:
+    """Refuse two runs that do not have the same seeds: DataError."""
     if first.keys() == other.keys():
         return
     told = []
@@ -93,6 +94,14 @@ def _require_seeds(first: dict[int | None, MeasuredRun], other: dict[int | None,
         one = next(iter(run.values()))
         told.append(f"{one.path} is one run" if None in run else f"{one.path.parent} has the seeds {listed(run)}")
     raise DataError(f"{told[0]} and {told[1]}; expected the same seeds, which are compared in pairs")
+
+
+def _read(folder: Path) -> MeasuredRun:
+    predictions, metrics = current(folder, "predictions.npz"), current(folder, "metrics.json")
+    if not (predictions.is_file() and metrics.is_file()):
+        raise DataError(f"{folder}: was never evaluated; run `framebank evaluate {folder} --split test` first")
+    facts = Fields.of(read_json(metrics), where=metrics).fields("made_by")
+    return MeasuredRun(folder, Predictions.read(predictions), facts.text("split"), Path(facts.text("store")))
 
 
 def _correct(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:

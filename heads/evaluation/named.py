@@ -28,7 +28,7 @@ class ProtocolKeys:
 
 KINDS = {
     "supervised": ProtocolKeys(
-        ("splits", "val_fraction", "seeds", "recipe", "settings", "groups"), (("train", "test"),)
+        ("splits", "val_fraction", "seeds", "recipe", "settings", "grid", "groups"), (("train", "test"),)
     ),
     "zero-shot": ProtocolKeys(("videos", "splits", "seeds", "needs_run"), (("test",), ("classes",)), needs=("videos",)),
     "base-to-novel": ProtocolKeys(("splits", "val_fraction"), (("train", "test", "novel"),), needs=("splits",)),
@@ -64,10 +64,11 @@ class NamedProtocol:
     `videos` says what a zero-shot protocol tests: each of the lists, the full store, half of the classes for each of
     the `seeds`, or the classes of lists. `val_fraction` is the share of the training videos that is held out for
     choices; None keeps the share of the recipe. A supervised protocol with `recipe` and `settings` fixes what is
-    trained; with `seeds`, it trains once for each. `groups` is how many views and clips of each video the store must
-    hold. Episodes take the classes of the store's `split`, or those that `class_lists` place in it (lists of other
-    videos than `class_lists_hash` says are refused); the `baselines` are
-    always scored. `needs_run` asks for a run that was trained elsewhere.
+    trained; with `seeds`, it trains once for each. `grid` has several values of some keys of the recipe: all their
+    combinations are trained, and the best on held-out videos is tested. `groups` is how many views and clips of each
+    video the store must hold. Episodes take the classes of the store's `split`, or those that `class_lists` place in it
+    (lists of other videos than `class_lists_hash` says are refused); the `baselines` are always scored.
+    `needs_run` asks for a run that was trained elsewhere.
     """
 
     name: str
@@ -79,6 +80,7 @@ class NamedProtocol:
     val_fraction: float | None = None
     recipe: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     groups: int = 0
     class_lists: tuple[str, ...] = ()
     class_lists_hash: str = ""
@@ -157,6 +159,7 @@ def _read(found: Fields) -> NamedProtocol:
         found.number("val_fraction") if "val_fraction" in found else None,
         found.text("recipe", default=""),
         dict(found.fields("settings").values) if "settings" in found else {},
+        _grid(found.fields("grid")) if "grid" in found else {},
         found.whole("groups", least=1) if "groups" in found else 0,
         found.texts("class_lists") if "class_lists" in found else (),
         found.text("class_lists_hash", default=""),
@@ -197,8 +200,12 @@ def _require_sense(protocol: NamedProtocol, found: Fields) -> None:
     share = protocol.val_fraction
     if share is not None and not 0 <= share < 1:
         raise found.refuse("val_fraction", "a share from 0 to below 1")
-    if protocol.settings and not protocol.recipe:
-        raise found.refuse("settings", "a recipe beside them")
+    for name in ("settings", "grid"):
+        if getattr(protocol, name) and not protocol.recipe:
+            raise found.refuse(name, "a recipe beside them")
+    both = next((name for name in protocol.grid if name in protocol.settings), None)
+    if both:
+        raise found.refuse("grid", f"no {both}, which stands among the settings")
     if protocol.kind == "supervised" and protocol.seeds and protocol.splits:
         raise found.refuse("seeds", "no seeds beside splits, each of which is trained on once")
     if protocol.kind == "episodes":
@@ -210,6 +217,15 @@ def _require_sense(protocol: NamedProtocol, found: Fields) -> None:
             raise found.refuse("baselines", "a matcher that reads no texts among them, such as mean")
     if protocol.kind == "base-to-novel" and not protocol.splits:
         raise found.refuse("splits", "one draw at least")
+
+
+def _grid(found: Fields) -> dict[str, tuple[Any, ...]]:
+    """The values to try of each key, two or more different ones."""
+    grid = {name: tuple(found.list(name)) for name in found.values}
+    few = next((name for name, values in grid.items() if len(set(map(str, values))) < max(2, len(values))), None)
+    if few or not grid:
+        raise found.refuse(few, "two or more different values") if few else DataError(f"{found.where}: is empty")
+    return grid
 
 
 def _split(said: object, keys: ProtocolKeys, where: object) -> ListedSplit:

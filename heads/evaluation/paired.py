@@ -253,7 +253,7 @@ def _draws(step: np.ndarray, source: np.ndarray, *, seed: int) -> tuple[np.ndarr
     found = middle + (found - middle) * _widening(count)
     if seeds > 1:
         error = step.mean(1).std(ddof=1) / math.sqrt(seeds)
-        found += rng.normal(0, error * _t_by_normal(seeds - 1), DRAWS)
+        found += rng.normal(0, error * t_by_normal(seeds - 1), DRAWS)
     return found, sums
 
 
@@ -261,7 +261,7 @@ def _widening(sources: int) -> float:
     """Return how much wider draws from so few sources must be: Student's t by the normal, and their bias."""
     if sources == 1:
         return 1e9  # one source says nothing about others
-    return _t_by_normal(sources - 1) * math.sqrt(sources / (sources - 1))
+    return t_by_normal(sources - 1) * math.sqrt(sources / (sources - 1))
 
 
 def _most_share(count: int, total: int, level: float) -> float:
@@ -276,7 +276,7 @@ def _most_share(count: int, total: int, level: float) -> float:
     return high
 
 
-def _t_by_normal(v: int) -> float:
+def t_by_normal(v: int) -> float:
     """The 97.5 % point of Student's t with v degrees of freedom, by that of the normal distribution.
 
     From 3 on by the expansion of Fisher and Cornish (1960), which is right to 0.3 % there.

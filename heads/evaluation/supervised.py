@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from framebank.heads.evaluation.divided import divide, of_train_and_test
 from framebank.heads.evaluation.evaluate import evaluate_run
+from framebank.heads.evaluation.grid import train_grid
 from framebank.heads.evaluation.named import NamedProtocol
 from framebank.heads.evaluation.split_report import SplitReport
 from framebank.heads.training.job import TrainingJob
@@ -36,22 +38,35 @@ def train_on_splits(
     """Train a recipe on each split, in `folder`/NAME, and return the figures of each run on its test videos.
 
     `shown` is where `folder` will be in the end. `job_of` makes the training of a recipe on the training videos of a
-    store. What the recipe chooses is chosen on videos held out from the training ones; no other split of the store is
-    looked at. DataError if a list does not fit, or a split has no video to train or to test on.
+    store. What the recipe chooses is chosen on videos held out from the training ones, and so is a setting of the
+    protocol's grid, which the report then has under `grid`; no other split of the store is looked at. DataError if a
+    list does not fit, or a split has no video to train or to test on.
     """
     require_groups(protocol, store)
     parts = []
     for name, divided, listed, chosen in _trainings(protocol, store, recipe, lists):
         test = divided.split("test")
-        run = train_part(divided, chosen, name=name, folder=folder, job_of=job_of)
+        run, told = _train(protocol, divided, chosen, name=name, folder=folder, job_of=job_of)
         LabelSet(run.labels).require_covers(
             test.labels, mine="the training videos", theirs=f"the test videos of {name}"
         )
         where = {"folder": folder / name, "shown": shown / name}
         report = evaluate_run(run, divided, test, split="test", device=device, **where)
-        parts.append(SplitReport(name, report, listed or len(test)))
+        parts.append(SplitReport(name, {**report, **told}, listed or len(test)))
         done()
     return parts
+
+
+def _train(
+    protocol: NamedProtocol, store: FeatureStore, recipe: Recipe, *, name: str, folder: Path, job_of: JobOf
+) -> tuple[Run, dict[str, Any]]:
+    """Return the run of one part and, of a protocol with a grid, what was tried (`grid`)."""
+    if not protocol.grid:
+        return train_part(store, recipe, name=name, folder=folder, job_of=job_of), {}
+    manifest = store.split("train")
+    found = train_grid(recipe, protocol.grid, name=name, job_of=lambda one: job_of(store, manifest, one))
+    found.run.write(folder / name, log=found.log)
+    return found.run, {"grid": found.to_dict()}
 
 
 def train_part(store: FeatureStore, recipe: Recipe, *, name: str, folder: Path, job_of: JobOf) -> Run:

@@ -8,7 +8,8 @@ from framebank.heads.classifiers.folds import fold_numbers
 from framebank.heads.classifiers.knn import KnnClassifier
 from framebank.heads.classifiers.ridge import RidgeClassifier
 
-AT_ONCE = 1024  # videos that are judged together
+AT_ONCE = 1024  # videos that are judged together, or fewer where they are compared with many
+CELLS = 1 << 22  # cosines that are in memory at once
 NEIGHBOURS = 10
 PENALTY = 1.0
 
@@ -36,7 +37,8 @@ def _judged(x: Tensor, y: Tensor, asked: Tensor, *, num_classes: int) -> Tensor:
     judges = (probe, KnnClassifier(dim, num_classes, k=NEIGHBOURS))
     for judge in judges:
         judge.fit(x[:, None], y, val=None)
-    each = [[judge(some).double().softmax(1) for judge in judges] for some in asked.split(AT_ONCE)]
+    at_once = max(1, min(AT_ONCE, CELLS // max(1, len(x))))
+    each = [[judge(some).double().softmax(1) for judge in judges] for some in asked.split(at_once)]
     return torch.cat([torch.stack(found).mean(0) for found in each])
 
 

@@ -35,6 +35,10 @@ from framebank.heads.training.resume import Keeping, TrainingState
 from framebank.store.errors import DataError
 
 
+class LossError(DataError):
+    """The loss of a training is no longer a finite number."""
+
+
 @dataclass(frozen=True)
 class Epoch:
     """The result of one pass over the bank: mean loss, learning rate at its end, score on the validation videos.
@@ -135,7 +139,7 @@ def fit(
                 tell(taken, total)
         mean_loss = float(torch.stack(losses).mean())
         if not math.isfinite(mean_loss):
-            raise DataError(f"the loss became {mean_loss} in epoch {number}; a lower lr than {recipe.lr} may help")
+            raise LossError(f"the loss became {mean_loss} in epoch {number}; a lower lr than {recipe.lr} may help")
         judged = model
         if average and number > epochs - math.ceil(epochs * recipe.average - 1e-9):
             average.update_parameters(model)

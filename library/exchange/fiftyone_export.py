@@ -33,12 +33,12 @@ def export_fiftyone(
 ) -> ExportedStore:
     """Write the videos of a store as a dataset that FiftyOne imports (`fiftyone.types.FiftyOneDataset`).
 
-    Each video file is one sample, by its absolute path; no file is copied. Its label is `ground_truth`, what `run` says
-    of it `predictions`, with confidences: a Classification, or Classifications where videos have several labels. The
-    videos that are parts of a file, and the rows of a file of `spans` (`shots`, `search --moments --csv`), are
-    TemporalDetections: `ground_truth_parts`, `predictions_parts` and `spans`. Their frames are counted by the times of
-    the stored rows. `out` is a new folder. DataError if it is there already, if `run` knows another encoder, or if a
-    span is of a video that the store does not hold.
+    Each whole video is one sample, by the absolute path of its file; no file is copied. Its label is `ground_truth`,
+    what `run` says of it `predictions`, with confidences: a Classification, or Classifications where videos have
+    several labels. The videos that are parts of a file, in one sample, and the rows of a file of `spans` (`shots`,
+    `search --moments --csv`), are TemporalDetections: `ground_truth_parts`, `predictions_parts` and `spans`. Their
+    frames are counted by the times of the stored rows. `out` is a new folder. DataError if it is there already, if
+    `run` knows another encoder, or if a span is of a video that the store does not hold.
 
         import fiftyone as fo
         dataset = fo.Dataset.from_dir(dataset_dir="out", dataset_type=fo.types.FiftyOneDataset)
@@ -86,21 +86,29 @@ def _samples(
     *,
     several: bool,
 ) -> list[dict[str, Any]]:
-    """One sample for each file, in the order of its first video; `several` is the type of the labels of all of them."""
+    """One sample for each whole video, and one for the parts of a file that has none.
+
+    The parts of a file are in the sample of its first whole video. `several` is the type of the labels of all samples.
+    """
     spans_of: dict[str, list[Span]] = {}
     for span in spans:
         spans_of.setdefault(span.video_id, []).append(span)
-    samples: dict[str, dict[str, Any]] = {}
+    videos = list(videos)
+    wholes = {str(video.path.absolute()): video.video_id for video in reversed(videos) if _is_whole(video)}
+    samples: dict[tuple[str, str], dict[str, Any]] = {}
     for video in videos:
         path = str(video.path.absolute())
-        sample = samples.setdefault(path, {"filepath": path, "tags": [], "video_id": video.video_id, "frames": FRAMES})
+        owner = video.video_id if _is_whole(video) else wholes.get(path, "")
+        sample = samples.setdefault(
+            (path, owner), {"filepath": path, "tags": [], "video_id": owner or video.video_id, "frames": FRAMES}
+        )
         if video.split and video.split not in sample["tags"]:
             sample["tags"].append(video.split)
         answer = said.get(video.video_id)
         for name, labels in ((TRUE, [(one, None) for one in video.labels]), (SAID, _given(answer))):
             if not labels:
                 continue
-            if video.start is None and video.end is None:
+            if _is_whole(video):
                 sample[name] = _classified(labels, several=several)
             else:
                 _detect(sample, f"{name}_parts", _temporal(store, video, labels))
@@ -110,6 +118,10 @@ def _samples(
             each = [_support(span.start, span.end, rate) | _named(span.label, span.score) for span in own]
             _detect(sample, SPANS, each)
     return list(samples.values())
+
+
+def _is_whole(video: "Video") -> bool:
+    return video.start is None and video.end is None
 
 
 def _given(answer: "Labelled | None") -> list[tuple[str, float | None]]:

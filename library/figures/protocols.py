@@ -91,7 +91,7 @@ class ProtocolResult:
 
 def _figures(found: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the cells of top-1 (or mAP), of its interval and of top-5, empty for a figure that is not there."""
-    low, high = found.get("top1_interval") or (None, None)
+    low, high = found.get("top1_interval") or found.get("map_interval") or (None, None)
     between = f"{100 * low:.1f}-{100 * high:.1f}" if low is not None and high is not None else ""
     first = found["map"] if "map" in found else found["top1"]
     return percent(first), between, percent(found["top5"]) if "top5" in found else ""

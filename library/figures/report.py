@@ -13,11 +13,12 @@ class Report:
     """The figures of one evaluation. It prints as the table of the command line.
 
     top1, top5 and mean_class_accuracy are fractions from 0 to 1. `interval` is the 95 % interval of top1. If videos
-    have several labels, these are None and `map` is the mean average precision. `labels` are the C classes. `confusion`
-    counts the videos of each true class (a row) by their predicted class. `classes` has the accuracy or the average
-    precision of each class, and None for a class without a video. `protocol` says how the figures were made: videos,
-    encoder, frames, texts. If several ways were scored, such as names and descriptions, `others` holds the report of
-    each, this one included, in the order of scoring. --json prints `to_dict()`.
+    have several labels, these are None, `map` is the mean average precision, and the interval is that of `map`.
+    `labels` are the C classes. `confusion` counts the videos of each true class (a row) by their predicted class.
+    `classes` has the accuracy or the average precision of each class, and None for a class without a video. `protocol`
+    says how the figures were made: videos, encoder, frames, texts. If several ways were scored, such as names and
+    descriptions, `others` holds the report of each, this one included, in the order of scoring. --json prints
+    `to_dict()`.
     """
 
     top1: float | None
@@ -39,7 +40,7 @@ class Report:
     @classmethod
     def of(cls, values: Mapping[str, Any], *, about: Mapping[str, str], others: tuple["Report", ...] = ()) -> "Report":
         """Build a report from the values of an evaluation. `about` are table cells that come before the figures."""
-        interval = values.get("top1_interval")
+        interval = values.get("top1_interval") or values.get("map_interval")
         return cls(
             top1=values.get("top1"),
             top5=values.get("top5"),
@@ -65,13 +66,12 @@ class Report:
     def figures(self) -> dict[str, str]:
         """Return the figures as they are printed, by the names of their columns."""
         if self.map is not None:
-            occurring = sum(value is not None for value in self.classes.values())
-            return {"mAP": percent(self.map), "classes": f"{occurring} of {len(self.labels)} occur"}
+            told = f"{sum(value is not None for value in self.classes.values())} of {len(self.labels)} occur"
+            return {"mAP": percent(self.map), **_between(self.interval), "classes": told}
         assert self.top1 is not None and self.interval and self.top5 is not None
-        low, high = self.interval
         return {
             "top-1": percent(self.top1),
-            "95 %": f"{100 * low:.1f}-{100 * high:.1f}",
+            **_between(self.interval),
             "top-5": percent(self.top5),
             "class mean": percent(self.mean_class_accuracy or 0.0),
         }
@@ -102,6 +102,11 @@ class Report:
     def _repr_html_(self) -> str:
         header, rows = self._cells()
         return html_table(header, rows, below=self._below())
+
+
+def _between(interval: tuple[float, float] | None) -> dict[str, str]:
+    """The cell of an interval, by its column; none if there is none."""
+    return {"95 %": f"{100 * interval[0]:.1f}-{100 * interval[1]:.1f}"} if interval else {}
 
 
 def _classes(values: Mapping[str, Any]) -> dict[str, float | None]:

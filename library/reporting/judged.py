@@ -1,30 +1,35 @@
 """Judged runs of a report: runs of several labels a video, the precision of each label, and the interval of the mAP."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from framebank.heads.evaluation.measured import MeasuredRun, read_measured
+from framebank.heads.evaluation.jackknife import (
+    interval_of_gain,
+    interval_of_share,
+    maps_without_each,
+    standard_error,
+)
+from framebank.heads.evaluation.measured import MeasuredRun, groups_of_run, read_measured, require_seeds
+from framebank.heads.evaluation.paired import t_by_normal
 from framebank.heads.metrics import measure
 from framebank.library.reporting.runs import names_of
 from framebank.store.errors import DataError
 from framebank.store.files.replacing import current
 from framebank.store.formats.document import read_json
 
-DRAWS = 500  # of the videos, for the interval
-MOST_CELLS = 2_000_000  # videos times labels, whose interval takes about a minute; with more there is none
-
 
 @dataclass(frozen=True, eq=False)
 class JudgedRun:
     """One run of C labels and what it is worth on V videos that have a label.
 
-    `precisions` (C,) are the average precisions, NaN for a label that no video has; `drawn` (N,) is the mAP of draws of
-    the videos, the same draws for each run, empty if there are too many videos. `worth` has the precision, recall and
-    F1 of each label above its threshold (`by_class`) if the run has thresholds.
+    `precisions` (C,) are the average precisions, NaN for a label that no video has; `without` (V,) is the mAP without
+    each of the videos, whose sources are the `groups` (V,). `worth` has the precision, recall and F1 of each label
+    above its threshold (`by_class`) if the run has thresholds. If the folder `path` holds several seeds, this is what
+    the first of them says, and `seeds` has all of them.
     """
 
     path: Path
@@ -35,9 +40,11 @@ class JudgedRun:
     video_ids: tuple[str, ...]
     targets: np.ndarray
     precisions: np.ndarray
-    drawn: np.ndarray
+    without: np.ndarray
+    groups: np.ndarray
     facts: Mapping[str, Any]
     worth: Mapping[str, Any] | None
+    seeds: tuple["JudgedRun", ...] = ()
 
     @property
     def map(self) -> float:
@@ -45,23 +52,43 @@ class JudgedRun:
         return float(np.nanmean(self.precisions))
 
     @property
-    def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of `map` over the videos (bootstrap), if they were drawn."""
-        return _middle(self.drawn) if len(self.drawn) else None
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of `map` over the videos (jackknife)."""
+        error = standard_error(self.without, self.groups)
+        return interval_of_share(self.map, error, videos=len(self.video_ids))
 
-    def gain(self, first: "JudgedRun") -> tuple[float, tuple[float, float] | None]:
-        """Return the mAP beyond that of another run, and the 95 % interval of the difference over the same draws."""
-        drawn = self.drawn - first.drawn
-        return self.map - first.map, _middle(drawn) if len(drawn) else None
+    def over_seeds(self, figure: str) -> tuple[Any, Any]:
+        """Return the mean and the sample deviation of "map" or "precisions" over the seeds."""
+        values = np.array([getattr(one, figure) for one in self.seeds])
+        return values.mean(0), values.std(0, ddof=1)
+
+    @property
+    def mean_map(self) -> float:
+        """The mean of `map` over the seeds, or `map` of a single run."""
+        return float(self.over_seeds("map")[0]) if self.seeds else self.map
+
+    def gain(self, first: "JudgedRun") -> tuple[float, tuple[float, float]]:
+        """Return the mAP beyond that of another run, and the 95 % interval of the difference over the videos.
+
+        Seeds are taken in pairs: the videos count by the mean over them, and the spread of the differences is added.
+        """
+        pairs = list(zip(self.seeds or (self,), first.seeds or (first,), strict=True))
+        gains = np.array([mine.map - other.map for mine, other in pairs])
+        error = standard_error(np.mean([mine.without - other.without for mine, other in pairs], axis=0), self.groups)
+        if len(pairs) > 1:
+            error = float(np.hypot(error, gains.std(ddof=1) / len(pairs) ** 0.5 * t_by_normal(len(pairs) - 1)))
+        return float(gains.mean()), interval_of_gain(float(gains.mean()), error)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return its figures as plain values."""
+        """Return its figures as plain values; those of several seeds have the mean and the deviation too."""
+        several = {"map": list(map(float, self.over_seeds("map")))} if self.seeds else {}
         return {
             "run": str(self.path),
             "map": self.map,
-            "interval": list(self.interval) if self.interval else None,
+            "interval": list(self.interval),
             "videos": len(self.video_ids),
             "f1": self.worth["f1"] if self.worth else None,
+            **({"seeds": len(self.seeds), "over_seeds": several} if self.seeds else {}),
         }
 
 
@@ -73,19 +100,20 @@ def are_judged(folders: Sequence[Path]) -> bool:
 def read_judged(folders: Sequence[Path]) -> tuple[JudgedRun, ...]:
     """Return runs of several labels that were evaluated on the same videos.
 
-    DataError if a run was never evaluated, if two were evaluated on different splits, classes or videos, or if a folder
-    holds several seeds.
+    A folder of runs named seed-0, seed-1, ... is one run of several seeds. DataError if a run was never evaluated, or
+    if two were evaluated on different splits, classes, videos or seeds.
     """
-    measured = []
-    for folder in folders:
-        found = read_measured(folder)
-        if None not in found:
-            raise DataError(f"{folder}: holds runs of several seeds; expected one run, such as {folder}/seed-0")
-        measured.append(found[None])
-    for one in measured[1:]:
-        _require_alike(one, measured[0])
-    names = names_of(folders)
-    return tuple(_judged(one, name, first=measured[0]) for one, name in zip(measured, names, strict=True))
+    measured = [read_measured(folder) for folder in folders]
+    first = next(iter(measured[0].values()))
+    for run in measured:
+        require_seeds(measured[0], run)
+        for one in run.values():
+            _require_alike(one, first)
+    found = []
+    for folder, run, name in zip(folders, measured, names_of(folders), strict=True):
+        seeds = tuple(_judged(each, name, first=first) for each in run.values())
+        found.append(replace(seeds[0], path=folder, seeds=seeds) if len(seeds) > 1 else seeds[0])
+    return tuple(found)
 
 
 def _require_alike(one: MeasuredRun, first: MeasuredRun) -> None:
@@ -104,7 +132,8 @@ def _judged(one: MeasuredRun, name: str, *, first: MeasuredRun) -> JudgedRun:
     made = one.predictions
     row_of = {video_id: row for row, video_id in enumerate(made.video_ids)}
     rows = np.array([row_of[video_id] for video_id in first.predictions.video_ids])
-    rows = rows[made.targets[rows].any(1)]
+    labelled = made.targets[rows].any(1)
+    rows = rows[labelled]
     found = measure(made)
     precisions = np.array([np.nan if value is None else value for value in found["average_precision"]])
     metrics = read_json(current(one.path, "metrics.json"))
@@ -117,31 +146,8 @@ def _judged(one: MeasuredRun, name: str, *, first: MeasuredRun) -> JudgedRun:
         tuple(made.video_ids[row] for row in rows.tolist()),
         made.targets[rows],
         precisions,
-        _draws(made.scores[rows], made.targets[rows] > 0),
+        maps_without_each(made.scores[rows], made.targets[rows] > 0),
+        groups_of_run(first)[labelled],
         metrics.get("made_by", {}),
         metrics.get("thresholds"),
     )
-
-
-def _draws(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """Return the mAP of DRAWS draws of the videos with replacement, scores and hits (V, C) -> (DRAWS,)."""
-    if scores.size > MOST_CELLS:
-        return np.empty(0)
-    order = np.argsort(-scores, axis=0, kind="stable")
-    ranked = np.take_along_axis(hits, order, axis=0)
-    rng = np.random.default_rng(0)
-    count = len(scores)
-    return np.array([_map_of(rng.multinomial(count, np.full(count, 1 / count))[order], ranked) for _ in range(DRAWS)])
-
-
-def _map_of(weights: np.ndarray, ranked: np.ndarray) -> float:
-    """The mAP of videos that count several times: weights and hits (V, C), each column with the best score first."""
-    right = weights * ranked
-    precision = right.cumsum(0) / np.maximum(weights.cumsum(0), 1)
-    there = right.sum(0)
-    return float(((right * precision).sum(0)[there > 0] / there[there > 0]).mean())
-
-
-def _middle(drawn: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
-    return low, high

@@ -25,11 +25,15 @@ from framebank.store.features import FeatureStore
 
 @dataclass(frozen=True)
 class LabelWorth:
-    """One label: the number of its videos, its average precision by each run, and its worth above its threshold."""
+    """One label: the number of its videos, its average precision by each run, and its worth above its threshold.
+
+    Of a run of several seeds, the precision is the mean over them; `deviations` has theirs, None for a single run.
+    """
 
     label: str
     videos: int
     precisions: tuple[float, ...]
+    deviations: tuple[float | None, ...]
     worth: Mapping[str, float] | None
 
 
@@ -42,7 +46,15 @@ class LabelsWorth:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the average precisions of the first run as plain values."""
-        return {"average_precision": {one.label: one.precisions[0] for one in self.labels}, "absent": self.absent}
+        return {
+            "average_precision": {one.label: one.precisions[0] for one in self.labels},
+            **(
+                {"deviation": {one.label: one.deviations[0] for one in self.labels}}
+                if any(one.deviations[0] is not None for one in self.labels)
+                else {}
+            ),
+            "absent": self.absent,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,20 +108,21 @@ def headline_of(runs: Sequence[JudgedRun]) -> str:
     videos = counted(len(first.video_ids), f"{first.split} video" if first.split != "all" else "video")
     if len(runs) == 1:
         occurring = counted(int((~np.isnan(first.precisions)).sum()), "label")
-        return (
-            f"{first.name} has a mAP of {100 * first.map:.1f} % over {occurring} of {videos}{_within(first.interval)}."
-        )
-    best = max(runs[1:], key=lambda run: run.map)
+        told = f"{first.name} has a mAP of {100 * first.mean_map:.1f} % over {occurring} of {videos}"
+        if first.seeds:
+            deviation = first.over_seeds("map")[1]
+            return f"{told}, the mean of {len(first.seeds)} seeds, whose deviation is {100 * deviation:.1f} points."
+        return f"{told}{_within(first.interval)}."
+    best = max(runs[1:], key=lambda run: run.mean_map)
     gain, interval = best.gain(first)
-    told = f"{100 * gain:+.1f} points of mAP{_within(interval, sign='+')}"
-    if interval and interval[0] <= 0 <= interval[1]:
+    seeds = f" over {len(first.seeds)} pairs of seeds" if first.seeds else ""
+    told = f"{100 * gain:+.1f} points of mAP{_within(interval, sign='+')}{seeds}"
+    if interval[0] <= 0 <= interval[1]:
         return f"These {videos} cannot tell whether {best.name} is better than {first.name}: {told}."
     return f"{best.name} is {'better' if gain > 0 else 'worse'} than {first.name}: {told} on {videos}."
 
 
-def _within(interval: tuple[float, float] | None, *, sign: str = "") -> str:
-    if interval is None:
-        return ""
+def _within(interval: tuple[float, float], *, sign: str = "") -> str:
     low, high = (f"{100 * end:{sign}.1f}" for end in interval)
     return f" (95 % {low} to {high})"
 
@@ -118,11 +131,13 @@ def _labels(material: JudgedMaterial) -> LabelsWorth:
     first = material.runs[0]
     occurring = np.flatnonzero(~np.isnan(first.precisions)).tolist()
     each = first.worth["by_class"] if first.worth else [None] * len(first.labels)
+    means, deviations = zip(*(_precisions(run) for run in material.runs), strict=True)
     found = [
         LabelWorth(
             first.labels[place],
             int(first.targets[:, place].sum()),
-            tuple(float(run.precisions[place]) for run in material.runs),
+            tuple(float(one[place]) for one in means),
+            tuple(None if one is None else float(one[place]) for one in deviations),
             each[place],
         )
         for place in occurring
@@ -131,9 +146,15 @@ def _labels(material: JudgedMaterial) -> LabelsWorth:
     return LabelsWorth(tuple(found), len(first.labels) - len(found))
 
 
+def _precisions(run: JudgedRun) -> tuple[np.ndarray, np.ndarray | None]:
+    """The average precisions (C,) of a run and their deviations over its seeds, None for a single run."""
+    return run.over_seeds("precisions") if run.seeds else (run.precisions, None)
+
+
 def _near(material: JudgedMaterial) -> NearPairs:
     first = material.runs[0]
-    return near_pairs_of_run(Run.read(first.path), material.held(), first.video_ids, split=first.split)
+    own = (first.seeds or (first,))[0]
+    return near_pairs_of_run(Run.read(own.path), material.held(), first.video_ids, split=first.split)
 
 
 SECTIONS: Mapping[str, Callable[[JudgedMaterial], Section]] = {"labels": _labels, "near": _near}

@@ -104,7 +104,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[EvaluatedRun, ...]:
     found = []
     for folder, one, name in zip(folders, measured, names, strict=True):
         first, *others = (_run(each, name, ids, labels) for each in one.values())
-        found.append(replace(first, path=folder, seeds=(first, *others) if others else ()))
+        found.append(replace(first, path=folder, seeds=(first, *others)) if others else first)
     return tuple(found)
 
 

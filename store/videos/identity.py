@@ -1,11 +1,13 @@
 """Identity: shows whether the file of a video is still the one that its embeddings come from."""
 
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from framebank.store.errors import DataError
 from framebank.store.formats.text import is_whole
@@ -108,6 +110,13 @@ def identify_quietly(path: Path) -> Identity | None:
         return None
 
 
+def digest_of_bytes(content: bytes) -> str:
+    """Return the digest that `identify` gives of a file with this content."""
+    state = hashlib.blake2b(str(len(content)).encode(), digest_size=16)
+    _read_into(state, _sampled(io.BytesIO(content), 0, len(content)))
+    return state.hexdigest()
+
+
 def _glance_at_frames(folder: Path) -> Glance | None:
     frames = [(frame.name, frame.stat()) for frame in _frames(folder)]
     if not frames:
@@ -148,15 +157,19 @@ def _spread(count: int, wanted: int) -> Iterable[int]:
 
 def _blocks(path: Path, start: int, size: int) -> Iterator[bytes]:
     """Yield the bytes of a file from `start` on, or where they are many some blocks of them."""
-    length = WHOLE_BYTES // BLOCKS
     with path.open("rb") as file:
-        if size <= WHOLE_BYTES:
-            file.seek(start)
-            yield file.read(size)
-            return
-        for number in range(BLOCKS):
-            file.seek(start + number * (size - length) // (BLOCKS - 1))
-            yield file.read(length)
+        yield from _sampled(file, start, size)
+
+
+def _sampled(file: BinaryIO, start: int, size: int) -> Iterator[bytes]:
+    length = WHOLE_BYTES // BLOCKS
+    if size <= WHOLE_BYTES:
+        file.seek(start)
+        yield file.read(size)
+        return
+    for number in range(BLOCKS):
+        file.seek(start + number * (size - length) // (BLOCKS - 1))
+        yield file.read(length)
 
 
 def _read_into(state: "hashlib.blake2b", blocks: Iterable[bytes]) -> None:

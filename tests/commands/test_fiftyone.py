@@ -88,6 +88,31 @@ def test_parts_of_a_file_and_several_labels(tmp_path: Path) -> None:
     assert samples["d"]["ground_truth"]["_cls"] == "Classifications"  # a field has one type
 
 
+def test_whole_videos_of_one_file_are_samples_of_their_own(tmp_path: Path) -> None:
+    """Videos of an imported table may share its path; each keeps its label, its tags and its spans."""
+    rng = np.random.default_rng(0)
+    table = tmp_path / "table.npz"
+    videos = [
+        Video("part", table, "rise", "val", 0.6, 2.0),
+        Video("a", table, "wave", "train"),
+        Video("b", table, "clap", "test"),
+    ]
+    (tmp_path / "store").mkdir()
+    Manifest(tuple(videos)).write(tmp_path / "store" / "manifest.csv")
+    with ShardWriter(tmp_path / "store", SPEC, max_videos=9) as writer:
+        for video in videos:
+            writer.add(video.video_id, row(frames_of("clap", rng)))
+    write_spans(tmp_path / "spans.csv", [Span("b", 0.3, 1.2, "up", 0.75), Span("part", 0.0, 1.0, "down", 0.5)])
+    fb.export_fiftyone(tmp_path / "store", tmp_path / "out", spans=tmp_path / "spans.csv")
+    samples = samples_of(tmp_path / "out")
+    assert set(samples) == {"a", "b"} and {one["filepath"] for one in samples.values()} == {str(table)}
+    assert (samples["a"]["ground_truth"]["label"], samples["b"]["ground_truth"]["label"]) == ("wave", "clap")
+    assert (samples["a"]["tags"], samples["b"]["tags"]) == (["val", "train"], ["test"])
+    assert [one["label"] for one in samples["a"]["ground_truth_parts"]["detections"]] == ["rise"]
+    assert [one["label"] for one in samples["a"]["spans"]["detections"]] == ["down"]
+    assert [one["label"] for one in samples["b"]["spans"]["detections"]] == ["up"]
+
+
 def test_what_cannot_be_exported(framebank: Any, made: Path, tmp_path: Path) -> None:
     write_spans(tmp_path / "spans.csv", [Span("nobody", 0.0, 1.0)])
     call = ("store", "export", made / "store", tmp_path / "out", "--format", "fiftyone")

@@ -12,6 +12,7 @@ import pytest
 
 import framebank as fb
 from framebank.heads.predictions import Predictions
+from framebank.library.reporting.judged import read_judged
 from framebank.library.reporting.runs import read_runs
 from framebank.library.reporting.trained import trained_notes
 from framebank.store import DataError
@@ -238,6 +239,7 @@ def test_runs_of_several_labels_have_a_page_of_their_own(framebank: Any, tmp_pat
     found = fb.report(tmp_path / "second", out=tmp_path / "one.html")
     low, high = found.figures["runs"][0]["interval"]
     assert found.figures["runs"][0]["map"] == pytest.approx(metrics[1]["map"]) and low < metrics[1]["map"] < high
+    assert [low, high] == metrics[1]["map_interval"]
     assert found.headline.startswith(f"second has a mAP of {100 * metrics[1]['map']:.1f} % over 4 labels of 40 test")
     assert found.figures["labels"]["average_precision"] == pytest.approx(
         dict(zip(metrics[1]["labels"], metrics[1]["average_precision"], strict=True))
@@ -253,6 +255,43 @@ def test_runs_of_several_labels_have_a_page_of_their_own(framebank: Any, tmp_pat
     framebank("evaluate", tmp_path / "first", "--split", "val")
     with pytest.raises(DataError, match="was evaluated on the split 'test'"):
         fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
+
+
+def test_several_seeds_of_runs_of_several_labels(framebank: Any, one_thread: None, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    store = write_several(tmp_path / "store").store.path
+    for name, epochs, seeds in (("first", 1, (0, 1, 2)), ("second", 12, (0, 1, 2)), ("third", 1, (0, 1))):
+        for seed in seeds:
+            options = ("--head", "mean", "--classifier", "linear", "--loss", "bce", "--lr", 0.03, "--epochs", epochs)
+            framebank("train", store, tmp_path / name / f"seed-{seed}", *options, "--set", f"seed={seed}")
+            framebank("evaluate", tmp_path / name / f"seed-{seed}")
+    maps = {
+        name: [json.loads((tmp_path / name / f"seed-{n}" / "metrics.json").read_text())["map"] for n in range(3)]
+        for name in ("first", "second")
+    }
+    mean, deviation = np.mean(maps["first"]), np.std(maps["first"], ddof=1)
+    found = fb.report(tmp_path / "first", out=tmp_path / "one.html")
+    assert found.headline == (
+        f"first has a mAP of {100 * mean:.1f} % over 4 labels of 40 test videos, the mean of 3 seeds, whose deviation "
+        f"is {100 * deviation:.1f} points."
+    )
+    assert not found.left_out
+    run = found.figures["runs"][0]
+    assert run["seeds"] == 3 and run["over_seeds"]["map"] == pytest.approx([mean, deviation])
+    assert np.mean(list(found.figures["labels"]["average_precision"].values())) == pytest.approx(mean)
+    assert set(found.figures["labels"]["deviation"]) == set(found.figures["labels"]["average_precision"])
+    page = (tmp_path / "one.html").read_text()
+    assert f'{100 * mean:.1f} <span class="soft">&plusmn; {100 * deviation:.1f}</span>' in page
+    both = fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
+    gain = np.mean(maps["second"]) - mean
+    assert f"{100 * gain:+.1f} points of mAP (95 % " in both.headline and "over 3 pairs of seeds" in both.headline
+    # seeds that disagree make the interval of the difference wider than one pair of them has it
+    first, second = read_judged([tmp_path / "first", tmp_path / "second"])
+    low, high = second.gain(first)[1]
+    pair_low, pair_high = second.seeds[0].gain(first.seeds[0])[1]
+    assert low < gain < high and high - low > 0.5 * (pair_high - pair_low)
+    with pytest.raises(DataError, match=r"has the seeds 0, 1, 2 and .* has the seeds 0, 1; expected"):
+        fb.report(tmp_path / "first", tmp_path / "third", out=tmp_path / "three.html")
 
 
 def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:

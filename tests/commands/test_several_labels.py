@@ -42,9 +42,11 @@ def run(several, framebank, tmp_path_factory):
 def test_evaluate_prints_map_and_how_many_classes_occur(framebank, several, run):
     printed = framebank("evaluate", run).stdout.splitlines()
     report = json.loads(framebank("evaluate", run, "--json").stdout)
-    assert printed[0].split() == ["head", "classifier", "mAP", "classes"]
+    assert printed[0].split() == ["head", "classifier", "mAP", "95", "%", "classes"]
     occurring = sum(value is not None for value in report["average_precision"])
     assert printed[1].split(maxsplit=3)[:3] == ["mean", "linear", f"{100 * report['map']:.1f}"]
+    low, high = report["map_interval"]
+    assert 0 <= low < report["map"] < high <= 1 and f" {100 * low:.1f}-{100 * high:.1f} " in printed[1]
     assert printed[1].endswith(f"{occurring} of {len(report['labels'])} occur")
     assert "top-1" not in "".join(printed)
 
@@ -89,9 +91,9 @@ def test_texts_score_several_labels(framebank, several, tmp_path):
     options = ("--head", "conv1d", "--loss", "bce", "--epochs", 2)
     framebank("train", several, tmp_path / "run", *options)
     first = framebank("evaluate", tmp_path / "run").stdout.splitlines()[0]
-    assert first.split() == ["head", "classifier", "mAP", "classes"]
+    assert first.split() == ["head", "classifier", "mAP", "95", "%", "classes"]
     scored = framebank("zeroshot", several, "--run", tmp_path / "run").stdout.splitlines()
-    assert scored[0].split() == ["texts", "scoring", "mAP", "classes"]
+    assert scored[0].split() == ["texts", "scoring", "mAP", "95", "%", "classes"]
 
 
 def test_a_label_file_that_lacks_a_class_is_one_sentence(framebank, several, tmp_path):

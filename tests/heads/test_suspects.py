@@ -39,6 +39,14 @@ def test_changed_labels_are_found() -> None:
     assert are[wrong].sum() >= 2 and not are[share <= 0.5].any()
 
 
+def test_few_videos_at_once_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many are judged together that their cosines fit into memory."""
+    vectors, target = world()
+    whole = out_of_fold(vectors, target, np.arange(len(target)))
+    monkeypatch.setattr("framebank.heads.labelling.suspects.CELLS", 300)  # three of 96
+    np.testing.assert_allclose(out_of_fold(vectors, target, np.arange(len(target))), whole, atol=1e-6)
+
+
 def test_a_source_whose_videos_all_have_the_wrong_label_is_not_its_own_witness() -> None:
     vectors, target = world()
     groups, changed = np.arange(120), target.copy()

@@ -1,5 +1,8 @@
 """Supervised protocols: a recipe trained on each split."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest, jobs_of, recipe_of
 
 
@@ -20,4 +23,17 @@ def score_supervised(asked: ProtocolRequest) -> ProtocolFigures:
         device=asked.device,
         done=asked.done,
     )
-    return ProtocolFigures(tuple(parts), mean_over(parts), told, seeds=asked.protocol.seeds or (recipe.seed,))
+    chosen = {part.name: part.report["grid"] for part in parts if "grid" in part.report}
+    return ProtocolFigures(
+        tuple(parts),
+        mean_over(parts),
+        told,
+        seeds=asked.protocol.seeds or (recipe.seed,),
+        notes=tuple(_chosen(name, found, asked.protocol.grid) for name, found in chosen.items()),
+        more={"grid": chosen} if chosen else {},
+    )
+
+
+def _chosen(name: str, found: Mapping[str, Any], grid: Mapping[str, Any]) -> str:
+    setting = ", ".join(f"{key} {found['chosen'][key]}" for key in grid)
+    return f"chosen     {name}: {setting}, of {len(found['tried'])} settings, by videos held out of the training list"

@@ -1,0 +1,97 @@
+"""Jackknife: how sure a mean average precision is, by what it would be without each of the videos."""
+
+import math
+
+import numpy as np
+
+from framebank.heads.evaluation.paired import t_by_normal
+from framebank.heads.metrics import wilson_interval
+
+Z = 1.959964
+
+
+def map_interval(share: float, scores: np.ndarray, hits: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of a mean average precision: scores and hits (V, C), sources (V,)."""
+    return interval_of_share(share, standard_error(maps_without_each(scores, hits), groups), videos=len(scores))
+
+
+def maps_without_each(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Return the mean average precision without each of the videos: scores and hits (V, C) -> (V,).
+
+    Equal scores share a threshold, as in `measure`, and labels that no video has do not count. A label with one video
+    keeps its precision without it.
+    """
+    occurring = np.flatnonzero(hits.any(0)).tolist()
+    total = np.zeros(len(scores))
+    for place in occurring:
+        total += _without_each(scores[:, place], hits[:, place] > 0)
+    return total / max(len(occurring), 1)
+
+
+def standard_error(without: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Return the standard error of a figure by its values without each of the videos, (V,).
+
+    Videos of one group of `groups` (V,) count as one: their changes are added. Infinite if there is one group only.
+    This is the jackknife (Tukey 1958), which is rather too wide than too narrow (Efron and Stein 1981).
+    """
+    change = without.mean() - without
+    if groups is not None:
+        change = np.bincount(np.unique(groups, return_inverse=True)[1].reshape(-1), weights=change)
+    count = len(change)
+    if count < 2:
+        return math.inf
+    spread = float(np.square(change - change.mean()).sum())
+    return math.sqrt((count - 1) / count * spread) * t_by_normal(count - 1)
+
+
+def interval_of_share(share: float, error: float, *, videos: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share with a standard error, by its logit, so that it stays between 0 and 1.
+
+    A share of 0 or 1 has no error; then it is that of a rate which is the same in all of the `videos` (Wilson).
+    """
+    if not 0 < share < 1:
+        return wilson_interval(round(share) * videos, videos)
+    if not math.isfinite(error):
+        return 0.0, 1.0
+    middle, half = math.log(share / (1 - share)), Z * error / (share * (1 - share))
+    return _logistic(middle - half), _logistic(middle + half)
+
+
+def interval_of_gain(gain: float, error: float) -> tuple[float, float]:
+    """Return the 95 % interval of a difference of two shares with a standard error."""
+    return max(-1.0, gain - Z * error), min(1.0, gain + Z * error)
+
+
+def _without_each(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """The average precision of one label without each of the videos: scores and hits (V,) -> (V,)."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, right = scores[order], hits[order]
+    begins = np.flatnonzero(np.append([True], ranked[1:] != ranked[:-1]))  # of the runs of equal scores
+    number = np.cumsum(np.append([0], ranked[1:] != ranked[:-1]))
+    first, last = begins[number], np.append(begins[1:], len(ranked))[number] - 1
+    seen, found = last + 1, np.cumsum(right)[last]  # of the videos up to its score, and of those that have the label
+    precision = found / seen
+    total, count = float(precision[right].sum()), int(right.sum())
+    if count < 2:
+        return np.full(len(scores), total)
+    fewer = np.maximum(seen - 1, 1)
+    if_wrong = np.where(right, found / fewer - precision, 0.0)  # the changes if a video that lacks the label goes
+    if_right = np.where(right, (found - 1) / fewer - precision, 0.0)
+    left = np.where(
+        right,
+        (total - precision + _from(if_right, first) - if_right) / (count - 1),
+        (total + _from(if_wrong, first)) / count,
+    )
+    values = np.empty(len(scores))
+    values[order] = left
+    return values
+
+
+def _from(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The sum of values (V,) from the place `first` (V,) on."""
+    sums: np.ndarray = values[::-1].cumsum()[::-1][first]
+    return sums
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))

@@ -1,0 +1,84 @@
+"""The interval of a mean average precision: by hand, against leaving each video out, and how often it is right."""
+
+import math
+
+import numpy as np
+import pytest
+
+from framebank.heads.evaluation.jackknife import (
+    interval_of_gain,
+    interval_of_share,
+    maps_without_each,
+    standard_error,
+)
+from framebank.heads.evaluation.paired import t_by_normal
+from framebank.heads.metrics import measure
+from framebank.heads.predictions import Predictions
+
+
+def map_of(scores: np.ndarray, hits: np.ndarray) -> float:
+    """As `evaluate` measures it; the scores are brought between 0 and 1, in their order."""
+    labels = tuple(map(str, range(scores.shape[1])))
+    ids = tuple(map(str, range(len(scores))))
+    return float(measure(Predictions(ids, 1 / (1 + np.exp(-scores)), hits.astype(np.int64), labels))["map"])
+
+
+def draw(
+    rng: np.random.Generator, *, videos: int = 200, rates: tuple[float, ...] = (0.1, 0.2, 0.3)
+) -> tuple[np.ndarray, np.ndarray]:
+    hits = rng.random((videos, len(rates))) < rates
+    hits[: len(rates)] |= np.eye(len(rates), dtype=bool)
+    return rng.normal(size=hits.shape) + 1.5 * hits, hits
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_it_is_the_map_without_the_video(ties: bool) -> None:
+    """Every label keeps a video or more, and each video has a label, as those that are measured have."""
+    scores, hits = draw(np.random.default_rng(0), videos=25)
+    hits[:, 2] |= ~hits[:, :2].any(1)
+    scores = scores.round() if ties else scores
+    without = maps_without_each(scores, hits)
+    for video in range(25):
+        rest = np.arange(25) != video
+        if hits[rest].any(0).all():
+            assert without[video] == pytest.approx(map_of(scores[rest], hits[rest]))
+
+
+def test_by_hand() -> None:
+    """Right, wrong, right: (1 + 2/3) / 2. Without them: 1/2, 1 and 1; a label of one video stays as it is."""
+    scores, hits = np.array([[3.0], [2.0], [1.0]]), np.array([[True], [False], [True]])
+    assert maps_without_each(scores, hits) == pytest.approx([0.5, 1.0, 1.0])
+    two = maps_without_each(np.repeat(scores, 2, axis=1), np.stack([hits[:, 0], [False, True, False]], axis=1))
+    assert two == pytest.approx([0.5, 0.75, 0.75])
+    spread = 2 / 3 * (np.square(np.array([0.5, 1, 1]) - 2.5 / 3).sum())
+    assert standard_error(np.array([0.5, 1, 1])) == pytest.approx(math.sqrt(spread) * t_by_normal(2))
+    # two sources: the changes of the first two videos are added
+    both = standard_error(np.array([0.5, 1.0, 1.0]), np.array([7, 7, 2]))
+    assert both == pytest.approx(math.sqrt(0.5 * (2 * (1 / 6) ** 2)) * t_by_normal(1))
+    assert standard_error(np.array([0.5, 1.0]), np.array([1, 1])) == math.inf
+
+
+def test_intervals_stay_within_what_is_possible() -> None:
+    low, high = interval_of_share(0.98, 0.03, videos=50)
+    assert 0.6 < low < 0.98 < high < 1
+    assert interval_of_share(0.5, math.inf, videos=50) == (0.0, 1.0)
+    assert interval_of_share(1.0, 0.0, videos=40) == (pytest.approx(0.9124, abs=1e-3), 1.0)  # Wilson's of 40 in 40
+    assert interval_of_gain(0.1, 0.05) == pytest.approx((0.1 - 1.959964 * 0.05, 0.1 + 1.959964 * 0.05))
+    assert interval_of_gain(0.9, 0.5)[1] == 1.0
+
+
+def test_how_often_it_is_right() -> None:
+    """95 % of the intervals hold the mean of all test sets, within 1.5 points; and neither end is missed more often."""
+    rng = np.random.default_rng(0)
+    maps, intervals = [], []
+    for _ in range(3000):
+        scores, hits = draw(rng, rates=(0.1, 0.2, 0.3))
+        order = np.argsort(-scores, axis=0)
+        right = np.take_along_axis(hits, order, axis=0)
+        precision = right.cumsum(0) / np.arange(1, len(right) + 1)[:, None]
+        maps.append(float(((right * precision).sum(0) / right.sum(0)).mean()))
+        error = standard_error(maps_without_each(scores, hits))
+        intervals.append(interval_of_share(maps[-1], error, videos=len(scores)))
+    low, high = np.array(intervals).T
+    assert abs(float(((low <= np.mean(maps)) & (np.mean(maps) <= high)).mean()) - 0.95) < 0.015
+    assert float((low > np.mean(maps)).mean()) < 0.04 and float((high < np.mean(maps)).mean()) < 0.04
