@@ -42,10 +42,10 @@ def info(store: Path, as_json: bool) -> None:
         "failed": len(failures),
         "failures": [{"video_id": failure.video_id, "reason": failure.reason} for failure in failures],
     }
-    print_report(report, as_json=as_json, lines=_info_lines(report))
+    print_report(report, as_json=as_json, lines=_info_lines(report, features.spec.encoder_name))
 
 
-def _info_lines(report: dict[str, Any]) -> list[str]:
+def _info_lines(report: dict[str, Any], encoder: str) -> list[str]:
     spec = report["spec"]
     splits = ", ".join(f"{name or 'none'} {count}" for name, count in report["splits"].items())
     decoders = ", ".join(f"{name} {count}" for name, count in report["decoders"].items())
@@ -53,7 +53,7 @@ def _info_lines(report: dict[str, Any]) -> list[str]:
         f"videos     {report['videos']} of {report['listed']} listed, {report['failed']} failed",
         f"rows       {report['rows']} of {spec['dim']} values, streams: {', '.join(report['streams'])}",
         f"labels     {report['labels']}, splits: {splits}",
-        f"encoder    {spec['model']}/{spec['pretrained'] or 'RANDOM WEIGHTS'}, weights {spec['weights_hash']}",
+        f"encoder    {encoder}, weights {spec['weights_hash']}",
         f"frames     {spec['sampling']}, {spec['view']}, {spec['precision']}, preprocessing {spec['preprocessing']}",
         f"decoder    {spec['decoder']}: {decoders}",
     ]

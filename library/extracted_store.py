@@ -22,7 +22,8 @@ class ExtractedStore:
     """A store that was filled with videos: the counts, what became of each, and what is worth knowing beside them.
 
     `counts` are those of `Tally.report` when the extraction ended, and `damaged` says what was left out of each video
-    of which only the good frames were used.
+    of which only the good frames were used. `rounding` is the error of each stream that is kept in 8 bits, as a share
+    of its size.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class ExtractedStore:
     choices: "Choices"
     damaged: Mapping[str, str]
     encoder: str
+    rounding: Mapping[str, float]
 
     @property
     def without_embedding(self) -> int:
@@ -58,6 +60,7 @@ class ExtractedStore:
             "not_taken": self.intake.counts,
             "model": self.encoder,
             "not_taken_files": self.intake.files,
+            **({"rounding": dict(self.rounding)} if self.rounding else {}),
         }
 
     def lines(self) -> list[str]:
@@ -70,6 +73,7 @@ class ExtractedStore:
             f"{found['already_there']} already there",
             f"{counted(found['frames'], 'frame')} in {found['seconds']:.1f} s ({rate:.0f} frames/s) -> {self.path}",
             f"by {self.encoder}",
+            *[f"{name} in 8 bits: an error of {share:.2%} of its size" for name, share in self.rounding.items()],
             *self.drift_lines(),
         ]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
+from framebank.store.formats.eight_bits import pack, unpack
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings
 from framebank.store.spec import FeatureSpec
 
@@ -38,7 +39,7 @@ class MemoryStore:
         values = found.data if name == FRAME_STREAM else values
         if values is None:
             raise DataError(f"{self.path}: has no stream {name!r}; it has {', '.join(sorted(self.spec.stream_names))}")
-        return values.astype(np.float16, copy=False)
+        return unpack(pack(values)) if name in self.spec.packed_streams else values.astype(np.float16, copy=False)
 
     def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return everything like FeatureStore: data (R, ...) of a stream of rows, frame indices (R,), end rows (V,)."""

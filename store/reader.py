@@ -9,6 +9,7 @@ import numpy as np
 
 from framebank.store.formats.datasets import Datasets
 from framebank.store.formats.description import Form, Value
+from framebank.store.formats.eight_bits import TAIL, is_packed, unpack
 from framebank.store.formats.remembered import Known
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, SOURCE, WINDOW, Embeddings
 from framebank.store.spec import FeatureSpec
@@ -16,6 +17,7 @@ from framebank.store.spec import FeatureSpec
 # The kinds of numbers that each dataset may hold. Streams hold floats.
 INTEGERS = ("end", "frame_index", "view", "clip")
 KIND_OF = {"timestamp": "f", WINDOW: "f", **dict.fromkeys(INTEGERS, "iu")}
+READ_BYTES = 1 << 22  # of values in 16 bits that are made at once of those in 8
 STREAMS, VIDEO_STREAMS = "streams/", "video_streams/"
 
 MEND = "`framebank store repair` sets it aside, and its videos can be extracted again"
@@ -87,11 +89,14 @@ class ShardReader:
             has, says = ", ".join(sorted(streams)), ", ".join(sorted(spec.stream_names))
             yield f"has the streams {has}, its spec says {says}"
         optional = {"view", "clip", WINDOW} & set(self.names)
+        packed = {f"{STREAMS}{name}" for name in spec.packed_streams}
         for name in ("timestamp", "frame_index", *streams.values(), *optional):
-            form, kinds = self._file.form(name), KIND_OF.get(name, "f")
+            form, kinds = self._file.form(name), KIND_OF.get(name, "u" if name in packed else "f")
             expected = num_videos if name.startswith(VIDEO_STREAMS) else num_rows
             if np.dtype(form.dtype).kind not in kinds:
                 yield f"is damaged: {name} holds {form.dtype}, expected {'floats' if kinds == 'f' else 'whole numbers'}"
+            if name in packed and not (is_packed(form.dtype) and form.shape[-1] > TAIL):
+                yield f"is damaged: {name} holds {form.dtype} {form.shape}, expected bytes (..., W + {TAIL})"
             shape = (expected, 2) if name == WINDOW else (expected,)
             if form.shape[: len(shape)] != shape or (name in KIND_OF and len(form.shape) != len(shape)):
                 yield f"is damaged: {name} has the shape {form.shape}, expected {expected} rows"
@@ -143,24 +148,39 @@ class ShardReader:
         )
 
     def video(self, position: int) -> Embeddings:
-        """Return everything about the video at a position in `contents.ids`, with its other streams."""
+        """Return everything about the video at a position in `contents.ids`, its other streams as they are kept."""
         ends = self.contents.ends
         start, end = (ends[position - 1] if position else 0), ends[position]
         names = self.contents.spec.stream_names
         mean = self.column(f"{VIDEO_STREAMS}{PATCH_MEAN}", position, position + 1)[0] if PATCH_MEAN in names else None
-        further = {n: self.column(f"{STREAMS}{n}", start, end) for n in names - {FRAME_STREAM, PATCH_MEAN}}
+        further = {n: self.codes(f"{STREAMS}{n}", start, end) for n in names - {FRAME_STREAM, PATCH_MEAN}}
         return replace(self.rows(start, end), streams=further, patch_mean=mean)
 
     def column(self, name: str, start: int, end: int) -> np.ndarray:
         """Return rows of one dataset as a separate array; empty if the store keeps no views or clips."""
         if name in ("view", "clip") and name not in self._file.forms:
             return np.zeros(0, dtype=np.int64)
+        values = self._file.rows(name, start, end)
+        return unpack(values) if self._is_packed(name) else values
+
+    def codes(self, name: str, start: int, end: int) -> np.ndarray:
+        """Return rows of one dataset as they are kept: those in 8 bits as codes."""
         return self._file.rows(name, start, end)
 
     def picked(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Return some rows of one dataset, (...) of row numbers -> (..., D)."""
-        return self._file.picked(name, rows)
+        values = self._file.picked(name, rows)
+        return unpack(values) if self._is_packed(name) else values
 
     def read_into(self, name: str, out: np.ndarray, *, start: int = 0) -> None:
         """Fill the contiguous array `out` with the rows of a dataset from `start` on, as fast as it can be read."""
-        self._file.read_into(name, out, start=start)
+        if not self._is_packed(name):
+            self._file.read_into(name, out, start=start)
+            return
+        step = max(1, READ_BYTES // max(1, out[:1].nbytes))
+        for first in range(0, len(out), step):
+            part = out[first : first + step]
+            part[:] = unpack(self._file.rows(name, start + first, start + first + len(part)))
+
+    def _is_packed(self, name: str) -> bool:
+        return name.startswith(STREAMS) and is_packed(self._file.form(name).dtype)

@@ -14,6 +14,7 @@ from framebank.store.errors import DataError
 from framebank.store.files.lock import Lock
 from framebank.store.files.place import clear_store
 from framebank.store.files.replacing import current_paths
+from framebank.store.formats.eight_bits import is_packed, pack
 from framebank.store.formats.sealed import write_datasets
 from framebank.store.spec import FeatureSpec
 
@@ -35,7 +36,7 @@ class Embeddings:
     indices     (R,) int64, the frames that the rows come from
     views       (R,), which of the spec's views a row shows; empty if there is one
     clips       (R,), which clip of the video a row belongs to; empty if there is one
-    streams     further streams of a row, each (R, ...)
+    streams     further streams of a row, each (R, ...); codes of `eight_bits` where a copy of a store passes them on
     patch_mean  (V, P, W), time mean of the patch tokens in each of V = views x clips; None if not kept
     windows     (R, 2) float64, the seconds of the first and the last frame of a row; None if each row is one frame
     """
@@ -92,16 +93,23 @@ def shard_paths(folder: Path) -> list[Path]:
     return [path for path in current_paths(folder, "shard-*.h5") if re.fullmatch(r"shard-\d{5,}\.h5", path.name)]
 
 
-def _further_streams(rows: Sequence[Embeddings]) -> dict[str, np.ndarray]:
+def _further_streams(rows: Sequence[Embeddings], spec: FeatureSpec) -> dict[str, np.ndarray]:
     """Return the datasets apart from `frame`: streams of rows packed (R, ...), and patch_mean (V, groups, P, W)."""
+    packed = spec.packed_streams
     datasets = {
-        f"streams/{name}": np.concatenate([row.streams[name].astype(np.float16) for row in rows])
+        f"streams/{name}": np.concatenate([_stored(row.streams[name], packed=name in packed) for row in rows])
         for name in rows[0].streams
     }
     means = [row.patch_mean.astype(np.float16) for row in rows if row.patch_mean is not None]
     if means:
         datasets[f"video_streams/{PATCH_MEAN}"] = np.stack(means)
     return datasets
+
+
+def _stored(values: np.ndarray, *, packed: bool) -> np.ndarray:
+    if not packed:
+        return values.astype(np.float16)
+    return values if is_packed(values.dtype.str) else pack(values)
 
 
 def _windows(rows: Sequence[Embeddings]) -> dict[str, np.ndarray]:
@@ -176,7 +184,7 @@ class ShardWriter:
         sources = [source for _, _, source in self._waiting.values()]
         datasets = {
             f"streams/{FRAME_STREAM}": np.concatenate([row.data.astype(np.float16) for row in rows]),  # (R, D)
-            **_further_streams(rows),
+            **_further_streams(rows, self.spec),
             "view": np.concatenate([row.views for row in rows]).astype(np.int64),
             "clip": np.concatenate([row.clips for row in rows]).astype(np.int64),
             "frame_index": np.concatenate([row.indices for row in rows]).astype(np.int64),

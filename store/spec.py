@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from framebank.store.errors import DataError
 from framebank.store.formats.document import Fields, shown
+from framebank.store.formats.eight_bits import NAME
 from framebank.store.formats.text import is_text
 
 SCHEMA_VERSION = 1
@@ -62,13 +64,26 @@ class FeatureSpec:
 
     @property
     def encoder(self) -> str:
-        """The encoder as text: model, tag and the first digits of the weights' hash."""
-        return f"{self.model}/{self.pretrained or 'RANDOM WEIGHTS'} ({self.weights_hash[:12]})"
+        """The encoder as text: model, tag or file, and the first digits of the weights' hash."""
+        return f"{self.encoder_name} ({self.weights_hash[:12]})"
+
+    @property
+    def encoder_name(self) -> str:
+        """The model and its tag, or the file of its weights."""
+        if Path(self.pretrained).is_absolute():
+            return f"{self.model} with {self.pretrained}"
+        return f"{self.model}/{self.pretrained or 'RANDOM WEIGHTS'}"
 
     @property
     def stream_names(self) -> set[str]:
         """The names of the streams, without the part after a colon: "frame,regions:3" holds frame and regions."""
         return {stream.partition(":")[0] for stream in self.streams.split(",")}
+
+    @property
+    def packed_streams(self) -> set[str]:
+        """The names of the streams that are kept in 8 bits, as tokens in "frame,tokens:7:8"."""
+        found = (part.split(":") for part in self.streams.split(","))
+        return {name for name, *numbers in found if numbers[1:] == [NAME]}
 
     def require_equal(self, other: "FeatureSpec", *, mine: object, theirs: object) -> None:
         """Raise DataError, with the first field that differs and both values, if `other` may not be mixed with it.

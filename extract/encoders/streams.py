@@ -1,4 +1,4 @@
-"""Streams: further outputs of a vision transformer for a frame, read in the same pass as its embedding."""
+"""Streams: further outputs of an image tower for a frame, read in the same pass as its embedding."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch.nn import Module
 from torch.nn.functional import adaptive_avg_pool2d
 
 from framebank.store.errors import DataError
+from framebank.store.formats.eight_bits import NAME
 
 # name -> how its numbers are written after a colon, "" where it takes none
 STREAMS = {
@@ -38,13 +40,13 @@ class Tower:
 
     `pooled` turns the output of `last` into the pooled output (N, W), `summary` a block's tokens into one (N, W), and
     `patches` the last block's tokens into projected patches (N, P, D), which lie on a `grid` (rows, columns); `normed`
-    leaves out the projection, (N, P, W). Where the model has no such thing, `pooled` or `patches` is None.
+    leaves out the projection, (N, P, W). Where the model has no such thing, `pooled`, `patches` or `summary` is None.
     """
 
     blocks: Sequence[Module]
     last: Module
     grid: tuple[int, int]
-    summary: Callable[[Tensor], Tensor]
+    summary: Callable[[Tensor], Tensor] | None
     pooled: Callable[[Tensor], Tensor] | None
     patches: Callable[[Tensor], Tensor] | None
     normed: Callable[[Tensor], Tensor]
@@ -99,7 +101,7 @@ class Streams:
         if name == TRUNK:
             return heard[TRUNK]
         tower = self._tower
-        if name == "layers":
+        if name == "layers" and tower.summary:
             return torch.stack([tower.summary(heard[f"block {place}"]) for place in self._layers], dim=1)  # (N, L, W)
         if name == "pre_proj" and tower.pooled:
             return tower.pooled(heard["last"])
@@ -135,6 +137,8 @@ def read_streams(spec: str) -> dict[str, tuple[int, ...]]:
 
 def _read_numbers(name: str, text: str) -> tuple[int, ...]:
     example = STREAMS[name]
+    if name in GRIDS:
+        text = text.removesuffix(f":{NAME}")  # in how many bits it is kept
     if not example:
         if text:
             raise DataError(f"the stream {name} takes no numbers, but was given {text!r}")
@@ -151,9 +155,11 @@ def _read_numbers(name: str, text: str) -> tuple[int, ...]:
 
 
 def read_tower(visual: Any, *, model: str, streams: str) -> Tower:
-    """Return the parts of an image tower of open_clip. DataError if it is not a vision transformer."""
+    """Return the parts of an image tower of open_clip. DataError if it is neither a vision transformer nor a ResNet."""
     if isinstance(visual, VisionTransformer):
         return _open_clip_tower(visual)
+    if isinstance(visual, ModifiedResNet):
+        return _resnet_tower(visual)
     if isinstance(visual, TimmModel):
         return trunk_tower(visual.trunk, model=model, streams=streams, project=visual.head)
     raise _not_a_transformer(type(visual).__name__, model=model, streams=streams)
@@ -195,6 +201,21 @@ def _open_clip_tower(visual: VisionTransformer) -> Tower:
     )
 
 
+def _resnet_tower(visual: ModifiedResNet) -> Tower:
+    """Return the parts of CLIP's ResNet: its tokens are the places of the last map, (N, C, H, W), which it pools."""
+    layers = (visual.layer1, visual.layer2, visual.layer3, visual.layer4)
+    side = round((len(visual.attnpool.positional_embedding) - 1) ** 0.5)
+    return Tower(
+        blocks=[block for layer in layers for block in layer],
+        last=visual.attnpool,
+        grid=(side, side),
+        summary=None,
+        pooled=None,
+        patches=None,
+        normed=lambda map_: map_.flatten(2).movedim(1, -1),  # (N, H * W, C)
+    )
+
+
 def trunk_tower(
     trunk: Any, *, model: str, streams: str, project: Callable[[Tensor], Tensor] = lambda pooled: pooled
 ) -> Tower:
@@ -231,20 +252,22 @@ def trunk_tower(
 
 def _check(tower: Tower, wanted: dict[str, tuple[int, ...]], *, model: str) -> tuple[int, ...]:
     """Return the places of the wanted layers, counted from 0; DataError for a stream that this tower cannot give."""
+    most = min(tower.grid)
+    others = f"tokens:{min(7, most)}{' or layers:-1' if tower.summary else ''}"
+    if "layers" in wanted and tower.summary is None:
+        raise DataError(f"{model} has no stream layers: its blocks have different widths; use {others}")
     if "pre_proj" in wanted and tower.pooled is None:
-        raise DataError(f"{model} has no stream pre_proj: it pools by two attentions; use layers:-1")
+        raise DataError(f"{model} has no stream pre_proj: it pools by attention; use {others}")
     for name in ("regions", "patch_mean"):
         if name in wanted and tower.patches is None:
             raise DataError(
                 f"{model} has no stream {name}: it pools by attention, so that its patches are not in the joint space; "
-                "use tokens:7 or layers:-1, or a model such as ViT-B-32"
+                f"use {others}, or a model such as ViT-B-32"
             )
     for name in GRIDS:
-        if name in wanted and wanted[name][0] > min(tower.grid):
+        if name in wanted and wanted[name][0] > most:
             rows, columns = tower.grid
-            raise DataError(
-                f"{model} has a grid of {rows} x {columns} patches; expected {name}:{min(tower.grid)} at the most"
-            )
+            raise DataError(f"{model} has a grid of {rows} x {columns} patches; expected {name}:{most} at the most")
     count = len(tower.blocks)
     layers = wanted.get("layers", ())
     places = tuple(number - 1 if number > 0 else count + number for number in layers)

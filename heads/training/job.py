@@ -4,7 +4,7 @@ import functools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
 from framebank.heads.training.build import build_model
 from framebank.heads.training.chance import warn_of_chance
-from framebank.heads.training.class_notes import class_notes
+from framebank.heads.training.class_notes import class_notes, require_videos
 from framebank.heads.training.distributed import Ranks
 from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.head_mix import HeadMix, choose_head_mix
@@ -28,6 +28,7 @@ from framebank.heads.training.loop import Epoch, chosen_epoch, fit, num_examples
 from framebank.heads.training.objective import require_read, require_shares
 from framebank.heads.training.places import with_places
 from framebank.heads.training.precision import computed_precision
+from framebank.heads.training.probes import Probe, fit_probes, require_alone
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.resume import Keeping, digest_of
 from framebank.heads.training.run import Run
@@ -92,7 +93,7 @@ class TrainingJob:
         train, val, self.notes = _draw(store, manifest, recipe, val_split=val_split, choosing=choosing)
         self.labels = prompts.labels if prompts else labels or LabelSet.of(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
-        _require_videos(self.labels, train)
+        require_videos(self.labels, train)
         # With jitter, training draws among all frames. Every measurement uses the centres.
         frames = 0 if recipe.jitter else recipe.frames
         load = functools.partial(load_bank, store, stream=recipe.stream, multi_label=several, device=device)
@@ -134,6 +135,7 @@ class TrainingJob:
         if text_tower and recipe.init:
             fill_blocks(self.model.head, text_tower)
         self.chosen: HeadMix | None = None
+        self.probes: tuple[Probe, ...] = ()
         self._fitted_on = self.train
         if isinstance(self.model.classifier, Fitted):
             if recipe.jitter:  # the model is fitted to the centres and used with them
@@ -169,12 +171,14 @@ class TrainingJob:
         With `keeping`, the state of the training is kept in its folder, and taken from there if it resumes. A
         DataWarning says so if nothing was learned.
         """
-        model, recipe, val, texts, device = self.model, self.recipe, self.val, self.texts, self.device
-        if keeping:
-            keeping = replace(keeping, about=self._about)
-        yield from fit(
-            model, recipe, self.train, val=val, texts=texts, device=device, ranks=ranks, tell=tell, keeping=keeping
-        )
+        model, recipe, val, device = self.model, self.recipe, self.val, self.device
+        if recipe.probes:
+            require_alone(recipe, ranks, resumes=bool(keeping and keeping.resumes))
+            self.probes = yield from fit_probes(model, recipe, self.train, val=val, device=device, tell=tell)
+        else:
+            keeping = keeping and replace(keeping, about=self._about)
+            more: dict[str, Any] = {"texts": self.texts, "ranks": ranks, "tell": tell, "keeping": keeping}
+            yield from fit(model, recipe, self.train, val=val, device=device, **more)
         if recipe.epochs and (ranks is None or ranks.is_first):
             what = f"{recipe.head} + {recipe.classifier}"
             warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
@@ -238,6 +242,7 @@ class TrainingJob:
             "texts": self.prompts.kind if self.prompts else None,
             "templates": list(self.prompts.templates) if self.prompts else None,
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
+            **({"probes": [asdict(probe) for probe in self.probes]} if self.probes else {}),
             **(about or {}),
         }
         if self.val and len(self.val) >= FEWEST:
@@ -246,16 +251,6 @@ class TrainingJob:
             trained_on["confidence"] = self.model.scaling.to_dict()
         where, seen = str(self.store.path.absolute()), marks_of(self.train.video_ids)
         return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape, seen)
-
-
-def _require_videos(labels: LabelSet, train: Manifest) -> None:
-    named = {class_text(name) for name in train.labels}
-    without = [name for name in labels.names if class_text(name) not in named]
-    if without:
-        others = (
-            f" and {counted(len(without) - 1, 'other class', 'other classes')} have" if len(without) > 1 else " has"
-        )
-        raise DataError(f"the class {without[0]!r}{others} no training video; expected only classes that have one")
 
 
 def _draw(

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import nn
 
+BETAS, EPS = (0.9, 0.98), 1e-8
+
 
 def build_optimizer(*modules: nn.Module, weight_decay: float) -> torch.optim.AdamW:
     """Return AdamW over the parameters of the modules. Matrices decay; biases, norms and the logit scale do not.
@@ -16,7 +18,7 @@ def build_optimizer(*modules: nn.Module, weight_decay: float) -> torch.optim.Ada
         {"params": [p for p in learned if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8, fused=True)
+    return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=EPS, fused=True)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -15,7 +15,7 @@ def with_places(recipe: Recipe, streams: str) -> Recipe:
     full = next((part for part in streams.split(",") if part.partition(":")[0] == recipe.stream), "")
     if recipe.stream not in PLACED or not HEADS[recipe.head].traits.reads_places or "places" in recipe.head_options:
         return recipe
-    side = full.partition(":")[2]
+    side = full.partition(":")[2].partition(":")[0]
     if not side.isdecimal():
         return recipe
     return replace(recipe, head_options={**recipe.head_options, "places": int(side) ** 2})

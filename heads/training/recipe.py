@@ -28,6 +28,7 @@ VIEWS = ("random", "all", "first")
 SAMPLERS = ("shuffle", "balanced")
 SCHEDULES = ("floor", "paper")
 MIN_STEPS = 600  # the floor of the published recipes: enough for a temporal head to learn the order of a small set
+MOST_PROBES = 20  # five learning rates and four weight decays (probes.py)
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 
@@ -80,6 +81,7 @@ class Recipe:
     logit_adjustment: float = 0.0  # how much of log(class frequency) is added to the logits in training
     average: float = 0.0  # the share of the epochs, from the end, whose weights are averaged
     precision: str = "fp32"  # of the head in training; "auto" is bf16 where the hardware multiplies it
+    probes: int = 0  # how many learning rates and weight decays are trained at once, in place of those above
     seed: int = 0
     form: int = PUBLISHED
 
@@ -143,6 +145,8 @@ class Recipe:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 to 1")
         if self.seed >= 2**63:
             raise DataError(f"seed is {self.seed}; expected less than 2**63")
+        if not 0 <= self.probes <= MOST_PROBES:
+            raise DataError(f"probes is {self.probes}; expected 0, for one training, or 2 to {MOST_PROBES}")
         if self.frames < 0:
             raise DataError(f"frames is {self.frames}; expected 0, for all that are stored, or more")
         if self.jitter and not self.frames:

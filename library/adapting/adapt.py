@@ -82,6 +82,7 @@ def adapt(
     require_among("classifier", classifier, ("text", "linear"))
     require_least("rank", rank, 1)
     store, folder = open_store(bank), Path(folder)
+    _require_other_weights(folder, store)
     manifest = store.split(split)
     stored = _stored_blocks(store)
     blocks = stored if blocks is None else blocks
@@ -136,6 +137,16 @@ def adapt(
         made = replace(made, seconds=round(time.perf_counter() - started, 2))
         _write(made, encoder, live, job, log)
     return made
+
+
+def _require_other_weights(folder: Path, store: "FeatureStore") -> None:
+    """Refuse to write over the weights that made the store: DataError."""
+    made_by = Path(store.spec.pretrained)
+    if made_by.is_absolute() and made_by.resolve().parent == folder.resolve():
+        raise DataError(
+            f"{folder}: holds the weights that made {store.path}, and no others make its embeddings; expected another "
+            "folder for the adapted encoder"
+        )
 
 
 def _stored_blocks(store: "FeatureStore") -> int:

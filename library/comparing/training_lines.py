@@ -1,6 +1,6 @@
 """The report at the end of a training: what was trained, on which videos, the loss, and the kept epoch's score."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from framebank.library.table import percent
@@ -37,4 +37,21 @@ def training_lines(report: Mapping[str, Any]) -> list[str]:
         f"{counted(report['classes'], 'class', 'classes')}{took}{by} -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else none,
         *mix,
+        *_probe_lines(report.get("probes") or ()),
+    ]
+
+
+def _probe_lines(probes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return one line on the probe that was kept, and one for each probe."""
+    if not probes:
+        return []
+    best = min(probes, key=lambda one: one["val_loss"])
+    kept = f"lr {best['lr']:g} and weight decay {best['weight_decay']:g}, of the lowest validation loss"
+    return [
+        f"the best of {counted(len(probes), 'probe')} is kept: {kept}",
+        *[
+            f"  lr {one['lr']:g}, weight decay {one['weight_decay']:g}: {percent(one['val_score'])}, loss "
+            f"{one['val_loss']:.4f} in epoch {one['epoch']}"
+            for one in probes
+        ],
     ]

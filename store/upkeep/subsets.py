@@ -7,6 +7,7 @@ import numpy as np
 
 from framebank.store.errors import DataError, near_names
 from framebank.store.features import FeatureStore
+from framebank.store.formats.eight_bits import row_shape
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN
 from framebank.store.videos.manifest import Manifest
 
@@ -66,10 +67,11 @@ def describe_video(store: FeatureStore, video_id: str) -> dict[str, Any]:
     streams = {FRAME_STREAM: found.data, **found.streams}
     if found.patch_mean is not None:
         streams[PATCH_MEAN] = found.patch_mean
+    shapes = {name: [len(values), *row_shape(values.shape, values.dtype.str)] for name, values in streams.items()}
     return told | {
         "decoder": store.decoders[video_id],
         "rows": len(found.data),
-        "streams": {name: list(values.shape) for name, values in streams.items()},
+        "streams": shapes,
         "timestamps": found.timestamps.tolist(),
         "indices": found.indices.tolist(),
         **({} if found.windows is None else {"windows": found.windows.tolist()}),

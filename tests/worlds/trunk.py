@@ -20,9 +20,11 @@ class TrunkWorld:
     pixels: np.ndarray
 
 
-def write_trunk_world(folder: Path, *, each: int = 6, num_frames: int = NUM_FRAMES) -> TrunkWorld:
+def write_trunk_world(
+    folder: Path, *, each: int = 6, num_frames: int = NUM_FRAMES, pretrained: str | None = None
+) -> TrunkWorld:
     """Write a store of `each` training videos and two validation videos of each class."""
-    encoder = Encoder("demo", device="cpu", precision="fp32", streams="frame,trunk:2")
+    encoder = Encoder("demo", pretrained, device="cpu", precision="fp32", streams="frame,trunk:2")
     folder.mkdir(exist_ok=True)
     videos, pixels = [], []
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Streams: what a vision transformer gives beside each embedding, on tiny towers with random weights."""
+"""Streams: what an image tower gives beside each embedding, on tiny towers with random weights."""
 
 import json
 from typing import Any
@@ -127,6 +127,16 @@ def test_towers_that_pool_by_attention_have_tokens_too(name: str) -> None:
     assert found["tokens"].std() > 0.01
 
 
+def test_the_pooling_of_a_resnet_reads_its_tokens() -> None:
+    encoder = Encoder("demo", device="cpu", precision="fp32", streams="frame,tokens:2,trunk:2")
+    found = encoder.encode_frames(pictures(encoder))
+    assert (found["tokens"].shape, found["trunk"].shape) == ((3, 4, 512), (3, 128, 8, 8))
+    last = torch.from_numpy(found["tokens"]).unflatten(1, (2, 2)).movedim(-1, 1)  # (N, C, H, W), row by row
+    with torch.inference_mode():
+        pooled = encoder._network.visual.attnpool(last)
+    np.testing.assert_allclose(pooled.numpy(), found["frame"], rtol=1e-4, atol=1e-5)
+
+
 def test_layers_come_in_the_order_asked_for() -> None:
     encoder, other = tiny("tok", "frame,layers:3+1+-2"), tiny("tok", "frame,layers:1+2+3")
     found, ordered = (each.encode_frames(pictures(each))["layers"] for each in (encoder, other))
@@ -136,9 +146,12 @@ def test_layers_come_in_the_order_asked_for() -> None:
 @pytest.mark.parametrize(
     ("name", "streams", "told"),
     [
-        ("resnet", "frame,pre_proj", r"tiny-resnet has no stream pre_proj: .*ModifiedResNet.* such as ViT-B-32"),
+        ("resnet", "frame,pre_proj", "tiny-resnet has no stream pre_proj: it pools by attention; use tokens:1$"),
+        ("resnet", "frame,layers:1", "no stream layers: its blocks have different widths; use tokens:1"),
+        ("resnet", "frame,regions:1", "tiny-resnet has no stream regions: it pools by attention"),
+        ("resnet", "frame,tokens:2", "a grid of 1 x 1 patches; expected tokens:1 at the most"),
         ("convolutions", "frame,regions:2", r"tiny-convolutions has no stream regions: .*ConvNeXt"),
-        ("attention", "frame,regions:2", "pools by attention.*use tokens:7 or layers:-1"),
+        ("attention", "frame,regions:2", "pools by attention.*use tokens:4 or layers:-1"),
         ("timm-map", "frame,patch_mean", "no stream patch_mean: it pools by attention"),
         ("tok", "frame,regions:5", "a grid of 4 x 4 patches; expected regions:4 at the most"),
         ("tok", "frame,tokens:5", "a grid of 4 x 4 patches; expected tokens:4 at the most"),
@@ -153,6 +166,7 @@ def test_what_a_tower_cannot_give_is_refused(name: str, streams: str, told: str)
 
 def test_specs() -> None:
     assert read_streams("frame,layers:3+-1") == {"frame": (), "layers": (3, -1)}
+    assert read_streams("frame,tokens:7:8,regions:2:8") == {"frame": (), "tokens": (7,), "regions": (2,)}
     with pytest.raises(DataError, match="a compiled encoder gives only the frame stream"):
         Encoder("demo", streams="frame,pre_proj", compile=True)
 
@@ -165,6 +179,8 @@ def test_specs() -> None:
         ("frame,regions:3,regions:2", "name regions twice"),
         ("frame,regions", "expected numbers such as regions:3"),
         ("frame,regions:2+3", "expected one number above 0"),
+        ("frame,tokens:2:16", "the stream tokens:2:16 is not understood; expected numbers such as tokens:7"),
+        ("frame,layers:3:8", "the stream layers:3:8 is not understood"),
         ("frame,layers:0", "expected numbers such as layers:3"),
         ("frame:2", "takes no numbers"),
     ],

@@ -209,6 +209,19 @@ def test_what_cannot_be_adapted_is_one_sentence(world: TrunkWorld, tmp_path: Pat
         fb.adapt(world.store, tmp_path / "out", **QUICK)
 
 
+def test_the_weights_that_made_the_store_are_not_written_over(world: TrunkWorld, tmp_path: Path) -> None:
+    made = fb.adapt(world.store, tmp_path / "out", classifier="linear", **{**QUICK, "epochs": 0})
+    again = write_trunk_world(tmp_path / "store", pretrained=str(made.path)).store
+    before = made.weights.read_bytes()
+    assert again.spec.encoder.startswith(f"demo with {made.weights} (")
+    (tmp_path / "link").symlink_to(made.path)
+    for place in (made.path, tmp_path / "link"):
+        with pytest.raises(DataError, match=r"holds the weights that made .*; expected another folder"):
+            fb.adapt(again, place, classifier="linear", overwrite=True, **{**QUICK, "epochs": 0})
+    assert made.weights.read_bytes() == before
+    fb.adapt(world.store, made.path, classifier="linear", overwrite=True, **{**QUICK, "epochs": 0})
+
+
 def test_a_flipped_bit_is_found(world: TrunkWorld, tmp_path: Path) -> None:
     made = fb.adapt(world.store, tmp_path / "out", method="ted", classifier="linear", **{**QUICK, "epochs": 0})
     found = verify_path(made.path)

@@ -1,0 +1,174 @@
+"""Probes: one head trained at several learning rates and weight decays at once, on the same batches."""
+
+import math
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from framebank.heads.bank import Bank
+from framebank.heads.classifiers import Fitted
+from framebank.heads.classifiers.classifier import BoundsScale
+from framebank.heads.model import Model
+from framebank.heads.predictions import mean_over_groups
+from framebank.heads.progress import Tell, tell_nobody
+from framebank.heads.randomness import drawn_from
+from framebank.heads.ranking import best_class
+from framebank.heads.training.batches import draw_sequences
+from framebank.heads.training.distributed import Ranks
+from framebank.heads.training.loop import Epoch, num_examples, take_batch
+from framebank.heads.training.objective import Objective
+from framebank.heads.training.optimizer import warmup_cosine
+from framebank.heads.training.pooled import pool_once, pools_once
+from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.stack import Stack
+from framebank.store.errors import DataError
+
+# Those of V-JEPA 2's probes (Assran et al. 2025, arXiv 2506.09985), the middle ones first: some of the twenty are the
+# first ones.
+RATES = (1e-3, 3e-4, 3e-3, 1e-4, 5e-3)
+DECAYS = (0.01, 0.1, 0.4, 0.8)
+WORST = 1e9  # the loss of a probe that has diverged
+AT_ONCE = 256  # sequences that are scored at once
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One learning rate and weight decay, and its best epoch by the loss on the validation videos."""
+
+    lr: float
+    weight_decay: float
+    epoch: int
+    val_score: float
+    val_loss: float
+
+
+def probe_settings(count: int) -> list[tuple[float, float]]:
+    """Return the learning rates and weight decays of so many probes, up to MOST_PROBES."""
+    return [(lr, decay) for decay, lr in product(DECAYS, RATES)][:count]
+
+
+def fit_probes(
+    model: Model,
+    recipe: Recipe,
+    train: Bank,
+    *,
+    val: Bank | None,
+    device: torch.device,
+    tell: Tell = tell_nobody,
+) -> Generator[Epoch, None, tuple[Probe, ...]]:
+    """Train `recipe.probes` copies of a model at once, yield each epoch, and leave the best in `model`.
+
+    All start from the same weights, and see the same batches, each of which is read, moved and masked once. An epoch
+    tells of the probe with the lowest validation loss in it. The result has one Probe for each, in the order of
+    `probe_settings`; the best one has the lowest validation loss of all. Each is what `fit` trains with its learning
+    rate and weight decay. DataError without validation videos, and for a recipe that is not `trains_probes`.
+    """
+    require_probes(recipe, model)
+    if val is None:
+        raise DataError(f"probes is {recipe.probes}, and there are no validation videos to choose the best one on")
+    settings = probe_settings(recipe.probes)
+    given = model.to(device)
+    with drawn_from(recipe.seed, device=device):
+        objective = Objective(recipe.loss, 1, train.num_classes)
+    if pools_once(model, recipe, objective):
+        pooled = pool_once(model, train, val=val, device=device)
+        model, train, val = pooled.model, pooled.train, pooled.val or val
+    rates, decays = torch.tensor(settings, device=device).T  # (P,), (P,)
+    stack = Stack(model, weight_decays=decays)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    examples = num_examples(train, recipe)
+    epochs = recipe.epochs_of(examples)
+    total, taken = epochs * math.ceil(examples / recipe.batch_size), 0
+    best: list[Probe | None] = [None] * len(settings)
+    kept: tuple[float, dict[str, Tensor]] | None = None
+    for number in range(1, epochs + 1):
+        started, sums = time.perf_counter(), torch.zeros(len(settings), device=device)
+        stack.training = True
+        dropout_seed = int(torch.randint(2**31, (), generator=generator))
+        with drawn_from(dropout_seed, device=device):
+            batches = draw_sequences(train, recipe.views, sampler=recipe.sampler, generator=generator)
+            parts = batches.to(train.device).split(recipe.batch_size)
+            for rows in parts:
+                x, mask, labels = take_batch(train, rows, recipe, generator=generator, device=device)
+                with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                    logits = stack.logits(x, mask)  # (P, B, C)
+                losses = _losses(logits.float(), labels, recipe.label_smoothing)
+                stack.step(losses, lr=rates * warmup_cosine(taken, total=total, warmup=recipe.warmup))
+                sums += losses.detach()
+                taken += 1
+                tell(taken, total)
+        judged = _judge(stack, val, device=device)
+        share = warmup_cosine(taken, total=total, warmup=recipe.warmup)
+        for place, ((lr, decay), (score, loss)) in enumerate(zip(settings, judged, strict=True)):
+            before = best[place]
+            if before is None or loss <= before.val_loss:
+                best[place] = Probe(lr, decay, number, score, loss)
+        place = min(range(len(judged)), key=lambda one: judged[one][1])
+        score, loss = judged[place]
+        if loss >= WORST:
+            raise DataError(f"the loss of every probe is not a number in epoch {number}; expected other features")
+        if kept is None or loss <= kept[0]:
+            kept = (loss, stack.state(place))
+        mean, lr = float(sums[place]) / len(parts), settings[place][0] * share
+        yield Epoch(number, mean, lr, score, time.perf_counter() - started, loss)
+    if kept:
+        model.load_state_dict(kept[1])
+    given.eval()
+    return tuple(probe for probe in best if probe)
+
+
+def best_probe(probes: Sequence[Probe]) -> Probe:
+    """Return the probe of the lowest validation loss."""
+    return min(probes, key=lambda one: one.val_loss)
+
+
+def require_probes(recipe: Recipe, model: Model) -> None:
+    """Refuse a recipe whose steps are more than the cross-entropy of a model that learns by steps: DataError."""
+    other = {
+        f"the loss {recipe.loss!r}": recipe.loss != "ce",
+        "logit_adjustment": bool(recipe.logit_adjustment),
+        "mixup": bool(recipe.mixup),
+        "average": bool(recipe.average),
+        f"the classifier {recipe.classifier!r}": isinstance(model.classifier, Fitted | BoundsScale),
+        "no epoch": not recipe.epochs,
+    }
+    found = next((what for what, is_so in other.items() if is_so), "")
+    if found:
+        raise DataError(
+            f"probes is {recipe.probes}, and the recipe has {found}; expected the loss ce alone and a classifier that "
+            "learns by steps without a bound, such as linear"
+        )
+
+
+def require_alone(recipe: Recipe, ranks: Ranks | None, *, resumes: bool) -> None:
+    """Refuse to train probes in several processes, or from a state that was kept: DataError."""
+    if resumes or (ranks and ranks.world > 1):
+        why = "a training is to be resumed" if resumes else "several processes train"
+        raise DataError(f"probes is {recipe.probes}, and {why}; expected one process that trains from the start")
+
+
+def _losses(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Return the cross-entropy of each probe: logits (P, B, C), labels (B,) -> (P,)."""
+    count, size = logits.shape[:2]
+    each = F.cross_entropy(
+        logits.flatten(0, 1), labels.repeat(count), reduction="none", label_smoothing=smoothing
+    )  # (P * B,)
+    return each.unflatten(0, (count, size)).mean(1)
+
+
+@torch.no_grad()
+def _judge(stack: Stack, bank: Bank, *, device: torch.device) -> list[tuple[float, float]]:
+    """Return the score and the loss of each probe on a bank."""
+    stack.training = False
+    batches = zip(bank.x.split(AT_ONCE), bank.mask.split(AT_ONCE), strict=True)
+    logits = torch.cat([stack.logits(x.to(device), mask.to(device)).cpu() for x, mask in batches], dim=1)
+    target = bank.target.cpu()
+    logits = mean_over_groups(logits.flatten(0, 1), bank.num_groups).unflatten(0, (-1, len(bank)))  # (P, V, C)
+    scores = (best_class(logits) == target).float().mean(1)
+    losses = _losses(logits, target, 0.0).nan_to_num(nan=WORST, posinf=WORST)
+    return list(zip(scores.tolist(), losses.tolist(), strict=True))

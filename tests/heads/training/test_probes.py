@@ -1,0 +1,76 @@
+"""Probes: each of those that are trained at once is what it would be alone, and the best one is the run."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from framebank.heads.bank import Bank
+from framebank.heads.training.build import build_model
+from framebank.heads.training.loop import chosen_epoch, fit
+from framebank.heads.training.probes import best_probe, fit_probes, probe_settings
+from framebank.heads.training.recipe import Recipe, read_recipe
+from framebank.store import DataError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
+DIM, FRAMES, CLASSES = 8, 4, 3
+SHORT = {"epochs": 3, "batch_size": 8, "min_steps": 0, "warmup": 0.1}
+
+
+def bank(videos: int, *, seed: int) -> Bank:
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.arange(videos) % CLASSES
+    x = torch.randn(videos, FRAMES, DIM, generator=generator)
+    x[:, :, 0] += target[:, None]
+    mask = torch.ones(videos, FRAMES, dtype=torch.bool)
+    mask[::3, -1] = False
+    return Bank(tuple(map(str, range(videos))), x.half(), mask, target, videos, num_classes=CLASSES)
+
+
+def recipe_named(name: str, probes: int) -> Recipe:
+    options = {"blocks": 1, "places": 2} if name == "attentive-tokens" else {}
+    return replace(read_recipe(name), probes=probes, **SHORT, head_options=options, stream="frame")
+
+
+@pytest.mark.parametrize("name", ["linear-probe", "attentive-probe", "attentive-tokens"])
+def test_each_probe_is_what_it_would_be_alone(name: str) -> None:
+    train, val = bank(20, seed=0), bank(9, seed=1)
+    recipe = recipe_named(name, 7)
+    together = build_model(recipe, dim=DIM, num_classes=CLASSES, texts=None)
+    epochs = fit_probes(together, recipe, train, val=val, device=CPU)
+    log = []
+    while True:
+        try:
+            log.append(next(epochs))
+        except StopIteration as end:
+            probes = end.value
+            break
+    assert [(one.lr, one.weight_decay) for one in probes] == probe_settings(7)
+    best = best_probe(probes)
+    for probe in probes:
+        own = replace(recipe, probes=0, lr=probe.lr, weight_decay=probe.weight_decay)
+        alone = build_model(own, dim=DIM, num_classes=CLASSES, texts=None)
+        kept = chosen_epoch(list(fit(alone, own, train, val=val, texts=None, device=CPU)))
+        assert kept is not None
+        assert probe.val_loss == pytest.approx(kept.val_loss, abs=1e-4)
+        assert probe.val_score == pytest.approx(kept.val_score)
+        if probe is best:
+            for key, weights in alone.state_dict().items():
+                torch.testing.assert_close(together.state_dict()[key], weights, rtol=0, atol=1e-4)
+    chosen = chosen_epoch(log)
+    assert chosen is not None
+    assert (chosen.number, chosen.val_loss) == (best.epoch, best.val_loss)
+    assert len({probe.val_loss for probe in probes}) > 4  # they differ
+
+
+def test_what_cannot_be_trained_so_is_one_sentence() -> None:
+    recipe = recipe_named("linear-probe", 4)
+    model = build_model(recipe, dim=DIM, num_classes=CLASSES, texts=None)
+    with pytest.raises(DataError, match="no validation videos to choose the best one on"):
+        next(fit_probes(model, recipe, bank(9, seed=0), val=None, device=CPU))
+    with pytest.raises(DataError, match="the recipe has mixup; expected the loss ce alone"):
+        next(fit_probes(model, replace(recipe, mixup=0.2), bank(9, seed=0), val=bank(3, seed=1), device=CPU))
+    with pytest.raises(DataError, match="probes is 21; expected 0, for one training, or 2 to 20"):
+        replace(recipe, probes=21)
