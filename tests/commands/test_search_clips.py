@@ -1,6 +1,7 @@
 """search --export-clips, --sheet, --preview, --image and --minus-text, on three films of which one is not there."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,44 @@ def _pages(path: Path) -> tuple[list[np.ndarray], list[int]]:
     return pages, shown
 
 
+def test_the_caption_of_a_preview_is_one_line_and_its_end_is_cut_off(opened: Any, tmp_path: Path) -> None:
+    hit = replace(opened.search_id("film_002", moments=True, k=1)[0], start=None, end=None)
+    lines = {}
+    for told in ("a", "a\n" + 40 * "W", "a " + 400 * "W"):
+        made = fb.library.hits.Hits("x", (replace(hit, label=told),)).preview(tmp_path / "one.webp")
+        (first, *_), _ = _pages(made.files[0])
+        assert first.shape == (128 + 40, 128, 3)  # as wide as the frame
+        lines[told] = (first[128:148] < 128).any(axis=(0, 2))  # the columns that have ink
+        assert not lines[told][-3:].any()  # no letter is cut in two
+        assert not (first[-2:] < 128).any()
+    short, broken, long = lines.values()
+    assert short[:30].tolist() == broken[:30].tolist() == long[:30].tolist()  # the cosine stands first
+    assert min(np.flatnonzero(long)[-1], np.flatnonzero(broken)[-1]) > 128 - 4 - 14
+
+
+def test_an_extraction_after_a_preview_takes_no_picture_for_a_video(
+    framebank: Any, film_index: Path, tmp_path: Path
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("film_000.mp4", "film_001.mp4"):
+        shutil.copy(film_index.parent / name, videos / name)
+    extract = ("extract", videos, tmp_path / "bank", "--model", "demo", "--frames", 4, "--workers", 1)
+    framebank(*extract)
+    before = (tmp_path / "bank" / "manifest.csv").read_text()
+    framebank("index", tmp_path / "bank", tmp_path / "index")
+    ask = ("search", tmp_path / "index", "--id", "film_000", "--all", "-k", 1, "--preview")
+    told = framebank(*ask, videos / "hits.webp", exit_code=1)
+    assert f"is among the videos of {videos}" in sentence(told) and len(list(videos.iterdir())) == 2
+    told = framebank(*ask, videos / "previews", exit_code=1)
+    assert f"is among the videos of {videos}" in sentence(told) and len(list(videos.iterdir())) == 2
+    assert "1 hit in 1 animated picture -> " in framebank(*ask, tmp_path / "hits.webp").stdout
+    assert "1 hit in 1 animated picture -> " in framebank(*ask, tmp_path / "previews").stdout
+    framebank(*extract)
+    assert (tmp_path / "bank" / "manifest.csv").read_text() == before
+    assert not (tmp_path / "bank" / "failed.csv").exists()
+
+
 def test_previews_in_a_folder_are_a_file_for_each_hit(opened: Any, tmp_path: Path) -> None:
     hits = opened.search_id("film_002", moments=True, k=2)
     for _ in range(2):  # what is there is replaced
@@ -217,6 +256,9 @@ def test_nothing_found_makes_no_file(framebank: Any, film_index: Path, tmp_path:
     made = ("--sheet", tmp_path / "sheet.png", "--preview", tmp_path / "out.webp", "--export-clips", tmp_path / "clips")
     told = json.loads(framebank("search", film_index, *text, *made, "--json").stdout)
     assert (told["found"], told["sheet"], told["preview"], told["clips"]) == (False, None, None, [])
+    lines = framebank("search", film_index, *text, *made).stdout.splitlines()
+    assert lines[0].startswith("nothing found: ")
+    assert lines[-2:] == [f"no picture -> {tmp_path / name}" for name in ("sheet.png", "out.webp")]
     assert not list(tmp_path.iterdir())
 
 
