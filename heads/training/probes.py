@@ -158,7 +158,8 @@ def _losses(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     each = F.cross_entropy(
         logits.flatten(0, 1), labels.repeat(count), reduction="none", label_smoothing=smoothing
     )  # (P * B,)
-    return each.unflatten(0, (count, size)).mean(1)
+    losses: Tensor = each.unflatten(0, (count, size)).mean(1)
+    return losses
 
 
 @torch.no_grad()

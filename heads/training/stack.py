@@ -21,7 +21,7 @@ class Stack:
     def __init__(self, model: Model, *, weight_decays: Tensor) -> None:
         count = len(weight_decays)
         copies = [copy.deepcopy(model) for _ in range(count)]
-        parameters, self._buffers = stack_module_state(copies)  # type: ignore[arg-type]
+        parameters, self._buffers = stack_module_state(copies)
         own = dict(model.named_parameters())
         self._learned = {name: stacked for name, stacked in parameters.items() if own[name].requires_grad}
         self._fixed = {name: stacked.detach() for name, stacked in parameters.items() if name not in self._learned}
