@@ -11,6 +11,7 @@ from framebank.commands.printing import print_report, progress
 TIME = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s)")
 SECONDS = {"ms": 0.001, "s": 1.0}
 TYPES = ("auto", "flat", "ivf", "hnsw", "ivfpq", "sq8")
+ROW_TYPES = ("auto", "float32", "float16")
 
 
 class Budget(click.ParamType[float]):
@@ -36,6 +37,10 @@ recall_option = click.option(
     "--recall", type=click.FloatRange(0, 1, min_open=True), help="The share of true neighbours to find.  [0.95]"
 )
 
+rows_option = click.option(
+    "--rows", type=click.Choice(ROW_TYPES), help="What vectors of clips and frames are kept as.  [auto]"
+)
+
 
 @click.command(short_help="Index the videos of a store for search and labels.")
 @click.argument("store", type=PATH)
@@ -46,6 +51,7 @@ recall_option = click.option(
 @type_option
 @budget_option
 @recall_option
+@rows_option
 @device_option
 @click.option(
     "--update", is_flag=True, help="Bring INDEX up to date with STORE; enrolled classes and the calibration stay."
@@ -63,6 +69,7 @@ def index(
     kind: str | None,
     budget: float | None,
     recall: float | None,
+    rows: str | None,
     device: str,
     update: bool,
     remove: tuple[str, ...],
@@ -74,7 +81,8 @@ def index(
 
     With --level clip or frame, a search finds the seconds of a video too. With --type auto the search is exact if a
     query takes no longer than --budget; otherwise it is the smallest of the other types that finds --recall of the true
-    neighbours. What was measured is printed.
+    neighbours. What was measured is printed. With --rows float16 the vectors of clips and frames take half of the
+    bytes; auto does so from a million of them on.
 
     If videos of STORE were added, removed, embedded again, moved or relabelled, --update brings INDEX up to date, with
     the split, the run, the level and the type that it was made with. Only what is new is read. Enrolled classes and the
@@ -90,7 +98,7 @@ def index(
         raise click.UsageError("--update keeps the existing index and --overwrite replaces it; give one of them")
     if (remove or add) and not update:
         raise click.UsageError("--remove and --add name videos of an existing index; give --update too")
-    made_with = (level, kind, budget, recall)
+    made_with = (level, kind, budget, recall, rows)
     if update and any(value is not None for value in made_with):
         raise click.UsageError("--update keeps the level and the type of INDEX; make a new index for others")
     from framebank.library.indexing.build import index as make_index
@@ -102,7 +110,7 @@ def index(
         made = update_index(index, bank, split=split, run_path=run_path, device=device, remove=remove, add=add)
         print_report(made.to_dict(), as_json=as_json, lines=made.lines())
     else:
-        asked = {"level": level, "type": kind, "budget": budget, "recall": recall}
+        asked = {"level": level, "type": kind, "budget": budget, "recall": recall, "rows": rows}
         new = make_index(
             bank,
             index,

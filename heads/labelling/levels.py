@@ -30,7 +30,10 @@ def searched_of(index: Index, store: FeatureStore, *, level: str, asked: Target)
         raise DataError(f"the level of an index is {level!r}; expected one of {', '.join(LEVELS)}")
     if level != "video" and index.made_by.get("run"):
         raise DataError(f"a run pools whole videos, so the level {level!r} cannot be indexed with one; leave one out")
-    rows = None if level == "video" else rows_at(store, index, level)
+    if level == "video":
+        return chosen(None, index.own_vectors, asked)
+    row_type = asked.row_type(int(store.num_rows_of(index.own.ids).sum()))
+    rows = rows_at(store, index, level, row_type=row_type)
     return chosen(rows, index.own_vectors, asked)
 
 
@@ -52,7 +55,8 @@ def followed(old: Index, new: Index, store: FeatureStore, reused: Mapping[str, i
         table = _table(old.num_own, [reused.get(name, -1) for name in new.own.ids])
         fresh = np.array(added, dtype=np.int64)
     else:
-        rows = rows_at(store, new, before.level, known=before.rows, reused=reused)
+        row_type = before.rows.vectors.dtype
+        rows = rows_at(store, new, before.level, row_type=row_type, known=before.rows, reused=reused)
         table, fresh = _row_table(before.rows, rows, new, reused)
     vectors = rows.vectors if rows else new.own_vectors
     if before.near is None:
@@ -65,13 +69,21 @@ def followed(old: Index, new: Index, store: FeatureStore, reused: Mapping[str, i
 
 
 def rows_at(
-    store: FeatureStore, index: Index, level: str, *, known: Rows | None = None, reused: Mapping[str, int] | None = None
+    store: FeatureStore,
+    index: Index,
+    level: str,
+    *,
+    row_type: np.dtype,
+    known: Rows | None = None,
+    reused: Mapping[str, int] | None = None,
 ) -> Rows:
-    """Return the rows of an index's own videos in a store; those of `reused` videos are copied from `known`.
+    """Return the rows of an index's own videos in a store, kept as float32 or float16.
+
+    Those of `reused` videos are copied from `known`.
 
     DataError if none can be compared.
     """
-    vectors = np.empty((store.num_rows, store.spec.dim), dtype=np.float32)  # as much as is needed is filled
+    vectors = np.empty((store.num_rows, store.spec.dim), dtype=row_type)  # as much as is needed is filled
     spans = np.empty((store.num_rows, 2))
     ends: list[int] = []
     count = 0

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from framebank.store.indexes.index import Index
     from framebank.store.indexes.origin import Difference
 
+HALF_BYTES = 2  # of a value of float16
+
 
 def index_facts(path: Path, index: "Index") -> dict[str, Any]:
     """Return the facts of an index as plain values."""
@@ -22,6 +24,7 @@ def index_facts(path: Path, index: "Index") -> dict[str, Any]:
         "made_by": index.made_by,
         "level": index.searched.level,
         "type": index.searched.type,
+        "rows": str(index.searched.rows.vectors.dtype) if index.searched.rows else None,
         "measured": index.searched.measured.to_dict() if index.searched.measured else None,
     }
 
@@ -44,7 +47,8 @@ def _measured(index: "Index") -> list[str]:
     if told is None or searched.is_plain:
         return []
     rows = counted(told.rows, "row" if searched.level == "frame" else searched.level)
-    what = f"{rows}, type {searched.type}, {_size(told.bytes)}"
+    half = searched.rows is not None and searched.rows.vectors.itemsize == HALF_BYTES
+    what = f"{rows}{' as float16' * half}, type {searched.type}, {_size(told.bytes)}"
     if searched.near is None:
         return [f"{what}: 95 of 100 queries take at most {_clock(told.p95)}"]
     return [

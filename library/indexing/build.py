@@ -22,6 +22,7 @@ def index(
     type: str = "auto",  # noqa: A002 - the word of the command
     budget: float = 0.05,
     recall: float = 0.95,
+    rows: str = "auto",
     overwrite: bool = False,
     device: str = "auto",
 ) -> SearchIndex:
@@ -30,7 +31,9 @@ def index(
     `level` says what is searched: one vector for each "video", "clip" or "frame"; hits of the last two have the seconds
     of the nearest clip or frame of their video. `type` "auto" searches exactly as long as 95 of 100 queries take no
     longer than `budget` seconds. Otherwise it is the smallest of "ivfpq", "sq8", "ivf" and "hnsw" that finds the share
-    `recall` of the 10 true neighbours in that time. `measured` of the answer says what it is.
+    `recall` of the 10 true neighbours in that time. `measured` of the answer says what it is. `rows` is what the
+    vectors of clips and frames are kept as: "float32", "float16", which takes half of the bytes, or "auto", which is
+    float16 from a million rows on.
     DataError if the folder holds something already (unless `overwrite` replaces an index), if the run comes from
     another encoder, if no video has an embedding that can be compared, or if a value is wrong.
 
@@ -43,7 +46,7 @@ def index(
     from framebank.library.stores import open_store
     from framebank.store.indexes.tuning import Target
 
-    asked = Target(type, budget, recall)
+    asked = Target(type, budget, recall, rows)
     store, folder = open_store(bank), Path(folder)
     manifest = store.split(split)
 

@@ -53,7 +53,7 @@ def merge_indexes(
     asked = _asked(parts[0].searched.asked, type, budget, recall)
     with taking(folder, what="index", overwrite=overwrite):
         made = _joined(parts, kept)
-        made.searched = chosen(_rows(parts, kept), made.own_vectors, asked)
+        made.searched = chosen(_rows(parts, kept, asked), made.own_vectors, asked)
         made.save(folder)
     return SearchIndex(folder.absolute(), made, given=folder)
 
@@ -107,7 +107,7 @@ def _joined(parts: "Sequence[Index]", kept: list[list[int]]) -> "Index":
     return Index(vectors, videos, spec=parts[0].spec, made_by=made_by)
 
 
-def _rows(parts: "Sequence[Index]", kept: list[list[int]]) -> "Rows | None":
+def _rows(parts: "Sequence[Index]", kept: list[list[int]], asked: "Target") -> "Rows | None":
     import numpy as np
 
     from framebank.store.indexes.rows import Rows
@@ -117,7 +117,9 @@ def _rows(parts: "Sequence[Index]", kept: list[list[int]]) -> "Rows | None":
         return None
     firsts: np.ndarray = np.cumsum([0, *(len(rows) for rows in found)])
     ends = np.concatenate([rows.ends + first for rows, first in zip(found, firsts[:-1], strict=True)])
-    vectors, spans = (np.concatenate([getattr(rows, name) for rows in found]) for name in ("vectors", "spans"))
+    row_type = asked.row_type(int(firsts[-1]))
+    vectors = np.concatenate([rows.vectors for rows in found], dtype=row_type, casting="same_kind")
+    spans = np.concatenate([rows.spans for rows in found])
     return Rows(found[0].level, vectors, ends, spans)
 
 
@@ -128,4 +130,5 @@ def _asked(first: "Target", kind: str | None, budget: float | None, recall: floa
         first.type if kind is None else kind,
         first.budget if budget is None else budget,
         first.recall if recall is None else recall,
+        first.rows,
     )

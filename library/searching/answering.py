@@ -59,7 +59,8 @@ def answer(
     if found and background is not None:
         query = unit(asked.vector)
         if rows:
-            near = index.searched_vectors[index.search_rows(query[None], num_judging, among=among)[1]]
+            found_rows = index.search_rows(query[None], num_judging, among=among)[1]
+            near = index.searched_vectors[found_rows].astype(np.float32, copy=False)
         else:
             near = np.stack([index.vector_of(hit) for hit in hits[:num_judging]])
         found = background.finds(query, near)
@@ -98,7 +99,7 @@ def _background(index: "Index", asked: SearchQuery) -> "Background | None":
 
     rows = index.searched_vectors
     if asked.names is not None:
-        made = Background(some_of(rows), asked.names)
+        made = Background(some_of(rows).astype("float32", copy=False), asked.names)
     elif asked.by_own and index.searched.rows is None:
         rows = some_of(rows, MOST_OWN)
         made = Background(rows, rows, is_own=True)

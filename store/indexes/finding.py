@@ -143,7 +143,7 @@ class Finder:
             return whole
         own = rows.rows_of([row])
         best: np.ndarray = rows.vectors[own[int(np.abs(rows.spans[own, 0] - (hit.start or 0.0)).argmin())]]
-        return best
+        return best.astype(np.float32, copy=False)
 
 
 def _pairs(scores: np.ndarray, rows: np.ndarray) -> list[list[tuple[float, int]]]:

@@ -21,7 +21,7 @@ from framebank.store.indexes.ids import digest_of, read_ids, write_ids
 from framebank.store.indexes.known_difference import compare_known
 from framebank.store.indexes.origin import Difference, Origin, compare
 from framebank.store.indexes.searched import Searched, read_searched
-from framebank.store.indexes.spec import PLAIN, VERSION, index_spec_text, read_index_spec, unreadable
+from framebank.store.indexes.spec import index_spec_text, read_index_spec, unreadable
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import has_direction, unit, unit_if_directed
 from framebank.store.videos.columns import VideoColumns
@@ -141,7 +141,7 @@ class Index:
 
     @property
     def searched_vectors(self) -> np.ndarray:
-        """The unit vectors (R, D) that a search goes through, without those of the enrolment."""
+        """The unit vectors (R, D), perhaps float16, that a search goes through, without those of the enrolment."""
         return self.searched.rows.vectors if self.searched.rows else self.own_vectors
 
     def vector_of(self, hit: Hit) -> np.ndarray:
@@ -247,7 +247,7 @@ class Index:
             write_ids(part / "ids.csv", self.own, self.origin)
             name = digest_of(self.own_vectors, self.own)
             more = {"searched": self.searched.write(part)} | ({"origin": self.origin.to_dict()} if self.origin else {})
-            version = PLAIN if self.searched.is_plain else VERSION
+            version = self.searched.version
             about = {"version": version, "spec": self.spec.to_dict(), "made_by": self.made_by, "digest": name, **more}
             (part / "spec.json").write_text(index_spec_text(part, about), encoding="utf-8")
             enrolment = replace(self.enrolment, of=name)

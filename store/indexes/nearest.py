@@ -1,5 +1,6 @@
 """Nearest: exact search by inner product in a matrix of vectors, on a CPU or a GPU."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -10,18 +11,24 @@ import numpy as np
 faiss: Any = faiss_module  # its types lack some of its names
 DIVIDED_FROM = 100_000  # vectors
 MOST_ON_GPU = 2048  # neighbours; faiss's kernels find no more
+GATHERED = 1024  # rows that are copied side by side before they are compared
+FEW = 16  # rows of each of several queries; faiss compares so few where they lie in less time
+SCANNED = 1 / 8  # of the float16 vectors; from this share on, all are passed by, and none is copied
+AT_ONCE = 65_536  # float16 vectors that are copied as float32 at a time
 
 
 class NearestVectors:
-    """Vectors (V, D) float32 to search in, on the GPU that `device` names ("cuda", "cuda:1") if faiss can use it.
+    """Vectors (V, D) to search in, on the GPU that `device` names ("cuda", "cuda:1") if faiss can use it.
 
-    faiss can use it if it was built for GPUs and the GPU runs a search. Otherwise the CPU searches. A GPU holds a copy
-    of the vectors; a CPU needs none.
+    They are float32, or float16: then the cosines are those of the rounded vectors, which differ by less than 0.0005.
+    faiss can use the GPU if it was built for GPUs and the GPU runs a search. Otherwise the CPU searches. A GPU
+    holds a copy of the vectors as float32; a CPU needs none.
     """
 
     def __init__(self, vectors: np.ndarray, *, device: str = "cpu") -> None:
         self.vectors = vectors
         self.device = device
+        self.is_half = vectors.dtype == np.float16
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the k highest inner products of each query (Q, D) and their rows, both (Q, k), highest first."""
@@ -30,7 +37,7 @@ class NearestVectors:
         elif len(self.vectors) >= DIVIDED_FROM and len(queries) < (threads := faiss.omp_get_max_threads()):
             scores, rows = self._divided(queries, k, threads)
         else:
-            scores, rows = faiss.knn(queries, self.vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+            scores, rows = _exact(queries, self.vectors, k)
         return scores, rows
 
     def _divided(self, queries: np.ndarray, k: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,14 +46,12 @@ class NearestVectors:
 
         def search(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
             vectors = self.vectors[first:last]
-            scores, rows = faiss.knn(queries, vectors, min(k, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
+            scores, rows = _exact(queries, vectors, min(k, len(vectors)))
             return scores, rows + first
 
         with ThreadPoolExecutor(parts) as pool:
             found = list(pool.map(search, cuts[:-1], cuts[1:]))
-        scores, rows = (np.concatenate(each, axis=1) for each in zip(*found, strict=True))
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
+        return _best_of(found, k)
 
     def search_among(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the same among some rows, (N,) for all queries or (Q, N) for each; no other row is read.
@@ -54,6 +59,10 @@ class NearestVectors:
         A row of -1 ends the rows of its query. Where fewer than k are left, the rest of the answer is row -1.
         """
         each = among.shape[1] if among.ndim == 2 else 0
+        if 0 < each <= GATHERED and (self.is_half or len(queries) == 1 or each > FEW):
+            return _together([self._compared(query[None], k, own) for query, own in zip(queries, among, strict=True)])
+        if self.is_half:
+            return self._half_among(queries, k, among)
         chosen = np.ascontiguousarray(among, dtype=np.int64)
         scores = np.empty((len(queries), k), dtype=np.float32)
         rows = np.empty((len(queries), k), dtype=np.int64)
@@ -72,6 +81,47 @@ class NearestVectors:
         )
         return scores, rows
 
+    def _compared(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same for at most GATHERED rows (N,): they are copied side by side, and then compared.
+
+        A copy reads rows that lie far apart in less time than a sum does.
+        """
+        if len(among) and among[-1] < 0:
+            among = among[among >= 0]
+        if not len(among):
+            return _padded(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64), k)
+        room = _room_of(self.vectors.dtype, self.vectors.shape[1])
+        held = room.rows[: len(among)]
+        self.vectors.take(among, axis=0, out=held, mode="clip")
+        if room.index is None and len(queries) == 1:
+            cosines = held @ queries[0]
+            best = (-cosines).argsort()[:k]
+            scores, rows = cosines[best][None], among[best][None]
+        else:
+            scores, places = room.search(queries, min(k, len(among)), held)
+            rows = among[places]
+        return (scores, rows) if len(among) >= k else _padded(scores, rows, k)
+
+    def _half_among(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same for many rows of float16 vectors, (N,), or (Q, N) for each query."""
+        if among.ndim == 2:
+            found = [self._half_among(query[None], k, own[own >= 0]) for query, own in zip(queries, among, strict=True)]
+            return _together(found)
+        if len(among) > SCANNED * len(self.vectors):
+            mask = np.zeros(len(self.vectors), dtype=bool)
+            mask[among] = True
+            selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+            asked = faiss.SearchParameters(sel=selector)
+            scores, rows = viewing(self.vectors).search(queries, k, params=asked)
+            return scores, rows
+        parts = [among[first : first + GATHERED] for first in range(0, max(1, len(among)), GATHERED)]
+        return _best_of([self._compared(queries, k, own) for own in parts], k)
+
+    @cached_property
+    def index(self) -> Any:
+        """The index of faiss that compares with these vectors where they lie, on the CPU."""
+        return viewing(self.vectors)
+
     @cached_property
     def on_gpu(self) -> Any:
         """The index of these vectors on the GPU; None if the CPU searches."""
@@ -82,8 +132,84 @@ class NearestVectors:
             return None
         try:
             own = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), place, faiss.IndexFlatIP(self.vectors.shape[1]))
-            own.add(self.vectors)
-            own.search(self.vectors[:1], 1)  # faiss may see a GPU without kernels for it, or without enough memory
+            for first in range(0, len(self.vectors), AT_ONCE):
+                own.add(np.ascontiguousarray(self.vectors[first : first + AT_ONCE], dtype=np.float32))
+            one = np.asarray(self.vectors[:1], dtype=np.float32)
+            own.search(one, 1)  # faiss may see a GPU without kernels for it, or without enough memory
         except (RuntimeError, AttributeError, AssertionError):
             return None
         return own
+
+
+def viewing(vectors: np.ndarray) -> Any:
+    """Return a flat index of faiss over contiguous vectors (V, D) where they lie; keep them as long as it."""
+    width = vectors.shape[1]
+    if vectors.dtype == np.float16:
+        made = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    else:
+        made = faiss.IndexFlatIP(width)
+    place, codes = faiss.swig_ptr(vectors.reshape(-1).view(np.uint8)), made.codes
+    codes.is_owned = False
+    codes.view_data = codes.c_ptr = place
+    codes.view_size = codes.c_size = vectors.nbytes
+    made.ntotal = len(vectors)
+    return made
+
+
+class _Room:
+    """Room of one thread for GATHERED rows (N, D) of a type, and the index that searches float16 ones."""
+
+    def __init__(self, dtype: np.dtype, width: int) -> None:
+        self.rows = np.empty((GATHERED, width), dtype=dtype)
+        self.index = viewing(self.rows) if dtype == np.float16 else None
+
+    def search(self, queries: np.ndarray, k: int, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores and places (Q, k) of the nearest of the first rows, `held`."""
+        if self.index is None:
+            return _exact(queries, held, k)
+        self.index.ntotal = len(held)
+        scores = np.empty((len(queries), k), dtype=np.float32)
+        places = np.empty((len(queries), k), dtype=np.int64)
+        pointer = faiss.swig_ptr
+        self.index.search_c(len(queries), pointer(queries), k, pointer(scores), pointer(places), None)
+        return scores, places
+
+
+_rooms = threading.local()
+
+
+def _room_of(dtype: np.dtype, width: int) -> _Room:
+    """Return the room that this thread has for rows of a type and a width."""
+    room: _Room | None = getattr(_rooms, "room", None)
+    if room is None or room.rows.dtype != dtype or room.rows.shape[1] != width:
+        room = _rooms.room = _Room(dtype, width)
+    return room
+
+
+def _exact(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    if vectors.dtype == np.float16:
+        scores, rows = viewing(vectors).search(queries, k)
+    else:
+        scores, rows = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+    return scores, rows
+
+
+def _together(found: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what each query found (1, k), one below the other."""
+    if len(found) == 1:
+        return found[0]
+    scores, rows = (np.concatenate(each) for each in zip(*found, strict=True))
+    return scores, rows
+
+
+def _best_of(parts: list[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k best of what was found in several parts, each (Q, k)."""
+    scores, rows = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
+
+
+def _padded(scores: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores and rows (Q, N) with rows of -1 up to k."""
+    missing = ((0, 0), (0, k - scores.shape[1]))
+    return np.pad(scores, missing, constant_values=-np.inf), np.pad(rows, missing, constant_values=-1)

@@ -19,7 +19,7 @@ VECTORS, TIMES = "rows.faiss", "rows.npz"
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Unit vectors (R, D) float32 of `level` "clip" or "frame", those of one video after the other.
+    """Unit vectors (R, D), float32 or float16, of `level` "clip" or "frame", those of one video after the other.
 
     `ends` (V,) int64 gives the row after the last one of each video. `spans` (R, 2) float64 are the start and the end
     of each row in the file of its video, in seconds.

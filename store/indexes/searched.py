@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from framebank.store.formats.npy import Npz
 from framebank.store.formats.text import require_regular
 from framebank.store.indexes.flat import MORE
 from framebank.store.indexes.rows import LEVELS, Rows, read_rows
-from framebank.store.indexes.spec import unreadable
+from framebank.store.indexes.spec import FULL, PLAIN, VERSION, unreadable
 from framebank.store.indexes.structure import TYPES, Structure, read_structure
 from framebank.store.indexes.tuning import NAME, Measured, Target, asked_in, read_measured
 
@@ -50,13 +50,20 @@ class Searched:
         """Whether the whole videos are searched exactly, as indexes of version 2 are."""
         return self.rows is None and self.near is None
 
+    @property
+    def version(self) -> int:
+        """The version of the files: the lowest that says all."""
+        if self.is_plain:
+            return PLAIN
+        return VERSION if self.rows and self.rows.vectors.dtype == np.float16 else FULL
+
     def only(self, videos: Sequence[int]) -> "Searched":
         """Return what is left for some of the videos, by their numbers. Their few rows are searched exactly."""
         return replace(self, rows=self.rows.select(videos) if self.rows else None, near=None)
 
     def write(self, part: Path) -> dict[str, Any]:
         """Write its files into `part`, a folder of `replacing_together`; return what spec.json says of them."""
-        about: dict[str, Any] = {"level": self.level, "type": self.type, "asked": asdict(self.asked)}
+        about: dict[str, Any] = {"level": self.level, "type": self.type, "asked": self.asked.to_dict()}
         if self.rows:
             self.rows.write(part)
             about["rows"] = self.rows.digest()

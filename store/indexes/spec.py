@@ -15,8 +15,8 @@ from framebank.store.formats.document import Fields, read_json
 from framebank.store.formats.text import require_regular
 from framebank.store.spec import FeatureSpec
 
-VERSION = 3  # of the files; version 1 had no origin, and version 2 only the vectors of whole videos
-PLAIN = 2  # the version that is written where version 2 says all
+VERSION = 4  # of the files; version 1 had no origin
+PLAIN, FULL = 2, 3  # 2 has the vectors of whole videos, 3 rows and structures too, and 4 rows as float16
 
 
 @dataclass(frozen=True)

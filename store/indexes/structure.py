@@ -67,15 +67,39 @@ class Structure:
             allowed = (self._rows >= 0) & among[self._rows]
             parameters = self._parameters(_selector(allowed), max(float(allowed.mean()), 1e-6), wanted)
         elif wanted <= self._most_plain:
+            if self.places is None and wanted == k * self._factor and (wanted > k or self.kind != "ivf"):
+                return self._refined(vectors, queries, k)
             parameters = self._plain
         else:
             parameters = self._parameters(self._living, 1.0, wanted)
         scores, entries = self._candidates(queries, wanted, parameters)
-        if self.kind == "ivf" and wanted == k and self.places is None:
+        if self.kind == "ivf" and wanted == k and self.places is None and not vectors.is_half:
             return scores, entries  # it compares the vectors themselves
         if self.places is not None:
             entries = np.where(entries >= 0, self.places[entries], -1)
         return vectors.search_among(queries, k, entries)
+
+    def _refined(self, vectors: NearestVectors, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same by one call of faiss, which finds the candidates and compares them.
+
+        What stands between two calls takes as long as the comparison.
+        """
+        known = vars(self).get("_refiner")
+        if known is None or known[0] is not vectors:
+            refiner = faiss.IndexRefine(self.base, vectors.index)
+            asked = faiss.IndexRefineSearchParameters(k_factor=self._factor, base_index_params=self._plain)
+            known = vars(self)["_refiner"] = (vectors, refiner.search_c, asked, refiner)
+        count, pointer = len(queries), faiss.swig_ptr
+        scores = np.empty((count, k), np.float32)
+        rows = np.empty((count, k), np.int64)
+        known[1](count, pointer(queries), k, pointer(scores), pointer(rows), known[2])
+        return scores, rows
+
+    def candidates(self, queries: np.ndarray, wanted: int) -> np.ndarray:
+        """Return the rows (Q, wanted) that would be compared exactly, the likeliest first; row -1 if missing."""
+        wanted = min(self._count, wanted)
+        _, entries = self._candidates(queries, wanted, self._parameters(self._living, 1.0, wanted))
+        return entries if self.places is None else np.where(entries >= 0, self.places[entries], -1)
 
     def _candidates(self, queries: np.ndarray, wanted: int, parameters: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return scores and entries (Q, wanted) as faiss finds them, without the checks of its Python layer.
@@ -141,7 +165,7 @@ class Structure:
             return None
         base = faiss.deserialize_index(faiss.serialize_index(self.base))  # what is mapped, or its clone, cannot grow
         if len(added):
-            base.add(np.ascontiguousarray(vectors[added]))
+            base.add(np.ascontiguousarray(vectors[added], dtype=np.float32))
         places = np.concatenate([places, added])
         same = len(places) == len(vectors) and (places == np.arange(len(places))).all()
         return replace(self, base=base, places=None if same else places)
@@ -158,9 +182,17 @@ class Structure:
         faiss.write_index(self.base, faiss.PyCallbackIOWriter(counter.take))
         return counter.count
 
-    def bytes_read(self, k: int, width: int) -> int:
-        """Return about how many bytes of codes and of vectors of a width a search for k reads."""
-        value, exact = self.settings.get(self.knob, 16), k * self.settings.get("factor", 1) * 4 * width
+    @property
+    def centroids(self) -> np.ndarray | None:
+        """The centres of its lists (L, D), for another structure of the same vectors; None for a graph."""
+        if self.kind == "hnsw":
+            return None
+        found: np.ndarray = self.base.quantizer.reconstruct_n(0, self.base.nlist)
+        return found
+
+    def bytes_read(self, k: int, row_bytes: int) -> int:
+        """Return about how many bytes of codes, and of vectors of so many bytes each, a search for k reads."""
+        value, exact = self.settings.get(self.knob, 16), k * self.settings.get("factor", 1) * row_bytes
         if self.kind == "hnsw":
             return value * LINKS * int(self.base.storage.sa_code_size()) + exact
         share = value / int(self.base.nlist)
@@ -184,8 +216,11 @@ class _Counter:
         self.count += len(content)
 
 
-def build(vectors: np.ndarray, kind: str, *, seed: int = 0) -> Structure:
-    """Return a structure of vectors (V, D), trained with some of them, and with all of them added."""
+def build(vectors: np.ndarray, kind: str, *, seed: int = 0, centroids: np.ndarray | None = None) -> Structure:
+    """Return a structure of vectors (V, D), trained with some of them, and with all of them added.
+
+    `centroids` of lists that were learned from the same vectors are not learned again.
+    """
     count, width = vectors.shape
     if kind == "hnsw":
         base = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_8bit, LINKS, faiss.METRIC_INNER_PRODUCT)
@@ -198,9 +233,11 @@ def build(vectors: np.ndarray, kind: str, *, seed: int = 0) -> Structure:
             base.do_polysemous_training = False  # it takes most of the time, and this search does not use it
             base.pq.cp.niter, base.pq.cp.min_points_per_centroid = ROUNDS, 1
             base.pq.cp.max_points_per_centroid = TRAINING
+        if centroids is not None and len(centroids) == lists:
+            base.quantizer.add(centroids)
     base.train(_sample(vectors, seed=seed, most=max(10_000, TRAINING * getattr(base, "nlist", 1))))
     for first in range(0, count, 65_536):
-        base.add(np.ascontiguousarray(vectors[first : first + 65_536]))
+        base.add(np.ascontiguousarray(vectors[first : first + 65_536], dtype=np.float32))
     return Structure(kind, base)
 
 
@@ -221,9 +258,9 @@ def _code(kind: str, width: int) -> str:
 
 def _sample(vectors: np.ndarray, *, seed: int, most: int) -> np.ndarray:
     if len(vectors) <= most:
-        return np.ascontiguousarray(vectors)
+        return np.ascontiguousarray(vectors, dtype=np.float32)
     chosen = np.sort(np.random.default_rng(seed).choice(len(vectors), most, replace=False))
-    return np.ascontiguousarray(vectors[chosen])
+    return np.ascontiguousarray(vectors[chosen], dtype=np.float32)
 
 
 def read_structure(path: Path, kind: str, settings: Mapping[str, int], places: np.ndarray | None) -> Structure:

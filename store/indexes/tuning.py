@@ -1,5 +1,6 @@
 """Tuning: which structure an index gets, and how it is searched: the recall and the time decide."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -19,17 +20,23 @@ NAME = "measured.json"
 K = 10
 BUDGET, RECALL = 0.050, 0.95  # seconds of a query, and the share of its neighbours
 QUERIES, TIMED = 200, 40
-FACTORS = (1, 4, 8, 16)  # times k candidates that are compared exactly
+MOST_FACTOR = 16  # times k candidates that are compared exactly, at most
 ASKED = ("auto", "flat", *TYPES)
+ROW_TYPES = ("auto", "float32", "float16")
+HALF_FROM = 1_000_000  # rows of clips or frames that "auto" keeps as float16
 
 
 @dataclass(frozen=True)
 class Target:
-    """The type that a user asked for, the seconds that a query may take, and the recall at 10 that it must reach."""
+    """The type that a user asked for, the seconds that a query may take, and the recall at 10 that it must reach.
+
+    `rows` is what rows of clips and frames are kept as, one of ROW_TYPES.
+    """
 
     type: str = "auto"
     budget: float = BUDGET
     recall: float = RECALL
+    rows: str = "auto"
 
     def __post_init__(self) -> None:
         """Check each value; DataError."""
@@ -39,6 +46,17 @@ class Target:
             raise DataError(f"the recall is {self.recall:g}; expected a share above 0, and 1 at most")
         if not 0 < self.budget < 3600:
             raise DataError(f"the budget is {self.budget:g} s; expected a time above 0, such as 50ms")
+        if self.rows not in ROW_TYPES:
+            raise DataError(f"rows are to be kept as {self.rows!r}; expected one of {', '.join(ROW_TYPES)}")
+
+    def row_type(self, num_rows: int) -> np.dtype:
+        """Return what so many rows of clips or frames are kept as: float32, or float16 if asked for or if many."""
+        half = self.rows == "float16" or (self.rows == "auto" and num_rows >= HALF_FROM)
+        return np.dtype(np.float16 if half else np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what spec.json has; `rows` if it is not "auto", which earlier versions did not know."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("rows", "auto")}
 
 
 @dataclass(frozen=True)
@@ -65,7 +83,7 @@ def queries_of(vectors: np.ndarray, *, seed: int = 0, count: int = QUERIES) -> n
     """Return made-up queries (Q, D): a row moved a third of the way to another row, so that none of them is a row."""
     rng = np.random.default_rng(seed)
     first, second = rng.integers(0, len(vectors), size=(2, count))
-    return unit(2 * vectors[first] + vectors[second])
+    return unit(2 * vectors[first].astype(np.float32) + vectors[second])
 
 
 def choose(vectors: np.ndarray, asked: Target) -> tuple[Structure | None, Measured]:
@@ -84,10 +102,13 @@ def choose(vectors: np.ndarray, asked: Target) -> tuple[Structure | None, Measur
             raise DataError(f"the type {asked.type} needs {least} vectors; there are {len(vectors)}: use flat")
         return trial.tuned(build(vectors, asked.type), asked.recall)
     reaching = []
+    centroids = None
     for kind in TYPES:
         if len(vectors) < least_vectors(kind):
             continue
-        structure, measured = trial.tuned(build(vectors, kind), asked.recall)
+        made = build(vectors, kind, centroids=centroids)
+        centroids = made.centroids if centroids is None else centroids
+        structure, measured = trial.tuned(made, asked.recall)
         if measured.recall >= asked.recall and measured.p95 <= asked.budget:
             return structure, measured
         if measured.recall >= asked.recall:
@@ -132,30 +153,35 @@ class _Trial:
 
     def tuned(self, structure: Structure, recall: float) -> tuple[Structure, Measured]:
         """Set a structure to the least work that reaches a recall, or if none does, to the best recall."""
-        found = [self._least(structure, factor, recall) for factor in FACTORS]
-        width = self.vectors.shape[1]
-        reaching = [pair for pair in found if pair[1] >= recall]
-        best, reached = (
-            min(reaching, key=lambda pair: pair[0].bytes_read(self.k, width))
-            if reaching
-            else max(found, key=lambda pair: pair[1])
-        )
+        row_bytes = self.vectors.shape[1] * self.vectors.itemsize
+        best, least, highest = structure, math.inf, (-1.0, structure)
+        for value in structure.steps():
+            lowest = structure.set_to(**{structure.knob: value}, factor=1)
+            if lowest.bytes_read(self.k, row_bytes) >= least:
+                break
+            shares = self._shares(lowest, value)
+            factor = 1 + int((shares >= recall).argmax() if shares[-1] >= recall else shares.argmax())
+            made = lowest.set_to(**{structure.knob: value}, factor=factor)
+            highest = max(highest, (float(shares[factor - 1]), made), key=lambda pair: pair[0])
+            if shares[-1] >= recall and (work := made.bytes_read(self.k, row_bytes)) < least:
+                best, least = made, work
+        best = best if least < math.inf else highest[1]
         p95 = p95_of(lambda query: best.search(self.flat, query, self.k), self.queries)
-        size = best.num_bytes
+        reached, size = self._recall(best), best.num_bytes
         return best, Measured(best.kind, len(self.vectors), reached, p95, self.exact_p95, size, len(self.queries))
 
-    def _least(self, structure: Structure, factor: int, recall: float) -> tuple[Structure, float]:
-        """Return the structure with the lowest of its steps that reaches a recall, or else the highest."""
-        steps = structure.steps()
-        low, high = 0, len(steps) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if self._recall(structure.set_to(**{structure.knob: steps[middle]}, factor=factor)) >= recall:
-                high = middle
-            else:
-                low = middle + 1
-        best = structure.set_to(**{structure.knob: steps[low]}, factor=factor)
-        return best, self._recall(best)
+    def _shares(self, structure: Structure, value: int) -> np.ndarray:
+        """Return the recall for 1, 2, 3 ... times k candidates, (F,), all from one search.
+
+        Candidates are compared exactly, so a true neighbour is found if it is one of them.
+        """
+        most = {"ivf": self.k, "hnsw": max(self.k, value)}.get(structure.kind, MOST_FACTOR * self.k)
+        rows = structure.candidates(self.queries, min(most, MOST_FACTOR * self.k))
+        right = np.array([np.isin(own, true) for own, true in zip(rows, self.truth, strict=True)]) & (rows >= 0)
+        counts = np.cumsum(right.sum(axis=0))
+        last = np.minimum(np.arange(self.k, rows.shape[1] + self.k, self.k), rows.shape[1]) - 1
+        shares: np.ndarray = counts[last] / max(self.truth.size, 1)
+        return shares
 
     def _recall(self, structure: Structure) -> float:
         return recall_of(structure.search(self.flat, self.queries, self.k)[1], self.truth)
@@ -192,4 +218,5 @@ def read_measured(folder: Path) -> Measured | None:
 
 def asked_in(found: Fields) -> Target:
     """Return what was asked for, as spec.json tells it. DataError if a value is wrong."""
-    return Target(found.text("type"), found.number("budget"), found.number("recall"))
+    wanted = found.text("rows", default="auto")
+    return Target(found.text("type"), found.number("budget"), found.number("recall"), wanted)

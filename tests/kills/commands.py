@@ -265,6 +265,9 @@ COMMANDS: dict[str, Command] = {
     "index --update --remove": Command(
         ("hand", "near"), ("index", "hand", "near", "--update", "--remove", "wave-train-1"), _index("near")
     ),
+    "index --rows": Command(
+        ("bank",), ("index", "bank", "new", "--level", "frame", "--rows", "float16"), _index("new")
+    ),
     "index-merge": Command(("plain",), ("index-merge", "plain", "plain", "new"), _index("new")),
     "index-merge --overwrite": Command(
         ("plain", "near"), ("index-merge", "plain", "plain", "near", "--overwrite"), _index("near")

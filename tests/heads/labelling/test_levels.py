@@ -113,6 +113,39 @@ def test_an_update_reads_what_is_new_and_gives_what_a_new_index_is(
     assert now.compare() is not None and not now.compare()
 
 
+def test_rows_are_kept_as_float16_if_asked_for_or_if_many(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = make_index(store, tmp_path / "full", level="frame", type="sq8", split="train", device="cpu")
+    made = make_index(store, tmp_path / "half", level="frame", type="sq8", split="train", rows="float16", device="cpu")
+    assert "as float16, type sq8" in made.lines()[-1] and "float16" not in full.lines()[-1]
+    assert (made.to_dict()["rows"], full.to_dict()["rows"]) == ("float16", "float32")
+    half, whole = Index.load(tmp_path / "half"), Index.load(tmp_path / "full")
+    assert half.searched.rows and whole.searched.rows
+    np.testing.assert_array_equal(half.searched.rows.vectors, whole.searched.rows.vectors.astype(np.float16))
+    sizes = [(tmp_path / name / "rows.faiss").stat().st_size for name in ("full", "half")]
+    assert sizes[0] - sizes[1] > 0.4 * sizes[0]
+    for query in whole.searched.rows.vectors[::11]:
+        for among in (None, np.arange(whole.num_own) % 2 == 0):
+            found, right = half.search(query[None], 5, among=among)[0], whole.search(query[None], 5, among=among)[0]
+            assert [hit.score for hit in found] == pytest.approx([hit.score for hit in right], abs=5e-4)
+            assert half.vector_of(found[0]).dtype == np.float32
+    made.update(remove=["wave-train-1"])
+    made.update(add=["wave-train-1"])
+    same(made.whole, half)  # an update keeps them as they were kept
+    joined = merge_indexes([tmp_path / "half", tmp_path / "half"], tmp_path / "joined")
+    same(joined.whole, half)
+    mixed = merge_indexes([tmp_path / "full", tmp_path / "half"], tmp_path / "mixed")
+    same(mixed.whole, whole)
+    monkeypatch.setattr("framebank.store.indexes.tuning.HALF_FROM", 10)
+    many = make_index(store, tmp_path / "many", level="frame", type="flat", split="train", device="cpu")
+    same(many.whole, half)
+    videos = make_index(store, tmp_path / "videos", split="train", rows="float16", device="cpu")
+    assert videos.whole.own_vectors.dtype == np.float32 and videos.to_dict()["rows"] is None
+    with pytest.raises(DataError, match="rows are to be kept as 'half'; expected one of auto, float32, float16"):
+        make_index(store, tmp_path / "odd", rows="half", device="cpu")
+
+
 def test_a_video_is_taken_out_by_hand_and_in_again(store: Path, tmp_path: Path) -> None:
     made = make_index(store, tmp_path / "index", level="frame", type="ivf", split="train", device="cpu")
     before = made.whole

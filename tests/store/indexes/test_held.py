@@ -1,4 +1,4 @@
-"""Files of each version of an index are read as they were written; `held` has one of version 2 and one of version 3."""
+"""Files of each version of an index are read as they were written; `held` has one of each from version 2 on."""
 
 import json
 import shutil
@@ -17,6 +17,7 @@ HELD = Path(__file__).parent / "held"
 HITS = {
     2: [("v3", 0.4796, None), ("v0", 0.0675, None), ("v4", -0.0819, None)],
     3: [("v3", 0.7004, 3.0), ("v4", 0.0717, 2.0), ("v2", -0.0561, 3.0)],
+    4: [("v3", 0.7002, 3.0), ("v4", 0.0717, 2.0), ("v2", -0.0561, 3.0)],
 }
 
 
@@ -49,10 +50,18 @@ def test_version_3_has_frames_a_structure_and_what_was_measured() -> None:
     assert (searched.measured.rows, searched.measured.queries) == (24, 200)
 
 
+def test_version_4_has_the_rows_of_version_3_as_float16() -> None:
+    old, new = (Index.load(HELD / f"version-{version}").searched for version in (3, 4))
+    assert old.rows is not None and new.rows is not None and new.rows.vectors.dtype == np.float16
+    assert (old.asked.rows, new.asked.rows) == ("auto", "float16")
+    np.testing.assert_array_equal(new.rows.vectors, old.rows.vectors.astype(np.float16))
+
+
+@pytest.mark.parametrize("version", [3, 4])
 @pytest.mark.parametrize("name", ["near.faiss", "near.npz", "rows.faiss", "rows.npz", "measured.json"])
 @pytest.mark.parametrize("how", ["empty", "half", "folder"])
-def test_a_damaged_file_of_version_3_is_told(name: str, how: str, tmp_path: Path) -> None:
-    path = shutil.copytree(HELD / "version-3", tmp_path / "index") / name
+def test_a_damaged_file_is_told(name: str, how: str, version: int, tmp_path: Path) -> None:
+    path = shutil.copytree(HELD / f"version-{version}", tmp_path / "index") / name
     content = path.read_bytes()
     path.unlink()
     if how == "folder":

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from framebank.store.indexes.nearest import NearestVectors
+from framebank.store.vectors import unit
 
 VECTORS = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
 
@@ -88,3 +89,49 @@ def test_some_rows_are_searched_and_no_others():
     assert (rows[:, 4:] == -1).all()
     _, each = NearestVectors(vectors).search_among(vectors[:2], 1, np.array([[7, 8], [9, -1]]))
     assert each[1].tolist() == [9]
+
+
+@pytest.mark.parametrize("count", [5, 40, 3000])
+def test_float16_vectors_are_searched_as_they_are_rounded(count):
+    rng = np.random.default_rng(5)
+    exact = unit(rng.normal(size=(count, 24)))
+    half, queries = exact.astype(np.float16), unit(rng.normal(size=(3, 24)))
+    cosines = queries @ half.astype(np.float32).T
+    best = np.argsort(-cosines, axis=1)[:, :5]
+    scores, rows = NearestVectors(half).search(queries, 5)
+    np.testing.assert_array_equal(rows, best)
+    np.testing.assert_allclose(scores, np.take_along_axis(cosines, best, axis=1), atol=1e-6)
+    assert np.abs(scores - np.take_along_axis(queries @ exact.T, best, axis=1)).max() < 2e-4
+    for among in (np.arange(0, count, 2), np.arange(count - 3, count), np.arange(0, count, 9)):
+        scores, rows = NearestVectors(half).search_among(queries, 4, among)
+        left = among[np.argsort(-cosines[:, among], axis=1)][:, :4]
+        np.testing.assert_array_equal(rows[:, : left.shape[1]], left)
+        assert (rows[:, left.shape[1] :] == -1).all()
+    each = np.array([[0, 1, 2], [4, 3, -1], [-1, -1, -1]])
+    _, rows = NearestVectors(half).search_among(queries, 3, each)
+    assert set(rows[0].tolist()) == {0, 1, 2} and set(rows[1].tolist()) == {3, 4, -1} and set(rows[2].tolist()) == {-1}
+
+
+def test_threads_that_divide_float16_vectors_find_the_same(monkeypatch):
+    half = np.random.default_rng(3).normal(size=(50, 8)).astype(np.float16)
+    queries = half[:2].astype(np.float32)
+    expected = NearestVectors(half).search(queries, 30)
+    monkeypatch.setattr("framebank.store.indexes.nearest.DIVIDED_FROM", 10)
+    monkeypatch.setattr("framebank.store.indexes.nearest.faiss.omp_get_max_threads", lambda: 3)
+    for found, right in zip(NearestVectors(half).search(queries, 30), expected, strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-6)
+
+
+def test_the_gpu_takes_float16_vectors(gpus):
+    half = VECTORS.astype(np.float16)
+    found = NearestVectors(half, device="cuda").search(VECTORS[:2], 3)
+    np.testing.assert_array_equal(found[1], NearestVectors(half).search(VECTORS[:2], 3)[1])
+    assert len(gpus) == 1
+
+
+def test_many_rows_of_many_queries_are_copied_side_by_side():
+    vectors = unit(np.random.default_rng(6).normal(size=(300, 8)))
+    among = np.stack([np.arange(0, 40), np.arange(100, 140)])
+    scores, rows = NearestVectors(vectors).search_among(vectors[[3, 120]], 2, among)
+    assert rows[:, 0].tolist() == [3, 120]
+    np.testing.assert_allclose(scores[:, 0], 1, rtol=1e-5)

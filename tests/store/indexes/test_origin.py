@@ -153,8 +153,8 @@ def test_an_origin_is_kept_with_the_index(store, tmp_path):
     assert Index.load(tmp_path / "index").compare() == index.compare() == Difference(store, left=("cat",))
     about = json.loads((tmp_path / "index" / "spec.json").read_text())
     assert (about["version"], about["origin"]["split"]) == (2, "all")
-    (tmp_path / "index" / "spec.json").write_text(json.dumps({**about, "version": 4}))
-    with pytest.raises(DataError, match="is an index of version 4, this framebank reads those up to 3"):
+    (tmp_path / "index" / "spec.json").write_text(json.dumps({**about, "version": 5}))
+    with pytest.raises(DataError, match="is an index of version 5, this framebank reads those up to 4"):
         Index.load(tmp_path / "index")
 
 

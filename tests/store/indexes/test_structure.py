@@ -49,6 +49,38 @@ def test_it_finds_the_neighbours_with_their_own_cosines(
 
 
 @pytest.mark.parametrize("kind", TYPES)
+def test_float16_vectors_find_the_same(kind: str, vectors: np.ndarray) -> None:
+    half = vectors.astype(np.float16)
+    structure, measured = choose(half, Target(kind))
+    assert structure and measured.recall >= 0.95 and recall(structure, half) > 0.9
+    scores, rows = structure.search(NearestVectors(half), vectors[:5], 3)
+    assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
+    for query, own_scores, own_rows in zip(vectors, scores, rows, strict=False):
+        np.testing.assert_allclose(own_scores, half[own_rows].astype(np.float32) @ query, atol=1e-6)
+
+
+def test_it_compares_as_few_candidates_as_reach_the_recall(vectors: np.ndarray) -> None:
+    low, high = (choose(vectors, Target("ivfpq", recall=share))[0] for share in (0.5, 0.99))
+    assert low and high
+    assert low.settings["factor"] <= high.settings["factor"] and low.settings["nprobe"] <= high.settings["nprobe"]
+    fewer = high.set_to(nprobe=high.settings["nprobe"], factor=max(1, high.settings["factor"] - 1))
+    queries = queries_of(vectors)
+    truth = NearestVectors(vectors).search(queries, 10)[1]
+    if high.settings["factor"] > 1:
+        assert recall_of(fewer.search(NearestVectors(vectors), queries, 10)[1], truth) < 0.99
+    found = high.candidates(queries, 10 * high.settings["factor"])  # a true neighbour among them is found
+    compared = high.search(NearestVectors(vectors), queries, 10)[1]
+    assert recall_of(found, truth) == pytest.approx(recall_of(compared, truth))
+
+
+def test_lists_that_were_learned_are_not_learned_again(vectors: np.ndarray) -> None:
+    first = build(vectors, "sq8")
+    second = build(vectors, "ivf", centroids=first.centroids)
+    np.testing.assert_array_equal(first.centroids, second.centroids)
+    assert second.base.ntotal == len(vectors) and build(vectors, "hnsw").centroids is None
+
+
+@pytest.mark.parametrize("kind", TYPES)
 def test_it_passes_over_what_a_filter_leaves_out(kind: str, made: dict[str, Structure], vectors: np.ndarray) -> None:
     among = np.arange(len(vectors)) % 3 == 1
     _, rows = made[kind].search(NearestVectors(vectors), vectors[:20], 10, among=among)
