@@ -45,6 +45,8 @@ def test_the_run_gives_the_figures_it_gave(made: Path, framebank: Framebank) -> 
     figures = json.loads(result.stdout)
     assert (figures["top1"], figures["top5"]) == (0.75, 1.0)
     assert figures["confusion"] == [[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+    said = framebank("evaluate", made / "run", "--store", made / "store", "--split", "test").stdout
+    assert "methods    as framebank 0.1 computes them (form 1)" in said
 
 
 def test_the_index_finds_and_knows_what_it_did(made: Path, framebank: Framebank) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from framebank.heads.training.forms import EARLIER
 from framebank.library.table import html_table, percent, table
 from framebank.store.counts import counted
 
@@ -155,4 +156,6 @@ def protocol_lines(facts: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"texts      {facts['texts']}, {counted(len(templates), 'template')} ({shown}), {facts['scoring']} averaged"
         )
+    if any((facts.get(name) or {}).get("form") == EARLIER for name in ("recipe", "fewshot_recipe")):
+        lines.append(f"methods    as framebank 0.1 computes them (form {EARLIER}), not as their authors' code does")
     return [*lines, f"protocol   {facts['protocol_hash']}"]
