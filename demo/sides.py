@@ -16,7 +16,7 @@ from framebank.demo.stage import set_stage
 from framebank.store.files.replacing import write_text
 
 SIDE_SPACE = 4  # keeps these clips apart from all others of the demo
-# Pairs of movements. Each is performed twice as often on one side as there are clips of a class.
+# Pairs of movements. Each movement is on the left in one class and on the right in another one.
 PAIRS = (("waving", "clapping"), ("punching", "kicking"), ("squatting", "bowing"))
 
 

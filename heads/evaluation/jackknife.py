@@ -19,7 +19,7 @@ def maps_without_each(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
     """Return the mean average precision without each of the videos: scores and hits (V, C) -> (V,).
 
     Equal scores share a threshold, as in `measure`, and labels that no video has do not count. A label with one video
-    keeps its precision without it.
+    keeps its precision, whichever video is left out.
     """
     occurring = np.flatnonzero(hits.any(0)).tolist()
     total = np.zeros(len(scores))
@@ -32,16 +32,17 @@ def standard_error(without: np.ndarray, groups: np.ndarray | None = None) -> flo
     """Return the standard error of a figure by its values without each of the videos, (V,).
 
     Videos of one group of `groups` (V,) count as one: their changes are added. Infinite if there is one group only.
-    This is the jackknife (Tukey 1958), which is rather too wide than too narrow (Efron and Stein 1981).
+    This is the jackknife (Tukey 1958), which is rather too wide than too narrow (Efron and Stein 1981). The standard
+    error of a mean is that of the mean of the groups, if they have equally many videos.
     """
-    change = without.mean() - without
+    change, videos = without.mean() - without, len(without)
     if groups is not None:
         change = np.bincount(np.unique(groups, return_inverse=True)[1].reshape(-1), weights=change)
     count = len(change)
     if count < 2:
         return math.inf
-    spread = float(np.square(change - change.mean()).sum())
-    return math.sqrt((count - 1) / count * spread) * t_by_normal(count - 1)
+    spread = float(np.square(change - change.mean()).sum()) * ((videos - 1) / videos) ** 2
+    return math.sqrt(count / (count - 1) * spread) * t_by_normal(count - 1)
 
 
 def interval_of_share(share: float, error: float, *, videos: int) -> tuple[float, float]:

@@ -123,8 +123,8 @@ def fit_probes(
 
 
 def best_probe(probes: Sequence[Probe]) -> Probe:
-    """Return the probe of the lowest validation loss."""
-    return min(probes, key=lambda one: one.val_loss)
+    """Return the probe of the lowest validation loss: of equals the one of the latest epoch, then the first."""
+    return min(probes, key=lambda one: (one.val_loss, -one.epoch))
 
 
 def require_probes(recipe: Recipe, model: Model) -> None:

@@ -145,7 +145,7 @@ class Recipe:
                 raise DataError(f"{name} is {getattr(self, name)}; expected 0 to 1")
         if self.seed >= 2**63:
             raise DataError(f"seed is {self.seed}; expected less than 2**63")
-        if not 0 <= self.probes <= MOST_PROBES:
+        if not 0 <= self.probes <= MOST_PROBES or self.probes == 1:
             raise DataError(f"probes is {self.probes}; expected 0, for one training, or 2 to {MOST_PROBES}")
         if self.frames < 0:
             raise DataError(f"frames is {self.frames}; expected 0, for all that are stored, or more")
@@ -220,8 +220,8 @@ class Recipe:
         return Recipe.from_dict(with_settings(self.to_dict(), settings), where="--set")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return asdict(self)
+        """Return the fields by name, without `probes` if it is 0: the protocol's hash is that of earlier versions."""
+        return {name: value for name, value in asdict(self).items() if name != "probes" or value}
 
     def write(self, path: Path) -> None:
         """Write the recipe as TOML."""

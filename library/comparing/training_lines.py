@@ -45,7 +45,7 @@ def _probe_lines(probes: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return one line on the probe that was kept, and one for each probe."""
     if not probes:
         return []
-    best = min(probes, key=lambda one: one["val_loss"])
+    best = min(probes, key=lambda one: (one["val_loss"], -one["epoch"]))
     kept = f"lr {best['lr']:g} and weight decay {best['weight_decay']:g}, of the lowest validation loss"
     return [
         f"the best of {counted(len(probes), 'probe')} is kept: {kept}",

@@ -54,8 +54,17 @@ def test_by_hand() -> None:
     assert standard_error(np.array([0.5, 1, 1])) == pytest.approx(math.sqrt(spread) * t_by_normal(2))
     # two sources: the changes of the first two videos are added
     both = standard_error(np.array([0.5, 1.0, 1.0]), np.array([7, 7, 2]))
-    assert both == pytest.approx(math.sqrt(0.5 * (2 * (1 / 6) ** 2)) * t_by_normal(1))
+    assert both == pytest.approx(math.sqrt(2 * (2 / 3) ** 2 * (2 * (1 / 6) ** 2)) * t_by_normal(1))
     assert standard_error(np.array([0.5, 1.0]), np.array([1, 1])) == math.inf
+
+
+@pytest.mark.parametrize("sources", [2, 5, 30])
+def test_of_a_mean_it_is_the_standard_error_of_the_means_of_the_sources(sources: int) -> None:
+    values = np.random.default_rng(0).random((sources, 4))
+    without = (values.sum() - values.ravel()) / (values.size - 1)
+    error = standard_error(without, np.arange(sources).repeat(4))
+    own = values.mean(1).std(ddof=1) / math.sqrt(sources)
+    assert error == pytest.approx(own * t_by_normal(sources - 1))
 
 
 def test_intervals_stay_within_what_is_possible() -> None:

@@ -8,7 +8,7 @@ import torch
 from framebank.heads.bank import Bank
 from framebank.heads.training.build import build_model
 from framebank.heads.training.loop import chosen_epoch, fit
-from framebank.heads.training.probes import best_probe, fit_probes, probe_settings
+from framebank.heads.training.probes import Probe, best_probe, fit_probes, probe_settings
 from framebank.heads.training.recipe import Recipe, read_recipe
 from framebank.store import DataError
 
@@ -72,5 +72,12 @@ def test_what_cannot_be_trained_so_is_one_sentence() -> None:
         next(fit_probes(model, recipe, bank(9, seed=0), val=None, device=CPU))
     with pytest.raises(DataError, match="the recipe has mixup; expected the loss ce alone"):
         next(fit_probes(model, replace(recipe, mixup=0.2), bank(9, seed=0), val=bank(3, seed=1), device=CPU))
-    with pytest.raises(DataError, match="probes is 21; expected 0, for one training, or 2 to 20"):
-        replace(recipe, probes=21)
+    for count in (1, 21):
+        with pytest.raises(DataError, match=f"probes is {count}; expected 0, for one training, or 2 to 20"):
+            replace(recipe, probes=count)
+
+
+def test_of_equal_probes_the_one_of_the_latest_epoch_is_kept() -> None:
+    """As of equal epochs the later one is kept: the weights in the run are those of this probe."""
+    first, second, third = (Probe(lr, 0.1, epoch, 1.0, 0.0) for lr, epoch in ((1e-3, 2), (3e-4, 5), (3e-3, 5)))
+    assert best_probe((first, second, third)) is second
