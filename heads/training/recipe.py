@@ -217,7 +217,7 @@ class Recipe:
 
         DataError as in `from_dict`.
         """
-        return Recipe.from_dict(with_settings(self.to_dict(), settings), where="--set")
+        return Recipe.from_dict(with_settings(asdict(self), settings), where="--set")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name, without `probes` if it is 0: the protocol's hash is that of earlier versions."""
@@ -225,7 +225,7 @@ class Recipe:
 
     def write(self, path: Path) -> None:
         """Write the recipe as TOML."""
-        write_text(path, "".join(f"{name} = {_toml(value)}\n" for name, value in self.to_dict().items()))
+        write_text(path, "".join(f"{name} = {_toml(value)}\n" for name, value in asdict(self).items()))
 
     @classmethod
     def read(cls, path: str | Path) -> "Recipe":
