@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -239,19 +239,19 @@ def embed_videos(
         choices=choices,
         damaged=left_out(store, tally.embedded) if setup.use_damaged else {},
         encoder=engine.spec.encoder,
-        rounding=_rounding(store),
+        rounding=_rounding(store, engine.spec.packed_streams),
     )
 
 
-def _rounding(folder: Path) -> dict[str, float]:
+def _rounding(folder: Path, packed: Collection[str]) -> dict[str, float]:
     """Return what each stream in 8 bits lost by that, as a share of its size."""
     from framebank.store import FeatureStore
     from framebank.store.shard import shard_paths
 
-    if not shard_paths(folder):
+    if not packed or not shard_paths(folder):  # without either there is nothing to open the store for
         return {}
     store = FeatureStore(folder)
-    return {name: store.rounding_error(name) for name in sorted(store.spec.packed_streams)}
+    return {name: store.rounding_error(name) for name in sorted(packed)}
 
 
 def _fill(store: Path, manifest: "Manifest", engine: "Engine", choices: "Choices", *, watch: Watch) -> "Tally":

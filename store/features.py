@@ -246,15 +246,12 @@ class FeatureStore(Mapping[str, Embeddings]):
             at += size
         return data, indices, ends
 
-    def rounding_error(self, stream: str, *, videos: int = 64) -> float:
-        """Return what a stream in 8 bits lost of some videos, as a share of its size (root mean squares)."""
+    def rounding_error(self, stream: str, *, videos: int = 64, rows: int = 64) -> float:
+        """Return what a stream in 8 bits lost, as a share of its size, by the first rows of some videos."""
         chosen = np.unique(np.linspace(0, len(self) - 1, min(videos, len(self))).round().astype(np.int64))
-        found = []
-        for row in chosen.tolist():
-            number = int(self._shard_of[row])
-            start, end = int(self._starts[row]), int(self._ends[row])
-            found.append(self._reader(number).codes(f"streams/{stream}", start, end))
-        return relative_error(np.concatenate(found))
+        starts, ends = self._starts[chosen], np.minimum(self._ends[chosen], self._starts[chosen] + rows)
+        places = zip(self._shard_of[chosen].tolist(), starts.tolist(), ends.tolist(), strict=True)
+        return relative_error(self._reader(one).codes(f"streams/{stream}", start, end) for one, start, end in places)
 
     def _row_shape(self, stream: str) -> tuple[int, ...]:
         form = self._known[0].description.forms[f"streams/{stream}"]

@@ -95,7 +95,7 @@ class ShardReader:
             expected = num_videos if name.startswith(VIDEO_STREAMS) else num_rows
             if np.dtype(form.dtype).kind not in kinds:
                 yield f"is damaged: {name} holds {form.dtype}, expected {'floats' if kinds == 'f' else 'whole numbers'}"
-            if name in packed and not (is_packed(form.dtype) and form.shape[-1] > TAIL):
+            if name in packed and not (is_packed(form.dtype) and form.shape[1:] and form.shape[-1] > TAIL):
                 yield f"is damaged: {name} holds {form.dtype} {form.shape}, expected bytes (..., W + {TAIL})"
             shape = (expected, 2) if name == WINDOW else (expected,)
             if form.shape[: len(shape)] != shape or (name in KIND_OF and len(form.shape) != len(shape)):

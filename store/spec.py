@@ -70,9 +70,7 @@ class FeatureSpec:
     @property
     def encoder_name(self) -> str:
         """The model and its tag, or the file of its weights."""
-        if Path(self.pretrained).is_absolute():
-            return f"{self.model} with {self.pretrained}"
-        return f"{self.model}/{self.pretrained or 'RANDOM WEIGHTS'}"
+        return name_of_encoder(self.model, self.pretrained)
 
     @property
     def stream_names(self) -> set[str]:
@@ -114,3 +112,10 @@ def _require(
             raise DataError(
                 f"{mine} was made with {name} {left!r}, {theirs} with {name} {right!r}; they cannot be mixed"
             )
+
+
+def name_of_encoder(model: str, pretrained: str) -> str:
+    """Return a model and its tag, or the file of its weights, as text."""
+    if Path(pretrained).is_absolute():
+        return f"{model} with {pretrained}"
+    return f"{model}/{pretrained or 'RANDOM WEIGHTS'}"

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError, warn
 from framebank.store.features import FeatureStore
 from framebank.store.upkeep.known_files import known_identities
@@ -59,15 +60,15 @@ class GivenVideos:
         if not found:
             found = self._of_name(path)
         if not found:
+            what = f"the video {path!r}" if path else "a video without a name"
             raise DataError(
-                f"{self._store.path}: has no row of the video {path or 'without a name'!r}, neither by its name nor by "
-                "its content; extract it first"
+                f"{self._store.path}: has no row of {what}, neither by its name nor by its content; extract it first"
             )
         wholes = [video for video in found if video.start is None and video.end is None]
         if len({video.path for video in wholes}) != len(wholes) or not wholes:
             raise DataError(
-                f"{self._store.path}: {path!r} is the file of {len(found)} videos, such as {found[0].video_id!r}; "
-                f"expected a column {' or '.join(IDS)} that says which one"
+                f"{self._store.path}: {path!r} is the file of {counted(len(found), 'video')}, such as "
+                f"{found[0].video_id!r}; expected a column {' or '.join(IDS)} that says which one"
             )
         return wholes[0].video_id  # several are copies
 

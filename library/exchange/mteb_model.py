@@ -1,5 +1,7 @@
 """MTEB: a bank as a model of the package mteb, whose benchmark of videos is MVEB."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -129,15 +131,13 @@ def mteb_model(bank: "FeatureStore | str | Path", *, name: str | None = None, de
     """
     store = open_store(bank)
     spec = store.spec
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(filter(None, (spec.model, spec.pretrained)))).strip("-")
+    weights = Path(spec.pretrained).parts[-2:] if Path(spec.pretrained).is_absolute() else (spec.pretrained,)
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(filter(None, (spec.model, *weights)))).strip("-")
     return MtebModel(store, name=name or f"framebank/{plain}", device=device)
 
 
 def _revision(store: "FeatureStore") -> str:
     """A hash of the encoder and of how the bank was made: mteb keeps scores by name and revision."""
-    import hashlib
-    import json
-
     words = json.dumps(store.spec.to_dict(), sort_keys=True, default=str)
     return hashlib.blake2b(words.encode(), digest_size=6).hexdigest()
 

@@ -7,6 +7,7 @@ from typing import Any
 from framebank.heads.training.forms import EARLIER
 from framebank.library.table import html_table, percent, table
 from framebank.store.counts import counted
+from framebank.store.spec import name_of_encoder
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,7 +144,7 @@ def threshold_lines(values: Mapping[str, Any]) -> list[str]:
 
 def protocol_lines(facts: Mapping[str, Any]) -> list[str]:
     """Return lines that say how a figure was made."""
-    encoder = f"{facts['model']}/{facts['pretrained'] or 'RANDOM WEIGHTS'}, weights {facts['weights_hash'][:12]}"
+    encoder = f"{name_of_encoder(facts['model'], facts['pretrained'])}, weights {facts['weights_hash'][:12]}"
     lines = [
         "",
         f"videos     {facts['videos_evaluated']} of {facts['videos_listed']} listed in split {facts['split']}",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from framebank.store.counts import counted
+from framebank.store.spec import name_of_encoder
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _encoder(facts: Mapping[str, Any]) -> str:
     if not facts.get("model"):
         return ""
     weights = f", weights {str(facts['weights_hash'])[:12]}" if facts.get("weights_hash") else ""
-    return f"{facts['model']}/{facts.get('pretrained') or 'RANDOM WEIGHTS'}{weights}, {facts.get('precision', '')}"
+    name = name_of_encoder(str(facts["model"]), str(facts.get("pretrained") or ""))
+    return f"{name}{weights}, {facts.get('precision', '')}"
 
 
 def _method(facts: Mapping[str, Any]) -> str:

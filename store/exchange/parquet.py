@@ -114,9 +114,14 @@ def _open(path: Path) -> Any:
 
 
 def _require_numbers(path: Path, schema: Any, column: str) -> None:
-    """Refuse a column that holds no list of numbers, nor a list of such lists, in each row: DataError."""
+    """Refuse a column that holds no list of numbers, nor a list of such lists, in each row, and a name of two
+    columns: DataError.
+    """
     types = load_pyarrow()[0].types
-    inner = given = schema.field(column).type
+    places = schema.get_all_field_indices(column)
+    if len(places) != 1:
+        raise DataError(f"{path}: has {len(places)} columns with the name {column!r}; expected one")
+    inner = given = schema.field(places[0]).type
     for _ in range(2):
         if types.is_list(inner) or types.is_large_list(inner) or types.is_fixed_size_list(inner):
             inner = inner.value_type

@@ -1,5 +1,8 @@
 """Eight bits: rows of a stream in half the bytes, with what is lost by it."""
 
+import math
+from collections.abc import Iterable
+
 import numpy as np
 
 TAIL = 12  # bytes behind the codes of each vector: its lowest value, its step and its error, as little-endian float32
@@ -17,8 +20,8 @@ def pack(values: np.ndarray) -> np.ndarray:
     step = (x.max(-1, keepdims=True) - low) / LEVELS
     codes = np.rint((x - low) / np.where(step > 0, step, 1)).astype(np.uint8)
     error = np.sqrt(np.square(low + codes * step - x).mean(-1, keepdims=True))
-    tail = np.concatenate([low, step, error], axis=-1).astype("<f4")
-    return np.concatenate([codes, tail.view(np.uint8)], axis=-1)
+    behind = np.concatenate([low, step, error], axis=-1).astype("<f4")
+    return np.concatenate([codes, behind.view(np.uint8)], axis=-1)
 
 
 def unpack(packed: np.ndarray) -> np.ndarray:
@@ -28,11 +31,17 @@ def unpack(packed: np.ndarray) -> np.ndarray:
     return values
 
 
-def relative_error(packed: np.ndarray) -> float:
-    """Return the root of the mean square error of packed vectors, as a share of the root of their mean square."""
-    error = np.square(_tail(packed)[2], dtype=np.float64).mean()
-    size = np.square(unpack(packed), dtype=np.float64).mean()
-    return float(np.sqrt(error / size)) if size else 0.0
+def relative_error(parts: Iterable[np.ndarray]) -> float:
+    """Return the root of the mean square error of packed vectors, as a share of the root of their mean square.
+
+    Each part is (..., W + TAIL); one is in memory at a time.
+    """
+    error = size = 0.0
+    for packed in parts:
+        values = unpack(packed)
+        error += float(np.square(_tail(packed)[2], dtype=np.float64).sum()) * values.shape[-1]
+        size += float(np.square(values, dtype=np.float64).sum())
+    return math.sqrt(error / size) if size else 0.0
 
 
 def is_packed(dtype: str) -> bool:
@@ -45,7 +54,12 @@ def row_shape(shape: tuple[int, ...], dtype: str) -> tuple[int, ...]:
     return (*shape[1:-1], shape[-1] - TAIL) if is_packed(dtype) else shape[1:]
 
 
+def tail(packed: np.ndarray) -> np.ndarray:
+    """Return the lowest value, the step and the error of each packed vector, (..., 3) float32."""
+    found: np.ndarray = np.ascontiguousarray(packed[..., -TAIL:]).view("<f4")
+    return found
+
+
 def _tail(packed: np.ndarray) -> np.ndarray:
-    """Return the lowest value, step and error of each vector, 3 x (..., 1) float32."""
-    tail = np.ascontiguousarray(packed[..., -TAIL:]).view("<f4")  # (..., 3)
-    return np.moveaxis(tail, -1, 0)[..., None]
+    """Return the same, 3 x (..., 1)."""
+    return np.moveaxis(tail(packed), -1, 0)[..., None]

@@ -11,8 +11,9 @@ import numpy as np
 from framebank.store.errors import DataError, PlaceError
 from framebank.store.files.replacing import current
 from framebank.store.formats.description import DIGEST
+from framebank.store.formats.eight_bits import tail
 from framebank.store.ledger import Ledger
-from framebank.store.reader import Contents, ShardReader
+from framebank.store.reader import STREAMS, Contents, ShardReader
 from framebank.store.shard import shard_paths
 from framebank.store.spec import FeatureSpec
 from framebank.store.upkeep.adoption import shards_of_parts
@@ -124,6 +125,8 @@ def _double_ids(reader: ShardReader) -> Iterator[Fault]:
 
 def _not_finite(path: Path, name: str, values: Any, contents: Contents) -> Iterator[Fault]:
     """Yield a fault for each video with a value that is infinite or not a number."""
+    if isinstance(values, np.ndarray) and name.removeprefix(STREAMS) in contents.spec.packed_streams:
+        values = tail(values)  # (..., 3)
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or not values.ndim:
         return
     bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))  # rows, or videos

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import framebank as fb
+from framebank.heads.evaluation.jackknife import standard_error
 from framebank.heads.predictions import Predictions
 from framebank.library.reporting.judged import read_judged
 from framebank.library.reporting.runs import read_runs
@@ -285,11 +286,14 @@ def test_several_seeds_of_runs_of_several_labels(framebank: Any, one_thread: Non
     both = fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
     gain = np.mean(maps["second"]) - mean
     assert f"{100 * gain:+.1f} points of mAP (95 % " in both.headline and "over 3 pairs of seeds" in both.headline
-    # seeds that disagree make the interval of the difference wider than one pair of them has it
+    # the spread of the three differences makes the interval wider than the videos alone do
     first, second = read_judged([tmp_path / "first", tmp_path / "second"])
     low, high = second.gain(first)[1]
-    pair_low, pair_high = second.seeds[0].gain(first.seeds[0])[1]
-    assert low < gain < high and high - low > 0.5 * (pair_high - pair_low)
+    spread = np.subtract(maps["second"], maps["first"]).std(ddof=1) / 3**0.5
+    without = np.mean([two.without - one.without for one, two in zip(first.seeds, second.seeds, strict=True)], axis=0)
+    videos = standard_error(without, first.groups)
+    assert low < gain < high
+    assert high - low == pytest.approx(2 * np.hypot(1.96 * videos, 4.303 * spread), rel=0.01)  # Student's t of 2
     with pytest.raises(DataError, match=r"has the seeds 0, 1, 2 and .* has the seeds 0, 1; expected"):
         fb.report(tmp_path / "first", tmp_path / "third", out=tmp_path / "three.html")
 

@@ -55,7 +55,7 @@ def test_what_does_not_say_which_video_it_is(store: FeatureStore) -> None:
         DataError, match=r"has no row of the video 'nobody.mp4', neither by its name nor by its content"
     ):
         given.ids_of({"video": ["nobody.mp4"]})
-    with pytest.raises(DataError, match="has no row of the video 'without a name'"):
+    with pytest.raises(DataError, match="has no row of a video without a name"):
         given.ids_of({"video": [b"other bytes"]})
     with pytest.raises(
         DataError, match=r"'1.mp4' may be .*jump/1.mp4 or .*run/1.mp4; expected a column video_id or id"

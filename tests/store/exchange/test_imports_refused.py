@@ -46,6 +46,14 @@ def test_a_column_of_another_type_is_named(tmp_path: Path, column: str, values: 
     assert f"x.parquet: its column {column!r} has the type {given};" in str(error.value).replace("element", "item")
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    values = [pyarrow.array(["x"]), pyarrow.array([[1.0, 2.0]]), pyarrow.array([[1.0, 2.0]])]
+    table = pyarrow.Table.from_arrays(values, names=["video_id", "embedding", "embedding"])
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"x\.parquet: has 2 columns with the name 'embedding'; expected one"):
+        open_source(tmp_path / "x.parquet", Names())
+
+
 def test_an_id_of_an_array_that_is_no_text(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", features=np.ones((1, 2)), ids=np.array(["a\0b"]))
     with pytest.raises(DataError, match=r"x\.npz: the video_id of 'a.*b' is not UTF-8 or holds a NUL; change it"):
