@@ -47,7 +47,7 @@ docs: $(DEV)  ## the pages of docs/ and the reference as a site, into build/docs
 	$(BIN)/zensical build --strict
 
 bench: $(DEV)  ## the measurements behind docs/benchmarks.md
-	for script in $(filter-out %/plot.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+	for script in $$(grep -L -e click.argument $(filter-out %/plot.py,$(wildcard benchmarks/*.py))); do $(BIN)/python $$script || exit 1; done
 
 fuzz: $(DEV)  ## mutated files for every reader, 20,000 of them or CASES=N, and what came of each
 	OMP_NUM_THREADS=1 $(BIN)/python -m framebank.tests.fuzz.files --cases $(or $(CASES),20000)
