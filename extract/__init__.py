@@ -2,6 +2,10 @@
 
 Names are loaded when they are asked for: decoding processes need no torch. The room itself can be called, and has the
 help of that call: `framebank.extract("videos/", "bank", model="ViT-B-16")`.
+
+The second of a frame comes from its packet (`decoders/packets.py`). `sampling.py` chooses the frames, asked by
+`Task.run` in `worker.py`; a decoder returns their seconds as `Clip.timestamps`. `rows.py` repeats them for each view,
+and `ShardWriter.flush` in `store/shard.py` writes them.
 """
 
 from typing import TYPE_CHECKING
