@@ -7,10 +7,10 @@ from typing import Any
 
 from framebank.store.errors import DataError
 from framebank.store.formats.document import Fields, shown
-from framebank.store.formats.eight_bits import NAME
 from framebank.store.formats.text import is_text
 
 SCHEMA_VERSION = 1
+EIGHT_BITS = "8"  # what is written behind a stream that is kept in 8 bits, as in tokens:7:8
 
 # The fields that two things must share to live in one joint space, such as a video bank and class embeddings.
 ENCODER_FIELDS = ("model", "weights_hash", "dim")
@@ -81,7 +81,7 @@ class FeatureSpec:
     def packed_streams(self) -> set[str]:
         """The names of the streams that are kept in 8 bits, as tokens in "frame,tokens:7:8"."""
         found = (part.split(":") for part in self.streams.split(","))
-        return {name for name, *numbers in found if numbers[1:] == [NAME]}
+        return {name for name, *numbers in found if numbers[1:] == [EIGHT_BITS]}
 
     def require_equal(self, other: "FeatureSpec", *, mine: object, theirs: object) -> None:
         """Raise DataError, with the first field that differs and both values, if `other` may not be mixed with it.

@@ -14,7 +14,7 @@ from torch.nn import Module
 from torch.nn.functional import adaptive_avg_pool2d
 
 from framebank.store.errors import DataError
-from framebank.store.formats.eight_bits import NAME
+from framebank.store.spec import EIGHT_BITS
 
 # name -> how its numbers are written after a colon, "" where it takes none
 STREAMS = {
@@ -138,7 +138,7 @@ def read_streams(spec: str) -> dict[str, tuple[int, ...]]:
 def _read_numbers(name: str, text: str) -> tuple[int, ...]:
     example = STREAMS[name]
     if name in GRIDS:
-        text = text.removesuffix(f":{NAME}")  # in how many bits it is kept
+        text = text.removesuffix(f":{EIGHT_BITS}")  # in how many bits it is kept
     if not example:
         if text:
             raise DataError(f"the stream {name} takes no numbers, but was given {text!r}")

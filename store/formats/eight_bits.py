@@ -7,7 +7,6 @@ import numpy as np
 
 TAIL = 12  # bytes behind the codes of each vector: its lowest value, its step and its error, as little-endian float32
 LEVELS = 255
-NAME = "8"  # what is written behind a stream that is kept so, as in tokens:7:8
 
 
 def pack(values: np.ndarray) -> np.ndarray:
