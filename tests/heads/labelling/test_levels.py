@@ -201,4 +201,5 @@ def test_what_an_index_cannot_be(store: Path, tmp_path: Path) -> None:
         (folder / name).unlink()
         with pytest.raises(DataError, match=r"cannot be read|is missing|no such file"):
             Index.load(folder)
-    assert rows_at(FeatureStore(store), made.whole, "frame").vectors.shape[1] == made.whole.spec.dim
+    rows = rows_at(FeatureStore(store), made.whole, "frame", row_type=np.dtype(np.float16))
+    assert (rows.vectors.shape[1], rows.vectors.dtype) == (made.whole.spec.dim, np.float16)
