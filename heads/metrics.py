@@ -13,6 +13,7 @@ from framebank.heads.ranking import best_class, rank_of_target
 from framebank.store.errors import DataError
 
 AT_ONCE = 8192  # videos whose scores are ranked together
+Z = 1.959964  # standard errors to either side of a 95 % interval
 
 
 def measure(predictions: Predictions) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def wilson_interval(hits: int, total: int) -> tuple[float, float]:
     """Return the 95 % interval of a rate (Wilson 1927). It also works for few videos and for rates near 0 and 1."""
     if total == 0:
         return 0.0, 1.0
-    z, rate = 1.959964, hits / total
+    z, rate = Z, hits / total
     centre = (rate + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
     return max(0.0, centre - half), min(1.0, centre + half)

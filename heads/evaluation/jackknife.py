@@ -5,9 +5,7 @@ import math
 import numpy as np
 
 from framebank.heads.evaluation.paired import t_by_normal
-from framebank.heads.metrics import wilson_interval
-
-Z = 1.959964
+from framebank.heads.metrics import Z, wilson_interval
 
 
 def map_interval(share: float, scores: np.ndarray, hits: np.ndarray, groups: np.ndarray) -> tuple[float, float]:

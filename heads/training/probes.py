@@ -66,7 +66,7 @@ def fit_probes(
     All start from the same weights, and see the same batches, each of which is read, moved and masked once. An epoch
     tells of the probe with the lowest validation loss in it. The result has one Probe for each, in the order of
     `probe_settings`; the best one has the lowest validation loss of all. Each is what `fit` trains with its learning
-    rate and weight decay. DataError without validation videos, and for a recipe that is not `trains_probes`.
+    rate and weight decay. DataError without validation videos, and as `require_probes`.
     """
     require_probes(recipe, model)
     if val is None:

@@ -42,8 +42,8 @@ def map_flat(path: Path) -> np.ndarray:
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(HALF.size)
-            name, width, count, *_ = HEADER.unpack(head[: HEADER.size])
-            form, dtype, claimed = HEADER, "<f4", HEADER.unpack(head[: HEADER.size])[-1]
+            name, width, count, *_, claimed = HEADER.unpack(head[: HEADER.size])
+            form, dtype = HEADER, "<f4"
             if name == HALF_NAME:
                 *_, kind, _, _, own_width, _, trained, num_bytes = HALF.unpack(head)
                 is_half = kind == FLOAT16 and own_width == width and not trained
