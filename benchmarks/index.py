@@ -1,7 +1,7 @@
 """What the types of an index cost and find: against faiss itself, under filters, and by size.
 
 python benchmarks/index.py [--rows 100000 --rows 1000000 ...] [--type flat --type ivfpq ...]
-    [--part filters ...] [--json FILE]
+    [--part filters ...] [--kept float16] [--json FILE]
 
 The rows are made up: 512 values, in clusters (one for every 100 rows) of clusters (one for every 10 of them), as
 embeddings of like videos are; each is a video of its own, with a label, and a column "rank" that filters compare. The
@@ -13,7 +13,9 @@ exactly (`ratio`), or 10 (`ratio_k10`), or it compares them too, in an IndexRefi
 (`ratio_same_answers`). A hit is an object once it is looked at; `ratio_read` is `ratio` if the id, the score and the
 label of each hit are read. `filters`: 10 %, 2 %, 0.1 % and one row are left; recall at 10 against brute
 force over those rows, and the time of a query without the filter's first evaluation, which stands beside it. `sizes`:
-recall at 10 against exact search, the time of a query, the bytes that are searched, seconds to build. Times of a query
+recall at 10 against exact search, the time of a query, the bytes that are searched, seconds to build. It is always
+measured; `--part sizes` measures nothing else. With `--kept float16` the rows are kept as an index of a million frames
+keeps them, which takes 10 GB for 10 million; the comparison with faiss needs float32. Times of a query
 are those within which 95 of 100 are answered, one at a time. Other programs on the machine lengthen the seconds of the
 clock (`p95`); those of computing (`p95_computing`, the ratios, and the seconds to build) they lengthen little. For
 exact search, `p95_two_threads` are the seconds of computing of the slower of two threads with half of the rows each:
@@ -45,7 +47,8 @@ TYPES = ("flat", "ivfpq", "sq8", "ivf", "hnsw")
 SHARES = (0.1, 0.02, 0.001, 0.0)  # of the rows that a filter leaves; 0 is one row
 BATCHES = (1, 64)
 RATIOS = ("ratio", "ratio_read", "ratio_k10", "ratio_same_answers")
-PARTS = ("against_faiss", "filters")
+PARTS = ("against_faiss", "filters", "sizes")
+KEPT = ("float32", "float16")
 FILTER_QUERIES, TURNS, EXACT_TURNS = 40, 25, 5
 SPEC = FeatureSpec(
     model="made-up",
@@ -63,13 +66,18 @@ SPEC = FeatureSpec(
 @click.option("--rows", "sizes", multiple=True, type=int, default=[100_000], help="How many; several times.")
 @click.option("--type", "types", multiple=True, type=click.Choice(TYPES), default=TYPES[:4], help="Several times.")
 @click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), default=PARTS, help="Several times.")
+@click.option("--kept", type=click.Choice(KEPT), default=KEPT[0], help="The type of the values of the rows.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
-def main(sizes: tuple[int, ...], types: tuple[str, ...], parts: tuple[str, ...], json_path: Path | None) -> None:
+def main(
+    sizes: tuple[int, ...], types: tuple[str, ...], parts: tuple[str, ...], kept: str, json_path: Path | None
+) -> None:
     """Measure every type at every size and print tables."""
-    found: dict[str, Any] = {"width": WIDTH, "threads": faiss.omp_get_max_threads()}
+    if kept == "float16" and "against_faiss" in parts:
+        raise click.ClickException("--kept float16 has no comparison with faiss: name the parts, as in --part sizes")
+    found: dict[str, Any] = {"width": WIDTH, "threads": faiss.omp_get_max_threads(), "kept": kept}
     found |= {"against_faiss": [], "filters": [], "sizes": []}
     for size in sizes:
-        vectors = made_up(size)
+        vectors = made_up(size, dtype=np.dtype(kept))
         for kind in types:
             index, told = indexed(vectors, kind)
             found["sizes"].append(told)
@@ -81,12 +89,12 @@ def main(sizes: tuple[int, ...], types: tuple[str, ...], parts: tuple[str, ...],
     print_tables(found)
 
 
-def made_up(count: int, *, seed: int = 0) -> np.ndarray:
-    """Return unit rows (R, D) float32 in clusters of clusters."""
+def made_up(count: int, *, dtype: np.dtype, seed: int = 0) -> np.ndarray:
+    """Return unit rows (R, D) in clusters of clusters."""
     rng = np.random.default_rng(seed)
     groups = rng.standard_normal((max(1, count // 1000), WIDTH), dtype=np.float32)
     clusters = np.repeat(groups, 10, axis=0) + 0.7 * rng.standard_normal((10 * len(groups), WIDTH), dtype=np.float32)
-    rows = np.empty((count, WIDTH), dtype=np.float32)
+    rows = np.empty((count, WIDTH), dtype=dtype)
     for first in range(0, count, 100_000):
         own = rng.integers(0, len(clusters), size=min(100_000, count - first))
         noise = rng.standard_normal((len(own), WIDTH), dtype=np.float32)
@@ -111,7 +119,7 @@ def indexed(vectors: np.ndarray, kind: str) -> tuple[Index, dict[str, Any]]:
     index.searched = Searched(near=near, asked=Target(kind), measured=measured)
     times = timed(index, queries_of(vectors, seed=4, count=100))[1]
     told = {**measured.to_dict(), **times, "build_seconds": seconds, "settings": dict(near.settings) if near else {}}
-    if near is None:
+    if near is None and vectors.dtype == np.float32:
         told["p95_two_threads"] = slower_half(vectors, queries_of(vectors, seed=4, count=100))
     return index, told
 
