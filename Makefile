@@ -23,12 +23,12 @@ $(DEV): $(READY)
 demo: $(READY)  ## the whole chain on the embedded default, into demo-out/
 	$(BIN)/framebank demo --out demo-out
 
-test: lint types  ## lint, types and every test
-	$(BIN)/python -m pytest -n auto --dist worksteal
+test: lint types  ## lint, types and every test, one process a core and one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 kills: $(DEV)  ## kill every command that writes before each thing it does to files: a quarter of an hour
 	rm -f build/kills.jsonl
-	FRAMEBANK_KILLS=all $(BIN)/python -m pytest -n auto --dist worksteal tests/kills/test_kills.py
+	OMP_NUM_THREADS=1 FRAMEBANK_KILLS=all $(BIN)/python -m pytest -n auto --dist worksteal tests/kills/test_kills.py
 	$(BIN)/python -m framebank.tests.kills.totals
 
 lint: $(DEV)  ## ruff, its formatter included

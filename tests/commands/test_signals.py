@@ -1,6 +1,5 @@
 """A request to end is Ctrl-C: what was begun is cleaned up, and the exit code names the signal."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -21,11 +20,11 @@ def test_a_signal_is_heard_once(number: signal.Signals) -> None:
     cleaned = []
     with pytest.raises(KeyboardInterrupt) as error, ended_by_signals():
         try:
-            os.kill(os.getpid(), number)
+            signal.pthread_kill(threading.get_ident(), number)
             time.sleep(1)
         finally:
             for one in ENDING:
-                os.kill(os.getpid(), one)
+                signal.pthread_kill(threading.get_ident(), one)
             cleaned.append(True)
     assert isinstance(error.value, Ended) and signal_of(error.value) == number and cleaned
     assert signal_of(KeyboardInterrupt()) == number  # of a library that raises its own in place of it
@@ -40,7 +39,7 @@ def test_two_at_once_print_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt), ended_by_signals():
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         for one in ENDING:
-            os.kill(os.getpid(), one)
+            signal.pthread_kill(threading.get_ident(), one)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         time.sleep(1)
     assert not printed
@@ -50,7 +49,7 @@ def test_one_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with ended_by_signals():
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
