@@ -16,12 +16,14 @@ class HeadTraits:
     reads_places  it tells the places of a frame from its time, if it is built with `places`, their number
     takes_blocks  it is a `TakesBlocks`: its blocks may start as those of a text tower
     sees_order    its answer depends on the order of the frames
+    learns        it has parameters
     """
 
     reads_layers: bool = False
     reads_places: bool = False
     takes_blocks: bool = False
     sees_order: bool = True
+    learns: bool = True
 
 
 class HeadClass(Protocol):

@@ -15,7 +15,7 @@ class Mean(nn.Module, MixesFrames):
     Blind to the order of the frames.
     """
 
-    traits = HeadTraits(sees_order=False)
+    traits = HeadTraits(sees_order=False, learns=False)
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ class Shift(nn.Module, MixesFrames):
     its channels, and so on which frames are neighbours. Still a weak sense of order: try it as a baseline.
     """
 
-    traits = HeadTraits()
+    traits = HeadTraits(learns=False)
 
     def __init__(self, dim: int, *, fold: int = 8) -> None:
         super().__init__()

@@ -11,10 +11,12 @@ PRECISIONS = ("fp32", "bf16", "auto")
 def computed_precision(asked: str, device: "torch.device", *, head: str, epochs: int) -> tuple[str, tuple[str, ...]]:
     """Return the precision that a head computes in on a device, and a note if it is not the bf16 that was asked for.
 
-    The mean of the frames multiplies no matrices, and a training without epochs makes no step: both compute in fp32.
+    A head without parameters multiplies no matrices, and a training without epochs makes no step: both compute in fp32.
     """
-    precision = resolve_precision(asked, device) if head != "mean" and epochs else "fp32"
-    why = "the mean of the frames multiplies no matrices" if epochs else "nothing is trained by steps"
+    from framebank.heads import HEADS
+
+    precision = resolve_precision(asked, device) if HEADS[head].traits.learns and epochs else "fp32"
+    why = f"the head {head} has no parameters and multiplies no matrices" if epochs else "nothing is trained by steps"
     note = f"precision bf16 changes nothing, because {why}; the run says fp32"
     return precision, (note,) if asked == "bf16" != precision else ()
 

@@ -9,6 +9,8 @@ from framebank.store.counts import counted
 
 def training_lines(report: Mapping[str, Any]) -> list[str]:
     """Return the values of `TrainedRun.to_dict` as text."""
+    from framebank.heads import HEADS
+
     kept = "the mean of the last epochs" if report["recipe"]["average"] else "the last epoch"
     of = f" of {report['epochs']}" if report.get("epochs") else ""
     judged = counted(report["val_videos"], "validation video")
@@ -23,7 +25,7 @@ def training_lines(report: Mapping[str, Any]) -> list[str]:
     took = "" if report["seconds"] is None else f" in {report['seconds']:.1f} s"
     by = ", the head in bf16" if report["recipe"]["precision"] == "bf16" else ""
     none = val if report["seconds"] is None else "no epoch: nothing was trained by steps"
-    if report["seconds"] is not None and report["recipe"]["head"] != "mean":
+    if report["seconds"] is not None and HEADS[report["recipe"]["head"]].traits.learns:
         none += f", and the head {report['recipe']['head']} is as it was drawn"
     what = f"{report['recipe']['head']} + {report['recipe']['classifier']}"
     if report.get("members"):

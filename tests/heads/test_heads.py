@@ -114,6 +114,13 @@ def test_a_head_sees_the_order_if_it_says_so(name):
     assert apart > 0.01 if HEADS[name].traits.sees_order else apart < 1e-6
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_has_parameters_if_it_says_that_it_learns(name):
+    reads_layers = {"in_shape": (3, 8)} if HEADS[name].traits.reads_layers else {}
+    parameters = list(HEADS[name](8, **reads_layers).parameters())
+    assert bool(parameters) is HEADS[name].traits.learns
+
+
 @every_head
 def test_state_round_trip(name):
     head, other = build(name, 8, seed=1, shaken=True), build(name, 8, seed=2)

@@ -58,6 +58,16 @@ def test_a_run_scores_and_labels(framebank: Any, bank: FeatureStore, run: fb.Tra
     assert np.mean(right) == pytest.approx(report.top1)
 
 
+@pytest.mark.parametrize(("head", "told"), [("shift", False), ("conv1d", True)])
+def test_a_head_that_no_step_trains_is_said_to_be_as_drawn(
+    bank: FeatureStore, tmp_path: Path, head: str, told: bool
+) -> None:
+    run = fb.train(bank, tmp_path / "run", head=head, classifier="lda", loss="ce", epochs=0)
+    said = "\n".join(run.lines())
+    assert "nothing was trained by steps" in said
+    assert (f"the head {head} is as it was drawn" in said) is told  # a head without parameters is not drawn
+
+
 def test_train_takes_recipes_options_and_refuses_what_is_none(bank: FeatureStore, tmp_path: Path) -> None:
     made = fb.train(bank, tmp_path / "a", recipe="linear-probe", epochs=1, settings={"batch_size": 8})
     assert (made.run.recipe.epochs, made.run.recipe.batch_size) == (1, 8)

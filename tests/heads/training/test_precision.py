@@ -36,7 +36,11 @@ def test_a_run_says_in_which_precision_it_was_trained(world):
 
 @pytest.mark.parametrize(
     ("head", "classifier", "epochs", "why"),
-    [("mean", "linear", 1, "the mean of the frames multiplies"), ("conv1d", "lda", 0, "nothing is trained by steps")],
+    [
+        ("mean", "linear", 1, "the head mean has no parameters"),
+        ("shift", "linear", 1, "the head shift has no parameters"),
+        ("conv1d", "lda", 0, "nothing is trained by steps"),
+    ],
 )
 def test_bf16_that_changes_nothing_is_not_said(world, head, classifier, epochs, why):
     train = world.manifest.split("train")
@@ -47,11 +51,12 @@ def test_bf16_that_changes_nothing_is_not_said(world, head, classifier, epochs, 
         assert [why in note for note in job.notes] == [True] * (precision == "bf16")
 
 
-def test_the_mean_is_the_same_in_bf16(world):
+@pytest.mark.parametrize("head", ["mean", "shift"])
+def test_a_head_without_parameters_is_the_same_in_bf16(world, head):
     weights = []
     train = load_bank(world.store, world.manifest.split("train"), world.prompts.labels, device=CPU)
     for precision in ("fp32", "bf16"):
-        recipe = Recipe(head="mean", classifier="linear", loss="ce", epochs=2, precision=precision, frame_dropout=0.2)
+        recipe = Recipe(head=head, classifier="linear", loss="ce", epochs=2, precision=precision, frame_dropout=0.2)
         model = build_model(recipe, dim=DIM, num_classes=4, texts=None)
         list(fit(model, recipe, train, val=None, texts=None, device=CPU))
         weights.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
