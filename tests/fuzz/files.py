@@ -25,7 +25,8 @@ from typing import Any
 
 from framebank.store import DataError
 from framebank.tests.fuzz.mutations import mutate
-from framebank.tests.fuzz.readers import READERS, fingerprint
+from framebank.tests.fuzz.readers import READERS
+from framebank.tests.fuzz.readers.reader import fingerprint
 from framebank.tests.places import ROOT
 
 HANG_SECONDS = 20.0  # on a machine that has nothing else to do

@@ -10,7 +10,8 @@ import pytest
 
 from framebank.tests.fuzz.files import Case, table
 from framebank.tests.fuzz.mutations import MUTATIONS, mutate
-from framebank.tests.fuzz.readers import READERS, fingerprint
+from framebank.tests.fuzz.readers import READERS
+from framebank.tests.fuzz.readers.reader import fingerprint
 from framebank.tests.places import TESTS
 
 EACH = 20
