@@ -1,6 +1,7 @@
 """The types of classifiers and scorers: how to call their class, what it reads, and what it may be able to do."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -53,6 +54,17 @@ class Fitted(Protocol):
         A classifier that holds out training videos never divides one of the `groups` (V,), the numbers of their
         sources.
         """
+        ...
+
+
+@runtime_checkable
+class ChoosesOptions(Protocol):
+    """A `Fitted` classifier whose `fit` chooses some of its options."""
+
+    @property
+    @abstractmethod
+    def chosen_options(self) -> Mapping[str, Any]:
+        """The options that `fit` chose. Given them, it chooses nothing, and learns the same from the same videos."""
         ...
 
 

@@ -2,16 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
-from framebank.heads.classifiers.classifier import ClassifierTraits, Fitted
+from framebank.heads.classifiers.classifier import ChoosesOptions, ClassifierTraits, Fitted
 from framebank.heads.classifiers.folds import FOLDS, fold_numbers
 from framebank.heads.classifiers.targets import held_out, label_matrix
 from framebank.heads.ranking import best_class
@@ -23,7 +23,7 @@ PENALTY, SCALE = 1.0, 10.0  # if no video can be held out
 
 
 @final
-class RidgeClassifier(nn.Module, Fitted):
+class RidgeClassifier(nn.Module, Fitted, ChoosesOptions):
     """Regularised least squares, one class against all others (Rifkin and Klautau 2004, JMLR 5:101-141).
 
     Unit embeddings are regressed on 1 for a video of the class and -1 for another. They are centred, and each channel
@@ -64,6 +64,11 @@ class RidgeClassifier(nn.Module, Fitted):
         self.standardised = bool(standardise)  # and this
         self.weight = nn.Parameter(torch.zeros(num_classes, dim))
         self.bias = nn.Parameter(torch.zeros(num_classes))
+
+    @property
+    def chosen_options(self) -> Mapping[str, Any]:
+        """The penalty in use."""
+        return {"penalty": self.chosen}
 
     @torch.no_grad()
     def fit(

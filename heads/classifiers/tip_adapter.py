@@ -1,35 +1,45 @@
 """TipAdapter: zero-shot together with a cache of the training videos."""
 
-from typing import final
+import math
+from collections.abc import Mapping
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
-from framebank.heads.classifiers.classifier import ClassifierTraits, Fitted, ServesTexts
+from framebank.heads.classifiers.classifier import ChoosesOptions, ClassifierTraits, Fitted, ServesTexts
+from framebank.heads.classifiers.folds import fold_numbers
 from framebank.heads.classifiers.targets import require_single_labels
 from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.ranking import best_class
 from framebank.heads.texts.text import KeepsClasses
 from framebank.store.counts import counted
 
+# The grid of the paper for UCF101, a tenth as fine.
 ALPHAS = tuple(0.15 * number for number in range(21))  # 0 to 3; 0 is zero-shot
 BETAS = tuple(0.35 * number for number in range(1, 21))  # 0.35 to 7
+# One as wide as the widest of the paper's eleven sets.
+WIDE_ALPHAS = (0.0, *(0.15 * (50 / 0.15) ** (number / 19) for number in range(20)))  # 0, and 0.15 to 50
+WIDE_BETAS = tuple(0.35 * (50 / 0.35) ** (number / 15) for number in range(16))  # 0.35 to 50
 PART = 1024  # videos that are compared with the cache at a time
+MOST_JUDGED = 4096  # training videos that choose alpha and beta
 
 
 @final
-class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
+class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
     """Tip-Adapter (Zhang et al. 2021, arXiv 2111.03930): 100 f W + alpha * exp(-beta (1 - f K)) V.
 
     W are the class embeddings, scaled as in zero-shot, and f is the unit embedding of the video. The keys K (N, D) are
     the training videos: each is the mean of its views and clips, made unit, as published (with `unit_views`, each of
-    them is made unit before the mean). Their values V are their classes. `alpha` and `beta` are searched over a grid as
-    wide as the paper's for UCF101, by top-1 on the validation videos and never on others, as the published script for
-    UCF101 does (the script for ImageNet searches on the test images). If several are equal, the least alpha is kept.
-    Without validation videos, or without `search`, they are as given, or 3 and 1, the first values of the published
-    code for UCF101. With alpha 0 it is zero-shot.
+    them is made unit before the mean). Their values V are their classes. `alpha` and `beta` are searched over a grid by
+    top-1 on the validation videos, never on test videos, as the published script for UCF101 does (the script for
+    ImageNet searches on the test images). If several are equal, the least alpha is kept. With alpha 0 it is zero-shot.
+    Without validation videos, folds of the training videos judge (`fold_numbers`): each fold is scored by the keys of
+    the others. With one video a class, or without `search`, they are as given, or 3 and 1, the first values of the
+    published code for UCF101. The grid is as wide as the widest of the paper's eleven data sets, up to 50; without
+    `wide` it is that of UCF101, up to 3 and 7, and only validation videos choose, as published.
 
     The paper's keys are the mean of ten random crops of each image; here they are the mean of the stored views. The
     cache is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
@@ -49,11 +59,13 @@ class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
         alpha: float = 3.0,
         beta: float = 1.0,
         search: bool = True,
+        wide: bool = True,
         learn_keys: bool = False,
         unit_views: bool = False,
     ) -> None:
         super().__init__()
         self.search = search
+        self.wide = wide
         self.unit_views = unit_views
         self.zero_shot = TextClassifier(dim, num_classes, texts, learn_scale=False)
         self.keys = nn.Parameter(torch.zeros(0, dim), requires_grad=learn_keys)
@@ -65,8 +77,9 @@ class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
     def fit(
         self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
     ) -> None:
-        """Cache pooled (V, G, D) of target (V,), and search alpha and beta on the validation videos.
+        """Cache pooled (V, G, D) of target (V,), and search alpha and beta.
 
+        The validation videos judge them, or folds of the training videos that divide no source of `groups` (V,).
         DataError if videos have several labels.
         """
         require_single_labels(target, name="tip-adapter")
@@ -77,19 +90,35 @@ class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
         self.owners = target.to(device)
         if val and self.search:
             self._search(val[0].to(device), val[1].to(device))
+        elif self.search and self.wide:
+            fold = fold_numbers(target.cpu(), groups)
+            judged = (fold >= 0).nonzero().squeeze(1)
+            if len(judged):
+                judged = judged[:: math.ceil(len(judged) / MOST_JUDGED)]
+                folds = (fold[judged].to(device), fold.to(device))
+                self._search(pooled[judged].to(device), target[judged].to(device), folds=folds)
+
+    @property
+    def chosen_options(self) -> Mapping[str, Any]:
+        """The alpha and beta in use, and that they are not to be searched."""
+        return {"alpha": float(self.alpha), "beta": float(self.beta), "search": False}
 
     @property
     def keeps_classes(self) -> bool:
         """Whether it is bound to its classes: the cache always is."""
         return True
 
-    def _search(self, pooled: Tensor, target: Tensor) -> None:
-        """Keep the alpha and beta with the highest top-1 for pooled (V, G, D), averaging the views' probabilities."""
+    def _search(self, pooled: Tensor, target: Tensor, *, folds: tuple[Tensor, Tensor] | None = None) -> None:
+        """Keep the alpha and beta with the highest top-1 for pooled (V, G, D), averaging the views' probabilities.
+
+        `folds` are the fold of each video (V,) and of each key (N,); a key of the same fold scores no video.
+        """
         best, flat = (-1.0, 0.0), pooled.flatten(0, 1).float()  # (V*G, D)
         zero_shot = self.zero_shot(flat)
-        for beta in BETAS:
-            cached = self._ask(flat, torch.tensor(beta, device=flat.device))
-            for alpha in ALPHAS:
+        fold = None if folds is None else (folds[0].repeat_interleave(pooled.shape[1]), folds[1])
+        for beta in WIDE_BETAS if self.wide else BETAS:
+            cached = self._ask(flat, torch.tensor(beta, device=flat.device), fold)
+            for alpha in WIDE_ALPHAS if self.wide else ALPHAS:
                 each = (zero_shot + alpha * cached).log_softmax(-1).unflatten(0, pooled.shape[:2])  # (V, G, C)
                 top1 = float((best_class(each.logsumexp(1)) == target).float().mean())
                 if (top1, -alpha) > best:
@@ -110,13 +139,17 @@ class TipAdapter(nn.Module, Fitted, ServesTexts, KeepsClasses):
             )
         self.zero_shot.set_texts(texts)
 
-    def _ask(self, embeddings: Tensor, beta: Tensor) -> Tensor:
-        """Return the scores of the cache for embeddings (B, D) -> (B, C)."""
+    def _ask(self, embeddings: Tensor, beta: Tensor, fold: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Return the scores of the cache for embeddings (B, D) -> (B, C), without the keys of the same `fold`."""
         values = F.one_hot(self.owners, self.zero_shot.embeddings.shape[1]).to(self.keys)  # (N, C)
         unit = F.normalize(embeddings, dim=-1)
         # An exported model compares all at once, because its file would keep the number of parts of the example.
         parts = (unit,) if torch.compiler.is_exporting() else unit.split(PART)
-        return torch.cat([(-beta * (1 - part @ self.keys.T)).exp() @ values for part in parts])
+        if fold is None:
+            return torch.cat([(-beta * (1 - part @ self.keys.T)).exp() @ values for part in parts])
+        theirs = [own[:, None] != fold[1] for own in fold[0].split(PART)]  # (B, N) each
+        alike = [(-beta * (1 - part @ self.keys.T)).exp() for part in parts]
+        return torch.cat([(one * other) @ values for one, other in zip(alike, theirs, strict=True)])
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""

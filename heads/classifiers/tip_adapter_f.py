@@ -14,7 +14,7 @@ class TipAdapterF(nn.Module, Fitted, ServesTexts):
     """Tip-Adapter-F (Zhang et al. 2021, arXiv 2111.03930): the cached keys are the start of what is trained.
 
     The keys (N, D) are learned, the class embeddings and the keys' classes stay, and the keys are not held to be unit,
-    as published. alpha and beta are searched on the validation videos before the training, and then stay; the paper
+    as published. alpha and beta are searched as those of Tip-Adapter before the training, and then stay; the paper
     trains with those given and searches after it. The epoch is chosen on the validation videos, where the published
     code takes the one that is best on the test images.
     """
@@ -30,18 +30,25 @@ class TipAdapterF(nn.Module, Fitted, ServesTexts):
         alpha: float = 3.0,
         beta: float = 1.0,
         search: bool = True,
+        wide: bool = True,
         unit_views: bool = False,
     ) -> None:
         super().__init__()
         self.cache = TipAdapter(
-            dim, num_classes, texts, alpha=alpha, beta=beta, search=search, learn_keys=True, unit_views=unit_views
+            *(dim, num_classes, texts),
+            alpha=alpha,
+            beta=beta,
+            search=search,
+            wide=wide,
+            learn_keys=True,
+            unit_views=unit_views,
         )
 
     def fit(
         self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None = None
     ) -> None:
-        """Cache pooled (V, G, D) of target (V,), and search alpha and beta on the validation videos."""
-        self.cache.fit(pooled, target, val=val)
+        """Cache pooled (V, G, D) of target (V,), and search alpha and beta as `TipAdapter.fit` does."""
+        self.cache.fit(pooled, target, val=val, groups=groups)
 
     def set_texts(self, texts: ClassTexts) -> None:
         """Score the same classes by other texts. ValueError for another number of classes."""

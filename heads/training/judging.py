@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from framebank import heads
 from framebank.heads.bank import Bank
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
+from framebank.heads.classifiers.classifier import ChoosesOptions
 from framebank.heads.classifiers.folds import fold_numbers
-from framebank.heads.classifiers.ridge import RidgeClassifier
 from framebank.heads.model import Model
 from framebank.heads.predictions import predict_logits
 from framebank.heads.temporal.mean import Mean
@@ -98,13 +99,13 @@ class CandidateGround:
         return torch.cat([self._score_part(recipe, part) for part in parts])
 
     def settled(self, recipe: Recipe) -> Recipe:
-        """Return the recipe with what its classifier chooses by itself (the penalty of ridge), chosen on all videos."""
-        if recipe.classifier != "ridge" or recipe.classifier_options.get("penalty"):
+        """Return the recipe with what its classifier chooses, such as the penalty of ridge, chosen on all videos."""
+        if recipe.epochs or not heads.CLASSIFIERS_AND_SCORERS[recipe.classifier].traits.chooses:
             return recipe
-        model = self._fitted(recipe, self.pooled, self.groups)
-        assert isinstance(model.classifier, RidgeClassifier)
-        options = {**recipe.classifier_options, "penalty": model.classifier.chosen}
-        return replace(recipe, classifier_options=options)
+        classifier = self._fitted(recipe, self.pooled, self.groups).classifier
+        if not isinstance(classifier, ChoosesOptions):
+            return recipe
+        return replace(recipe, classifier_options={**recipe.classifier_options, **classifier.chosen_options})
 
     def can_fit(self, recipe: Recipe) -> bool:
         """Return whether a recipe without epochs can be fitted to all videos."""
