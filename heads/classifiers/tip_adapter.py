@@ -37,15 +37,16 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
     top-1 on the validation videos, never on test videos, as the published script for UCF101 does (the script for
     ImageNet searches on the test images). If several are equal, the least alpha is kept. With alpha 0 it is zero-shot.
     Without validation videos, folds of the training videos judge (`fold_numbers`): each fold is scored by the keys of
-    the others. With one video a class, or without `search`, they are as given, or 3 and 1, the first values of the
-    published code for UCF101. The grid is as wide as the widest of the paper's eleven data sets, up to 50; without
-    `wide` it is that of UCF101, up to 3 and 7, and only validation videos choose, as published.
+    the others. So no training asks for validation videos, and all training videos are keys. With one video a class, or
+    without `search`, alpha and beta are as given, or 3 and 1, the first values of the published code for UCF101. The
+    grid is as wide as the widest of the paper's eleven data sets, up to 50. Without `wide` it is that of UCF101, up to
+    3 and 7, and only validation videos choose, as published.
 
     The paper's keys are the mean of ten random crops of each image; here they are the mean of the stored views. The
     cache is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
     """
 
-    traits = ClassifierTraits(reads_texts=True, chooses=True)
+    traits = ClassifierTraits(reads_texts=True)
     owners: Tensor
     alpha: Tensor
     beta: Tensor

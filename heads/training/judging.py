@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from framebank import heads
 from framebank.heads.bank import Bank
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
@@ -100,11 +99,12 @@ class CandidateGround:
 
     def settled(self, recipe: Recipe) -> Recipe:
         """Return the recipe with what its classifier chooses, such as the penalty of ridge, chosen on all videos."""
-        if recipe.epochs or not heads.CLASSIFIERS_AND_SCORERS[recipe.classifier].traits.chooses:
+        texts = self._texts(recipe)
+        built = build_model(recipe, dim=self.dim, num_classes=self.frames.num_classes, texts=texts)
+        if not isinstance(built.classifier, ChoosesOptions):
             return recipe
         classifier = self._fitted(recipe, self.pooled, self.groups).classifier
-        if not isinstance(classifier, ChoosesOptions):
-            return recipe
+        assert isinstance(classifier, ChoosesOptions)
         return replace(recipe, classifier_options={**recipe.classifier_options, **classifier.chosen_options})
 
     def can_fit(self, recipe: Recipe) -> bool:

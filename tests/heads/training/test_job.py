@@ -62,7 +62,7 @@ def test_a_part_is_held_out_where_there_is_no_such_split(world, tmp_path):
 
 @pytest.mark.parametrize(
     ("classifier", "epochs", "held"),
-    [("knn", 0, 0), ("lda", 0, 0), ("ridge", 0, 8), ("tip-adapter", 0, 8), ("linear", 2, 8)],
+    [("knn", 0, 0), ("lda", 0, 0), ("ridge", 0, 8), ("tip-adapter", 0, 0), ("tip-adapter-f", 2, 8), ("linear", 2, 8)],
 )
 def test_what_chooses_nothing_holds_nothing_out(world, tmp_path, classifier, epochs, held):
     world = without_val(world, tmp_path)
