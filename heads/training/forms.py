@@ -12,7 +12,7 @@ EARLIER_OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("classifier", "vcs"): {"unit_video": True, "head_frames": False},
     ("classifier", "x-clip"): {"num_heads": 8, "text_norms": False},
     ("classifier", "tip-adapter"): {"unit_views": True, "wide": False},
-    ("classifier", "tip-adapter-f"): {"unit_views": True, "wide": False},
+    ("classifier", "tip-adapter-f"): {"unit_views": True},
     ("text", "context"): {"stop": False, "std": 0.01},
     ("matcher", "hyrsm"): {"eps": 0.01, "doubled_positions": False},
     ("matcher", "hyrsm++"): {"eps": 0.01, "doubled_positions": False, "frame_scale": 10.0},
