@@ -1,7 +1,7 @@
 """TipAdapter: zero-shot together with a cache of the training videos."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -23,8 +23,14 @@ BETAS = tuple(0.35 * number for number in range(1, 21))  # 0.35 to 7
 # One as wide as the widest of the paper's eleven sets.
 WIDE_ALPHAS = (0.0, *(0.15 * (50 / 0.15) ** (number / 19) for number in range(20)))  # 0, and 0.15 to 50
 WIDE_BETAS = tuple(0.35 * (50 / 0.35) ** (number / 15) for number in range(16))  # 0.35 to 50
+LEAST = 0.05  # below it, one alpha is as near as another
 PART = 1024  # videos that are compared with the cache at a time
 MOST_JUDGED = 4096  # training videos that choose alpha and beta
+
+
+def _distance(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return how many times larger or smaller two pairs of alpha and beta are, as a length of logarithms."""
+    return math.hypot(*(math.log(max(a, LEAST) / max(b, LEAST)) for a, b in zip(one, other, strict=True)))
 
 
 @final
@@ -35,12 +41,14 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
     the training videos: each is the mean of its views and clips, made unit, as published (with `unit_views`, each of
     them is made unit before the mean). Their values V are their classes. `alpha` and `beta` are searched over a grid by
     top-1 on the validation videos, never on test videos, as the published script for UCF101 does (the script for
-    ImageNet searches on the test images). If several are equal, the least alpha is kept. With alpha 0 it is zero-shot.
+    ImageNet searches on the test images). With alpha 0 it is zero-shot. Of the pairs that are not surely worse than the
+    best one (by more than the standard error of the difference), the pair nearest to 3 and 1 is taken, the first values
+    of the published code for UCF101.
     Without validation videos, folds of the training videos judge (`fold_numbers`): each fold is scored by the keys of
     the others. So no training asks for validation videos, and all training videos are keys. With one video a class, or
-    without `search`, alpha and beta are as given, or 3 and 1, the first values of the published code for UCF101. The
-    grid is as wide as the widest of the paper's eleven data sets, up to 50. Without `wide` it is that of UCF101, up to
-    3 and 7, and only validation videos choose, as published.
+    without `search`, alpha and beta are as given, or 3 and 1. The grid is as wide as the widest of the paper's eleven
+    data sets, up to 50. Without `wide` it is that of UCF101, up to 3 and 7, only validation videos choose, and the best
+    pair is taken, of equals the least alpha, as published.
 
     The paper's keys are the mean of ten random crops of each image; here they are the mean of the stored views. The
     cache is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
@@ -110,22 +118,34 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
         return True
 
     def _search(self, pooled: Tensor, target: Tensor, *, folds: tuple[Tensor, Tensor] | None = None) -> None:
-        """Keep the alpha and beta with the highest top-1 for pooled (V, G, D), averaging the views' probabilities.
+        """Choose alpha and beta by top-1 for pooled (V, G, D), averaging the views' probabilities.
 
         `folds` are the fold of each video (V,) and of each key (N,); a key of the same fold scores no video.
         """
-        best, flat = (-1.0, 0.0), pooled.flatten(0, 1).float()  # (V*G, D)
+        flat, pairs, right = pooled.flatten(0, 1).float(), [], []  # (V*G, D)
         zero_shot = self.zero_shot(flat)
         fold = None if folds is None else (folds[0].repeat_interleave(pooled.shape[1]), folds[1])
         for beta in WIDE_BETAS if self.wide else BETAS:
             cached = self._ask(flat, torch.tensor(beta, device=flat.device), fold)
             for alpha in WIDE_ALPHAS if self.wide else ALPHAS:
                 each = (zero_shot + alpha * cached).log_softmax(-1).unflatten(0, pooled.shape[:2])  # (V, G, C)
-                top1 = float((best_class(each.logsumexp(1)) == target).float().mean())
-                if (top1, -alpha) > best:
-                    best = (top1, -alpha)
-                    self.alpha.fill_(alpha)
-                    self.beta.fill_(beta)
+                pairs.append((alpha, beta))
+                right.append(best_class(each.logsumexp(1)) == target)
+        alpha, beta = self._chosen(pairs, torch.stack(right).float())
+        self.alpha.fill_(alpha)
+        self.beta.fill_(beta)
+
+    def _chosen(self, pairs: Sequence[tuple[float, float]], right: Tensor) -> tuple[float, float]:
+        """Return one of the pairs of alpha and beta, of which `right` (P, V) says which videos each has right."""
+        top1 = right.mean(1)
+        best = max(range(len(pairs)), key=lambda place: (float(top1[place]), -pairs[place][0]))
+        if not self.wide:
+            return pairs[best]
+        apart = right[best] - right  # (P, V)
+        surely = apart.sum(1) > apart.abs().sum(1).sqrt()  # what guessing would give of so many that differ
+        start = float(self.alpha), float(self.beta)
+        near = [pair for pair, worse in zip(pairs, surely.tolist(), strict=True) if not worse]
+        return min(near, key=lambda pair: _distance(pair, start))
 
     def set_texts(self, texts: ClassTexts) -> None:
         """Score the same classes by other texts. ValueError if the cache has another number of classes.
@@ -141,16 +161,22 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
         self.zero_shot.set_texts(texts)
 
     def _ask(self, embeddings: Tensor, beta: Tensor, fold: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Return the scores of the cache for embeddings (B, D) -> (B, C), without the keys of the same `fold`."""
+        """Return the scores of the cache for embeddings (B, D) -> (B, C), without the keys of the same `fold`.
+
+        A class whose keys are passed over counts as if it had all of them: at a low beta, their number decides.
+        """
         values = F.one_hot(self.owners, self.zero_shot.embeddings.shape[1]).to(self.keys)  # (N, C)
         unit = F.normalize(embeddings, dim=-1)
         # An exported model compares all at once, because its file would keep the number of parts of the example.
         parts = (unit,) if torch.compiler.is_exporting() else unit.split(PART)
         if fold is None:
             return torch.cat([(-beta * (1 - part @ self.keys.T)).exp() @ values for part in parts])
-        theirs = [own[:, None] != fold[1] for own in fold[0].split(PART)]  # (B, N) each
-        alike = [(-beta * (1 - part @ self.keys.T)).exp() for part in parts]
-        return torch.cat([(one * other) @ values for one, other in zip(alike, theirs, strict=True)])
+        scores, count = [], values.sum(0)  # (C,) keys of each class
+        for part, own in zip(parts, fold[0].split(PART), strict=True):
+            others = (own[:, None] != fold[1]).to(values)  # (B, N)
+            found = (-beta * (1 - part @ self.keys.T)).exp() * others @ values
+            scores.append(found * count / (others @ values).clamp(min=1))
+        return torch.cat(scores)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.folds import fold_numbers
-from framebank.heads.classifiers.tip_adapter import ALPHAS, BETAS, WIDE_ALPHAS, WIDE_BETAS
+from framebank.heads.classifiers.tip_adapter import ALPHAS, BETAS
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
 from framebank.tests.worlds.classifier import built, draw, videos
@@ -42,11 +42,11 @@ def test_tip_adapter_of_alpha_zero_is_zero_shot(name, scoring):
     assert torch.equal(classifier(x), built("text", 4, DIM, texts=texts)(x))
 
 
-def test_tip_adapter_keeps_what_is_best_on_the_validation_videos():
+def test_without_wide_it_keeps_what_is_best_on_the_validation_videos():
     pooled, target = videos(each=6)
     texts = ClassTexts.of_matrix(draw(5, 8, seed=7), logit_scale=1)  # they know nothing of the videos
     val = videos(each=6, seed=1)
-    classifier = built("tip-adapter", texts=texts, fit=False)
+    classifier = built("tip-adapter", texts=texts, fit=False, wide=False)
     classifier.fit(pooled, target, val=val)
 
     def top1(alpha, beta):
@@ -57,7 +57,7 @@ def test_tip_adapter_keeps_what_is_best_on_the_validation_videos():
 
     best = top1(float(classifier.alpha), float(classifier.beta))
     assert best > top1(0.0, 1.0)
-    assert all(best >= top1(alpha, beta) - 1e-6 for alpha in WIDE_ALPHAS[::4] for beta in WIDE_BETAS[::3])
+    assert all(best >= top1(alpha, beta) - 1e-6 for alpha in ALPHAS[::4] for beta in BETAS[::5])
 
 
 def test_without_wide_the_grid_is_that_of_ucf101_and_the_videos_of_the_cache_choose_nothing():
@@ -71,28 +71,50 @@ def test_without_wide_the_grid_is_that_of_ucf101_and_the_videos_of_the_cache_cho
     assert any(classifier.beta.item() == pytest.approx(beta) for beta in BETAS)
 
 
-def test_without_validation_videos_each_fold_is_judged_by_the_keys_of_the_others():
-    """By the sum over the keys written out, without those of the video's own fold."""
-    pooled, target = videos(each=6)
-    texts = ClassTexts.of_matrix(draw(5, 8, seed=7), logit_scale=1)  # they know nothing of the videos
-    classifier = built("tip-adapter", texts=texts, fit=False)
+def test_a_fold_is_scored_by_the_keys_of_the_others():
+    """By the sum over the keys written out. A class that lacks keys counts as if it had all of them."""
+    pooled, target = videos(each=3)
+    classifier = built("tip-adapter", fit=False, search=False)
     classifier.fit(pooled, target, val=None)
-    fold, views = fold_numbers(target), F.normalize(pooled.float(), dim=-1)  # (V,), (V, G, D)
     keys = F.normalize(pooled.float().mean(1), dim=-1)
+    fold = torch.arange(len(target)) % 4
+    scores = classifier._ask(keys, torch.tensor(2.5), (fold, fold))
+    for number, own in enumerate(keys):
+        expected = torch.zeros(5)
+        for label in range(5):
+            others = [
+                key for key, owner, f in zip(keys, target, fold, strict=True) if owner == label and f != fold[number]
+            ]
+            mean = sum(math.exp(-2.5 * (1 - float(own @ key))) for key in others) / max(len(others), 1)
+            expected[label] = int((target == label).sum()) * mean
+        torch.testing.assert_close(scores[number], expected, rtol=1e-4, atol=1e-5)
 
-    def top1(alpha, beta):
-        right = 0
-        for number, own in enumerate(views):
-            scores = classifier.zero_shot(own)  # (G, C)
-            for key, owner, other in zip(keys, target.tolist(), fold.tolist(), strict=True):
-                if other != fold[number]:
-                    scores[:, owner] += alpha * (-beta * (1 - own @ key)).exp()
-            right += int(scores.softmax(-1).mean(0).argmax() == target[number])
-        return right / len(target)
 
-    best = top1(float(classifier.alpha), float(classifier.beta))
-    assert classifier.alpha > 0 and best > top1(0.0, 1.0)
-    assert all(best >= top1(alpha, beta) for alpha in WIDE_ALPHAS[::4] for beta in WIDE_BETAS[::3])
+def test_of_what_is_not_surely_worse_the_nearest_to_the_start_is_chosen():
+    classifier = built("tip-adapter", fit=False, search=False)  # 3 and 1
+    pairs = [(50.0, 50.0), (10.0, 2.0), (3.0, 1.0)]
+    right = torch.ones(3, 100)
+    right[1, :1] = 0  # one video more or less says nothing
+    right[2, :20] = 0
+    assert classifier._chosen(pairs, right) == (10.0, 2.0)
+    right[1, :9] = 0
+    assert classifier._chosen(pairs, right) == (50.0, 50.0)
+    assert built("tip-adapter", fit=False, wide=False)._chosen(pairs, torch.ones(3, 100)) == (3.0, 1.0)  # least alpha
+
+
+def test_without_validation_videos_the_folds_choose():
+    """The texts know nothing of the videos, and only a high alpha lets the cache outvote them."""
+    pooled, target = videos(each=6)
+    texts = ClassTexts.of_matrix(draw(5, 8, seed=7), logit_scale=60)
+    chosen, kept = (built("tip-adapter", texts=texts, fit=False, wide=wide) for wide in (True, False))
+    x, truth = videos(each=6, seed=1)
+    right = []
+    for classifier in (chosen, kept):
+        classifier.fit(pooled, target, val=None)
+        right.append(float((classifier(x.mean(1)).argmax(1) == truth).float().mean()))
+    assert chosen.alpha > 3 and (kept.alpha, kept.beta) == (3, 1)
+    assert right[0] > right[1]
+    assert chosen.chosen_options == {"alpha": float(chosen.alpha), "beta": float(chosen.beta), "search": False}
 
 
 def test_videos_of_one_source_do_not_judge_one_another():
@@ -103,18 +125,26 @@ def test_videos_of_one_source_do_not_judge_one_another():
     groups = torch.arange(len(one)).repeat(2)
     fold = fold_numbers(target, groups)
     assert torch.equal(fold[: len(one)], fold[len(one) :])  # a copy never scores its own
-    together, apart = (built("tip-adapter", texts=texts, fit=False) for _ in range(2))
-    together.fit(pooled, target, val=None, groups=groups)
-    apart.fit(pooled, target, val=None)
-    assert (together.alpha, together.beta) != (apart.alpha, apart.beta)
+    classifier = built("tip-adapter", texts=texts, fit=False)
+    classifier.fit(pooled, target, val=None, groups=groups)
+    keys = classifier.keys
+    scores = classifier._ask(keys, torch.tensor(50.0), (fold, fold))  # a copy alone would score more than 0.9
+    assert float(scores.max()) < 0.9
 
 
 def test_tip_adapter_falls_back_on_zero_shot_where_the_cache_is_wrong():
     val, target = videos(each=6, seed=1)
     texts = ClassTexts.of_matrix(draw(5, 8, seed=99), logit_scale=20)  # the directions of the classes themselves
-    classifier = built("tip-adapter", texts=texts, fit=False)
-    classifier.fit(val, (target + 1) % 5, val=(val, target))
-    assert classifier.alpha == 0
+    for wide in (True, False):
+        classifier = built("tip-adapter", texts=texts, fit=False, wide=wide)
+        classifier.fit(val, (target + 1) % 5, val=(val, target))
+        asked = val.flatten(0, 1)
+        right = [
+            (scores.argmax(1) == target.repeat_interleave(val.shape[1])).float().mean()
+            for scores in (classifier(asked), classifier.zero_shot(asked))
+        ]
+        assert right[0] >= right[1] - 0.05 and classifier.alpha < 3
+        assert wide or classifier.alpha == 0
 
 
 @pytest.mark.parametrize(("each", "search"), [(1, True), (3, False)])
