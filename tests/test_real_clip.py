@@ -108,7 +108,7 @@ def test_zero_shot_by_the_names_of_objects(framebank: Any, objects: tuple[Path, 
 @pytest.mark.parametrize(
     ("options", "top1", "within"),
     [
-        (("--recipe", "tip-adapter"), 85.8, 1.0),
+        (("--recipe", "tip-adapter"), 88.9, 0.5),
         (("--recipe", "tip-adapter-f", "--set", "schedule=paper"), 91.3, 1.5),
         (
             (
