@@ -27,6 +27,7 @@ RATES_TOLD = ", ".join(f"{name} {rate:g}" for name, rate in RATES.items())
     help="Train the blocks, LoRA's change of each matrix, or M2-CLIP's TED adapters.",
 )
 @click.option("--rank", type=click.IntRange(1), default=8, help="Of LoRA's change.")
+@click.option("--text-adapter", is_flag=True, help="Adapt as many blocks of the text tower too.")
 @click.option("--head", type=click.Choice(HEADS), default="mean", metavar="HEAD", help="Pools the frames in training.")
 @click.option("--classifier", type=click.Choice(["text", "linear"]), default="text", help="Scores them in training.")
 @click.option("--loss", help="A loss of docs/methods.md, such as kl, or a sum: 'kl + ce'.  [kl; without texts: ce]")

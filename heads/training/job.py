@@ -17,6 +17,7 @@ from framebank.heads.confidence.scaling import FEWEST, fit_scaling
 from framebank.heads.predictions import pool_bank, predict_logits
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
+from framebank.heads.texts.text import LearnedText
 from framebank.heads.training.build import build_model
 from framebank.heads.training.chance import warn_of_chance
 from framebank.heads.training.class_notes import class_notes, require_videos
@@ -51,7 +52,8 @@ class TrainingJob:
     `val_split`, on the split "val" if there is one, or on a part of the training videos. That part is held out only if
     the recipe chooses something on it, or if `chooses_head_mix` says that head_mix will be chosen. With shots and no
     validation videos, the last epoch is kept. The classes come from the prompts, `labels`, or the labels that occur.
-    `tower` loads the text tower, a `lexicon` is for a recipe that reads one, `live` embeds what a stream keeps.
+    `tower` loads the text tower, a `lexicon` is for a recipe that reads one, `live` embeds what a stream keeps, and
+    `live_texts` the texts of the classes.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class TrainingJob:
         lexicon: Lexicon | None = None,
         chooses_head_mix: bool = False,
         live: torch.nn.Module | None = None,
+        live_texts: LearnedText | None = None,
         device: torch.device,
     ) -> None:
         if prompts:
@@ -131,6 +134,7 @@ class TrainingJob:
             names=[class_text(name) for name in self.labels.names],
             lexicon=lexicon.embeddings if lexicon else None,
             live=live,
+            live_texts=live_texts,
         )
         if text_tower and recipe.init:
             fill_blocks(self.model.head, text_tower)
