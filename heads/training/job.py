@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -180,18 +180,19 @@ class TrainingJob:
             require_alone(recipe, ranks, resumes=bool(keeping and keeping.resumes))
             self.probes = yield from fit_probes(model, recipe, self.train, val=val, device=device, tell=tell)
         else:
-            keeping = keeping and replace(keeping, about=self._about)
+            keeping = keeping and replace(keeping, about=functools.partial(self._about, keeping.about))
             more: dict[str, Any] = {"texts": self.texts, "ranks": ranks, "tell": tell, "keeping": keeping}
             yield from fit(model, recipe, self.train, val=val, device=device, **more)
         if recipe.epochs and (ranks is None or ranks.is_first):
             what = f"{recipe.head} + {recipe.classifier}"
             warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
 
-    def _about(self) -> dict[str, Any]:
+    def _about(self, more: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return what must be equal if a training is to go on from the state of another, as plain values."""
         texts = {"texts": self.texts.matrix.cpu().numpy()} if self.texts else {}
         phrases = {"lexicon": self.lexicon.embeddings.cpu().numpy()} if self.lexicon else {}
         return {
+            **more(),
             "recipe": json.loads(json.dumps(self.recipe.to_dict())),
             "set of classes": list(self.labels.names),
             "set of training videos": digest_of(self.train),

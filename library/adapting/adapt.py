@@ -11,6 +11,7 @@ from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.adapting.adapted_encoder import AdaptedEncoder
 from framebank.library.adapting.adapted_texts import AdaptedTexts, require_texts
 from framebank.library.checks import require_among, require_least, typed
+from framebank.library.training import SAVE_EVERY
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
 
@@ -55,6 +56,8 @@ def adapt(
     weight_decay: float = 0.2,
     seed: int = 0,
     overwrite: bool = False,
+    resume: bool = False,
+    save_every: float = SAVE_EVERY,
     device: str = "auto",
     watch: Watch = unwatched,
     tell: Tell = tell_nobody,
@@ -70,8 +73,10 @@ def adapt(
     `loss` is ActionCLIP's "kl", or "ce" without texts. `frames` takes that many of the stored frames of a video, or all
     if it is 0. `lr` is 5e-6 for "full" and 5e-4 for the others. The epoch is chosen as `fb.train` chooses it. `extract`
     with the folder as `pretrained` gives the embeddings of the adapted encoder. After "ted", the encoder reads clips of
-    as many frames as were used of a video, and gives one row for each clip. DataError if the store has no stream trunk,
-    or if the encoder that made it is not here.
+    as many frames as were used of a video, and gives one row for each clip. The state of the training is kept in
+    `folder` after an epoch, every `save_every` seconds, until it has ended; with `resume` it goes on from there after a
+    kill, to the same weights, or starts where there is none. DataError if the store has no stream trunk, or if the
+    encoder that made it is not here.
 
     >>> import framebank as fb
     >>> bank = fb.extract("videos/", "bank", model="demo", frames=8, streams="frame,trunk:2")  # doctest: +SKIP
@@ -96,6 +101,7 @@ def adapt(
 
     from framebank.extract.encoders.encoder import encoder_like, resolve_device
     from framebank.heads.training.folder import taking
+    from framebank.heads.training.resume import Keeping
     from framebank.library.training import recipe_of, training_job
 
     choices: dict[str, Any] = {
@@ -139,7 +145,10 @@ def adapt(
             _show_repeats(job)
         for note in job.notes:
             warn(note)
-        log = list(watch(job.epochs(tell=tell), total=job.num_epochs, unit="epoch"))
+        about = {"method": method, "number of blocks": blocks, "rank": rank if method == "lora" else 0}
+        about |= {"text adapter": text_adapter, "encoder": store.spec.weights_hash}
+        keeping = Keeping(folder, seconds=save_every, resumes=resume, about=lambda: about)
+        log = list(watch(job.epochs(tell=tell, keeping=keeping), total=job.num_epochs, unit="epoch"))
         lives = (live, own.live) if own else (live,)
         made = _result(folder, job, lives, log, method=method, blocks=blocks, model=store.spec.model)
         made = replace(made, seconds=round(time.perf_counter() - started, 2))
@@ -228,6 +237,7 @@ def _write(
     from framebank.extract.adapters.adapted import ADAPTERS, Adapted
     from framebank.extract.adapters.text_adapters import both_towers
     from framebank.heads.classifiers.text import TextClassifier
+    from framebank.heads.training.resume import STATE
     from framebank.store.files.replacing import remove_together, replacing_together
 
     adapters = both_towers(*(live.merge() for live in lives))
@@ -247,5 +257,7 @@ def _write(
     with replacing_together(made.path) as part:
         said.write(part, weights, adapters)
         (part / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        if adapters is None and (made.path / ADAPTERS).exists():
-            remove_together(part, ADAPTERS)
+        gone = [STATE, *([ADAPTERS] if adapters is None else [])]
+        for name in gone:
+            if (made.path / name).exists():
+                remove_together(part, name)
