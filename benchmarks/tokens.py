@@ -6,9 +6,9 @@ python benchmarks/tokens.py [--work FOLDER] [--clips MANIFEST] [--seeds 1] [--ta
 Task "sides": two figures share the picture, and the classes are which of two movements is on the left and which on the
 right. Task "usual": the demo's own clips and classes. Both stores have the streams frame,tokens:2 of 8 frames, in fp32.
 "rows" is the recipe attentive-probe on the frame rows, "tokens" the recipe attentive-tokens on the four places of each
-frame, with the settings of --set. With several seeds, each way is one run of as many seeds. Runs that are in FOLDER
-already are not trained again, so the work can be cut into parts. Prints top-1, the paired difference as `compare-runs`
-gives it, and the seconds of CPU of each training.
+frame, with the settings of --set. With several seeds, each way is one run of as many seeds. A run of the same settings
+that is in FOLDER already is not trained again, so the work can be cut into parts. Prints top-1, the paired difference
+as `compare-runs` gives it, and the seconds of CPU of each training.
 """
 
 import json
@@ -65,47 +65,50 @@ def _store(task: str, work: Path, clips: Path | None) -> Any:
     from framebank.demo.clips import render_clips
     from framebank.demo.sides import render_sides
 
-    place = work / f"{task}-store"
-    if place.exists():
-        return fb.open(place)
     videos = clips if task == "usual" and clips else work / task / "manifest.csv"
     if not videos.exists():
         for _ in (render_sides if task == "sides" else render_clips)(work / task):
             pass
     how: Any = {"model": "demo", "frames": 8, "precision": "fp32", "streams": "frame,tokens:2", "device": "cpu"}
-    return fb.extract(videos, place, **how)
+    return fb.extract(videos, work / f"{task}-store", **how)
 
 
-def _runs(bank: Any, way: str, seeds: int, *, shots: int, settings: dict[str, str]) -> Path:
-    """Return the folder of the runs of all seeds, trained where they are not there yet."""
+def _runs(bank: Any, way: str, seeds: int, *, shots: int, settings: dict[str, str]) -> list[Path]:
+    """Return the runs of all seeds, trained where they are not there yet; their folder names their settings."""
     import framebank as fb
 
-    folder = Path(f"{bank.path}-{way}")
-    for seed in range(seeds):
-        place = folder / f"seed-{seed}"
+    own = settings if way == "tokens" else {}
+    differ = [*([f"shots={shots}"] if shots else []), *(f"{key}={value}" for key, value in sorted(own.items()))]
+    folder = Path("-".join([str(bank.path), way, *differ]))
+    runs = [folder / f"seed-{seed}" for seed in range(seeds)]
+    for seed, place in enumerate(runs):
         if (place / "metrics.json").exists():
             continue
         started = time.process_time()
-        own = settings if way == "tokens" else {}
         fb.train(bank, place, recipe=WAYS[way], seed=seed, shots=shots, settings=own, device="cpu", overwrite=True)
         seconds = time.process_time() - started
-        found = fb.evaluate(place, bank, device="cpu")
         (place / SECONDS).write_text(json.dumps(seconds))
+        found = fb.evaluate(place, bank, device="cpu")
         print(f"{place.name} of {folder.name}: {found.to_dict()['top1']:.3f}, {seconds:.0f} s", flush=True)
-    return folder
+    return runs
 
 
-def _compared(folders: list[Path]) -> dict[str, Any]:
+def _compared(ways: list[list[Path]]) -> dict[str, Any]:
+    """Return the figures of each way, and the paired difference of the asked seeds: a folder may hold more of them."""
     import framebank as fb
 
     told: dict[str, Any] = {}
-    for folder in folders:
-        runs = sorted(folder.glob("seed-*"))
-        figures = [json.loads((run / "metrics.json").read_text()) for run in runs]
-        seconds = [json.loads((run / SECONDS).read_text()) for run in runs]
-        told[folder.name] = {"top1": [each["top1"] for each in figures], "cpu_seconds": seconds}
-    if len(folders) > 1:
-        told["paired"] = fb.compare_runs(*folders).to_dict()
+    with tempfile.TemporaryDirectory() as gone:
+        folders = [Path(gone) / runs[0].parent.name for runs in ways]
+        for folder, runs in zip(folders, ways, strict=True):
+            folder.mkdir()
+            for run in runs:
+                (folder / run.name).symlink_to(run.absolute())
+            figures = [json.loads((run / "metrics.json").read_text()) for run in runs]
+            seconds = [json.loads((run / SECONDS).read_text()) for run in runs]
+            told[folder.name] = {"top1": [each["top1"] for each in figures], "cpu_seconds": seconds}
+        if len(folders) > 1:
+            told["paired"] = fb.compare_runs(*folders).to_dict()
     return told
 
 

@@ -12,6 +12,7 @@ from framebank.commands.train import epoch_facts
 from framebank.heads.training.recipe import Recipe
 from framebank.library.adapting.adapt import METHOD_NAMES, RATES
 from framebank.library.adapting.adapt import adapt as adapted
+from framebank.library.training import SAVE_EVERY
 
 RATES_TOLD = ", ".join(f"{name} {rate:g}" for name, rate in RATES.items())
 
@@ -27,6 +28,7 @@ RATES_TOLD = ", ".join(f"{name} {rate:g}" for name, rate in RATES.items())
     help="Train the blocks, LoRA's change of each matrix, or M2-CLIP's TED adapters.",
 )
 @click.option("--rank", type=click.IntRange(1), default=8, help="Of LoRA's change.")
+@click.option("--text-adapter", is_flag=True, help="Adapt as many blocks of the text tower too.")
 @click.option("--head", type=click.Choice(HEADS), default="mean", metavar="HEAD", help="Pools the frames in training.")
 @click.option("--classifier", type=click.Choice(["text", "linear"]), default="text", help="Scores them in training.")
 @click.option("--loss", help="A loss of docs/methods.md, such as kl, or a sum: 'kl + ce'.  [kl; without texts: ce]")
@@ -43,6 +45,13 @@ RATES_TOLD = ", ".join(f"{name} {rate:g}" for name, rate in RATES.items())
 @click.option("--seed", type=int, default=0, help="Draws the adapters, the order and the validation videos.")
 @device_option
 @click.option("--overwrite", is_flag=True, help="Replace an adapted encoder in OUT.")
+@click.option("--resume", is_flag=True, help="Go on from the last state that a killed training of OUT kept.")
+@click.option(
+    "--save-every",
+    type=click.FloatRange(0),
+    default=SAVE_EVERY,
+    help="Seconds between two states, which are kept after an epoch.",
+)
 @json_option
 def adapt(store: Path, out: Path, as_json: bool, **choices: Any) -> None:
     """Train the last blocks of the encoder of STORE and write its weights into the folder OUT.

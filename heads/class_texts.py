@@ -88,5 +88,9 @@ class ClassTexts:
 
     def draw(self, target: Tensor, *, generator: torch.Generator) -> Tensor:
         """Return one text of its class for each video, drawn anew: target (B,) -> (B, D)."""
+        return self.rows[target, self.draw_places(target, generator=generator)]
+
+    def draw_places(self, target: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return which of its texts is drawn for each class of target (B,): (B,) int64, anew at each call."""
         place = torch.rand(len(target), generator=generator).to(target.device) * self.counts[target]  # (B,)
-        return self.rows[target, place.long()]
+        return place.long()

@@ -1,7 +1,7 @@
 """Training: train a head on the rows of a store and keep it as a run."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from framebank.heads.texts.text import LearnedText
     from framebank.heads.training.job import TrainingJob
     from framebank.heads.training.lexicon import Lexicon
     from framebank.heads.training.recipe import Recipe
@@ -168,12 +169,14 @@ def training_job(
     lexicon: "Lexicon | None" = None,
     chooses_head_mix: bool = False,
     live: "nn.Module | None" = None,
+    live_texts: "Callable[[PromptBank, Recipe], LearnedText] | None" = None,
     watch: Watch = unwatched,
 ) -> "TrainingJob":
     """Return the training of a recipe on the videos of `manifest`, with its texts embedded if it reads texts.
 
-    The recipe decides about the texts wherever the caller does not. DataError if the texts do not cover the labels or
-    come from another encoder, or if texts are given for a classifier that reads none.
+    The recipe decides about the texts wherever the caller does not. `live_texts` makes what embeds them in each step,
+    where the text tower learns too. DataError if the texts do not cover the labels or come from another encoder, or if
+    texts are given for a classifier that reads none.
     """
     from framebank.heads.training.job import TrainingJob
     from framebank.library.texts import context_templates, label_set, prompt_banks, tower_of
@@ -207,6 +210,7 @@ def training_job(
         lexicon=lexicon,
         chooses_head_mix=chooses_head_mix,
         live=live,
+        live_texts=live_texts(bank, recipe) if live_texts and bank else None,
         device=device,
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from framebank.extract.adapters.low_rank import add_low_rank, merge_low_rank
 from framebank.extract.adapters.tail import Tail
 from framebank.extract.adapters.ted import TedAdapters
 from framebank.extract.encoders.trunk import Trunk
+
+Cut = TypeVar("Cut")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class TowerCut:
 class Live:
     """A tail that learns. `merge` ends that: it gives the tower its own form, and what is not a part of it or None."""
 
-    tail: Tail
+    tail: nn.Module
     merge: Callable[[], Mapping[str, Tensor] | None]
 
     @property
@@ -89,9 +92,14 @@ METHODS: dict[str, Callable[[TowerCut], Live]] = {"full": train_blocks, "lora": 
 
 def make_live(method: str, cut: TowerCut, *, seed: int) -> Live:
     """Return the tail of a cut tower as a method trains it; its first weights are drawn from the seed."""
+    return drawn_from(seed, METHODS[method], cut)
+
+
+def drawn_from(seed: int, make: Callable[[Cut], Live], cut: Cut) -> Live:
+    """Return what `make` makes of a cut tower, with its first weights drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return METHODS[method](cut)
+        return make(cut)
 
 
 def _learn(parameters: Iterable[nn.Parameter]) -> None:

@@ -16,6 +16,7 @@ from framebank.extract.encoders.makers.made import TextSide
 from framebank.extract.encoders.preprocess import Preprocessing, read_preprocessing
 from framebank.extract.encoders.streams import Streams, read_streams
 from framebank.extract.encoders.text_tower import TextTower
+from framebank.extract.encoders.text_trunk import TextTrunk, no_text_trunk
 from framebank.extract.encoders.tokens import TextReader
 from framebank.extract.encoders.trunk import Trunk, no_trunk
 from framebank.extract.encoders.weights import NO_WEIGHTS, hash_weights
@@ -197,6 +198,15 @@ class Encoder:
         if self._made.open_trunk is None:
             raise no_trunk(model, why=f"models of {model.partition(':')[0]} are not cut")
         trunk = self._made.open_trunk()
+        trunk.require_blocks(blocks, model=model)
+        return trunk
+
+    def text_trunk(self, blocks: int) -> TextTrunk:
+        """Return the blocks of the text tower, which has at least that many. DataError if it cannot be cut there."""
+        model, open_trunk = self.spec.model, self.texts.open_trunk
+        if open_trunk is None:
+            raise no_text_trunk(model, why="is not one of open_clip")
+        trunk = open_trunk()
         trunk.require_blocks(blocks, model=model)
         return trunk
 

@@ -60,6 +60,9 @@ def train_grid(
 ) -> GridChoice:
     """Train each setting of a grid, and choose that of the lowest loss on held-out videos, the first if equal.
 
+    They are trained one after the other: `fit_probes` trains them at once, but keeps all their attention weights, which
+    are 20 * B * heads * (T * places) ** 2 numbers for each block of V-JEPA 2's decoder at its batch of 256 videos.
+
     `name` is the part of the protocol, for the messages. One whose loss is no longer a number is passed over with a
     DataWarning. DataError if no video is held out to choose on, or if no setting could be trained.
     """

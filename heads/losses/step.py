@@ -13,6 +13,7 @@ from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.masking import masked_mean
 from framebank.heads.scorers.scorer import reads_of
 from framebank.heads.shares import class_shares
+from framebank.heads.texts.text import EmbedsSentences
 from framebank.store.errors import DataError
 
 if TYPE_CHECKING:  # a circle otherwise: the model is built from recipes, which know the losses, which read steps
@@ -115,6 +116,11 @@ class Step:
             raise DataError(
                 "this loss pairs videos with single texts, which only the classifiers text and vcs do: use ce"
             )
-        drawn = self.texts.draw(self.target, generator=self.generator)  # (B, D)
-        text = F.normalize(scorer.text(drawn, self.target), dim=-1)
+        text = F.normalize(self._drawn(scorer), dim=-1)
         return scorer.logit_scale * F.normalize(self.pooled, dim=-1) @ text.T
+
+    def _drawn(self, scorer: TextClassifier) -> Tensor:
+        """Return a random text of the class of each video, (B, D), as the classifier has it."""
+        if isinstance(scorer.text, EmbedsSentences):
+            return scorer.text.sentences(self.target, self.texts.draw_places(self.target, generator=self.generator))
+        return scorer.text(self.texts.draw(self.target, generator=self.generator), self.target)

@@ -68,6 +68,16 @@ class ReadsTower(Protocol):
 
 
 @runtime_checkable
+class EmbedsSentences(Protocol):
+    """A text that makes the embeddings of the sentences of the classes itself."""
+
+    @abstractmethod
+    def sentences(self, target: Tensor, places: Tensor) -> Tensor:
+        """Return the unit embeddings (B, D) of sentences: number `places` (B,) of the classes `target` (B,)."""
+        ...
+
+
+@runtime_checkable
 class KeepsClasses(Protocol):
     """A part of a model that may have learned something about each of its classes, which other classes lack."""
 

@@ -16,7 +16,7 @@ from framebank.heads.temporal import HEADS
 from framebank.heads.temporal.head import MixesFrames
 from framebank.heads.text_tower import ClipTextTower
 from framebank.heads.texts import TEXTS
-from framebank.heads.texts.text import ReadsTower
+from framebank.heads.texts.text import LearnedText, ReadsTower
 from framebank.heads.training.recipe import Recipe
 from framebank.store.errors import DataError
 
@@ -37,6 +37,7 @@ def build_model(
     names: Sequence[str] = (),
     lexicon: Tensor | None = None,
     live: nn.Module | None = None,
+    live_texts: LearnedText | None = None,
 ) -> Model:
     """Build the model that a recipe describes, with random weights from the recipe's seed.
 
@@ -44,7 +45,8 @@ def build_model(
     another width, which is then the width of the head's output, or several layers, which the head brings to `dim`. A
     training that learns through the text `tower`, or reads tokens with it, passes the tower and the `names` of the
     classes. A checkpoint brings the result of that instead. A `lexicon` (M, D) is for a classifier that reads one.
-    `live` embeds what the stream trunk keeps of the frames; no head reads that stream without it. ValueError if the
+    `live` embeds what the stream trunk keeps of the frames; no head reads that stream without it. `live_texts` embeds
+    the texts of the classifier "text" in place of what the recipe learns of them. ValueError if the
     classifier reads texts and there are none, or if it reads no lexicon and there is one. DataError if a part cannot be
     built with its options.
     """
@@ -72,6 +74,8 @@ def build_model(
         if recipe.text != "fixed":
             with _told_of("text", recipe.text, recipe.text_options):
                 options["text"] = TEXTS[recipe.text](dim, num_classes, **recipe.text_options)
+        if live_texts is not None:
+            options["text"] = live_texts
         with _told_of("classifier", recipe.classifier, recipe.classifier_options):
             classifier = build(dim, num_classes, texts, **options)
         if reads_of(classifier).head_frames and not isinstance(head, MixesFrames):

@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from framebank.heads.confidence.scaling import FEWEST, fit_scaling
 from framebank.heads.predictions import pool_bank, predict_logits
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
+from framebank.heads.texts.text import LearnedText
 from framebank.heads.training.build import build_model
 from framebank.heads.training.chance import warn_of_chance
 from framebank.heads.training.class_notes import class_notes, require_videos
@@ -51,7 +52,8 @@ class TrainingJob:
     `val_split`, on the split "val" if there is one, or on a part of the training videos. That part is held out only if
     the recipe chooses something on it, or if `chooses_head_mix` says that head_mix will be chosen. With shots and no
     validation videos, the last epoch is kept. The classes come from the prompts, `labels`, or the labels that occur.
-    `tower` loads the text tower, a `lexicon` is for a recipe that reads one, `live` embeds what a stream keeps.
+    `tower` loads the text tower, a `lexicon` is for a recipe that reads one, `live` embeds what a stream keeps, and
+    `live_texts` the texts of the classes.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class TrainingJob:
         lexicon: Lexicon | None = None,
         chooses_head_mix: bool = False,
         live: torch.nn.Module | None = None,
+        live_texts: LearnedText | None = None,
         device: torch.device,
     ) -> None:
         if prompts:
@@ -131,6 +134,7 @@ class TrainingJob:
             names=[class_text(name) for name in self.labels.names],
             lexicon=lexicon.embeddings if lexicon else None,
             live=live,
+            live_texts=live_texts,
         )
         if text_tower and recipe.init:
             fill_blocks(self.model.head, text_tower)
@@ -176,18 +180,19 @@ class TrainingJob:
             require_alone(recipe, ranks, resumes=bool(keeping and keeping.resumes))
             self.probes = yield from fit_probes(model, recipe, self.train, val=val, device=device, tell=tell)
         else:
-            keeping = keeping and replace(keeping, about=self._about)
+            keeping = keeping and replace(keeping, about=functools.partial(self._about, keeping.about))
             more: dict[str, Any] = {"texts": self.texts, "ranks": ranks, "tell": tell, "keeping": keeping}
             yield from fit(model, recipe, self.train, val=val, device=device, **more)
         if recipe.epochs and (ranks is None or ranks.is_first):
             what = f"{recipe.head} + {recipe.classifier}"
             warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
 
-    def _about(self) -> dict[str, Any]:
+    def _about(self, more: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return what must be equal if a training is to go on from the state of another, as plain values."""
         texts = {"texts": self.texts.matrix.cpu().numpy()} if self.texts else {}
         phrases = {"lexicon": self.lexicon.embeddings.cpu().numpy()} if self.lexicon else {}
         return {
+            **more(),
             "recipe": json.loads(json.dumps(self.recipe.to_dict())),
             "set of classes": list(self.labels.names),
             "set of training videos": digest_of(self.train),

@@ -95,10 +95,11 @@ class TrainingState(Generic[E]):
         """Take the state that `tensors` gave."""
         for name, module in self.modules.items():
             module.load_state_dict(_below(name, tensors))
+        learned = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in _below("optimizer", tensors).items():
             place, _, key = name.partition(".")
-            state.setdefault(int(place), {})[key] = value
+            state.setdefault(int(place), {})[key] = _laid_out_like(learned[int(place)], value)
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.generator.set_state(tensors["generator"])
@@ -111,6 +112,14 @@ def digest_of(bank: Bank) -> str:
     """Return a digest of the rows, the frames that are real, the labels and the ids of a bank."""
     arrays = {name: getattr(bank, name).cpu().numpy() for name in ("x", "mask", "target")}
     return digest({**arrays, "ids": np.frombuffer("\n".join(bank.video_ids).encode(), np.uint8)})
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """Return a value of the shape of its parameter in the same order of memory, which a fused step takes for granted.
+
+    A file has none of these orders; the convolutions of an image tower have their channels last.
+    """
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value) if value.shape == parameter.shape else value
 
 
 def _row(names: Iterable[str], row: Iterable[float]) -> dict[str, Any]:

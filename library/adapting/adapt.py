@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.adapting.adapted_encoder import AdaptedEncoder
+from framebank.library.adapting.adapted_texts import AdaptedTexts, require_texts
 from framebank.library.checks import require_among, require_least, typed
+from framebank.library.training import SAVE_EVERY
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
 
@@ -35,6 +37,7 @@ def adapt(
     blocks: int | None = None,
     method: str = "full",
     rank: int = 8,
+    text_adapter: bool = False,
     head: str = "mean",
     classifier: str = "text",
     loss: str | None = None,
@@ -53,6 +56,8 @@ def adapt(
     weight_decay: float = 0.2,
     seed: int = 0,
     overwrite: bool = False,
+    resume: bool = False,
+    save_every: float = SAVE_EVERY,
     device: str = "auto",
     watch: Watch = unwatched,
     tell: Tell = tell_nobody,
@@ -62,13 +67,16 @@ def adapt(
     The store was extracted with the stream "trunk:K". `blocks` of these K blocks learn; by default all do. `method`
     says how: "full" trains the blocks and what follows them, as ActionCLIP does (Wang et al. 2021, arXiv 2109.08472),
     "lora" a change of a low `rank` of each matrix (Hu et al. 2021, arXiv 2106.09685), and "ted" M2-CLIP's adapters
-    (Wang et al. 2024, arXiv 2401.11649). `head` pools the frames in training and `classifier`, "text" or "linear",
-    scores them; both are thrown away, and "ted" takes only the head "mean". The `loss` is ActionCLIP's "kl", or "ce"
-    without texts. `frames` takes that many of the stored frames of a video, or all if it is 0. `lr` is 5e-6 for "full"
-    and 5e-4 for the others. The epoch is chosen as `fb.train` chooses it. `extract` with the folder as `pretrained`
-    gives the embeddings of the adapted encoder. After "ted", the encoder reads clips of as many frames as were used of
-    a video, and gives one row for each clip. DataError if the store has no stream trunk, or if the encoder that made it
-    is not here.
+    (Wang et al. 2024, arXiv 2401.11649). With `text_adapter`, as many of the last blocks of the text tower learn with
+    them, in the same way; "ted" has M2-CLIP's adapters of texts there. `head` pools the frames in training and
+    `classifier`, "text" or "linear", scores them; both are thrown away, and "ted" takes only the head "mean". The
+    `loss` is ActionCLIP's "kl", or "ce" without texts. `frames` takes that many of the stored frames of a video, or all
+    if it is 0. `lr` is 5e-6 for "full" and 5e-4 for the others. The epoch is chosen as `fb.train` chooses it. `extract`
+    with the folder as `pretrained` gives the embeddings of the adapted encoder. After "ted", the encoder reads clips of
+    as many frames as were used of a video, and gives one row for each clip. The state of the training is kept in
+    `folder` after an epoch, every `save_every` seconds, until it has ended; with `resume` it goes on from there after a
+    kill, to the same weights, or starts where there is none. DataError if the store has no stream trunk, or if the
+    encoder that made it is not here.
 
     >>> import framebank as fb
     >>> bank = fb.extract("videos/", "bank", model="demo", frames=8, streams="frame,trunk:2")  # doctest: +SKIP
@@ -93,6 +101,7 @@ def adapt(
 
     from framebank.extract.encoders.encoder import encoder_like, resolve_device
     from framebank.heads.training.folder import taking
+    from framebank.heads.training.resume import Keeping
     from framebank.library.training import recipe_of, training_job
 
     choices: dict[str, Any] = {
@@ -111,10 +120,13 @@ def adapt(
         "seed": seed,
     }
     recipe = recipe_of(None, choices if loss is None else {**choices, "loss": loss}, {})
+    if text_adapter:
+        require_texts(recipe)
     with taking(folder, what="encoder", overwrite=overwrite):
         started = time.perf_counter()
         encoder = encoder_like(store.spec, device=device, precision="fp32")
         live = _live(encoder, store, recipe, method=method, stored=stored, blocks=blocks, rank=rank)
+        own = AdaptedTexts.of(encoder, method=method, blocks=blocks, rank=rank, seed=seed) if text_adapter else None
         job = training_job(
             store,
             manifest,
@@ -125,6 +137,7 @@ def adapt(
             templates=templates,
             texts=texts,
             live=live.tail,
+            live_texts=own.embed if own else None,
             device=resolve_device(device),
             watch=watch,
         )
@@ -132,10 +145,14 @@ def adapt(
             _show_repeats(job)
         for note in job.notes:
             warn(note)
-        log = list(watch(job.epochs(tell=tell), total=job.num_epochs, unit="epoch"))
-        made = _result(folder, job, live, log, method=method, blocks=blocks, model=store.spec.model)
+        about = {"method": method, "number of blocks": blocks, "rank": rank if method == "lora" else 0}
+        about |= {"text adapter": text_adapter, "encoder": store.spec.weights_hash}
+        keeping = Keeping(folder, seconds=save_every, resumes=resume, about=lambda: about)
+        log = list(watch(job.epochs(tell=tell, keeping=keeping), total=job.num_epochs, unit="epoch"))
+        lives = (live, own.live) if own else (live,)
+        made = _result(folder, job, lives, log, method=method, blocks=blocks, model=store.spec.model)
         made = replace(made, seconds=round(time.perf_counter() - started, 2))
-        _write(made, encoder, live, job, log)
+        _write(made, encoder, lives, job, log)
     return made
 
 
@@ -180,8 +197,16 @@ def _show_repeats(job: "TrainingJob") -> None:
 
 
 def _result(
-    folder: Path, job: "TrainingJob", live: "Live", log: "list[Epoch]", *, method: str, blocks: int, model: str
+    folder: Path,
+    job: "TrainingJob",
+    lives: "Sequence[Live]",
+    log: "list[Epoch]",
+    *,
+    method: str,
+    blocks: int,
+    model: str,
 ) -> AdaptedEncoder:
+    """Return the figures; `lives` are the image tower, and the text tower if it was adapted."""
     from framebank.extract.adapters.adapted import WEIGHTS
     from framebank.heads.training.loop import chosen_epoch
 
@@ -192,7 +217,7 @@ def _result(
         model=model,
         method=method,
         blocks=blocks,
-        trained_parameters=live.num_trained,
+        trained_parameters=sum(live.num_trained for live in lives),
         val_score=kept.val_score if kept else None,
         train_videos=len(job.train),
         val_videos=len(job.val) if job.val else 0,
@@ -201,16 +226,21 @@ def _result(
         loss=log[-1].loss if log else None,
         num_frames=job.train.x.shape[1] if method == "ted" else 0,
         seconds=0.0,
+        text_adapter=len(lives) > 1,
     )
 
 
-def _write(made: AdaptedEncoder, encoder: "Encoder", live: "Live", job: "TrainingJob", log: "list[Epoch]") -> None:
+def _write(
+    made: AdaptedEncoder, encoder: "Encoder", lives: "Sequence[Live]", job: "TrainingJob", log: "list[Epoch]"
+) -> None:
     """Write the weights, the adapters that are not part of them, and the figures with their recipe."""
     from framebank.extract.adapters.adapted import ADAPTERS, Adapted
+    from framebank.extract.adapters.text_adapters import both_towers
     from framebank.heads.classifiers.text import TextClassifier
+    from framebank.heads.training.resume import STATE
     from framebank.store.files.replacing import remove_together, replacing_together
 
-    adapters = live.merge()
+    adapters = both_towers(*(live.merge() for live in lives))
     weights = encoder.weights()
     if isinstance(job.model.classifier, TextClassifier):  # it learned the scale
         weights["logit_scale"] = job.model.classifier.logit_scale.log().reshape(weights["logit_scale"].shape)
@@ -227,5 +257,7 @@ def _write(made: AdaptedEncoder, encoder: "Encoder", live: "Live", job: "Trainin
     with replacing_together(made.path) as part:
         said.write(part, weights, adapters)
         (part / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        if adapters is None and (made.path / ADAPTERS).exists():
-            remove_together(part, ADAPTERS)
+        gone = [STATE, *([ADAPTERS] if adapters is None else [])]
+        for name in gone:
+            if (made.path / name).exists():
+                remove_together(part, name)

@@ -17,6 +17,7 @@ class AdaptedEncoder:
     `val_score` is the top-1 on the validation videos in the epoch that was kept, the mAP if videos have several labels,
     or None without such videos.
     `num_frames` is how many frames of a clip its adapters read together, or 0 if each frame stands for itself.
+    `text_adapter` tells whether its text tower was adapted too.
     """
 
     path: Path
@@ -33,17 +34,19 @@ class AdaptedEncoder:
     loss: float | None
     num_frames: int
     seconds: float
+    text_adapter: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures by name: the contract for scripts."""
         paths = {"adapted": str(self.path), "weights": str(self.weights)}
         names = ("model", "method", "blocks", "trained_parameters", "val_score", "train_videos", "val_videos")
-        more = ("epoch", "epochs", "loss", "num_frames", "seconds")
+        more = ("epoch", "epochs", "loss", "num_frames", "seconds", "text_adapter")
         return {**{name: getattr(self, name) for name in (*names, *more)}, **paths}
 
     def lines(self) -> list[str]:
         """Return the figures as text, and the command that uses the weights."""
         frames = self.num_frames or "N"
+        towers = ", of both towers," if self.text_adapter else ""
         judged = (
             "no validation videos: the last epoch is kept"
             if self.val_score is None
@@ -51,7 +54,7 @@ class AdaptedEncoder:
             f"{self.epoch} of {self.epochs}, which is kept"
         )
         return [
-            f"the last {counted(self.blocks, 'block')} of {self.model} by {self.method}, "
+            f"the last {counted(self.blocks, 'block')} of {self.model}{towers} by {self.method}, "
             f"{self.trained_parameters:,} numbers trained on {counted(self.train_videos, 'video')} in "
             f"{self.seconds:.1f} s -> {self.path}",
             judged if self.loss is None else f"loss {self.loss:.4f}, {judged}",

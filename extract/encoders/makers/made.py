@@ -9,6 +9,7 @@ from torch.nn import Module
 
 from framebank.extract.encoders.streams import Tower
 from framebank.extract.encoders.text_tower import TextTower
+from framebank.extract.encoders.text_trunk import TextTrunk
 from framebank.extract.encoders.tokens import Tokenizer
 from framebank.extract.encoders.trunk import Trunk
 from framebank.store.errors import DataError
@@ -20,7 +21,8 @@ class TextSide:
 
     A logit is `logit_scale` times the cosine, plus `logit_bias`. Only towers that were trained with a sigmoid, such as
     SigLIP's, have that bias. `table` holds the token embeddings (W, D), if they are known. `open` gives the tower open
-    at its token embeddings, or raises DataError.
+    at its token embeddings, or raises DataError. `open_trunk` gives its blocks, or raises DataError; it is None if no
+    text tower of the maker can be cut between them.
     """
 
     encode: Callable[[Tensor], Tensor]
@@ -29,6 +31,7 @@ class TextSide:
     logit_scale: float
     logit_bias: float | None = None
     table: Tensor | None = None
+    open_trunk: Callable[[], TextTrunk] | None = None
 
 
 @dataclass(frozen=True)

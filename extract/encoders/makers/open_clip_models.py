@@ -9,9 +9,11 @@ from torch import Tensor
 
 from framebank.extract.adapters.adapted import Adapted, read_adapted, read_adapters
 from framebank.extract.adapters.ted import TedAdapters
+from framebank.extract.adapters.text_adapters import TextAdapters, of_both_towers
 from framebank.extract.encoders.makers.made import Made, TextSide, no_streams
 from framebank.extract.encoders.streams import Tower, read_tower
 from framebank.extract.encoders.text_tower import TextTower
+from framebank.extract.encoders.text_trunk import read_text_trunk
 from framebank.extract.encoders.tokens import Tokenizer, token_table
 from framebank.extract.encoders.trunk import Trunk, no_trunk, read_trunk
 from framebank.extract.encoders.weights import (
@@ -83,6 +85,7 @@ class OpenClipModels:
                 logit_scale=float(network.logit_scale.detach().exp()),
                 logit_bias=None if bias is None else float(bias.detach()),
                 table=token_table(network),
+                open_trunk=partial(read_text_trunk, network, model=name),
             ),
             open_trunk=open_trunk,
         )
@@ -102,9 +105,15 @@ def _of_clips(made: Made, adapted: Adapted, weights: str, *, model: str) -> Made
     network: Any = made.network
     trunk = read_trunk(network.visual, model=model)
     adapters = TedAdapters(trunk, blocks=adapted.blocks, num_frames=adapted.num_frames, dim=made.dim)
+    of_images, of_texts = of_both_towers(read_adapters(weights))
     try:
-        adapters.load_state_dict(read_adapters(weights))
-    except RuntimeError as error:
+        adapters.load_state_dict(of_images)
+        if of_texts:
+            texts = read_text_trunk(network, model=model)
+            network.text_adapters = TextAdapters(texts.width, blocks=adapted.blocks)
+            network.text_adapters.load_state_dict(of_texts)
+            network.text_adapters.put_into(texts.blocks)
+    except (RuntimeError, ValueError) as error:
         raise DataError(f"{weights}: the adapters beside it do not fit {model}") from error
     adapters.put_into(trunk)
     network.adapters = adapters  # they are part of its weights, and of their hash

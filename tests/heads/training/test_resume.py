@@ -1,13 +1,16 @@
 """A training that was killed goes on from its last state, and ends as one that was not."""
 
+import copy
 from dataclasses import replace
 
 import pytest
 import torch
 
 from framebank.heads.training.job import TrainingJob
+from framebank.heads.training.loop import Epoch
+from framebank.heads.training.optimizer import build_optimizer, set_lr
 from framebank.heads.training.recipe import Recipe
-from framebank.heads.training.resume import STATE, Keeping
+from framebank.heads.training.resume import STATE, Keeping, TrainingState
 from framebank.store import DataError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -48,6 +51,33 @@ def test_a_training_that_goes_on_ends_at_the_same_weights(world, tmp_path, recip
     ]
     assert same(again.model.state_dict(), whole.model.state_dict())
     assert len(steps) == (5 - stop) * -(-len(again.train) // 13)  # only the steps that were missing
+
+
+def test_the_moments_of_channels_last_go_on_in_their_places():
+    """AdamW's fused step reads a parameter and its moments in the order of memory, which a file does not keep."""
+    torch.manual_seed(0)
+    whole = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    start, x = copy.deepcopy(whole), torch.randn(5, 2, 3, 4, 4)
+    states = [
+        TrainingState({"model": one}, build_optimizer(one, weight_decay=0.1), torch.Generator(), Epoch)
+        for one in (whole, start)
+    ]
+    for state in states:
+        set_lr(state.optimizer, 0.01)
+
+    def step(state, number):
+        state.optimizer.zero_grad()
+        state.modules["model"](x[number]).square().mean().backward()
+        state.optimizer.step()
+
+    for number in range(3):
+        step(states[0], number)
+    kept = {name: value.contiguous() for name, value in states[0].tensors().items()}
+    states[1].load(kept)
+    set_lr(states[1].optimizer, 0.01)
+    for state in states:
+        step(state, 3)
+    assert torch.equal(start.weight, whole.weight)
 
 
 def test_without_resume_it_starts_again(world, tmp_path):

@@ -107,11 +107,11 @@ def test_the_weights_give_the_embeddings_and_scores_of_the_adapted_encoder(
     kept: dict[str, Any] = {}
     write = module._write
 
-    def note(made: Any, encoder: Any, live: Any, job: Any, log: Any) -> None:
+    def note(made: Any, encoder: Any, lives: Any, job: Any, log: Any) -> None:
         with torch.no_grad():
             kept.update(model=job.model, bank=job.train, rows=job.model.live(job.train.x))
             kept["scores"] = job.model(job.train.x, job.train.mask).softmax(1)
-        write(made, encoder, live, job, log)
+        write(made, encoder, lives, job, log)
 
     monkeypatch.setattr(module, "_write", note)
     made = fb.adapt(world.store, tmp_path / "out", method=method, **QUICK)
