@@ -26,8 +26,9 @@ from framebank.store.formats.document import read_json
 class JudgedRun:
     """One run of C labels and what it is worth on V videos that have a label.
 
-    `precisions` (C,) are the average precisions, NaN for a label that no video has; `without` (V,) is the mAP without
-    each of the videos, whose sources are the `groups` (V,). `worth` has the precision, recall and F1 of each label
+    `scores` (V, C) are the probabilities of the labels, and `targets` (V, C) is 1 for a true one. `precisions` (C,) are
+    the average precisions, NaN for a label that no video has; `without` (V,) is the mAP without each of the videos,
+    whose sources are the `groups` (V,). `worth` has the precision, recall and F1 of each label
     above its threshold (`by_class`) if the run has thresholds. If the folder `path` holds several seeds, this is what
     the first of them says, and `seeds` has all of them.
     """
@@ -38,6 +39,7 @@ class JudgedRun:
     store: Path
     labels: tuple[str, ...]
     video_ids: tuple[str, ...]
+    scores: np.ndarray
     targets: np.ndarray
     precisions: np.ndarray
     without: np.ndarray
@@ -56,6 +58,12 @@ class JudgedRun:
         """The 95 % interval of `map` over the videos (jackknife)."""
         error = standard_error(self.without, self.groups)
         return interval_of_share(self.map, error, videos=len(self.video_ids))
+
+    def true_places(self, row: int) -> list[int]:
+        """Return the labels of a video by their places, the one that the run is surest of first."""
+        places = np.flatnonzero(self.targets[row])
+        own: list[int] = places[np.argsort(-self.scores[row, places], kind="stable")].tolist()
+        return own
 
     def over_seeds(self, figure: str) -> tuple[Any, Any]:
         """Return the mean and the sample deviation of "map" or "precisions" over the seeds."""
@@ -134,6 +142,7 @@ def _judged(one: MeasuredRun, name: str, *, first: MeasuredRun) -> JudgedRun:
     rows = np.array([row_of[video_id] for video_id in first.predictions.video_ids])
     labelled = made.targets[rows].any(1)
     rows = rows[labelled]
+    scores, targets = made.scores[rows], made.targets[rows]
     found = measure(made)
     precisions = np.array([np.nan if value is None else value for value in found["average_precision"]])
     metrics = read_json(current(one.path, "metrics.json"))
@@ -144,9 +153,10 @@ def _judged(one: MeasuredRun, name: str, *, first: MeasuredRun) -> JudgedRun:
         one.store,
         made.labels,
         tuple(made.video_ids[row] for row in rows.tolist()),
-        made.targets[rows],
+        scores,
+        targets,
         precisions,
-        maps_without_each(made.scores[rows], made.targets[rows] > 0),
+        maps_without_each(scores, targets > 0),
         groups_of_run(first)[labelled],
         metrics.get("made_by", {}),
         metrics.get("thresholds"),

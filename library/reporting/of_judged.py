@@ -2,25 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from framebank.heads.training.run import Run
 from framebank.library.reporting.facts import facts_of_runs
 from framebank.library.reporting.judged import JudgedRun, read_judged
-from framebank.library.reporting.material import VideosById
-from framebank.library.reporting.nearest import NearPairs, near_pairs_of_run
+from framebank.library.reporting.judged_strips import TellingLabels, telling_labels
+from framebank.library.reporting.map import EmbeddingMap, MappedVideo
+from framebank.library.reporting.material import RunMaterial, material_of
+from framebank.library.reporting.nearest import NearPairs
 from framebank.library.reporting.page import ReportPage
-from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.render import write_page
-from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, plain
+from framebank.library.reporting.sections import Section, make_sections, plain
 from framebank.library.reporting.trained import trained_notes
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
-from framebank.store.features import FeatureStore
 
 
 @dataclass(frozen=True)
@@ -57,32 +55,9 @@ class LabelsWorth:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class JudgedMaterial:
-    """The runs, their store if it is there, and what reads pictures of its videos."""
-
-    runs: tuple[JudgedRun, ...]
-    pictures: Pictures
-
-    @cached_property
-    def videos(self) -> VideosById:
-        """The videos of the store of the first run. NothingToShowError if it is gone."""
-        return VideosById(self.held().manifest.columns)
-
-    def held(self) -> FeatureStore:
-        """Return the store of the first run. NothingToShowError if it is gone."""
-        if not self.runs[0].store.exists():
-            raise NothingToShowError(f"{self.runs[0].store}: no such store")
-        return FeatureStore(self.runs[0].store)
-
-    def middle(self, video_id: str) -> str:
-        """Return the middle frame of a video as an address; "" if it cannot be read or enough were read."""
-        return self.pictures.middle(self.videos[video_id])
-
-
-def report_judged(folders: Sequence[Path], out: Path, *, pictures: int, watch: Watch) -> ReportPage:
+def report_judged(folders: Sequence[Path], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
     """Write the page of runs of several labels that were evaluated on the same videos; see `report`."""
-    material = JudgedMaterial(read_judged(folders), Pictures(pictures))
+    material = material_of(read_judged(folders), out, pictures=pictures, device=device)
     sections, left_out = make_sections(SECTIONS, material, watch=watch)
     headline = headline_of(material.runs)
     context = {
@@ -127,7 +102,7 @@ def _within(interval: tuple[float, float], *, sign: str = "") -> str:
     return f" (95 % {low} to {high})"
 
 
-def _labels(material: JudgedMaterial) -> LabelsWorth:
+def _labels(material: RunMaterial[JudgedRun]) -> LabelsWorth:
     first = material.runs[0]
     occurring = np.flatnonzero(~np.isnan(first.precisions)).tolist()
     each = first.worth["by_class"] if first.worth else [None] * len(first.labels)
@@ -151,10 +126,30 @@ def _precisions(run: JudgedRun) -> tuple[np.ndarray, np.ndarray | None]:
     return run.over_seeds("precisions") if run.seeds else (run.precisions, None)
 
 
-def _near(material: JudgedMaterial) -> NearPairs:
-    first = material.runs[0]
-    own = (first.seeds or (first,))[0]
-    return near_pairs_of_run(Run.read(own.path), material.held(), first.video_ids, split=first.split)
+def _telling(material: RunMaterial[JudgedRun]) -> TellingLabels:
+    return telling_labels(material)
 
 
-SECTIONS: Mapping[str, Callable[[JudgedMaterial], Section]] = {"labels": _labels, "near": _near}
+def _map(material: RunMaterial[JudgedRun]) -> EmbeddingMap:
+    first = material.first
+
+    def seen(row: int) -> MappedVideo:
+        """A mistake is a video whose surest label of all is not one of its own."""
+        places, said = first.true_places(row), int(first.scores[row].argmax())
+        told = f"{first.video_ids[row]}: {', '.join(first.labels[place] for place in places)}"
+        wrong = said not in places
+        return MappedVideo(tuple(places), wrong, f"{told}; the surest is {first.labels[said]}" if wrong else told)
+
+    return material.map(seen)
+
+
+def _near(material: RunMaterial[JudgedRun]) -> NearPairs:
+    return material.near_pairs()
+
+
+SECTIONS: Mapping[str, Callable[[RunMaterial[JudgedRun]], Section]] = {
+    "labels": _labels,
+    "telling": _telling,
+    "map": _map,
+    "near": _near,
+}

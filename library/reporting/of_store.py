@@ -6,11 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.contents import StoreContents, contents_of
-from framebank.library.reporting.map import EmbeddingMap, embedding_map
+from framebank.library.reporting.map import EmbeddingMap, MappedVideo, embedding_map
 from framebank.library.reporting.material import JUDGED, ON_MAP
 from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_across
 from framebank.library.reporting.page import ReportPage
@@ -57,10 +55,9 @@ class StoreMaterial:
         """Return one video of the manifest."""
         return self.store.manifest.columns[self.place_of[video_id]]
 
-    def label(self, video_id: str) -> str:
-        """Return the first label of a video, "" if it has none."""
-        written = self.store.manifest.columns.labels[self.place_of[video_id]]
-        return labels_in(written)[0] if written else ""
+    def labels(self, video_id: str) -> tuple[str, ...]:
+        """Return the labels of a video; none if it has none."""
+        return labels_in(self.store.manifest.columns.labels[self.place_of[video_id]])
 
     def middle(self, video_id: str) -> str:
         """Return the middle frame of a video as an address; "" if it cannot be read or enough were read."""
@@ -109,7 +106,7 @@ def _rows(material: StoreMaterial) -> RowSpread:
     pooled = material.pooled
     if not len(pooled.norms):
         raise NothingToShowError("no row of the store can be compared")
-    labels = [material.label(video_id) for video_id in material.pooled_ids]
+    labels = [next(iter(material.labels(video_id)), "") for video_id in material.pooled_ids]
     outliers = outliers_of(pooled.vectors, labels, material.pooled_ids)
     return RowSpread(spread_of(pooled.norms), pooled.broken, outliers, len(material.ids))
 
@@ -124,13 +121,16 @@ def _map(material: StoreMaterial) -> EmbeddingMap:
     rows = drawn(len(material.pooled_ids), most=ON_MAP)
     if len(rows) < 3:
         raise NothingToShowError("a map needs three videos or more")
-    ids = [material.pooled_ids[row] for row in rows.tolist()]
-    names = sorted({material.label(video_id) for video_id in ids} - {""})
-    place_of = {name: place for place, name in enumerate(names)} | {"": -1}
-    targets = np.array([place_of[material.label(video_id)] for video_id in ids])
-    told = [f"{video_id}: {material.label(video_id) or 'no label'}" for video_id in ids]
-    vectors = material.pooled.vectors[rows]
-    return embedding_map(vectors, targets, np.zeros(len(ids), bool), told, names, listed=len(material.store))
+    labels = {video_id: material.labels(video_id) for video_id in (material.pooled_ids[row] for row in rows.tolist())}
+    names = sorted({name for own in labels.values() for name in own})
+    place_of = {name: place for place, name in enumerate(names)}
+    videos = [
+        MappedVideo(
+            tuple(place_of[name] for name in own) or (-1,), False, f"{video_id}: {', '.join(own) or 'no label'}"
+        )
+        for video_id, own in labels.items()
+    ]
+    return embedding_map(material.pooled.vectors[rows], videos, names, listed=len(material.store))
 
 
 def _suspects(material: StoreMaterial) -> Suspects:

@@ -246,7 +246,7 @@ def test_runs_of_several_labels_have_a_page_of_their_own(framebank: Any, tmp_pat
         dict(zip(metrics[1]["labels"], metrics[1]["average_precision"], strict=True))
     )
     page = (tmp_path / "one.html").read_text()
-    assert titles(page) >= {"protocol", "labels", "duplicates"} and not found.left_out
+    assert titles(page) >= {"protocol", "labels", "videos", "map", "duplicates"} and not found.left_out
     assert f"{100 * metrics[1]['thresholds']['f1']:.1f} %" in page
     both = fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
     gain = f"{100 * (metrics[1]['map'] - metrics[0]['map']):+.1f} points of mAP"

@@ -8,26 +8,15 @@ import shutil
 import numpy as np
 import pytest
 
+from framebank.tests.worlds.several import add_labels
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def several(store, tmp_path_factory):
     """The rendered world, whose videos have a second label, by the first letter of the first; one file of weights."""
-    folder = tmp_path_factory.mktemp("several")
-    for path in store.iterdir():
-        if path.name != "manifest.csv" and path.is_file():
-            (folder / path.name).symlink_to(path)
-    with (store / "manifest.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows):
-        row["label"] = f"{row['label']};{'early' if row['label'][0] < 'p' else 'late'}"
-        row["split"] = "val" if row["split"] == "train" and number % 3 == 0 else row["split"]
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder
+    return add_labels(store, tmp_path_factory.mktemp("several"))
 
 
 @pytest.fixture(scope="module")
