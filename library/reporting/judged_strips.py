@@ -32,7 +32,7 @@ def telling_labels(material: RunMaterial[JudgedRun]) -> TellingLabels:
     label has no wrong one.
     """
     first = material.first
-    true = first.targets > 0
+    true = first.targets
     surest = np.where(true, -np.inf, first.scores).max(1)  # of the labels that a video lacks, (V,)
     lacking = np.flatnonzero(~true.all(1))
     lacking = lacking[np.argsort(-surest[lacking], kind="stable")][:SHOWN]
@@ -44,7 +44,7 @@ def telling_labels(material: RunMaterial[JudgedRun]) -> TellingLabels:
 
 def _mistake(row: int, material: RunMaterial[JudgedRun]) -> ScoredStrip:
     first = material.first
-    said = int(np.where(first.targets[row] > 0, -np.inf, first.scores[row]).argmax())
+    said = int(np.where(first.targets[row], -np.inf, first.scores[row]).argmax())
     wrong = ShownLabel(first.labels[said], float(first.scores[row, said]))
     return strip_of_video(first.video_ids[row], wrong, _true_labels(row, first), material, multi_label=True)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from framebank.heads.evaluation.paired_precision import PrecisionDifference
+from framebank.heads.evaluation.verdict import corrected
 from framebank.library.reporting.facts import facts_of_runs
 from framebank.library.reporting.judged import JudgedRun, read_judged
 from framebank.library.reporting.judged_strips import TellingLabels, telling_labels
@@ -59,13 +61,16 @@ def report_judged(folders: Sequence[Path], out: Path, *, pictures: int, device: 
     """Write the page of runs of several labels that were evaluated on the same videos; see `report`."""
     material = material_of(read_judged(folders), out, pictures=pictures, device=device)
     sections, left_out = make_sections(SECTIONS, material, watch=watch)
-    headline = headline_of(material.runs)
+    first, *others = material.runs
+    pairs = corrected([run.beside(first) for run in others])
+    headline = headline_of(material.runs, pairs)
     context = {
         "kind": "judged",
         "title": " and ".join(run.name for run in material.runs),
         "headline": headline,
         "notes": trained_notes(material.runs),
         "runs": material.runs,
+        "pairs": pairs,
         "facts": facts_of_runs(material.runs),
         "material": material,
         "left_out": left_out,
@@ -77,7 +82,7 @@ def report_judged(folders: Sequence[Path], out: Path, *, pictures: int, device: 
     return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
 
 
-def headline_of(runs: Sequence[JudgedRun]) -> str:
+def headline_of(runs: Sequence[JudgedRun], pairs: Sequence[PrecisionDifference]) -> str:
     """Return the result in one sentence."""
     first = runs[0]
     videos = counted(len(first.video_ids), f"{first.split} video" if first.split != "all" else "video")
@@ -88,13 +93,12 @@ def headline_of(runs: Sequence[JudgedRun]) -> str:
             deviation = first.over_seeds("map")[1]
             return f"{told}, the mean of {len(first.seeds)} seeds, whose deviation is {100 * deviation:.1f} points."
         return f"{told}{_within(first.interval)}."
-    best = max(runs[1:], key=lambda run: run.mean_map)
-    gain, interval = best.gain(first)
-    seeds = f" over {len(first.seeds)} pairs of seeds" if first.seeds else ""
-    told = f"{100 * gain:+.1f} points of mAP{_within(interval, sign='+')}{seeds}"
-    if interval[0] <= 0 <= interval[1]:
+    best, paired = max(zip(runs[1:], pairs, strict=True), key=lambda pair: pair[0].mean_map)
+    seeds = f" over {paired.seeds} pairs of seeds" if first.seeds else ""
+    told = f"{100 * paired.difference:+.1f} points of mAP{_within(paired.interval, sign='+')}{seeds}"
+    if paired.verdict == "cannot tell":
         return f"These {videos} cannot tell whether {best.name} is better than {first.name}: {told}."
-    return f"{best.name} is {'better' if gain > 0 else 'worse'} than {first.name}: {told} on {videos}."
+    return f"{best.name} is {paired.verdict} than {first.name}: {told} on {videos}."
 
 
 def _within(interval: tuple[float, float], *, sign: str = "") -> str:

@@ -253,6 +253,9 @@ def test_runs_of_several_labels_have_a_page_of_their_own(framebank: Any, tmp_pat
     assert both.headline.startswith(
         f"These 40 test videos cannot tell whether second is better than first: {gain} (95 % -"
     )
+    paired = fb.compare_runs(tmp_path / "first", tmp_path / "second").pairs[0].paired
+    assert f"(95 % {100 * paired.interval[0]:+.1f} to {100 * paired.interval[1]:+.1f})" in both.headline
+    assert "<td>cannot tell</td>" in (tmp_path / "two.html").read_text()
     framebank("evaluate", tmp_path / "first", "--split", "val")
     with pytest.raises(DataError, match="was evaluated on the split 'test'"):
         fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
@@ -288,10 +291,13 @@ def test_several_seeds_of_runs_of_several_labels(framebank: Any, one_thread: Non
     assert f"{100 * gain:+.1f} points of mAP (95 % " in both.headline and "over 3 pairs of seeds" in both.headline
     # the spread of the three differences makes the interval wider than the videos alone do
     first, second = read_judged([tmp_path / "first", tmp_path / "second"])
-    low, high = second.gain(first)[1]
+    paired = second.beside(first)
+    assert paired.seeds == 3 and paired == fb.compare_runs(tmp_path / "first", tmp_path / "second").pairs[0].paired
     spread = np.subtract(maps["second"], maps["first"]).std(ddof=1) / 3**0.5
-    without = np.mean([two.without - one.without for one, two in zip(first.seeds, second.seeds, strict=True)], axis=0)
+    pairs = zip(first.seeds, second.seeds, strict=True)
+    without = np.mean([two.jackknifed.without - one.jackknifed.without for one, two in pairs], axis=0)
     videos = standard_error(without, first.groups)
+    low, high = paired.interval
     assert low < gain < high
     assert high - low == pytest.approx(2 * np.hypot(1.96 * videos, 4.303 * spread), rel=0.01)  # Student's t of 2
     with pytest.raises(DataError, match=r"has the seeds 0, 1, 2 and .* has the seeds 0, 1; expected"):
