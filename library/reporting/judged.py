@@ -48,6 +48,12 @@ class JudgedRun:
         return float(np.nanmean(self.precisions))
 
     @property
+    def occurring(self) -> list[int]:
+        """The labels that a video has, by their places."""
+        places: list[int] = np.flatnonzero(~np.isnan(self.precisions)).tolist()
+        return places
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of `map` over the videos (jackknife)."""
         error = standard_error(self.jackknifed.without, self.groups)

@@ -261,6 +261,35 @@ def test_runs_of_several_labels_have_a_page_of_their_own(framebank: Any, tmp_pat
         fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
 
 
+def test_a_run_of_several_labels_has_a_model_card(framebank: Any, tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    (tmp_path / "store").mkdir()
+    store = write_several(tmp_path / "store").store.path
+    options = ("--head", "mean", "--classifier", "linear", "--loss", "bce", "--lr", 0.03, "--epochs", 4)
+    framebank("train", store, tmp_path / "run", *options)
+    card = tmp_path / "README.md"
+    for thresholds in (False, True):
+        if thresholds:
+            framebank("thresholds", tmp_path / "run")
+        framebank("evaluate", tmp_path / "run")
+        found = fb.report(tmp_path / "run", out=card)
+        metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+        low, high = metrics["map_interval"]
+        assert found.headline == f"run: mAP {100 * metrics['map']:.1f} % (95 % {100 * low:.1f} to {100 * high:.1f})."
+        read = hub.ModelCard.load(card)
+        figures = {one.metric_type: one.metric_value for one in read.data.eval_results}
+        expected = {"map": metrics["map"]}
+        if thresholds:
+            expected |= {name: metrics["thresholds"][name] for name in ("f1", "precision", "recall")}
+        assert figures == pytest.approx(expected, abs=1e-4)
+        assert ("Of the labels above their thresholds" in read.text) is thresholds
+    assert read.data.eval_results[0].dataset_split == "test" and "over 4 labels of 40 videos" in read.text
+    framebank("evaluate", tmp_path / "run", "--split", "all")
+    fb.report(tmp_path / "run", out=card)
+    read = hub.ModelCard.load(card)
+    assert read.data.eval_results is None and "so these figures are too good" in read.text
+
+
 def test_several_seeds_of_runs_of_several_labels(framebank: Any, one_thread: None, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     store = write_several(tmp_path / "store").store.path
