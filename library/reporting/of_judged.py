@@ -9,16 +9,14 @@ import numpy as np
 
 from framebank.heads.evaluation.paired_precision import PrecisionDifference
 from framebank.heads.evaluation.verdict import corrected
-from framebank.library.reporting.facts import facts_of_runs
 from framebank.library.reporting.judged import JudgedRun, read_judged
 from framebank.library.reporting.judged_strips import TellingLabels, telling_labels
 from framebank.library.reporting.map import EmbeddingMap, MappedVideo
 from framebank.library.reporting.material import RunMaterial, material_of
 from framebank.library.reporting.nearest import NearPairs
 from framebank.library.reporting.page import ReportPage
-from framebank.library.reporting.render import write_page
-from framebank.library.reporting.sections import Section, make_sections, plain
-from framebank.library.reporting.trained import trained_notes
+from framebank.library.reporting.run_page import write_runs
+from framebank.library.reporting.sections import Section, make_sections
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
 
@@ -60,26 +58,9 @@ class LabelsWorth:
 def report_judged(folders: Sequence[Path], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
     """Write the page of runs of several labels that were evaluated on the same videos; see `report`."""
     material = material_of(read_judged(folders), out, pictures=pictures, device=device)
-    sections, left_out = make_sections(SECTIONS, material, watch=watch)
-    first, *others = material.runs
-    pairs = corrected([run.beside(first) for run in others])
-    headline = headline_of(material.runs, pairs)
-    context = {
-        "kind": "judged",
-        "title": " and ".join(run.name for run in material.runs),
-        "headline": headline,
-        "notes": trained_notes(material.runs),
-        "runs": material.runs,
-        "pairs": pairs,
-        "facts": facts_of_runs(material.runs),
-        "material": material,
-        "left_out": left_out,
-        **sections,
-    }
-    size = write_page(out, context, {"labels": [], "videos": [], "cells": {}, "pictures": {}})
-    figures = {"runs": [run.to_dict() for run in material.runs], **{name: plain(one) for name, one in sections.items()}}
-    read = material.pictures
-    return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
+    made = make_sections(SECTIONS, material, watch=watch)
+    headline = headline_of(material.runs, made.sections["pairs"])
+    return write_runs(material, made, kind="judged", headline=headline)
 
 
 def headline_of(runs: Sequence[JudgedRun], pairs: Sequence[PrecisionDifference]) -> str:
@@ -87,7 +68,7 @@ def headline_of(runs: Sequence[JudgedRun], pairs: Sequence[PrecisionDifference])
     first = runs[0]
     videos = counted(len(first.video_ids), f"{first.split} video" if first.split != "all" else "video")
     if len(runs) == 1:
-        occurring = counted(int((~np.isnan(first.precisions)).sum()), "label")
+        occurring = counted(len(first.occurring), "label")
         told = f"{first.name} has a mAP of {100 * first.mean_map:.1f} % over {occurring} of {videos}"
         if first.seeds:
             deviation = first.over_seeds("map")[1]
@@ -106,9 +87,14 @@ def _within(interval: tuple[float, float], *, sign: str = "") -> str:
     return f" (95 % {low} to {high})"
 
 
+def _pairs(material: RunMaterial[JudgedRun]) -> tuple[PrecisionDifference, ...]:
+    """How each further run compares with the first; nothing for one run."""
+    first, *others = material.runs
+    return tuple(corrected([run.beside(first) for run in others]))
+
+
 def _labels(material: RunMaterial[JudgedRun]) -> LabelsWorth:
     first = material.runs[0]
-    occurring = np.flatnonzero(~np.isnan(first.precisions)).tolist()
     each = first.worth["by_class"] if first.worth else [None] * len(first.labels)
     means, deviations = zip(*(_precisions(run) for run in material.runs), strict=True)
     found = [
@@ -119,7 +105,7 @@ def _labels(material: RunMaterial[JudgedRun]) -> LabelsWorth:
             tuple(None if one is None else float(one[place]) for one in deviations),
             each[place],
         )
-        for place in occurring
+        for place in first.occurring
     ]
     found.sort(key=lambda one: (one.precisions[0], -one.videos, one.label))
     return LabelsWorth(tuple(found), len(first.labels) - len(found))
@@ -152,6 +138,7 @@ def _near(material: RunMaterial[JudgedRun]) -> NearPairs:
 
 
 SECTIONS: Mapping[str, Callable[[RunMaterial[JudgedRun]], Section]] = {
+    "pairs": _pairs,
     "labels": _labels,
     "telling": _telling,
     "map": _map,

@@ -7,7 +7,6 @@ from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.certainty import RunCertainty, certainty_of
 from framebank.library.reporting.classes import ClassAccuracies, class_accuracies
 from framebank.library.reporting.confusions import Confusions, confusions_of, page_data
-from framebank.library.reporting.facts import facts_of_runs
 from framebank.library.reporting.flips import RunFlips, flips_of
 from framebank.library.reporting.lengths import accuracy_by_length
 from framebank.library.reporting.map import EmbeddingMap, MappedVideo
@@ -15,13 +14,12 @@ from framebank.library.reporting.material import JUDGED, RunMaterial, material_o
 from framebank.library.reporting.nearest import NearPairs
 from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.perturbed import Perturbed, perturbed_of
-from framebank.library.reporting.render import write_page
 from framebank.library.reporting.rows import drawn, pooled_videos
+from framebank.library.reporting.run_page import write_runs
 from framebank.library.reporting.runs import EvaluatedRun, read_runs
-from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, plain, shown_if_any
+from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, shown_if_any
 from framebank.library.reporting.share import RightShare
 from framebank.library.reporting.strips import TellingVideos, telling_videos
-from framebank.library.reporting.trained import trained_notes
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
 
@@ -29,27 +27,13 @@ from framebank.store.counts import counted
 def report_runs(folders: Sequence[Path], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
     """Write the page of runs that were evaluated on the same videos; see `report`."""
     material = material_of(read_runs(folders), out, pictures=pictures, device=device)
-    sections, left_out = make_sections(SECTIONS, material, watch=watch)
-    headline = headline_of(material.runs, sections.get("flips", ()))
-    data = page_data(material.first, sections["confusions"], material.address)
+    made = make_sections(SECTIONS, material, watch=watch)
+    data = page_data(material.first, made.sections["confusions"], material.address)
     data["pictures"] = {
         number: shown for number, video in enumerate(data["videos"]) if (shown := material.middle(video[0]))
     }
-    context = {
-        "kind": "runs",
-        "title": " and ".join(run.name for run in material.runs),
-        "headline": headline,
-        "notes": trained_notes(material.runs),
-        "runs": material.runs,
-        "facts": facts_of_runs(material.runs),
-        "material": material,
-        "left_out": left_out,
-        **sections,
-    }
-    size = write_page(out, context, data)
-    figures = {"runs": [run.to_dict() for run in material.runs], **{name: plain(one) for name, one in sections.items()}}
-    read = material.pictures
-    return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
+    headline = headline_of(material.runs, made.sections["flips"])
+    return write_runs(material, made, kind="runs", headline=headline, data=data)
 
 
 def headline_of(runs: Sequence[EvaluatedRun], flips: Sequence[RunFlips]) -> str:

@@ -13,9 +13,9 @@ from framebank.library.reporting.material import JUDGED, ON_MAP
 from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_across
 from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.pictures import Pictures
-from framebank.library.reporting.render import write_page
+from framebank.library.reporting.render import write_report
 from framebank.library.reporting.rows import PooledVideos, drawn, pooled_videos
-from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, plain, shown_if_any
+from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, shown_if_any
 from framebank.library.reporting.sheets import ClassSheet, class_sheets
 from framebank.library.reporting.spread import Outlier, Spread, outliers_of, spread_of
 from framebank.library.watch import Watch
@@ -77,21 +77,10 @@ class StoreMaterial:
 def report_store(folder: Path, out: Path, *, pictures: int, watch: Watch) -> ReportPage:
     """Write the page of a store; see `report`."""
     material = StoreMaterial(FeatureStore(folder), Pictures(pictures))
-    sections, left_out = make_sections(SECTIONS, material, watch=watch)
-    headline = sections["contents"].headline
-    context = {
-        "kind": "store",
-        "title": folder.name,
-        "notes": (),
-        "headline": headline,
-        "material": material,
-        "left_out": left_out,
-        **sections,
-    }
-    size = write_page(out, context, {"labels": [], "videos": [], "cells": {}, "pictures": {}})
-    figures = {name: plain(made) for name, made in sections.items()}
-    read = material.pictures
-    return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
+    made = make_sections(SECTIONS, material, watch=watch)
+    about = {"title": folder.name, "notes": ()}
+    headline = made.sections["contents"].headline
+    return write_report(out, material, made, kind="store", headline=headline, about=about, figures={})
 
 
 def _contents(material: StoreMaterial) -> StoreContents:
