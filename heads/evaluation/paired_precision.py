@@ -11,6 +11,7 @@ import numpy as np
 from framebank.heads.evaluation.jackknife import JackknifedMap, interval_of_gain, standard_error
 from framebank.heads.evaluation.normal import t_by_normal
 from framebank.heads.evaluation.verdict import FEWEST, POWER_Z, difference_line, verdict_lines, verdict_of
+from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 ONE_SIDED_Z = 1.644854  # standard errors to either side of a 90 % interval, for two one-sided tests of 5 %
@@ -89,9 +90,11 @@ def compare_precision(
     """
     videos = len(a[0].without)
     if len(a) != len(b) or any(len(one.without) != videos for one in (*a, *b)):
-        raise DataError(
-            f"A has {len(a)} seeds and {videos} videos, B has {len(b)} and {len(b[0].without)}; expected the same"
-        )
+        told = [
+            f"{name} has {counted(len(one), 'seed')} and {counted(len(one[0].without), 'video')}"
+            for name, one in (("A", a), ("B", b))
+        ]
+        raise DataError(f"{', '.join(told)}; expected the same")
     source = np.arange(videos) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
     gains = np.array([two.value - one.value for one, two in zip(a, b, strict=True)])
     without = np.mean([two.without - one.without for one, two in zip(a, b, strict=True)], axis=0)
