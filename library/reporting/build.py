@@ -57,15 +57,16 @@ def report(
         from framebank.library.reporting.of_store import report_store
 
         return report_store(folders[0], place, pictures=pictures, watch=watch)
-    from framebank.library.reporting.judged import are_judged
+    from framebank.library.reporting.judged import read_either
 
-    if are_judged(folders):
+    judged, evaluated = read_either(folders)
+    if judged:
         from framebank.library.reporting.of_judged import report_judged
 
-        return report_judged(folders, place, pictures=pictures, device=device, watch=watch)
+        return report_judged(judged, place, pictures=pictures, device=device, watch=watch)
     from framebank.library.reporting.of_runs import report_runs
 
-    return report_runs(folders, place, pictures=pictures, device=device, watch=watch)
+    return report_runs(evaluated, place, pictures=pictures, device=device, watch=watch)
 
 
 def _kind(folders: list[Path]) -> str:

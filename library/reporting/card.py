@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framebank.library.reporting.facts import facts_of_runs
-from framebank.library.reporting.judged import JudgedRun, are_judged, read_judged
+from framebank.library.reporting.judged import JudgedRun, read_either
 from framebank.library.reporting.page import ReportPage
-from framebank.library.reporting.runs import EvaluatedRun, read_runs
+from framebank.library.reporting.runs import EvaluatedRun
 from framebank.library.reporting.trained import trained_among
 from framebank.library.table import markdown_table, percent
 from framebank.store.counts import counted
@@ -38,7 +38,8 @@ def write_card(folders: Sequence[Path], out: Path) -> ReportPage:
     """Write the card of one evaluated run; see `report`. DataError for several runs."""
     if len(folders) > 1:
         raise DataError(f"{out}: is the name of a model card, which is of one run; expected one run, or a page (.html)")
-    (run,) = read_judged(folders) if are_judged(folders) else read_runs(folders)
+    judged, evaluated = read_either(folders)
+    (run,) = judged or evaluated
     if run.seeds:
         raise DataError(f"{folders[0]}: holds runs of several seeds; expected one run, such as {folders[0]}/seed-0")
     figures = _of_judged(run) if isinstance(run, JudgedRun) else _of_evaluated(run)

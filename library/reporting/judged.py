@@ -11,7 +11,7 @@ from framebank.heads.evaluation.jackknife import JackknifedMap, interval_of_shar
 from framebank.heads.evaluation.measured import AlignedScores, MeasuredRun, align_scores, judges_each, read_measured
 from framebank.heads.evaluation.paired_precision import PrecisionDifference, compare_precision
 from framebank.heads.metrics import measure
-from framebank.library.reporting.runs import names_of
+from framebank.library.reporting.runs import EvaluatedRun, evaluated_runs, names_of
 from framebank.store.files.replacing import current
 from framebank.store.formats.document import read_json
 
@@ -93,18 +93,29 @@ class JudgedRun:
         }
 
 
-def are_judged(folders: Sequence[Path]) -> bool:
-    """Whether the first run judges each label by itself."""
-    return judges_each(read_measured(folders[0]))
-
-
 def read_judged(folders: Sequence[Path]) -> tuple[JudgedRun, ...]:
     """Return runs of several labels that were evaluated on the same videos.
 
     A folder of runs named seed-0, seed-1, ... is one run of several seeds. DataError if a run was never evaluated, or
     if two were evaluated on different splits, classes, videos, labels or seeds.
     """
+    return judged_runs(folders, [read_measured(folder) for folder in folders])
+
+
+def read_either(folders: Sequence[Path]) -> tuple[tuple[JudgedRun, ...], tuple[EvaluatedRun, ...]]:
+    """Return the runs of several labels, or those of one label a video; the other tuple is empty.
+
+    The scores of all videos are read once, and kept no longer than this takes. DataErrors are those of `read_judged`
+    and `read_runs`.
+    """
     measured = [read_measured(folder) for folder in folders]
+    if judges_each(measured[0]):
+        return judged_runs(folders, measured), ()
+    return (), evaluated_runs(folders, measured)
+
+
+def judged_runs(folders: Sequence[Path], measured: Sequence[dict[int | None, MeasuredRun]]) -> tuple[JudgedRun, ...]:
+    """Return the runs of several labels of what was read of the folders; see `read_judged`."""
     aligned = align_scores(measured)
     found = []
     for folder, run, scores, name in zip(folders, measured, aligned.scores, names_of(folders), strict=True):

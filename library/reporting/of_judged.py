@@ -9,7 +9,7 @@ import numpy as np
 
 from framebank.heads.evaluation.paired_precision import PrecisionDifference
 from framebank.heads.evaluation.verdict import corrected
-from framebank.library.reporting.judged import JudgedRun, read_judged
+from framebank.library.reporting.judged import JudgedRun
 from framebank.library.reporting.judged_strips import TellingLabels, telling_labels
 from framebank.library.reporting.map import EmbeddingMap, MappedVideo
 from framebank.library.reporting.material import RunMaterial, material_of
@@ -55,9 +55,9 @@ class LabelsWorth:
         }
 
 
-def report_judged(folders: Sequence[Path], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
+def report_judged(runs: tuple[JudgedRun, ...], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
     """Write the page of runs of several labels that were evaluated on the same videos; see `report`."""
-    material = material_of(read_judged(folders), out, pictures=pictures, device=device)
+    material = material_of(runs, out, pictures=pictures, device=device)
     made = make_sections(SECTIONS, material, watch=watch)
     headline = headline_of(material.runs, made.sections["pairs"])
     return write_runs(material, made, kind="judged", headline=headline)

@@ -16,7 +16,7 @@ from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.perturbed import Perturbed, perturbed_of
 from framebank.library.reporting.rows import drawn, pooled_videos
 from framebank.library.reporting.run_page import write_runs
-from framebank.library.reporting.runs import EvaluatedRun, read_runs
+from framebank.library.reporting.runs import EvaluatedRun
 from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, shown_if_any
 from framebank.library.reporting.share import RightShare
 from framebank.library.reporting.strips import TellingVideos, telling_videos
@@ -24,9 +24,9 @@ from framebank.library.watch import Watch
 from framebank.store.counts import counted
 
 
-def report_runs(folders: Sequence[Path], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
+def report_runs(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
     """Write the page of runs that were evaluated on the same videos; see `report`."""
-    material = material_of(read_runs(folders), out, pictures=pictures, device=device)
+    material = material_of(runs, out, pictures=pictures, device=device)
     made = make_sections(SECTIONS, material, watch=watch)
     data = page_data(material.first, made.sections["confusions"], material.address)
     data["pictures"] = {

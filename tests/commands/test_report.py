@@ -106,6 +106,22 @@ def test_two_runs_are_compared_and_what_is_gone_is_left_out(made: Path, tmp_path
     )
 
 
+@pytest.mark.parametrize("name", ["one.html", "one.md"])
+def test_the_scores_of_a_run_are_read_once(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Those of many videos take gigabytes."""
+    read, paths = Predictions.read, []
+
+    def counted(path: Path) -> Predictions:
+        paths.append(path)
+        return read(path)
+
+    monkeypatch.setattr(Predictions, "read", counted)
+    fb.report(made / "first", out=tmp_path / name, pictures=0)
+    assert paths == [made / "first" / "predictions.npz"]
+
+
 def test_a_name_is_never_taken_for_html(tmp_path: Path) -> None:
     mark = "</script><script>alert(1)</script>"
     write(tmp_path / "odd", np.arange(20) > 3, labels=("a", "b"), split=mark)
