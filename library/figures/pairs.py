@@ -131,7 +131,7 @@ def compare_scores(
 
     >>> import numpy as np
     >>> import framebank as fb
-    >>> targets = np.arange(180).reshape(90, 2) % 4 == 0
+    >>> targets = np.arange(180).reshape(90, 2) % 3 == 0
     >>> noise = np.random.default_rng(0).random((90, 2))
     >>> fb.compare_scores(noise, noise + targets, targets).verdict
     'better'
