@@ -67,9 +67,9 @@ def main(sets: int, json_path: Path | None) -> None:
 
 def _measure(case: Case, sets: int) -> dict[str, float]:
     from framebank.heads.evaluation.jackknife import (
+        JackknifedMap,
         interval_of_gain,
         interval_of_share,
-        maps_without_each,
         standard_error,
     )
 
@@ -78,14 +78,14 @@ def _measure(case: Case, sets: int) -> dict[str, float]:
     maps, errors, intervals, by_video, zero, resampled, bias = [], [], [], [], [], [], []
     for number in range(sets):
         hits, (scores, other) = _draw(case, rng)
-        found, without = _map(scores, hits), maps_without_each(scores, hits)
+        found, without = _map(scores, hits), JackknifedMap.of(scores, hits).without
         error = standard_error(without, groups)
         maps.append(found)
         errors.append(error)
         intervals.append(interval_of_share(found, error, videos=case.videos))
         by_video.append(interval_of_share(found, standard_error(without), videos=case.videos))
         gain = _map(other, hits) - found
-        low, high = interval_of_gain(gain, standard_error(maps_without_each(other, hits) - without, groups))
+        low, high = interval_of_gain(gain, standard_error(JackknifedMap.of(other, hits).without - without, groups))
         zero.append(low <= 0 <= high)
         if number % EVERY == 0:
             draws = _resample(scores, hits, rng)

@@ -23,7 +23,7 @@ def compare_runs(runs: tuple[Path, ...], equivalent_within: float | None, seed: 
 
     The runs were evaluated on the same videos; their predictions are compared video by video. Videos of one source
     (a column `group`, or UCF's _g01_ in the name) count together. A folder of runs named seed-0, seed-1, ... is one run
-    with several seeds.
+    with several seeds. Runs of several labels a video are compared by their mean average precision.
 
     \b
     framebank evaluate run-a --split test && framebank evaluate run-b --split test

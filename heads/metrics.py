@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_average_precision, multiclass_confusion_matrix
 
+from framebank.heads.evaluation.normal import Z
 from framebank.heads.predictions import Predictions
 from framebank.heads.ranking import best_class, rank_of_target
 from framebank.store.errors import DataError
 
 AT_ONCE = 8192  # videos whose scores are ranked together
-Z = 1.959964  # standard errors to either side of a 95 % interval
 
 
 def measure(predictions: Predictions) -> dict[str, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from framebank.library.exchange.fiftyone_export import export_fiftyone
     from framebank.library.exchange.mteb_model import mteb_model
     from framebank.library.extraction import extract
-    from framebank.library.figures.pairs import compare, compare_runs
+    from framebank.library.figures.pairs import compare, compare_runs, compare_scores
     from framebank.library.figures.protocols import ProtocolResult, evaluate_protocol
     from framebank.library.figures.report import Report
     from framebank.library.figures.results import Results, results
@@ -83,6 +83,7 @@ NAMES = {
     "compare_recipes": "comparing.comparison",
     "compare": "figures.pairs",
     "compare_runs": "figures.pairs",
+    "compare_scores": "figures.pairs",
     "evaluate": "evaluation",
     "evaluate_protocol": "figures.protocols",
     "export_fiftyone": "exchange.fiftyone_export",
@@ -144,6 +145,7 @@ __all__ = [
     "compare",
     "compare_recipes",
     "compare_runs",
+    "compare_scores",
     "duplicates",
     "evaluate",
     "evaluate_protocol",

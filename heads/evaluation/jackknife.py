@@ -1,29 +1,44 @@
 """Jackknife: how sure a mean average precision is, by what it would be without each of the videos."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from framebank.heads.evaluation.paired import t_by_normal
-from framebank.heads.metrics import Z, wilson_interval
+from framebank.heads.evaluation.normal import Z, t_by_normal
+from framebank.heads.metrics import wilson_interval
+
+
+@dataclass(frozen=True, eq=False)
+class JackknifedMap:
+    """A mean average precision, `value`, and what it is without each of V videos: `without` (V,)."""
+
+    value: float
+    without: np.ndarray
+
+    @classmethod
+    def of(cls, scores: np.ndarray, hits: np.ndarray) -> "JackknifedMap":
+        """Return that of scores and hits (V, C).
+
+        Equal scores share a threshold, as in `measure`, and labels that no video has do not count. A label with one
+        video keeps its precision, whichever video is left out.
+
+        >>> found = JackknifedMap.of(np.array([[0.9], [0.5], [0.1]]), np.array([[True], [False], [True]]))
+        >>> found.without.round(6).tolist()
+        [0.5, 1.0, 1.0]
+        """
+        occurring = np.flatnonzero(hits.any(0)).tolist()
+        value, without = 0.0, np.zeros(len(scores))
+        for place in occurring:
+            own, left = _of_label(scores[:, place], hits[:, place] > 0)
+            value += own
+            without += left
+        return cls(value / max(len(occurring), 1), without / max(len(occurring), 1))
 
 
 def map_interval(share: float, scores: np.ndarray, hits: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     """Return the 95 % interval of a mean average precision: scores and hits (V, C), sources (V,)."""
-    return interval_of_share(share, standard_error(maps_without_each(scores, hits), groups), videos=len(scores))
-
-
-def maps_without_each(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """Return the mean average precision without each of the videos: scores and hits (V, C) -> (V,).
-
-    Equal scores share a threshold, as in `measure`, and labels that no video has do not count. A label with one video
-    keeps its precision, whichever video is left out.
-    """
-    occurring = np.flatnonzero(hits.any(0)).tolist()
-    total = np.zeros(len(scores))
-    for place in occurring:
-        total += _without_each(scores[:, place], hits[:, place] > 0)
-    return total / max(len(occurring), 1)
+    return interval_of_share(share, standard_error(JackknifedMap.of(scores, hits).without, groups), videos=len(scores))
 
 
 def standard_error(without: np.ndarray, groups: np.ndarray | None = None) -> float:
@@ -61,8 +76,8 @@ def interval_of_gain(gain: float, error: float) -> tuple[float, float]:
     return max(-1.0, gain - Z * error), min(1.0, gain + Z * error)
 
 
-def _without_each(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """The average precision of one label without each of the videos: scores and hits (V,) -> (V,)."""
+def _of_label(scores: np.ndarray, hits: np.ndarray) -> tuple[float, np.ndarray]:
+    """The average precision of one label, and that without each of the videos, (V,): scores and hits (V,)."""
     order = np.argsort(-scores, kind="stable")
     ranked, right = scores[order], hits[order]
     begins = np.flatnonzero(np.append([True], ranked[1:] != ranked[:-1]))  # of the runs of equal scores
@@ -72,7 +87,7 @@ def _without_each(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
     precision = found / seen
     total, count = float(precision[right].sum()), int(right.sum())
     if count < 2:
-        return np.full(len(scores), total)
+        return total, np.full(len(scores), total)
     fewer = np.maximum(seen - 1, 1)
     if_wrong = np.where(right, found / fewer - precision, 0.0)  # the changes if a video that lacks the label goes
     if_right = np.where(right, (found - 1) / fewer - precision, 0.0)
@@ -83,7 +98,7 @@ def _without_each(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
     )
     values = np.empty(len(scores))
     values[order] = left
-    return values
+    return total / count, values
 
 
 def _from(values: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -41,6 +41,21 @@ class AlignedRuns:
     split: str
 
 
+@dataclass(frozen=True, eq=False)
+class AlignedScores:
+    """The scores of runs of several labels, (V, C) for each seed of each, for the V videos that have a label.
+
+    `hits` (V, C) says which of the `labels` a video has; groups are (V,).
+    """
+
+    video_ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    scores: tuple[tuple[np.ndarray, ...], ...]
+    hits: np.ndarray
+    groups: np.ndarray
+    split: str
+
+
 def read_measured(folder: Path) -> dict[int | None, MeasuredRun]:
     """Return what was measured for the run in a folder (key None), or for runs in folders seed-N (key N).
 
@@ -77,12 +92,29 @@ def align(runs: Sequence[dict[int | None, MeasuredRun]]) -> AlignedRuns:
     return AlignedRuns(ids, correct, groups, first.split)
 
 
-def groups_of_run(run: MeasuredRun) -> np.ndarray:
-    """Return the number of the source of each of its videos, (V,), whose labels may be several."""
-    made = run.predictions
-    if made.groups is not None:
-        return made.groups
-    return groups_of(_videos(run.store, made.video_ids, [""] * len(made.video_ids)))
+def judges_each(run: dict[int | None, MeasuredRun]) -> bool:
+    """Whether a run judges each label by itself, because videos may have several."""
+    return next(iter(run.values())).predictions.targets.ndim == 2
+
+
+def align_scores(runs: Sequence[dict[int | None, MeasuredRun]]) -> AlignedScores:
+    """Return the scores of runs of several labels, for the videos of the first run in its order.
+
+    DataError if runs were measured on different splits, classes, videos, labels or seeds, or if no video has a label.
+    """
+    first = next(iter(runs[0].values()))
+    made = first.predictions
+    labelled = made.targets.any(1)
+    if not labelled.any():
+        raise DataError(f"{first.path}: none of its videos has a label")
+    for run in runs[1:]:
+        require_seeds(runs[0], run)
+    scores = tuple(tuple(_scores(one, first)[labelled] for one in run.values()) for run in runs)
+    groups = made.groups
+    if groups is None:
+        groups = groups_of(_videos(first.store, made.video_ids, [""] * len(made.video_ids)))
+    ids = tuple(np.array(made.video_ids)[labelled].tolist())
+    return AlignedScores(ids, made.labels, scores, made.targets[labelled] > 0, groups[labelled], first.split)
 
 
 def require_seeds(first: dict[int | None, MeasuredRun], other: dict[int | None, MeasuredRun]) -> None:
@@ -107,14 +139,42 @@ def _read(folder: Path) -> MeasuredRun:
 def _correct(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:
     """Return whether a run is right, (V,), for the videos of the first run in its order."""
     mine, theirs = one.predictions, first.predictions
+    rows = _rows(one, first)
+    place_of = {name: place for place, name in enumerate(theirs.labels)}
+    order = np.array([*(place_of[name] for name in mine.labels), UNKNOWN])
+    _require_labels(one, first, order[mine.targets[rows]] == theirs.targets)
+    return np.asarray(
+        order[mine.scores[rows].argmax(1)] == theirs.targets
+    )  # the first class counts if scores are equal, as in top-1
+
+
+def _scores(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:
+    """Return the scores of a run, (V, C), for the videos and the labels of the first run in their order."""
+    mine, theirs = one.predictions, first.predictions
+    rows = _rows(one, first)
+    place_of = {name: place for place, name in enumerate(mine.labels)}
+    places = np.array([place_of[name] for name in theirs.labels])
+    cells = np.ix_(rows, places)
+    _require_labels(one, first, (mine.targets[cells] == theirs.targets).all(1))
+    return np.asarray(mine.scores[cells])
+
+
+def _rows(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:
+    """Return where a run has the videos of the first run, (V,). DataError if it was measured on something else."""
+    mine, theirs = one.predictions, first.predictions
     if one.split != first.split:
         raise DataError(
             f"{one.path} was evaluated on the split {one.split!r}, {first.path} on {first.split!r}; expected one split"
         )
     odd = sorted(set(mine.labels) ^ set(theirs.labels))
-    if odd or mine.targets.ndim != theirs.targets.ndim:
-        named = f", such as {odd[0]!r}" if odd else ""
-        raise DataError(f"{one.path} and {first.path} have different classes{named}; expected the same classes")
+    if odd:
+        raise DataError(
+            f"{one.path} and {first.path} have different classes, such as {odd[0]!r}; expected the same classes"
+        )
+    if mine.targets.ndim != theirs.targets.ndim:
+        raise DataError(
+            f"{one.path} and {first.path}: one has one label a video, the other several; expected alike runs"
+        )
     row_of = {video_id: row for row, video_id in enumerate(mine.video_ids)}
     for lacking, having, ids in ((one, first, theirs.video_ids), (first, one, mine.video_ids)):
         held = set(lacking.predictions.video_ids)
@@ -124,19 +184,16 @@ def _correct(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:
                 f"{lacking.path} was not measured on {len(missing)} of the {counted(len(ids), 'video')} of "
                 f"{having.path}, such as {missing[0]!r}; evaluate both on the same store and split"
             )
-    rows = np.array([row_of[video_id] for video_id in theirs.video_ids])
-    place_of = {name: place for place, name in enumerate(theirs.labels)}
-    order = np.array([*(place_of[name] for name in mine.labels), UNKNOWN])
-    targets = order[mine.targets[rows]]
-    if (targets != theirs.targets).any():
-        row = int((targets != theirs.targets).argmax())
+    return np.array([row_of[video_id] for video_id in theirs.video_ids])
+
+
+def _require_labels(one: MeasuredRun, first: MeasuredRun, same: np.ndarray) -> None:
+    """Refuse two runs if a video, (V,), does not have the same labels in both: DataError."""
+    if not same.all():
         raise DataError(
-            f"{one.path} and {first.path} were measured with different labels of {theirs.video_ids[row]!r}; evaluate "
-            "both again"
+            f"{one.path} and {first.path} were measured with different labels of "
+            f"{first.predictions.video_ids[int(same.argmin())]!r}; evaluate both again"
         )
-    return np.asarray(
-        order[mine.scores[rows].argmax(1)] == theirs.targets
-    )  # the first class counts if scores are equal, as in top-1
 
 
 def _videos(store: Path, ids: Sequence[str], labels: Sequence[str]) -> Sequence[Video]:

@@ -2,18 +2,15 @@
 
 import html
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from framebank.store.counts import counted
+from framebank.heads.evaluation.normal import t_by_normal
+from framebank.heads.evaluation.verdict import FEWEST, LEVEL, POWER_Z, difference_line, verdict_lines, verdict_of
 from framebank.store.errors import DataError
 
-LEVEL = 0.05
-POWER_Z = 1.959964 + 0.841621  # a difference of that many standard errors is found in 4 of 5 test sets
-FEWEST = 6  # sources that differ: six with one sign have p = 2 / 2^6 = 3 %, five have 6 %
 DRAWS = 10_000
 CELLS = 1 << 22  # of the resampled counts that are in memory at once
 
@@ -62,29 +59,18 @@ class PairedDifference:
         """Return everything as plain values."""
         return {**asdict(self), "interval": list(self.interval)}
 
+    def with_holm(self, p_holm: float) -> Self:
+        """Return it with a corrected p-value and the verdict that follows."""
+        return replace(self, p_holm=p_holm, verdict=verdict_of(self.difference, p_holm, self.sources_that_differ))
+
     def lines(self, *, a: str = "A", b: str = "B") -> list[str]:
         """Return what was found, as lines, with the names of the two."""
-        low, high = self.interval
-        over = f"{counted(self.videos, 'video')} of {counted(self.sources, 'source')}"
-        seeds = f", {self.seeds} pairs of seeds" if self.seeds > 1 else ""
-        holm = "" if self.p_holm is None else f", {_p(self.p_holm)} by Holm"
-        lines = [
+        return [
             f"accuracy   {100 * self.accuracy_a:.1f} % {a}, {100 * self.accuracy_b:.1f} % {b}",
-            f"difference {100 * self.difference:+.1f} points (95 % {100 * low:+.1f} to {100 * high:+.1f}), "
-            f"p {_p(self.p_value)}{holm}",
+            difference_line(self),
             f"flips      {self.flips.gained} gained, {self.flips.lost} lost; McNemar p {self.mcnemar_p:.2g}",
-            f"videos     {over if self.sources < self.videos else counted(self.videos, 'video')}{seeds}; "
-            f"the smallest difference that they can show is {100 * self.smallest_difference:.1f} points",
+            *verdict_lines(self, a=a, b=b),
         ]
-        if self.equivalent_within is not None:
-            found = "equivalent" if self.equivalent else "not shown to be equivalent"
-            margin = f"{self.equivalent_within:g} point{'s' * (self.equivalent_within != 1)}"
-            lines.append(f"margin     {found} within {margin}")
-        said = {"better": f"{b} is better than {a}", "worse": f"{b} is worse than {a}"}
-        few = ""
-        if self.sources_that_differ < FEWEST:
-            few = f": {FEWEST} videos or sources must differ, {self.sources_that_differ} do"
-        return [*lines, f"verdict    {said.get(self.verdict, f'cannot tell{few}')}"]
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
@@ -160,13 +146,6 @@ def compare_paired(
     )
 
 
-def verdict_of(difference: float, p_value: float, differing: int) -> str:
-    """Return "better", "worse" or "cannot tell" for a difference; `differing` sources have one that is not 0."""
-    if p_value >= LEVEL or differing < FEWEST or not difference:
-        return "cannot tell"
-    return "better" if difference > 0 else "worse"
-
-
 def mcnemar(gained: int, lost: int) -> float:
     """Return the two-sided p of McNemar's exact test: whether flips go one way more often than a coin does.
 
@@ -180,36 +159,6 @@ def mcnemar(gained: int, lost: int) -> float:
     places = np.arange(fewer, 0, -1)
     below = np.cumprod(places / (number - places + 1))  # each term from the one after it
     return min(1.0, 2 * last * (1 + float(below.sum())))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number (Holm 1979), in the order given.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    found, highest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, p_values[place] * (len(p_values) - rank)))
-        found[place] = highest
-    return found
-
-
-def corrected(found: Sequence[PairedDifference]) -> list[PairedDifference]:
-    """Return comparisons with one run, with Holm's p-values and the verdicts that follow from them."""
-    if len(found) < 2:
-        return list(found)
-    values = holm([one.p_value for one in found])
-    return [
-        replace(one, p_holm=value, verdict=verdict_of(one.difference, value, one.sources_that_differ))
-        for one, value in zip(found, values, strict=True)
-    ]
-
-
-def _p(value: float) -> str:
-    """Return a p-value as text. The bootstrap cannot tell a value below two of its draws."""
-    return f"{value:.2g}" if value >= 2 / DRAWS else "below 0.0002"
 
 
 def _booleans(name: str, given: np.ndarray) -> np.ndarray:
@@ -274,23 +223,3 @@ def _most_share(count: int, total: int, level: float) -> float:
         seen = sum(math.comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(count + 1))
         low, high = (share, high) if seen > level else (low, share)
     return high
-
-
-def t_by_normal(v: int) -> float:
-    """The 97.5 % point of Student's t with v degrees of freedom, by that of the normal distribution.
-
-    From 3 on by the expansion of Fisher and Cornish (1960), which is right to 0.3 % there.
-    """
-    z = 1.959964
-    if v == 1:
-        return math.tan(0.475 * math.pi) / z
-    if v == 2:
-        return 0.95 * math.sqrt(2 / (1 - 0.95**2)) / z
-    terms = (
-        z,
-        (z**3 + z) / (4 * v),
-        (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2),
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3),
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * v**4),
-    )
-    return sum(terms) / z

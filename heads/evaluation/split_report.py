@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framebank.heads.metrics import Z, wilson_interval
+from framebank.heads.evaluation.normal import Z
+from framebank.heads.metrics import wilson_interval
 from framebank.store.errors import DataError
 
 SINGLE, SEVERAL = ("top1", "top5", "mean_class_accuracy"), ("map",)  # figures for one label of a video, and for more

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from framebank.heads.bank import Bank, BankParts, require_finite
+from framebank.heads.evaluation.normal import Z
 from framebank.heads.evaluation.protocol import made_by
 from framebank.heads.fewshot.episodes import AllWaySampler, Episodes, EpisodeSampler
 from framebank.heads.fewshot.matcher_name import TRAINED, MatcherName, reads_text
@@ -35,7 +36,7 @@ def measure_episodes(scores: Tensor, episodes: Episodes) -> dict[str, Any]:
     """
     hits = best_class(scores).numpy() == episodes.target  # (E, Q)
     each = hits.mean(1)  # (E,)
-    half = 1.959964 * each.std(ddof=1) / len(each) ** 0.5 if len(each) >= MANY_EPISODES else None
+    half = Z * each.std(ddof=1) / len(each) ** 0.5 if len(each) >= MANY_EPISODES else None
     mean = float(each.mean())
     classes = np.take_along_axis(episodes.classes, episodes.target, 1).ravel()  # (E*Q,)
     asked = np.bincount(classes, minlength=len(episodes.labels))

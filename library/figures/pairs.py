@@ -13,8 +13,9 @@ from framebank.store.errors import DataError, warn
 if TYPE_CHECKING:
     import numpy as np
 
+    from framebank.heads.evaluation.measured import MeasuredRun
     from framebank.heads.evaluation.paired import PairedDifference
-
+    from framebank.heads.evaluation.paired_precision import PrecisionDifference
 
 SHOWN = 5  # videos of the flips in the printed lines
 
@@ -29,16 +30,21 @@ class HasPath(Protocol):
 
 @dataclass(frozen=True, repr=False)
 class RunPair:
-    """How the run `run` compares with the first one, with the videos that it gained and lost."""
+    """How the run `run` compares with the first one, with the videos that it gained and lost.
+
+    Of runs of several labels, `paired` is that of their mean average precision, and no video is gained or lost.
+    """
 
     run: Path
-    paired: "PairedDifference"
-    gained: tuple[str, ...]
-    lost: tuple[str, ...]
+    paired: "PairedDifference | PrecisionDifference"
+    gained: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plain values of `PairedDifference`, and the videos of the flips beside their counts."""
+        """Return the plain values of `paired`, and the videos of the flips beside their counts if there are flips."""
         values = self.paired.to_dict()
+        if "flips" not in values:
+            return {"run": str(self.run), **values}
         videos = {"gained_videos": list(self.gained), "lost_videos": list(self.lost)}
         return {"run": str(self.run), **values, "flips": {**values["flips"], **videos}}
 
@@ -108,20 +114,58 @@ def compare(
 
 
 @typed
+def compare_scores(
+    scores_a: "np.ndarray",
+    scores_b: "np.ndarray",
+    targets: "np.ndarray",
+    groups: "np.ndarray | None" = None,
+    *,
+    equivalent_within: float | None = None,
+) -> "PrecisionDifference":
+    """Compare classifier B with A on the same videos of several labels, given the scores of both.
+
+    The scores are (V, C), or (S, V, C) for S seeds, which are compared in pairs; `targets` (V, C) is 1 where a video
+    has a label. Videos without a label do not count. `groups` (V,) says which videos come from one source. The result
+    has `map_a`, `map_b`, `difference` (B minus A, a fraction), `interval` (95 %, by a jackknife over the sources),
+    `smallest_difference` and `verdict` (on B: "better", "worse" or "cannot tell"). DataError if the arrays do not fit.
+
+    >>> import numpy as np
+    >>> import framebank as fb
+    >>> targets = np.arange(180).reshape(90, 2) % 3 == 0
+    >>> noise = np.random.default_rng(0).random((90, 2))
+    >>> fb.compare_scores(noise, noise + targets, targets).verdict
+    'better'
+    """
+    import numpy as np
+
+    from framebank.heads.evaluation.paired_precision import compare_precision, maps_of_scores
+
+    hits = np.asarray(targets)
+    first, second = (
+        maps_of_scores(np.asarray(scores), hits, name=name)
+        for name, scores in (("scores_a", scores_a), ("scores_b", scores_b))
+    )
+    if groups is not None and np.shape(groups) != (len(hits),):
+        raise DataError(f"groups has the shape {np.shape(groups)}; expected ({len(hits)},), a value for each video")
+    sources = None if groups is None else np.asarray(groups)[hits.any(1)]
+    return compare_precision(first, second, groups=sources, equivalent_within=equivalent_within)
+
+
+@typed
 def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within: float | None = None) -> RunPairs:
     """Compare evaluated runs with the first of them, from the predictions in their folders.
 
     The videos are aligned by their ids. They are drawn by source if the store has groups or UCF's names (`_g01_`). A
     folder of runs named seed-0, seed-1, ... counts as one run with several seeds, which are compared in pairs. With
-    more than two runs, the p-values are corrected by Holm's method before the verdicts. DataError if a run was never
-    evaluated, or if two were evaluated on different splits, classes or videos.
+    more than two runs, the p-values are corrected by Holm's method before the verdicts. Runs of several labels a video
+    are compared by their mean average precision, with a jackknife, which draws nothing and needs no seed. DataError if
+    a run was never evaluated, or if two were evaluated on different splits, classes or videos.
 
     >>> import framebank as fb
     >>> fb.compare_runs("run-mean", "run-transformer").pairs[0].paired.verdict                 # doctest: +SKIP
     'better'
     """
-    from framebank.heads.evaluation.measured import align, read_measured
-    from framebank.heads.evaluation.paired import compare_paired, corrected
+    from framebank.heads.evaluation.measured import judges_each, read_measured
 
     folders = [Path(run) if isinstance(run, str | Path) else run.path for run in runs]
     if len(folders) < 2:
@@ -130,6 +174,23 @@ def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within
         raise DataError("a run is given twice; expected different runs")
     measured = [read_measured(folder) for folder in folders]
     _warn_of_stores(folders, [next(iter(one.values())).store for one in measured])
+    if judges_each(measured[0]):
+        return _by_precision(folders, measured, equivalent_within=equivalent_within)
+    return _by_accuracy(folders, measured, seed=seed, equivalent_within=equivalent_within)
+
+
+def _by_accuracy(
+    folders: Sequence[Path],
+    measured: "Sequence[dict[int | None, MeasuredRun]]",
+    *,
+    seed: int,
+    equivalent_within: float | None,
+) -> RunPairs:
+    """Compare runs of one label a video: which videos each has right."""
+    from framebank.heads.evaluation.measured import align
+    from framebank.heads.evaluation.paired import compare_paired
+    from framebank.heads.evaluation.verdict import corrected
+
     aligned = align(measured)
     first, *others = aligned.correct
     found = corrected(
@@ -149,6 +210,30 @@ def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within
     return RunPairs(folders[0], aligned.split, tuple(pairs))
 
 
+def _by_precision(
+    folders: Sequence[Path],
+    measured: "Sequence[dict[int | None, MeasuredRun]]",
+    *,
+    equivalent_within: float | None,
+) -> RunPairs:
+    """Compare runs of several labels a video: the mean average precision of each."""
+    from framebank.heads.evaluation.jackknife import JackknifedMap
+    from framebank.heads.evaluation.measured import align_scores
+    from framebank.heads.evaluation.paired_precision import compare_precision
+    from framebank.heads.evaluation.verdict import corrected
+
+    aligned = align_scores(measured)
+    first, *others = ([JackknifedMap.of(one, aligned.hits) for one in seeds] for seeds in aligned.scores)
+    found = corrected(
+        [
+            compare_precision(first, other, groups=aligned.groups, equivalent_within=equivalent_within)
+            for other in others
+        ]
+    )
+    pairs = tuple(RunPair(folder, paired) for folder, paired in zip(folders[1:], found, strict=True))
+    return RunPairs(folders[0], aligned.split, pairs)
+
+
 def _warn_of_stores(folders: Sequence[Path], stores: Sequence[Path]) -> None:
     """Warn if runs were scored on different stores: their rows differ too, not only what was learned."""
     other = next((number for number, store in enumerate(stores) if store != stores[0]), None)
@@ -164,7 +249,7 @@ def pairs_of_recipes(folder: Path, seeds: Mapping[str, int]) -> tuple[RunPairs |
 
     `seeds` says of each recipe that ran how many of its seeds did, the best recipe first; one that has fewer than
     another one is left out. The runs lie in `folder`/NAME/seed-N, as `framebank compare` left them. None where fewer
-    than two recipes are left, or videos have several labels.
+    than two recipes are left.
     """
     most = max(seeds.values(), default=0)
     notes = tuple(

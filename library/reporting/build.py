@@ -27,14 +27,14 @@ def report(
 
     Of runs it has the protocol, the accuracy of each class, the confusions with the videos behind each number, the
     flips of a second run, calibration, what order and number of frames are worth, a map of the embeddings, and the
-    surest mistakes. Of runs of several labels it has the average precision of each label, and what the labels above
-    their thresholds are worth. A folder of runs named seed-0, seed-1, ... is one run: its figures are means over the
-    seeds with their deviation, and the videos are those of the first one. Of a store it has what is in it, what failed,
-    balance, lengths, near-duplicates across splits, labels to check and a picture of each class. `out` ends in .html
-    and is replaced. If it ends in .md, it becomes a model card of one run, as Hugging Face reads it (`model-index`). At
-    most `pictures` videos are read for a frame; 0 reads none. A section that cannot be made is left out, and `left_out`
-    says why. DataError if `what` is neither runs nor one store, if a run was never evaluated, or if two were evaluated
-    on different splits, classes or videos.
+    surest mistakes. Of runs of several labels it has the average precision of each label, what the labels above their
+    thresholds are worth, the map, the surest wrong labels and the least sure true ones. A folder of runs named seed-0,
+    seed-1, ... is one run: its figures are means over the seeds with their deviation, and the videos are those of the
+    first one. Of a store it has what is in it, what failed, balance, lengths, near-duplicates across splits, labels to
+    check and a picture of each class. `out` ends in .html and is replaced. If it ends in .md, it becomes a model card
+    of one run, as Hugging Face reads it (`model-index`). At most `pictures` videos are read for a frame; 0 reads none.
+    A section that cannot be made is left out, and `left_out` says why. DataError if `what` is neither runs nor one
+    store, if a run was never evaluated, or if two were evaluated on different splits, classes or videos.
 
     >>> import framebank as fb
     >>> fb.report("run", out="run.html").headline                                              # doctest: +SKIP
@@ -57,15 +57,16 @@ def report(
         from framebank.library.reporting.of_store import report_store
 
         return report_store(folders[0], place, pictures=pictures, watch=watch)
-    from framebank.library.reporting.judged import are_judged
+    from framebank.library.reporting.judged import read_either
 
-    if are_judged(folders):
+    judged, evaluated = read_either(folders)
+    if judged:
         from framebank.library.reporting.of_judged import report_judged
 
-        return report_judged(folders, place, pictures=pictures, watch=watch)
+        return report_judged(judged, place, pictures=pictures, device=device, watch=watch)
     from framebank.library.reporting.of_runs import report_runs
 
-    return report_runs(folders, place, pictures=pictures, device=device, watch=watch)
+    return report_runs(evaluated, place, pictures=pictures, device=device, watch=watch)
 
 
 def _kind(folders: list[Path]) -> str:

@@ -41,11 +41,13 @@ def draw_frames(found: Perturbed) -> str:
 
 
 def draw_scores(strip: ScoredStrip) -> str:
-    """Return the probabilities of the label that was said and of the true one over time."""
-    curves = [] if strip.right else [_over_time(strip, 0, "b")]
-    curves.append(_over_time(strip, 1, "a"))
-    said = "" if strip.right else f"{strip.said}, which was said, and of "
-    return score_lines(strip.times, curves, told=f"Probability of {said}{strip.true} for each frame alone")
+    """Return the probabilities of the label that is wrong, if there is one, and of a true one over time."""
+    curves = [
+        Curve(one.label, [(when, row[place]) for when, row in zip(strip.times, strip.over_time, strict=True)], kind)
+        for place, (one, kind) in enumerate(zip(strip.drawn, "ba" if strip.wrong else "a", strict=True))
+    ]
+    said = "" if strip.wrong is None else f"{strip.wrong.label}, which is wrong, and of "
+    return score_lines(strip.times, curves, told=f"Probability of {said}{strip.true[0].label} for each frame alone")
 
 
 def draw_spread(found: Spread, title: str, of: str) -> str:
@@ -53,11 +55,6 @@ def draw_spread(found: Spread, title: str, of: str) -> str:
     x = Axis(title, found.edges[0], found.edges[-1])
     told = f"Spread of the {title}: {found.least:.3g} to {found.most:.3g}, the median is {found.middle:.3g}"
     return histogram(found.edges, found.counts, x, of=of, told=told)
-
-
-def _over_time(strip: ScoredStrip, place: int, kind: str) -> Curve:
-    points = [(when, scores[place]) for when, scores in zip(strip.times, strip.over_time, strict=True)]
-    return Curve(strip.true if place else strip.said, points, kind)
 
 
 def _kind(place: int) -> str:

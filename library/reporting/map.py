@@ -11,15 +11,25 @@ COLOURS = 10  # that tell classes apart; with more classes they repeat
 
 
 @dataclass(frozen=True)
+class MappedVideo:
+    """What the map says of a video: its labels by their places, whether it is a mistake, and the words beside it.
+
+    The first of the `targets` gives the colour; (-1,) stands for a video without a label.
+    """
+
+    targets: tuple[int, ...]
+    wrong: bool
+    told: str
+
+
+@dataclass(frozen=True)
 class Point:
-    """One video on the map: its place in the field, its class (a place among the labels) and what to say of it."""
+    """One video on the map: its place in the field, and its colour."""
 
     x: int
     y: int
-    target: int
     colour: int
-    wrong: bool
-    told: str
+    video: MappedVideo
 
 
 @dataclass(frozen=True)
@@ -37,15 +47,9 @@ class EmbeddingMap:
 
 
 def embedding_map(
-    vectors: np.ndarray,
-    targets: np.ndarray,
-    wrong: np.ndarray,
-    told: Sequence[str],
-    names: Sequence[str],
-    *,
-    listed: int,
+    vectors: np.ndarray, videos: Sequence[MappedVideo], names: Sequence[str], *, listed: int
 ) -> EmbeddingMap:
-    """Return a map of unit vectors (V, D) with their classes (V,), mistakes (V,) and words; `names` of all classes.
+    """Return a map of unit vectors (V, D) with what to say of their V videos; `names` of all classes.
 
     Neighbouring classes by name get different colours; `labels` of the map are (class, colour, name).
     """
@@ -55,13 +59,14 @@ def embedding_map(
     places = centred @ axes[:, ::-1][:, :2]  # (V, 2)
     low, span = places.min(0), np.maximum(np.ptp(places, axis=0), 1e-9)
     shown = np.round((places - low) / span * (WIDE, HIGH)).astype(int)
-    occurring = sorted(set(targets.tolist()), key=lambda place: names[place] if place >= 0 else "")
-    colour_of = {place: number % COLOURS for number, place in enumerate(occurring)}
+    occurring = {place for video in videos for place in video.targets}
+    ordered = sorted(occurring, key=lambda place: names[place] if place >= 0 else "")
+    colour_of = {place: number % COLOURS for number, place in enumerate(ordered)}
     points = tuple(
-        Point(x, HIGH - y, target, colour_of[target], bool(own), words)
-        for (x, y), target, own, words in zip(shown.tolist(), targets.tolist(), wrong.tolist(), told, strict=True)
+        Point(x, HIGH - y, colour_of[video.targets[0]], video)
+        for (x, y), video in zip(shown.tolist(), videos, strict=True)
     )
-    labels = tuple((place, colour_of[place], names[place] if place >= 0 else "no label") for place in occurring)
+    labels = tuple((place, colour_of[place], names[place] if place >= 0 else "no label") for place in ordered)
     total = float(values.sum()) or 1.0
     second = float(values[1]) if len(values) > 1 else 0.0
     return EmbeddingMap(points, labels, (float(values[0]) / total, second / total), listed)

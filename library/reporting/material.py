@@ -1,26 +1,64 @@
 """Material of a report of runs: the runs, and what their store still has of the videos."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from framebank.heads.training.run import Run
-from framebank.library.asking.suspects import Suspects, suspects_among
-from framebank.library.reporting.map import EmbeddingMap, embedding_map
+from framebank.library.reporting.map import EmbeddingMap, MappedVideo, embedding_map
 from framebank.library.reporting.nearest import NearPairs, near_pairs_of_run
 from framebank.library.reporting.pictures import Pictures, address_of_file
 from framebank.library.reporting.rows import drawn, pooled_videos
-from framebank.library.reporting.runs import EvaluatedRun
-from framebank.library.reporting.sections import NothingToShowError, shown_if_any
+from framebank.library.reporting.sections import NothingToShowError
 from framebank.store.features import FeatureStore
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.video import Video, labels_in
 
 ON_MAP = 1200  # videos
 JUDGED = 5000  # videos whose labels are checked
+
+
+class PageRun(Protocol):
+    """A run of a page, with one label a video or several: where it lies, and what it was measured on."""
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run, or of its seeds."""
+
+    @property
+    def name(self) -> str:
+        """What the page calls it."""
+
+    @property
+    def split(self) -> str:
+        """The split that was measured."""
+
+    @property
+    def store(self) -> Path:
+        """The folder of the store."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The C labels."""
+
+    @property
+    def video_ids(self) -> tuple[str, ...]:
+        """The V videos that have a label."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """How it was measured."""
+
+    @property
+    def seeds(self) -> "Sequence[PageRun]":
+        """The runs of its seeds; none if it is a single run."""
+
+
+RunOfPage = TypeVar("RunOfPage", bound=PageRun)
 
 
 class VideosById(Mapping[str, Video]):
@@ -42,13 +80,13 @@ class VideosById(Mapping[str, Video]):
 
 
 @dataclass(frozen=True, eq=False)
-class RunMaterial:
+class RunMaterial(Generic[RunOfPage]):
     """The runs of a report, the first run, and its store, or why it is `missing`.
 
     `videos` has the videos by id that the store lists, and `training` the number of training videos of each class.
     """
 
-    runs: tuple[EvaluatedRun, ...]
+    runs: tuple[RunOfPage, ...]
     out: Path
     pictures: Pictures
     device: str
@@ -59,7 +97,7 @@ class RunMaterial:
     training: Mapping[str, int] | None
 
     @property
-    def first(self) -> EvaluatedRun:
+    def first(self) -> RunOfPage:
         """The run that most sections are about."""
         return self.runs[0]
 
@@ -92,34 +130,15 @@ class RunMaterial:
         """Return when the last row of each measured video is, (V,) in seconds."""
         return self.held().last_times(self.first.video_ids)
 
-    def map(self) -> EmbeddingMap:
-        """Return the map of the measured videos, or of some that are drawn."""
+    def map(self, seen: Callable[[int], MappedVideo]) -> EmbeddingMap:
+        """Return the map of the measured videos, or of some that are drawn. `seen` says what to say of a row."""
         store, first = self.held(), self.first
         rows = drawn(len(first.video_ids), most=ON_MAP)
-        ids = [first.video_ids[row] for row in rows.tolist()]
-        pooled = pooled_videos(store, ids)
+        pooled = pooled_videos(store, [first.video_ids[row] for row in rows.tolist()])
         if len(pooled.places) < 3:
             raise NothingToShowError("a map needs three videos or more")
-        kept = rows[pooled.places]
-        labels = first.labels
-        told = [
-            f"{first.video_ids[row]}: {labels[first.targets[row]]}"
-            + ("" if first.correct[row] else f", said {labels[first.best[row]]}")
-            for row in kept.tolist()
-        ]
-        return embedding_map(
-            pooled.vectors, first.targets[kept], ~first.correct[kept], told, labels, listed=len(first.video_ids)
-        )
-
-    def suspects(self) -> Suspects:
-        """Return which measured videos have a label that may be wrong, by the other measured videos."""
-        store, first = self.held(), self.first
-        ids = [first.video_ids[row] for row in drawn(len(first.video_ids), most=JUDGED).tolist()]
-        pooled = pooled_videos(store, ids)
-        videos = [self.videos[ids[place]] for place in pooled.places.tolist()]
-        kept = [row for row, video in enumerate(videos) if video.label]
-        with shown_if_any():
-            return suspects_among([videos[row] for row in kept], pooled.vectors[kept], where=store.path)
+        videos = [seen(row) for row in rows[pooled.places].tolist()]
+        return embedding_map(pooled.vectors, videos, first.labels, listed=len(first.video_ids))
 
     def near_pairs(self) -> NearPairs:
         """Return which measured videos have a near neighbour among the videos that the run was trained on."""
@@ -127,7 +146,7 @@ class RunMaterial:
         return near_pairs_of_run(run, self.held(), self.first.video_ids, split=self.first.split)
 
 
-def material_of(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, device: str) -> RunMaterial:
+def material_of(runs: tuple[RunOfPage, ...], out: Path, *, pictures: int, device: str) -> RunMaterial[RunOfPage]:
     """Return what the sections are made of. A store that is gone is missing. DataError for one that is damaged."""
     store, missing = None, ""
     if runs[0].store.exists():

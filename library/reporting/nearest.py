@@ -12,7 +12,7 @@ from framebank.library.reporting.sections import NothingToShowError
 from framebank.store.features import FeatureStore
 
 SHOWN = 60  # pairs in the list
-MOST = 14_000  # videos on each side, so few that `copies_across` asks all of them
+MOST = 14_000  # videos on each side: the cosines of all pairs are as many as `evenly` allows
 
 
 @dataclass(frozen=True)

@@ -3,52 +3,37 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from framebank.library.asking.suspects import Suspects
+from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.certainty import RunCertainty, certainty_of
 from framebank.library.reporting.classes import ClassAccuracies, class_accuracies
 from framebank.library.reporting.confusions import Confusions, confusions_of, page_data
-from framebank.library.reporting.facts import facts_of_runs
 from framebank.library.reporting.flips import RunFlips, flips_of
 from framebank.library.reporting.lengths import accuracy_by_length
-from framebank.library.reporting.map import EmbeddingMap
-from framebank.library.reporting.material import RunMaterial, material_of
+from framebank.library.reporting.map import EmbeddingMap, MappedVideo
+from framebank.library.reporting.material import JUDGED, RunMaterial, material_of
 from framebank.library.reporting.nearest import NearPairs
 from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.perturbed import Perturbed, perturbed_of
-from framebank.library.reporting.render import write_page
-from framebank.library.reporting.runs import EvaluatedRun, read_runs
-from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, plain
+from framebank.library.reporting.rows import drawn, pooled_videos
+from framebank.library.reporting.run_page import write_runs
+from framebank.library.reporting.runs import EvaluatedRun
+from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, shown_if_any
 from framebank.library.reporting.share import RightShare
 from framebank.library.reporting.strips import TellingVideos, telling_videos
-from framebank.library.reporting.trained import trained_notes
 from framebank.library.watch import Watch
 from framebank.store.counts import counted
 
 
-def report_runs(folders: Sequence[Path], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
+def report_runs(runs: tuple[EvaluatedRun, ...], out: Path, *, pictures: int, device: str, watch: Watch) -> ReportPage:
     """Write the page of runs that were evaluated on the same videos; see `report`."""
-    material = material_of(read_runs(folders), out, pictures=pictures, device=device)
-    sections, left_out = make_sections(SECTIONS, material, watch=watch)
-    headline = headline_of(material.runs, sections.get("flips", ()))
-    data = page_data(material.first, sections["confusions"], material.address)
+    material = material_of(runs, out, pictures=pictures, device=device)
+    made = make_sections(SECTIONS, material, watch=watch)
+    data = page_data(material.first, made.sections["confusions"], material.address)
     data["pictures"] = {
         number: shown for number, video in enumerate(data["videos"]) if (shown := material.middle(video[0]))
     }
-    context = {
-        "kind": "runs",
-        "title": " and ".join(run.name for run in material.runs),
-        "headline": headline,
-        "notes": trained_notes(material.runs),
-        "runs": material.runs,
-        "facts": facts_of_runs(material.runs),
-        "material": material,
-        "left_out": left_out,
-        **sections,
-    }
-    size = write_page(out, context, data)
-    figures = {"runs": [run.to_dict() for run in material.runs], **{name: plain(one) for name, one in sections.items()}}
-    read = material.pictures
-    return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
+    headline = headline_of(material.runs, made.sections["flips"])
+    return write_runs(material, made, kind="runs", headline=headline, data=data)
 
 
 def headline_of(runs: Sequence[EvaluatedRun], flips: Sequence[RunFlips]) -> str:
@@ -79,51 +64,64 @@ def headline_of(runs: Sequence[EvaluatedRun], flips: Sequence[RunFlips]) -> str:
     )
 
 
-def _classes(material: RunMaterial) -> ClassAccuracies:
+def _classes(material: RunMaterial[EvaluatedRun]) -> ClassAccuracies:
     return class_accuracies(material.runs, material.training)
 
 
-def _confusions(material: RunMaterial) -> Confusions:
+def _confusions(material: RunMaterial[EvaluatedRun]) -> Confusions:
     return confusions_of(material.first)
 
 
-def _telling(material: RunMaterial) -> TellingVideos:
-    return telling_videos(material.first, material.pictures, material.videos, material.run, material.store)
+def _telling(material: RunMaterial[EvaluatedRun]) -> TellingVideos:
+    return telling_videos(material)
 
 
-def _flips(material: RunMaterial) -> tuple[RunFlips, ...]:
+def _flips(material: RunMaterial[EvaluatedRun]) -> tuple[RunFlips, ...]:
     return flips_of(material.runs)
 
 
-def _certainty(material: RunMaterial) -> tuple[RunCertainty, ...]:
+def _certainty(material: RunMaterial[EvaluatedRun]) -> tuple[RunCertainty, ...]:
     return certainty_of(material.runs)
 
 
-def _perturbed(material: RunMaterial) -> Perturbed:
+def _perturbed(material: RunMaterial[EvaluatedRun]) -> Perturbed:
     run, store = material.opened()
     return perturbed_of(material.first, run, store, device=material.device)
 
 
-def _lengths(material: RunMaterial) -> tuple[RightShare, ...]:
+def _lengths(material: RunMaterial[EvaluatedRun]) -> tuple[RightShare, ...]:
     found = accuracy_by_length(material.first, material.seconds())
     if not found:
         raise NothingToShowError("all videos are about equally long")
     return found
 
 
-def _map(material: RunMaterial) -> EmbeddingMap:
-    return material.map()
+def _map(material: RunMaterial[EvaluatedRun]) -> EmbeddingMap:
+    first = material.first
+
+    def seen(row: int) -> MappedVideo:
+        target, said = int(first.targets[row]), int(first.best[row])
+        told = f"{first.video_ids[row]}: {first.labels[target]}"
+        return MappedVideo((target,), said != target, told if said == target else f"{told}, said {first.labels[said]}")
+
+    return material.map(seen)
 
 
-def _suspects(material: RunMaterial) -> Suspects:
-    return material.suspects()
+def _suspects(material: RunMaterial[EvaluatedRun]) -> Suspects:
+    store, first = material.held(), material.first
+    ids = [first.video_ids[row] for row in drawn(len(first.video_ids), most=JUDGED).tolist()]
+    pooled = pooled_videos(store, ids)
+    videos = [material.videos[ids[place]] for place in pooled.places.tolist()]
+    kept = [row for row, video in enumerate(videos) if video.label]
+    with shown_if_any():
+        return suspects_among([videos[row] for row in kept], pooled.vectors[kept], where=store.path)
 
 
-def _near(material: RunMaterial) -> NearPairs:
+def _near(material: RunMaterial[EvaluatedRun]) -> NearPairs:
     return material.near_pairs()
 
 
-SECTIONS: Mapping[str, Callable[[RunMaterial], Section]] = {
+SECTIONS: Mapping[str, Callable[[RunMaterial[EvaluatedRun]], Section]] = {
     "classes": _classes,
     "confusions": _confusions,
     "telling": _telling,

@@ -6,18 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.contents import StoreContents, contents_of
-from framebank.library.reporting.map import EmbeddingMap, embedding_map
+from framebank.library.reporting.map import EmbeddingMap, MappedVideo, embedding_map
 from framebank.library.reporting.material import JUDGED, ON_MAP
 from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_across
 from framebank.library.reporting.page import ReportPage
 from framebank.library.reporting.pictures import Pictures
-from framebank.library.reporting.render import write_page
+from framebank.library.reporting.render import write_report
 from framebank.library.reporting.rows import PooledVideos, drawn, pooled_videos
-from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, plain, shown_if_any
+from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, shown_if_any
 from framebank.library.reporting.sheets import ClassSheet, class_sheets
 from framebank.library.reporting.spread import Outlier, Spread, outliers_of, spread_of
 from framebank.library.watch import Watch
@@ -57,10 +55,9 @@ class StoreMaterial:
         """Return one video of the manifest."""
         return self.store.manifest.columns[self.place_of[video_id]]
 
-    def label(self, video_id: str) -> str:
-        """Return the first label of a video, "" if it has none."""
-        written = self.store.manifest.columns.labels[self.place_of[video_id]]
-        return labels_in(written)[0] if written else ""
+    def labels(self, video_id: str) -> tuple[str, ...]:
+        """Return the labels of a video; none if it has none."""
+        return labels_in(self.store.manifest.columns.labels[self.place_of[video_id]])
 
     def middle(self, video_id: str) -> str:
         """Return the middle frame of a video as an address; "" if it cannot be read or enough were read."""
@@ -80,21 +77,10 @@ class StoreMaterial:
 def report_store(folder: Path, out: Path, *, pictures: int, watch: Watch) -> ReportPage:
     """Write the page of a store; see `report`."""
     material = StoreMaterial(FeatureStore(folder), Pictures(pictures))
-    sections, left_out = make_sections(SECTIONS, material, watch=watch)
-    headline = sections["contents"].headline
-    context = {
-        "kind": "store",
-        "title": folder.name,
-        "notes": (),
-        "headline": headline,
-        "material": material,
-        "left_out": left_out,
-        **sections,
-    }
-    size = write_page(out, context, {"labels": [], "videos": [], "cells": {}, "pictures": {}})
-    figures = {name: plain(made) for name, made in sections.items()}
-    read = material.pictures
-    return ReportPage(out, headline, figures, left_out, read.read - len(read.failed), size, read.failed)
+    made = make_sections(SECTIONS, material, watch=watch)
+    about = {"title": folder.name, "notes": ()}
+    headline = made.sections["contents"].headline
+    return write_report(out, material, made, kind="store", headline=headline, about=about, figures={})
 
 
 def _contents(material: StoreMaterial) -> StoreContents:
@@ -109,7 +95,7 @@ def _rows(material: StoreMaterial) -> RowSpread:
     pooled = material.pooled
     if not len(pooled.norms):
         raise NothingToShowError("no row of the store can be compared")
-    labels = [material.label(video_id) for video_id in material.pooled_ids]
+    labels = [next(iter(material.labels(video_id)), "") for video_id in material.pooled_ids]
     outliers = outliers_of(pooled.vectors, labels, material.pooled_ids)
     return RowSpread(spread_of(pooled.norms), pooled.broken, outliers, len(material.ids))
 
@@ -124,13 +110,16 @@ def _map(material: StoreMaterial) -> EmbeddingMap:
     rows = drawn(len(material.pooled_ids), most=ON_MAP)
     if len(rows) < 3:
         raise NothingToShowError("a map needs three videos or more")
-    ids = [material.pooled_ids[row] for row in rows.tolist()]
-    names = sorted({material.label(video_id) for video_id in ids} - {""})
-    place_of = {name: place for place, name in enumerate(names)} | {"": -1}
-    targets = np.array([place_of[material.label(video_id)] for video_id in ids])
-    told = [f"{video_id}: {material.label(video_id) or 'no label'}" for video_id in ids]
-    vectors = material.pooled.vectors[rows]
-    return embedding_map(vectors, targets, np.zeros(len(ids), bool), told, names, listed=len(material.store))
+    labels = {video_id: material.labels(video_id) for video_id in (material.pooled_ids[row] for row in rows.tolist())}
+    names = sorted({name for own in labels.values() for name in own})
+    place_of = {name: place for place, name in enumerate(names)}
+    videos = [
+        MappedVideo(
+            tuple(place_of[name] for name in own) or (-1,), False, f"{video_id}: {', '.join(own) or 'no label'}"
+        )
+        for video_id, own in labels.items()
+    ]
+    return embedding_map(material.pooled.vectors[rows], videos, names, listed=len(material.store))
 
 
 def _suspects(material: StoreMaterial) -> Suspects:

@@ -171,15 +171,16 @@ function map(box) {
   const told = box.querySelector(".told");
   const pick = document.querySelector("[data-map]");
   pick.parentElement.hidden = false;
+  const labels = (point) => point.dataset.t.split(" ");
   const choose = (target) => {
     box.classList.toggle("chosen", target !== "");
-    all(".p", box).forEach((point) => point.classList.toggle("on", point.dataset.t === target));
+    all(".p", box).forEach((point) => point.classList.toggle("on", labels(point).includes(target)));
   };
   pick.addEventListener("change", () => choose(pick.value));
   box.addEventListener("pointerover", (event) => {
     if (!event.target.dataset.told) return;
     told.textContent = event.target.dataset.told;
-    choose(event.target.dataset.t);
+    choose(labels(event.target)[0]);
   });
   box.addEventListener("pointerout", () => { told.textContent = ""; choose(pick.value); });
 }

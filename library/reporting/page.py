@@ -14,6 +14,7 @@ TITLES = {
     "rows": "Norms and outliers",
     "classes": "Classes",
     "labels": "Labels",
+    "pairs": "Runs",
     "confusions": "Confusions",
     "telling": "Telling videos",
     "flips": "What another run changes",

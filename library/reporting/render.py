@@ -3,20 +3,54 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from framebank import __version__
 from framebank.library.reporting import charts
 from framebank.library.reporting.drawings import DRAWINGS
-from framebank.library.reporting.page import TITLES
+from framebank.library.reporting.page import TITLES, ReportPage
+from framebank.library.reporting.pictures import Pictures
+from framebank.library.reporting.sections import MadeSections, plain
 from framebank.store.counts import counted
 from framebank.store.files.replacing import replacing
 from framebank.store.lazy import require
 
 HERE = Path(__file__).parent
+NO_CELLS: Mapping[str, Any] = {"labels": [], "videos": [], "cells": {}, "pictures": {}}  # a page without a matrix
 
 
-def write_page(out: Path, context: Mapping[str, Any], data: Mapping[str, Any]) -> int:
+class HasPictures(Protocol):
+    """What the sections of a page are made of, with what reads pictures for it."""
+
+    @property
+    def pictures(self) -> Pictures:
+        """What reads the pictures."""
+
+
+def write_report(
+    out: Path,
+    material: HasPictures,
+    made: MadeSections,
+    *,
+    kind: str,
+    headline: str,
+    about: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    data: Mapping[str, Any] = NO_CELLS,
+) -> ReportPage:
+    """Write the page of some sections, and return what it says.
+
+    `kind` names its template. `about` is what the template reads beside the sections, with the `title` and the `notes`
+    below the headline. `figures` stand before those of the sections. `data` is what the script of the page reads.
+    """
+    context = {"kind": kind, "headline": headline, "material": material, "left_out": made.left_out, **about}
+    size = _write_page(out, {**context, **made.sections}, data)
+    found = {**figures, **{name: plain(section) for name, section in made.sections.items()}}
+    read = material.pictures
+    return ReportPage(out, headline, found, made.left_out, read.read - len(read.failed), size, read.failed)
+
+
+def _write_page(out: Path, context: Mapping[str, Any], data: Mapping[str, Any]) -> int:
     """Write the page and return its size in bytes. `data` is what its script reads, as JSON.
 
     The same sections give the same bytes: no time of day is on the page.

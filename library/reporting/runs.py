@@ -97,7 +97,13 @@ def read_runs(folders: Sequence[Path]) -> tuple[EvaluatedRun, ...]:
     A folder of runs named seed-0, seed-1, ... is one run of several seeds. DataError if a run was never evaluated, if
     two were evaluated on different splits, classes or videos, or if videos have several labels.
     """
-    measured = [read_measured(folder) for folder in folders]
+    return evaluated_runs(folders, [read_measured(folder) for folder in folders])
+
+
+def evaluated_runs(
+    folders: Sequence[Path], measured: Sequence[dict[int | None, MeasuredRun]]
+) -> tuple[EvaluatedRun, ...]:
+    """Return the same of what was read of the folders."""
     ids = align(measured).video_ids  # refuses what cannot stand beside each other
     names = names_of(folders)
     labels = next(iter(measured[0].values())).predictions.labels

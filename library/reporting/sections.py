@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from framebank.library.watch import Watch
@@ -18,9 +19,17 @@ class NothingToShowError(DataError):
     """
 
 
+@dataclass(frozen=True)
+class MadeSections:
+    """The sections of a page by name, and why others are left out."""
+
+    sections: Mapping[str, Section]
+    left_out: Mapping[str, str]
+
+
 def make_sections(
     makers: Mapping[str, Callable[[Material], Section]], material: Material, *, watch: Watch
-) -> tuple[dict[str, Section], dict[str, str]]:
+) -> MadeSections:
     """Return the sections by name, and why others are left out: a NothingToShowError in making one leaves it out."""
     sections: dict[str, Section] = {}
     left_out: dict[str, str] = {}
@@ -29,7 +38,7 @@ def make_sections(
             sections[name] = make(material)
         except NothingToShowError as error:
             left_out[name] = str(error)
-    return sections, left_out
+    return MadeSections(sections, left_out)
 
 
 @contextlib.contextmanager

@@ -106,6 +106,22 @@ def test_two_runs_are_compared_and_what_is_gone_is_left_out(made: Path, tmp_path
     )
 
 
+@pytest.mark.parametrize("name", ["one.html", "one.md"])
+def test_the_scores_of_a_run_are_read_once(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Those of many videos take gigabytes."""
+    read, paths = Predictions.read, []
+
+    def counted(path: Path) -> Predictions:
+        paths.append(path)
+        return read(path)
+
+    monkeypatch.setattr(Predictions, "read", counted)
+    fb.report(made / "first", out=tmp_path / name, pictures=0)
+    assert paths == [made / "first" / "predictions.npz"]
+
+
 def test_a_name_is_never_taken_for_html(tmp_path: Path) -> None:
     mark = "</script><script>alert(1)</script>"
     write(tmp_path / "odd", np.arange(20) > 3, labels=("a", "b"), split=mark)
@@ -246,16 +262,48 @@ def test_runs_of_several_labels_have_a_page_of_their_own(framebank: Any, tmp_pat
         dict(zip(metrics[1]["labels"], metrics[1]["average_precision"], strict=True))
     )
     page = (tmp_path / "one.html").read_text()
-    assert titles(page) >= {"protocol", "labels", "duplicates"} and not found.left_out
+    assert titles(page) >= {"protocol", "labels", "videos", "map", "duplicates"} and not found.left_out
     assert f"{100 * metrics[1]['thresholds']['f1']:.1f} %" in page
     both = fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
     gain = f"{100 * (metrics[1]['map'] - metrics[0]['map']):+.1f} points of mAP"
     assert both.headline.startswith(
         f"These 40 test videos cannot tell whether second is better than first: {gain} (95 % -"
     )
+    paired = fb.compare_runs(tmp_path / "first", tmp_path / "second").pairs[0].paired
+    assert f"(95 % {100 * paired.interval[0]:+.1f} to {100 * paired.interval[1]:+.1f})" in both.headline
+    assert "<td>cannot tell</td>" in (tmp_path / "two.html").read_text()
     framebank("evaluate", tmp_path / "first", "--split", "val")
     with pytest.raises(DataError, match="was evaluated on the split 'test'"):
         fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
+
+
+def test_a_run_of_several_labels_has_a_model_card(framebank: Any, tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    (tmp_path / "store").mkdir()
+    store = write_several(tmp_path / "store").store.path
+    options = ("--head", "mean", "--classifier", "linear", "--loss", "bce", "--lr", 0.03, "--epochs", 4)
+    framebank("train", store, tmp_path / "run", *options)
+    card = tmp_path / "README.md"
+    for thresholds in (False, True):
+        if thresholds:
+            framebank("thresholds", tmp_path / "run")
+        framebank("evaluate", tmp_path / "run")
+        found = fb.report(tmp_path / "run", out=card)
+        metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+        low, high = metrics["map_interval"]
+        assert found.headline == f"run: mAP {100 * metrics['map']:.1f} % (95 % {100 * low:.1f} to {100 * high:.1f})."
+        read = hub.ModelCard.load(card)
+        figures = {one.metric_type: one.metric_value for one in read.data.eval_results}
+        expected = {"map": metrics["map"]}
+        if thresholds:
+            expected |= {name: metrics["thresholds"][name] for name in ("f1", "precision", "recall")}
+        assert figures == pytest.approx(expected, abs=1e-4)
+        assert ("Of the labels above their thresholds" in read.text) is thresholds
+    assert read.data.eval_results[0].dataset_split == "test" and "over 4 labels of 40 videos" in read.text
+    framebank("evaluate", tmp_path / "run", "--split", "all")
+    fb.report(tmp_path / "run", out=card)
+    read = hub.ModelCard.load(card)
+    assert read.data.eval_results is None and "so these figures are too good" in read.text
 
 
 def test_several_seeds_of_runs_of_several_labels(framebank: Any, one_thread: None, tmp_path: Path) -> None:
@@ -288,10 +336,13 @@ def test_several_seeds_of_runs_of_several_labels(framebank: Any, one_thread: Non
     assert f"{100 * gain:+.1f} points of mAP (95 % " in both.headline and "over 3 pairs of seeds" in both.headline
     # the spread of the three differences makes the interval wider than the videos alone do
     first, second = read_judged([tmp_path / "first", tmp_path / "second"])
-    low, high = second.gain(first)[1]
+    paired = second.beside(first)
+    assert paired.seeds == 3 and paired == fb.compare_runs(tmp_path / "first", tmp_path / "second").pairs[0].paired
     spread = np.subtract(maps["second"], maps["first"]).std(ddof=1) / 3**0.5
-    without = np.mean([two.without - one.without for one, two in zip(first.seeds, second.seeds, strict=True)], axis=0)
+    pairs = zip(first.seeds, second.seeds, strict=True)
+    without = np.mean([two.jackknifed.without - one.jackknifed.without for one, two in pairs], axis=0)
     videos = standard_error(without, first.groups)
+    low, high = paired.interval
     assert low < gain < high
     assert high - low == pytest.approx(2 * np.hypot(1.96 * videos, 4.303 * spread), rel=0.01)  # Student's t of 2
     with pytest.raises(DataError, match=r"has the seeds 0, 1, 2 and .* has the seeds 0, 1; expected"):

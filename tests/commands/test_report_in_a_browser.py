@@ -1,6 +1,7 @@
 """The pages of report in a real browser: they sort, filter and open cells, and axe finds nothing serious."""
 
 import importlib.util
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import framebank as fb
 from framebank.heads.predictions import Predictions
 from framebank.tests.commands.test_compare_runs import write
+from framebank.tests.worlds.several import add_labels
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WITHOUT = [name for name in ("playwright", "axe_playwright_python") if not importlib.util.find_spec(name)]
@@ -55,6 +57,17 @@ def page_of_store(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Path
     out = tmp_path_factory.mktemp("pages") / "store.html"
     fb.report(store, out=out, pictures=24)
     return out
+
+
+@pytest.fixture(scope="module")
+def page_of_several(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Path:
+    """A run of the rendered clips, each of which has the label `early` or `late` too."""
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "bank").mkdir()
+    bank = add_labels(store, folder / "bank")
+    fb.train(bank, folder / "run", head="mean", classifier="linear", loss="bce", epochs=30, lr=0.05).evaluate("test")
+    fb.report(folder / "run", out=folder / "run.html", pictures=24)
+    return folder / "run.html"
 
 
 def opened(browser: Any, path: Path, *, scheme: str = "light", width: int = 1200) -> Any:
@@ -103,7 +116,10 @@ def test_it_sorts_filters_and_opens_a_cell(browser: Any, page_of_runs: Path, tmp
     assert (tmp_path / "page.png").stat().st_size > 10_000 and page.wrong == []
 
 
-@pytest.mark.parametrize(("made", "scheme", "width"), [("page_of_runs", "light", 1200), ("page_of_store", "dark", 390)])
+@pytest.mark.parametrize(
+    ("made", "scheme", "width"),
+    [("page_of_runs", "light", 1200), ("page_of_store", "dark", 390), ("page_of_several", "light", 390)],
+)
 def test_nothing_serious_stands_in_the_way_of_anyone(
     browser: Any, request: pytest.FixtureRequest, made: str, scheme: str, width: int
 ) -> None:
@@ -115,6 +131,8 @@ def test_nothing_serious_stands_in_the_way_of_anyone(
     assert len(found["passes"]) > 15
     assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"] if one["impact"] != "minor"] == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    if width < 512 and page.locator(".map .p").count():
+        assert page.evaluate("document.querySelector('.map .p').getBoundingClientRect().width") > 8  # to be touched
     assert page.wrong == []
 
 
@@ -126,4 +144,35 @@ def test_the_map_shows_one_class(browser: Any, page_of_store: Path) -> None:
     point = page.locator(".map .p").first
     point.hover(force=True)
     assert page.locator(".map .told").inner_text() == point.get_attribute("data-told")
+    assert page.wrong == []
+
+
+def test_the_map_of_several_labels_shows_each_video_under_each_of_them(browser: Any, page_of_several: Path) -> None:
+    page = opened(browser, page_of_several)
+    assert page.locator(".map .p").count() == 16
+    shown = {}
+    for label in ("early", "walking"):
+        page.locator("[data-map]").select_option(label=label)
+        shown[label] = page.locator(".map .p.on").evaluate_all("points => points.map((one) => one.dataset.told)")
+        assert all(f" {label}" in told.replace(",", "").replace(";", "") for told in shown[label])
+    assert len(shown["walking"]) == 1 and len(shown["early"]) == 8
+    page.locator("[data-map]").select_option("")
+    point = page.locator(".map .p").first
+    point.hover(force=True)
+    told = page.locator(".map .told").inner_text()
+    assert told == point.get_attribute("data-told") and ("early" in told or "late" in told) and "," in told
+    assert page.wrong == []
+
+
+def test_strips_of_several_labels_have_frames_and_the_probability_of_each(browser: Any, page_of_several: Path) -> None:
+    page = opened(browser, page_of_several, scheme="dark")
+    strips = page.locator(".strip").all()
+    assert len(strips) == 12
+    for number, strip in enumerate(strips):
+        assert strip.locator(".frames img").count() == 6
+        assert strip.locator("svg.scores polyline").count() == (2 if number < 6 else 1)
+        said = strip.locator(".said").inner_text()
+        assert re.match(
+            r"said [\w ]+, \d+\.\d.% sure; it is [\w ]+, \d+\.\d.%, [\w ]+, " if number < 6 else r"[\w ]+, \d", said
+        )
     assert page.wrong == []

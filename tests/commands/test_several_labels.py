@@ -4,9 +4,14 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+
+import framebank as fb
+from framebank.heads.predictions import Predictions
+from framebank.tests.worlds.several import add_labels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -14,20 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def several(store, tmp_path_factory):
     """The rendered world, whose videos have a second label, by the first letter of the first; one file of weights."""
-    folder = tmp_path_factory.mktemp("several")
-    for path in store.iterdir():
-        if path.name != "manifest.csv" and path.is_file():
-            (folder / path.name).symlink_to(path)
-    with (store / "manifest.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows):
-        row["label"] = f"{row['label']};{'early' if row['label'][0] < 'p' else 'late'}"
-        row["split"] = "val" if row["split"] == "train" and number % 3 == 0 else row["split"]
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder
+    return add_labels(store, tmp_path_factory.mktemp("several"))
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +43,44 @@ def test_evaluate_prints_map_and_how_many_classes_occur(framebank, several, run)
     assert "top-1" not in "".join(printed)
 
 
-def test_runs_of_several_labels_are_not_compared_in_pairs(framebank, run, tmp_path):
+def test_runs_of_several_labels_are_compared_by_their_map(framebank, several, run, tmp_path):
+    """The other run has the same videos in another order, its labels too, and knows nothing."""
     framebank("evaluate", run)
     shutil.copytree(run, tmp_path / "other")
+    made = Predictions.read(run / "predictions.npz")
+    rows, places = np.arange(len(made.video_ids))[::-1], np.arange(len(made.labels))[::-1]
+    Predictions(
+        tuple(made.video_ids[row] for row in rows),
+        np.random.default_rng(0).random(made.scores.shape),
+        made.targets[np.ix_(rows, places)],
+        tuple(made.labels[place] for place in places),
+    ).write(tmp_path / "other" / "predictions.npz")
+    told = json.loads(framebank("compare-runs", tmp_path / "other", run, "--json").stdout)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert told["map_b"] == pytest.approx(metrics["map"], abs=1e-6) and told["map_a"] < told["map_b"]
+    assert told["difference"] == pytest.approx(told["map_b"] - told["map_a"])
+    assert (told["verdict"], told["videos"], told["split"]) == ("better", 16, "test")
+    assert not {"flips", "mcnemar_p", "accuracy_a"} & set(told)
+    shown = framebank("compare-runs", tmp_path / "other", run, "--equivalent-within", 90).stdout.splitlines()
+    assert shown[1].startswith("mAP  ") and shown[3].startswith("flips      left out, as McNemar's test is")
+    assert shown[-1] == "verdict    B is better than A" and shown[-2].startswith("margin     ")
+    made = fb.compare_runs(tmp_path / "other", run)
+    assert made.pairs[0].paired.difference == told["difference"] and made.pairs[0].gained == ()
+
+
+def test_runs_of_one_and_of_several_labels_are_not_compared(framebank, run, tmp_path):
+    framebank("evaluate", run)
+    shutil.copytree(run, tmp_path / "other")
+    made = Predictions.read(run / "predictions.npz")
+    one = replace(made, targets=made.targets.argmax(1))
+    one.write(tmp_path / "other" / "predictions.npz")
+    for pair in ((run, tmp_path / "other"), (tmp_path / "other", run)):
+        assert "one label a video, the other several" in framebank("compare-runs", *pair, exit_code=1).stderr
+    changed = made.targets.copy()
+    changed[3] = 1 - changed[3]
+    replace(made, targets=changed).write(tmp_path / "other" / "predictions.npz")
     told = framebank("compare-runs", run, tmp_path / "other", exit_code=1).stderr
-    assert "its videos may have several labels; expected runs of one label a video" in told
+    assert f"were measured with different labels of {made.video_ids[3]!r}" in told
 
 
 def test_a_class_without_videos_is_counted_as_such(framebank, several, run, tmp_path):

@@ -5,6 +5,7 @@ import torch
 from framebank.heads.metrics import measure, score_targets, wilson_interval
 from framebank.heads.predictions import Predictions
 from framebank.store import DataError
+from framebank.tests.places import ROOT
 
 
 def predictions(scores, targets, *, num_classes=None):
@@ -118,3 +119,8 @@ def test_logits_far_from_zero_are_ranked(start):
 def test_predictions_must_agree():
     with pytest.raises(ValueError, match="expected"):
         predictions([[0.5, 0.5]], [0, 1])
+
+
+def test_the_reach_of_an_interval_stands_in_one_place():
+    rooms = [path for room in ("demo", "heads", "library", "store") for path in (ROOT / room).rglob("*.py")]
+    assert [path.name for path in rooms if "1.9599" in path.read_text()] == ["normal.py"]

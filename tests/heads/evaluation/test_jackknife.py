@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from framebank.heads.evaluation.jackknife import (
+    JackknifedMap,
     interval_of_gain,
     interval_of_share,
-    maps_without_each,
     standard_error,
 )
-from framebank.heads.evaluation.paired import t_by_normal
+from framebank.heads.evaluation.normal import t_by_normal
 from framebank.heads.metrics import measure
 from framebank.heads.predictions import Predictions
 
@@ -37,7 +37,9 @@ def test_it_is_the_map_without_the_video(ties: bool) -> None:
     scores, hits = draw(np.random.default_rng(0), videos=25)
     hits[:, 2] |= ~hits[:, :2].any(1)
     scores = scores.round() if ties else scores
-    without = maps_without_each(scores, hits)
+    found = JackknifedMap.of(scores, hits)
+    without = found.without
+    assert found.value == pytest.approx(map_of(scores, hits))
     for video in range(25):
         rest = np.arange(25) != video
         if hits[rest].any(0).all():
@@ -47,8 +49,8 @@ def test_it_is_the_map_without_the_video(ties: bool) -> None:
 def test_by_hand() -> None:
     """Right, wrong, right: (1 + 2/3) / 2. Without them: 1/2, 1 and 1; a label of one video stays as it is."""
     scores, hits = np.array([[3.0], [2.0], [1.0]]), np.array([[True], [False], [True]])
-    assert maps_without_each(scores, hits) == pytest.approx([0.5, 1.0, 1.0])
-    two = maps_without_each(np.repeat(scores, 2, axis=1), np.stack([hits[:, 0], [False, True, False]], axis=1))
+    assert JackknifedMap.of(scores, hits).without == pytest.approx([0.5, 1.0, 1.0])
+    two = JackknifedMap.of(np.repeat(scores, 2, axis=1), np.stack([hits[:, 0], [False, True, False]], axis=1)).without
     assert two == pytest.approx([0.5, 0.75, 0.75])
     spread = 2 / 3 * (np.square(np.array([0.5, 1, 1]) - 2.5 / 3).sum())
     assert standard_error(np.array([0.5, 1, 1])) == pytest.approx(math.sqrt(spread) * t_by_normal(2))
@@ -86,7 +88,7 @@ def test_how_often_it_is_right() -> None:
         right = np.take_along_axis(hits, order, axis=0)
         precision = right.cumsum(0) / np.arange(1, len(right) + 1)[:, None]
         maps.append(float(((right * precision).sum(0) / right.sum(0)).mean()))
-        error = standard_error(maps_without_each(scores, hits))
+        error = standard_error(JackknifedMap.of(scores, hits).without)
         intervals.append(interval_of_share(maps[-1], error, videos=len(scores)))
     low, high = np.array(intervals).T
     assert abs(float(((low <= np.mean(maps)) & (np.mean(maps) <= high)).mean()) - 0.95) < 0.015

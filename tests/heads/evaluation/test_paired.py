@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import framebank as fb
-from framebank.heads.evaluation.paired import compare_paired, corrected, holm, mcnemar
+from framebank.heads.evaluation.paired import compare_paired, mcnemar
+from framebank.heads.evaluation.verdict import corrected, holm
 
 
 def pair(gained: int, lost: int, both: int = 0, neither: int = 0) -> tuple[np.ndarray, np.ndarray]:
