@@ -118,8 +118,8 @@ VERDICTS: dict[tuple[str, str], Verdict] = {
         TIP,
         1e-6,
         lambda: classifiers.tip_adapter("tip-adapter"),
-        "one wide grid is searched, with zero-shot in it, by folds if there are no validation videos; views are stored "
-        "ones, not ten random crops",
+        "one wide grid, which includes zero-shot, is searched, by folds where there are no validation videos; views "
+        "are stored ones, not ten random crops",
     ),
     ("classifier", "tip-adapter-f"): equal(
         TIP,

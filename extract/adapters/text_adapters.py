@@ -1,6 +1,7 @@
 """TextAdapters: M2-CLIP's adapters of the last blocks of a text tower, which stay beside its weights."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class TextAdapters(nn.Module):
     def put_into(self, blocks: Sequence[nn.Module]) -> None:
         """Put the adapters before the last of these blocks."""
         for adapter, block in zip(self.before, blocks[-len(self.before) :], strict=True):
-            self._hooks.append(block.register_forward_pre_hook(_before(adapter)))
+            self._hooks.append(block.register_forward_pre_hook(_Before(adapter)))
 
     def take_out(self) -> None:
         """Let the blocks read what enters them again."""
@@ -69,8 +70,11 @@ def of_both_towers(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], di
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(TEXT)}, texts
 
 
-def _before(adapter: nn.Module) -> Any:
-    def change(block: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (adapter(given[0]), *given[1:])
+@dataclass(frozen=True)
+class _Before:
+    """The hook that has an adapter change what enters a block."""
 
-    return change
+    adapter: nn.Module
+
+    def __call__(self, block: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self.adapter(given[0]), *given[1:])

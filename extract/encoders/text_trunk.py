@@ -55,7 +55,7 @@ class TextTrunk:
     def enter(self, tokens: Tensor, *, blocks: int) -> TextStates:
         """Return what enters the last `blocks` blocks for the tokens (N, L) of sentences.
 
-        A causal tower does not look behind the end of a sentence, so that places behind the last end are left out.
+        A causal tower does not look past the end of a sentence, so places past the last end are left out.
         """
         ends = self._ends(tokens)
         if self.text.attn_mask is not None:

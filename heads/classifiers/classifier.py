@@ -17,11 +17,13 @@ class ClassifierTraits:
     reads_texts    it scores with the texts of the classes, and is a `ServesTexts`
     reads_lexicon  it takes a `lexicon` (M, D) beside them
     chooses        its `fit` searches something on the validation videos
+    by_folds       the option with which folds of the training videos judge what it searches, so that none are held out
     """
 
     reads_texts: bool = False
     reads_lexicon: bool = False
     chooses: bool = False
+    by_folds: str = ""
 
 
 class ClassifierClass(Protocol):

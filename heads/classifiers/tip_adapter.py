@@ -23,9 +23,9 @@ BETAS = tuple(0.35 * number for number in range(1, 21))  # 0.35 to 7
 # One as wide as the widest of the paper's eleven sets.
 WIDE_ALPHAS = (0.0, *(0.15 * (50 / 0.15) ** (number / 19) for number in range(20)))  # 0, and 0.15 to 50
 WIDE_BETAS = tuple(0.35 * (50 / 0.35) ** (number / 15) for number in range(16))  # 0.35 to 50
-LEAST = 0.05  # below it, one alpha is as near as another
+LEAST = 0.05  # alphas and betas below it count as equally near
 PART = 1024  # videos that are compared with the cache at a time
-MOST_JUDGED = 4096  # training videos that choose alpha and beta
+MOST_JUDGED = 1024  # training videos that choose alpha and beta
 
 
 def _distance(one: tuple[float, float], other: tuple[float, float]) -> float:
@@ -45,7 +45,7 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
     best one (by more than the standard error of the difference), the pair nearest to 3 and 1 is taken, the first values
     of the published code for UCF101.
     Without validation videos, folds of the training videos judge (`fold_numbers`): each fold is scored by the keys of
-    the others. So no training asks for validation videos, and all training videos are keys. With one video a class, or
+    the others. So no training video is held out, and all of them are keys. With one video a class, or
     without `search`, alpha and beta are as given, or 3 and 1. The grid is as wide as the widest of the paper's eleven
     data sets, up to 50. Without `wide` it is that of UCF101, up to 3 and 7, only validation videos choose, and the best
     pair is taken, of equals the least alpha, as published.
@@ -54,7 +54,7 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
     cache is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
     """
 
-    traits = ClassifierTraits(reads_texts=True)
+    traits = ClassifierTraits(reads_texts=True, chooses=True, by_folds="wide")
     owners: Tensor
     alpha: Tensor
     beta: Tensor
@@ -126,7 +126,8 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
         zero_shot = self.zero_shot(flat)
         fold = None if folds is None else (folds[0].repeat_interleave(pooled.shape[1]), folds[1])
         for beta in WIDE_BETAS if self.wide else BETAS:
-            cached = self._ask(flat, torch.tensor(beta, device=flat.device), fold)
+            at = torch.tensor(beta, device=flat.device)
+            cached = self._ask(flat, at) if fold is None else self._ask_others(flat, at, *fold)
             for alpha in WIDE_ALPHAS if self.wide else ALPHAS:
                 each = (zero_shot + alpha * cached).log_softmax(-1).unflatten(0, pooled.shape[:2])  # (V, G, C)
                 pairs.append((alpha, beta))
@@ -160,23 +161,26 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
             )
         self.zero_shot.set_texts(texts)
 
-    def _ask(self, embeddings: Tensor, beta: Tensor, fold: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Return the scores of the cache for embeddings (B, D) -> (B, C), without the keys of the same `fold`.
-
-        A class whose keys are passed over counts as if it had all of them: at a low beta, their number decides.
-        """
+    def _ask(self, embeddings: Tensor, beta: Tensor) -> Tensor:
+        """Return the scores of the cache for embeddings (B, D) -> (B, C)."""
         values = F.one_hot(self.owners, self.zero_shot.embeddings.shape[1]).to(self.keys)  # (N, C)
         unit = F.normalize(embeddings, dim=-1)
         # An exported model compares all at once, because its file would keep the number of parts of the example.
         parts = (unit,) if torch.compiler.is_exporting() else unit.split(PART)
-        if fold is None:
-            return torch.cat([(-beta * (1 - part @ self.keys.T)).exp() @ values for part in parts])
-        scores, count = [], values.sum(0)  # (C,) keys of each class
-        for part, own in zip(parts, fold[0].split(PART), strict=True):
-            others = (own[:, None] != fold[1]).to(values)  # (B, N)
-            found = (-beta * (1 - part @ self.keys.T)).exp() * others @ values
-            scores.append(found * count / (others @ values).clamp(min=1))
-        return torch.cat(scores)
+        return torch.cat([(-beta * (1 - part @ self.keys.T)).exp() @ values for part in parts])
+
+    def _ask_others(self, embeddings: Tensor, beta: Tensor, fold: Tensor, of_keys: Tensor) -> Tensor:
+        """Return the same without the keys of the same fold: `fold` (B,) of the embeddings, and that of the keys (N,).
+
+        A class whose keys are passed over counts as if it had all of them: at a low beta, their number decides.
+        """
+        values = F.one_hot(self.owners, self.zero_shot.embeddings.shape[1]).to(self.keys)  # (N, C)
+        unit, scores = F.normalize(embeddings, dim=-1), embeddings.new_zeros(len(embeddings), values.shape[1])
+        for number in fold.unique().tolist():
+            mine, others = fold == number, of_keys != number
+            alike = (-beta * (1 - unit[mine] @ self.keys[others].T)).exp()
+            scores[mine] = alike @ values[others] * (values.sum(0) / values[others].sum(0).clamp(min=1))
+        return scores
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""

@@ -17,7 +17,7 @@ class TipAdapterF(nn.Module, Fitted, ServesTexts):
     as published. alpha and beta are searched on the validation videos before the training, and then stay; the paper
     trains with those given and searches after it. The epoch is chosen on the validation videos, where the published
     code takes the one that is best on the test images. The grid is that of Tip-Adapter without `wide`: keys learn less
-    from the high beta that a wide grid chooses (88.2 for 91.7 % on 33 classes of UCF101 with 16 videos each).
+    from the high beta that a wide grid chooses (88.2 % and not 91.7 % on 33 classes of UCF101 with 16 videos each).
     """
 
     traits = ClassifierTraits(reads_texts=True, chooses=True)

@@ -18,7 +18,7 @@ class JackknifedMap:
 
     @classmethod
     def of(cls, scores: np.ndarray, hits: np.ndarray) -> "JackknifedMap":
-        """Return that of scores and hits (V, C).
+        """Return the mean average precision of scores and hits (V, C), and what it is without each video.
 
         Equal scores share a threshold, as in `measure`, and labels that no video has do not count. A label with one
         video keeps its precision, whichever video is left out.

@@ -173,7 +173,7 @@ def _rows(one: MeasuredRun, first: MeasuredRun) -> np.ndarray:
         )
     if mine.targets.ndim != theirs.targets.ndim:
         raise DataError(
-            f"{one.path} and {first.path}: one has one label a video, the other several; expected alike runs"
+            f"{one.path} and {first.path}: one has one label a video, the other several; expected runs of the same kind"
         )
     row_of = {video_id: row for row, video_id in enumerate(mine.video_ids)}
     for lacking, having, ids in ((one, first, theirs.video_ids), (first, one, mine.video_ids)):

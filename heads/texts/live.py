@@ -19,8 +19,8 @@ class LiveTexts(nn.Module, EmbedsSentences):
 
     `tail` turns what enters these blocks for a sentence, and the place that is read in the end, into its embedding:
     states (N, L, W), ends (N,) -> (N, D). Class embeddings are made of sentences as prompts make them: for each of P
-    templates if `scoring` is "probabilities", otherwise of all together. The given embeddings are not read. They are
-    kept whenever training stops to evaluate.
+    templates if `scoring` is "probabilities", otherwise of all together. The given embeddings are not read. The class
+    embeddings are kept while the model is in test mode.
     """
 
     states: Tensor

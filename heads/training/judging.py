@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from framebank import heads
 from framebank.heads.bank import Bank
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
@@ -99,9 +100,7 @@ class CandidateGround:
 
     def settled(self, recipe: Recipe) -> Recipe:
         """Return the recipe with what its classifier chooses, such as the penalty of ridge, chosen on all videos."""
-        texts = self._texts(recipe)
-        built = build_model(recipe, dim=self.dim, num_classes=self.frames.num_classes, texts=texts)
-        if not isinstance(built.classifier, ChoosesOptions):
+        if recipe.epochs or not heads.CLASSIFIERS_AND_SCORERS[recipe.classifier].traits.chooses:
             return recipe
         classifier = self._fitted(recipe, self.pooled, self.groups).classifier
         assert isinstance(classifier, ChoosesOptions)

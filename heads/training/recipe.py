@@ -180,7 +180,10 @@ class Recipe:
     @property
     def chooses(self) -> bool:
         """Whether a training chooses something on validation videos: the epoch, or what its classifier searches."""
-        return self.epochs > 0 or heads.CLASSIFIERS_AND_SCORERS[self.classifier].traits.chooses
+        traits = heads.CLASSIFIERS_AND_SCORERS[self.classifier].traits
+        options = options_of_form(self.form, "classifier", self.classifier, self.classifier_options)
+        by_folds = bool(traits.by_folds) and options.get(traits.by_folds, True)
+        return self.epochs > 0 or (traits.chooses and not by_folds)
 
     @property
     def asks_tower(self) -> str:

@@ -44,12 +44,14 @@ class AdaptedTexts:
 
 def require_texts(recipe: "Recipe") -> None:
     """Refuse a training that does not read the texts that the adapted tower makes: DataError."""
+    from framebank.heads.training.loss_sum import read_losses
+
     if not recipe.reads_texts:
         raise DataError(
             f"text_adapter is for a classifier that reads texts; expected the classifier text, not "
             f"{recipe.classifier} (--classifier)"
         )
-    frozen = next((name for name in OF_FROZEN_TEXTS if name in recipe.loss.split()), None)
+    frozen = next((name for name in OF_FROZEN_TEXTS if name in read_losses(recipe.loss)), None)
     if frozen:
         raise DataError(
             f"the loss {frozen} reads the texts before they are adapted; expected another loss with text_adapter, such "

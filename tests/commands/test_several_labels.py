@@ -62,7 +62,7 @@ def test_runs_of_several_labels_are_compared_by_their_map(framebank, several, ru
     assert (told["verdict"], told["videos"], told["split"]) == ("better", 16, "test")
     assert not {"flips", "mcnemar_p", "accuracy_a"} & set(told)
     shown = framebank("compare-runs", tmp_path / "other", run, "--equivalent-within", 90).stdout.splitlines()
-    assert shown[1].startswith("mAP  ") and shown[3].startswith("flips      left out, as McNemar's test is")
+    assert shown[1].startswith("mAP  ") and shown[3].startswith("flips      none, and no McNemar's test")
     assert shown[-1] == "verdict    B is better than A" and shown[-2].startswith("margin     ")
     made = fb.compare_runs(tmp_path / "other", run)
     assert made.pairs[0].paired.difference == told["difference"] and made.pairs[0].gained == ()

@@ -217,6 +217,16 @@ COMMANDS: dict[str, Command] = {
     "adapt --overwrite": Command(
         ("tokens", "adapted"), ("adapt", "tokens", "adapted", *ADAPTING, "--overwrite"), _encoder("adapted")
     ),
+    "adapt --text-adapter": Command(
+        ("tokens",),
+        ("adapt", "tokens", "adapted", "--method", "ted", "--blocks", "1", "--text-adapter", "--epochs", "1"),
+        _encoder("adapted"),
+    ),
+    "adapt --resume": Command(
+        ("tokens",),
+        ("adapt", "tokens", "adapted", *ADAPTING[:6], "--epochs", "2", "--resume", "--save-every", "0"),
+        _encoder("adapted"),
+    ),
     "temperature": Command(("bank", "bare"), ("temperature", "bare"), _run("bare")),
     "temperature --by-class": Command(("bank", "run"), ("temperature", "run", "--by-class"), _run("run")),
     "temperature --on": Command(("bank", "bare"), ("temperature", "bare", "--on"), _run("bare"), again=False),

@@ -73,6 +73,9 @@ def test_what_chooses_nothing_holds_nothing_out(world, tmp_path, classifier, epo
     assert (len(job.val) if job.val else 0) == held
     if classifier == "knn":
         assert len(job_of(world, recipe, prompts=prompts, chooses_head_mix=True).val) == 8
+    if classifier == "tip-adapter":  # without folds it searches on validation videos
+        for changes in ({"classifier_options": {"wide": False}}, {"form": 1}):
+            assert len(job_of(world, replace(recipe, **changes), prompts=prompts).val) == 8
 
 
 @pytest.mark.parametrize("shots", [1, 4])

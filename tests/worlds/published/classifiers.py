@@ -42,7 +42,7 @@ def text4vis() -> float:
 
 def tip_adapter(name: str) -> float:
     given, views, target = texts(), draw(6, 10, D, seed=8), torch.tensor([0, 0, 1, 2, 3, 3])
-    ours, video = CLASSIFIERS[name](D, C, given, alpha=1.17, beta=5.5), draw(B, D)
+    ours, video = CLASSIFIERS[name](D, C, given, alpha=1.17, beta=5.5, search=False), draw(B, D)
     ours.fit(views, target, val=None)
     keys = F.normalize(views.mean(1), dim=-1)  # the mean of the views as they are, then unit
     f = F.normalize(video, dim=-1)
