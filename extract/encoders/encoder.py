@@ -35,6 +35,11 @@ class Running:
     arrived: torch.cuda.Event | None = None
     source: Tensor | None = None  # kept until then, as the copy to the device may still be reading it
 
+    @property
+    def is_done(self) -> bool:
+        """Whether its results are there, without waiting for them."""
+        return self.arrived is None or self.arrived.query()
+
 
 class Encoder:
     """Turn frames, or clips of `clip_frames` frames, and texts into un-normalised embeddings of one joint space.
