@@ -4,7 +4,7 @@ python benchmarks/extract.py [--videos DIR] [--model demo] [--model ViT-B-32 ...
 python benchmarks/extract.py --small 1 --small 20 --small 100 --model ViT-B-32 --precision fp32 --frames 8
 
 decode    the worker processes alone, their pictures thrown away
-encode    the encoder alone, on full batches that lie in memory
+encode    the encoder alone, on full batches that lie in memory, in lanes as the pipeline has them
 pipeline  both, as `framebank extract` runs them, without the writing; as there, the decoding processes start before
           the clock, while the encoder loads
 baseline  one video at a time in one process, a batch for each video
@@ -149,7 +149,8 @@ def _ways(
 
     from framebank.extract.decoders.decode import decode_clip
     from framebank.extract.encoders.encoder import Encoder
-    from framebank.extract.pipeline import ON_CPU, embed_clip, extract_videos
+    from framebank.extract.lanes import ON_CPU, Lanes, Pending
+    from framebank.extract.pipeline import embed_clip, extract_videos
     from framebank.extract.pool import DecodePool, WaitingWorkers
     from framebank.extract.sampling import read_sampling
     from framebank.extract.worker import Job, Task
@@ -161,7 +162,7 @@ def _ways(
     task = Task(read_sampling(f"segments:{frames}"), encoder.preprocessing, decode_clip)
     on_cuda = encoder.device.type == "cuda"
     batch_size = batch_size if on_cuda else min(batch_size, ON_CPU)
-    batch = torch.randint(0, 256, (batch_size, *encoder.preprocessing.size, 3), dtype=torch.uint8)
+    batch = torch.randint(0, 256, (batch_size, *encoder.preprocessing.size, 3), dtype=torch.uint8).numpy()
     num_batches = -(-len(videos) * frames // batch_size)
 
     def decode() -> None:
@@ -170,14 +171,11 @@ def _ways(
                 pass
 
     def encode() -> None:
-        running = None
-        for _ in range(num_batches):
-            following = encoder.start(batch)
-            if running:
-                encoder.finish(running)
-            running = following
-        if running:
-            encoder.finish(running)
+        pending = Pending(videos[0])
+        with Lanes([encoder], batch_size) as lanes:
+            for _ in range(num_batches):
+                lanes.fill(pending, batch)
+            deque(lanes.finish(), maxlen=0)
 
     def start_workers() -> None:
         waiting.append(WaitingWorkers(min(workers, len(videos))).__enter__())

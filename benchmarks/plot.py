@@ -25,7 +25,8 @@ def main(figures: Path, out: Path) -> None:
     for axes, report in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports, strict=True):
         values = [report[key] for key in BARS]
         bars = axes.bar(range(len(BARS)), values, color=["0.8", "0.8", "C0", "0.55"])
-        axes.bar_label(bars, [f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in values], padding=6)
+        told = [f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in values]
+        axes.bar_label(bars, told, padding=6, zorder=3, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         axes.set_xticks(range(len(BARS)), [name.replace(" ", "\n", 1) for name in BARS.values()], fontsize=8)
         bound = 1 / (1 / report["decode_only_fps"] + 1 / report["encode_only_fps"])
         axes.axhline(bound, color="C3", linewidth=1, linestyle="--", label="both on the same cores")

@@ -6,8 +6,9 @@ A store of random rows is written, 4 rows of 256 values for each video, half of 
 trained on it for one epoch and evaluated on every video. Every fourth answer is then made a mistake, spread over all
 classes. Then `framebank report` builds the page of the run and that of the store, each in a process of its own, without
 pictures: made-up videos have none. A bare start of Python with torch is timed beside them in the same run. Seconds are
-those of computing, but for those of the browser. A page counts as shown when its script has run and the browser has
-painted; this needs chromium and playwright, and is left out without them.
+those of the clock; `computing` are user and system seconds, which other programs lengthen little. A page counts as
+shown when its script has run and the browser has painted; this needs chromium and playwright, and is left out without
+them.
 """
 
 import json
@@ -69,17 +70,17 @@ def spread_mistakes(run: Path) -> None:
     made.write(run / "predictions.npz")
 
 
-def command(*words: object) -> float:
-    """Call a command in a process of its own; return its seconds."""
+def command(*words: object) -> tuple[float, float]:
+    """Call a command in a process of its own; return its seconds by the clock, and those of computing."""
     return seconds_of([sys.executable, "-m", "framebank", *map(str, words)])
 
 
-def seconds_of(words: list[str]) -> float:
-    """Return the seconds of computing, user and system, that a process takes: other programs lengthen them little."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def seconds_of(words: list[str]) -> tuple[float, float]:
+    """Return the seconds that a process takes by the clock, and those of computing, user and system."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2)
+    after, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - began
+    return round(clock, 2), round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2)
 
 
 def seconds_until_shown(page: Path) -> float | None:

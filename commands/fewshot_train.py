@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     "--frames",
     default=FewshotRecipe.frames,
     type=click.IntRange(0),
-    help="Use N of the stored frames of each video; 0 means all.",
+    help="Use N of the stored frames of each video, 8 as in the papers; 0 means all.",
 )
 @text_options
 @click.option("--steps", default=FewshotRecipe.steps, type=click.IntRange(1), help="Steps of training.")

@@ -31,6 +31,11 @@ prompt_import_options = together(
 @click.option("--end", help="The row after the last one of each video, for an array (R, D).  [end]")
 @click.option("--fps", default=1.0, type=click.FloatRange(0, min_open=True), help="Rows a second, if not known.")
 @click.option("--only-labels", type=PATH, help="Import only videos of the classes in this file.")
+@click.option(
+    "--clips-by",
+    metavar="MODEL",
+    help="SRC is a store of frames: embed their clips by hf:MODEL, a PE-Video, whose picture tower made it.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any video failed.")
 @json_option
 def import_features(
@@ -40,6 +45,7 @@ def import_features(
     split_values: str | None,
     fps: float,
     only_labels: Path | None,
+    clips_by: str | None,
     strict: bool,
     as_json: bool,
     **names: Any,
@@ -54,13 +60,18 @@ def import_features(
     \b
     framebank store import features/ bank --describe model=CLIP-ViT-B/32,pretrained=openai
     framebank store import ucf101-vgg16.npz bank --describe model=VGG16,pretrained=imagenet --split split1
+    framebank store import frames clips --clips-by hf:pe-video/
     """
     from framebank.library.exchange.imported_store import import_store
     from framebank.store.exchange.source import Names
 
     values = tuple(value.strip() for value in split_values.split(",")) if split_values else ()
     columns = Names(split_values=values, **names)
-    done = import_store(src, store, columns, describe=describe, fps=fps, only_labels=only_labels, watch=progress)
+    if clips_by and (describe or columns != Names()):
+        raise click.UsageError("--clips-by reads a store, which says what its features are; leave out the others")
+    done = import_store(
+        src, store, columns, describe=describe, fps=fps, only_labels=only_labels, clips_by=clips_by, watch=progress
+    )
     print_report(done.to_dict(), as_json=as_json, lines=done.lines())
     for note in done.notes():
         say(note)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from framebank.extract.pipeline import FrameEncoder, Outcome, extract_videos
+from framebank.extract.lanes import FrameEncoder
+from framebank.extract.pipeline import Outcome, extract_videos
 from framebank.extract.worker import Task
 from framebank.store.shard import Embeddings
 from framebank.store.videos.manifest import Video

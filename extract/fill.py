@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from framebank.extract.decoders.pixels import SQUARE
-from framebank.extract.pipeline import FrameEncoder, Outcome, extract_videos
+from framebank.extract.lanes import FrameEncoder
+from framebank.extract.pipeline import Outcome, extract_videos
 from framebank.extract.pool import WaitingWorkers
 from framebank.extract.worker import Task
 from framebank.store.features import FeatureStore

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection as channels
 from types import TracebackType
@@ -22,6 +22,9 @@ from framebank.store.videos.manifest import Video
 
 # A worker is replaced after this many videos, because decoders keep memory.
 VIDEOS_PER_WORKER = 500
+
+# How long frames are waited for before it is asked again whether more processes are needed; and the first frames.
+LOOK_SECONDS, FIRST_SECONDS = 0.1, 1.0
 
 # What a worker imports before anything else.
 PRELOAD = ("framebank.extract.worker", "framebank.extract.decoders.decode")
@@ -142,7 +145,8 @@ class WaitingWorkers:
 class DecodePool:
     """Decode videos in up to `num_workers` processes, none of which runs the caller's main; a context manager.
 
-    It begins with those that are `waiting`, or with one, and starts another when the caller has to wait for frames.
+    It begins with those that are `waiting`, or with one, and starts another when the caller has to wait for frames and
+    this is worth it.
 
     If a video takes more than `time_limit` seconds of work, without the time of waiting for the encoder, its worker is
     killed and the video fails. If a worker dies, its present video fails, and the worker is replaced. If a worker dies
@@ -181,20 +185,27 @@ class DecodePool:
             worker.end()
         self._workers.clear()
 
-    def run(self, videos: Iterable[Video]) -> Iterator[Event]:
-        """Decode the videos and yield what happens, in the order in which it happens."""
+    def run(self, videos: Iterable[Video], *, starve: Callable[[float], bool] = lambda _: True) -> Iterator[Event]:
+        """Decode the videos and yield what happens, in the order in which it happens.
+
+        `starve` is told for how many seconds the caller waited for frames, each time that it did, and says whether
+        another process is worth its cost.
+        """
         source = iter(videos)
+        waited = 0.0  # for the first frames
         for _ in range(min(self.num_workers, max(1, len(self._waiting)))):
             self._start_one(source)
         while busy := [worker for worker in self._workers if worker.video]:
             heard = [worker.channel for worker in busy]
             ready = channels.wait(heard, timeout=0)
             if not ready:
-                if self._has_served:
+                since = time.monotonic()
+                ready = channels.wait(heard, timeout=min(LOOK_SECONDS, self.time_limit / 4))
+                seconds = time.monotonic() - since
+                waited += seconds
+                if starve(seconds) if self._has_served else waited >= FIRST_SECONDS:
                     self._grow(source)
-                ready = channels.wait(heard, timeout=min(1.0, self.time_limit / 4))
-                if not ready:
-                    self._grow(source)
+                    waited = 0.0
             for worker in busy:
                 if worker.channel in ready:
                     yield from self._hear(worker, source)

@@ -119,7 +119,7 @@ def _check_matcher(found: Finding) -> None:
     path = current(folder, "recipe.json")
     with found.checking(path, path.name):
         given = Fields.of(read_json(path), where=path).values
-        said = FewshotRecipe.from_dict({"form": EARLIER, **given}, where=path)
+        said = FewshotRecipe.of_run(given, where=path)
         if run:
             _require_same(path, said.to_dict(), run.recipe.to_dict())
     _check_log(found, Stage)

@@ -10,7 +10,8 @@ import torch
 from framebank.extract.cluster.slices import Slice
 from framebank.extract.decoders.pixels import SQUARE
 from framebank.extract.fill import fill_store, store_spec
-from framebank.extract.pipeline import FrameEncoder, Outcome
+from framebank.extract.lanes import FrameEncoder
+from framebank.extract.pipeline import Outcome
 from framebank.extract.sampling import Sampling
 from framebank.extract.worker import Decode, Task
 from framebank.store.errors import DataError

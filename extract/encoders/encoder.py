@@ -12,7 +12,7 @@ from torch.nn import Module
 
 from framebank.extract.decoders.pixels import SQUARE
 from framebank.extract.encoders.makers import make, recorded_weights, settle, weights_name
-from framebank.extract.encoders.makers.made import TextSide
+from framebank.extract.encoders.makers.made import RowSide, TextSide
 from framebank.extract.encoders.preprocess import Preprocessing, read_preprocessing
 from framebank.extract.encoders.streams import Streams, read_streams
 from framebank.extract.encoders.text_tower import TextTower
@@ -34,6 +34,11 @@ class Running:
     streams: Mapping[str, Tensor]
     arrived: torch.cuda.Event | None = None
     source: Tensor | None = None  # kept until then, as the copy to the device may still be reading it
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its results are there, without waiting for them."""
+        return self.arrived is None or self.arrived.query()
 
 
 class Encoder:
@@ -161,6 +166,11 @@ class Encoder:
     def text_tower(self) -> TextTower:
         """Return the text tower alone, open at its token embeddings; DataError if it is not like CLIP's."""
         return self.texts.open(self.texts.read_tokenizer())
+
+    @property
+    def rows(self) -> RowSide | None:
+        """What makes clips of the rows of frames, if the model embeds frames one by one first."""
+        return self._made.rows
 
     @property
     def has_texts(self) -> bool:

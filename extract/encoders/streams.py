@@ -1,5 +1,6 @@
 """Streams: further outputs of an image tower for a frame, read in the same pass as its embedding."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -69,7 +70,7 @@ class Streams:
         open_block: Callable[[int], Module],
     ) -> None:
         self._wanted = {name: numbers for name, numbers in wanted.items() if name != "frame"}
-        self._heard: dict[str, Tensor] = {}
+        self._here = threading.local()  # each thread that encodes hears its own pass
         if TRUNK in self._wanted:
             open_block(self._wanted[TRUNK][0]).register_forward_pre_hook(self._hear_input)
         if of_tower := [name for name in self._wanted if name != TRUNK]:
@@ -86,10 +87,14 @@ class Streams:
         projection, "patch_mean" (N, P, D), whose mean over time is yet to be taken, "layers" (N, L, W), as the blocks
         give it, before any norm, and "trunk" as a block takes it: tokens (N, L, W), or a map (N, C, H, W).
         """
-        heard = dict(self._heard)
-        streams = {name: self._derive(name, numbers, heard) for name, numbers in self._wanted.items()}
-        self._heard.clear()
-        return streams
+        heard = self._heard
+        self._here.heard = {}
+        return {name: self._derive(name, numbers, heard) for name, numbers in self._wanted.items()}
+
+    @property
+    def _heard(self) -> dict[str, Tensor]:
+        heard: dict[str, Tensor] = vars(self._here).setdefault("heard", {})
+        return heard
 
     def _hear(self, name: str, _module: Module, _arguments: Any, output: Tensor) -> None:
         self._heard[name] = output

@@ -32,7 +32,7 @@ class FewshotRecipe:
     way: int = 5
     shot: int = 1
     query: int = 5  # of each class
-    frames: int = 0  # how many of the stored frames of each video are used, evenly spread; 0 is all
+    frames: int = 8  # how many of the stored frames of each video are used, evenly spread, as in papers; 0 is all
 
     steps: int = 1000
     episodes: int = 4
@@ -66,6 +66,11 @@ class FewshotRecipe:
             raise DataError(f"weight_decay is {self.weight_decay}; expected 0 or more")
         if not 0 <= self.warmup < 1:
             raise DataError(f"warmup is {self.warmup}; expected at least 0 and less than 1")
+
+    @classmethod
+    def of_run(cls, found: Mapping[str, Any], *, where: object) -> "FewshotRecipe":
+        """Build the recipe that a run keeps. What it does not name is as it was when no recipe named it."""
+        return cls.from_dict({"form": EARLIER, "frames": 0, **found}, where=where)
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any], *, where: object) -> "FewshotRecipe":

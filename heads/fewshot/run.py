@@ -15,7 +15,6 @@ from framebank.heads.fewshot.loop import Stage
 from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.training.checkpoint import read_checkpoint, require_fit, save
 from framebank.heads.training.folder import WEIGHTS
-from framebank.heads.training.forms import EARLIER
 from framebank.store.digest import digest
 from framebank.store.errors import DataError, parsing
 from framebank.store.files.replacing import current, read_settled, replacing_together
@@ -78,7 +77,7 @@ class FewshotRun:
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank fewshot-train`")
         found = read_checkpoint(path, what=WHAT)
         about, tensors = found.about, found.tensors
-        recipe = FewshotRecipe.from_dict({"form": EARLIER, **about.fields("recipe").values}, where=path)
+        recipe = FewshotRecipe.of_run(about.fields("recipe").values, where=path)
         spec = FeatureSpec.from_dict(about.fields("spec").values, where=path)
         labels = about.texts("labels")
 

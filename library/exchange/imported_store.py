@@ -13,7 +13,7 @@ from framebank.store.errors import DataError
 if TYPE_CHECKING:
     from framebank.store import FeatureSpec
     from framebank.store.exchange.imports import Imported
-    from framebank.store.exchange.source import Names
+    from framebank.store.exchange.source import Names, Source
 
 SHOWN = 5  # failures in the notes
 
@@ -112,27 +112,34 @@ def import_store(
     describe: Sequence[str] = (),
     fps: float = 1.0,
     only_labels: Path | None = None,
+    clips_by: str | None = None,
     watch: Watch = unwatched,
 ) -> ImportedStore:
     """Make a store of the features in `source`, or add to it, and return what became of each video.
 
     `names` says what the arrays of a file are called, `describe` ("model=VGG16", ...) what made the features, and `fps`
-    how many rows a second there are where the source does not say. `only_labels` is a file of the classes to take. A
-    video that cannot be read gets a line in failed.csv. DataError if the source holds no features, or others than the
-    store.
+    how many rows a second there are where the source does not say. `only_labels` is a file of the classes to take. With
+    `clips_by`, a model that embeds frames before it looks at a clip ("hf:FOLDER" of a PE-Video), the source is a store
+    of frames by that picture tower, and each of their clips becomes a row. A video that cannot be read gets a line in
+    failed.csv. DataError if the source holds no features, or others than the store.
     """
     from framebank.store import LabelSet
-    from framebank.store.exchange.imports import find_width, import_features, imported_spec, read_description
+    from framebank.store.exchange.imports import import_features
     from framebank.store.exchange.imports import only_labels as with_labels
     from framebank.store.exchange.sources import open_source
     from framebank.store.files.replacing import refuse_inside
     from framebank.store.upkeep.plan import plan_store
 
     refuse_inside(store, [source], what="store")
-    found = chosen = open_source(source, names)
+    if clips_by:
+        from framebank.library.exchange.clips_of_frames import clips_of_frames
+
+        found = chosen = clips_of_frames(source, clips_by)
+    else:
+        found = chosen = open_source(source, names)
     if only_labels:
         chosen = with_labels(found, LabelSet.read(only_labels), where=only_labels)
-    spec = imported_spec(read_description(tuple(describe)), dim=find_width(chosen), made_by=chosen.spec)
+    spec = chosen.spec if clips_by and chosen.spec else _described(chosen, describe)
     todo = plan_store(store, chosen.manifest, spec, retry_failed=True, what="import").missing
     started = time.perf_counter()
     outcomes = watch(import_features(store, chosen, spec=spec, fps=fps), total=len(todo), unit="video")
@@ -149,3 +156,9 @@ def import_store(
         spec=spec,
         seconds=round(time.perf_counter() - started, 2),
     )
+
+
+def _described(source: "Source", describe: Sequence[str]) -> "FeatureSpec":
+    from framebank.store.exchange.imports import find_width, imported_spec, read_description
+
+    return imported_spec(read_description(tuple(describe)), dim=find_width(source), made_by=source.spec)

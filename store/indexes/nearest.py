@@ -8,8 +8,12 @@ from typing import Any
 import faiss as faiss_module
 import numpy as np
 
+from framebank.store.indexes.scan import scan
+
 faiss: Any = faiss_module  # its types lack some of its names
-DIVIDED_FROM = 100_000  # vectors
+DIVIDED_FROM = 100_000  # float16 vectors that threads share, where there are fewer queries than threads
+MOST_SCANNED = 256  # queries whose products with float32 vectors are computed at once; faiss is as fast from there on
+SCANNED_FROM = 48  # queries from which float16 vectors are copied as float32 for that
 MOST_ON_GPU = 2048  # neighbours; faiss's kernels find no more
 GATHERED = 1024  # rows that are copied side by side before they are compared
 FEW = 16  # rows of each of several queries; faiss compares so few where they lie in less time
@@ -34,10 +38,18 @@ class NearestVectors:
         """Return the k highest inner products of each query (Q, D) and their rows, both (Q, k), highest first."""
         if k <= MOST_ON_GPU and self.on_gpu is not None:
             scores, rows = self.on_gpu.search(queries, k)
-        elif len(self.vectors) >= DIVIDED_FROM and len(queries) < (threads := faiss.omp_get_max_threads()):
-            scores, rows = self._divided(queries, k, threads)
-        else:
-            scores, rows = _exact(queries, self.vectors, k)
+            return scores, rows
+        return self._half(queries, k) if self.is_half else _exact(queries, self.vectors, k)
+
+    def _half(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same for float16 vectors."""
+        if len(queries) >= SCANNED_FROM:
+            parts = [queries[first : first + MOST_SCANNED] for first in range(0, len(queries), MOST_SCANNED)]
+            return _together([scan(part, self.vectors, k) for part in parts])
+        threads = faiss.omp_get_max_threads()
+        if len(self.vectors) >= DIVIDED_FROM and len(queries) < threads:
+            return self._divided(queries, k, threads)
+        scores, rows = viewing(self.vectors).search(queries, k)
         return scores, rows
 
     def _divided(self, queries: np.ndarray, k: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +58,7 @@ class NearestVectors:
 
         def search(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
             vectors = self.vectors[first:last]
-            scores, rows = _exact(queries, vectors, min(k, len(vectors)))
+            scores, rows = viewing(vectors).search(queries, min(k, len(vectors)))
             return scores, rows + first
 
         with ThreadPoolExecutor(parts) as pool:
@@ -187,10 +199,9 @@ def _room_of(dtype: np.dtype, width: int) -> _Room:
 
 
 def _exact(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    if vectors.dtype == np.float16:
-        scores, rows = viewing(vectors).search(queries, k)
-    else:
-        scores, rows = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+    if len(queries) <= MOST_SCANNED:
+        return scan(queries, vectors, k)
+    scores, rows = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
     return scores, rows
 
 

@@ -1,14 +1,13 @@
 import functools
 import time
 import warnings
-from collections import deque
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from framebank.extract import pipeline
 from framebank.extract.encoders.encoder import Encoder
+from framebank.extract.lanes import Lanes, Pending
 from framebank.extract.pipeline import embed_clip, extract_videos
 from framebank.extract.pool import DecodePool
 from framebank.extract.worker import Job
@@ -202,19 +201,16 @@ def test_a_part_of_a_video(tmp_path):
     assert found.indices.tolist() == [10, 11, 12, 13, 14]
 
 
-def test_an_embedding_has_the_same_bits_beside_any_others(one_thread):
+def test_an_embedding_has_the_same_bits_beside_any_others():
     encoder = Encoder("demo", device="cpu")
     size = encoder.preprocessing.size
     pictures = np.random.default_rng(0).integers(0, 256, (21, *size, 3), dtype=np.uint8)
 
     def embedded(pictures, batch_size):
-        lanes = deque([pipeline._Lane(encoder, batch_size)])
-        pending = pipeline._Pending(videos("a")[0])
-        pipeline._fill(lanes, pending, pictures)
-        if lanes[0].filled:
-            lanes[0].launch()
-        while lanes[0].num_flying:
-            lanes[0].land()
+        pending = Pending(videos("a")[0])
+        with Lanes([encoder], batch_size) as lanes:
+            lanes.fill(pending, pictures)
+            list(lanes.finish())
         return pending.streams()["frame"]
 
     among = embedded(pictures, 64)

@@ -1,5 +1,6 @@
 """Tiny models of transformers with random weights, saved as the library saves them, and a tokenizer of few words."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 WORDS = ("<pad>", "<start>", "<end>", "<unknown>", "a", "person", "jumping", "waving", "red", "ball", "of", "video")
 TEXT = {"vocab_size": len(WORDS), "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
 CLIP_FRAMES = 4
+PICTURE_WIDTH = 24
 
 
 def save_model(kind: str, folder: Path) -> Any:
@@ -21,7 +23,18 @@ def save_model(kind: str, folder: Path) -> Any:
             if weights.ndim > 1:
                 torch.nn.init.normal_(weights, std=0.3)
     model.save_pretrained(folder)
+    if kind == "pe-video":
+        _tell_width(folder / "config.json", PICTURE_WIDTH)
     return model
+
+
+def _tell_width(config: Path, width: int) -> None:
+    """Say how wide the outputs of the picture tower are, as published configs do; the library saves its default."""
+    told = json.loads(config.read_text())
+    vision = told["video_config"]["vision_config"]
+    vision.pop("num_classes")
+    vision["num_labels"] = width
+    config.write_text(json.dumps(told))
 
 
 def save_tokenizer(folder: Path, *, max_length: int = 16) -> None:
@@ -82,7 +95,12 @@ def _videoprism(library: Any) -> Any:
 
 def _pe_video(library: Any) -> Any:
     special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
-    vision = {"architecture": "test_vit", "num_classes": 24, "global_pool": "map", "do_pooling": True}
+    vision = {
+        "architecture": "test_vit",
+        "num_labels": PICTURE_WIDTH,
+        "model_args": {"global_pool": "map"},
+        "do_pooling": True,
+    }
     config = library.PeVideoConfig(
         text_config={"model_type": "modernbert", **TEXT, "num_hidden_layers": 2, **special},
         video_config={

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor
+from torch.nn import Module
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
@@ -26,6 +28,17 @@ class TextFamily:
 
 
 @dataclass(frozen=True)
+class RowFamily:
+    """How a family goes on from frames that its picture tower has embedded: `embed(model, rows)`, (N, T, W) -> (N, D).
+
+    `tower` gives the network of timm that embeds a picture.
+    """
+
+    embed: Callable[[Any, Tensor], Tensor]
+    tower: Callable[[Any], Module]
+
+
+@dataclass(frozen=True)
 class Family:
     """A family of models, by its `model_type` in config.json.
 
@@ -41,6 +54,7 @@ class Family:
     visual: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     texts: TextFamily | None = None
+    rows: RowFamily | None = None
 
 
 def _square(side: Any) -> list[int]:
@@ -77,6 +91,22 @@ def _embed_features(model: Any, clips: Tensor) -> Tensor:
 def _embed_pe_video(model: Any, clips: Tensor) -> Tensor:
     found: Tensor = model.video_head(model.video_encoder(clips).pooler_output)
     return found
+
+
+class _Given(Module):
+    """In the place of a picture tower: it gives what it is given."""
+
+    def forward(self, rows: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=rows)
+
+
+def _embed_pe_video_rows(model: Any, rows: Tensor) -> Tensor:
+    embedder = model.video_encoder.embedder
+    tower, embedder.vision_model = embedder.vision_model, _Given()
+    try:
+        return _embed_pe_video(model, rows)
+    finally:
+        embedder.vision_model = tower
 
 
 def _text_features(model: Any, tokens: Tensor, _mask: Tensor) -> Tensor:
@@ -150,7 +180,8 @@ VIDEOPRISM = Family(
     ),
 )
 
-# PE-AV's video encoder (Meta 2025). It takes any number of frames; 16 are those of its published "16-frame" models.
+# PE-AV's video encoder (Meta 2025). It takes any number of frames; 16 are those of its published "16-frame" models. Its
+# picture tower is that of PE-Core, and embeds each frame for itself.
 PE_VIDEO = Family(
     clip_frames=lambda _: 16,
     dim=lambda config: int(config.text_config.hidden_size),
@@ -164,6 +195,10 @@ PE_VIDEO = Family(
         length=lambda _: 128,
         scale=lambda model: float(model.text_video_logit_scale.detach()) or 1.0,
         bias=lambda model: float(model.text_video_logit_bias.detach()),
+    ),
+    rows=RowFamily(
+        embed=_embed_pe_video_rows,
+        tower=lambda model: model.video_encoder.embedder.vision_model.timm_model,
     ),
 )
 

@@ -35,6 +35,18 @@ class TextSide:
 
 
 @dataclass(frozen=True)
+class RowSide:
+    """What a model of clips makes of frames that its own picture tower has embedded already.
+
+    `embed` turns their embeddings (N, T, W) into those of clips (N, D). `tower` gives the weights of the picture tower
+    by their names in timm.
+    """
+
+    embed: Callable[[Tensor], Tensor]
+    tower: Callable[[], Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
 class Made:
     """A network with its weights, on the CPU, in float32.
 
@@ -42,7 +54,8 @@ class Made:
     reads clips of T = `clip_frames`. `visual` are the modules that it calls. `preprocessing` has the fields of
     `read_preprocessing`. `open_tower` gives the parts of a vision transformer for some streams, or raises DataError.
     `texts` is None if the model has no text tower. `open_trunk` gives the blocks, or raises DataError; it is None if no
-    model of the maker can be cut between them.
+    model of the maker can be cut between them. `rows` is None if the model does not embed frames one by one before it
+    looks at a clip.
     """
 
     network: Module
@@ -54,6 +67,7 @@ class Made:
     texts: TextSide | None = None
     clip_frames: int = 1
     open_trunk: Callable[[], Trunk] | None = None
+    rows: RowSide | None = None
 
 
 class Maker(Protocol):

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from framebank.extract.encoders.makers.families import FAMILIES, Family, TextFamily
-from framebank.extract.encoders.makers.made import Made, TextSide, no_streams
+from framebank.extract.encoders.makers.families import FAMILIES, Family, RowFamily, TextFamily
+from framebank.extract.encoders.makers.made import Made, RowSide, TextSide, no_streams
 from framebank.extract.encoders.text_tower import TextTower
 from framebank.extract.encoders.tokens import Tokenizer
 from framebank.extract.encoders.weights import NO_WEIGHTS, OWN_WEIGHTS
@@ -72,6 +72,7 @@ class TransformersModels:
             no_streams(f"hf:{name}", why="it reads clips and not frames"),
             _texts(model, family.texts, name=name, pretrained=pretrained) if family.texts else None,
             clip_frames=family.clip_frames(config),
+            rows=_rows(model, family.rows) if family.rows else None,
         )
 
     def weights_name(self, name: str, pretrained: str | None) -> str:
@@ -97,6 +98,10 @@ class PaddedTokenizer:
         )
         tokens: Tensor = read["input_ids"]
         return tokens
+
+
+def _rows(model: Any, family: RowFamily) -> RowSide:
+    return RowSide(partial(family.embed, model), lambda: family.tower(model).state_dict())
 
 
 def _texts(model: Any, family: TextFamily, *, name: str, pretrained: str | None) -> TextSide:

@@ -170,6 +170,12 @@ def test_views_of_a_video_are_drawn_anew_in_training_and_the_first_in_validation
 
 def test_frames_are_chosen_as_the_recipe_says(world):
     assert next(iter(job_of(world, replace(QUICK, frames=3)).train)).query.shape[2] == 3
+    assert FewshotRecipe(matcher="trx").frames == 8  # as in the papers
+
+
+def test_a_run_whose_recipe_names_no_frames_was_trained_on_all():
+    assert FewshotRecipe.of_run({"matcher": "trx"}, where="a run").frames == 0
+    assert FewshotRecipe.of_run({"matcher": "trx", "frames": 5}, where="a run").frames == 5
 
 
 def test_fewer_validation_classes_make_narrower_episodes(world):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from framebank.store.indexes.nearest import NearestVectors
+from framebank.store.indexes.scan import scan
 from framebank.store.vectors import unit
 
 VECTORS = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
@@ -70,13 +71,29 @@ def test_the_cpu_searches_where_faiss_was_built_without_gpus(monkeypatch):
     assert NearestVectors(VECTORS, device="cuda").on_gpu is None
 
 
-def test_threads_that_divide_the_vectors_find_the_same(monkeypatch):
-    vectors = np.random.default_rng(3).normal(size=(50, 8)).astype(np.float32)
-    expected = NearestVectors(vectors).search(vectors[:2], 30)
-    monkeypatch.setattr("framebank.store.indexes.nearest.DIVIDED_FROM", 10)
-    monkeypatch.setattr("framebank.store.indexes.nearest.faiss.omp_get_max_threads", lambda: 3)
-    for found, right in zip(NearestVectors(vectors).search(vectors[:2], 30), expected, strict=True):
-        np.testing.assert_allclose(found, right, rtol=1e-6)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("count", [1, 3, 5, 70, 300])
+def test_few_and_many_queries_find_the_same(monkeypatch, dtype, count):
+    monkeypatch.setattr("framebank.store.indexes.scan.AT_ONCE", 64)
+    rng = np.random.default_rng(3)
+    vectors, queries = unit(rng.normal(size=(500, 8))).astype(dtype), unit(rng.normal(size=(count, 8)))
+    scores, rows = NearestVectors(vectors).search(queries, 30)
+    cosines = queries @ vectors.astype(np.float32).T
+    best = np.argsort(-cosines, axis=1)[:, :30]
+    np.testing.assert_array_equal(rows, best)
+    np.testing.assert_allclose(scores, np.take_along_axis(cosines, best, axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_of_equal_vectors_the_first_come_first_and_missing_ones_are_row_minus_one(monkeypatch, count):
+    monkeypatch.setattr("framebank.store.indexes.scan.AT_ONCE", 4)
+    vectors = np.repeat(np.eye(2, dtype=np.float32), 5, axis=0)
+    queries = np.repeat(np.array([[0.0, 1.0]], dtype=np.float32), count, axis=0)
+    scores, rows = scan(queries, vectors, 7)
+    assert rows.tolist() == [[5, 6, 7, 8, 9, 0, 1]] * count
+    assert scores.tolist() == [[1, 1, 1, 1, 1, 0, 0]] * count
+    scores, rows = scan(queries, vectors[:2], 3)
+    assert rows.tolist() == [[0, 1, -1]] * count and np.isneginf(scores[:, 2]).all()
 
 
 def test_some_rows_are_searched_and_no_others():
