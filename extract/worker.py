@@ -23,7 +23,7 @@ from framebank.extract.decoders.frames import Clip, Sink
 from framebank.extract.encoders.preprocess import Preprocessing
 from framebank.extract.sampling import Sampling
 from framebank.extract.windows import require_whole_clips
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, reason_of
 from framebank.store.files.scratch import hold_scratch
 from framebank.store.videos.identity import Identity, glance_at, identify_quietly
 
@@ -195,9 +195,9 @@ def _answer(task: Task, job: Job, sink: _SlotSink) -> tuple[str, Any] | tuple[st
         return "unable", f"the decoding processes cannot work ({type(error).__name__}: {error})"
     except MemoryError:
         return "failed", f"{job.path}: decoding it takes more memory than there is", source
+    except OSError as error:  # of a folder of frames, `filename` is one of them
+        return "failed", f"{error.filename or job.path}: cannot be read: {error.strerror or reason_of(error)}", source
     except Exception as error:  # a decoder's own failure costs this video alone
-        if isinstance(error, OSError) and error.filename:  # of a folder of frames it is one of them
-            return "failed", f"{error.filename}: cannot be read: {error.strerror}", source
         return "failed", f"{job.path}: {type(error).__name__}: {error}", source
     return "done", replace(clip, source=source)
 

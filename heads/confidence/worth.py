@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 BINS = 15
+DRAWS = 100
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -12,7 +13,8 @@ def confidence_of(scores: np.ndarray, targets: np.ndarray, *, bins: int = BINS) 
     """Return how reliable probabilities (V, C) are for the true classes (V,), as plain values.
 
     `ece` is the expected calibration error: the mean difference of confidence and accuracy over `bins` bins with
-    equally many videos (equal mass, Nixon et al. 2019, arXiv 1904.01685). `brier` is the sum over classes of the
+    equally many videos (equal mass, Nixon et al. 2019, arXiv 1904.01685). `ece_by_chance` is the mean that
+    chance alone makes of it, if the confidences are right. `brier` is the sum over classes of the
     squared error (Brier 1950). `nll` is the mean -ln p of the true class. `reliability` has each bin. `coverage` is the
     accuracy of the surest videos and the least confidence among them. `aurc` is the mean error over all coverages.
     """
@@ -24,12 +26,29 @@ def confidence_of(scores: np.ndarray, targets: np.ndarray, *, bins: int = BINS) 
     table = reliability(confidence, correct, bins=bins)
     return {
         "ece": sum(row["videos"] * abs(row["accuracy"] - row["confidence"]) for row in table) / len(targets),
+        "ece_by_chance": ece_by_chance(confidence, bins=bins),
         "brier": float(brier.mean()),
         "nll": float(-np.log(np.maximum(own, 1e-300)).mean()),
         "aurc": _aurc(confidence, correct),
         "reliability": table,
         "coverage": coverage(confidence, correct),
     }
+
+
+def ece_by_chance(confidence: np.ndarray, *, bins: int = BINS) -> float:
+    """Return the mean calibration error of answers that are right as often as their confidences (V,) say.
+
+    Each of DRAWS draws lets chance decide which are right (Broecker and Smith 2007, consistency resampling).
+
+    >>> round(ece_by_chance(np.full(400, 0.5)), 2), ece_by_chance(np.ones(400))
+    (0.08, 0.0)
+    """
+    ordered = np.sort(confidence)
+    sizes = [len(part) for part in np.array_split(ordered, bins) if len(part)]
+    begins = np.cumsum([0, *sizes[:-1]])
+    rng = np.random.default_rng(0)
+    gaps = [np.abs(np.add.reduceat((rng.random(len(ordered)) < ordered) - ordered, begins)).sum() for _ in range(DRAWS)]
+    return float(np.mean(gaps)) / len(ordered)
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray, *, bins: int = BINS) -> list[dict[str, Any]]:

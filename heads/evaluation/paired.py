@@ -1,14 +1,22 @@
 """Paired: two classifiers on the same videos: how much they differ, how sure that is, and which videos changed."""
 
-import html
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
 
 import numpy as np
 
 from framebank.heads.evaluation.normal import t_by_normal
-from framebank.heads.evaluation.verdict import FEWEST, LEVEL, POWER_Z, difference_line, verdict_lines, verdict_of
+from framebank.heads.evaluation.verdict import (
+    FEWEST,
+    LEVEL,
+    POWER_Z,
+    difference_line,
+    plain_values,
+    told,
+    told_in_html,
+    verdict_lines,
+    verdict_of,
+)
 from framebank.store.errors import DataError
 
 DRAWS = 10_000
@@ -55,13 +63,9 @@ class PairedDifference:
     equivalent_within: float | None = None
     equivalent: bool | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return {**asdict(self), "interval": list(self.interval)}
-
-    def with_holm(self, p_holm: float) -> Self:
-        """Return it with a corrected p-value and the verdict that follows."""
-        return replace(self, p_holm=p_holm, verdict=verdict_of(self.difference, p_holm, self.sources_that_differ))
+    to_dict = plain_values
+    __repr__ = told
+    _repr_html_ = told_in_html
 
     def lines(self, *, a: str = "A", b: str = "B") -> list[str]:
         """Return what was found, as lines, with the names of the two."""
@@ -71,12 +75,6 @@ class PairedDifference:
             f"flips      {self.flips.gained} gained, {self.flips.lost} lost; McNemar p {self.mcnemar_p:.2g}",
             *verdict_lines(self, a=a, b=b),
         ]
-
-    def __repr__(self) -> str:
-        return "\n".join(self.lines())
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 def compare_paired(

@@ -1,16 +1,23 @@
 """Paired precision: two classifiers of several labels on the same videos, by their mean average precision."""
 
-import html
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
 
 import numpy as np
 
 from framebank.heads.evaluation.jackknife import JackknifedMap, interval_of_gain, standard_error
 from framebank.heads.evaluation.normal import t_by_normal
-from framebank.heads.evaluation.verdict import FEWEST, POWER_Z, difference_line, verdict_lines, verdict_of
+from framebank.heads.evaluation.verdict import (
+    FEWEST,
+    POWER_Z,
+    difference_line,
+    plain_values,
+    told,
+    told_in_html,
+    verdict_lines,
+    verdict_of,
+)
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -46,13 +53,9 @@ class PrecisionDifference:
     equivalent_within: float | None = None
     equivalent: bool | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return {**asdict(self), "interval": list(self.interval)}
-
-    def with_holm(self, p_holm: float) -> Self:
-        """Return it with a corrected p-value and the verdict that follows."""
-        return replace(self, p_holm=p_holm, verdict=verdict_of(self.difference, p_holm, self.sources_that_differ))
+    to_dict = plain_values
+    __repr__ = told
+    _repr_html_ = told_in_html
 
     def lines(self, *, a: str = "A", b: str = "B") -> list[str]:
         """Return what was found, as lines, with the names of the two."""
@@ -62,12 +65,6 @@ class PrecisionDifference:
             "flips      none, and no McNemar's test: a video of several labels is not right or wrong as a whole",
             *verdict_lines(self, a=a, b=b),
         ]
-
-    def __repr__(self) -> str:
-        return "\n".join(self.lines())
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 def compare_precision(
@@ -91,11 +88,11 @@ def compare_precision(
     """
     videos = len(a[0].without)
     if len(a) != len(b) or any(len(one.without) != videos for one in (*a, *b)):
-        told = [
+        sizes = [
             f"{name} has {counted(len(one), 'seed')} and {counted(len(one[0].without), 'video')}"
             for name, one in (("A", a), ("B", b))
         ]
-        raise DataError(f"{', '.join(told)}; expected the same")
+        raise DataError(f"{', '.join(sizes)}; expected the same")
     source = np.arange(videos) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
     gains = np.array([two.value - one.value for one, two in zip(a, b, strict=True)])
     without = np.mean([two.without - one.without for one, two in zip(a, b, strict=True)], axis=0)

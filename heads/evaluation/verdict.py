@@ -1,7 +1,9 @@
 """Verdicts: what a difference of two runs says, by how sure it is and by how many videos or sources differ."""
 
+import html
 from collections.abc import Sequence
-from typing import Protocol, Self, TypeVar
+from dataclasses import Field, asdict, replace
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from framebank.heads.evaluation.normal import Z
 from framebank.store.counts import counted
@@ -14,6 +16,8 @@ LEAST_P = 0.0002  # a smaller p-value is told as below it: the bootstrap has 10,
 
 class ComparedRuns(Protocol):
     """How B compares with A on the same videos; `PairedDifference` and `PrecisionDifference` say what each field is."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def difference(self) -> float:
@@ -63,8 +67,8 @@ class ComparedRuns(Protocol):
     def equivalent(self) -> bool | None:
         """Whether the difference is within the margin."""
 
-    def with_holm(self, p_holm: float) -> Self:
-        """Return it with a corrected p-value and the verdict that follows."""
+    def lines(self, *, a: str = "A", b: str = "B") -> list[str]:
+        """Return what was found, as lines, with the names of the two."""
 
 
 AnyDifference = TypeVar("AnyDifference", bound=ComparedRuns)
@@ -99,7 +103,25 @@ def corrected(found: Sequence[AnyDifference]) -> list[AnyDifference]:
     """Return comparisons with one run, with Holm's p-values and the verdicts that follow from them."""
     if len(found) < 2:
         return list(found)
-    return [one.with_holm(value) for one, value in zip(found, holm([each.p_value for each in found]), strict=True)]
+    return [
+        replace(one, p_holm=value, verdict=verdict_of(one.difference, value, one.sources_that_differ))
+        for one, value in zip(found, holm([each.p_value for each in found]), strict=True)
+    ]
+
+
+def plain_values(found: ComparedRuns) -> dict[str, Any]:
+    """Return everything as plain values; the method `to_dict` of what compares two runs."""
+    return {**asdict(found), "interval": list(found.interval)}
+
+
+def told(found: ComparedRuns) -> str:
+    """Return its lines as a text; the `__repr__` of what compares two runs."""
+    return "\n".join(found.lines())
+
+
+def told_in_html(found: ComparedRuns) -> str:
+    """Return its lines for a notebook; the `_repr_html_` of what compares two runs."""
+    return f"<pre>{html.escape(told(found))}</pre>"
 
 
 def difference_line(found: ComparedRuns) -> str:

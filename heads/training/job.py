@@ -180,7 +180,7 @@ class TrainingJob:
             require_alone(recipe, ranks, resumes=bool(keeping and keeping.resumes))
             self.probes = yield from fit_probes(model, recipe, self.train, val=val, device=device, tell=tell)
         else:
-            keeping = keeping and replace(keeping, about=functools.partial(self._about, keeping.about))
+            keeping = keeping and replace(keeping, about=functools.cache(functools.partial(self._about, keeping.about)))
             more: dict[str, Any] = {"texts": self.texts, "ranks": ranks, "tell": tell, "keeping": keeping}
             yield from fit(model, recipe, self.train, val=val, device=device, **more)
         if recipe.epochs and (ranks is None or ranks.is_first):

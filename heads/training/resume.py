@@ -1,7 +1,7 @@
 """Resume: the state of a training after an epoch, kept in its folder, from which it goes on after a kill."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,6 +18,8 @@ from framebank.store.files.replacing import replacing
 
 STATE = "resume.safetensors"
 SECONDS = 60.0  # between two states
+MOST_OF_TIME = 0.05  # that goes into writing states; if one takes long, the next one waits
+SOURCES = ("model.", "average.module.")  # the modules whose values the best weights may have too
 WHAT = "the state of a training"
 
 E = TypeVar("E")
@@ -27,6 +29,7 @@ E = TypeVar("E")
 class Keeping:
     """Where a training keeps its state, every so many `seconds`, and whether it `resumes` from what is there.
 
+    A large state is kept less often, so that writing takes MOST_OF_TIME at most; but for 0 seconds, which is each time.
     One process of several `writes`; all of them read. `about` gives the recipe and what tells the videos and texts
     apart, as plain values. It is called when there is a state to write or to read.
     """
@@ -37,6 +40,7 @@ class Keeping:
     writes: bool = True
     about: Callable[[], Mapping[str, Any]] = dict
     _last: float = field(default_factory=time.monotonic)
+    _pause: float = 0.0
 
     def found(self) -> Checkpoint | None:
         """Return the state to go on from, or None if there is none. DataError if it is that of another training."""
@@ -55,11 +59,13 @@ class Keeping:
 
     def keep(self, state: "TrainingState[Any]") -> None:
         """Write a state in place of the last one, if its time has come."""
-        if not self.writes or time.monotonic() - self._last < self.seconds:
+        begun = time.monotonic()
+        if not self.writes or begun - self._last < max(self.seconds, self._pause):
             return
         with replacing(self.folder / STATE) as part:
             part.write_bytes(save(self.about(), state.tensors()))
         self._last = time.monotonic()
+        self._pause = (self._last - begun) / MOST_OF_TIME if self.seconds else 0.0
 
 
 @dataclass
@@ -77,15 +83,22 @@ class TrainingState(Generic[E]):
     best: dict[str, Tensor] | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return everything as tensors by name."""
+        """Return everything as tensors by name.
+
+        Best weights that a module has too, as after an epoch that is the best, are not among them. `same` says of which
+        module they are: 1 for the first of SOURCES, 0 for none, in the order of their names.
+        """
         names = [one.name for one in fields(self.epoch)]  # type: ignore[arg-type]
         rows = [[float(getattr(epoch, name)) for name in names] for epoch in self.log]
         state = self.optimizer.state_dict()["state"]
+        held = {key: value for part, module in self.modules.items() for key, value in _of_module(part, module).items()}
+        same = {name: _source_of(name, value, held) for name, value in (self.best or {}).items()}
         return {
             "log": torch.tensor(rows, dtype=torch.float64),
             "generator": self.generator.get_state(),
-            **_named("best", (self.best or {}).items()),
-            **{key: value for part, module in self.modules.items() for key, value in _of_module(part, module).items()},
+            **_named("best", ((name, value) for name, value in (self.best or {}).items() if not same[name])),
+            "same": torch.tensor([same[name] for name in sorted(same)], dtype=torch.uint8),
+            **held,
             **_named(
                 "optimizer", ((f"{place}.{key}", value) for place, one in state.items() for key, value in one.items())
             ),
@@ -103,7 +116,7 @@ class TrainingState(Generic[E]):
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.generator.set_state(tensors["generator"])
-        self.best = _below("best", tensors) or None
+        self.best = _best_of(tensors, sorted(self.modules["model"].state_dict())) or None
         names = [one.name for one in fields(self.epoch)]  # type: ignore[arg-type]
         self.log = [self.epoch(**_row(names, row)) for row in tensors["log"].tolist()]
 
@@ -112,6 +125,27 @@ def digest_of(bank: Bank) -> str:
     """Return a digest of the rows, the frames that are real, the labels and the ids of a bank."""
     arrays = {name: getattr(bank, name).cpu().numpy() for name in ("x", "mask", "target")}
     return digest({**arrays, "ids": np.frombuffer("\n".join(bank.video_ids).encode(), np.uint8)})
+
+
+def _source_of(name: str, value: Tensor, held: Mapping[str, Tensor]) -> int:
+    """Return the number of the first of SOURCES that has the same bytes under this name, or 0."""
+    for number, source in enumerate(SOURCES, 1):
+        other = held.get(source + name)
+        if other is not None and other.shape == value.shape and other.dtype == value.dtype:
+            first, second = (one.detach().contiguous().reshape(-1).view(torch.uint8) for one in (value, other))
+            if torch.equal(first, second):
+                return number
+    return 0
+
+
+def _best_of(tensors: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """Return the best weights; a state without `same`, of an earlier version, has them all."""
+    own = _below("best", tensors)
+    same = tensors["same"].tolist() if "same" in tensors else []
+    if not same:
+        return own
+    found = {name: SOURCES[number - 1] + name for name, number in zip(names, same, strict=True) if number}
+    return own | {name: tensors[place] for name, place in found.items()}
 
 
 def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:

@@ -120,10 +120,10 @@ class MtebModel:
 def mteb_model(bank: "FeatureStore | str | Path", *, name: str | None = None, device: str = "auto") -> MtebModel:
     """Return a bank as a model that the package mteb evaluates (`pip install framebank[mteb]`).
 
-    Nothing is decoded: each video of a task is looked for in the bank, by a column `video_id` or `id`, by the path, by
-    the content or by the name of its file. `name` is what mteb calls the model; without it, that of the bank's encoder.
-    `device` is that of the text tower, which is loaded at the first text. DataError in `encode` for a video that the
-    bank does not have.
+    Nothing is decoded: each video of a task is looked for in the bank, by a column `video_id`, by the path, by the
+    content or by the name of its file, and last by a column `id`. `name` is what mteb calls the model; without it, that
+    of the bank's encoder. `device` is that of the text tower, which is loaded at the first text. DataError in `encode`
+    for a video that the bank does not have.
 
     >>> import framebank as fb, mteb
     >>> task = mteb.get_task("UCF101VideoZeroShotClassification")                             # doctest: +SKIP

@@ -126,10 +126,11 @@ def confidence_lines(values: Mapping[str, Any]) -> list[str]:
     if not found:
         return []
     scaled = f" ({percent(found['unscaled']['ece'])} unscaled)" if "unscaled" in found else ""
+    chance = f", {percent(found['ece_by_chance'])} by chance" if "ece_by_chance" in found else ""  # of earlier versions
     rest = f"Brier {found['brier']:.3f}, NLL {found['nll']:.3f}"
     half = next(row for row in reversed(found["coverage"]))
     told = f"of the surest half {percent(half['accuracy'])} are right"
-    return [f"confidence calibration error {percent(found['ece'])}{scaled}, {rest}; {told}"]
+    return [f"confidence calibration error {percent(found['ece'])}{scaled}{chance}, {rest}; {told}"]
 
 
 def threshold_lines(values: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from framebank.heads.confidence.worth import BINS, reliability
+from framebank.heads.confidence.worth import BINS, ece_by_chance, reliability
 from framebank.library.reporting.runs import EvaluatedRun
 
 POINTS = 60  # of a coverage curve
@@ -15,10 +15,14 @@ IN_A_BIN = 10  # videos at least, in the picture; the error is by BINS as `evalu
 
 @dataclass(frozen=True)
 class RunCertainty:
-    """How sure one run is. `bins` are (confidence, accuracy, videos), `coverage` (share kept, accuracy, threshold)."""
+    """How sure one run is. `bins` are (confidence, accuracy, videos), `coverage` (share kept, accuracy, threshold).
+
+    `by_chance` is the mean that chance alone makes of the calibration error `error`.
+    """
 
     name: str
     error: float
+    by_chance: float
     brier: float
     nll: float
     bins: tuple[tuple[float, float, int], ...]
@@ -30,7 +34,8 @@ class RunCertainty:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as plain values."""
-        return {"run": self.name, "ece": self.error, "brier": self.brier, "nll": self.nll}
+        found = {"ece": self.error, "ece_by_chance": self.by_chance, "brier": self.brier, "nll": self.nll}
+        return {"run": self.name, **found}
 
 
 def certainty_of(runs: Sequence[EvaluatedRun]) -> tuple[RunCertainty, ...]:
@@ -43,7 +48,8 @@ def _of_run(run: EvaluatedRun) -> RunCertainty:
     error = sum(row["videos"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / len(run.targets)
     shown = reliability(run.confidence, run.correct, bins=max(1, min(BINS, len(run.targets) // IN_A_BIN)))
     bins = tuple((row["confidence"], row["accuracy"], row["videos"]) for row in shown)
-    return RunCertainty(run.name, error, run.brier, run.nll, bins, _coverage(run))
+    by_chance = ece_by_chance(run.confidence)
+    return RunCertainty(run.name, error, by_chance, run.brier, run.nll, bins, _coverage(run))
 
 
 def _coverage(run: EvaluatedRun) -> tuple[tuple[float, float, float], ...]:

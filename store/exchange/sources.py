@@ -25,6 +25,7 @@ from framebank.store.videos.spelling import ids_of_files
 from framebank.store.videos.split_folders import splits_and_labels
 from framebank.store.videos.tars import is_tar
 from framebank.store.videos.video import Video
+from framebank.store.videos.videos_csv import with_usual_splits
 
 FILE_SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5")
 OTHER_SUFFIXES = (".parquet", ".csv", ".tar")
@@ -46,7 +47,8 @@ def open_source(path: Path, names: Names) -> Source:
         raise DataError(f"{path}: no such file or folder; expected a folder of features, or a file of them")
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        return Source(Manifest.read_csv(path), _file_reader(names))
+        videos = with_usual_splits(Manifest.read_csv(path).videos, where=path)
+        return Source(Manifest(videos), _file_reader(names))
     if suffix not in FILE_SUFFIXES and path.is_file():
         suffix = _suffix_of(path)
     if suffix == ".parquet":

@@ -12,7 +12,7 @@ from framebank.store.videos.intake import Intake, by_reason
 from framebank.store.videos.spelling import ids_of_files, nfc
 from framebank.store.videos.tars import is_tar, read_tars
 from framebank.store.videos.video import SPLIT_NAMES, VIDEO_SUFFIXES, Video
-from framebank.store.videos.videos_csv import COLUMNS, note_columns_like_ours, videos_of
+from framebank.store.videos.videos_csv import COLUMNS, note_columns_like_ours, videos_of, with_usual_splits
 
 CSV_SUFFIXES = (".csv", ".tsv")
 LIST_SUFFIXES = (".txt", ".json")
@@ -64,7 +64,7 @@ def _videos_in_csv(path: Path) -> Intake:
     table = read_table(path, wanted=COLUMNS[:2])
     if set(COLUMNS[:2]) <= set(table.columns):
         note_columns_like_ours(table)
-        return Intake(videos_of(table))
+        return Intake(with_usual_splits(videos_of(table), where=path))
     if not set(KINETICS) <= set(table.columns):
         table = read_table(path, wanted=KINETICS)
     if set(KINETICS) <= set(table.columns) and "path" not in table.columns:

@@ -11,17 +11,11 @@ import numpy as np
 import pytest
 
 import framebank as fb
-from framebank.heads.evaluation.jackknife import standard_error
 from framebank.heads.predictions import Predictions
-from framebank.library.reporting.judged import read_judged
-from framebank.library.reporting.runs import read_runs
-from framebank.library.reporting.trained import trained_notes
 from framebank.store import DataError
 from framebank.store.ledger import Failure, Ledger
 from framebank.tests.commands.test_compare_runs import write
 from framebank.tests.worlds.cli import sentence
-from framebank.tests.worlds.heads import write_world
-from framebank.tests.worlds.several import write_several
 
 RUN_SECTIONS = {"suspects", "protocol", "classes", "confusions", "videos", "confidence", "frames", "map", "duplicates"}
 STORE_SECTIONS = {"suspects", "contents", "pictures", "balance", "failures", "lengths", "duplicates", "rows", "map"}
@@ -150,19 +144,6 @@ def test_many_classes_have_a_matrix_of_some_and_a_list_of_all(tmp_path: Path) ->
     assert page.count('<td class="hit"') == 30 and found.num_bytes < 1_000_000
 
 
-def test_a_model_card_is_read_by_hugging_face(made: Path, tmp_path: Path) -> None:
-    hub = pytest.importorskip("huggingface_hub")
-    fb.report(made / "first", out=tmp_path / "README.md")
-    card = hub.ModelCard.load(tmp_path / "README.md")
-    found = {one.metric_name: one for one in card.data.eval_results}
-    right = fb.compare_runs(made / "first", made / "second").pairs[0].paired.accuracy_a
-    assert found["top-1 accuracy"].metric_value == pytest.approx(right, abs=1e-4)
-    assert (found["top-1 accuracy"].dataset_split, card.data.model_name) == ("test", "first")
-    assert "| Classes | 2 |" in card.text
-    with pytest.raises(DataError, match="which is of one run"):
-        fb.report(made / "first", made / "second", out=tmp_path / "README.md")
-
-
 REFUSED = {
     "does not have the name of a page": ("first", "out.txt"),
     "a run is given twice": ("first", "first", "out.html"),
@@ -244,135 +225,6 @@ def test_seeds_are_a_mean_and_a_deviation(tmp_path: Path) -> None:
         fb.report(tmp_path / "first", out=tmp_path / "README.md")
 
 
-def test_runs_of_several_labels_have_a_page_of_their_own(framebank: Any, tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
-    store = write_several(tmp_path / "store").store.path
-    for name, epochs in (("first", 1), ("second", 12)):
-        options = ("--head", "mean", "--classifier", "linear", "--loss", "bce", "--lr", 0.03, "--epochs", epochs)
-        framebank("train", store, tmp_path / name, *options)
-        framebank("thresholds", tmp_path / name)
-        framebank("evaluate", tmp_path / name)
-    metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("first", "second")]
-    found = fb.report(tmp_path / "second", out=tmp_path / "one.html")
-    low, high = found.figures["runs"][0]["interval"]
-    assert found.figures["runs"][0]["map"] == pytest.approx(metrics[1]["map"]) and low < metrics[1]["map"] < high
-    assert [low, high] == metrics[1]["map_interval"]
-    assert found.headline.startswith(f"second has a mAP of {100 * metrics[1]['map']:.1f} % over 4 labels of 40 test")
-    assert found.figures["labels"]["average_precision"] == pytest.approx(
-        dict(zip(metrics[1]["labels"], metrics[1]["average_precision"], strict=True))
-    )
-    page = (tmp_path / "one.html").read_text()
-    assert titles(page) >= {"protocol", "labels", "videos", "map", "duplicates"} and not found.left_out
-    assert f"{100 * metrics[1]['thresholds']['f1']:.1f} %" in page
-    both = fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
-    gain = f"{100 * (metrics[1]['map'] - metrics[0]['map']):+.1f} points of mAP"
-    assert both.headline.startswith(
-        f"These 40 test videos cannot tell whether second is better than first: {gain} (95 % -"
-    )
-    paired = fb.compare_runs(tmp_path / "first", tmp_path / "second").pairs[0].paired
-    assert f"(95 % {100 * paired.interval[0]:+.1f} to {100 * paired.interval[1]:+.1f})" in both.headline
-    assert "<td>cannot tell</td>" in (tmp_path / "two.html").read_text()
-    framebank("evaluate", tmp_path / "first", "--split", "val")
-    with pytest.raises(DataError, match="was evaluated on the split 'test'"):
-        fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
-
-
-def test_a_run_of_several_labels_has_a_model_card(framebank: Any, tmp_path: Path) -> None:
-    hub = pytest.importorskip("huggingface_hub")
-    (tmp_path / "store").mkdir()
-    store = write_several(tmp_path / "store").store.path
-    options = ("--head", "mean", "--classifier", "linear", "--loss", "bce", "--lr", 0.03, "--epochs", 4)
-    framebank("train", store, tmp_path / "run", *options)
-    card = tmp_path / "README.md"
-    for thresholds in (False, True):
-        if thresholds:
-            framebank("thresholds", tmp_path / "run")
-        framebank("evaluate", tmp_path / "run")
-        found = fb.report(tmp_path / "run", out=card)
-        metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-        low, high = metrics["map_interval"]
-        assert found.headline == f"run: mAP {100 * metrics['map']:.1f} % (95 % {100 * low:.1f} to {100 * high:.1f})."
-        read = hub.ModelCard.load(card)
-        figures = {one.metric_type: one.metric_value for one in read.data.eval_results}
-        expected = {"map": metrics["map"]}
-        if thresholds:
-            expected |= {name: metrics["thresholds"][name] for name in ("f1", "precision", "recall")}
-        assert figures == pytest.approx(expected, abs=1e-4)
-        assert ("Of the labels above their thresholds" in read.text) is thresholds
-    assert read.data.eval_results[0].dataset_split == "test" and "over 4 labels of 40 videos" in read.text
-    framebank("evaluate", tmp_path / "run", "--split", "all")
-    fb.report(tmp_path / "run", out=card)
-    read = hub.ModelCard.load(card)
-    assert read.data.eval_results is None and "so these figures are too good" in read.text
-
-
-def test_several_seeds_of_runs_of_several_labels(framebank: Any, one_thread: None, tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
-    store = write_several(tmp_path / "store").store.path
-    for name, epochs, seeds in (("first", 1, (0, 1, 2)), ("second", 12, (0, 1, 2)), ("third", 1, (0, 1))):
-        for seed in seeds:
-            options = ("--head", "mean", "--classifier", "linear", "--loss", "bce", "--lr", 0.03, "--epochs", epochs)
-            framebank("train", store, tmp_path / name / f"seed-{seed}", *options, "--set", f"seed={seed}")
-            framebank("evaluate", tmp_path / name / f"seed-{seed}")
-    maps = {
-        name: [json.loads((tmp_path / name / f"seed-{n}" / "metrics.json").read_text())["map"] for n in range(3)]
-        for name in ("first", "second")
-    }
-    mean, deviation = np.mean(maps["first"]), np.std(maps["first"], ddof=1)
-    found = fb.report(tmp_path / "first", out=tmp_path / "one.html")
-    assert found.headline == (
-        f"first has a mAP of {100 * mean:.1f} % over 4 labels of 40 test videos, the mean of 3 seeds, whose deviation "
-        f"is {100 * deviation:.1f} points."
-    )
-    assert not found.left_out
-    run = found.figures["runs"][0]
-    assert run["seeds"] == 3 and run["over_seeds"]["map"] == pytest.approx([mean, deviation])
-    assert np.mean(list(found.figures["labels"]["average_precision"].values())) == pytest.approx(mean)
-    assert set(found.figures["labels"]["deviation"]) == set(found.figures["labels"]["average_precision"])
-    page = (tmp_path / "one.html").read_text()
-    assert f'{100 * mean:.1f} <span class="soft">&plusmn; {100 * deviation:.1f}</span>' in page
-    both = fb.report(tmp_path / "first", tmp_path / "second", out=tmp_path / "two.html")
-    gain = np.mean(maps["second"]) - mean
-    assert f"{100 * gain:+.1f} points of mAP (95 % " in both.headline and "over 3 pairs of seeds" in both.headline
-    # the spread of the three differences makes the interval wider than the videos alone do
-    first, second = read_judged([tmp_path / "first", tmp_path / "second"])
-    paired = second.beside(first)
-    assert paired.seeds == 3 and paired == fb.compare_runs(tmp_path / "first", tmp_path / "second").pairs[0].paired
-    spread = np.subtract(maps["second"], maps["first"]).std(ddof=1) / 3**0.5
-    pairs = zip(first.seeds, second.seeds, strict=True)
-    without = np.mean([two.jackknifed.without - one.jackknifed.without for one, two in pairs], axis=0)
-    videos = standard_error(without, first.groups)
-    low, high = paired.interval
-    assert low < gain < high
-    assert high - low == pytest.approx(2 * np.hypot(1.96 * videos, 4.303 * spread), rel=0.01)  # Student's t of 2
-    with pytest.raises(DataError, match=r"has the seeds 0, 1, 2 and .* has the seeds 0, 1; expected"):
-        fb.report(tmp_path / "first", tmp_path / "third", out=tmp_path / "three.html")
-
-
 def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to report on"):
         fb.report(out=tmp_path / "a.html")
-
-
-def test_a_run_that_is_measured_on_its_training_videos_says_so(
-    framebank: Any, one_thread: None, tmp_path: Path
-) -> None:
-    hub = pytest.importorskip("huggingface_hub")
-    store = write_world(tmp_path / "store").store
-    options = ("--head", "mean", "--classifier", "ridge")
-    framebank("train", store.path, tmp_path / "run", *options)
-    framebank("evaluate", tmp_path / "run", "--split", "all")
-    learned = sum(v.split == "train" and bool(v.label) and v.video_id in store for v in store.manifest.videos)
-    told = f"run was trained on {learned} of the 82 videos that it was measured on, so its figures are too good."
-    store.path.rename(tmp_path / "away")  # most sections are left out, and the run still knows its videos
-    fb.report(tmp_path / "run", out=tmp_path / "all.html")
-    page = (tmp_path / "all.html").read_text()
-    assert re.search(rf'</h1>\s*<p class="warning">{told}</p>', page)
-    fb.report(tmp_path / "run", out=tmp_path / "all.md")
-    card = hub.ModelCard.load(tmp_path / "all.md")
-    assert card.data.eval_results is None and f"It was trained on {learned} of these 82 videos" in card.text
-    (tmp_path / "away").rename(store.path)
-    framebank("evaluate", tmp_path / "run")
-    fb.report(tmp_path / "run", out=tmp_path / "test.md")
-    assert trained_notes(read_runs([tmp_path / "run"])) == ()
-    assert hub.ModelCard.load(tmp_path / "test.md").data.eval_results

@@ -132,7 +132,11 @@ def test_nothing_serious_stands_in_the_way_of_anyone(
     assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"] if one["impact"] != "minor"] == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
     if width < 512 and page.locator(".map .p").count():
-        assert page.evaluate("document.querySelector('.map .p').getBoundingClientRect().width") > 8  # to be touched
+        boxes = page.locator(".map > svg, .map .p").evaluate_all(
+            "all => all.map((one) => one.getBoundingClientRect()).map(({left, right, bottom}) => [left, right, bottom])"
+        )
+        assert all(right - left > 8 for left, right, _ in boxes)  # to be touched
+        assert all(boxes[0][0] <= left and right <= boxes[0][1] and low <= boxes[0][2] for left, right, low in boxes)
     assert page.wrong == []
 
 

@@ -78,11 +78,13 @@ def test_repeated_frames_of_a_short_video_are_kept_and_encoded_once(tmp_path):
 
 
 def test_failures_are_outcomes(tmp_path):
-    names = ["a", "bad", "odd", "closed", "long-half", "b"]
+    names = ["a", "bad", "odd", "closed", "torn", "lost", "long-half", "b"]
     outcomes = {outcome.video.video_id: outcome for outcome in run(tmp_path, names, sampling="every")}
     assert outcomes["bad"].error == "/videos/bad.mp4: cannot be decoded"
     assert outcomes["odd"].error == "/videos/odd.mp4: ZeroDivisionError: no frame rate"
     assert outcomes["closed"].error == "/videos/closed.mp4: cannot be read: Permission denied"
+    assert outcomes["torn"].error == "/videos/torn.mp4: cannot be read: Input/output error"
+    assert outcomes["lost"].error == "/videos/lost.mp4: cannot be read: the link broke"
     assert outcomes["long-half"].error == "/videos/long-half.mp4: breaks after 9 frames"
     assert (outcomes["bad"].num_frames, outcomes["a"].num_frames) == (0, 4)
     assert sorted(FeatureStore(tmp_path).ids) == ["a", "b"]

@@ -13,7 +13,8 @@ from typing import Any
 
 from framebank.store import DataError
 from framebank.store.files.scratch import NEW_SECONDS, PREFIX, sweep_scratch
-from framebank.tests.kills.commands import COMMANDS, READERS, Command, call_command, call_function
+from framebank.tests.kills.command import Command, call_command, call_function
+from framebank.tests.kills.commands import COMMANDS, READERS
 from framebank.tests.kills.template import make_template
 from framebank.tests.kills.world import Ended, Stop, copy_into, run_child, sampled, tree
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from framebank.store import Manifest, ShardWriter, Video
-from framebank.tests.kills.commands import ADAPTING, EPISODES, QUICK, call_command
+from framebank.tests.kills.command import call_command
+from framebank.tests.kills.commands import ADAPTING, EPISODES, QUICK
 from framebank.tests.worlds.bank import fill_from, put, write_store
 from framebank.tests.worlds.heads import prompts_of, row, write_world
 from framebank.tests.worlds.several import write_several

@@ -20,9 +20,9 @@ def fake_frames(name: str, num_frames: int = 4) -> np.ndarray:
 def fake_decode(path: Path, sample: Any, sink: Any) -> Clip:
     """Decode made-up videos of 4 frames at 25 frames/s: of 2 where the name says "short", of 40 where it says "long".
 
-    "bad" paths fail as a DataError, "odd" ones as a decoder does, "closed" ones may not be read; "recount" ones come
-    with a wrong count first; in "hang" ones the decoder sleeps for ever, in "crash" ones it aborts the process, "half"
-    ones fail after 9 frames.
+    "bad" paths fail as a DataError, "odd" ones as a decoder does, "closed" ones may not be read, "torn" and "lost" ones
+    lie on a broken disk; "recount" ones come with a wrong count first; in "hang" ones the decoder sleeps for ever, in
+    "crash" ones it aborts the process, "half" ones fail after 9 frames.
     """
     name = path.stem
     if "bad" in name:
@@ -31,6 +31,10 @@ def fake_decode(path: Path, sample: Any, sink: Any) -> Clip:
         raise ZeroDivisionError("no frame rate")
     if "closed" in name:
         raise PermissionError(13, "Permission denied", str(path))
+    if "torn" in name:
+        raise OSError(5, "Input/output error")
+    if "lost" in name:
+        raise OSError("the link broke")
     if "hang" in name:
         time.sleep(1000)
     if "crash" in name:

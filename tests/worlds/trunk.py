@@ -1,11 +1,17 @@
 """A store of the demo encoder that keeps what enters its last two blocks, made of pictures of noise in two colours."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+import torch
 
 from framebank.extract.encoders.encoder import Encoder
+from framebank.heads.training.job import TrainingJob
+from framebank.library.adapting import adapt
 from framebank.store import Embeddings, FeatureStore, Manifest, ShardWriter, Video
 
 LABELS = ("waving", "clapping")
@@ -46,3 +52,17 @@ def write_trunk_world(
                 pixels.append(frames)
     Manifest(tuple(videos)).write(folder / "manifest.csv")
     return TrunkWorld(FeatureStore(folder), np.stack(pixels))
+
+
+def noted_at_the_end(patch: pytest.MonkeyPatch, note: Callable[[TrainingJob], dict[str, Any]]) -> dict[str, Any]:
+    """Return a dict that gets what `note` tells of the training of an adaptation, before its weights are written."""
+    kept: dict[str, Any] = {}
+    write = adapt._write
+
+    def noting(made: Any, encoder: Any, lives: Any, job: TrainingJob, log: Any) -> None:
+        with torch.no_grad():
+            kept.update(note(job))
+        write(made, encoder, lives, job, log)
+
+    patch.setattr(adapt, "_write", noting)
+    return kept

@@ -4,7 +4,7 @@ import torch
 
 from framebank.heads.confidence.conformal import label_sets
 from framebank.heads.confidence.scaling import Scaling, fit_scaling
-from framebank.heads.confidence.worth import confidence_of, coverage, reliability
+from framebank.heads.confidence.worth import confidence_of, coverage, ece_by_chance, reliability
 from framebank.store import DataError
 
 
@@ -95,6 +95,20 @@ def test_worth_by_hand():
     assert found["aurc"] == pytest.approx(np.mean([0, 1 / 2, 1 / 3, 1 / 4]))
     half = next(row for row in found["coverage"] if row["coverage"] == 0.5)
     assert (half["accuracy"], half["abstain_below"]) == (0.5, 0.8)
+
+
+def test_the_error_by_chance_is_that_of_answers_drawn_by_their_own_probabilities():
+    errors, chances = [], []
+    for seed in range(40):
+        logits, target = world(120, seed=seed)
+        found = confidence_of(logits.softmax(1).numpy(), target.numpy())
+        errors.append(found["ece"])
+        chances.append(found["ece_by_chance"])
+    assert np.mean(chances) == pytest.approx(np.mean(errors), rel=0.06)
+    assert 0.07 < np.mean(chances) < 0.15
+    assert ece_by_chance(np.full(10_000, 0.9)) < 0.01  # many videos leave little to chance
+    one = ece_by_chance(np.array([0.5]))  # |1 - 0.5| or |0 - 0.5|
+    assert one == 0.5
 
 
 def test_bins_hold_equally_many_videos_and_none_is_lost():

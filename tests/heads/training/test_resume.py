@@ -1,16 +1,17 @@
 """A training that was killed goes on from its last state, and ends as one that was not."""
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
+from framebank.heads.training.checkpoint import read_checkpoint, save
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.loop import Epoch
 from framebank.heads.training.optimizer import build_optimizer, set_lr
 from framebank.heads.training.recipe import Recipe
-from framebank.heads.training.resume import STATE, Keeping, TrainingState
+from framebank.heads.training.resume import STATE, Keeping, TrainingState, digest_of
 from framebank.store import DataError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -78,6 +79,70 @@ def test_the_moments_of_channels_last_go_on_in_their_places():
     for state in states:
         step(state, 3)
     assert torch.equal(start.weight, whole.weight)
+
+
+@pytest.mark.parametrize(("stop", "is_best"), [(1, True), (3, False)])
+def test_best_weights_that_a_module_has_are_written_once(world, tmp_path, stop, is_best):
+    job = job_of(world, DRAWING if is_best else replace(DRAWING, lr=3.0))  # a large rate makes later epochs worse
+    keeping = Keeping(tmp_path, seconds=0.0)
+    for epoch in job.epochs(keeping=keeping):
+        if epoch.number == stop:
+            break
+    held = read_checkpoint(tmp_path / STATE, what="a state").tensors
+    names = sorted(job.model.state_dict())
+    assert len(held["same"]) == len(names)
+    assert {name for name in held if name.startswith("best.")} == {
+        f"best.{name}" for name, same in zip(names, held["same"].tolist(), strict=True) if not same
+    }
+    assert (int((held["same"] == 0).sum()) == 0) is is_best
+
+
+def test_a_state_of_an_earlier_version_has_the_best_weights_once_more(world, tmp_path):
+    job = job_of(world, POOLED)
+    next(iter(job.epochs(keeping=Keeping(tmp_path, seconds=0.0))))
+    found = read_checkpoint(tmp_path / STATE, what="a state")
+    best = {f"best.{name}": found.tensors[f"model.{name}"].clone() for name in job.model.state_dict()}
+    tensors = {name: value for name, value in found.tensors.items() if name != "same"} | best
+    (tmp_path / STATE).write_bytes(save(found.about.values, tensors))
+    again, whole = job_of(world, POOLED), job_of(world, POOLED)
+    log = list(again.epochs(keeping=Keeping(tmp_path, resumes=True)))
+    assert [epoch.loss for epoch in log] == [epoch.loss for epoch in whole.epochs()]
+    assert same(again.model.state_dict(), whole.model.state_dict())
+
+
+def test_the_videos_are_told_apart_once(world, tmp_path, monkeypatch):
+    """Reading all rows of a large bank takes long, and each state says which videos it is of."""
+    told = []
+
+    def counting(bank):
+        told.append(len(bank))
+        return digest_of(bank)
+
+    monkeypatch.setattr("framebank.heads.training.job.digest_of", counting)
+    job = job_of(world, POOLED)
+    list(job.epochs(keeping=Keeping(tmp_path, seconds=0.0, resumes=True)))
+    assert told == [len(job.train), len(job.val)]
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(60.0, [1, 5, 9]), (0.0, list(range(10)))])
+def test_a_state_that_takes_long_to_write_is_written_less_often(tmp_path, monkeypatch, seconds, expected):
+    clock = [0.0]
+    monkeypatch.setattr("framebank.heads.training.resume.time.monotonic", lambda: clock[0])
+    keeping, written = Keeping(tmp_path, seconds=seconds, _last=0.0), []
+
+    @dataclass
+    class Slow:
+        number: int
+
+        def tensors(self):
+            clock[0] += 10.0  # then 200 seconds until the next one
+            written.append(self.number)
+            return {}
+
+    for number in range(10):
+        keeping.keep(Slow(number))
+        clock[0] += 60.0
+    assert written == expected
 
 
 def test_without_resume_it_starts_again(world, tmp_path):

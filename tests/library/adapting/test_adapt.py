@@ -23,11 +23,10 @@ from framebank.heads.model import Model
 from framebank.heads.temporal.mean import Mean
 from framebank.heads.training.loop import fit
 from framebank.heads.training.recipe import Recipe
-from framebank.library.adapting import adapt as module
 from framebank.library.verification import verify_path
 from framebank.store import DataError
 from framebank.tests.places import TESTS
-from framebank.tests.worlds.trunk import LABELS, NUM_FRAMES, TrunkWorld, write_trunk_world
+from framebank.tests.worlds.trunk import LABELS, NUM_FRAMES, TrunkWorld, noted_at_the_end, write_trunk_world
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -104,16 +103,11 @@ def test_training_on_tokens_is_training_on_pixels(model: str, request: pytest.Fi
 def test_the_weights_give_the_embeddings_and_scores_of_the_adapted_encoder(
     world: TrunkWorld, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept: dict[str, Any] = {}
-    write = module._write
+    def note(job: Any) -> dict[str, Any]:
+        scores = job.model(job.train.x, job.train.mask).softmax(1)
+        return {"model": job.model, "bank": job.train, "rows": job.model.live(job.train.x), "scores": scores}
 
-    def note(made: Any, encoder: Any, lives: Any, job: Any, log: Any) -> None:
-        with torch.no_grad():
-            kept.update(model=job.model, bank=job.train, rows=job.model.live(job.train.x))
-            kept["scores"] = job.model(job.train.x, job.train.mask).softmax(1)
-        write(made, encoder, lives, job, log)
-
-    monkeypatch.setattr(module, "_write", note)
+    kept = noted_at_the_end(monkeypatch, note)
     made = fb.adapt(world.store, tmp_path / "out", method=method, **QUICK)
     assert made.weights == tmp_path / "out" / WEIGHTS
     assert (made.blocks, made.val_videos, made.epochs) == (2, 4, 2)

@@ -19,11 +19,10 @@ from framebank.extract.adapters.text_methods import TEXT_METHODS
 from framebank.extract.encoders.encoder import Encoder
 from framebank.heads.classifiers.text import TextClassifier
 from framebank.heads.training.recipe import Recipe
-from framebank.library.adapting import adapt as module
 from framebank.library.adapting.adapted_texts import AdaptedTexts
 from framebank.library.texts import embed_texts
 from framebank.store import DataError, LabelSet
-from framebank.tests.worlds.trunk import LABELS, TrunkWorld, write_trunk_world
+from framebank.tests.worlds.trunk import LABELS, TrunkWorld, noted_at_the_end, write_trunk_world
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -57,16 +56,11 @@ def encoder(model: str, pretrained: str | None) -> Encoder:
 def test_the_weights_give_the_texts_of_the_adapted_tower(
     world: TrunkWorld, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept: dict[str, Any] = {}
-    write = module._write
-
-    def note(made: Any, encoder: Any, lives: Any, job: Any, log: Any) -> None:
-        with torch.no_grad():
-            kept.update(matrix=job.model.classifier.class_embeddings(), prompts=job.prompts)
-        write(made, encoder, lives, job, log)
+    def note(job: Any) -> dict[str, Any]:
+        return {"matrix": job.model.classifier.class_embeddings(), "prompts": job.prompts}
 
     alone = fb.adapt(world.store, tmp_path / "alone", method=method, **{**QUICK, "text_adapter": False, "epochs": 0})
-    monkeypatch.setattr(module, "_write", note)
+    kept = noted_at_the_end(monkeypatch, note)
     out = str(tmp_path / "out")
     made = fb.adapt(world.store, out, method=method, **QUICK)
     assert made.text_adapter

@@ -33,7 +33,7 @@ def id_of(store: FeatureStore, end: str) -> str:
 def test_by_id_path_content_and_name(store: FeatureStore, tmp_path: Path) -> None:
     given, root = GivenVideos(store), store.path.parent / "videos"
     first, second = id_of(store, "run/1.mp4"), id_of(store, "jump/1.mp4")
-    assert given.ids_of({"video": [object(), object()], "id": [second, first]}) == [second, first]
+    assert given.ids_of({"video": [object(), object()], "video_id": [second, first]}) == [second, first]
     assert given.ids_of({"video": [root / "run/1.mp4", str(root / "jump/1.mp4")]}) == [first, second]
     # the content leads to the video, whatever the name is and however the bytes come
     for content in ("jump/1.mp4", "jump/long.mp4"):
@@ -77,3 +77,21 @@ def test_the_parts_of_a_file_need_ids(store: FeatureStore) -> None:
         given.ids_of({"video": [film]})
     second = id_of(store, "jump/1.mp4")
     assert given.ids_of({"video": [film], "video_id": [second]}) == [second]
+
+
+def test_a_column_id_may_be_the_number_of_a_task(store: FeatureStore, tmp_path: Path) -> None:
+    given, root = GivenVideos(store), store.path.parent / "videos"
+    first, second = id_of(store, "run/1.mp4"), id_of(store, "jump/1.mp4")
+    # what the video itself says counts first, and the name of a file too
+    assert given.ids_of({"video": [root / "run/1.mp4", {"bytes": b"jump/1.mp4"}], "id": [second, first]}) == [
+        first,
+        second,
+    ]
+    with pytest.warns(DataWarning, match="known by their names alone"):
+        assert given.ids_of({"video": [{"path": "run/1.mp4", "bytes": b"other"}], "id": [second]}) == [first]
+    # of two files that fit, or where nothing else leads to a video, the column decides
+    assert given.ids_of({"video": [{"path": "1.mp4", "bytes": b"other"}], "id": [second]}) == [second]
+    with pytest.warns(DataWarning, match=r"and maybe others are known by the column id alone"):
+        assert given.ids_of({"video": [object(), tmp_path / "gone.mp4"], "id": [first, second]}) == [first, second]
+    # a column video_id is ours
+    assert given.ids_of({"video": [root / "run/1.mp4"], "video_id": [second], "id": [first]}) == [second]

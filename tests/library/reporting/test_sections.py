@@ -13,7 +13,6 @@ from framebank.library.reporting.classes import class_accuracies
 from framebank.library.reporting.confusions import confusions_of, page_data
 from framebank.library.reporting.contents import contents_of
 from framebank.library.reporting.lengths import accuracy_by_length
-from framebank.library.reporting.map import MappedVideo, embedding_map
 from framebank.library.reporting.material import material_of
 from framebank.library.reporting.nearest import near_pairs_across
 from framebank.library.reporting.perturbed import perturbed_of
@@ -144,15 +143,6 @@ def test_each_class_has_one_picture_before_another_has_two(
     found = class_sheets(videos, Pictures(most))
     assert {sheet.label: [video_id for video_id, _ in sheet.frames] for sheet in found} == told
     assert [sheet.videos for sheet in found] == [3, 2, 1][: len(told)]
-
-
-def test_the_map_keeps_distances_and_is_not_stretched_to_nothing() -> None:
-    vectors = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0.5]], dtype=np.float32)
-    videos = [MappedVideo(targets, False, "") for targets in ((0,), (1,), (1, 2))]
-    found = embedding_map(vectors, videos, ["a", "b", "c"], listed=3)
-    assert {point.x for point in found.points} >= {0, 1000} and sum(found.explained) == pytest.approx(1)
-    assert found.labels == ((0, 0, "a"), (1, 1, "b"), (2, 2, "c"))
-    assert [point.colour for point in found.points] == [0, 1, 1]  # that of the first of several labels
 
 
 def test_axes_have_round_marks() -> None:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from framebank.store import DataError, Manifest, Video
+from framebank.store import DataError, DataWarning, Manifest, Video
+from framebank.store.exchange.sources import Names, open_source
 from framebank.tests.places import DATA
 
 OFFICIAL = DATA / "labels"
@@ -42,6 +43,25 @@ def test_splits_in_capitals_and_with_blanks(tmp_path):
     rows = ("a,a.mp4,TRAIN", "b,b.mp4, val ", "c,c.mp4,Test", "d,d.mp4, Fold 1", "e,e.mp4,")
     path = write(tmp_path / "m.csv", "video_id,path,split", *rows)
     assert splits(Manifest.read_csv(path)) == {"a": "train", "b": "val", "c": "test", "d": "Fold 1", "e": ""}
+
+
+def test_the_usual_names_of_splits_are_ours_in_the_csv_of_a_user(tmp_path):
+    rows = ("a,a.mp4,training", "b,b.mp4,Validation", "c,c.mp4,testing", "d,d.mp4,fold 1", "e,e.mp4,")
+    path = write(tmp_path / "m.csv", "video_id,path,split", *rows)
+    told = "m.csv: the split 'Validation' is read as 'val' and 'testing' is read as 'test' and 'training' is read as"
+    expected = {"a": "train", "b": "val", "c": "test", "d": "fold 1", "e": ""}
+    with pytest.warns(DataWarning, match=told):
+        assert splits(Manifest.read([path])) == expected
+    with pytest.warns(DataWarning, match=told):
+        assert splits(open_source(path, Names()).manifest) == expected
+    # the list of a store is read as it was written: an earlier version kept these names
+    assert splits(Manifest.read_csv(path))["b"] == "Validation"
+
+
+@pytest.mark.parametrize("names", [("val", "validation"), ("dev", "valid"), ("dev-1", "developer")])
+def test_two_splits_never_become_one(tmp_path, names):
+    path = write(tmp_path / "m.csv", "video_id,path,split", *(f"{name},{name}.mp4,{name}" for name in names))
+    assert splits(Manifest.read([path])) == {name: name for name in names}
 
 
 def test_paths_are_relative_to_the_csv(tmp_path):
