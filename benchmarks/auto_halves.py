@@ -22,7 +22,7 @@ Rule = Callable[[Sequence[Any], int], str]
 
 @click.command()
 @click.argument("stores", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--shots", default="4,8,16", help="Training videos a class; more than a half has are left out.")
+@click.option("--shots", default="4,8,16", help="Training videos a class; at most those of a half; 0 is all.")
 @click.option("--draws", default=5, help="Draws of the halves for each number of shots.")
 @click.option("--lines", type=click.Path(path_type=Path), help="Append what each draw gave to this file.")
 def main(stores: tuple[Path, ...], shots: str, draws: int, lines: Path | None) -> None:
@@ -67,7 +67,7 @@ def _draw(store: Any, shots: int, seed: int) -> tuple[list[Any], dict[str, float
     from framebank.store.videos.groups import groups_of
 
     first, second = store.split("train").held_out(0.5, seed=seed)
-    train = first.few_shot(shots, seed=seed)
+    train = first.few_shot(shots, seed=seed) if shots else first
     labels, cpu = LabelSet.of(train.labels), torch.device("cpu")
     bank, other = (load_bank(store, part, labels, device=cpu) for part in (train, second))
     shared: dict[str, Any] = {"prompts_of": {}, "frame_norm": False, "device": cpu}
@@ -93,6 +93,7 @@ def _rules() -> dict[str, Rule]:
     return {
         "as framebank chooses": lambda judged, count: choose(judged, num_classes=count)[0].name,
         "the same, and neighbours stay": lambda judged, count: _with_neighbours(judged).name,
+        "least cross-entropy, and neighbours give way": lambda judged, count: _least(judged).name,
         "least cross-entropy": lambda judged, count: min(judged, key=lambda one: one.loss).name,
         "highest top-1": lambda judged, count: max(judged, key=lambda one: one.top1).name,
     }
@@ -105,6 +106,16 @@ def _with_neighbours(judged: Sequence[Any]) -> Any:
     kept = next((one for one in judged if one.name == KEPT), min(judged, key=lambda one: one.loss))
     better = [(*gain(one, kept), one) for one in judged if one is not kept]
     return max((found for found in better if found[0] > found[1]), key=lambda found: found[0], default=(0, 0, kept))[2]
+
+
+def _least(judged: Sequence[Any]) -> Any:
+    """Return the way of the least cross-entropy; neighbours must lower that of the others by a standard error."""
+    from framebank.heads.training.choosing import VOTES, gain
+
+    best = min((one for one in judged if one.name != VOTES), key=lambda one: one.loss)
+    votes = next((one for one in judged if one.name == VOTES), best)
+    lower, error = gain(votes, best)
+    return votes if lower > error else best
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from framebank.commands.options import (
     require_once,
     text_options,
 )
-from framebank.commands.printing import Bar, BarOfParts, percent, print_report, progress
+from framebank.commands.printing import Bar, BarOfParts, percent, print_report
 from framebank.commands.tracking import TRACKERS, watching_trackers
 from framebank.heads.training.recipe import MIN_STEPS, Recipe
 from framebank.library.auto import is_auto, train_auto
@@ -148,7 +148,7 @@ def _list_recipes(context: click.Context, parameter: click.Parameter, asked: boo
 @click.option(
     "--save-every",
     type=click.FloatRange(0),
-    help=f"Seconds between two states of a recipe's training, which are kept after an epoch.  [{SAVE_EVERY:g}]",
+    help=f"Seconds between two states of the training, which are kept after an epoch.  [{SAVE_EVERY:g}]",
 )
 @json_option
 def train(
@@ -193,10 +193,6 @@ def train(
     bank = open_store(store)  # what is wrong with it is told before torch is loaded
     found = {name: value for name, value in choices.items() if value is not None}
     if not (recipe_name or keys or lexicon or head_mix or tensorboard or track) and is_auto(found):
-        if given.pop("resume"):
-            raise click.UsageError("--resume is for a training of a recipe; give one, or its options")
-        if given.pop("save_every") is not None:
-            raise click.UsageError("--save-every is for a training of a recipe; give one, or its options")
         del given["lexicon"]
         _train_auto(bank, run, found, budget=budget, as_json=as_json, **given)
         return
@@ -232,14 +228,15 @@ def train(
 def _train_auto(
     bank: "FeatureStore", run: Path, keys: dict[str, Any], *, split: str, as_json: bool, **options: Any
 ) -> None:
-    manifest = bank.split(split)
+    manifest, steps = bank.split(split), BarOfParts(per="epoch", unit="step", facts=epoch_facts)
     with Bar(unit="method") as bar:
 
         def told(one: "TriedCandidate", done: int, total: int) -> None:
             bar.move(done, total)
             bar.show(**{one.name: one.reason if one.score is None else percent(one.score)})
 
-        trained = train_auto(bank, manifest, run, keys=keys, split=split, told=told, watch=progress, **options)
+        watched: dict[str, Any] = {"told": told, "watch": steps.watch, "tell": steps.tell}
+        trained = train_auto(bank, manifest, run, keys=keys, split=split, **watched, **options)
     print_report(trained.to_dict(), as_json=as_json, lines=[*trained.lines(), _next(bank, run)])
 
 

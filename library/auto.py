@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.searching.near_copies import warn_of_test_copies
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
@@ -66,14 +67,20 @@ def train_auto(
     texts: str | None,
     overwrite: bool,
     device: str,
+    resume: bool = False,
+    save_every: float | None = None,
     told: "Callable[[TriedCandidate, int, int], None] | None" = None,
     watch: Watch = unwatched,
+    tell: Tell = tell_nobody,
 ) -> TrainedRun:
     """Try several candidates on the videos of `manifest`, train the best one on all of them, and keep it in `folder`.
 
     If the average of several is better, all of these are trained, and the run averages their probabilities.
     The `keys` of a recipe are among FREE. After each candidate, `told` is called with that candidate, the number tried
-    so far and the total. DataError if the folder cannot hold a run, or if there are fewer than two classes.
+    so far and the total. `tell` is called after each step of the training that follows.
+    That training keeps its state, and what was found, in `folder` every `save_every` seconds (60). With `resume` it
+    goes on from there, and nothing is tried again. DataError if the folder cannot hold a run, if there are fewer than
+    two classes, or if the state is that of another training.
     """
     import torch
 
@@ -84,7 +91,9 @@ def train_auto(
     from framebank.heads.training.folder import taking
     from framebank.heads.training.job import TrainingJob
     from framebank.heads.training.judging import CandidateGround
+    from framebank.heads.training.kept_choice import KeptChoice, read_choice
     from framebank.heads.training.recipe import SCORINGS, Recipe
+    from framebank.heads.training.resume import SECONDS
     from framebank.library.texts import label_set
     from framebank.store.videos.groups import groups_of
 
@@ -109,27 +118,34 @@ def train_auto(
         for line in scout.notes:
             warn(line)
         warn_of_test_copies(store, scout.train.video_ids, split=split)
-        ground = CandidateGround.of(
-            scout.train,
-            val=scout.val,
-            groups=torch.from_numpy(groups_of(store.manifest.of_ids(scout.train.video_ids))),
-            prompts_of={way: ClassTexts.of(bank, scoring=way) for way in SCORINGS} if bank else {},
-            frame_norm=base.frame_norm,
-            device=place,
-            val_groups=torch.from_numpy(groups_of(store.manifest.of_ids(scout.val.video_ids))) if scout.val else None,
-        )
-        found = find_recipe(ground, scout.recipe, budget=seconds, told=told or (lambda *one: None))
         val, known = scout.val, scout.labels
-        del ground, scout
+        state = read_choice(folder, base, keys=FREE, num_classes=len(known)) if resume else None
+        if state is None:
+            ground = CandidateGround.of(
+                scout.train,
+                val=val,
+                groups=torch.from_numpy(groups_of(store.manifest.of_ids(scout.train.video_ids))),
+                prompts_of={way: ClassTexts.of(bank, scoring=way) for way in SCORINGS} if bank else {},
+                frame_norm=base.frame_norm,
+                device=place,
+                val_groups=torch.from_numpy(groups_of(store.manifest.of_ids(val.video_ids))) if val else None,
+            )
+            found = find_recipe(ground, scout.recipe, budget=seconds, told=told or (lambda *one: None))
+            state = KeptChoice.of(found)
+            del ground
+        found, every = state.found, SECONDS if save_every is None else save_every
+        del scout
         about: dict[str, Any] = {"auto": found.to_dict(), "split": split}
         about["auto"]["texts_help"] = about["auto"]["texts_help"] or note
         runs: list[Run] = []
         log: list[Epoch] = []
-        for own in [member.recipe for member in found.members] or [found.recipe]:
+        for number, own in enumerate([member.recipe for member in found.members] or [found.recipe]):
             reads = own.reads_texts
             recipe = own if reads else replace(own, texts=base.texts, templates=base.templates)
             job = job_of(recipe, bank if reads else None, known if found.members else named)
-            own_log = list(watch(job.epochs(), total=job.num_epochs, unit="epoch"))
+            keeping = state.keeping(folder, number, seconds=every, resumes=resume)
+            epochs = job.epochs(tell=tell, keeping=keeping)
+            own_log = list(watch(epochs, total=job.num_epochs, unit="epoch"))
             runs.append(job.trained(own_log, about=about))
             del job  # its bank goes before that of the next member is read
             log += [replace(epoch, number=len(log) + epoch.number) for epoch in own_log]  # one log for all members

@@ -95,10 +95,6 @@ def train(
     finds = recipe is None and not (settings or lexicon or chooses) and is_auto(given)
     if budget is not None and not finds:
         raise DataError("budget is for a training that finds its head; expected none beside a recipe or its keys")
-    if resume and finds:
-        raise DataError("resume is for a training of a recipe; expected a recipe or its keys beside it, or no resume")
-    if save_every is not None and finds:
-        raise DataError("save_every is for a training of a recipe; expected a recipe or its keys beside it, or none")
     if finds:
         return train_auto(
             store,
@@ -113,8 +109,11 @@ def train(
             templates=templates,
             texts=texts,
             overwrite=overwrite,
+            resume=resume,
+            save_every=save_every,
             device=device,
             watch=watch,
+            tell=tell,
         )
     if lexicon and not chosen.reads_lexicon:
         raise DataError(f"the classifier {chosen.classifier!r} reads no lexicon; it is for the classifier 'attributes'")

@@ -122,17 +122,20 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
 
         `folds` are the fold of each video (V,) and of each key (N,); a key of the same fold scores no video.
         """
-        flat, pairs, right = pooled.flatten(0, 1).float(), [], []  # (V*G, D)
-        zero_shot = self.zero_shot(flat)
-        fold = None if folds is None else (folds[0].repeat_interleave(pooled.shape[1]), folds[1])
-        for beta in WIDE_BETAS if self.wide else BETAS:
-            at = torch.tensor(beta, device=flat.device)
-            cached = self._ask(flat, at) if fold is None else self._ask_others(flat, at, *fold)
-            for alpha in WIDE_ALPHAS if self.wide else ALPHAS:
-                each = (zero_shot + alpha * cached).log_softmax(-1).unflatten(0, pooled.shape[:2])  # (V, G, C)
-                pairs.append((alpha, beta))
-                right.append(best_class(each.logsumexp(1)) == target)
-        alpha, beta = self._chosen(pairs, torch.stack(right).float())
+        betas, alphas = (WIDE_BETAS, WIDE_ALPHAS) if self.wide else (BETAS, ALPHAS)
+        pairs = [(alpha, beta) for beta in betas for alpha in alphas]
+        right = []
+        for places in torch.arange(len(target), device=target.device).split(max(1, PART // pooled.shape[1])):
+            flat = pooled[places].flatten(0, 1).float()  # (B*G, D)
+            zero_shot, near = self.zero_shot(flat), self._near(flat)
+            scale = near.new_ones(1)
+            if folds is not None:
+                fold = folds[0][places].repeat_interleave(pooled.shape[1])
+                near, scale = self._without_own(near, fold, folds[1])
+            cached = [scale * self._sum(near, beta) for beta in betas]
+            each = (self._right(zero_shot + a * one, target[places]) for one in cached for a in alphas)
+            right.append(torch.stack(list(each)))  # (P, B)
+        alpha, beta = self._chosen(pairs, torch.cat(right, dim=1).float())
         self.alpha.fill_(alpha)
         self.beta.fill_(beta)
 
@@ -161,28 +164,39 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
             )
         self.zero_shot.set_texts(texts)
 
-    def _ask(self, embeddings: Tensor, beta: Tensor) -> Tensor:
-        """Return the scores of the cache for embeddings (B, D) -> (B, C)."""
+    def _near(self, embeddings: Tensor) -> Tensor:
+        """Return the cosines of embeddings (B, D) with the keys -> (B, N)."""
+        return F.normalize(embeddings, dim=-1) @ self.keys.T
+
+    def _sum(self, near: Tensor, beta: float | Tensor) -> Tensor:
+        """Return the scores of the cache from the cosines with its keys, (B, N) -> (B, C)."""
         values = F.one_hot(self.owners, self.zero_shot.embeddings.shape[1]).to(self.keys)  # (N, C)
-        unit = F.normalize(embeddings, dim=-1)
-        # An exported model compares all at once, because its file would keep the number of parts of the example.
-        parts = (unit,) if torch.compiler.is_exporting() else unit.split(PART)
-        return torch.cat([(-beta * (1 - part @ self.keys.T)).exp() @ values for part in parts])
+        return (-beta * (1 - near)).exp() @ values
 
-    def _ask_others(self, embeddings: Tensor, beta: Tensor, fold: Tensor, of_keys: Tensor) -> Tensor:
-        """Return the same without the keys of the same fold: `fold` (B,) of the embeddings, and that of the keys (N,).
+    def _without_own(self, near: Tensor, fold: Tensor, of_keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the cosines (B, N) so that no key of the same fold counts, and the factor (B, C) of each class.
 
-        A class whose keys are passed over counts as if it had all of them: at a low beta, their number decides.
+        `fold` (B,) is that of the embeddings, `of_keys` (N,) that of the keys. A class whose keys are passed over
+        counts as if it had all of them: at a low beta, their number decides.
         """
-        values = F.one_hot(self.owners, self.zero_shot.embeddings.shape[1]).to(self.keys)  # (N, C)
-        unit, scores = F.normalize(embeddings, dim=-1), embeddings.new_zeros(len(embeddings), values.shape[1])
-        for number in fold.unique().tolist():
-            mine, others = fold == number, of_keys != number
-            alike = (-beta * (1 - unit[mine] @ self.keys[others].T)).exp()
-            scores[mine] = alike @ values[others] * (values.sum(0) / values[others].sum(0).clamp(min=1))
-        return scores
+        own = fold[:, None] == of_keys  # (B, N)
+        values = F.one_hot(self.owners, self.zero_shot.embeddings.shape[1]).to(near)  # (N, C)
+        others = values.sum(0) - own.to(near) @ values
+        return near.masked_fill(own, -torch.inf), values.sum(0) / others.clamp(min=1)
+
+    def _right(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return which of some videos are predicted right: logits of their views (B*G, C), target (B,) -> (B,)."""
+        if len(logits) > len(target):  # the softmax of one view has the order of its logits
+            logits = logits.log_softmax(-1).unflatten(0, (len(target), -1)).logsumexp(1)  # (B, G, C) -> (B, C)
+        return best_class(logits) == target
+
+    def _ask(self, embeddings: Tensor) -> Tensor:
+        """Return the scores of the cache for embeddings (B, D) -> (B, C)."""
+        # An exported model compares all at once, because its file would keep the number of parts of the example.
+        parts = (embeddings,) if torch.compiler.is_exporting() else embeddings.split(PART)
+        return torch.cat([self._sum(self._near(part), self.beta) for part in parts])
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Score embeddings (B, D) -> logits (B, C)."""
-        logits: Tensor = self.zero_shot(embeddings) + self.alpha * self._ask(embeddings, self.beta)
+        logits: Tensor = self.zero_shot(embeddings) + self.alpha * self._ask(embeddings)
         return logits

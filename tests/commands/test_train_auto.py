@@ -14,6 +14,7 @@ from framebank.heads.training import auto
 from framebank.heads.training.averaging import JudgedAverage
 from framebank.heads.training.candidates import candidates_of
 from framebank.heads.training.member_choice import AverageGain
+from framebank.heads.training.resume import STATE
 from framebank.library.auto import read_budget
 from framebank.library.comparing.recipe_list import WHEN
 from framebank.store import DataError, Manifest
@@ -87,6 +88,51 @@ def test_an_average_is_one_run_of_its_members(
     assert run.evaluate(split="test").top1 > 0.6
 
 
+def test_a_training_that_was_killed_goes_on_with_what_was_found(
+    framebank: Any, world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second member of an average is killed after some epochs. Nothing is tried again."""
+    monkeypatch.setattr(auto, "choose_average", clearly_better)
+    monkeypatch.setattr(auto, "candidates_of", lambda *given, **options: candidates_of(*given, **options)[:2])
+    whole = fb.train(world.store, tmp_path / "whole", budget=600)
+    steps: list[int] = []
+
+    def killed(done: int, total: int) -> None:
+        steps.append(done)
+        if done == total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fb.train(world.store, tmp_path / "run", budget=600, save_every=0, tell=killed)
+    assert (tmp_path / "run" / STATE).is_file()
+    assert steps == list(range(1, len(steps) + 1))
+    with pytest.raises(DataError, match="is the state of a training with seed 0; expected 1, or no resume"):
+        fb.train(world.store, tmp_path / "run", seed=1, resume=True)
+    with pytest.raises(DataError, match="with another choice of auto; expected the same recipe"):
+        fb.train(world.store, tmp_path / "run", recipe=whole.run.members[1].recipe, resume=True)
+    monkeypatch.setattr(auto, "candidates_of", None)
+    before = len(steps)
+    again = fb.train(world.store, tmp_path / "run", resume=True, tell=lambda done, total: steps.append(done))
+    assert steps[before] in (before, before + 1)  # the last step may have begun an epoch
+    assert again.run.weights_hash == whole.run.weights_hash
+    assert again.choice is not None and again.choice.chosen == "average"
+    assert [member.name for member in again.run.members] == ["lda", "linear"]
+    assert not (tmp_path / "run" / STATE).exists()
+
+
+def test_the_state_of_a_recipe_is_not_taken_for_that_of_a_search(world: Any, tmp_path: Path) -> None:
+    def killed(done: int, total: int) -> None:
+        if done == total - 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fb.train(world.store, tmp_path / "run", head="mean", classifier="linear", save_every=0, tell=killed)
+    with pytest.raises(DataError, match="is the state of a training of a recipe; expected that recipe"):
+        fb.train(world.store, tmp_path / "run", resume=True)
+    made = fb.train(world.store, tmp_path / "run", budget=0.001)  # from the start
+    assert made.choice is not None and not (tmp_path / "run" / STATE).exists()
+
+
 def clearly_better(held: Any, best: Any, **others: Any) -> JudgedAverage:
     pairs = zip(held[:2], (2.0, 0.5), strict=True)
     members = tuple(one.member(weight=0.5, temperature=temperature) for one, temperature in pairs)
@@ -121,10 +167,6 @@ def test_what_says_how_to_train_trains_that(framebank: Any, world: Any, tmp_path
     assert made.choice is None
     told = framebank("train", world.store.path, tmp_path / "b", "--head", "mean", "--budget", "5m", exit_code=2)
     assert "--budget is for a training that finds its head" in told.stderr
-    told = framebank("train", world.store.path, tmp_path / "b", "--save-every", "60", exit_code=2)
-    assert "--save-every is for a training of a recipe" in told.stderr
-    with pytest.raises(DataError, match="save_every is for a training of a recipe"):
-        fb.train(world.store, tmp_path / "b", save_every=60.0)
     with pytest.raises(DataError, match="budget is for a training that finds its head"):
         fb.train(world.store, tmp_path / "b", epochs=1, budget=5)
 

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from framebank.heads.class_texts import ClassTexts
+from framebank.heads.classifiers import tip_adapter
 from framebank.heads.classifiers.tip_adapter import ALPHAS, BETAS, TipAdapter
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
@@ -77,7 +78,8 @@ def test_a_fold_is_scored_by_the_keys_of_the_others():
     classifier.fit(pooled, target, val=None)
     keys = F.normalize(pooled.float().mean(1), dim=-1)
     fold = torch.arange(len(target)) % 4
-    scores = classifier._ask_others(keys, torch.tensor(2.5), fold, fold)
+    near, scale = classifier._without_own(classifier._near(keys), fold, fold)
+    scores = scale * classifier._sum(near, 2.5)
     for number, own in enumerate(keys):
         expected = torch.zeros(5)
         for label in range(5):
@@ -116,18 +118,38 @@ def test_without_validation_videos_the_folds_choose():
     assert chosen.chosen_options == {"alpha": float(chosen.alpha), "beta": float(chosen.beta), "search": False}
 
 
+@pytest.mark.parametrize("wide", [True, False])
+@torch.no_grad()
+def test_every_pair_is_judged_by_its_own_scores_in_parts_and_with_views(monkeypatch, wide):
+    """One product with the keys serves all pairs, and videos are judged some at a time: nothing changes by that."""
+    monkeypatch.setattr(tip_adapter, "PART", 7)
+    pooled, target = videos(each=6, groups=2)
+    val, truth = videos(each=5, groups=2, seed=1)
+    texts = ClassTexts.of_matrix(draw(5, 8, seed=7), logit_scale=20)
+    judged = []
+    monkeypatch.setattr(TipAdapter, "_chosen", lambda classifier, pairs, right: judged.append((pairs, right)) or (3, 1))
+    built("tip-adapter", texts=texts, fit=False, wide=wide).fit(pooled, target, val=(val, truth))
+    pairs, right = judged[0]
+    assert right.shape == (len(pairs), len(truth)) and 0 < right.mean() < 1
+    for place in range(0, len(pairs), 13):
+        fixed = built("tip-adapter", texts=texts, fit=False, search=False, alpha=pairs[place][0], beta=pairs[place][1])
+        fixed.fit(pooled, target, val=None)
+        probabilities = fixed(val.flatten(0, 1)).softmax(-1).unflatten(0, val.shape[:2]).mean(1)
+        assert torch.equal(right[place], (probabilities.argmax(1) == truth).float())
+
+
 def test_videos_of_one_source_do_not_judge_one_another(monkeypatch):
     """Each video has a copy of another class in the cache: a copy of the same source never scores it."""
     one, target = videos(each=4)
     pooled, target = torch.cat([one, one]), torch.cat([target, (target + 1) % 5])
     groups, judged = torch.arange(len(one)).repeat(2), []
-    ask = TipAdapter._ask_others
+    without_own = TipAdapter._without_own
 
-    def asked(classifier, embeddings, beta, fold, of_keys):
+    def asked(classifier, near, fold, of_keys):
         judged.append((fold, of_keys))
-        return ask(classifier, embeddings, beta, fold, of_keys)
+        return without_own(classifier, near, fold, of_keys)
 
-    monkeypatch.setattr(TipAdapter, "_ask_others", asked)
+    monkeypatch.setattr(TipAdapter, "_without_own", asked)
     built("tip-adapter", fit=False).fit(pooled, target, val=None, groups=groups)
     fold, of_keys = judged[0]
     assert len(of_keys) == len(target) and torch.equal(of_keys[: len(one)], of_keys[len(one) :])
