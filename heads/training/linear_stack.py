@@ -39,8 +39,7 @@ class LinearStack:
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
         """Score the same videos with each copy: x (B, 1, D), mask (B, 1) -> (P, B, C)."""
-        scores: Tensor = self._scores(self._read(x)).transpose(0, 1)
-        return scores
+        return self._scores(self._read(x)).transpose(0, 1)
 
     @torch.no_grad()
     def step(self, x: Tensor, mask: Tensor, labels: Tensor, *, lr: Tensor, smoothing: float, precision: str) -> Tensor:
@@ -69,7 +68,8 @@ class LinearStack:
 
     def _scores(self, rows: Tensor) -> Tensor:
         """Return rows (B, D + 1) -> (B, P, C)."""
-        return (rows @ self._weights.T).unflatten(1, (self._count, -1))
+        scores: Tensor = (rows @ self._weights.T).unflatten(1, (self._count, -1))
+        return scores
 
     def _move(self, grad: Tensor, lr: Tensor) -> None:
         """Move all weights by AdamW: grad (P * C, D + 1), lr (P * C, 1)."""
