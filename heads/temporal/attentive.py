@@ -15,8 +15,8 @@ class Attentive(nn.Module):
     The query attends to the normed frames (arXiv 2106.04560 calls that a MAP head), what it reads is added to it, then
     mlp(norm(.)). What the attention heads read is added as it is: the code of V-JEPA and V-JEPA 2 that evaluates has no
     projection behind it; with `projection` there is one. Weights, query and positions start from a truncated normal of
-    0.02; as V-JEPA does, the last layer of the mlp, and the projection, are then divided by sqrt(2). Untrained, its
-    answer says little about the frames.
+    0.02; as V-JEPA does, the last layer of the mlp, and the projection, are then divided by sqrt(2), or by sqrt(2 N)
+    behind N blocks. Untrained, its answer says little about the frames.
 
     V-JEPA's tokens come from a video encoder and know their time. A frozen frame does not, and without a table of
     positions the probe is a weighted average, blind to order: so `positions` is on; off is the published probe. A video
@@ -24,7 +24,10 @@ class Attentive(nn.Module):
 
     The stream `tokens`, or `regions`, has patches to attend to: `places` of them in each frame, which a second table of
     positions tells apart, so that place and time are not confused. With `blocks` self-attention blocks in front of the
-    query, 3 as published, this is the decoder of V-JEPA 2 (Assran et al. 2025, arXiv 2506.09985).
+    query, 3 as published, this is the decoder of V-JEPA 2 (Assran et al. 2025, arXiv 2506.09985), and the last layers
+    of the nth block are divided by sqrt(2 n). Its tokens leave their encoder with a root mean square of one. Unit
+    frames are smaller by sqrt(D), and the blocks, as they are drawn, drown them: all tokens of a video become alike.
+    With `token_norm`, token and position together have a mean of zero and a variance of one in front of the blocks.
     """
 
     traits = HeadTraits(reads_places=True)
@@ -39,6 +42,7 @@ class Attentive(nn.Module):
         max_frames: int = 77,
         blocks: int = 0,
         places: int = 1,
+        token_norm: bool = False,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads or heads_for(dim)
@@ -48,6 +52,7 @@ class Attentive(nn.Module):
         if places < 1 or blocks < 0:
             raise ValueError(f"places ({places}) must be at least 1, and blocks ({blocks}) at least 0")
         self.places = places
+        self.token_norm = token_norm
         self.positions = nn.Parameter(torch.empty(max_frames, dim)) if positions else None
         self.place_positions = nn.Parameter(torch.empty(places, dim)) if positions and places > 1 else None
         made = [AttentionBlock(dim, num_heads=self.num_heads, activation=nn.GELU) for _ in range(blocks)]
@@ -65,10 +70,12 @@ class Attentive(nn.Module):
 
         With several `places`, those of a frame follow one another: (B, T * places, D). ValueError if they do not fit.
         """
-        x, mask, frames = self._pack(x, mask)
+        x, mask, frames = self.packed(x, mask)
         if self.positions is not None:
             times = positions_for(self.positions, frames)  # (T, D) or (B, T, D)
             x = x + (times if self.place_positions is None else self._by_place(times, self.place_positions))
+        if self.token_norm:
+            x = F.layer_norm(x, x.shape[-1:])
         for block in self.blocks:
             x = block(x, mask)
         kv = self.kv(self.frame_norm(x)).unflatten(-1, (2, self.num_heads, -1))  # (B, T, 2, H, D/H)
@@ -80,8 +87,11 @@ class Attentive(nn.Module):
         answer: Tensor = pooled + self.mlp(self.mlp_norm(pooled))
         return answer
 
-    def _pack(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Move the real frames to the front, each with all its places: x, mask, and which frames are real (B, T)."""
+    def packed(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Move the real frames to the front, each with all its places: x, mask, and which frames are real (B, T).
+
+        ValueError as in `forward`.
+        """
         if self.places == 1:
             x, mask = pack(x, mask)
             return x, mask, mask
@@ -109,8 +119,8 @@ class Attentive(nn.Module):
         with torch.no_grad():
             for last in (self.out, self.mlp[2]):
                 for parameter in last.parameters() if last else ():
-                    parameter.div_((len(self.blocks) + 1 if self.blocks else 2) ** 0.5)
+                    parameter.div_((2 * max(1, len(self.blocks))) ** 0.5)
             for depth, block in enumerate(self.blocks, 1):
                 for name, parameter in block.named_parameters():
                     if name in ("out.weight", "mlp.2.weight"):
-                        parameter.div_(depth**0.5)
+                        parameter.div_((2 * depth) ** 0.5)

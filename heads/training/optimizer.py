@@ -1,19 +1,26 @@
 """Optimizer: AdamW as every training here uses it, and the learning rate of each step."""
 
 import math
+from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 BETAS, EPS = (0.9, 0.98), 1e-8
 
 
 def build_optimizer(*modules: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW over the parameters of the modules. Matrices decay; biases, norms and the logit scale do not.
+    """Return AdamW over the parameters of the modules that learn, as `optimizer_of`."""
+    learned = [p for module in modules for p in module.parameters() if p.requires_grad]
+    return optimizer_of(learned, weight_decay=weight_decay)
+
+
+def optimizer_of(learned: Iterable[Tensor], *, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW over parameters. Matrices decay; biases, norms and the logit scale do not.
 
     Its learning rate is 0 until `set_lr` is called.
     """
-    learned = [p for module in modules for p in module.parameters() if p.requires_grad]
+    learned = list(learned)
     groups = [
         {"params": [p for p in learned if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},

@@ -5,9 +5,9 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from framebank.heads.bank import Bank
@@ -18,14 +18,16 @@ from framebank.heads.predictions import mean_over_groups
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.randomness import drawn_from
 from framebank.heads.ranking import best_class
+from framebank.heads.training.attentive_stack import AttentiveStack, reads_shared
 from framebank.heads.training.batches import draw_sequences
 from framebank.heads.training.distributed import Ranks
+from framebank.heads.training.linear_stack import LinearStack, is_linear
 from framebank.heads.training.loop import Epoch, num_examples, take_batch
 from framebank.heads.training.objective import Objective
 from framebank.heads.training.optimizer import warmup_cosine
 from framebank.heads.training.pooled import pool_once, pools_once
 from framebank.heads.training.recipe import Recipe
-from framebank.heads.training.stack import Stack
+from framebank.heads.training.stack import Stack, losses_of
 from framebank.store.errors import DataError
 
 # Those of V-JEPA 2's probes (Assran et al. 2025, arXiv 2506.09985), the middle ones first: some of the twenty are the
@@ -79,7 +81,8 @@ def fit_probes(
         pooled = pool_once(model, train, val=val, device=device)
         model, train, val = pooled.model, pooled.train, pooled.val or val
     rates, decays = torch.tensor(settings, device=device).T  # (P,), (P,)
-    stack = Stack(model, weight_decays=decays)
+    stack = _stack_of(model, decays, precision=recipe.precision)
+    how: dict[str, Any] = {"smoothing": recipe.label_smoothing, "precision": recipe.precision}
     generator = torch.Generator().manual_seed(recipe.seed)
     examples = num_examples(train, recipe)
     epochs = recipe.epochs_of(examples)
@@ -95,11 +98,8 @@ def fit_probes(
             parts = batches.to(train.device).split(recipe.batch_size)
             for rows in parts:
                 x, mask, labels = take_batch(train, rows, recipe, generator=generator, device=device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                    logits = stack.logits(x, mask)  # (P, B, C)
-                losses = _losses(logits.float(), labels, recipe.label_smoothing)
-                stack.step(losses, lr=rates * warmup_cosine(taken, total=total, warmup=recipe.warmup))
-                sums += losses.detach()
+                lr = rates * warmup_cosine(taken, total=total, warmup=recipe.warmup)
+                sums += stack.step(x, mask, labels, lr=lr, **how)
                 taken += 1
                 tell(taken, total)
         judged = _judge(stack, val, device=device)
@@ -114,8 +114,8 @@ def fit_probes(
             raise DataError(f"the loss of every probe is not a number in epoch {number}; expected other features")
         if kept is None or loss <= kept[0]:
             kept = (loss, stack.state(place))
-        mean, lr = float(sums[place]) / len(parts), settings[place][0] * share
-        yield Epoch(number, mean, lr, score, time.perf_counter() - started, loss)
+        mean, rate = float(sums[place]) / len(parts), settings[place][0] * share
+        yield Epoch(number, mean, rate, score, time.perf_counter() - started, loss)
     if kept:
         model.load_state_dict(kept[1])
     given.eval()
@@ -152,18 +152,19 @@ def require_alone(recipe: Recipe, ranks: Ranks | None, *, resumes: bool) -> None
         raise DataError(f"probes is {recipe.probes}, and {why}; expected one process that trains from the start")
 
 
-def _losses(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
-    """Return the cross-entropy of each probe: logits (P, B, C), labels (B,) -> (P,)."""
-    count, size = logits.shape[:2]
-    each = F.cross_entropy(
-        logits.flatten(0, 1), labels.repeat(count), reduction="none", label_smoothing=smoothing
-    )  # (P * B,)
-    losses: Tensor = each.unflatten(0, (count, size)).mean(1)
-    return losses
+def _stack_of(model: Model, decays: Tensor, *, precision: str) -> Stack | LinearStack:
+    """Return copies of a model, one for each weight decay (P,), in the form that shares most of the sums.
+
+    In bf16, the variance of tokens with positions would lose its last digits, so that nothing of tokens is shared.
+    """
+    if is_linear(model):
+        return LinearStack(model, weight_decays=decays)
+    shares = reads_shared(model) and precision != "bf16"
+    return (AttentiveStack if shares else Stack)(model, weight_decays=decays)
 
 
 @torch.no_grad()
-def _judge(stack: Stack, bank: Bank, *, device: torch.device) -> list[tuple[float, float]]:
+def _judge(stack: Stack | LinearStack, bank: Bank, *, device: torch.device) -> list[tuple[float, float]]:
     """Return the score and the loss of each probe on a bank."""
     stack.training = False
     batches = zip(bank.x.split(AT_ONCE), bank.mask.split(AT_ONCE), strict=True)
@@ -171,5 +172,5 @@ def _judge(stack: Stack, bank: Bank, *, device: torch.device) -> list[tuple[floa
     target = bank.target.cpu()
     logits = mean_over_groups(logits.flatten(0, 1), bank.num_groups).unflatten(0, (-1, len(bank)))  # (P, V, C)
     scores = (best_class(logits) == target).float().mean(1)
-    losses = _losses(logits, target, 0.0).nan_to_num(nan=WORST, posinf=WORST)
+    losses = losses_of(logits, target).nan_to_num(nan=WORST, posinf=WORST)
     return list(zip(scores.tolist(), losses.tolist(), strict=True))

@@ -4,12 +4,13 @@ import copy
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from framebank.heads.model import Model
-from framebank.heads.training.optimizer import BETAS, EPS
+from framebank.heads.training.optimizer import optimizer_of, set_lr
 
 
 class Stack:
@@ -26,10 +27,13 @@ class Stack:
         self._learned = {name: stacked for name, stacked in parameters.items() if own[name].requires_grad}
         self._fixed = {name: stacked.detach() for name, stacked in parameters.items() if name not in self._learned}
         self._learned = {name: stacked.detach().requires_grad_() for name, stacked in self._learned.items()}
-        self._decays = {name: weight_decays if own[name].ndim >= 2 else 0 * weight_decays for name in self._learned}
-        self._mean = {name: torch.zeros_like(stacked) for name, stacked in self._learned.items()}
-        self._square = {name: torch.zeros_like(stacked) for name, stacked in self._learned.items()}
-        self._taken = 0
+        learned = self._learned.items()
+        # The weights of one copy lie in the stack: a step of its optimizer moves the stack.
+        self._parts = [{name: stacked.detach()[place] for name, stacked in learned} for place in range(count)]
+        self._movers = [
+            optimizer_of(parts.values(), weight_decay=decay)
+            for parts, decay in zip(self._parts, weight_decays.tolist(), strict=True)
+        ]
         self._shell = copies[0]  # its own weights are not read
         self.training = True
 
@@ -41,25 +45,41 @@ class Stack:
 
         self._shell.train(self.training)
         with sdpa_kernel(SDPBackend.MATH):  # the others have no rule for a stack, and would take the copies one by one
-            found: Tensor = vmap(score, randomness="same")(self._learned | self._fixed | self._buffers)
+            found: Tensor = vmap(score, randomness="same")(self.weights)
         return found
 
-    def step(self, losses: Tensor, *, lr: Tensor) -> None:
-        """Make one step of AdamW in each copy: losses (P,), lr (P,)."""
-        grads = torch.autograd.grad(losses.sum(), list(self._learned.values()))
-        self._taken += 1
-        first, second = (1 - beta**self._taken for beta in BETAS)
-        with torch.no_grad():
-            for (name, weights), grad in zip(self._learned.items(), grads, strict=True):
-                shape = (-1, *[1] * (weights.ndim - 1))
-                weights.mul_((1 - lr * self._decays[name]).view(shape))
-                mean, square = self._mean[name], self._square[name]
-                mean.lerp_(grad, 1 - BETAS[0])
-                square.mul_(BETAS[1]).addcmul_(grad, grad, value=1 - BETAS[1])
-                size = square.sqrt().div_(second**0.5).add_(EPS)
-                weights.sub_(size.reciprocal_().mul_(mean).mul_((lr / first).view(shape)))
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights and buffers of all copies by name, each (P, ...)."""
+        return self._learned | self._fixed | self._buffers
+
+    def step(self, x: Tensor, mask: Tensor, labels: Tensor, *, lr: Tensor, smoothing: float, precision: str) -> Tensor:
+        """Make one step of AdamW in each copy, lr (P,), on videos as `logits` takes them, labels (B,).
+
+        Returns the cross-entropies before the step, (P,). The model computes in `precision`, "fp32" or "bf16".
+        """
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = self.logits(x, mask)
+        losses = losses_of(logits.float(), labels, smoothing=smoothing)
+        # The fused optimizer reads numbers in the order of memory, which must be that of the weights.
+        grads = [grad.contiguous() for grad in torch.autograd.grad(losses.sum(), list(self._learned.values()))]
+        for place, (mover, rate) in enumerate(zip(self._movers, lr.tolist(), strict=True)):
+            for name, grad in zip(self._learned, grads, strict=True):
+                self._parts[place][name].grad = grad[place]
+            set_lr(mover, rate)
+            mover.step()
+        return losses.detach()
 
     def state(self, place: int) -> dict[str, Tensor]:
         """Return a copy of the weights of one copy."""
-        found = self._learned | self._fixed | self._buffers
-        return {name: stacked.detach()[place].clone() for name, stacked in found.items()}
+        return {name: stacked.detach()[place].clone() for name, stacked in self.weights.items()}
+
+
+def losses_of(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Return the cross-entropy of each copy: logits (P, B, C), labels (B,) -> (P,)."""
+    count, size = logits.shape[:2]
+    each = F.cross_entropy(
+        logits.flatten(0, 1), labels.repeat(count), reduction="none", label_smoothing=smoothing
+    )  # (P * B,)
+    losses: Tensor = each.unflatten(0, (count, size)).mean(1)
+    return losses

@@ -55,6 +55,42 @@ def test_attentive_starts_as_published():
         assert not last.bias.any()
 
 
+def test_its_blocks_start_as_those_of_v_jepa_2():
+    torch.manual_seed(0)
+    head = Attentive(256, blocks=3)
+    for depth, block in enumerate(head.blocks, 1):
+        assert block.mlp[0].weight.std().item() == pytest.approx(0.02, rel=0.02)
+        for last in (block.out, block.mlp[2]):
+            assert last.weight.std().item() == pytest.approx(0.02 / (2 * depth) ** 0.5, rel=0.02)
+    assert head.mlp[2].weight.std().item() == pytest.approx(0.02 / 6**0.5, rel=0.02)
+
+
+def test_token_norm_gives_tokens_a_variance_of_one_before_the_blocks():
+    head = shaken(Attentive(8, num_heads=2, blocks=1, token_norm=True))
+    x = frames(2, 5, 8)
+    placed = x + head.positions[:5]
+    normed = (placed - placed.mean(-1, keepdim=True)) / placed.std(-1, keepdim=True, unbiased=False)
+    plain = Attentive(8, num_heads=2, blocks=1)
+    plain.load_state_dict(head.state_dict())
+    with torch.no_grad():
+        plain.positions.zero_()
+    torch.testing.assert_close(head(x, everything(x)), plain(normed, everything(x)), rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("token_norm", [True, False])
+def test_with_token_norm_the_blocks_do_not_drown_what_tells_tokens_apart(token_norm):
+    """As drawn, on unit frames, whose root mean square is 1 / sqrt(D)."""
+    torch.manual_seed(0)
+    head = Attentive(512, blocks=3, token_norm=token_norm)
+    seen: list[torch.Tensor] = []
+    head.frame_norm.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    x = torch.nn.functional.normalize(frames(4, 8, 512) + frames(4, 1, 512), dim=-1)
+    head(x, everything(x))
+    apart, before = (y.var(1).sum(-1).mean() / y.square().sum(-1).mean() for y in (seen[0], x))
+    assert (apart > 0.8 * before) == token_norm
+
+
 def test_heads_that_do_not_divide_are_refused():
     with pytest.raises(ValueError, match=r"dim \(10\) must be divisible by num_heads \(3\)"):
         Attentive(10, num_heads=3)

@@ -29,15 +29,16 @@ def bank(videos: int, *, seed: int) -> Bank:
     return Bank(tuple(map(str, range(videos))), x.half(), mask, target, videos, num_classes=CLASSES)
 
 
-def recipe_named(name: str, probes: int) -> Recipe:
+def recipe_named(name: str, probes: int, **more: object) -> Recipe:
     options = {"blocks": 1, "places": 2} if name == "attentive-tokens" else {}
-    return replace(read_recipe(name), probes=probes, **SHORT, head_options=options, stream="frame")
+    return replace(read_recipe(name), probes=probes, **SHORT, head_options=options, stream="frame", **more)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("name", ["linear-probe", "attentive-probe", "attentive-tokens"])
-def test_each_probe_is_what_it_would_be_alone(name: str) -> None:
+def test_each_probe_is_what_it_would_be_alone(name: str, smoothing: float) -> None:
     train, val = bank(20, seed=0), bank(9, seed=1)
-    recipe = recipe_named(name, 7)
+    recipe = recipe_named(name, 7, label_smoothing=smoothing)
     together = build_model(recipe, dim=DIM, num_classes=CLASSES, texts=None)
     epochs = fit_probes(together, recipe, train, val=val, device=CPU)
     log = []

@@ -1,0 +1,57 @@
+"""AttentiveStack: it gives what copies computed one by one give, and what cannot share tokens is told apart."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from framebank.heads.model import Model
+from framebank.heads.training.attentive_stack import AttentiveStack, reads_shared
+from framebank.heads.training.build import build_model
+from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.stack import Stack
+from framebank.tests.worlds.formulas import shaken
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+DIM, CLASSES = 12, 3
+DECAYS, RATES = torch.tensor([0.0, 0.1, 0.5]), torch.tensor([1e-2, 1e-3, 1e-2])
+RECIPE = Recipe(head="attentive", head_options={"num_heads": 3}, classifier="linear", loss="ce")
+
+
+def model_of(**options: object) -> Model:
+    recipe = replace(RECIPE, head_options={**RECIPE.head_options, **options})
+    return shaken(build_model(recipe, dim=DIM, num_classes=CLASSES, texts=None))
+
+
+def videos(frames: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randn(5, frames, DIM, generator=torch.Generator().manual_seed(1))
+    mask = torch.ones(5, frames, dtype=torch.bool)
+    mask[1, :2] = mask[2, -2:] = False
+    return x, mask
+
+
+@pytest.mark.parametrize("options", [{}, {"positions": False}, {"places": 2}, {"max_frames": 4}], ids=str)
+def test_it_learns_what_copies_learn_one_by_one(options: dict[str, object]) -> None:
+    model, (x, mask) = model_of(**options), videos()
+    assert reads_shared(model)
+    ours, theirs = (kind(model, weight_decays=DECAYS) for kind in (AttentiveStack, Stack))
+    labels = torch.arange(5) % CLASSES
+    for _ in range(3):
+        found, expected = (
+            one.step(x, mask, labels, lr=RATES, smoothing=0.1, precision="fp32") for one in (ours, theirs)
+        )
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours.logits(x, mask), theirs.logits(x, mask), rtol=1e-3, atol=1e-4)
+    assert (ours.logits(x, mask)[0] - ours.logits(x, mask)[1]).abs().max() > 1e-3  # the copies differ
+
+
+def test_padding_is_never_read() -> None:
+    stack, (x, mask) = AttentiveStack(model_of(), weight_decays=DECAYS), videos()
+    noise = torch.where(mask[..., None], x, 9.0)
+    torch.testing.assert_close(stack.logits(noise, mask), stack.logits(x, mask), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"blocks": 1}, {"token_norm": True}, {"projection": True}], ids=str)
+def test_what_is_made_of_tokens_first_is_not_shared(options: dict[str, object]) -> None:
+    assert not reads_shared(model_of(**options))
