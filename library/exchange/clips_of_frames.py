@@ -100,8 +100,7 @@ def _is_same(own: Tensor, other: Tensor) -> bool:
 def _require_same_preprocessing(wanted: FeatureSpec, spec: FeatureSpec, *, model: str, where: Path) -> None:
     """Refuse a store whose frames were cut or scaled otherwise than the model takes them."""
     expected, found = (
-        read_preprocessing(parse_json(one.preprocessing, where=where), view=one.view)
-        for one in (wanted, spec)
+        read_preprocessing(parse_json(one.preprocessing, where=where), view=one.view) for one in (wanted, spec)
     )
     for name in ("size", "resize_mode", "interpolation", "mean", "std", "scaled"):
         if getattr(expected, name) != getattr(found, name):
