@@ -29,7 +29,9 @@ episode_options = together(
     click.option("--support-split", help="With --way 0: where the support videos are drawn.  [train]"),
     click.option("--support-list", type=PATH, help="With --way 0: a list of K videos of each class instead."),
     click.option(
-        "--frames", default=0, type=click.IntRange(0), help="Use N of the stored frames of each video; 0 means all."
+        "--frames",
+        type=click.IntRange(0),
+        help="Use N of the stored frames of each video; 0 means all.  [all; of a trained matcher: as in its training]",
     ),
     click.option("--frame-norm/--no-frame-norm", default=True, help="First scale each frame's embedding to length 1."),
     text_options,

@@ -47,7 +47,10 @@ class FrameEncoder(Protocol):
     clip_frames: int
 
     def start(self, pixels: Tensor) -> Any:
-        """Begin to encode pixels (N, S, S, 3) uint8, or clips (N, T, S, S, 3), and return what `finish` takes."""
+        """Begin to encode pixels (N, S, S, 3) uint8, or clips (N, T, S, S, 3), and return what `finish` takes.
+
+        On CUDA that has `is_done`, whether its results are there.
+        """
         ...
 
     def finish(self, handle: Any) -> dict[str, np.ndarray]:

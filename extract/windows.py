@@ -34,6 +34,16 @@ def window_places(count: int, *, size: int) -> npt.NDArray[np.int64]:
     return starts[:, None] + np.arange(size)
 
 
+def require_enough_frames(indices: npt.NDArray[np.int64], *, size: int) -> None:
+    """Refuse a video whose sampled frames, some of which may be the same, are too few for one window: DataError.
+
+    A single picture is enough: it is shown again and again.
+    """
+    distinct = len(np.unique(indices))
+    if distinct > 1:
+        window_places(distinct, size=size)
+
+
 class Windows:
     """Make windows of `size` frames of one video, as they come.
 
@@ -67,9 +77,8 @@ class Windows:
 
         DataError if the video has too few frames for one window. A single picture is shown again and again.
         """
-        distinct, position = np.unique(indices, return_inverse=True)
-        if 1 < len(distinct) < self._size:
-            window_places(len(distinct), size=self._size)
+        require_enough_frames(indices, size=self._size)
+        _, position = np.unique(indices, return_inverse=True)
         if not self._repeats:
             window_places(len(indices), size=self._size)
             return np.stack(self._frames, axis=1)[None] if self._new else self._none()

@@ -35,7 +35,7 @@ def fewshot(
     class_splits: Sequence[str | Path] = (),
     support_split: str | None = None,
     support_list: str | Path | None = None,
-    frames: int = 0,
+    frames: int | None = None,
     frame_norm: bool = True,
     labels: "LabelSet | Sequence[str] | str | Path | None" = None,
     prompts: "PromptBank | str | Path | None" = None,
@@ -51,8 +51,10 @@ def fewshot(
     With way 0, all classes take part, every video of the split is recognised, and the support videos are those of
     `support_split` ("train") or of `support_list`. `matchers` are names such as "otam" or "otam(smoothing=0.5)", or
     "all". The default is "otam", or the matcher of `run`, which `fb.fewshot_train` made. `options` are for a single
-    matcher. `class_splits` are files that give each class its split. The texts of the classes and the mean of the
-    frames are also scored on the same episodes. DataError if episodes cannot be drawn, or if a matcher lacks its texts.
+    matcher. `class_splits` are files that give each class its split. `frames` of the stored frames of each video are
+    used, and 0 means all; without it, those that `run` was trained on, or all. The texts of the classes and the mean of
+    the frames are also scored on the same episodes. DataError if episodes cannot be drawn, or if a matcher lacks its
+    texts.
 
     >>> import framebank as fb
     >>> print(fb.fewshot("demo-out/store", ["otam", "mean"], episodes=100))                    # doctest: +SKIP
@@ -106,7 +108,7 @@ def fewshot_compare(
     class_splits: Sequence[str | Path] = (),
     support_split: str | None = None,
     support_list: str | Path | None = None,
-    frames: int = 0,
+    frames: int | None = None,
     frame_norm: bool = True,
     labels: "LabelSet | Sequence[str] | str | Path | None" = None,
     prompts: "PromptBank | str | Path | None" = None,
@@ -176,7 +178,7 @@ def evaluate_shots(
     run: TrainedMatcher | str | Path | None,
     split: str,
     class_splits: Sequence[str | Path],
-    frames: int,
+    frames: int | None,
     frame_norm: bool,
     given: dict[str, Any],
     device: str,
@@ -228,7 +230,7 @@ def evaluate_shots(
             split=split if isinstance(sampler, EpisodeSampler) else f"{split} and support",
             prompts=bank,
             device=resolve_device(device),
-            num_frames=frames or (trained.run.recipe.frames if trained else 0),
+            num_frames=(trained.run.recipe.frames if trained else 0) if frames is None else frames,
             frame_norm=frame_norm,
             run=trained.run if trained else None,
             watch=watched,

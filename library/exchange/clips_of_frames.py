@@ -15,7 +15,7 @@ from torch import Tensor
 
 from framebank.extract.encoders.encoder import Encoder, encoder_like
 from framebank.extract.encoders.preprocess import read_preprocessing
-from framebank.extract.windows import clip_places
+from framebank.extract.windows import clip_places, require_enough_frames
 from framebank.store.errors import DataError
 from framebank.store.exchange.source import RawFrames, Source
 from framebank.store.features import FeatureStore
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from framebank.store.shard import Embeddings
 
 OF_OPEN_CLIP = "visual.trunk."  # how open_clip names the weights of a picture tower of timm
+CLIPS = 64  # of a video that are embedded at once
 ROUNDING = 2**-7  # weights that differ by less are the same, kept in 16 bits
 
 
@@ -56,7 +57,11 @@ def clips_of_frames(bank: Path, model: str, *, device: str = "auto") -> Source:
 
 
 def _clips(rows: "Embeddings", side: "RowSide", *, size: int, device: torch.device) -> RawFrames:
-    """Return the clips of `size` frames of a video, for each of its views and clips of the sampling."""
+    """Return the clips of `size` frames of a video, for each of its views and clips of the sampling.
+
+    DataError if it has too few frames for one.
+    """
+    require_enough_frames(rows.indices, size=size)
     groups = np.stack([rows.views, rows.clips], axis=1)  # (T, 2), in order
     firsts = np.flatnonzero(np.r_[True, (groups[1:] != groups[:-1]).any(axis=1)])
     ends = np.r_[firsts[1:], len(groups)]
@@ -65,7 +70,8 @@ def _clips(rows: "Embeddings", side: "RowSide", *, size: int, device: torch.devi
     )  # (W, size)
     with torch.inference_mode():
         given = torch.from_numpy(rows.data.astype(np.float32)).to(device)
-        values = side.embed(given[torch.from_numpy(places).to(device)]).float().cpu().numpy()  # (W, D)
+        parts = torch.from_numpy(places).to(device).split(CLIPS)
+        values = np.concatenate([side.embed(given[part]).float().cpu().numpy() for part in parts])  # (W, D)
     middle = places[:, size // 2]
     windows = rows.timestamps[places[:, [0, -1]]]  # (W, 2)
     return RawFrames(

@@ -35,6 +35,7 @@ def test_a_matcher_is_trained_and_scores(own, framebank, tmp_path):
     facts = report["made_by"]
     assert facts["classes_trained_on"] == 4
     assert facts["fewshot_recipe"]["options"] == {"width": 16}
+    assert facts["frames"] == 8  # as in its training
     assert not facts["frame_norm"]
     again = json.loads(
         framebank("fewshot", own, "--run", run, "--matcher", "otam", "--way", 4, "--episodes", 20, "--json").stdout
@@ -42,6 +43,9 @@ def test_a_matcher_is_trained_and_scores(own, framebank, tmp_path):
     assert [row["matcher"] for row in again["scores"]] == ["trained:trx", "otam", "mean"]
     assert again["accuracy"] == report["accuracy"]
     assert again["made_by"]["protocol_hash"] == facts["protocol_hash"]
+    for count in (0, 2):  # 0 is all, also of a run that was trained on 8
+        other = framebank("fewshot", own, "--run", run, "--way", 4, "--episodes", 2, "--frames", count, "--json").stdout
+        assert json.loads(other)["made_by"]["frames"] == count
     told = framebank("fewshot", own, "--run", run, "--way", 4, "--episodes", 20).stdout
     assert "run        trained on 4 of these classes" in told
 

@@ -10,8 +10,11 @@ import open_clip
 import pytest
 import torch
 
-from framebank.library.exchange.clips_of_frames import clips_of_frames
+from framebank.extract.encoders.makers.made import RowSide
+from framebank.library.exchange import clips_of_frames as clips_module
+from framebank.library.exchange.clips_of_frames import _clips, clips_of_frames
 from framebank.store import DataError, FeatureStore, Manifest
+from framebank.store.shard import Embeddings
 from framebank.tests.worlds.tiny_models import save_model, save_tokenizer
 
 pytest.importorskip("transformers")
@@ -119,3 +122,35 @@ def test_too_few_frames_are_told_for_each_video(
     framebank("extract", tmp_path / "one.csv", tmp_path / "short", *arguments, "--device", "cpu")
     call = ("store", "import", tmp_path / "short", tmp_path / "out", "--clips-by", f"hf:{models[0]}")
     assert "has 8 of the 16 frames that one clip" in framebank(*call, exit_code=1).stderr
+
+
+def test_a_short_video_whose_frames_are_repeated_is_refused_as_an_extraction_refuses_it() -> None:
+    """A store of 32 frames has rows of a video of 10 frames too, each several times."""
+
+    def rows_of(distinct: int) -> Embeddings:
+        data = np.arange(32, dtype=np.float16)[:, None]
+        indices = np.arange(32) * distinct // 32
+        return Embeddings(data, timestamps=indices / 2, indices=indices)
+
+    side = RowSide(lambda rows: rows.mean(1), dict)
+    given: dict[str, Any] = {"size": 16, "device": torch.device("cpu")}
+    for count in (2, 15):
+        with pytest.raises(DataError, match=f"has {count} of the 16 frames that one clip of the encoder needs"):
+            _clips(rows_of(count), side, **given)
+    for count in (1, 16):  # a picture is shown again and again
+        assert _clips(rows_of(count), side, **given).values.tolist() == [[7.5], [23.5]]
+
+
+def test_a_long_video_is_embedded_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips_module, "CLIPS", 3)
+    rows = np.random.default_rng(0).normal(size=(4 * 7, 2)).astype(np.float16)
+    seen: list[int] = []
+
+    def embed(clips: torch.Tensor) -> torch.Tensor:
+        seen.append(len(clips))
+        return clips.mean(1)
+
+    bank = Embeddings(rows, timestamps=np.arange(28.0), indices=np.arange(28))
+    found = _clips(bank, RowSide(embed, dict), size=4, device=torch.device("cpu"))
+    assert seen == [3, 3, 1]
+    np.testing.assert_allclose(found.values, rows.astype(np.float32).reshape(7, 4, 2).mean(1), rtol=1e-5)
