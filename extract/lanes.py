@@ -251,10 +251,11 @@ def _side_by_side(encoder: FrameEncoder, threads: ExitStack) -> Iterator[_Beside
     All threads that torch may use here are shared out among the lanes.
     """
     available = torch.get_num_threads()
-    count = min(available, MOST_LANES)
+    each = -(-available // MOST_LANES)  # rounded up
+    count = available // each
     try:
         for _ in range(count):
-            thread = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(available // count,))
+            thread = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(each,))
             threads.callback(thread.shutdown, cancel_futures=True)
             thread.submit(torch.get_num_threads).result()  # it has started
             yield _BesideOthers(encoder, thread)

@@ -39,7 +39,7 @@ def some_pictures(count, *, seed=0, size=(2, 2)):
     return np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(("most", "each"), [(8, 1), (2, 2), (1, 4)])
+@pytest.mark.parametrize(("most", "each"), [(8, 1), (4, 1), (3, 2), (2, 2), (1, 4)])
 def test_lanes_share_the_threads_of_torch(monkeypatch, most, each):
     monkeypatch.setattr(lanes, "MOST_LANES", most)
     encoder = HeldEncoder()
