@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from framebank.extract.encoders.encoder import Encoder, encoder_like
+from framebank.extract.encoders.makers import maker_of
 from framebank.extract.encoders.preprocess import read_preprocessing
 from framebank.extract.windows import clip_places, require_enough_frames
 from framebank.store.errors import DataError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from framebank.extract.encoders.makers.made import RowSide
     from framebank.store.shard import Embeddings
 
+OF_CLIPS = "hf"  # the maker of models of clips
 OF_OPEN_CLIP = "visual.trunk."  # how open_clip names the weights of a picture tower of timm
 CLIPS = 64  # of a video that are embedded at once
 ROUNDING = 2**-7  # weights that differ by less are the same, kept in 16 bits
@@ -40,10 +42,14 @@ def clips_of_frames(bank: Path, model: str, *, device: str = "auto") -> Source:
     one, if its picture tower is not the one that made the store, or if frames are prepared otherwise for it.
     """
     frames = FeatureStore(bank)
-    encoder = Encoder(model, device=device, precision="fp32", view=frames.spec.view)
+    encoder = None
+    if maker_of(model)[0] == OF_CLIPS:
+        encoder = Encoder(model, device=device, precision="fp32", view=frames.spec.view)
+    if encoder is None or encoder.rows is None:
+        raise DataError(
+            f"{model} does not embed frames one by one; expected a model of clips that does: hf:FOLDER of a PE-Video"
+        )
     side = encoder.rows
-    if side is None:
-        raise DataError(f"{model} does not embed frames one by one; expected a model of clips that does: PE-Video")
     _require_same_tower(side.tower(), frames.spec, model=model, where=bank)
     _require_same_preprocessing(encoder.spec, frames.spec, model=model, where=bank)
     spec = replace(encoder.spec, sampling=frames.spec.sampling, decoder=frames.spec.decoder, pixels=frames.spec.pixels)

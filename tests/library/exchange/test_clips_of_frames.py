@@ -109,6 +109,8 @@ def test_other_models_have_no_such_side(bank: Path, tmp_path: Path, framebank: A
     save_model("videomae", tmp_path / "mae")
     with pytest.raises(DataError, match=r"does not embed frames one by one; expected .* PE-Video"):
         clips_of_frames(bank, f"hf:{tmp_path / 'mae'}", device="cpu")
+    with pytest.raises(DataError, match=r"ViT-B-32 does not embed frames one by one; expected .* hf:FOLDER"):
+        clips_of_frames(bank, "ViT-B-32", device="cpu")
     told = framebank("store", "import", bank, tmp_path / "c", "--clips-by", "hf:x/y", "--array", "a", exit_code=2)
     assert "--clips-by reads a store" in told.stderr
     assert not (tmp_path / "c").exists()
