@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from framebank.extract.decoders.frames import Clip
-from framebank.extract.windows import clip_places
+from framebank.extract.windows import clip_places, window_facts
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings
 
 
@@ -48,17 +48,16 @@ def _of_windows(
         name: np.concatenate(_by_view(values, len(places), num_views=num_views))  # (views * W, ...)
         for name, values in streams.items()
     }
-    times = np.asarray(clip.timestamps, dtype=np.float64)
-    windows = np.stack([times[places[:, 0]], times[places[:, -1]]], axis=1)  # (W, 2)
+    facts = window_facts(clip.indices, clip.timestamps, places)
     per_clip = len(places) // num_clips
     return Embeddings(
         data=rows.pop(FRAME_STREAM),
-        timestamps=np.tile(windows.mean(axis=1), num_views),
-        indices=np.tile(clip.indices[places[:, size // 2]], num_views),
+        timestamps=np.tile(facts["timestamps"], num_views),
+        indices=np.tile(facts["indices"], num_views),
         views=np.repeat(np.arange(num_views), len(places)),
         clips=np.tile(np.repeat(np.arange(num_clips), per_clip), num_views),
         streams=rows,
-        windows=np.tile(windows, (num_views, 1)),
+        windows=np.tile(facts["windows"], (num_views, 1)),
     )
 
 

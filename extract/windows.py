@@ -34,12 +34,23 @@ def window_places(count: int, *, size: int) -> npt.NDArray[np.int64]:
     return starts[:, None] + np.arange(size)
 
 
-def require_enough_frames(indices: npt.NDArray[np.int64], *, size: int) -> None:
-    """Refuse a video whose sampled frames, some of which may be the same, are too few for one window: DataError.
+def window_facts(
+    indices: npt.NDArray[np.int64], timestamps: npt.NDArray[np.float64], places: npt.NDArray[np.int64]
+) -> dict[str, np.ndarray]:
+    """Return what the row of each window says, places (W, size): its middle frame, the time halfway, and `windows`.
+
+    The last are (W, 2), the seconds of its first and last frame.
+    """
+    times = np.asarray(timestamps, dtype=np.float64)
+    windows = np.stack([times[places[:, 0]], times[places[:, -1]]], axis=1)  # (W, 2)
+    return {"indices": indices[places[:, places.shape[1] // 2]], "timestamps": windows.mean(axis=1), "windows": windows}
+
+
+def require_enough_frames(distinct: int, *, size: int) -> None:
+    """Refuse a video whose sampled frames, so many of which are `distinct`, are too few for one window: DataError.
 
     A single picture is enough: it is shown again and again.
     """
-    distinct = len(np.unique(indices))
     if distinct > 1:
         window_places(distinct, size=size)
 
@@ -77,8 +88,8 @@ class Windows:
 
         DataError if the video has too few frames for one window. A single picture is shown again and again.
         """
-        require_enough_frames(indices, size=self._size)
-        _, position = np.unique(indices, return_inverse=True)
+        distinct, position = np.unique(indices, return_inverse=True)
+        require_enough_frames(len(distinct), size=self._size)
         if not self._repeats:
             window_places(len(indices), size=self._size)
             return np.stack(self._frames, axis=1)[None] if self._new else self._none()

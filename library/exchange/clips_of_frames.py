@@ -16,7 +16,7 @@ from torch import Tensor
 from framebank.extract.encoders.encoder import Encoder, encoder_like
 from framebank.extract.encoders.makers import maker_of
 from framebank.extract.encoders.preprocess import read_preprocessing
-from framebank.extract.windows import clip_places, require_enough_frames
+from framebank.extract.windows import clip_places, require_enough_frames, window_facts
 from framebank.store.errors import DataError
 from framebank.store.exchange.source import RawFrames, Source
 from framebank.store.features import FeatureStore
@@ -67,7 +67,7 @@ def _clips(rows: "Embeddings", side: "RowSide", *, size: int, device: torch.devi
 
     DataError if it has too few frames for one.
     """
-    require_enough_frames(rows.indices, size=size)
+    require_enough_frames(len(np.unique(rows.indices)), size=size)
     groups = np.stack([rows.views, rows.clips], axis=1)  # (T, 2), in order
     firsts = np.flatnonzero(np.r_[True, (groups[1:] != groups[:-1]).any(axis=1)])
     ends = np.r_[firsts[1:], len(groups)]
@@ -79,15 +79,8 @@ def _clips(rows: "Embeddings", side: "RowSide", *, size: int, device: torch.devi
         parts = torch.from_numpy(places).to(device).split(CLIPS)
         values = np.concatenate([side.embed(given[part]).float().cpu().numpy() for part in parts])  # (W, D)
     middle = places[:, size // 2]
-    windows = rows.timestamps[places[:, [0, -1]]]  # (W, 2)
-    return RawFrames(
-        values,
-        timestamps=windows.mean(axis=1),
-        indices=rows.indices[middle],
-        views=rows.views[middle],
-        clips=rows.clips[middle],
-        windows=windows,
-    )
+    facts = window_facts(rows.indices, rows.timestamps, places)
+    return RawFrames(values, views=rows.views[middle], clips=rows.clips[middle], **facts)
 
 
 def _require_same_tower(tower: Mapping[str, Tensor], spec: FeatureSpec, *, model: str, where: Path) -> None:
