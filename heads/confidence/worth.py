@@ -1,5 +1,6 @@
 """Worth: whether probabilities are as often right as they claim, and the accuracy if unsure videos are left out."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def confidence_of(scores: np.ndarray, targets: np.ndarray, *, bins: int = BINS) 
     brier = (scores**2).sum(1) - 2 * own + 1
     table = reliability(confidence, correct, bins=bins)
     return {
-        "ece": sum(row["videos"] * abs(row["accuracy"] - row["confidence"]) for row in table) / len(targets),
+        "ece": calibration_error(table),
         "ece_by_chance": ece_by_chance(confidence, bins=bins),
         "brier": float(brier.mean()),
         "nll": float(-np.log(np.maximum(own, 1e-300)).mean()),
@@ -33,6 +34,13 @@ def confidence_of(scores: np.ndarray, targets: np.ndarray, *, bins: int = BINS) 
         "reliability": table,
         "coverage": coverage(confidence, correct),
     }
+
+
+def calibration_error(table: Sequence[Mapping[str, Any]]) -> float:
+    """Return the expected calibration error of the bins that `reliability` gives."""
+    gaps: float = sum(row["videos"] * abs(row["accuracy"] - row["confidence"]) for row in table)
+    videos: int = sum(row["videos"] for row in table)
+    return gaps / videos
 
 
 def ece_by_chance(confidence: np.ndarray, *, bins: int = BINS) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from framebank.heads.confidence.worth import BINS, ece_by_chance, reliability
+from framebank.heads.confidence.worth import BINS, calibration_error, ece_by_chance, reliability
 from framebank.library.reporting.runs import EvaluatedRun
 
 POINTS = 60  # of a coverage curve
@@ -45,7 +45,7 @@ def certainty_of(runs: Sequence[EvaluatedRun]) -> tuple[RunCertainty, ...]:
 
 def _of_run(run: EvaluatedRun) -> RunCertainty:
     rows = reliability(run.confidence, run.correct)
-    error = sum(row["videos"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / len(run.targets)
+    error = calibration_error(rows)
     shown = reliability(run.confidence, run.correct, bins=max(1, min(BINS, len(run.targets) // IN_A_BIN)))
     bins = tuple((row["confidence"], row["accuracy"], row["videos"]) for row in shown)
     by_chance = ece_by_chance(run.confidence)
