@@ -63,8 +63,7 @@ class NearestVectors:
 
         with ThreadPoolExecutor(parts) as pool:
             found = list(pool.map(search, cuts[:-1], cuts[1:]))
-        scores, rows = _best_of(found, k)
-        return (scores, rows) if scores.shape[1] == k else _padded(scores, rows, k)
+        return _padded(*_best_of(found, k), k)
 
     def search_among(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the same among some rows, (N,) for all queries or (Q, N) for each; no other row is read.
