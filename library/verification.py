@@ -12,7 +12,6 @@ from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.predictions import Predictions
 from framebank.heads.training.folder import WEIGHTS
-from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.loop import Epoch
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
@@ -98,7 +97,7 @@ def _check_run(found: Finding) -> None:
         run = Run.read(folder)
     path = current(folder, "recipe.toml")
     with found.checking(path, path.name):
-        said = Recipe.from_dict({"form": EARLIER, **read_toml(path, what="a recipe")}, where=path)
+        said = Recipe.of_run(read_toml(path, what="a recipe"), where=path)
         if run:
             _require_same(path, said.to_dict(), run.recipe.to_dict())
     _check_log(found, Epoch)

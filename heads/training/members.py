@@ -9,7 +9,6 @@ from torch import Tensor
 from framebank.heads.model import Model
 from framebank.heads.training.average import average_model
 from framebank.heads.training.filling import ModelShape, filled_model
-from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.recipe import Recipe
 from framebank.store.errors import DataError
 from framebank.store.formats.document import Fields, shown
@@ -79,7 +78,7 @@ def read_average(
 
 
 def _named(said: Fields, *, where: object) -> tuple[str, Recipe]:
-    return said.text("name"), Recipe.from_dict({"form": EARLIER, **said.fields("recipe").values}, where=where)
+    return said.text("name"), Recipe.of_run(said.fields("recipe").values, where=where)
 
 
 def _require_alike(recipes: Sequence[Recipe], first: Recipe, *, where: object) -> None:

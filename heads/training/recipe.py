@@ -6,7 +6,7 @@ The tables of framebank.heads are loaded when a recipe is made. The defaults can
 import difflib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -235,6 +235,11 @@ class Recipe:
         """Read TOML. DataError as in `from_dict`."""
         path = Path(path)
         return cls.from_dict(read_toml(path, what="a recipe"), where=path)
+
+    @classmethod
+    def of_run(cls, found: Mapping[str, Any], *, where: object) -> "Recipe":
+        """Build the recipe that a run keeps. What it does not name is as it was when no recipe named it."""
+        return cls.from_dict({"form": EARLIER, **found}, where=where)
 
     @classmethod
     def from_dict(cls, found: dict[str, Any], *, where: object) -> "Recipe":

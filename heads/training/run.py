@@ -26,7 +26,6 @@ from framebank.heads.texts.text import KeepsClasses, ReadsTower
 from framebank.heads.training.checkpoint import read_checkpoint, save
 from framebank.heads.training.filling import WHAT, ModelShape, filled_model
 from framebank.heads.training.folder import WEIGHTS
-from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.loop import Epoch
 from framebank.heads.training.members import Member, members_about, read_average
 from framebank.heads.training.recipe import Recipe
@@ -148,7 +147,7 @@ class Run:
             raise DataError(f"{folder}: holds no {path.name}; expected a folder made by `framebank train`")
         found = read_checkpoint(path, what=WHAT)
         about, tensors = found.about, found.tensors
-        recipe = Recipe.from_dict({"form": EARLIER, **about.fields("recipe").values}, where=path)
+        recipe = Recipe.of_run(about.fields("recipe").values, where=path)
         spec = FeatureSpec.from_dict(about.fields("spec").values, where=path)
         labels, in_shape = about.texts("labels"), about.wholes("in_shape", least=1, default=())
         trained_on = _trained_on(about.fields("trained_on"))
