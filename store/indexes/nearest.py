@@ -1,14 +1,16 @@
 """Nearest: exact search by inner product in a matrix of vectors, on a CPU or a GPU."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
 import faiss as faiss_module
 import numpy as np
 
+from framebank.store.indexes.rounded import RoundedVectors
+from framebank.store.indexes.scan import FEW as FEW_QUERIES
 from framebank.store.indexes.scan import scan
+from framebank.store.indexes.viewing import best_of, search_shares, shares, viewing
 
 faiss: Any = faiss_module  # its types lack some of its names
 DIVIDED_FROM = 100_000  # float16 vectors that threads share, where there are fewer queries than threads
@@ -19,6 +21,10 @@ GATHERED = 1024  # rows that are copied side by side before they are compared
 FEW = 16  # rows of each of several queries; faiss compares so few where they lie in less time
 SCANNED = 1 / 8  # of the float16 vectors; from this share on, all are passed by, and none is copied
 AT_ONCE = 65_536  # float16 vectors that are copied as float32 at a time
+ROUNDED_FROM = 200_000  # vectors from which a search by codes of 8 bits pays
+ROUNDED_BYTES = 2 << 30  # of codes, at most: they lie in memory
+ROUNDED_AFTER = 16  # searches of few queries; rounding the vectors takes about as long
+CANDIDATES, MOST_CANDIDATES = 1024, 4096  # of codes that are compared exactly
 
 
 class NearestVectors:
@@ -26,44 +32,68 @@ class NearestVectors:
 
     They are float32, or float16: then the cosines are those of the rounded vectors, which differ by less than 0.0005.
     faiss can use the GPU if it was built for GPUs and the GPU runs a search. Otherwise the CPU searches. A GPU
-    holds a copy of the vectors as float32; a CPU needs none.
+    holds a copy of the vectors as float32; a CPU needs none. After some searches of few queries in many vectors, a
+    CPU has codes of 8 bits in memory, which tell the candidates. What is not found surely is searched in all vectors.
     """
 
     def __init__(self, vectors: np.ndarray, *, device: str = "cpu") -> None:
         self.vectors = vectors
         self.device = device
         self.is_half = vectors.dtype == np.float16
+        self._rounded: RoundedVectors | None = None
+        self._searches = 0
+        self._candidates = CANDIDATES
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the k highest inner products of each query (Q, D) and their rows, both (Q, k), highest first."""
         if k <= MOST_ON_GPU and self.on_gpu is not None:
             scores, rows = self.on_gpu.search(queries, k)
             return scores, rows
+        if len(queries) < (SCANNED_FROM if self.is_half else FEW_QUERIES) and 4 * k <= self._candidates:
+            return self._by_codes(queries, k)
+        return self.search_all(queries, k)
+
+    def search_all(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same on the CPU; every vector is read."""
         return self._half(queries, k) if self.is_half else _exact(queries, self.vectors, k)
+
+    def _by_codes(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same; codes tell which vectors are compared, once there are any."""
+        codes = self._codes()
+        if codes is None:
+            return self.search_all(queries, k)
+        told, candidates, wrong = codes.search(queries, self._candidates)
+        scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+        for place, query in enumerate(queries):
+            among = np.sort(candidates[place])
+            near = self.vectors[among].astype(np.float32, copy=False)
+            cosines = np.einsum("vd,d->v", near, query)  # the threads of a product spin on, and slow the next search
+            best = np.argsort(-cosines, kind="stable")[:k]
+            scores[place], rows[place] = cosines[best], among[best]
+        unsure = told[:, -1] + wrong >= scores[:, -1]
+        if unsure.any():
+            self._candidates = min(4 * self._candidates, MOST_CANDIDATES)
+            scores[unsure], rows[unsure] = self.search_all(queries[unsure], k)
+        return scores, rows
+
+    def _codes(self) -> RoundedVectors | None:
+        """Return the codes, made once there were enough searches; None before that, and while they are made."""
+        if self._rounded is None and len(self.vectors) >= ROUNDED_FROM and self.vectors.size <= ROUNDED_BYTES:
+            number = self._searches = self._searches + 1
+            if number == ROUNDED_AFTER + 1:  # other threads search on meanwhile
+                self._rounded = RoundedVectors.of(self.vectors)
+        return self._rounded
 
     def _half(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the same for float16 vectors."""
         if len(queries) >= SCANNED_FROM:
             parts = [queries[first : first + MOST_SCANNED] for first in range(0, len(queries), MOST_SCANNED)]
             return _together([scan(part, self.vectors, k) for part in parts])
-        threads = faiss.omp_get_max_threads()
-        if len(self.vectors) >= DIVIDED_FROM and len(queries) < threads:
-            return self._divided(queries, k, threads)
+        if len(self.vectors) >= DIVIDED_FROM and len(queries) < faiss.omp_get_max_threads():
+            views = [viewing(share) for share in shares(self.vectors)]
+            return _padded(*search_shares(views, queries, k), k)
         scores, rows = viewing(self.vectors).search(queries, k)
         return scores, rows
-
-    def _divided(self, queries: np.ndarray, k: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same, each part of the vectors searched by a thread; faiss gives a thread to each query only."""
-        cuts = [len(self.vectors) * part // parts for part in range(parts + 1)]
-
-        def search(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-            vectors = self.vectors[first:last]
-            scores, rows = viewing(vectors).search(queries, min(k, len(vectors)))
-            return scores, rows + first
-
-        with ThreadPoolExecutor(parts) as pool:
-            found = list(pool.map(search, cuts[:-1], cuts[1:]))
-        return _padded(*_best_of(found, k), k)
 
     def search_among(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the same among some rows, (N,) for all queries or (Q, N) for each; no other row is read.
@@ -127,7 +157,7 @@ class NearestVectors:
             scores, rows = viewing(self.vectors).search(queries, k, params=asked)
             return scores, rows
         parts = [among[first : first + GATHERED] for first in range(0, max(1, len(among)), GATHERED)]
-        return _best_of([self._compared(queries, k, own) for own in parts], k)
+        return best_of([self._compared(queries, k, own) for own in parts], k)
 
     @cached_property
     def index(self) -> Any:
@@ -151,21 +181,6 @@ class NearestVectors:
         except (RuntimeError, AttributeError, AssertionError):
             return None
         return own
-
-
-def viewing(vectors: np.ndarray) -> Any:
-    """Return a flat index of faiss over contiguous vectors (V, D) where they lie; keep them as long as it."""
-    width = vectors.shape[1]
-    if vectors.dtype == np.float16:
-        made = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    else:
-        made = faiss.IndexFlatIP(width)
-    place, codes = faiss.swig_ptr(vectors.reshape(-1).view(np.uint8)), made.codes
-    codes.is_owned = False
-    codes.view_data = codes.c_ptr = place
-    codes.view_size = codes.c_size = vectors.nbytes
-    made.ntotal = len(vectors)
-    return made
 
 
 class _Room:
@@ -211,13 +226,6 @@ def _together(found: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, n
         return found[0]
     scores, rows = (np.concatenate(each) for each in zip(*found, strict=True))
     return scores, rows
-
-
-def _best_of(parts: list[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k best of what was found in several parts, each (Q, k)."""
-    scores, rows = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
 
 
 def _padded(scores: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

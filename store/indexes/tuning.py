@@ -139,12 +139,12 @@ class _Trial:
         self.flat = NearestVectors(vectors)
         self.k = min(K, len(vectors))
         self.queries = queries_of(vectors)
-        self.exact_p95 = p95_of(lambda query: self.flat.search(query, self.k), self.queries)
+        self.exact_p95 = p95_of(lambda query: self.flat.search_all(query, self.k), self.queries)
 
     @property
     def truth(self) -> np.ndarray:
         if "_truth" not in self.__dict__:
-            self._truth = self.flat.search(self.queries, self.k)[1]
+            self._truth = self.flat.search_all(self.queries, self.k)[1]
         return self._truth
 
     def exact(self) -> Measured:

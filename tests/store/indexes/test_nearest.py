@@ -152,3 +152,40 @@ def test_many_rows_of_many_queries_are_copied_side_by_side():
     scores, rows = NearestVectors(vectors).search_among(vectors[[3, 120]], 2, among)
     assert rows[:, 0].tolist() == [3, 120]
     np.testing.assert_allclose(scores[:, 0], 1, rtol=1e-5)
+
+
+@pytest.fixture
+def rounding(monkeypatch):
+    for name, value in {"ROUNDED_FROM": 100, "ROUNDED_AFTER": 2, "CANDIDATES": 40, "MOST_CANDIDATES": 80}.items():
+        monkeypatch.setattr(f"framebank.store.indexes.nearest.{name}", value)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("width", [1, 7, 48])
+def test_codes_tell_what_is_compared_and_the_answer_is_exact(rounding, dtype, width):
+    rng = np.random.default_rng(6)
+    vectors = rng.normal(size=(600, width)) + 5 * np.eye(width)[0]  # one column is far above the others, as CLIP has it
+    vectors, queries = unit(vectors).astype(dtype), unit(rng.normal(size=(3, width)))
+    searched = NearestVectors(vectors)
+    for _ in range(4):
+        scores, rows = searched.search(queries, 10)
+        cosines = queries @ vectors.astype(np.float32).T
+        np.testing.assert_allclose(scores, -np.sort(-cosines)[:, :10], atol=1e-6)
+        np.testing.assert_allclose(np.take_along_axis(cosines, rows, axis=1), scores, atol=1e-6)
+    assert searched._rounded is not None
+
+
+def test_what_codes_cannot_tell_apart_is_found_among_all(rounding):
+    searched = NearestVectors(np.full((500, 4), 0.5, dtype=np.float32))
+    for _ in range(5):
+        assert searched.search(searched.vectors[:1], 5)[1].tolist() == [[0, 1, 2, 3, 4]]
+    assert searched._rounded is not None and searched._candidates == 80
+
+
+def test_vectors_that_are_no_numbers_get_no_codes(rounding):
+    vectors = np.random.default_rng(8).normal(size=(200, 4)).astype(np.float32)
+    vectors[3, 1] = np.nan
+    searched = NearestVectors(vectors)
+    for _ in range(5):
+        found = searched.search(vectors[:1], 3)[1]
+    assert searched._rounded is None and found.tolist() == scan(vectors[:1], vectors, 3)[1].tolist()
