@@ -56,7 +56,7 @@ def main(
     """Time the ways for each matcher and print them."""
     import torch
 
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.fewshot.episodes import EpisodeSampler
     from framebank.heads.fewshot.matcher_name import untrained_matchers
     from framebank.heads.fewshot.scores import EpisodeFrames

@@ -52,7 +52,8 @@ class World:
 
     def __init__(self, films: int, *, seed: int, fps: float) -> None:
         from framebank.demo.films import film_rows, list_films
-        from framebank.extract.encoders.encoder import Encoder, resolve_device
+        from framebank.extract.encoders.device import resolve_device
+        from framebank.extract.encoders.encoder import Encoder
         from framebank.heads.moments.rows import rows_in_time
         from framebank.library.searching.asked import is_unknown, known_names
         from framebank.store.vectors import unit

@@ -30,7 +30,7 @@ def main(seeds: int, device: str, heads: str, turns: int, seconds: float, json_p
     """Time both ways and print the ratio."""
     import torch
 
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
 
     place = resolve_device(device)
     name = torch.cuda.get_device_name(place) if place.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_average_precision, multiclass_confusion_matrix
 
 from framebank.heads.evaluation.normal import Z
 from framebank.heads.predictions import Predictions
@@ -74,6 +73,8 @@ def _measure_several(predictions: Predictions) -> dict[str, Any]:
 
 def _precisions(scores: Tensor, targets: Tensor) -> Tensor:
     """Return the average precision of each class (C,), NaN if no video has it. Equal scores share a threshold."""
+    from torchmetrics.functional.classification import binary_average_precision  # it takes seconds to load
+
     occurs = targets.any(0)
     precisions = scores.new_full((targets.shape[1],), torch.nan)
     for place in occurs.nonzero().flatten().tolist():
@@ -99,6 +100,5 @@ def wilson_interval(hits: int, total: int) -> tuple[float, float]:
 
 
 def _confusion(scores: torch.Tensor, targets: torch.Tensor, num_classes: int) -> torch.Tensor:
-    if num_classes == 1:
-        return torch.tensor([[len(targets)]])
-    return multiclass_confusion_matrix(best_class(scores), targets, num_classes)
+    pairs = num_classes * targets + best_class(scores)
+    return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)

@@ -84,7 +84,7 @@ def train_auto(
     """
     import torch
 
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.class_texts import ClassTexts
     from framebank.heads.training.auto import BUDGET, find_recipe, require_classes
     from framebank.heads.training.averaged_run import averaged_run

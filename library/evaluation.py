@@ -61,7 +61,7 @@ def zeroshot(
 
     store, manifest = _labelled_split(open_store(bank), split)
 
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.evaluation.evaluate import evaluate_zero_shot, require_labels, zero_shot_hint
     from framebank.heads.training.recipe import SCORINGS
     from framebank.heads.training.run import Run
@@ -121,7 +121,7 @@ def evaluate(
     result of `fb.prompts`, or a file of it. DataError if the store comes from another encoder, if it has classes that
     the run lacks, or if no video of the split has a label.
     """
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.evaluation.evaluate import evaluate_run
     from framebank.heads.training.folder import WEIGHTS
     from framebank.heads.training.run import Run

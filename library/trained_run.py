@@ -122,7 +122,7 @@ class TrainedRun:
         return sort_labels(label_store(store, store.split(split), [self._labeller(top, sets=sets)]))
 
     def _labeller(self, top: int, *, sets: float | None = None) -> Any:
-        from framebank.extract.encoders.encoder import resolve_device
+        from framebank.extract.encoders.device import resolve_device
         from framebank.heads.labelling.labellers import ModelLabeller
 
         return ModelLabeller.of_run(self.run, where=self.path, top=top, device=resolve_device(self.device), sets=sets)

@@ -79,7 +79,7 @@ def train(
     store, folder = open_store(bank), Path(folder)
     manifest = store.split(split)
 
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.training.distributed import Ranks
     from framebank.heads.training.folder import taking
     from framebank.heads.training.lexicon import Lexicon

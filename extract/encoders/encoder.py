@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from framebank.extract.decoders.pixels import SQUARE
+from framebank.extract.encoders.device import resolve_device
 from framebank.extract.encoders.makers import make, recorded_weights, settle, weights_name
 from framebank.extract.encoders.makers.made import RowSide, TextSide
 from framebank.extract.encoders.preprocess import Preprocessing, read_preprocessing
@@ -268,18 +269,6 @@ def encoder_like(spec: FeatureSpec, *, device: str = "auto", precision: str | No
             f"but {spec.weights_hash[:12]} when the embeddings were made; bring those weights back, or extract again"
         )
     return encoder
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device of a name; "auto" is CUDA when there is one. DataError for one that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise DataError(f"the device {name!r} is not available here; expected auto, cpu or a CUDA device") from error
-    return device
 
 
 def _resolve_precision(name: str, device: torch.device) -> str:

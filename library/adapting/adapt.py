@@ -99,7 +99,8 @@ def adapt(
     if method == "ted" and head != "mean":
         raise DataError(f"head is {head!r}; expected mean, because ted makes one embedding of all frames of a clip")
 
-    from framebank.extract.encoders.encoder import encoder_like, resolve_device
+    from framebank.extract.encoders.device import resolve_device
+    from framebank.extract.encoders.encoder import encoder_like
     from framebank.heads.training.folder import taking
     from framebank.heads.training.resume import Keeping
     from framebank.library.training import recipe_of, training_job

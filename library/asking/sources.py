@@ -80,7 +80,7 @@ class LabelSources:
         With `shows_seconds`, texts say where in a video their label shows. DataError if a source cannot be read, or if
         it cannot embed videos here.
         """
-        from framebank.extract.encoders.encoder import resolve_device
+        from framebank.extract.encoders.device import resolve_device
         from framebank.heads.labelling.labellers import ModelLabeller
 
         asked: list[Asked] = []
@@ -114,7 +114,7 @@ class LabelSources:
         return Asked(labeller, index.spec, encoder, thresholds)
 
     def _ask_run(self, others: Sequence[Asked], *, top: int, embeds: bool, device: str) -> Asked:
-        from framebank.extract.encoders.encoder import resolve_device
+        from framebank.extract.encoders.device import resolve_device
         from framebank.heads.labelling.labellers import ModelLabeller
         from framebank.heads.training.run import Run
 

@@ -141,7 +141,7 @@ def compare_recipes(
     store, folder = open_store(bank), Path(folder)
     train, test = store.split(train_split), store.split(split)
 
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.evaluation.compare import Comparison, run_trials, standings
     from framebank.heads.training.lexicon import Lexicon
     from framebank.library.texts import label_set, tower_of

@@ -189,7 +189,7 @@ def evaluate_shots(
     if told := clash(plan, as_argument):
         raise DataError(told)
 
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.fewshot.episodes import EpisodeSampler
     from framebank.heads.fewshot.evaluate import evaluate_few_shot
     from framebank.heads.fewshot.matcher_name import MatcherName, reads_text, untrained_matchers

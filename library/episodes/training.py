@@ -48,7 +48,7 @@ def fewshot_train(
     >>> matcher = fb.fewshot_train("demo-out/store", "matcher", "trx", steps=100)              # doctest: +SKIP
     >>> fb.fewshot("demo-out/store", run=matcher).accuracy                                     # doctest: +SKIP
     """
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.fewshot.job import FewshotJob
     from framebank.heads.fewshot.recipe import FewshotRecipe
     from framebank.heads.matchers import READS_TEXT

@@ -132,7 +132,7 @@ def evaluate_protocol(
     >>> fb.evaluate_protocol("ucf", "ucf101", lists="ucfTrainTestlist", recipe="ridge").top1   # doctest: +SKIP
     0.764
     """
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.evaluation.ledger import require_ledger
     from framebank.heads.evaluation.named import read_protocol
     from framebank.library.figures.kinds import KINDS, ProtocolRequest

@@ -69,7 +69,7 @@ def fit_temperature(
     >>> fb.fit_temperature("run", "bank", split="val").temperature                             # doctest: +SKIP
     0.61
     """
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.evaluation.temperature import fit_run, forget, restore
     from framebank.heads.training.run import Run
 

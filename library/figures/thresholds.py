@@ -94,7 +94,7 @@ def fit_thresholds(
     >>> fb.fit_thresholds("run", split="val").values["juggling"]                               # doctest: +SKIP
     0.31
     """
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.confidence.thresholds import NEVER
     from framebank.heads.evaluation.thresholds import fit_thresholds_of_run, forget_thresholds
     from framebank.heads.training.run import Run

@@ -50,7 +50,7 @@ def index(
     store, folder = open_store(bank), Path(folder)
     manifest = store.split(split)
 
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.labelling.levels import searched_of
     from framebank.heads.labelling.neighbours import index_store
     from framebank.heads.training.folder import taking

@@ -111,7 +111,7 @@ def set_thresholds(
 
     `SearchIndex.calibrate` says what is refused.
     """
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.labelling.calibrate import calibrate, held_out
     from framebank.library.stores import open_store
     from framebank.store.indexes.enrolment import Calibration

@@ -89,7 +89,7 @@ def update_index(
     index. Enrolled classes and the calibration stay, and thresholds are set again. DataError if the store is not found
     or is not that of the index, or if the split or the run is another one.
     """
-    from framebank.extract.encoders.encoder import resolve_device
+    from framebank.extract.encoders.device import resolve_device
     from framebank.heads.labelling.update import update_index as follow
     from framebank.heads.training.run import Run
     from framebank.library.stores import open_store

@@ -81,7 +81,7 @@ class _Scoring:
     """Scores the same videos of a store again and again."""
 
     def __init__(self, run: "Run", store: "FeatureStore", ids: list[str], device: str) -> None:
-        from framebank.extract.encoders.encoder import resolve_device
+        from framebank.extract.encoders.device import resolve_device
         from framebank.store import LabelSet, Manifest
 
         lost = next((video_id for video_id in ids if video_id not in store), None)

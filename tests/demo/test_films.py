@@ -50,7 +50,8 @@ def test_truth_and_cuts_are_where_the_parts_meet() -> None:
 
 
 def test_a_film_on_disk_gives_the_rows_that_need_no_file(framebank, tmp_path: Path) -> None:
-    from framebank.extract.encoders.encoder import Encoder, resolve_device
+    from framebank.extract.encoders.device import resolve_device
+    from framebank.extract.encoders.encoder import Encoder
     from framebank.store import FeatureStore
 
     assert list(render_films(tmp_path, [FILM], processes=1)) == [FILM]
