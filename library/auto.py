@@ -102,6 +102,7 @@ def train_auto(
     started = time.perf_counter()
     seconds = BUDGET if budget is None else read_budget(budget)
     place = resolve_device(device)
+    split = store.manifest.split_named(split)
     base = Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0, **keys)
 
     def job_of(recipe: Recipe, bank: "PromptBank | None", labels: "LabelSet | None") -> TrainingJob:

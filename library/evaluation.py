@@ -59,7 +59,7 @@ def zeroshot(
     require_among("texts", texts, ("names", "descriptions"))
     from framebank.library.stores import open_store
 
-    store, manifest = _labelled_split(open_store(bank), split)
+    store, split, manifest = _labelled_split(open_store(bank), split)
 
     from framebank.extract.encoders.device import resolve_device
     from framebank.heads.evaluation.evaluate import evaluate_zero_shot, require_labels, zero_shot_hint
@@ -140,7 +140,7 @@ def evaluate(
         raise DataError(
             f"{where}: was trained on the store {trained.store}, which is not there; give it (bank, --store)"
         )
-    store, manifest = _labelled_split(open_store(trained.store if bank is None else bank), split, run=where)
+    store, split, manifest = _labelled_split(open_store(trained.store if bank is None else bank), split, run=where)
     trained_on = trained.trained_on.get("split")  # earlier versions did not keep it
     if trained_on and (split in ("all", trained_on) or trained_on == "all"):
         warn(f"{where}: was trained on the split {trained_on}, so its own training videos are in the split {split}")
@@ -163,15 +163,20 @@ def _warn_of_seen(run: "Run", store: "FeatureStore", manifest: "Manifest", split
         warn(f"{where}: was trained on {told}; its figures are too good")
 
 
-def _labelled_split(store: "FeatureStore", split: str, *, run: Path | None = None) -> "tuple[FeatureStore, Manifest]":
-    """Return a split of a store. A store without any label is reported before a split that does not exist."""
+def _labelled_split(
+    store: "FeatureStore", split: str, *, run: Path | None = None
+) -> "tuple[FeatureStore, str, Manifest]":
+    """Return a store, the name that it has for a split, and the videos of it.
+
+    A store without any label is reported before a split that does not exist.
+    """
     if not store.manifest.labels:
         from framebank.heads.evaluation.evaluate import require_labels, zero_shot_hint
 
         hint = f"framebank predict {store.path} --run {run} --csv out.csv" if run else zero_shot_hint(store)
         require_labels(store, store.manifest, split="all", hint=hint)
     try:
-        return store, store.split(split)
+        return store, store.manifest.split_named(split), store.split(split)
     except DataError as error:
         if run is None or split != "test" or any(store.manifest.columns.splits):
             raise

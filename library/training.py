@@ -77,6 +77,7 @@ def train(
     from framebank.library.stores import open_store
 
     store, folder = open_store(bank), Path(folder)
+    split = store.manifest.split_named(split)
     manifest = store.split(split)
 
     from framebank.extract.encoders.device import resolve_device

@@ -123,6 +123,7 @@ def _split_of(index: Index, store: FeatureStore, *, given: str | None, folder: P
             made_of = "all"
     if made_of is None and given is None:
         raise DataError(f"{folder}: does not say of which split it was made; give --split, or --split all")
+    given = given and store.manifest.split_named(given)
     if given is not None and made_of is not None and given != made_of:
         raise DataError(f"{folder}: was made of the split {made_of!r}, not of {given!r}; make a new index for that")
     return given or made_of or "all"

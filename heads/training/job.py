@@ -283,7 +283,7 @@ def _draw(
 
 def _has_val(store: FeatureStore, recipe: Recipe, val_split: str | None) -> bool:
     """Return whether a split of validation videos is there, so that none are held out of the training videos."""
-    return bool(val_split) or (not recipe.shots and "val" in store.manifest.split_sizes)
+    return bool(val_split) or (not recipe.shots and store.manifest.split_named("val") in store.manifest.split_sizes)
 
 
 def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:

@@ -91,6 +91,7 @@ def adapt(
     require_least("rank", rank, 1)
     store, folder = open_store(bank), Path(folder)
     _require_other_weights(folder, store)
+    split = store.manifest.split_named(split)
     manifest = store.split(split)
     stored = _stored_blocks(store)
     blocks = stored if blocks is None else blocks

@@ -134,6 +134,7 @@ def predict(
     path = Path(csv) if csv else None
     _require_outside(path, [place for place in (*map(path_of, given), *sources.paths) if place])
     store, manifest = _open(given, split)
+    split = store.manifest.split_named(split) if store else split
     asked = sources.ask(store, top=top, knows_itself=False, device=device, watch=watch)
     warn_of_random(asked)
     if store:

@@ -139,6 +139,7 @@ def compare_recipes(
     require_least("seeds", seeds, 1)
     require_least("workers", workers, 1)
     store, folder = open_store(bank), Path(folder)
+    train_split, split = map(store.manifest.split_named, (train_split, split))
     train, test = store.split(train_split), store.split(split)
 
     from framebank.extract.encoders.device import resolve_device

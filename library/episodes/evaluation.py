@@ -204,6 +204,7 @@ def evaluate_shots(
     facts: dict[str, Any] = {}
     if class_splits:
         manifest, facts["class_split"] = with_class_splits(manifest, class_splits, where=store.path)
+    split = manifest.split_named(split)
     try:
         plans = [plan_episodes(manifest, split, shot=shot, **plan) for shot in shots]
     except DataError as error:

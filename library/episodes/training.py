@@ -102,7 +102,8 @@ def _videos(
         manifest, _ = with_class_splits(manifest, class_splits, where=where)
     try:
         train = manifest.split(split).labelled()
-        wanted = val_split or ("val" if "val" in manifest.split_sizes else None)
+        usual = manifest.split_named("val")
+        wanted = val_split or (usual if usual in manifest.split_sizes else None)
         val = manifest.split(wanted).labelled() if wanted else Manifest(())
     except DataError as error:
         raise DataError(f"{where}: {error}") from error

@@ -21,8 +21,9 @@ def held_out_split(
     """
     from framebank.library.stores import open_store
 
-    _require_held_out(split, run.trained_on.get("split"), where=folder, what=what)
     store = open_store(run.store if bank is None else bank)
+    split = store.manifest.split_named(split)
+    _require_held_out(split, run.trained_on.get("split"), where=folder, what=what)
     manifest = store.split(split)
     seen = run.trained_videos_among(manifest.columns.ids, store=store.path)
     if seen:

@@ -48,6 +48,7 @@ def index(
 
     asked = Target(type, budget, recall, rows)
     store, folder = open_store(bank), Path(folder)
+    split = store.manifest.split_named(split)
     manifest = store.split(split)
 
     from framebank.extract.encoders.device import resolve_device

@@ -121,7 +121,8 @@ def set_thresholds(
         raise DataError(f"the split {split!r} is given without a store; expected the store that it is a split of")
     calibration = Calibration(share)
     if bank is not None:
-        store, split = open_store(bank), split or "val"
+        store = open_store(bank)
+        split = store.manifest.split_named(split or "val")
         calibration = held_out(
             index, store, store.split(split), split=split, share=share, device=resolve_device(device), where=path
         )

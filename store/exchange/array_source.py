@@ -19,7 +19,8 @@ from framebank.store.exchange.keyed import Keyed, keyed_arrays
 from framebank.store.exchange.source import Columns, Names, RawFrames, Source
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.split_folders import splits_and_labels
-from framebank.store.videos.video import SPLIT_NAMES, Video
+from framebank.store.videos.split_names import usual_splits
+from framebank.store.videos.video import Video
 
 
 def one_file_source(arrays: Arrays, names: Names) -> Source:
@@ -119,7 +120,9 @@ def _labels(arrays: Arrays, names: Names) -> list[str]:
 def _splits(arrays: Arrays, name: str, values: tuple[str, ...]) -> list[str]:
     array = arrays[name]
     if array.dtype.kind not in "biu":
-        return [SPLIT_NAMES.get(split.lower(), split) for split in arrays.strings(name)]
+        given = arrays.strings(name)
+        read_as = usual_splits(given, where=arrays.path)
+        return [read_as[split] for split in given]
     numbers = np.asarray(array[:]).astype(np.int64).reshape(-1)
     if not len(numbers):
         raise DataError(f"{arrays.path}: its {name!r} holds no number; expected one for each video")
@@ -128,4 +131,5 @@ def _splits(arrays: Arrays, name: str, values: tuple[str, ...]) -> list[str]:
             f"{arrays.path}: its {name!r} holds the numbers {numbers.min()} to {numbers.max()}; name the split that "
             "each stands for, 0 first: --split-values train,test"
         )
-    return [values[number] for number in numbers]
+    read_as = usual_splits(values, where="--split-values")
+    return [read_as[values[number]] for number in numbers]

@@ -18,7 +18,8 @@ from framebank.store.formats.document import parse_json
 from framebank.store.lazy import require
 from framebank.store.shard import Embeddings
 from framebank.store.spec import FeatureSpec
-from framebank.store.videos.video import SPLIT_NAMES, Video
+from framebank.store.videos.split_names import usual_splits
+from framebank.store.videos.video import Video
 
 WHAT = "a parquet file"
 SPEC_KEY = b"framebank.spec"
@@ -58,7 +59,8 @@ def parquet_source(path: Path, names: Names) -> Source:
             (None, ("group",)),
         )
     )
-    said = Columns(ids, labels, [SPLIT_NAMES.get(split.lower(), split) for split in splits], groups, extra)
+    read_as = usual_splits(splits, where=path)
+    said = Columns(ids, labels, [read_as[split] for split in splits], groups, extra)
     if not file.metadata.num_rows:
         raise DataError(f"{path}: holds no rows; expected one for each video")
     manifest = said.manifest(path, file.metadata.num_rows)

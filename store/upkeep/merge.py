@@ -175,7 +175,8 @@ def _joined(stores: Sequence[FeatureStore]) -> Manifest:
     manifest = stores[0].manifest
     for store in stores[1:]:
         rows = {video.video_id: video for video in manifest.videos}
-        newer = [_filled(rows.get(video.video_id), video, where=store.path) for video in store.manifest.videos]
+        named = store.manifest.with_splits_of(manifest, where=stores[0].path)
+        newer = [_filled(rows.get(video.video_id), video, where=store.path) for video in named.videos]
         manifest = manifest.merged(Manifest(tuple(newer)))
     return manifest
 

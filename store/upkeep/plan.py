@@ -65,7 +65,7 @@ def plan_store(
     `spec`, or holds another file under the same video_id; or as `refuse_foreign`.
     """
     held = _held(folder, spec, what=what)
-    manifest = manifest.with_ids_of(held.manifest) if held else manifest
+    manifest = _named_as_in(held, manifest)
     failed = set() if retry_failed else {failure.video_id for failure in Ledger(folder / "failed.csv").read()}
     missing = [video for video in manifest.videos if held is None or video.video_id not in held]
     return Plan(
@@ -79,7 +79,7 @@ def plan_store(
 def plan_extraction(folder: Path, manifest: Manifest, spec: FeatureSpec, choices: Choices) -> Plan:
     """Return what is left to do, as `plan_store`, but compare each file with the one that the store knows."""
     held = _held(folder, spec, what="extraction")
-    manifest = manifest.with_ids_of(held.manifest) if held else manifest
+    manifest = _named_as_in(held, manifest)
     failures = Ledger(folder / "failed.csv").read()
     drift = find_drift(held, manifest, failures=failures, roots=choices.roots) if held else Drift()
     pruned = set(drift.gone).difference(drift.in_empty_folders) if choices.prune else set()
@@ -142,6 +142,11 @@ def _held(folder: Path, spec: FeatureSpec, *, what: str) -> FeatureStore | None:
     held = FeatureStore(folder)
     held.spec.require_equal(spec, mine=folder, theirs=f"this {what}")
     return held
+
+
+def _named_as_in(held: FeatureStore | None, given: Manifest) -> Manifest:
+    """Return the given videos with the ids and the names of splits that a store has for them."""
+    return given.with_ids_of(held.manifest).with_splits_of(held.manifest, where=held.path) if held else given
 
 
 def _merged(

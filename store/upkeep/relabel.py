@@ -13,7 +13,7 @@ from framebank.store.upkeep.rewrite import change_store
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.selection import matching
 from framebank.store.videos.spelling import nfc
-from framebank.store.videos.split_folders import split_in_cell
+from framebank.store.videos.split_names import usual_splits
 
 ID = "video_id"
 
@@ -80,8 +80,8 @@ def read_settings(texts: Sequence[str], manifest: Manifest, *, column: str = "la
             met = matching([text[:exact]], known)
         except DataError as error:
             raise DataError(f"{text!r}: the store {error}") from error
-        found |= {(name, column): _value(column, text[exact + 1 :]) for name in met}
-    return found
+        found |= {(name, column): nfc(text[exact + 1 :]).strip() for name in met}
+    return _with_splits(found, manifest, where="--set")
 
 
 def read_values(path: Path, manifest: Manifest) -> tuple[dict[Setting, str], list[str]]:
@@ -101,16 +101,19 @@ def read_values(path: Path, manifest: Manifest) -> tuple[dict[Setting, str], lis
         if name not in known:
             raise DataError(f"{table.where(row)}: there is no video {name!r}{near_names(name, known)}")
         for column in used:
-            value = _value(column, row.cells[column])
+            value = nfc(row.cells[column]).strip()
             if value and found.setdefault((name, column), value) != value:
                 raise DataError(
                     f"{table.where(row)}: the {column} of {name!r} is {value!r}, but different in an earlier line"
                 )
-    return found, [name for name in table.columns if name not in (ID, *used)]
+    return _with_splits(found, manifest, where=path), [name for name in table.columns if name not in (ID, *used)]
 
 
-def _value(column: str, text: str) -> str:
-    return split_in_cell(text) if column == "split" else nfc(text).strip()
+def _with_splits(values: Mapping[Setting, str], manifest: Manifest, *, where: object) -> dict[Setting, str]:
+    """Return the values with the names of splits as a CSV of videos has them, or as the store has them already."""
+    given = {value for (_, column), value in values.items() if column == "split"}
+    read_as = usual_splits(given, where=where, there=manifest.split_sizes)
+    return {key: read_as[value] if key[1] == "split" else value for key, value in values.items()}
 
 
 def require_column(column: str) -> None:

@@ -16,6 +16,7 @@ from framebank.store.formats.text import read_text
 from framebank.store.videos.labels import class_text
 from framebank.store.videos.lists import read_list
 from framebank.store.videos.manifest import Manifest
+from framebank.store.videos.split_names import usual_split
 from framebank.store.videos.splits import name_classes
 from framebank.store.videos.video import SPLIT_NAMES
 
@@ -141,7 +142,7 @@ def _csv_pairs(path: Path) -> list[tuple[str, str]]:
 def _whole(pairs: Sequence[tuple[str, str]], *, where: Path) -> ClassSplits:
     split_of: dict[str, str] = {}
     for name, given in pairs:
-        split = SPLIT_NAMES.get(given.strip().lower(), given)
+        split = usual_split(given)
         if not name.strip():
             raise DataError(f"{where}: a class has no name")
         if split_of.setdefault(name, split) != split:

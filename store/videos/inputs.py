@@ -11,7 +11,7 @@ from framebank.store.videos.folders import videos_in_folder
 from framebank.store.videos.intake import Intake, by_reason
 from framebank.store.videos.spelling import ids_of_files, nfc
 from framebank.store.videos.tars import is_tar, read_tars
-from framebank.store.videos.video import SPLIT_NAMES, VIDEO_SUFFIXES, Video
+from framebank.store.videos.video import VIDEO_SUFFIXES, Video
 from framebank.store.videos.videos_csv import COLUMNS, note_columns_like_ours, videos_of, with_usual_splits
 
 CSV_SUFFIXES = (".csv", ".tsv")
@@ -94,16 +94,16 @@ def _kinetics(table: Table) -> Intake:
         if not found:
             missing.append(table.path.parent / f"{name}.mp4")
             continue
-        given = row.cells.get("split", "").strip()
-        split = SPLIT_NAMES.get(given.lower(), given)
         part = () if found[0].stem == name else (start, end)
-        videos.append(Video(name, found[0].absolute(), nfc(row.cells.get("label", "")), split, *part))
+        videos.append(
+            Video(name, found[0].absolute(), nfc(row.cells.get("label", "")), row.cells.get("split", ""), *part)
+        )
     if not videos:
         raise DataError(
             f"{table.path}: no file of its {counted(len(table.rows), 'row')} is below {table.path.parent}; expected "
             f"files such as {missing[0].name} there, or the folder of videos with this list as --split-file"
         )
-    return Intake(tuple(videos), {NO_FILE_OF_ROW: tuple(missing)} if missing else {})
+    return Intake(with_usual_splits(videos, where=table.path), {NO_FILE_OF_ROW: tuple(missing)} if missing else {})
 
 
 def _clip(table: Table, row: Row) -> tuple[str, float, float]:

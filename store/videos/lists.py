@@ -12,6 +12,7 @@ from framebank.store.formats.table import Row, Table, first_columns, parse_table
 from framebank.store.formats.text import lines_of, read_text
 from framebank.store.videos.labels import NUMBER, id_name_table
 from framebank.store.videos.spelling import nfc
+from framebank.store.videos.split_names import usual_split
 from framebank.store.videos.video import LABEL_SEPARATOR, SPLIT_NAMES
 
 
@@ -148,11 +149,11 @@ def _kinetics(file: ListFile) -> list[ListedVideo]:
     for line in file.rows():
         where, row = file.table.where(line), line.cells
         start, end = (_seconds_in(file.table, line, column) for column in ("time_start", "time_end"))
-        split = row.get("split", "").strip().lower()
-        if split and split not in SPLIT_NAMES:
+        split = usual_split(row.get("split", ""))
+        if split and split not in SPLIT_NAMES.values():
             raise DataError(f"{where}: the split {split!r} is neither train, val nor test")
         key = f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}"
-        split = SPLIT_NAMES.get(split, "") or split_in_name(file.path)
+        split = split or split_in_name(file.path)
         rows.append(ListedVideo(key, row.get("label", ""), (), split, start, end, other_key=row["youtube_id"]))
     return rows
 

@@ -7,11 +7,12 @@ from functools import cached_property
 from pathlib import Path
 
 from framebank.store.counts import counted, listed
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 from framebank.store.files.replacing import write_text
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.draws import draw_held_out, draw_shots
 from framebank.store.videos.inputs import read_videos
+from framebank.store.videos.split_names import split_among
 from framebank.store.videos.splits import CHARADES_CLASSES, charades_segments, with_lists
 from framebank.store.videos.tars import tar_and_member
 from framebank.store.videos.video import Video as Video
@@ -75,10 +76,15 @@ class Manifest:
                 f"{video.video_id!r} has {len(video.labels)} labels, {video.label!r}; expected one for each video"
             )
 
+    def split_named(self, name: str) -> str:
+        """Return the split here that a name means (`split_among`): "validation" is "val"."""
+        return name if name == "all" else split_among(name, self.split_sizes)
+
     def split(self, name: str) -> "Manifest":
-        """Return the videos of one split ("all" is every video); DataError that names the existing splits."""
+        """Return the videos of the split that a name means; of "all", every video. DataError names the splits."""
         if name == "all":
             return self
+        name = self.split_named(name)
         found = self.select(row for row, split in enumerate(self.columns.splits) if split == name)
         if not len(found):
             sizes = sorted(self.split_sizes.items())
@@ -141,6 +147,20 @@ class Manifest:
             alike = (suffix and before + suffix == video.video_id) or video.video_id + suffix == before
             videos.append(replace(video, video_id=before) if alike and before not in own else video)
         return Manifest(tuple(videos))
+
+    def with_splits_of(self, known: "Manifest", *, where: object) -> "Manifest":
+        """Return the videos with the names of splits that `known` has for them; a DataWarning says so.
+
+        A store of an earlier version goes on with "validation" if a list says "val". No two splits become one.
+        """
+        own, there = self.split_sizes, known.split_sizes
+        named = {split: split_among(split, there) for split in own}
+        newer = {split: old for split, old in named.items() if old != split and old not in own}
+        if not newer:
+            return self
+        told = " and ".join(f"{split!r} stays {old!r}" for split, old in sorted(newer.items()))
+        warn(f"{where}: has its own names of splits: {told}; `framebank store relabel --column split` renames one")
+        return Manifest(tuple(replace(v, split=newer.get(v.split, v.split)) for v in self.videos))
 
     def merged(self, newer: "Manifest") -> "Manifest":
         """Return these videos with those of `newer` added, rows of the same video_id replaced.

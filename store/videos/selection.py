@@ -34,6 +34,7 @@ def where(manifest: Manifest, conditions: Mapping[str, str]) -> list[str]:
     """
     there = [one.name for one in fields(Video) if one.name in COLUMNS]
     conditions = {name: nfc(pattern) for name, pattern in conditions.items()}
+    conditions = {name: manifest.split_named(text) if name == "split" else text for name, text in conditions.items()}
     strange = next((name for name in conditions if name not in there), None)
     if strange is not None:
         raise DataError(f"there is no column {strange!r}; expected one of {', '.join(there)}")

@@ -14,7 +14,8 @@ from framebank.store.formats.text import csv_lines, read_text
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.spelling import find_file, nfc, nfc_ids
 from framebank.store.videos.split_folders import split_in_cell
-from framebank.store.videos.video import SPLIT_NAMES, Video, require_own_ids
+from framebank.store.videos.split_names import usual_splits
+from framebank.store.videos.video import Video, require_own_ids
 
 COLUMNS = ("video_id", "path", "label", "split")
 TIMES = ("start", "end")
@@ -27,8 +28,6 @@ LIKE = {
     "start": ("start_time", "time_start", "start_sec", "start_seconds", "start_(s)", "t_start", "begin", "from"),
     "end": ("end_time", "time_end", "end_sec", "end_seconds", "end_(s)", "t_end", "stop", "to"),
 }
-
-USUAL_SPLITS = {**SPLIT_NAMES, "dev": "val"}  # in a cell; a folder named dev is a class
 
 
 def read_videos_csv(path: Path) -> VideoColumns:
@@ -126,23 +125,9 @@ def note_columns_like_ours(table: Table) -> None:
 
 
 def with_usual_splits(videos: Sequence[Video], *, where: Path) -> tuple[Video, ...]:
-    """Return the videos of a list of the user with "validation" as the split "val", and so on; a DataWarning says so.
-
-    A name stays as it is if the list also has the split that it would become, so that two splits never become one.
-    """
-    names = {video.split for video in videos}
-    read_as = {name: USUAL_SPLITS.get(name.lower(), name) for name in names}
-    becoming = [split for name, split in read_as.items() if name != split]
-    split_of = {
-        name: split
-        for name, split in read_as.items()
-        if name != split and split not in names and becoming.count(split) == 1
-    }
-    if not split_of:
-        return tuple(videos)
-    told = " and ".join(f"{name!r} is read as {split!r}" for name, split in sorted(split_of.items()))
-    warn(f"{where}: the split {told}")
-    return tuple(replace(video, split=split_of.get(video.split, video.split)) for video in videos)
+    """Return the videos of a list of the user with the names of splits as `usual_splits` reads them."""
+    read_as = usual_splits((video.split for video in videos), where=where)
+    return tuple(replace(video, split=read_as[video.split]) for video in videos)
 
 
 def videos_csv_text(videos: Sequence[Video]) -> str:
