@@ -184,8 +184,14 @@ def _saying_how_to_go_on(store: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
+        from framebank.store.shard import shard_paths
+
         command = shlex.join(["framebank", *sys.argv[1:]])
-        say(f"\nstopped; what was embedded is kept in {store}. To go on: {command}")
+        if shard_paths(store):
+            say(f"\nstopped; what was embedded is kept in {store}. To go on: {command}")
+        else:
+            there = "holds none" if store.exists() else "is not there"
+            say(f"\nstopped before a video was embedded; {store} {there} yet. To begin again: {command}")
         sys.exit(128 + signal_of(error))
 
 

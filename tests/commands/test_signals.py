@@ -68,6 +68,23 @@ def test_in_a_thread_nothing_is_heard() -> None:
     assert found == [signal.SIG_DFL]
 
 
+def test_an_extraction_that_is_stopped_says_what_is_there(
+    framebank: Any, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("framebank.library.extraction.VideoSource.intake", stopped)
+    (tmp_path / "empty").mkdir()
+    said = {
+        tmp_path / "new": f"stopped before a video was embedded; {tmp_path}/new is not there yet. To begin again: fr",
+        tmp_path / "empty": f"stopped before a video was embedded; {tmp_path}/empty holds none yet. To begin again: fr",
+        store: f"stopped; what was embedded is kept in {store}. To go on: framebank",
+    }
+    for place, told in said.items():
+        assert told in framebank("extract", tmp_path, place, "--model", "demo", exit_code=130).stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_training_that_is_ended_leaves_nothing(world: Any, tmp_path: Path, name: str, code: int) -> None:
