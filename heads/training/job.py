@@ -176,11 +176,11 @@ class TrainingJob:
         DataWarning says so if nothing was learned.
         """
         model, recipe, val, device = self.model, self.recipe, self.val, self.device
+        keeping = keeping and replace(keeping, about=functools.cache(functools.partial(self._about, keeping.about)))
         if recipe.probes:
-            require_alone(recipe, ranks, resumes=bool(keeping and keeping.resumes))
+            require_alone(recipe, ranks, keeping)
             self.probes = yield from fit_probes(model, recipe, self.train, val=val, device=device, tell=tell)
         else:
-            keeping = keeping and replace(keeping, about=functools.cache(functools.partial(self._about, keeping.about)))
             more: dict[str, Any] = {"texts": self.texts, "ranks": ranks, "tell": tell, "keeping": keeping}
             yield from fit(model, recipe, self.train, val=val, device=device, **more)
         if recipe.epochs and (ranks is None or ranks.is_first):

@@ -27,8 +27,9 @@ from framebank.heads.training.objective import Objective
 from framebank.heads.training.optimizer import warmup_cosine
 from framebank.heads.training.pooled import pool_once, pools_once
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.resume import Keeping
 from framebank.heads.training.stack import Stack, losses_of
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 
 # Those of V-JEPA 2's probes (Assran et al. 2025, arXiv 2506.09985), the middle ones first: some of the twenty are the
 # first ones.
@@ -145,11 +146,16 @@ def require_probes(recipe: Recipe, model: Model) -> None:
         )
 
 
-def require_alone(recipe: Recipe, ranks: Ranks | None, *, resumes: bool) -> None:
-    """Refuse to train probes in several processes, or from a state that was kept: DataError."""
-    if resumes or (ranks and ranks.world > 1):
-        why = "a training is to be resumed" if resumes else "several processes train"
-        raise DataError(f"probes is {recipe.probes}, and {why}; expected one process that trains from the start")
+def require_alone(recipe: Recipe, ranks: Ranks | None, keeping: Keeping | None) -> None:
+    """Refuse to train probes in several processes, or where the state of another training is to be resumed: DataError.
+
+    A DataWarning says so if a training is to be resumed: that of probes keeps no state.
+    """
+    if ranks and ranks.world > 1:
+        raise DataError(f"probes is {recipe.probes}, and several processes train; expected one process")
+    if keeping and keeping.resumes:
+        keeping.found()
+        warn(f"probes is {recipe.probes}: such a training keeps no state, so that it starts from the beginning")
 
 
 def _stack_of(model: Model, decays: Tensor, *, precision: str) -> Stack | LinearStack:

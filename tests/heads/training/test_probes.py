@@ -1,16 +1,20 @@
 """Probes: each of those that are trained at once is what it would be alone, and the best one is the run."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import framebank as fb
 from framebank.heads.bank import Bank
 from framebank.heads.training.build import build_model
 from framebank.heads.training.loop import chosen_epoch, fit
 from framebank.heads.training.probes import Probe, best_probe, fit_probes, probe_settings
 from framebank.heads.training.recipe import Recipe, read_recipe
 from framebank.store import DataError
+from framebank.store.errors import DataWarning
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -76,6 +80,22 @@ def test_what_cannot_be_trained_so_is_one_sentence() -> None:
     for count in (1, 21):
         with pytest.raises(DataError, match=f"probes is {count}; expected 0, for one training, or 2 to 20"):
             replace(recipe, probes=count)
+
+
+def test_resume_begins_again_and_refuses_the_state_of_another_training(world: Any, tmp_path: Path) -> None:
+    """A script may always give --resume: where a training keeps no state, it starts from the beginning."""
+    probes = {"recipe": "linear-probe", "settings": {"probes": 2, **SHORT}, "resume": True, "save_every": 0}
+    with pytest.warns(DataWarning, match="probes is 2: such a training keeps no state, so that it starts from"):
+        assert fb.train(world.store, tmp_path / "run", **probes).run.trained_on["epochs"] == 3
+
+    def killed(done: int, total: int) -> None:
+        if done == total - 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fb.train(world.store, tmp_path / "other", head="mean", classifier="linear", save_every=0, tell=killed)
+    with pytest.raises(DataError, match="is the state of a training with another recipe"):
+        fb.train(world.store, tmp_path / "other", **probes)
 
 
 def test_of_equal_probes_the_one_of_the_latest_epoch_is_kept() -> None:
