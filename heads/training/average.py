@@ -11,6 +11,8 @@ from framebank.heads.model import Model
 from framebank.heads.scorers.scorer import Scorer, ScorerReads
 from framebank.store.errors import DataError
 
+MOST_FROM_ONE = 1e-3  # the sum of the weights
+
 
 @final
 class Average(nn.Module, Scorer):
@@ -69,6 +71,6 @@ def average_model(models: Sequence[Model], *, temperatures: Tensor, weights: Ten
             raise ValueError(
                 f"the {name} of {len(models)} models are {values.tolist()}; expected a number above 0 each"
             )
-    if abs(float(weights.sum()) - 1) > 1e-3:
+    if abs(float(weights.sum()) - 1) > MOST_FROM_ONE:
         raise ValueError(f"the weights of {len(models)} models sum to {float(weights.sum()):g}; expected 1")
     return Model(NoEmbedding(), Average(models, temperatures=temperatures, weights=weights), frame_norm=False).eval()

@@ -8,6 +8,7 @@ from typing import Any
 
 from framebank.heads.confidence.scaling import Scaling
 from framebank.heads.training.auto import FoundRecipe, TriedCandidate
+from framebank.heads.training.average import MOST_FROM_ONE
 from framebank.heads.training.checkpoint import read_checkpoint
 from framebank.heads.training.members import Member
 from framebank.heads.training.recipe import Recipe
@@ -58,7 +59,10 @@ def read_choice(folder: Path, base: Recipe, *, keys: tuple[str, ...], num_classe
         theirs, mine = getattr(found.recipe, name), getattr(base, name)
         if theirs != mine:
             raise DataError(f"{path}: is {WHAT} with {name} {theirs}; expected {mine}, or no resume (--resume)")
-    return KeptChoice(found, said.values, said.whole("member"))
+    member, count = said.whole("member"), max(1, len(found.members))
+    if member >= count:
+        raise said.refuse("member", f"a whole number below {count}")
+    return KeptChoice(found, said.values, member)
 
 
 def _plain(found: FoundRecipe) -> dict[str, Any]:
@@ -81,7 +85,14 @@ def _found(said: Fields, *, num_classes: int) -> FoundRecipe:
         return Recipe.from_dict(dict(fields.fields("recipe").values), where=fields.where)
 
     scaling = said.fields("scaling")
-    members = [Fields.of(one, where=said.where) for one in said.list("members")]
+    listed = [Fields.of(one, where=said.where) for one in said.list("members")]
+    members = tuple(
+        Member(one.text("name"), recipe_of(one), one.number("weight"), one.number("temperature")) for one in listed
+    )
+    if any(min(one.weight, one.temperature) <= 0 for one in members) or (
+        members and abs(sum(one.weight for one in members) - 1) > MOST_FROM_ONE
+    ):
+        raise said.refuse("members", "weights above 0 that sum to one, and temperatures above 0")
     return FoundRecipe(
         recipe=recipe_of(said),
         chosen=said.text("chosen"),
@@ -89,9 +100,7 @@ def _found(said: Fields, *, num_classes: int) -> FoundRecipe:
         texts=said.text("texts"),
         judged_by=said.text("judged_by"),
         tried=tuple(_tried(Fields.of(one, where=said.where)) for one in said.list("tried")),
-        members=tuple(
-            Member(one.text("name"), recipe_of(one), one.number("weight"), one.number("temperature")) for one in members
-        ),
+        members=members,
         scaling=_scaling(scaling.values, num_classes=num_classes, where=scaling.where),
     )
 

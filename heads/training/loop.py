@@ -115,8 +115,8 @@ def fit(
     average = AveragedModel(model) if recipe.average else None
     modules = {"model": model, "objective": objective, **({"average": average} if average else {})}
     state = TrainingState(modules, optimizer, generator, Epoch)
-    if keeping and (found := keeping.found()):
-        state.load(found.tensors)
+    if keeping:
+        keeping.load(state)
     log = state.log
     yield from list(log)
     taken = len(log) * math.ceil(examples / recipe.batch_size)

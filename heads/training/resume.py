@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from framebank.heads.bank import Bank
 from framebank.heads.training.checkpoint import Checkpoint, read_checkpoint, save
 from framebank.store.digest import digest
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, parsing
 from framebank.store.files.replacing import replacing
 
 STATE = "resume.safetensors"
@@ -21,6 +21,7 @@ SECONDS = 60.0  # between two states
 MOST_OF_TIME = 0.05  # that goes into writing states; if one takes long, the next one waits
 SOURCES = ("model.", "average.module.")  # the modules whose values the best weights may have too
 WHAT = "the state of a training"
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps of a weight: a number, and two of its shape
 
 E = TypeVar("E")
 
@@ -56,6 +57,12 @@ class Keeping:
                 "from the start, without resume (--resume)"
             )
         return found
+
+    def load(self, state: "TrainingState[Any]") -> None:
+        """Go on from the state that is kept, if there is one. DataError if it is damaged, or of another training."""
+        if found := self.found():
+            with parsing(self.folder / STATE, what=WHAT):
+                state.load(found.tensors)
 
     def keep(self, state: "TrainingState[Any]") -> None:
         """Write a state in place of the last one, if its time has come."""
@@ -105,7 +112,7 @@ class TrainingState(Generic[E]):
         }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the state that `tensors` gave."""
+        """Take the state that `tensors` gave. Any error if it is not the state of these modules."""
         for name, module in self.modules.items():
             module.load_state_dict(_below(name, tensors))
         learned = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -113,10 +120,17 @@ class TrainingState(Generic[E]):
         for name, value in _below("optimizer", tensors).items():
             place, _, key = name.partition(".")
             state.setdefault(int(place), {})[key] = _laid_out_like(learned[int(place)], value)
+        for number, moments in state.items():
+            shapes, own = {key: tuple(value.shape) for key, value in moments.items()}, tuple(learned[number].shape)
+            if shapes != {**dict.fromkeys(MOMENTS, own), "step": ()}:
+                raise ValueError(f"its optimizer has {shapes} for a weight of {own}")
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.generator.set_state(tensors["generator"])
-        self.best = _best_of(tensors, sorted(self.modules["model"].state_dict())) or None
+        held = self.modules["model"].state_dict()
+        self.best = _best_of(tensors, sorted(held)) or None
+        if self.best and {name: one.shape for name, one in self.best.items()} != {n: v.shape for n, v in held.items()}:
+            raise ValueError("its best weights are not those of the model")
         names = [one.name for one in fields(self.epoch)]  # type: ignore[arg-type]
         self.log = [self.epoch(**_row(names, row)) for row in tensors["log"].tolist()]
 

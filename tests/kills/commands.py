@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
+import framebank as fb
 from framebank.tests.kills.command import Command
 from framebank.tests.kills.contents import (
     encoder_at,
@@ -56,6 +58,15 @@ def _keep_names() -> None:
 
 def _train(*more: str, needs: tuple[str, ...] = ()) -> Command:
     return Command(("bank", *needs), ("train", "bank", "run", *QUICK, *more), run_at("run"))
+
+
+def _train_auto() -> None:
+    """Train the average of two heads that a search might find, and keep the state after each epoch of each."""
+    from framebank.heads.training import auto
+    from framebank.tests.worlds.found import LEARNED
+
+    with patch.object(auto, "find_recipe", return_value=LEARNED):
+        fb.train("bank", "run", resume=True, save_every=0)
 
 
 def _thresholds(*more: str) -> Command:
@@ -127,6 +138,7 @@ COMMANDS: dict[str, Command] = {
         ("train", "bank", "run", *QUICK[2:4], "--head", "conv1d", "--epochs", "3", "--resume", "--save-every", "0"),
         run_at("run"),
     ),
+    "train --resume --save-every, auto": Command(("bank",), _train_auto, run_at("run")),
     "evaluate": Command(("bank", "run"), ("evaluate", "run", "--split", "val"), measured_at("run")),
     "compare": Command(
         ("bank",), ("compare", "bank", "table", "--recipes", "linear-probe", "--seeds", "2", "--set", "epochs=1")

@@ -14,12 +14,14 @@ from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.predictions import Predictions
 from framebank.heads.training.build import build_model
+from framebank.heads.training.kept_choice import KeptChoice, read_choice
 from framebank.heads.training.loop import Epoch
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.resume import Keeping, TrainingState
 from framebank.heads.training.run import Run
 from framebank.tests.fuzz.readers.reader import Reader, of_file, text_file
 from framebank.tests.worlds.average import average_of_runs
+from framebank.tests.worlds.found import FOUND
 from framebank.tests.worlds.heads import CLASSES, SPEC, prompts_of, texts_of
 
 ABOUT = {"recipe": {"head": "lstm", "lr": 0.01}, "videos": "ab" * 16, "texts": None}
@@ -45,7 +47,7 @@ def _average(folder: Path) -> None:
     average_of_runs().write(folder, log=[])
 
 
-def _resume(folder: Path) -> None:
+def _state() -> TrainingState[Epoch]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = torch.nn.Linear(8, 4)
@@ -53,13 +55,27 @@ def _resume(folder: Path) -> None:
         module(torch.randn(3, 8)).sum().backward()
         optimizer.step()
     log = [Epoch(1, 0.5, 0.001, 0.75, 1.5), Epoch(2, 0.25, 0.0005, 0.875, 1.25)]
-    state = TrainingState({"model": module}, optimizer, torch.Generator(), Epoch, log, dict(module.state_dict()))
-    Keeping(folder, seconds=0.0, about=lambda: ABOUT).keep(state)
+    return TrainingState({"model": module}, optimizer, torch.Generator(), Epoch, log, dict(module.state_dict()))
+
+
+def _resume(folder: Path) -> None:
+    Keeping(folder, seconds=0.0, about=lambda: ABOUT).keep(_state())
 
 
 def _read_resume(folder: Path) -> object:
-    found = Keeping(folder, resumes=True, about=lambda: ABOUT).found()
-    return found and [found.about.values, dict(found.tensors)]
+    keeping, state = Keeping(folder, resumes=True, about=lambda: ABOUT), _state()
+    keeping.load(state)
+    return keeping.found() and state.tensors()
+
+
+def _resume_auto(folder: Path) -> None:
+    keeping = KeptChoice.of(FOUND).keeping(folder, 0, seconds=0.0, resumes=False)
+    assert keeping
+    keeping.keep(_state())
+
+
+def _read_resume_auto(folder: Path) -> object:
+    return read_choice(folder, FOUND.recipe, keys=("shots", "seed"), num_classes=3)
 
 
 def _predictions(folder: Path) -> None:
@@ -102,6 +118,7 @@ def _published(folder: Path) -> None:
 
 RUNS: dict[str, Reader] = {
     "state of a training": Reader(_resume, "resume.safetensors", _read_resume, has_digest=True),
+    "state of a training, auto": Reader(_resume_auto, "resume.safetensors", _read_resume_auto, has_digest=True),
     "predictions": Reader(
         _predictions, "predictions.npz", lambda f: Predictions.read(f / "predictions.npz"), has_digest=True
     ),

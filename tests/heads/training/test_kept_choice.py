@@ -7,30 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from framebank.heads.confidence.scaling import fit_scaling
-from framebank.heads.training.auto import FoundRecipe, TriedCandidate
+from framebank.heads.training.auto import FoundRecipe
 from framebank.heads.training.checkpoint import save
 from framebank.heads.training.kept_choice import NAME, KeptChoice, read_choice
-from framebank.heads.training.members import Member
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.resume import STATE
 from framebank.store import DataError
-
-RECIPE = Recipe(head="mean", classifier="linear", loss="ce", epochs=3, seed=4, val_fraction=0.0)
-RIDGE = replace(RECIPE, classifier="ridge", classifier_options={"penalty": 0.1}, epochs=0)
-FOUND = FoundRecipe(
-    recipe=RECIPE,
-    chosen="average",
-    why="it is better",
-    texts="",
-    judged_by="5-fold cross-validation over 40 videos",
-    tried=(
-        TriedCandidate("linear", 0.75, (0.6, 0.85), 1.25, 40),
-        TriedCandidate("knn", None, None, 0.1, reason="no time was left"),
-    ),
-    members=(Member("linear", RECIPE, 0.5, 1.5), Member("ridge", RIDGE, 0.5, 0.1)),
-    scaling=fit_scaling(torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3),
-)
+from framebank.tests.worlds.found import FOUND, RECIPE
 
 
 def written(folder: Any, values: Any, *, member: int = 1) -> None:
@@ -44,12 +27,13 @@ def read(folder: Any, base: Recipe = RECIPE) -> KeptChoice | None:
 @pytest.mark.parametrize("found", [FOUND, replace(FOUND, members=(), scaling=None)], ids=["average", "one"])
 def test_what_was_found_comes_back(tmp_path: Any, found: FoundRecipe) -> None:
     assert read(tmp_path) is None
-    written(tmp_path, KeptChoice.of(found).values)
+    member = 1 if found.members else 0
+    written(tmp_path, KeptChoice.of(found).values, member=member)
     kept = read(tmp_path)
     assert kept is not None
-    assert (kept.found, kept.member) == (found, 1)
-    behind, own, later = (kept.keeping(tmp_path, member, seconds=0.0, resumes=True) for member in range(3))
-    assert behind is None
+    assert (kept.found, kept.member) == (found, member)
+    own, later = (kept.keeping(tmp_path, number, seconds=0.0, resumes=True) for number in (member, member + 1))
+    assert kept.keeping(tmp_path, member - 1, seconds=0.0, resumes=True) is None
     assert own is not None and own.resumes and own.found() is not None  # its own facts are those of the file
     assert later is not None and not later.resumes
 
@@ -71,6 +55,12 @@ def test_another_seed_is_refused(tmp_path: Any) -> None:
         ({"members": [3]}, "is 3; expected an object"),
         ({"scaling": {"version": 9}}, "version is 9"),
         ({"member": -1}, "member is -1; expected a whole number from 0"),
+        ({"member": 2}, "choice of auto.* is 2; expected a whole number below 2"),
+        (
+            {"members": [{"name": "a", "recipe": {}, "weight": 0.5, "temperature": 1}]},
+            "weights above 0 that sum to one",
+        ),
+        ({"members": [{"name": "a", "recipe": {}, "weight": 1, "temperature": 0}]}, "temperatures above 0"),
     ],
 )
 def test_values_of_another_kind_are_refused(tmp_path: Any, change: dict[str, Any], said: str) -> None:

@@ -176,6 +176,36 @@ def test_a_short_training_keeps_nothing_and_a_run_removes_the_state(world, tmp_p
     assert not (tmp_path / STATE).exists()
 
 
+DAMAGE = {
+    "same of no module": {"same": torch.full((2,), 9, dtype=torch.uint8)},
+    "same of the average, which is not there": {"same": torch.full((2,), 2, dtype=torch.uint8)},
+    "same of more weights": {"same": torch.ones(3, dtype=torch.uint8)},
+    "no log": {"log": None},
+    "a log without its columns": {"log": torch.zeros(2, 3)},
+    "a log of no numbers": {"log": torch.full((2, 6), torch.nan)},
+    "no random state": {"generator": None},
+    "a random state of another kind": {"generator": torch.zeros(3, dtype=torch.uint8)},
+    "no weight": {"model.classifier.linear.weight": None},
+    "a moment of another shape": {"optimizer.0.exp_avg": torch.zeros(2)},
+    "no moment": {"optimizer.0.exp_avg_sq": None},
+    "moments of no weight": {"optimizer.7.step": torch.tensor(1.0)},
+    "moments without a number": {"optimizer.x.step": torch.tensor(1.0)},
+    "best weights of another shape": {"same": None, "best.classifier.linear.weight": torch.zeros(2)},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_state_with_the_digest_of_other_values_is_refused(world, tmp_path, damage):
+    keeping = Keeping(tmp_path, seconds=0.0, resumes=True)
+    list(job_of(world, POOLED).epochs(keeping=keeping))
+    found = read_checkpoint(tmp_path / STATE, what="a state")
+    assert set(DAMAGE[damage]) & set(found.tensors) or damage.startswith("moments")
+    tensors = {name: value for name, value in {**found.tensors, **DAMAGE[damage]}.items() if value is not None}
+    (tmp_path / STATE).write_bytes(save(found.about.values, tensors))
+    with pytest.raises(DataError, match="cannot be read as the state of a training"):
+        list(job_of(world, POOLED).epochs(keeping=keeping))
+
+
 def test_a_damaged_state_is_refused(world, tmp_path):
     keeping = Keeping(tmp_path, seconds=0.0, resumes=True)
     list(job_of(world, POOLED).epochs(keeping=keeping))
