@@ -145,8 +145,10 @@ def train_auto(
             recipe = own if reads else replace(own, texts=base.texts, templates=base.templates)
             job = job_of(recipe, bank if reads else None, known if found.members else named)
             keeping = state.keeping(folder, number, seconds=every, resumes=resume)
-            epochs = job.epochs(tell=tell, keeping=keeping)
+            done = state.take(number, job.model, folder=folder)
+            epochs = job.epochs(tell=tell, keeping=keeping) if done is None else done
             own_log = list(watch(epochs, total=job.num_epochs, unit="epoch"))
+            state.finish(number, job.model, own_log)
             runs.append(job.trained(own_log, about=about))
             del job  # its bank goes before that of the next member is read
             log += [replace(epoch, number=len(log) + epoch.number) for epoch in own_log]  # one log for all members

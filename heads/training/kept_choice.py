@@ -1,31 +1,41 @@
 """Kept choice: what `auto` found, as the state of the training that follows keeps it."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from framebank.heads.confidence.scaling import Scaling
+from framebank.heads.model import Model
 from framebank.heads.training.auto import FoundRecipe, TriedCandidate
 from framebank.heads.training.average import MOST_FROM_ONE
 from framebank.heads.training.checkpoint import read_checkpoint
+from framebank.heads.training.loop import Epoch
 from framebank.heads.training.members import Member
 from framebank.heads.training.recipe import Recipe
-from framebank.heads.training.resume import STATE, WHAT, Keeping
-from framebank.store.errors import DataError
+from framebank.heads.training.resume import STATE, WHAT, Keeping, below, log_in, log_tensor, named
+from framebank.store.errors import DataError, parsing
 from framebank.store.formats.document import Fields
 
+FINISHED = "finished"  # the tensors of finished member n have names that begin with this, a dot, n and a dot
 NAME = "choice of auto"  # the state of a training has the choice under this name
 
 
 @dataclass(frozen=True)
 class KeptChoice:
-    """What was found, the same as plain `values`, and the member that was trained when the state was written."""
+    """What was found, the same as plain `values`, and the member that was trained when the state was written.
+
+    `finished` are the weights and the log of the members before that one, if these were trained in epochs. What is
+    fitted without steps is fitted again: that takes seconds, and it may hold a row of each training video.
+    """
 
     found: FoundRecipe
     values: Mapping[str, Any]
     member: int = 0
+    finished: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, found: FoundRecipe) -> "KeptChoice":
@@ -37,7 +47,24 @@ class KeptChoice:
         if resumes and member < self.member:
             return None
         about = {NAME: {**self.values, "member": member}}
-        return Keeping(folder, seconds=seconds, resumes=resumes and member == self.member, about=lambda: about)
+        goes_on = resumes and member == self.member
+        return Keeping(folder, seconds=seconds, resumes=goes_on, about=lambda: about, more=self.finished)
+
+    def finish(self, member: int, model: Model, log: Sequence[Epoch]) -> None:
+        """Keep a trained member in the states of the members after it."""
+        if log:
+            tensors = named("model", model.state_dict().items()) | {"log": log_tensor(log, Epoch)}
+            self.finished.update(named(f"{FINISHED}.{member}", tensors.items()))
+
+    def take(self, member: int, model: Model, *, folder: Path) -> list[Epoch] | None:
+        """Give a model the weights of a finished member and return its epochs; None if it is to be trained."""
+        tensors = below(f"{FINISHED}.{member}", self.finished)
+        if not tensors:
+            return None
+        with parsing(folder / STATE, what=WHAT):
+            model.load_state_dict(below("model", tensors))
+            model.eval()
+            return log_in(tensors["log"], Epoch)
 
 
 def read_choice(folder: Path, base: Recipe, *, keys: tuple[str, ...], num_classes: int) -> KeptChoice | None:
@@ -48,7 +75,8 @@ def read_choice(folder: Path, base: Recipe, *, keys: tuple[str, ...], num_classe
     path = folder / STATE
     if not path.is_file():
         return None
-    about = read_checkpoint(path, what=WHAT).about
+    state = read_checkpoint(path, what=WHAT)
+    about = state.about
     if NAME not in about:
         raise DataError(
             f"{path}: is {WHAT} of a recipe; expected that recipe (--recipe) or its options, or no resume (--resume)"
@@ -62,7 +90,8 @@ def read_choice(folder: Path, base: Recipe, *, keys: tuple[str, ...], num_classe
     member, count = said.whole("member"), max(1, len(found.members))
     if member >= count:
         raise said.refuse("member", f"a whole number below {count}")
-    return KeptChoice(found, said.values, member)
+    finished = {name: one for name, one in state.tensors.items() if name.partition(".")[0] == FINISHED}
+    return KeptChoice(found, said.values, member, finished)
 
 
 def _plain(found: FoundRecipe) -> dict[str, Any]:

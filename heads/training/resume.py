@@ -31,8 +31,9 @@ class Keeping:
     """Where a training keeps its state, every so many `seconds`, and whether it `resumes` from what is there.
 
     A large state is kept less often, so that writing takes MOST_OF_TIME at most; but for 0 seconds, which is each time.
-    One process of several `writes`; all of them read. `about` gives the recipe and what tells the videos and texts
-    apart, as plain values. It is called when there is a state to write or to read.
+    One process of several `writes`; all of them read. `more` are tensors to keep beside the state. `about` gives the
+    recipe and what tells the videos and texts apart, as plain values. It is called when there is a state to write or to
+    read.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Keeping:
     resumes: bool = False
     writes: bool = True
     about: Callable[[], Mapping[str, Any]] = dict
+    more: Mapping[str, Tensor] = field(default_factory=dict)
     _last: float = field(default_factory=time.monotonic)
     _pause: float = 0.0
 
@@ -70,7 +72,7 @@ class Keeping:
         if not self.writes or begun - self._last < max(self.seconds, self._pause):
             return
         with replacing(self.folder / STATE) as part:
-            part.write_bytes(save(self.about(), state.tensors()))
+            part.write_bytes(save(self.about(), {**state.tensors(), **self.more}))
         self._last = time.monotonic()
         self._pause = (self._last - begun) / MOST_OF_TIME if self.seconds else 0.0
 
@@ -95,18 +97,16 @@ class TrainingState(Generic[E]):
         Best weights that a module has too, as after an epoch that is the best, are not among them. `same` says of which
         module they are: 1 for the first of SOURCES, 0 for none, in the order of their names.
         """
-        names = [one.name for one in fields(self.epoch)]  # type: ignore[arg-type]
-        rows = [[float(getattr(epoch, name)) for name in names] for epoch in self.log]
         state = self.optimizer.state_dict()["state"]
         held = {key: value for part, module in self.modules.items() for key, value in _of_module(part, module).items()}
         same = {name: _source_of(name, value, held) for name, value in (self.best or {}).items()}
         return {
-            "log": torch.tensor(rows, dtype=torch.float64),
+            "log": log_tensor(self.log, self.epoch),
             "generator": self.generator.get_state(),
-            **_named("best", ((name, value) for name, value in (self.best or {}).items() if not same[name])),
+            **named("best", ((name, value) for name, value in (self.best or {}).items() if not same[name])),
             "same": torch.tensor([same[name] for name in sorted(same)], dtype=torch.uint8),
             **held,
-            **_named(
+            **named(
                 "optimizer", ((f"{place}.{key}", value) for place, one in state.items() for key, value in one.items())
             ),
         }
@@ -114,10 +114,10 @@ class TrainingState(Generic[E]):
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the state that `tensors` gave. Any error if it is not the state of these modules."""
         for name, module in self.modules.items():
-            module.load_state_dict(_below(name, tensors))
+            module.load_state_dict(below(name, tensors))
         learned = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below("optimizer", tensors).items():
+        for name, value in below("optimizer", tensors).items():
             place, _, key = name.partition(".")
             state.setdefault(int(place), {})[key] = _laid_out_like(learned[int(place)], value)
         for number, moments in state.items():
@@ -131,8 +131,19 @@ class TrainingState(Generic[E]):
         self.best = _best_of(tensors, sorted(held)) or None
         if self.best and {name: one.shape for name, one in self.best.items()} != {n: v.shape for n, v in held.items()}:
             raise ValueError("its best weights are not those of the model")
-        names = [one.name for one in fields(self.epoch)]  # type: ignore[arg-type]
-        self.log = [self.epoch(**_row(names, row)) for row in tensors["log"].tolist()]
+        self.log = log_in(tensors["log"], self.epoch)
+
+
+def log_tensor(log: Sequence[E], epoch: type[E]) -> Tensor:
+    """Return the numbers of epochs as a tensor (epochs, fields of one) float64."""
+    names = [one.name for one in fields(epoch)]  # type: ignore[arg-type]
+    return torch.tensor([[float(getattr(one, name)) for name in names] for one in log], dtype=torch.float64)
+
+
+def log_in(rows: Tensor, epoch: type[E]) -> list[E]:
+    """Return the epochs that `log_tensor` was given. ValueError if the numbers are not those of epochs."""
+    names = [one.name for one in fields(epoch)]  # type: ignore[arg-type]
+    return [epoch(**_row(names, row)) for row in rows.tolist()]
 
 
 def digest_of(bank: Bank) -> str:
@@ -154,7 +165,7 @@ def _source_of(name: str, value: Tensor, held: Mapping[str, Tensor]) -> int:
 
 def _best_of(tensors: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
     """Return the best weights; a state without `same`, of an earlier version, has them all."""
-    own = _below("best", tensors)
+    own = below("best", tensors)
     same = tensors["same"].tolist() if "same" in tensors else []
     if not same:
         return own
@@ -175,13 +186,15 @@ def _row(names: Iterable[str], row: Iterable[float]) -> dict[str, Any]:
 
 
 def _of_module(name: str, module: nn.Module) -> dict[str, Tensor]:
-    return _named(name, module.state_dict().items())
+    return named(name, module.state_dict().items())
 
 
-def _named(name: str, tensors: Iterable[tuple[str, Any]]) -> dict[str, Tensor]:
+def named(name: str, tensors: Iterable[tuple[str, Any]]) -> dict[str, Tensor]:
+    """Return copies of tensors, with a name and a dot before the name of each."""
     # Tensors that share memory are written apart, as safetensors asks for.
     return {f"{name}.{key}": torch.as_tensor(value).detach().clone() for key, value in tensors}
 
 
-def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that have a name and a dot before theirs, by the rest of it."""
     return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}

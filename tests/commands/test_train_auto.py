@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,37 @@ def test_a_training_that_was_killed_goes_on_with_what_was_found(
     assert again.choice is not None and again.choice.chosen == "average"
     assert [member.name for member in again.run.members] == ["lda", "linear"]
     assert not (tmp_path / "run" / STATE).exists()
+
+
+def test_a_member_that_was_trained_is_not_trained_again(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two members are trained in epochs, and the second one is killed: the first is taken from the state."""
+    monkeypatch.setattr(auto, "choose_average", clearly_better)
+
+    def two_that_learn(*given: Any, **options: Any) -> list[Any]:
+        lda, linear, *_ = candidates_of(*given, **options)
+        again = replace(linear, name="again", recipes=(replace(linear.recipes[0], weight_decay=0.5),))
+        return [linear, again, lda]
+
+    monkeypatch.setattr(auto, "candidates_of", two_that_learn)
+    whole = fb.train(world.store, tmp_path / "whole", budget=600)
+    steps: list[int] = []
+
+    def killed(done: int, total: int) -> None:
+        steps.append(done)
+        if steps.count(1) == 2 and done == total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fb.train(world.store, tmp_path / "run", budget=600, save_every=0, tell=killed)
+    monkeypatch.setattr(auto, "candidates_of", None)
+    before, last = len(steps), steps[-1]
+    again = fb.train(world.store, tmp_path / "run", resume=True, tell=lambda done, total: steps.append(done))
+    assert steps[before] in (last, last + 1)  # no step of the first member
+    assert again.run.weights_hash == whole.run.weights_hash
+    made = [list(csv.DictReader((folder / "log.csv").open())) for folder in (tmp_path / "whole", tmp_path / "run")]
+    assert [row["loss"] for row in made[0]] == [row["loss"] for row in made[1]]
 
 
 def test_the_state_of_a_recipe_is_not_taken_for_that_of_a_search(world: Any, tmp_path: Path) -> None:
