@@ -1,6 +1,7 @@
 """Check that the inputs of a command exist and its outputs may be made, before anything heavy is loaded."""
 
 import functools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -118,17 +119,33 @@ MADE: dict[str, tuple[str, ...]] = {
     "demo": ("out",),
 }
 ALSO_IN_RUNS = ("report", "export-head")  # of a run, which may keep its page and its head
-FOLDERS = ("export_clips", "preview")  # that files are put into, beside what is there
+FOLDERS = ("export_clips", "preview", "runs")  # that files are put into, beside what is there
 
 
 def require_outputs(command: str, given: Mapping[str, Any]) -> None:
-    """Refuse to make something inside a store, a run or an index: DataError."""
+    """Refuse to make something inside a store, a run or an index, or a file over one that is read: DataError."""
     from framebank.store.files.kinds import refuse_inside_own
 
     for name in MADE.get(command, ()):
         path = given.get(name)
         if isinstance(path, Path) and not (command in ALSO_IN_RUNS and _is_in_run(path, given)):
-            refuse_inside_own(path, itself=name in FOLDERS)
+            refuse_inside_own(path, itself=name in FOLDERS or command == "demo")
+        if isinstance(path, Path) and _is_file(path):
+            others = [one for other, value in given.items() if other != name for one in _paths_in(value)]
+            if any(_is_file(one) and path.samefile(one) for one in others):
+                raise DataError(f"{path}: is read by this command; expected another place for what it writes")
+
+
+def _paths_in(value: object) -> list[Path]:
+    """The paths that a value may name; a text may be one too, as that of --templates."""
+    return [Path(one) for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, str | Path)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name of a file; or whoever opens it reports what is wrong
+        return False
 
 
 def _is_in_run(path: Path, given: Mapping[str, Any]) -> bool:
@@ -136,6 +153,14 @@ def _is_in_run(path: Path, given: Mapping[str, Any]) -> bool:
     read = given.get("what") or (given.get("run"),)
     above = path.absolute().parent
     return (above / "checkpoint.safetensors").exists() and above in [run.absolute() for run in read if run]
+
+
+def require_numbers(command: click.Command, given: Mapping[str, Any]) -> None:
+    """Refuse "nan" for an option with a range, which no comparison with its ends refuses: BadParameter."""
+    for option in command.params:
+        value = given.get(option.name or "")
+        if isinstance(option.type, click.FloatRange) and isinstance(value, float) and math.isnan(value):
+            raise click.BadParameter("nan is not a number", param=option)
 
 
 def require_inputs(command: str, given: Mapping[str, Any]) -> None:
@@ -163,6 +188,7 @@ def _checking(command: click.Command) -> Any:
 
     @functools.wraps(run)
     def check(*arguments: Any, **options: Any) -> Any:
+        require_numbers(command, options)
         require_inputs(command.name or "", options)
         require_outputs(command.name or "", options)
         return run(*arguments, **options)

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import errno
 import functools
 import os
 from collections.abc import Callable, Mapping
@@ -19,7 +20,12 @@ class FilePath(click.Path):
     """A path whose names fit a file system: no file can be read or written at a longer one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path; DataError if a name in it is too long."""
+        """Return the path; BadParameter if it is empty, as of a variable that is not set.
+
+        DataError if a name in it is too long, or if it is a link that leads to itself.
+        """
+        if not os.fspath(value):
+            self.fail("is empty; expected a path", param, ctx)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         longest = max((len(os.fsencode(name)) for name in path.parts), default=0)
         if longest > MAX_NAME or len(os.fsencode(path)) > MAX_PATH:
@@ -29,7 +35,19 @@ class FilePath(click.Path):
                 f"{str(path)[:60]}...: has a name of {longest} bytes, and {len(os.fsencode(path))} in all; expected "
                 f"{MAX_NAME} and {MAX_PATH} at most"
             )
+        if _is_circle(path):
+            from framebank.store.errors import DataError
+
+            raise DataError(f"{path}: is a link that leads to itself; expected a path that leads somewhere")
         return path
+
+
+def _is_circle(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:  # such as one that is not there, which is said by whoever needs it
+        return error.errno == errno.ELOOP
+    return False
 
 
 PATH = FilePath(path_type=Path)

@@ -15,7 +15,7 @@ from open_clip.factory import load_state_dict
 from framebank.extract.adapters.adapted import read_adapted, weights_file
 from framebank.extract.encoders.tokens import Tokenizer
 from framebank.store.digest import digest
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, reason_of
 
 # Models that come with this package: name -> (open_clip config, weights).
 DEMO = Path(__file__).parents[2] / "demo"
@@ -173,7 +173,8 @@ def _is_from_openai(path: Path) -> bool:
     try:
         return not set(OPENAI_MARKS).isdisjoint(load_state_dict(str(path)))
     except Exception as error:  # any error of torch, safetensors or zip on a damaged file
-        raise DataError(f"{path}: is not a checkpoint that loads without running code: {error}") from error
+        reason = reason_of(error).partition(". ")[0]  # torch goes on to advise that the code be run
+        raise DataError(f"{path}: is not a checkpoint that loads without running code ({reason})") from error
 
 
 @contextlib.contextmanager

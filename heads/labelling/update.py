@@ -94,6 +94,8 @@ def _removed(
 ) -> frozenset[str]:
     """Return the videos that stay out of an index by hand. DataError for one that the split does not list."""
     listed = set(manifest.ids)
+    if both := sorted(set(remove) & set(add)):
+        raise DataError(f"{where}: {both[0]!r} is to be removed and to be added; expected one of the two")
     for name in (*remove, *add):
         if name not in listed:
             raise DataError(f"{where}: its store lists no video {name!r} in the split{near_names(name, listed)}")

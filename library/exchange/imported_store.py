@@ -1,5 +1,6 @@
 """Imported stores: features of another program as a store, and what became of each video."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,8 @@ def import_store(
     from framebank.store.files.replacing import refuse_inside
     from framebank.store.upkeep.plan import plan_store
 
+    if not 0 < fps < math.inf:
+        raise DataError(f"fps is {fps}; expected a number above 0")
     refuse_inside(store, [source], what="store")
     if clips_by:
         from framebank.library.exchange.clips_of_frames import clips_of_frames

@@ -82,7 +82,8 @@ def _kind(folders: list[Path]) -> str:
             continue
         kinds.append(kind_of(folder)[0])
         if kinds[-1] not in ("run", "store"):
-            raise DataError(f"{folder}: is a {kinds[-1]}; expected evaluated runs, or a store")
+            article = "an" if kinds[-1][0] in "aeiou" else "a"
+            raise DataError(f"{folder}: is {article} {kinds[-1]}; expected evaluated runs, or a store")
     if "store" in kinds and len(kinds) > 1:
         raise DataError(f"{listed(folders)}: are not all runs; expected evaluated runs, or one store")
     if len({folder.absolute() for folder in folders}) < len(folders):

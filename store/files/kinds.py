@@ -51,7 +51,12 @@ def kind_of(path: Path) -> tuple[str, Path]:
     """
     if path.is_file():
         members = (*MEMBERS, *(name for names in MARKS.values() for name in names))
-        return kind_of(path.parent) if any(path.match(name) for name in members) else ("prompts", path)
+        if not any(path.match(name) for name in members):
+            return "prompts", path
+        try:
+            return kind_of(path.parent)
+        except DataError as error:
+            raise DataError(f"{path}: was not written by framebank; {EXPECTED}") from error
     for kind, names in MARKS.items():
         if any(current(path, name).exists() for name in names):
             return kind, path

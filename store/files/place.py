@@ -64,6 +64,8 @@ def making(out: Path, *, what: str) -> Iterator[None]:
     """
     with undoing(None, of=out):
         out.parent.mkdir(parents=True, exist_ok=True)
+    if not out.name:
+        raise DataError(f"{out}: exists already; choose another place for the {what}")
     with Lock(out.with_name(f".{out.name}{LOCK}"), guards=out, passing=True):
         if out.exists() or out.is_symlink():
             raise DataError(f"{out}: exists already; choose another place for the {what}")

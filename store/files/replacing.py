@@ -26,12 +26,14 @@ PATIENCE = 10.0  # seconds that one process waits for another that replaces file
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path to write to; when the block ends well it becomes `path`, synced; otherwise it is removed.
 
-    A link stays, and its target is replaced. DataError if the place cannot be written to or is full, is a device or a
-    pipe, or another process is writing it.
+    A link stays, and its target is replaced. DataError if the place cannot be written to or is full, is a folder, a
+    device or a pipe, or another process is writing it.
     """
     with undoing(None, of=path):
         path = path.resolve() if path.is_symlink() else path
-        if path.exists() and not (path.is_file() or path.is_dir()):
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder; expected a file")
+        if path.exists() and not path.is_file():
             raise DataError(f"{path}: is a device or a pipe; expected a file that can be replaced")
         part = path.with_name(path.name + PART)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,10 @@ HEAVY = {"torch", "faiss", "av", "open_clip", "decord", "torchcodec", "ray", "ma
 # Each line is wrong: the exit code, what is told, and the command. "there" is a folder, "no" leads nowhere.
 WRONG = """
 2|--model is required|extract there out
+2|is empty; expected a path|extract '' out --model demo
+1|circle/new: is a link that leads to itself|extract there circle/new --model demo
+2|nan is not a number|extract there out --model demo --limit nan
+2|nan is not a number|train there out --save-every nan
 2|--fps and --stride exclude each other|extract there out --model demo --fps 2 --stride 3
 2|--shard is '9/4'|extract there out --model demo --shard 9/4
 2|--address is the address of a Ray cluster|extract there out --model demo --address a:1
@@ -159,6 +163,7 @@ for number, line in enumerate(sys.stdin.read().splitlines()):
 
 def test_nothing_heavy_is_loaded_before_wrong_usage_is_told(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
+    (tmp_path / "circle").symlink_to("circle")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         input="\n".join(WRONG),
@@ -168,7 +173,7 @@ def test_nothing_heavy_is_loaded_before_wrong_usage_is_told(tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["circle", "there"]
 
 
 def commands(group: click.Group = main) -> Iterator[click.Command]:
@@ -207,11 +212,24 @@ def test_nothing_is_made_inside_a_store_a_run_or_an_index(tmp_path: Path) -> Non
                 require_outputs(command, {name: tmp_path / "new" / "a.csv"})
     with pytest.raises(DataError, match="is the index "):
         require_outputs("search", {"preview": tmp_path / "index"})
+    with pytest.raises(DataError, match="is the run "):
+        require_outputs("eval", {"runs": tmp_path / "run"})
     require_outputs("train", {"run": tmp_path / "run"})
     require_outputs("report", {"what": (tmp_path / "run",), "out": tmp_path / "run" / "README.md"})
     for mine in ("manifest.csv", "recipe.toml", "spec.json"):  # of the user, in the working directory
         (tmp_path / mine).touch()
     require_outputs("train", {"run": tmp_path / "new"})
+
+
+def test_a_file_that_is_read_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("run\n")
+    (tmp_path / "link.h5").symlink_to("classes.txt")
+    for out in (tmp_path / "classes.txt", tmp_path / "link.h5"):
+        with pytest.raises(DataError, match="is read by this command; expected another place"):
+            require_outputs("prompts", {"labels": tmp_path / "classes.txt", "out": out, "like": None})
+    with pytest.raises(DataError, match="is read by this command"):
+        require_outputs("build", {"bank": tmp_path / "link.h5", "sources": ("ucf101", str(tmp_path / "classes.txt"))})
+    require_outputs("prompts", {"labels": tmp_path / "classes.txt", "out": tmp_path / "new.h5"})
 
 
 def test_the_lines_above_are_of_every_command() -> None:

@@ -116,6 +116,8 @@ def test_wrong_use_of_update(framebank: Any, bank: Path, run: Path, tmp_path: Pa
     assert other.endswith("was made of the split 'train', not of 'test'; make a new index for that")
     other = sentence(framebank("index", bank, index, "--update", "--run", run, exit_code=1))
     assert "was pooled by the mean of the frames, not by" in other
+    other = sentence(framebank("index", bank, index, "--update", "--remove", "a", "--add", "a", exit_code=1))
+    assert "'a' is to be removed and to be added; expected one of the two" in other
     framebank("index", bank, index, "--update", "--split", "train")
 
 

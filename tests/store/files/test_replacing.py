@@ -105,7 +105,7 @@ def test_no_place(tmp_path):
     for path in (tmp_path / "file" / "a.txt", tmp_path / "file" / "b" / "a.txt"):
         with pytest.raises(DataError, match=r"a\.txt: cannot be written: "):
             write_text(path, "x")
-    with pytest.raises(DataError, match="cannot be written: Is a directory"):
+    with pytest.raises(DataError, match="is a folder; expected a file"):
         write_text(tmp_path, "x")
     assert not tmp_path.with_name(tmp_path.name + ".part").exists()
 
