@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from framebank.heads.labelling.answers import Answer, decide
 from framebank.heads.labelling.enroll import UNKNOWN
 from framebank.heads.labelling.labellers import Labeller
+from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.ledger import Failure
 from framebank.store.memory import Rows, StorePart
@@ -83,7 +86,9 @@ def label_rows(videos: Sequence[Video], rows: Rows, labellers: Sequence[Labeller
 
 
 def label_store(store: FeatureStore, manifest: Manifest, labellers: Sequence[Labeller]) -> Iterator[Labelled | Failure]:
-    """Label the videos of `manifest` from their stored rows, in order. A video without rows becomes a Failure.
+    """Label the videos of `manifest` from their stored rows, in order.
+
+    A video without rows, or with rows that are not numbers and that a labeller cannot read, becomes a Failure.
 
     A few thousand videos are in memory at a time. DataError if a labeller cannot read the store's rows.
     """
@@ -95,7 +100,17 @@ def label_store(store: FeatureStore, manifest: Manifest, labellers: Sequence[Lab
         held = [video for video in part if video.video_id in store]
         told = {}
         if held:
-            found = label_rows(held, StorePart(store, tuple(video.video_id for video in held)), labellers)
+            try:
+                found = _label_held(held, store, labellers)
+            except DataError:
+                odd = {video.video_id for video in held if not np.isfinite(store[video.video_id].data).all()}
+                if not odd:
+                    raise
+                reasons |= {
+                    name: f"{name!r}: its embedding in {store.path} holds values that are not numbers" for name in odd
+                }
+                held = [video for video in held if video.video_id not in odd]
+                found = _label_held(held, store, labellers) if held else []
             told = {video.video_id: answers for video, answers in zip(held, found, strict=True)}
         for video in part:
             if video.video_id in told:
@@ -103,6 +118,10 @@ def label_store(store: FeatureStore, manifest: Manifest, labellers: Sequence[Lab
             else:
                 reason = reasons.get(video.video_id, f"{video.path}: has no embedding in {store.path}; extract it")
                 yield Failure(video.video_id, str(video.path), reason)
+
+
+def _label_held(videos: Sequence[Video], store: FeatureStore, labellers: Sequence[Labeller]) -> list[list[Answer]]:
+    return label_rows(videos, StorePart(store, tuple(video.video_id for video in videos)), labellers)
 
 
 def write_table(path: Path, labelled: Iterable[Labelled], *, top: int, sets: bool = False) -> None:

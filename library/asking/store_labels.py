@@ -136,6 +136,7 @@ def label_store(
     from framebank.heads.labelling.fuse import with_fused
     from framebank.heads.labelling.table import label_store as name_rows
     from framebank.library.labelling import warn_of_random
+    from framebank.store.upkeep.repair import writing
 
     if not 0 <= threshold <= 1:
         raise DataError(f"threshold is {threshold}; expected a confidence from 0 to 1")
@@ -146,6 +147,9 @@ def label_store(
     path = Path(csv) if csv else None
     if path:
         _require_own_table(path, store)
+    if write:
+        with writing(store.path):  # another process that writes there is told before anything is named
+            pass
     sources = LabelSources(prompts=prompts, run=run, index=index, k=k)
     asked = sources.ask(store, top=3, knows_itself=False, device=device, watch=watch)
     warn_of_random(asked)

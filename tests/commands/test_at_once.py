@@ -9,6 +9,7 @@ from framebank.store.files.lock import Lock
 from framebank.store.files.place import owning
 from framebank.store.files.replacing import replacing
 from framebank.tests.worlds.cli import sentence
+from framebank.tests.worlds.heads import write_world
 
 QUICK = ("--head", "mean", "--classifier", "linear", "--epochs", 1)
 
@@ -48,6 +49,16 @@ def test_a_second_one_to_a_file_is_refused(framebank: Any, world: Any, tmp_path:
     assert told == f"Error: {out}: another process is writing here"
     assert out.read_text() == "of the first"
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_labels_are_not_made_for_a_store_that_another_writes_to(framebank: Any, tmp_path: Path) -> None:
+    store = write_world(tmp_path / "store").store.path
+    framebank("train", store, tmp_path / "run", *QUICK)
+    arguments = (store, "--run", tmp_path / "run", "--write", "--all", "--out", tmp_path / "labels.csv")
+    with Lock(store / "writer.lock"):
+        told = sentence(framebank("label-store", *arguments, exit_code=1))
+    assert told == f"Error: {store}: another process is writing here"
+    assert not (tmp_path / "labels.csv").exists()
 
 
 def test_a_second_split_is_refused(framebank: Any, world: Any, tmp_path: Path) -> None:

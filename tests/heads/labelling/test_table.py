@@ -16,7 +16,7 @@ from framebank.heads.labelling.neighbours import index_store
 from framebank.heads.labelling.table import Labelled, label_store, write_table
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
-from framebank.store import DataError, Manifest
+from framebank.store import DataError, FeatureStore, Manifest, ShardWriter
 from framebank.store.indexes.index import Index
 from framebank.store.ledger import Failure
 from framebank.store.memory import MemoryStore, StorePart
@@ -136,6 +136,27 @@ def test_an_untrained_run_is_unsure_of_every_video(world, tmp_path):
         parameter.data.fill_(float("nan"))
     with pytest.raises(DataError, match="are no numbers"):
         list(label_store(world.store, world.manifest, [labeller]))
+
+
+def test_a_video_whose_rows_are_no_numbers_does_not_stop_the_others(world, tmp_path):
+    (tmp_path / "s").mkdir()
+    with ShardWriter(tmp_path / "s", world.store.spec) as writer:
+        for number, name in enumerate(world.store):
+            rows = world.store[name]
+            data = np.full_like(rows.data, np.nan) if number == 3 else rows.data
+            writer.add(name, replace(rows, data=data))
+    world.manifest.write(tmp_path / "s" / "manifest.csv")
+    found = list(label_store(FeatureStore(tmp_path / "s"), world.manifest, [texts()]))
+    failed = {one.video_id: one.reason for one in found if isinstance(one, Failure)}
+    odd = next(iter(set(failed) - {"lost"}))
+    assert list(world.store).index(odd) == 3 and "holds values that are not numbers" in failed[odd]
+    whole = {
+        one.video.video_id: one.label
+        for one in label_store(world.store, world.manifest, [texts()])
+        if isinstance(one, Labelled)
+    }
+    del whole[odd]
+    assert {one.video.video_id: one.label for one in found if isinstance(one, Labelled)} == whole
 
 
 def test_a_split_without_labels_says_what_is_missing(world):
