@@ -147,6 +147,7 @@ def compare_recipes(
     from framebank.heads.training.lexicon import Lexicon
     from framebank.library.texts import label_set, tower_of
     from framebank.store import LabelSet
+    from framebank.store.files.kinds import refuse_inside_own
     from framebank.store.files.place import owning
 
     chosen = read_recipes(recipes, settings or {})
@@ -156,6 +157,7 @@ def compare_recipes(
     given = {"labels": labels, "prompts": prompts, "templates": templates, "texts": texts}
     found, without = _texts(store, train, chosen, given, device=device, watch=watch)
     classes = label_set(labels) if labels else LabelSet.of(train.labelled().labels)
+    refuse_inside_own(folder, itself=True)
     with owning(folder, what="comparison"):
         if (folder / "compare.json").exists():
             raise DataError(f"{folder}: already holds a comparison; choose another folder")
@@ -178,7 +180,7 @@ def compare_recipes(
         of_videos = dict.fromkeys(note for trial in done for note in trial.notes)
         notes = (*((without,) if without else ()), *of_videos, *unpaired)
         made = RecipeComparison(folder, found_standings, tuple(done), notes, pairs)
-        return _keep(made)
+        return _keep(made) if made.standings else made
 
 
 def read_recipes(
@@ -191,6 +193,8 @@ def read_recipes(
     if isinstance(recipes, Mapping):
         return {name: recipe.with_settings(setting_texts(settings)) for name, recipe in recipes.items()}
     wanted = recipe_names() if recipes == "all" else [recipes] if isinstance(recipes, str) else list(recipes)
+    if not wanted:
+        raise DataError("no recipe is named; expected names such as a5 and linear-probe, or all")
     found = {Path(name).stem: read_recipe(name).with_settings(setting_texts(settings)) for name in wanted}
     if len(found) < len(wanted):
         told = ", ".join(map(str, wanted))

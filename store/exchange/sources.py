@@ -19,6 +19,7 @@ from framebank.store.formats.document import Fields, read_json
 from framebank.store.formats.npy import read_npy
 from framebank.store.shard import shard_paths
 from framebank.store.spec import FeatureSpec
+from framebank.store.upkeep.plan import OTHERS
 from framebank.store.videos.intake import suffix_reason, told
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.spelling import ids_of_files
@@ -144,6 +145,8 @@ def _folder(folder: Path, names: Names) -> Source:
     paths = found.files
     if any(path.name == "manifest.csv" for path in paths) and shard_paths(folder):
         raise DataError(f"{folder}: is a store already; expected features that another program wrote")
+    if own := next((path.name for path in paths if path.parent == folder and path.name in OTHERS), ""):
+        raise DataError(f"{folder}: holds {own}, so it is a run or an index; expected features of videos")
     features = [path for path in paths if path.suffix.lower() in FILE_SUFFIXES and not _is_side(path)]
     tables = [path for path in paths if path.suffix.lower() == ".parquet"]
     if tables and not features:

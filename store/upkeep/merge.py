@@ -7,12 +7,14 @@ from pathlib import Path
 from framebank.store.counts import listed
 from framebank.store.errors import DataError, near_names
 from framebank.store.features import FeatureStore, read_manifest
+from framebank.store.files.kinds import refuse_inside_own
 from framebank.store.files.replacing import current, refuse_inside, require_new_folder, write_text
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.shard import ShardWriter, shard_paths
 from framebank.store.upkeep.history import NAME as HISTORY_NAME
 from framebank.store.upkeep.history import History, Setting
 from framebank.store.upkeep.known_files import known_identities
+from framebank.store.upkeep.plan import refuse_foreign
 from framebank.store.upkeep.repair import same_rows, writing
 from framebank.store.upkeep.rewrite import change_store
 from framebank.store.videos.identity import Identity
@@ -45,6 +47,7 @@ def merge_stores(sources: Sequence[Path], out: Path, *, max_videos: int = 512) -
     refuse_inside(out, sources, what="store")
     stores = [FeatureStore(source) for source in sources]
     _require_free(out)
+    refuse_foreign(out)
     _plan(out, stores)
     require_new_folder(out, what="store")
     with ShardWriter(out, stores[0].spec, max_videos=max_videos, min_seconds=float("inf")) as writer:
@@ -68,7 +71,9 @@ def split_store(store: FeatureStore, parts: Mapping[Path, Manifest], *, max_vide
     """
     for folder, manifest in parts.items():
         refuse_inside(folder, [store.path], what="store")
+        refuse_inside_own(folder)
         _require_part(folder, store, manifest)
+        refuse_foreign(folder)
     counts = {}
     for folder, manifest in parts.items():
         require_new_folder(folder, what="store")

@@ -226,3 +226,8 @@ def test_a_store_is_not_imported(tmp_path: Path) -> None:
     import_from(tmp_path / "src", tmp_path / "bank")
     with pytest.raises(DataError, match="is a store already"):
         open_source(tmp_path / "bank", Names())
+    (tmp_path / "src" / "checkpoint.safetensors").touch()
+    with pytest.raises(
+        DataError, match=r"holds checkpoint\.safetensors, so it is a run or an index; expected features"
+    ):
+        open_source(tmp_path / "src", Names())

@@ -38,6 +38,23 @@ def test_a_condition_may_have_the_other_unicode_form(tmp_path: Path) -> None:
         assert len(found) == len(where(videos, {"label": label})) > 0
 
 
+def test_a_comparison_that_cannot_be_made_leaves_nothing(framebank: Any, tmp_path: Path) -> None:
+    store = write_world(tmp_path / "store").store.path
+    before = sorted(store.iterdir())
+    told = sentence(framebank("compare", store, store, "--recipes", "ridge", "--seeds", 1, exit_code=1))
+    assert "is the store" in told
+    told = sentence(framebank("compare", store, tmp_path / "new", "--recipes", " , ", exit_code=1))
+    assert told == "Error: no recipe is named; expected names such as a5 and linear-probe, or all"
+    framebank("compare", store, tmp_path / "new", "--recipes", "attentive-tokens", "--seeds", 1, exit_code=1)
+    assert sorted(store.iterdir()) == before and not (tmp_path / "new").exists()
+
+
+def test_a_file_of_such_a_name_alone_is_not_ours(framebank: Any, tmp_path: Path) -> None:
+    (tmp_path / "names.npz").touch()
+    told = sentence(framebank("verify", tmp_path / "names.npz", exit_code=1))
+    assert told.startswith(f"Error: {tmp_path}/names.npz: was not written by framebank")
+
+
 def test_a_file_of_such_a_name_in_another_folder_may_be_written_over(tmp_path: Path) -> None:
     (tmp_path / "log.csv").touch()
     refuse_own_file(tmp_path / "log.csv")

@@ -120,6 +120,16 @@ def test_what_cannot_be_merged_is_refused_before_anything_is_written(folder, oth
     (tmp_path / "mine" / "manifest.csv").write_text("video_id,path\na,b\n")
     with pytest.raises(DataError, match=r"a manifest\.csv that does not belong to a store"):
         merge_stores([folder], tmp_path / "mine")
+    (tmp_path / "run").mkdir()
+    for name in ("checkpoint.safetensors", "recipe.toml"):
+        (tmp_path / "run" / name).touch()
+    with pytest.raises(DataError, match=r"holds checkpoint\.safetensors, so it is a run or an index"):
+        merge_stores([folder], tmp_path / "run")
+    parts = {tmp_path / "run": "so it is a run or an index", tmp_path / "run" / "a": "is inside the run"}
+    for part, said in parts.items():
+        with pytest.raises(DataError, match=said):
+            split_store(FeatureStore(folder), {part: FeatureStore(folder).manifest})
+    assert len(list((tmp_path / "run").iterdir())) == 2
 
 
 def test_an_interrupted_merge_is_finished_by_another(folder, other, tmp_path, monkeypatch):
