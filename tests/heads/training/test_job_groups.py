@@ -1,6 +1,5 @@
 """What a training says where groups leave it nothing to validate by, or are on both sides."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 
 from framebank.heads.classifiers.folds import fold_numbers
 from framebank.heads.training.job import TrainingJob
-from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.recipe import Recipe, read_recipe
 from framebank.store import Embeddings, FeatureStore, Manifest, ShardWriter, Video
 from framebank.tests.worlds.store import DIM, SPEC
 
@@ -63,7 +62,7 @@ def test_splits_that_share_a_source_stay_and_are_told(tmp_path):
     assert without == "no validation video is of the class 'y'; what is chosen is not judged by it"
 
 
-def test_ridge_chooses_by_other_sources_where_nothing_is_held_out(tmp_path, monkeypatch):
+def test_the_recipe_ridge_holds_nothing_out_and_chooses_by_other_sources(tmp_path, monkeypatch):
     folds = []
 
     def recorded(target, groups=None):
@@ -71,7 +70,7 @@ def test_ridge_chooses_by_other_sources_where_nothing_is_held_out(tmp_path, monk
         return folds[-1]
 
     monkeypatch.setattr("framebank.heads.classifiers.ridge.fold_numbers", recorded)
-    trained = job(tmp_path / "bank", parts(8), recipe=replace(RECIPE, val_fraction=0.0))
+    trained = job(tmp_path / "bank", parts(8), recipe=read_recipe("ridge"))
     assert trained.val is None
     (fold,) = folds
     of_file = {}
