@@ -105,7 +105,7 @@ def _measure(store: Path, recipe: str, seed: int, *, min_steps: int | None) -> d
     assert job.val, "the recipe holds out no validation videos"
     model = job.model.eval()
     known = predict_logits(model, job.val, device=device)
-    scaling = fit_scaling(known, job.val.target)
+    scaling = fit_scaling(known, job.val.target, apart=not job.shares_sources)
     test = load_bank(bank, bank.split("test"), job.labels, num_frames=job.recipe.frames, device=device)
     logits, target = predict_logits(model, test, device=device).double(), test.target.numpy()
     scores = scaling.apply(logits).softmax(1).numpy()

@@ -88,19 +88,22 @@ class Scaling:
         return cls(temperature, videos, scales, biases, scores, classes)
 
 
-def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False) -> Scaling:
+def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False, apart: bool = True) -> Scaling:
     """Return the scaling of least cross-entropy on validation videos: logits (V, C), target (V,) or (V, C).
 
     log T is held to 0 by a normal prior of deviation 1, so that few videos, all of which are right, do not make a run
     sure of everything; and T stays 1 unless another value is clearly better (GAIN). `by_class` fits a scale and a bias
     for each class too, held to the temperature as by HOLD videos; the scores for the sets are then made by FOLDS
-    further fits, each without the videos that it scores. DataError if there are fewer than FEWEST videos.
+    further fits, each without the videos that it scores. Without `apart`, for videos of one source with training
+    videos, which are too easy, the temperature is 1 or more. DataError if there are fewer than FEWEST videos.
     """
     logits, target = logits.detach().double().cpu(), target.cpu()
     if len(logits) < FEWEST:
         few = counted(len(logits), "validation video")
         raise DataError(f"there are {few} to fit a temperature by; expected {FEWEST} or more")
     found = _fit(logits, target, by_class=by_class)
+    if not apart:
+        found = replace(found, temperature=max(1.0, found.temperature))
     if target.ndim == 2:
         return found
     scores = _held_out_scores(logits, target) if by_class else _scores(found, logits, target)

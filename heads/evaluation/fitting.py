@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from framebank.heads.bank import load_bank
+from framebank.heads.bank import Bank, load_bank
+from framebank.heads.confidence.shared_sources import shared_sources_note
 from framebank.heads.predictions import predict_logits
 from framebank.heads.training.checkpoint import save
 from framebank.heads.training.folder import WEIGHTS
@@ -23,11 +24,31 @@ def logits_of_run(
 
     DataError if the store comes from another encoder, or if it has classes that the run lacks.
     """
+    bank = _bank(run, store, manifest, folder=folder, device=device)
+    return predict_logits(run.model.to(device).eval(), bank, device=device).double(), bank.target.cpu()
+
+
+def shared_sources_of_run(
+    run: Run, store: FeatureStore, manifest: Manifest, *, folder: Path, device: torch.device
+) -> str:
+    """Return one sentence if the videos of `manifest` are of one source with the run's training videos; "" if not.
+
+    "" too if the store is not the one that the run was trained on, whose training videos are not at hand.
+    """
+    seen = set(run.trained_videos_among(store.manifest.ids, store=store.path))
+    trained = Manifest(tuple(video for video in store.manifest.videos if video.video_id in seen and video.label))
+    if not len(trained):
+        return ""
+    val, train = (_bank(run, store, each, folder=folder, device=device) for each in (manifest, trained))
+    return shared_sources_note(val, train, store.manifest)
+
+
+def _bank(run: Run, store: FeatureStore, manifest: Manifest, *, folder: Path, device: torch.device) -> Bank:
     run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
     labels = LabelSet(run.labels)
     known = Manifest(tuple(video for video in manifest.labelled().videos if video.video_id in store))
     labels.require_covers(known.labels, mine=folder, theirs=store.path)
-    bank = load_bank(
+    return load_bank(
         store,
         known,
         labels,
@@ -36,7 +57,6 @@ def logits_of_run(
         stream=run.recipe.stream,
         multi_label=run.recipe.is_multi_label,
     )
-    return predict_logits(run.model.to(device).eval(), bank, device=device).double(), bank.target.cpu()
 
 
 def write_fitted(run: Run, folder: Path) -> None:

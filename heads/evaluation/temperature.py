@@ -11,9 +11,9 @@ import torch
 from framebank.heads.confidence.scaling import Scaling, fit_scaling
 from framebank.heads.confidence.thresholds import KEPT
 from framebank.heads.confidence.worth import confidence_of
-from framebank.heads.evaluation.fitting import logits_of_run, write_fitted
+from framebank.heads.evaluation.fitting import logits_of_run, shared_sources_of_run, write_fitted
 from framebank.heads.training.run import Run
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 from framebank.store.features import FeatureStore
 from framebank.store.videos.manifest import Manifest
 
@@ -39,12 +39,18 @@ def fit_run(
     """Fit the scaling of a run on the labelled videos of `manifest` and write it into the run's folder.
 
     The figures of the run's evaluation are removed. DataError if the store comes from another encoder, if it has
-    classes that the run lacks, or if there are too few videos.
+    classes that the run lacks, if there are too few videos, or if it is fitted `by_class` on videos of one source with
+    training videos, which is a warning otherwise.
     """
     several = run.recipe.is_multi_label
     logits, target = logits_of_run(run, store, manifest, folder=folder, device=device)
+    note = shared_sources_of_run(run, store, manifest, folder=folder, device=device)
+    if note and by_class:
+        raise DataError(f"{store.path}: {note}; a scale for each class needs videos of other sources")
+    if note:
+        warn(f"{store.path}: {note}")
     try:
-        scaling = fit_scaling(logits, target, by_class=by_class)
+        scaling = fit_scaling(logits, target, by_class=by_class, apart=not note)
     except DataError as error:
         raise DataError(f"{store.path}: {error}") from error
     run.model.scaling = scaling

@@ -26,7 +26,7 @@ from framebank.heads.training.judging import CandidateGround, FoldPlaces
 from framebank.heads.training.members import Member
 from framebank.heads.training.recipe import Recipe
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 
 MOST_SCORES = 2_000_000  # of a candidate, that are kept to choose an average by
 BUDGET = 50.0  # seconds, with the training of the chosen candidate
@@ -141,14 +141,26 @@ def find_recipe(
         judged_by=_judges(ground, parts, len(target)),
         tried=tuple(tried),
         members=average.members if average.is_better else (),
-        scaling=None if ground.val else _scaling(held, chosen, target[every]),
+        scaling=None if ground.val else _scaling(ground, held, chosen, target[every], parts=parts),
     )
 
 
-def _scaling(held: Sequence[MemberCandidate], chosen: str, target: Tensor) -> Scaling | None:
+def _scaling(
+    ground: CandidateGround,
+    held: Sequence[MemberCandidate],
+    chosen: str,
+    target: Tensor,
+    *,
+    parts: Sequence[FoldPlaces],
+) -> Scaling | None:
     """Return the scaling of a candidate by the folds that judged it; None if it was not judged by FEWEST videos."""
     logits = next((one.logits for one in held if one.judged.name == chosen), None)
-    return fit_scaling(logits, target[: len(logits)]) if logits is not None and len(logits) >= FEWEST else None
+    if logits is None or len(logits) < FEWEST:
+        return None
+    note = ground.shared_sources_note(parts)
+    if note:
+        warn(note)
+    return fit_scaling(logits, target[: len(logits)], apart=not note)
 
 
 def _stride(ground: CandidateGround, parts: Sequence[FoldPlaces]) -> int:

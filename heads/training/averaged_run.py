@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from framebank.heads.bank import Bank
-from framebank.heads.confidence.scaling import FEWEST, fit_scaling
 from framebank.heads.metrics import score_targets
 from framebank.heads.predictions import predict_logits
 from framebank.heads.training.average import average_model
 from framebank.heads.training.members import Member
 from framebank.heads.training.run import Run
+from framebank.heads.training.scaled import scaling_facts
 
 
 def averaged_run(
@@ -21,13 +21,14 @@ def averaged_run(
     members: Sequence[Member],
     *,
     val: Bank | None,
+    apart: bool = True,
     device: torch.device,
     about: Mapping[str, Any],
 ) -> Run:
     """Return one run that averages the runs of its members, which were trained on the same videos, in this order.
 
     With validation videos, its score on them and its scaling are among the facts, as in any other run. `about` has
-    further facts. ValueError if the runs differ in their classes.
+    further facts, and `apart` is as in `fit_scaling`. ValueError if the runs differ in their classes.
     """
     first = runs[0]
     if any(run.labels != first.labels for run in runs):
@@ -52,8 +53,6 @@ def averaged_run(
     if val:
         logits = predict_logits(model.to(device), val, device=device)
         facts["val_score"] = score_targets(logits, val.target.cpu())
-        if len(val) >= FEWEST:
-            model.scaling = fit_scaling(logits, val.target)
-            facts["confidence"] = model.scaling.to_dict()
+        facts |= scaling_facts(model, val, apart=apart, device=device)
     named = tuple(replace(member, recipe=run.recipe) for member, run in zip(members, runs, strict=True))
     return replace(first, recipe=first.recipe, model=model, trained_on=facts, members=named)

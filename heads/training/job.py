@@ -13,8 +13,8 @@ import torch
 from framebank.heads.bank import Bank, load_bank, require_finite
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
-from framebank.heads.confidence.scaling import FEWEST, fit_scaling
-from framebank.heads.predictions import pool_bank, predict_logits
+from framebank.heads.confidence.shared_sources import shared_sources_note
+from framebank.heads.predictions import pool_bank
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
 from framebank.heads.texts.text import LearnedText
@@ -33,6 +33,7 @@ from framebank.heads.training.probes import Probe, fit_probes, require_alone
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.resume import Keeping, digest_of
 from framebank.heads.training.run import Run
+from framebank.heads.training.scaled import scaling_facts
 from framebank.heads.training.seen import marks_of
 from framebank.store.counts import counted
 from framebank.store.digest import digest
@@ -109,7 +110,8 @@ class TrainingJob:
             if bank:
                 require_finite(bank, where=store.path)
         judges = self.val if _has_val(store, recipe, val_split) else None
-        self.notes += (*class_notes(self.train, judges, self.labels), *told)
+        self.shares_sources = shared_sources_note(self.val, self.train, store.manifest)
+        self.notes += (*class_notes(self.train, judges, self.labels), *told, *filter(None, [self.shares_sources]))
         shape = tuple(self.train.x.shape[2:])
         self.in_shape = () if live or shape == (store.spec.dim,) else shape
         if prompts and len(self.in_shape) == 1:
@@ -249,11 +251,8 @@ class TrainingJob:
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
             **({"probes": [asdict(probe) for probe in self.probes]} if self.probes else {}),
             **(about or {}),
+            **scaling_facts(self.model, self.val, apart=not self.shares_sources, device=self.device),
         }
-        if self.val and len(self.val) >= FEWEST:
-            logits = predict_logits(self.model.to(self.device).eval(), self.val, device=self.device)
-            self.model.scaling = fit_scaling(logits, self.val.target)
-            trained_on["confidence"] = self.model.scaling.to_dict()
         where, seen = str(self.store.path.absolute()), marks_of(self.train.video_ids)
         return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape, seen)
 

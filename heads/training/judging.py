@@ -14,6 +14,7 @@ from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.classifiers.classifier import ChoosesOptions
 from framebank.heads.classifiers.folds import fold_numbers
+from framebank.heads.confidence.shared_sources import mean_rows, near_share, note_of_share
 from framebank.heads.model import Model
 from framebank.heads.predictions import predict_logits
 from framebank.heads.temporal.mean import Mean
@@ -93,6 +94,18 @@ class CandidateGround:
             assert self.val is not None
             return torch.arange(len(self.val)) if self.val_groups is None else self.val_groups
         return torch.cat([self.groups[part.judge] for part in parts if part.judge is not None])
+
+    def shared_sources_note(self, parts: Sequence[FoldPlaces]) -> str:
+        """Return one sentence if the videos of a fold look of one source with those of others; "" if not.
+
+        If the groups tell sources, no fold divides one.
+        """
+        if len(self.groups.unique()) < len(self.groups):
+            return ""
+        rows, target = mean_rows(self.pooled), self.pooled.target.cpu()
+        folds = [(part.judge, part.train) for part in parts if part.judge is not None]
+        shares = [near_share(rows[own], target[own], rows[other], target[other]) for own, other in folds]
+        return note_of_share(sum(shares) / len(shares), len(rows)) if shares else ""
 
     def score(self, recipe: Recipe, parts: Sequence[FoldPlaces]) -> Tensor:
         """Train a recipe on each part and return the logits of the videos that judge, (J, C)."""

@@ -165,3 +165,21 @@ def test_training_videos_that_moved_to_another_split_are_told(framebank: Any, tm
     assert "was trained on 2 videos of the split 'held': wave-train-0, clap-train-0" in told
     other = write_world(tmp_path / "other", seed=3).store.path  # another store, whose videos have the same names
     assert "was trained on" not in framebank("evaluate", tmp_path / "run", "--store", other).stderr
+
+
+def test_videos_of_one_source_with_training_videos_never_make_a_run_surer(framebank: Any, tmp_path: Path) -> None:
+    place = write_world(tmp_path / "store", splits={"train": 12, "val": 12}).store.path
+    options = ("--head", "mean", "--classifier", "linear", "--loss", "ce", "--epochs", 5)
+    assert "too easy" not in framebank("train", place, tmp_path / "apart", *options).stderr
+    assert fb.TrainedRun.open(tmp_path / "apart").run.model.scaling.temperature < 1  # type: ignore[union-attr]
+    videos = fb.open(place).manifest.videos
+    Manifest(tuple(replace(video, group=video.video_id[-1] + video.label) for video in videos)).write(
+        place / "manifest.csv"
+    )
+    note = "48 of 48 validation videos are, or look, of one source with training videos"
+    assert note in framebank("train", place, tmp_path / "run", *options).stderr
+    assert fb.TrainedRun.open(tmp_path / "run").run.model.scaling.temperature == 1  # type: ignore[union-attr]
+    fitted = framebank("temperature", tmp_path / "apart", "--split", "val")
+    assert "temperature 1.000" in fitted.stdout and note in fitted.stderr
+    told = sentence(framebank("temperature", tmp_path / "apart", "--split", "val", "--by-class", exit_code=1))
+    assert note in told and "needs videos of other sources" in told

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from framebank.heads.bank import load_bank
+from framebank.heads.bank import Bank, load_bank
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.training import auto
 from framebank.heads.training.auto import find_recipe
@@ -182,3 +182,16 @@ def test_steps_follow_from_the_size_of_the_set(videos, steps):
 
 def test_ways_that_pool_are_all_there_are_for_single_frames():
     assert all(one.pools for one in candidates_of(BASE, num_videos=50, num_frames=1, has_texts=True))
+
+
+@pytest.mark.parametrize("spread", [0.01, 1.0])
+def test_folds_that_divide_a_recording_never_make_a_run_surer(spread):
+    generator = torch.Generator().manual_seed(0)
+    target = torch.arange(2).repeat_interleave(20)
+    rows = torch.randn(20, 1, 16, generator=generator).repeat(1, 2, 1).reshape(40, 1, 16)  # two clips of each
+    rows = rows + spread * torch.randn(rows.shape, generator=generator) + 2 * F.one_hot(target, 16)[:, None]
+    ids = tuple(map(str, range(40)))
+    bank = Bank(ids, rows.half(), torch.ones(40, 1, dtype=torch.bool), target, 40, num_classes=2)
+    near, known = ground_of(bank), ground_of(bank, groups=torch.arange(40) // 2)
+    assert ("of 40 validation videos" in near.shared_sources_note(near.parts())) == (spread < 1)
+    assert not known.shared_sources_note(known.parts())

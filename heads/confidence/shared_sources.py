@@ -1,0 +1,72 @@
+"""Shared sources: whether validation videos are of one source with training videos, by their names or their rows."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from framebank.heads.bank import Bank
+from framebank.heads.confidence.scaling import FEWEST
+from framebank.heads.metrics import wilson_interval
+from framebank.store.counts import counted
+from framebank.store.videos.groups import are_grouped, groups_of
+from framebank.store.videos.manifest import Manifest
+
+NEAR = 0.5  # of the usual distance to the training videos of its class; a nearer pair may be of one recording
+MOST = 0.08  # of all validation videos, by the lower limit of the 95 % interval of the share
+KNOWN = 4  # training videos of a class, at least, tell the usual distance
+
+
+def near_share(rows: Tensor, target: Tensor, train_rows: Tensor, train_target: Tensor) -> float:
+    """Return the share of videos with a near training video of their class: rows (V, D) and (N, D), classes (V,), (N,).
+
+    Near is less than NEAR of the median distance to all training videos of the class.
+
+    >>> near_share(torch.tensor([[0.1], [9.0]]), torch.zeros(2), torch.tensor([[0.0], [4], [5], [6]]), torch.zeros(4))
+    0.5
+    """
+    near = torch.zeros(len(rows), dtype=torch.bool)
+    for label in target.unique().tolist():
+        own, known = target == label, train_rows[train_target == label]
+        if len(known) >= KNOWN:
+            distances = torch.cdist(rows[own], known)
+            near[own] = distances.amin(1) < NEAR * distances.quantile(0.5, dim=1)
+    return float(near.double().mean())
+
+
+def mean_rows(bank: Bank) -> Tensor:
+    """Return the mean of the unit rows of each video of a bank, at a length of one, (V, D) float32 on the CPU."""
+    found = []
+    for x, mask in zip(bank.x.split(1024), bank.mask.split(1024), strict=True):
+        unit = F.normalize(x.float(), dim=-1)
+        frames = unit.flatten(2, -2).mean(2) if unit.ndim > 3 else unit  # (B, T, D)
+        found.append(frames.where(mask[..., None], 0).sum(1).cpu())
+    means = F.normalize(torch.cat(found), dim=-1).unflatten(0, (len(bank), bank.num_groups)).mean(1)  # (V, D)
+    return F.normalize(means, dim=-1)
+
+
+def shared_sources_note(val: Bank | None, train: Bank, manifest: Manifest) -> str:
+    """Return one sentence if clearly more than MOST of the validation videos are of one source with training videos.
+
+    It is "" if not, and with too few videos for a temperature. If the groups of the manifest tell sources, these
+    decide; otherwise the rows do. Videos that may have several labels are not judged.
+    """
+    if not val or len(val) < FEWEST or val.target.ndim > 1:
+        return ""
+    groups = groups_of(manifest.of_ids([*val.video_ids, *train.video_ids]))
+    if are_grouped(groups):
+        share = float(np.isin(groups[: len(val)], groups[len(val) :]).mean())
+    else:
+        share = near_share(mean_rows(val), val.target.cpu(), mean_rows(train), train.target.cpu())
+    return note_of_share(share, len(val))
+
+
+def note_of_share(share: float, videos: int) -> str:
+    """Return the sentence on a share of so many validation videos, "" if it is not clearly above MOST."""
+    if wilson_interval(round(share * videos), videos)[0] <= MOST:
+        return ""
+    return (
+        f"{round(share * videos):,} of {counted(videos, 'validation video')} are, or look, of one source with training "
+        "videos, so they are too easy, and the temperature is not below 1; "
+        "the column group of manifest.csv says which videos are of one source"
+    )
