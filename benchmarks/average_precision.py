@@ -4,7 +4,8 @@ python benchmarks/average_precision.py [--sets 4000] [--json FILE]
 
 Made-up videos with several labels. Each score is a normal value, the shift where the video has the label, and a part
 that the labels of a video share. "Resampled" is the interval of before: 500 draws of the videos with replacement, of
-each 20th set. In the last lines a source gives five videos, with labels and scores that are alike.
+each 20th set. In two lines a source gives five videos, with labels and scores that are alike. In the last three, many
+labels have one to four videos.
 """
 
 import json
@@ -40,6 +41,9 @@ CASES = (
     Case(1000, 5, 0.02, 0.2, 1.0),
     Case(500, 5, 0.1, 0.3, 1.5, source=5),
     Case(1500, 10, 0.05, 0.3, 1.5, source=5),
+    Case(200, 20, 0.005, 0.02, 2.0),
+    Case(100, 20, 0.01, 0.03, 2.0),
+    Case(200, 5, 0.005, 0.02, 2.0),
 )
 
 
