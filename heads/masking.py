@@ -21,8 +21,13 @@ def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
     A head that depends on the order starts with this, so that padding never changes a result, wherever it lies.
     """
+    index, real = packing(mask)
+    return x.flatten(0, 1)[index] * real.unsqueeze(-1).to(x.dtype), real
+
+
+def packing(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which of the B * T frames move where so that the real ones come first, (B, T), and the new mask (B, T)."""
     # The new place of each frame, (B, T). A stable sort would do the same, but ONNX has none.
     rank = torch.where(mask, mask.cumsum(1), mask.sum(1, keepdim=True) + (~mask).cumsum(1)) - 1
-    x = x * mask.unsqueeze(-1).to(x.dtype)
-    packed = torch.zeros_like(x).scatter(1, rank.unsqueeze(-1).expand_as(x), x)
-    return packed, torch.zeros_like(mask).scatter(1, rank, mask)
+    old = torch.arange(mask.numel(), device=mask.device).view_as(rank)
+    return torch.zeros_like(rank).scatter(1, rank, old), torch.zeros_like(mask).scatter(1, rank, mask)

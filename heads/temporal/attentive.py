@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads.masking import pack
+from framebank.heads.masking import pack, packing
 from framebank.heads.temporal.attention import AttentionBlock, heads_for, positions_for
 from framebank.heads.temporal.head import HeadTraits
 
@@ -78,11 +78,7 @@ class Attentive(nn.Module):
             x = F.layer_norm(x, x.shape[-1:])
         for block in self.blocks:
             x = block(x, mask)
-        kv = self.kv(self.frame_norm(x)).unflatten(-1, (2, self.num_heads, -1))  # (B, T, 2, H, D/H)
-        k, v = kv.permute(2, 0, 3, 1, 4)  # 2 x (B, H, T, D/H)
-        q = self.q(self.query).unflatten(-1, (self.num_heads, 1, -1)).expand(len(x), -1, -1, -1)  # (B, H, 1, D/H)
-        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])  # (B, H, 1, D/H)
-        read = read.flatten(1)  # (B, D)
+        read = self._read(self.frame_norm(x), mask)  # (B, D)
         pooled = self.query + (read if self.out is None else self.out(read))  # (B, D)
         answer: Tensor = pooled + self.mlp(self.mlp_norm(pooled))
         return answer
@@ -98,10 +94,24 @@ class Attentive(nn.Module):
         if x.shape[1] % self.places:
             raise ValueError(f"{x.shape[1]} embeddings are not of frames with {self.places} places each")
         whole = mask.unflatten(1, (-1, self.places))  # (B, T, P)
-        rows = x.unflatten(1, (-1, self.places)).flatten(2)  # (B, T, P * D)
-        packed, frames = pack(torch.cat([rows, whole.to(x.dtype)], dim=-1), whole.any(-1))
-        rows, whole = packed.split([rows.shape[-1], self.places], dim=-1)
-        return rows.unflatten(-1, (self.places, -1)).flatten(1, 2), (whole > 0.5).flatten(1), frames
+        index, frames = packing(whole.any(-1))
+        rows = x.unflatten(1, (-1, self.places)).flatten(0, 1)[index]  # (B, T, P, D)
+        return rows.flatten(1, 2), whole.flatten(0, 1)[index].flatten(1), frames
+
+    def _read(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return what the query reads in normed tokens x (B, N, D), mask (B, N) -> (B, D).
+
+        A single query needs no key and no value of a token. A score is the token times the query behind the matrix of
+        the keys, and the matrix of the values takes the mean token of each attention head. The bias of the keys adds
+        the same to the scores of all tokens, which softmax takes away again.
+        """
+        keys, values = self.kv.weight.unflatten(0, (2, self.num_heads, -1)).unbind()  # 2 x (H, D/H, D)
+        asked = self.q(self.query).view(self.num_heads, 1, -1) * keys.shape[1] ** -0.5  # (H, 1, D/H)
+        scores = (x @ (asked @ keys).squeeze(1).T).float()  # (B, N, H)
+        share = scores.masked_fill(~mask.unsqueeze(-1), torch.finfo(scores.dtype).min).softmax(1)
+        mean = share.transpose(1, 2) @ x  # (B, H, D)
+        read = (mean.transpose(0, 1) @ values.transpose(1, 2)).transpose(0, 1).flatten(1)  # (B, D)
+        return read + self.kv.bias[len(read[0]) :]
 
     @staticmethod
     def _by_place(times: Tensor, places: Tensor) -> Tensor:

@@ -37,49 +37,61 @@ class AttentiveStack(Stack):
         if head.positions is not None and frames.shape[1] > len(head.positions):
             return super().logits(x, mask)  # a table that is stretched is another one for each video
         tokens = tokens - tokens.mean(-1, keepdim=True)  # (B, N, D)
-        places = self._positions(head, frames.shape[1])  # (P, N, D)
-        variance = tokens.square().mean(-1)  # (B, N)
-        if places is not None:
-            both = torch.einsum("bnd,pnd->pbn", tokens, places) / tokens.shape[-1]
-            variance = variance + 2 * both + places.square().mean(-1)[:, None]  # (P, B, N)
-        scale = (variance + head.frame_norm.eps).rsqrt().unsqueeze(-2)  # (P, B, 1, N)
-        gain, shift = (own[f"head.frame_norm.{name}"][:, None] for name in ("weight", "bias"))  # (P, 1, D)
-        weight = own["head.kv.weight"].unflatten(1, (2, head.num_heads, -1))  # (P, 2, H, D/H, D)
-        bias = own["head.kv.bias"].unflatten(1, (2, head.num_heads, -1))  # (P, 2, H, D/H)
-        query = own["head.query"]  # (P, 1, D)
-        asked = self._linear("head.q", query).unflatten(-1, (head.num_heads, -1)).squeeze(1)  # (P, H, D/H)
-        behind = gain * torch.einsum("phd,phdw->phw", asked, weight[:, 0])  # (P, H, D)
-        scores = torch.einsum("bnd,phd->pbhn", tokens, behind)
-        if places is not None:
-            scores = scores + torch.einsum("pnd,phd->phn", places, behind)[:, None]
-        scores = scale * scores + (asked * bias[:, 0]).sum(-1)[:, None, :, None]
-        share = (scores * asked.shape[-1] ** -0.5).masked_fill(~real[:, None], -torch.inf).softmax(-1)  # (P, B, H, N)
-        share = share * scale
-        mean = torch.einsum("pbhn,bnd->pbhd", share, tokens)
-        if places is not None:
-            mean = mean + torch.einsum("pbhn,pnd->pbhd", share, places)
-        mean = gain[:, None] * mean + shift[:, None]  # (P, B, H, D)
-        read = torch.einsum("pbhw,phdw->pbhd", mean, weight[:, 1]) + bias[:, None, 1]
-        pooled = query + read.flatten(2)  # (P, B, D)
+        times, spots = self._positions(head, frames.shape[1], tokens)
+        pooled = own["head.query"].transpose(1, 2) + self._read(head, tokens, real, times, spots)  # (P, D, B)
         pooled = pooled + self._mlp(head, pooled)
-        return self._linear("classifier.linear", F.rms_norm(pooled, pooled.shape[-1:]))
+        normed = F.rms_norm(pooled.transpose(1, 2), tokens.shape[-1:])  # (P, B, D)
+        return self._linear("classifier.linear", normed.transpose(1, 2)).transpose(1, 2)
 
-    def _positions(self, head: Attentive, num_frames: int) -> Tensor | None:
-        """Return the positions of all tokens less their mean, (P, N, D), or None if there are none."""
-        if head.positions is None:
-            return None
-        times = self.weights["head.positions"][:, :num_frames]  # (P, T, D)
+    def _read(self, head: Attentive, tokens: Tensor, real: Tensor, times: Tensor, spots: Tensor) -> Tensor:
+        """Return what each query reads in tokens (B, N, D), real (B, N), at the `_positions`, (P, D, B)."""
+        own = self.weights
+        gain, shift = (own[f"head.frame_norm.{name}"][:, None, None] for name in ("weight", "bias"))  # (P, 1, 1, D)
+        keys, values = own["head.kv.weight"].unflatten(1, (2, head.num_heads, -1)).unbind(1)  # 2 x (P, H, D/H, D)
+        asked = self._linear("head.q", own["head.query"].transpose(1, 2)).view(*keys.shape[:2], 1, -1)  # (P, H, 1, D/H)
+        behind = ((asked @ keys) * gain * keys.shape[2] ** -0.5).flatten(1, 2)  # (P, H, D)
+        places = (times[:, :, None] + spots[:, None]).flatten(1, 2)  # (P, N, D)
+        scores = torch.bmm(behind.flatten(0, 1).expand(len(tokens), -1, -1), tokens.transpose(1, 2)).float()
+        scores = scores.unflatten(1, behind.shape[:2]) + torch.bmm(behind, places.transpose(1, 2))  # (B, P, H, N)
+        scale = _scale(tokens, places, eps=head.frame_norm.eps)[:, :, None]  # (B, P, 1, N)
+        scores = (scores * scale).masked_fill(~real[:, None, None], torch.finfo(scores.dtype).min)
+        mean = _weighted(scores.softmax(-1) * scale, tokens, times, spots)  # (P, H, B, D)
+        read = (values @ torch.addcmul(shift, mean, gain).transpose(2, 3)).flatten(1, 2)  # (P, D, B)
+        return read + own["head.kv.bias"].unflatten(1, (2, -1))[:, 1, :, None]
+
+    def _positions(self, head: Attentive, num_frames: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the positions of frames (P, T, D) and of the places in them (P, S, D), less their mean."""
+        none = tokens.new_zeros(len(self._movers), num_frames, tokens.shape[-1])
+        times = none if head.positions is None else self.weights["head.positions"][:, :num_frames]
+        spots = none[:, :1].expand(-1, head.places, -1)
         if head.place_positions is not None:
-            times = (times[:, :, None] + self.weights["head.place_positions"][:, None]).flatten(1, 2)
-        return times - times.mean(-1, keepdim=True)
+            spots = self.weights["head.place_positions"]
+        return times - times.mean(-1, keepdim=True), spots - spots.mean(-1, keepdim=True)
 
     def _mlp(self, head: Attentive, pooled: Tensor) -> Tensor:
-        """Return the mlp of each copy behind its norm: (P, B, D) -> (P, B, D)."""
+        """Return the mlp of each copy behind its norm: (P, D, B) -> (P, D, B)."""
         gain, shift = (self.weights[f"head.mlp_norm.{name}"][:, None] for name in ("weight", "bias"))
-        normed = F.layer_norm(pooled, pooled.shape[-1:], eps=head.mlp_norm.eps) * gain + shift
+        normed = F.layer_norm(pooled.transpose(1, 2), pooled.shape[1:2], eps=head.mlp_norm.eps)  # (P, B, D)
+        normed = torch.addcmul(shift, normed, gain).transpose(1, 2)
         return self._linear("head.mlp.2", F.gelu(self._linear("head.mlp.0", normed)))
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
-        """Apply the linear layer of each copy: (P, B, D) -> (P, B, E)."""
-        bias, weight = self.weights[f"{name}.bias"], self.weights[f"{name}.weight"]
-        return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
+        """Apply the linear layer of each copy: (P, D, B) -> (P, E, B). So the gradient of a matrix lies as it does."""
+        return torch.baddbmm(self.weights[f"{name}.bias"][..., None], self.weights[f"{name}.weight"], x)
+
+
+def _scale(tokens: Tensor, places: Tensor, *, eps: float) -> Tensor:
+    """Return what the norm multiplies tokens (B, N, D) at places (P, N, D) with, (B, P, N), in float32 always."""
+    with torch.autocast(tokens.device.type, enabled=False):
+        both = torch.bmm(tokens.transpose(0, 1), places.permute(1, 2, 0)).permute(1, 2, 0)  # (B, P, N)
+        variance = tokens.square().mean(-1)[:, None] + 2 / tokens.shape[-1] * both + places.square().mean(-1)
+        return (variance + eps).rsqrt()
+
+
+def _weighted(share: Tensor, tokens: Tensor, times: Tensor, spots: Tensor) -> Tensor:
+    """Return the sums of tokens (B, N, D) and their positions, by the shares (B, P, H, N), (P, H, B, D)."""
+    total = torch.bmm(share.flatten(1, 2), tokens).transpose(0, 1).unflatten(0, share.shape[1:3])
+    by_place = share.permute(1, 2, 0, 3).unflatten(-1, (times.shape[1], -1))  # (P, H, B, T, S)
+    for table, own in ((times, by_place.sum(-1)), (spots, by_place.sum(-2))):
+        total = total + torch.bmm(own.flatten(1, 2), table).view_as(total)
+    return total

@@ -82,7 +82,7 @@ def fit_probes(
         pooled = pool_once(model, train, val=val, device=device)
         model, train, val = pooled.model, pooled.train, pooled.val or val
     rates, decays = torch.tensor(settings, device=device).T  # (P,), (P,)
-    stack = _stack_of(model, decays, precision=recipe.precision)
+    stack = _stack_of(model, decays)
     how: dict[str, Any] = {"smoothing": recipe.label_smoothing, "precision": recipe.precision}
     generator = torch.Generator().manual_seed(recipe.seed)
     examples = num_examples(train, recipe)
@@ -158,15 +158,11 @@ def require_alone(recipe: Recipe, ranks: Ranks | None, keeping: Keeping | None) 
         warn(f"probes is {recipe.probes}: such a training keeps no state, so that it starts from the beginning")
 
 
-def _stack_of(model: Model, decays: Tensor, *, precision: str) -> Stack | LinearStack:
-    """Return copies of a model, one for each weight decay (P,), in the form that shares most of the sums.
-
-    In bf16, the variance of tokens with positions would lose its last digits, so that nothing of tokens is shared.
-    """
+def _stack_of(model: Model, decays: Tensor) -> Stack | LinearStack:
+    """Return copies of a model, one for each weight decay (P,), in the form that shares most of the sums."""
     if is_linear(model):
         return LinearStack(model, weight_decays=decays)
-    shares = reads_shared(model) and precision != "bf16"
-    return (AttentiveStack if shares else Stack)(model, weight_decays=decays)
+    return (AttentiveStack if reads_shared(model) else Stack)(model, weight_decays=decays)
 
 
 @torch.no_grad()

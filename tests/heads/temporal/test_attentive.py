@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from framebank.heads.temporal.attentive import Attentive
 from framebank.tests.worlds.formulas import everything, frames, gelu, linear, norm, read, shaken
@@ -132,6 +133,21 @@ def test_blocks_and_a_query_are_the_decoder_of_v_jepa_2():
         ours.mlp[2].load_state_dict(cross.mlp.fc2.state_dict())
         x = tokens()
         torch.testing.assert_close(ours(x, everything(x)), theirs(x), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_what_the_query_reads_is_attention_over_keys_and_values(blocks: int):
+    """The head makes neither; here each token has both, and the key of another bias changes nothing."""
+    head = shaken(Attentive(8, num_heads=2, places=3, blocks=blocks, positions=False))
+    x, mask = tokens(), torch.ones(2, 12, dtype=torch.bool)
+    mask[1, 3:6] = False
+    seen = head.blocks[0](x, mask) if blocks else x
+    k, v = head.kv(head.frame_norm(seen)).unflatten(-1, (2, 2, 4)).permute(2, 0, 3, 1, 4)  # 2 x (B, H, N, D/H)
+    q = head.q(head.query).unflatten(-1, (2, 1, 4)).expand(2, -1, -1, -1)
+    read = scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None]).flatten(1)
+    pooled = head.query + read
+    expected = pooled + head.mlp(head.mlp_norm(pooled))
+    torch.testing.assert_close(head(x, mask), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_place_and_time_are_kept_apart():

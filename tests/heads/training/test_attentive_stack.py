@@ -46,6 +46,18 @@ def test_it_learns_what_copies_learn_one_by_one(options: dict[str, object]) -> N
     assert (ours.logits(x, mask)[0] - ours.logits(x, mask)[1]).abs().max() > 1e-3  # the copies differ
 
 
+def test_in_bf16_it_scores_as_in_fp32_to_the_digits_of_bf16() -> None:
+    """The norm of tokens with positions stays in fp32: positions of a hundred times their size would show it."""
+    model, (x, mask) = model_of(places=2), videos()
+    exact = AttentiveStack(model, weight_decays=DECAYS).logits(x, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = AttentiveStack(model, weight_decays=DECAYS).logits(x, mask)
+        alone = Stack(model, weight_decays=DECAYS).logits(x, mask)
+    error, usual = ((one.float() - exact).abs().max() / exact.abs().max() for one in (found, alone))
+    assert error < 0.02
+    assert error < 3 * usual
+
+
 def test_padding_is_never_read() -> None:
     stack, (x, mask) = AttentiveStack(model_of(), weight_decays=DECAYS), videos()
     noise = torch.where(mask[..., None], x, 9.0)
