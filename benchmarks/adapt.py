@@ -1,6 +1,7 @@
 """Adapted blocks against the best head on frozen rows, on the same videos of the demo world.
 
-python benchmarks/adapt.py [--store STORE] [--work FOLDER] [--shots 4] [--seeds 3] [--part heads|texts] [--json FILE]
+python benchmarks/adapt.py [--store STORE] [--work FOLDER] [--shots 4] [--seeds 3] [--part heads|texts]
+    [--methods full,lora,ted] [--json FILE]
 
 The store has the streams frame,trunk:2 of 16 frames, in fp32; without one, the demo's clips are rendered and embedded.
 Each way of adapting trains on 8 of them with the linear classifier; then a head is trained on the rows that the
@@ -9,9 +10,10 @@ videos, apart for classes whose names the encoder has read (base) and the others
 difference to the attentive probe on frozen rows is a bootstrap over the test videos of the mean over seeds. No setting
 was chosen on the test videos.
 
-With `--part texts` the blocks learn with the classifier "text" and the loss kl instead, without and with the text
-adapter. The names of the classes, embedded by the written weights, then score the test videos, and so does a head that
-is trained on their rows. The interval of each way with the text adapter is to the same way without it.
+With `--part texts` the blocks learn, by each of `--methods`, with the classifier "text" and the loss kl instead,
+without and with the text adapter. The names of the classes, embedded by the written weights, then score the test
+videos, and so does a head that is trained on their rows. The interval of each way with the text adapter is to the same
+way without it.
 """
 
 import json
@@ -51,14 +53,22 @@ TEXT_WAYS = {  # name -> the recipe of the head on its rows, and how the blocks 
 @click.option("--shots", default=4, help="Training videos of each class.")
 @click.option("--seeds", default=3)
 @click.option("--part", default="heads", type=click.Choice(["heads", "texts"]))
+@click.option("--methods", default="full,lora,ted", help="Of --part texts.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
-def main(place: Path | None, work: Path | None, shots: int, seeds: int, part: str, json_path: Path | None) -> None:
+def main(
+    place: Path | None, work: Path | None, shots: int, seeds: int, part: str, methods: str, json_path: Path | None
+) -> None:
     """Train each way with each seed and print one line for each."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of names that the demo encoder has never read
     with tempfile.TemporaryDirectory() as gone:
         folder = work or Path(gone)
-        told = (_heads if part == "heads" else _texts)(_bank(place, folder), folder, seeds, shots)
+        bank = _bank(place, folder)
+        told = (
+            _heads(bank, folder, seeds, shots)
+            if part == "heads"
+            else _texts(bank, folder, seeds, shots, methods.split(","))
+        )
     if json_path:
         json_path.write_text(json.dumps(told, indent=1))
 
@@ -74,10 +84,10 @@ def _heads(bank: Any, folder: Path, seeds: int, shots: int) -> dict[str, Any]:
     return told
 
 
-def _texts(bank: Any, folder: Path, seeds: int, shots: int) -> dict[str, Any]:
+def _texts(bank: Any, folder: Path, seeds: int, shots: int, methods: list[str]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     before: list[np.ndarray] = []
-    for name in TEXT_WAYS:
+    for name in (way for way in TEXT_WAYS if way.split(",")[0] in methods):
         found = [_right_by_texts(bank, folder, name, seed, shots) for seed in range(seeds)]
         by_texts, by_rows = (np.stack([each[place] for each in found]) for place in (0, 1))  # (seeds, V)
         before = before if name.endswith("text adapter") else [by_texts, by_rows]
@@ -212,6 +222,7 @@ def _turn(bank: Any, out: Path) -> Callable[[Any, Any], Any]:
     from framebank.extract.adapters.adapted import read_adapted, read_adapters
     from framebank.extract.adapters.tail import Tail
     from framebank.extract.adapters.ted import TedAdapters
+    from framebank.extract.adapters.text_adapters import of_both_towers
     from framebank.extract.encoders.encoder import Encoder
     from framebank.heads.bank import load_bank
     from framebank.store import Manifest
@@ -223,7 +234,7 @@ def _turn(bank: Any, out: Path) -> Callable[[Any, Any], Any]:
     tail = Tail(trunk, trunk.blocks[-2:])
     if said.num_frames:
         adapters = TedAdapters(trunk, blocks=2, num_frames=said.num_frames, dim=bank.spec.dim)
-        adapters.load_state_dict(read_adapters(weights))
+        adapters.load_state_dict(of_both_towers(read_adapters(weights))[0])
         tail = Tail(trunk, adapters.put_into(trunk), after=adapters.after)
 
     @torch.no_grad()
