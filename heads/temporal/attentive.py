@@ -110,8 +110,8 @@ class Attentive(nn.Module):
         scores = (x @ (asked @ keys).squeeze(1).T).float()  # (B, N, H)
         share = scores.masked_fill(~mask.unsqueeze(-1), torch.finfo(scores.dtype).min).softmax(1)
         mean = share.transpose(1, 2) @ x  # (B, H, D)
-        read = (mean.transpose(0, 1) @ values.transpose(1, 2)).transpose(0, 1).flatten(1)  # (B, D)
-        return read + self.kv.bias[len(read[0]) :]
+        read: Tensor = (mean.transpose(0, 1) @ values.transpose(1, 2)).transpose(0, 1).flatten(1)  # (B, D)
+        return read + self.kv.bias[read.shape[1] :]
 
     @staticmethod
     def _by_place(times: Tensor, places: Tensor) -> Tensor:

@@ -57,7 +57,8 @@ class AttentiveStack(Stack):
         scores = (scores * scale).masked_fill(~real[:, None, None], torch.finfo(scores.dtype).min)
         mean = _weighted(scores.softmax(-1) * scale, tokens, times, spots)  # (P, H, B, D)
         read = (values @ torch.addcmul(shift, mean, gain).transpose(2, 3)).flatten(1, 2)  # (P, D, B)
-        return read + own["head.kv.bias"].unflatten(1, (2, -1))[:, 1, :, None]
+        answer: Tensor = read + own["head.kv.bias"].unflatten(1, (2, -1))[:, 1, :, None]
+        return answer
 
     def _positions(self, head: Attentive, num_frames: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return the positions of frames (P, T, D) and of the places in them (P, S, D), less their mean."""
@@ -85,12 +86,13 @@ def _scale(tokens: Tensor, places: Tensor, *, eps: float) -> Tensor:
     with torch.autocast(tokens.device.type, enabled=False):
         both = torch.bmm(tokens.transpose(0, 1), places.permute(1, 2, 0)).permute(1, 2, 0)  # (B, P, N)
         variance = tokens.square().mean(-1)[:, None] + 2 / tokens.shape[-1] * both + places.square().mean(-1)
-        return (variance + eps).rsqrt()
+        scale: Tensor = (variance + eps).rsqrt()
+    return scale
 
 
 def _weighted(share: Tensor, tokens: Tensor, times: Tensor, spots: Tensor) -> Tensor:
     """Return the sums of tokens (B, N, D) and their positions, by the shares (B, P, H, N), (P, H, B, D)."""
-    total = torch.bmm(share.flatten(1, 2), tokens).transpose(0, 1).unflatten(0, share.shape[1:3])
+    total: Tensor = torch.bmm(share.flatten(1, 2), tokens).transpose(0, 1).unflatten(0, share.shape[1:3])
     by_place = share.permute(1, 2, 0, 3).unflatten(-1, (times.shape[1], -1))  # (P, H, B, T, S)
     for table, own in ((times, by_place.sum(-1)), (spots, by_place.sum(-2))):
         total = total + torch.bmm(own.flatten(1, 2), table).view_as(total)
