@@ -119,7 +119,7 @@ def train_auto(
         for line in scout.notes:
             warn(line)
         warn_of_test_copies(store, scout.train.video_ids, split=split)
-        val, known, apart = scout.val, scout.labels, not scout.shares_sources
+        val, known = scout.val, scout.labels
         state = read_choice(folder, base, keys=FREE, num_classes=len(known)) if resume else None
         if state is None:
             ground = CandidateGround.of(
@@ -135,6 +135,7 @@ def train_auto(
             state = KeptChoice.of(found)
             del ground
         found, every = state.found, SECONDS if save_every is None else save_every
+        shared = scout.shared_sources() if found.members else ""
         del scout
         about: dict[str, Any] = {"auto": found.to_dict(), "split": split}
         about["auto"]["texts_help"] = about["auto"]["texts_help"] or note
@@ -153,7 +154,11 @@ def train_auto(
             del job  # its bank goes before that of the next member is read
             log += [replace(epoch, number=len(log) + epoch.number) for epoch in own_log]  # one log for all members
         members = found.members
-        run = averaged_run(runs, members, val=val, apart=apart, device=place, about=about) if members else runs[0]
+        run = (
+            averaged_run(runs, members, val=val, sources=lambda: shared, device=place, about=about)
+            if members
+            else runs[0]
+        )
         if found.scaling and not run.model.scaling:
             run.model.scaling = found.scaling
             run = replace(run, trained_on={**run.trained_on, "confidence": found.scaling.to_dict()})

@@ -1,7 +1,7 @@
 """Averaged run: the run of several trainings whose probabilities are averaged."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +21,14 @@ def averaged_run(
     members: Sequence[Member],
     *,
     val: Bank | None,
-    apart: bool = True,
+    sources: Callable[[], str] = str,
     device: torch.device,
     about: Mapping[str, Any],
 ) -> Run:
     """Return one run that averages the runs of its members, which were trained on the same videos, in this order.
 
     With validation videos, its score on them and its scaling are among the facts, as in any other run. `about` has
-    further facts, and `apart` is as in `fit_scaling`. ValueError if the runs differ in their classes.
+    further facts, and `sources` is as in `scaling_facts`. ValueError if the runs differ in their classes.
     """
     first = runs[0]
     if any(run.labels != first.labels for run in runs):
@@ -53,6 +53,6 @@ def averaged_run(
     if val:
         logits = predict_logits(model.to(device), val, device=device)
         facts["val_score"] = score_targets(logits, val.target.cpu())
-        facts |= scaling_facts(model, val, apart=apart, device=device)
+        facts |= scaling_facts(model, val, sources=sources, device=device)
     named = tuple(replace(member, recipe=run.recipe) for member, run in zip(members, runs, strict=True))
     return replace(first, recipe=first.recipe, model=model, trained_on=facts, members=named)

@@ -110,8 +110,7 @@ class TrainingJob:
             if bank:
                 require_finite(bank, where=store.path)
         judges = self.val if _has_val(store, recipe, val_split) else None
-        self.shares_sources = shared_sources_note(self.val, self.train, store.manifest)
-        self.notes += (*class_notes(self.train, judges, self.labels), *told, *filter(None, [self.shares_sources]))
+        self.notes += (*class_notes(self.train, judges, self.labels), *told)
         shape = tuple(self.train.x.shape[2:])
         self.in_shape = () if live or shape == (store.spec.dim,) else shape
         if prompts and len(self.in_shape) == 1:
@@ -235,6 +234,10 @@ class TrainingJob:
         run.write(folder, log=log)
         return run
 
+    def shared_sources(self) -> str:
+        """Return one sentence if the validation videos are of one source with training videos; "" if not."""
+        return shared_sources_note(self.val, self.train, self.store.manifest)
+
     def trained(self, log: Sequence[Epoch], *, about: Mapping[str, Any] | None = None) -> Run:
         """Return the run after the epochs of `log`, without writing it."""
         kept = chosen_epoch(log)
@@ -251,7 +254,7 @@ class TrainingJob:
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
             **({"probes": [asdict(probe) for probe in self.probes]} if self.probes else {}),
             **(about or {}),
-            **scaling_facts(self.model, self.val, apart=not self.shares_sources, device=self.device),
+            **scaling_facts(self.model, self.val, sources=self.shared_sources, device=self.device),
         }
         where, seen = str(self.store.path.absolute()), marks_of(self.train.video_ids)
         return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape, seen)
