@@ -241,7 +241,7 @@ def _train_auto(
 
 
 def _next(bank: "FeatureStore", run: Path) -> str:
-    if "test" in bank.manifest.split_sizes:
+    if bank.manifest.split_named("test") in bank.manifest.split_sizes:
         return f"next: framebank evaluate {run}"
     return (
         f"next: framebank label VIDEO --run {run}; `evaluate` needs videos in a split that the run was not trained on"

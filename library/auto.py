@@ -95,7 +95,7 @@ def train_auto(
     from framebank.heads.training.recipe import SCORINGS, Recipe
     from framebank.heads.training.resume import SECONDS
     from framebank.library.texts import label_set
-    from framebank.store.videos.groups import groups_of
+    from framebank.store.videos.groups import groups_of, tell_sources
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise DataError("torchrun trains a head that is named; give a head (--head) or a recipe (--recipe)")
@@ -122,10 +122,12 @@ def train_auto(
         val, known = scout.val, scout.labels
         state = read_choice(folder, base, keys=FREE, num_classes=len(known)) if resume else None
         if state is None:
+            videos = store.manifest.of_ids(scout.train.video_ids)
             ground = CandidateGround.of(
                 scout.train,
                 val=val,
-                groups=torch.from_numpy(groups_of(store.manifest.of_ids(scout.train.video_ids))),
+                groups=torch.from_numpy(groups_of(videos)),
+                tells_sources=tell_sources(videos),
                 prompts_of={way: ClassTexts.of(bank, scoring=way) for way in SCORINGS} if bank else {},
                 frame_norm=base.frame_norm,
                 device=place,

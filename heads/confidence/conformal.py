@@ -33,7 +33,7 @@ def label_sets(
     if len(known) < needed:
         raise DataError(
             f"{where}: has {counted(len(known), 'validation video')} to make sets by; expected {needed} or more for "
-            f"{100 * level:g} %, by `framebank temperature RUN --split val`"
+            f"{100 * level:g} %, by `framebank temperature RUN --split val`, or by a training with --val-fraction 0.1"
         )
     held = np.asarray(known, dtype=np.float64)
     if not len(classes):

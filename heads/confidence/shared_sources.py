@@ -5,11 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from framebank.heads.bank import Bank
+from framebank.heads.bank import PART_BYTES, Bank
 from framebank.heads.confidence.scaling import FEWEST
 from framebank.heads.metrics import wilson_interval
-from framebank.store.counts import counted
-from framebank.store.videos.groups import are_grouped, groups_of
+from framebank.store.videos.groups import groups_of, tell_sources
 from framebank.store.videos.manifest import Manifest
 
 NEAR = 0.5  # of the usual distance to the training videos of its class; a nearer pair may be of one recording
@@ -37,7 +36,8 @@ def near_share(rows: Tensor, target: Tensor, train_rows: Tensor, train_target: T
 def mean_rows(bank: Bank) -> Tensor:
     """Return the mean of the unit rows of each video of a bank, at a length of one, (V, D) float32 on the CPU."""
     found = []
-    for x, mask in zip(bank.x.split(1024), bank.mask.split(1024), strict=True):
+    step = max(1, PART_BYTES // (4 * bank.x[:1].numel()))
+    for x, mask in zip(bank.x.split(step), bank.mask.split(step), strict=True):
         unit = F.normalize(x.float(), dim=-1)
         frames = unit.flatten(2, -2).mean(2) if unit.ndim > 3 else unit  # (B, T, D)
         found.append(frames.where(mask[..., None], 0).sum(1).cpu())
@@ -48,25 +48,26 @@ def mean_rows(bank: Bank) -> Tensor:
 def shared_sources_note(val: Bank | None, train: Bank, manifest: Manifest) -> str:
     """Return one sentence if clearly more than MOST of the validation videos are of one source with training videos.
 
-    It is "" if not, and with too few videos for a temperature. If the groups of the manifest tell sources, these
+    It is "" if not, and with too few videos for a temperature. If names or the column group tell sources, these
     decide; otherwise the rows do. Videos that may have several labels are not judged.
     """
     if not val or len(val) < FEWEST or val.target.ndim > 1:
         return ""
-    groups = groups_of(manifest.of_ids([*val.video_ids, *train.video_ids]))
-    if are_grouped(groups):
+    videos = manifest.of_ids([*val.video_ids, *train.video_ids])
+    if tell_sources(videos):
+        groups = groups_of(videos)
         share = float(np.isin(groups[: len(val)], groups[len(val) :]).mean())
     else:
         share = near_share(mean_rows(val), val.target.cpu(), mean_rows(train), train.target.cpu())
     return note_of_share(share, len(val))
 
 
-def note_of_share(share: float, videos: int) -> str:
-    """Return the sentence on a share of so many validation videos, "" if it is not clearly above MOST."""
+def note_of_share(share: float, videos: int, *, of: str = "validation videos", others: str = "training videos") -> str:
+    """Return the sentence on a share of so many videos that judge, "" if it is not clearly above MOST."""
     if wilson_interval(round(share * videos), videos)[0] <= MOST:
         return ""
     return (
-        f"{round(share * videos):,} of {counted(videos, 'validation video')} are, or look, of one source with training "
-        "videos, so they are too easy, and the temperature is not below 1; "
+        f"{round(share * videos):,} of {videos:,} {of} are, or look, of one source with {others}, "
+        "so they are too easy, and the temperature is not below 1; "
         "the column group of manifest.csv says which videos are of one source"
     )

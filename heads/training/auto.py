@@ -158,7 +158,7 @@ def _scaling(
     logits = next((one.logits for one in held if one.judged.name == chosen), None)
     if logits is None or len(logits) < FEWEST:
         return None
-    return scaling_of(logits, target[: len(logits)], sources=lambda: ground.shared_sources_note(parts))
+    return scaling_of(logits, target[: len(logits)], sources=lambda: ground.shared_sources_note(parts, len(logits)))
 
 
 def _stride(ground: CandidateGround, parts: Sequence[FoldPlaces]) -> int:

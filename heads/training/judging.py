@@ -23,6 +23,7 @@ from framebank.heads.training.loop import fit
 from framebank.heads.training.pooled import OneFrame, pooled_bank
 from framebank.heads.training.recipe import Recipe
 from framebank.store.errors import DataError
+from framebank.store.videos.groups import are_grouped
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class FoldPlaces:
 class CandidateGround:
     """The data for candidates: the frames of all videos, and their mean, pooled once for every candidate.
 
-    `groups` (V,) are the numbers of the videos' sources, and `val_groups` those of the validation videos; without them,
-    each of these is a source of its own. `prompts_of` has the texts for each scoring, or is empty.
+    `groups` (V,) are the numbers of the videos' sources, and `val_groups` those of the validation videos. Without them,
+    each of these is a source of its own. `tells_sources` says that all sources are known. `prompts_of` has the texts of
+    each scoring, or is empty.
     """
 
     frames: Bank
@@ -50,6 +52,7 @@ class CandidateGround:
     dim: int
     device: torch.device
     val_groups: Tensor | None = None
+    tells_sources: bool = False
 
     @classmethod
     def of(
@@ -62,13 +65,14 @@ class CandidateGround:
         frame_norm: bool,
         device: torch.device,
         val_groups: Tensor | None = None,
+        tells_sources: bool = False,
     ) -> "CandidateGround":
         """Pool the banks of a training, (V*G, T, D), by the mean of the frames."""
         dim = train.x.shape[-1]
         mean = Model(Mean(dim), torch.nn.Identity(), frame_norm=frame_norm).eval()
         pooled_val = pooled_bank(mean, val, device=device) if val else None
         pooled = pooled_bank(mean, train, device=device)
-        return cls(train, pooled, val, pooled_val, groups, prompts_of, dim, device, val_groups)
+        return cls(train, pooled, val, pooled_val, groups, prompts_of, dim, device, val_groups, tells_sources)
 
     def parts(self) -> list[FoldPlaces]:
         """Return one part if there are validation videos, otherwise the folds; nothing if no video can judge."""
@@ -95,17 +99,22 @@ class CandidateGround:
             return torch.arange(len(self.val)) if self.val_groups is None else self.val_groups
         return torch.cat([self.groups[part.judge] for part in parts if part.judge is not None])
 
-    def shared_sources_note(self, parts: Sequence[FoldPlaces]) -> str:
-        """Return one sentence if the videos of a fold look of one source with those of others; "" if not.
+    def shared_sources_note(self, parts: Sequence[FoldPlaces], videos: int) -> str:
+        """Return one sentence if the first so many videos that judge look of one source with others; "" if not.
 
-        If the groups tell sources, no fold divides one.
+        If names or the column group tell sources, no fold divides one.
         """
-        if len(self.groups.unique()) < len(self.groups):
+        if self.tells_sources or are_grouped(self.groups.numpy()):
             return ""
         rows, target = mean_rows(self.pooled), self.pooled.target.cpu()
         folds = [(part.judge, part.train) for part in parts if part.judge is not None]
-        shares = [near_share(rows[own], target[own], rows[other], target[other]) for own, other in folds]
-        return note_of_share(sum(shares) / len(shares), len(rows)) if shares else ""
+        near, judged = 0.0, 0
+        for own, other in folds:
+            if judged < videos:
+                near += len(own) * near_share(rows[own], target[own], rows[other], target[other])
+                judged += len(own)
+        share = near / max(1, judged)
+        return note_of_share(share, judged, of="training videos that judged", others="others")
 
     def score(self, recipe: Recipe, parts: Sequence[FoldPlaces]) -> Tensor:
         """Train a recipe on each part and return the logits of the videos that judge, (J, C)."""

@@ -143,6 +143,7 @@ def label_store(
     if not (prompts or run or index):
         raise DataError("nothing says how to name the videos; expected a label bank, an index or a run")
     store = open_store(bank)
+    split = store.manifest.split_named(split)
     manifest = _unlabelled(store, split, everything=everything)
     path = Path(csv) if csv else None
     if path:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from framebank.store.counts import counted, listed
 from framebank.store.errors import DataError
+from framebank.store.videos.split_names import usual_split
 
 if TYPE_CHECKING:
     from framebank.heads.training.run import Run
@@ -35,9 +36,9 @@ def held_out_split(
 
 
 def _require_held_out(split: str, trained_on: object, *, where: Path, what: str) -> None:
-    if split == "test":
-        raise DataError(f"{where}: {what} is not fitted on the split 'test', which measures it; expected 'val'")
-    if split in ("train", "all", trained_on):
+    if usual_split(split) == "test":
+        raise DataError(f"{where}: {what} is not fitted on the split {split!r}, which measures it; expected 'val'")
+    if split == trained_on or usual_split(split) in ("train", "all"):
         raise DataError(
             f"{where}: {what} is not fitted on the split {split!r}, which may hold videos that the run was "
             "trained on; expected one that was held out, such as 'val'"

@@ -48,6 +48,7 @@ def warn_of_test_copies(store: "FeatureStore", trained: Sequence[str], *, split:
     """Give the same warning for the videos of the split "test", if `split`, of the training, is another one."""
     from framebank.store import Manifest
 
-    tested = tuple(video for video in store.manifest.videos if video.split == TEST)
-    if tested and split not in (TEST, "all"):
+    test = store.manifest.split_named(TEST)
+    tested = tuple(video for video in store.manifest.videos if video.split == test)
+    if tested and split not in (test, "all"):
         warn_of_copies(store, tested=Manifest(tested), trained=trained)

@@ -34,6 +34,11 @@ def are_grouped(groups: np.ndarray) -> bool:
     return len(np.unique(groups)) < len(groups)
 
 
+def tell_sources(videos: Sequence[Video]) -> bool:
+    """Whether the column group, or names and parts that make one group of several videos, tell which share a source."""
+    return any(video.group for video in videos) or are_grouped(groups_of(videos))
+
+
 def undivided_classes(videos: Sequence[Video], *, least: int = 2) -> tuple[str, ...]:
     """Return the classes with `least` videos or more that are all in one group; sorted."""
     groups = groups_of(videos).tolist()

@@ -155,7 +155,8 @@ class Manifest:
         """
         own, there = self.split_sizes, known.split_sizes
         named = {split: split_among(split, there) for split in own}
-        newer = {split: old for split, old in named.items() if old != split and old not in own}
+        meant = Counter(named.values())
+        newer = {split: old for split, old in named.items() if old != split and meant[old] == 1}
         if not newer:
             return self
         told = " and ".join(f"{split!r} stays {old!r}" for split, old in sorted(newer.items()))

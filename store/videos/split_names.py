@@ -30,6 +30,8 @@ def usual_splits(names: Iterable[str], *, where: object, there: Collection[str] 
         own = split_among(word, there)
         read_as[name] = own if own in there and read_as[name] != word else read_as[name]
     told = [f"{name!r} is read as {split!r}" for name, split in sorted(read_as.items()) if split != words[name]]
+    stay = [name for name, split in read_as.items() if split == words[name] != usual_split(name) and split not in there]
+    told += [f"{name!r} stays, beside another name of {usual_split(name)!r}" for name in sorted(stay)]
     if told:
         warn(f"{where}: the split {' and '.join(told)}")
     return read_as

@@ -167,6 +167,24 @@ def test_training_videos_that_moved_to_another_split_are_told(framebank: Any, tm
     assert "was trained on" not in framebank("evaluate", tmp_path / "run", "--store", other).stderr
 
 
+def test_a_training_video_with_another_label_now_is_left_out(framebank: Any, tmp_path: Path) -> None:
+    place = write_world(tmp_path / "store", splits={"train": 12, "val": 12}).store.path
+    framebank("train", place, tmp_path / "run", "--head", "mean", "--classifier", "linear", "--epochs", 5)
+    first, second = (video.video_id for video in fb.open(place).split("train").videos[:2])
+    framebank("store", "relabel", place, "--set", f"{first}=a new class", "--set", f"{second}=wave;clap")
+    assert "temperature" in framebank("temperature", tmp_path / "run", "--split", "val").stdout
+
+
+def test_the_test_split_is_refused_by_any_of_its_names(framebank: Any, tmp_path: Path) -> None:
+    place = write_world(tmp_path / "store", splits={"train": 12, "test": 12}).store.path
+    videos = fb.open(place).manifest.videos  # a store of an earlier version may have the other name
+    Manifest(tuple(replace(v, split=v.split.replace("test", "testing")) for v in videos)).write(place / "manifest.csv")
+    framebank("train", place, tmp_path / "run", "--head", "mean", "--classifier", "linear", "--epochs", 1)
+    for name in ("test", "testing"):
+        told = sentence(framebank("temperature", tmp_path / "run", "--split", name, exit_code=1))
+        assert "is not fitted on the split 'testing', which measures it" in told
+
+
 def test_videos_of_one_source_with_training_videos_never_make_a_run_surer(framebank: Any, tmp_path: Path) -> None:
     place = write_world(tmp_path / "store", splits={"train": 12, "val": 12}).store.path
     options = ("--head", "mean", "--classifier", "linear", "--loss", "ce", "--epochs", 5)

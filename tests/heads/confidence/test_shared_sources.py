@@ -47,6 +47,7 @@ def test_names_of_sources_decide_where_there_are_some():
     val, train = drawn(4)
     apart = {**dict.fromkeys(val.video_ids, "one"), **dict.fromkeys(train.video_ids, "other")}
     assert not shared_sources_note(val, train, manifest(apart))
+    assert not shared_sources_note(val, train, manifest({str(n): str(n) for n in range(144)}))  # each is alone
     val, train = drawn(1)
     assert shared_sources_note(val, train, manifest({**apart, **dict.fromkeys(train.video_ids[:2], "one")}))
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from framebank.heads.model import Model
-from framebank.heads.training.attentive_stack import AttentiveStack, reads_shared
+from framebank.heads.training.attentive_stack import AttentiveStack, _scale, reads_shared
 from framebank.heads.training.build import build_model
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.stack import Stack
@@ -47,7 +47,6 @@ def test_it_learns_what_copies_learn_one_by_one(options: dict[str, object]) -> N
 
 
 def test_in_bf16_it_scores_as_in_fp32_to_the_digits_of_bf16() -> None:
-    """The norm of tokens with positions stays in fp32: positions of a hundred times their size would show it."""
     model, (x, mask) = model_of(places=2), videos()
     exact = AttentiveStack(model, weight_decays=DECAYS).logits(x, mask)
     with torch.autocast("cpu", torch.bfloat16):
@@ -56,6 +55,16 @@ def test_in_bf16_it_scores_as_in_fp32_to_the_digits_of_bf16() -> None:
     error, usual = ((one.float() - exact).abs().max() / exact.abs().max() for one in (found, alone))
     assert error < 0.02
     assert error < 3 * usual
+
+
+def test_the_norm_of_tokens_with_positions_stays_in_fp32() -> None:
+    """A position that nearly takes a token away leaves what bf16 cannot tell from the rest of both."""
+    tokens = torch.randn(1, 6, DIM, generator=torch.Generator().manual_seed(2))
+    places = -0.99 * tokens
+    exact = _scale(tokens, places, eps=1e-6)
+    torch.testing.assert_close(exact[0, 0], (1e-4 * tokens[0].square().mean(-1) + 1e-6).rsqrt(), rtol=1e-2, atol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(_scale(tokens, places, eps=1e-6), exact)
 
 
 def test_padding_is_never_read() -> None:

@@ -193,5 +193,5 @@ def test_folds_that_divide_a_recording_never_make_a_run_surer(spread):
     ids = tuple(map(str, range(40)))
     bank = Bank(ids, rows.half(), torch.ones(40, 1, dtype=torch.bool), target, 40, num_classes=2)
     near, known = ground_of(bank), ground_of(bank, groups=torch.arange(40) // 2)
-    assert ("of 40 validation videos" in near.shared_sources_note(near.parts())) == (spread < 1)
-    assert not known.shared_sources_note(known.parts())
+    assert ("of 40 training videos that judged" in near.shared_sources_note(near.parts(), 40)) == (spread < 1)
+    assert not known.shared_sources_note(known.parts(), 40)

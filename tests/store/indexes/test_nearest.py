@@ -182,6 +182,18 @@ def test_what_codes_cannot_tell_apart_is_found_among_all(rounding):
     assert searched._rounded is not None and searched._candidates == 80
 
 
+def test_what_codes_take_for_equal_is_found_by_all_its_values(rounding):
+    """Two far vectors make the steps so wide that the others have few codes; 40 of them may hold none of the best."""
+    rng = np.random.default_rng(9)
+    vectors = (np.ones(16) + 1e-3 * rng.normal(size=(500, 16))).astype(np.float32)
+    vectors[0], vectors[1] = 40 * np.eye(16)[0], -40 * np.eye(16)[0]
+    searched = NearestVectors(vectors)
+    for query in unit(rng.normal(size=(12, 16))):
+        found = searched.search(query[None], 5)[1]
+        assert found.tolist() == scan(query[None], vectors, 5)[1].tolist()
+    assert searched._rounded is not None
+
+
 def test_vectors_that_are_no_numbers_get_no_codes(rounding):
     vectors = np.random.default_rng(8).normal(size=(200, 4)).astype(np.float32)
     vectors[3, 1] = np.nan

@@ -80,3 +80,15 @@ def test_options_take_the_names_that_a_csv_may_have(framebank: Any, store: Path,
     assert "listed in split test" in framebank("evaluate", tmp_path / "run", "--split", "testing").stdout
     told = framebank("zeroshot", store, "--split", "valid", exit_code=1).stderr
     assert "no video is in the split 'valid'; the splits are: test (16), train (48), and 'all'" in told
+
+
+def test_no_two_splits_of_a_list_become_one_in_a_store_of_an_old_name():
+    new = Manifest(
+        tuple(Video(name, Path(f"/{name}.mp4"), "run", split) for name, split in (("a", "val"), ("b", "dev")))
+    )
+    assert [video.split for video in new.with_splits_of(OLD, where="m.csv").videos] == ["val", "dev"]
+
+
+def test_two_names_of_one_split_are_told(tmp_path):
+    with pytest.warns(DataWarning, match="'dev' stays, beside another name of 'val' and 'validation' stays"):
+        usual_splits(("validation", "dev"), where="m.csv")
