@@ -86,6 +86,7 @@ def train_auto(
 
     from framebank.extract.encoders.device import resolve_device
     from framebank.heads.class_texts import ClassTexts
+    from framebank.heads.confidence.shared_sources import shared_sources_note
     from framebank.heads.training.auto import BUDGET, find_recipe, require_classes
     from framebank.heads.training.averaged_run import averaged_run
     from framebank.heads.training.folder import taking
@@ -137,7 +138,7 @@ def train_auto(
             state = KeptChoice.of(found)
             del ground
         found, every = state.found, SECONDS if save_every is None else save_every
-        shared = scout.shared_sources() if found.members else ""
+        shared = shared_sources_note(val, scout.train, store.manifest) if found.members else ""
         del scout
         about: dict[str, Any] = {"auto": found.to_dict(), "split": split}
         about["auto"]["texts_help"] = about["auto"]["texts_help"] or note

@@ -234,12 +234,9 @@ class TrainingJob:
         run.write(folder, log=log)
         return run
 
-    def shared_sources(self) -> str:
-        """Return one sentence if the validation videos are of one source with training videos; "" if not."""
-        return shared_sources_note(self.val, self.train, self.store.manifest)
-
     def trained(self, log: Sequence[Epoch], *, about: Mapping[str, Any] | None = None) -> Run:
         """Return the run after the epochs of `log`, without writing it."""
+        sources = functools.partial(shared_sources_note, self.val, self.train, self.store.manifest)
         kept = chosen_epoch(log)
         best = self.chosen.score if self.chosen else kept.val_score if kept else math.nan
         trained_on = {
@@ -254,7 +251,7 @@ class TrainingJob:
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
             **({"probes": [asdict(probe) for probe in self.probes]} if self.probes else {}),
             **(about or {}),
-            **scaling_facts(self.model, self.val, sources=self.shared_sources, device=self.device),
+            **scaling_facts(self.model, self.val, sources=sources, device=self.device),
         }
         where, seen = str(self.store.path.absolute()), marks_of(self.train.video_ids)
         return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape, seen)
