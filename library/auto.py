@@ -124,11 +124,12 @@ def train_auto(
         state = read_choice(folder, base, keys=FREE, num_classes=len(known)) if resume else None
         if state is None:
             videos = store.manifest.of_ids(scout.train.video_ids)
+            groups = groups_of(videos)
             ground = CandidateGround.of(
                 scout.train,
                 val=val,
-                groups=torch.from_numpy(groups_of(videos)),
-                tells_sources=tell_sources(videos),
+                groups=torch.from_numpy(groups),
+                tells_sources=tell_sources(videos, groups),
                 prompts_of={way: ClassTexts.of(bank, scoring=way) for way in SCORINGS} if bank else {},
                 frame_norm=base.frame_norm,
                 device=place,

@@ -54,8 +54,8 @@ def shared_sources_note(val: Bank | None, train: Bank, manifest: Manifest) -> st
     if not val or len(val) < FEWEST or val.target.ndim > 1:
         return ""
     videos = manifest.of_ids([*val.video_ids, *train.video_ids])
-    if tell_sources(videos):
-        groups = groups_of(videos)
+    groups = groups_of(videos)
+    if tell_sources(videos, groups):
         share = float(np.isin(groups[: len(val)], groups[len(val) :]).mean())
     else:
         share = near_share(mean_rows(val), val.target.cpu(), mean_rows(train), train.target.cpu())

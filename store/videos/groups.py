@@ -34,9 +34,9 @@ def are_grouped(groups: np.ndarray) -> bool:
     return len(np.unique(groups)) < len(groups)
 
 
-def tell_sources(videos: Sequence[Video]) -> bool:
-    """Whether the column group, or names and parts that make one group of several videos, tell which share a source."""
-    return any(video.group for video in videos) or are_grouped(groups_of(videos))
+def tell_sources(videos: Sequence[Video], groups: np.ndarray) -> bool:
+    """Whether the column group of videos, or their `groups_of` several videos each, tell which share a source."""
+    return any(video.group for video in videos) or are_grouped(groups)
 
 
 def undivided_classes(videos: Sequence[Video], *, least: int = 2) -> tuple[str, ...]:
