@@ -17,8 +17,7 @@ DIVIDED_FROM = 100_000  # float16 vectors that threads share, where there are fe
 MOST_SCANNED = 256  # queries whose products with float32 vectors are computed at once; faiss is as fast from there on
 SCANNED_FROM = 48  # queries from which float16 vectors are copied as float32 for that
 MOST_ON_GPU = 2048  # neighbours; faiss's kernels find no more
-GATHERED = 1024  # rows that are copied side by side before they are compared
-FEW = 16  # rows of each of several queries; faiss compares so few where they lie in less time
+GATHERED = 1024  # rows that are compared one by one; those of float16 are copied side by side first
 SCANNED = 1 / 8  # of the float16 vectors; from this share on, all are passed by, and none is copied
 AT_ONCE = 65_536  # float16 vectors that are copied as float32 at a time
 ROUNDED_FROM = 200_000  # vectors from which a search by codes of 8 bits pays
@@ -101,11 +100,13 @@ class NearestVectors:
         A row of -1 ends the rows of its query. Where fewer than k are left, the rest of the answer is row -1.
         """
         each = among.shape[1] if among.ndim == 2 else 0
-        if 0 < each <= GATHERED and (self.is_half or len(queries) == 1 or each > FEW):
+        if self.is_half and 0 < each <= GATHERED:
             return _together([self._compared(query[None], k, own) for query, own in zip(queries, among, strict=True)])
         if self.is_half:
             return self._half_among(queries, k, among)
         chosen = np.ascontiguousarray(among, dtype=np.int64)
+        if 0 < each <= GATHERED:
+            return self._few_among(queries, k, chosen)
         scores = np.empty((len(queries), k), dtype=np.float32)
         rows = np.empty((len(queries), k), dtype=np.int64)
         faiss.knn_inner_products_by_idx(
@@ -123,8 +124,17 @@ class NearestVectors:
         )
         return scores, rows
 
+    def _few_among(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same for float32 vectors and few rows (Q, N) of each query."""
+        count, each = among.shape
+        pointer, scores = faiss.swig_ptr, np.empty((count, each), dtype=np.float32)
+        self.index.compute_distance_subset(count, pointer(queries), each, pointer(scores), pointer(among))
+        best, place = np.argsort(-scores, axis=1)[:, :k], np.arange(count)[:, None]
+        scores, rows = scores[place, best], among[place, best]
+        return (scores, rows) if each >= k else _padded(scores, rows, k)
+
     def _compared(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same for at most GATHERED rows (N,): they are copied side by side, and then compared.
+        """Return the same for at most GATHERED rows (N,) of float16 vectors, which are copied side by side first.
 
         A copy reads rows that lie far apart in less time than a sum does.
         """
@@ -132,16 +142,11 @@ class NearestVectors:
             among = among[among >= 0]
         if not len(among):
             return _padded(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64), k)
-        room = _room_of(self.vectors.dtype, self.vectors.shape[1])
+        room = _room_of(self.vectors.shape[1])
         held = room.rows[: len(among)]
         self.vectors.take(among, axis=0, out=held, mode="clip")
-        if room.index is None and len(queries) == 1:
-            cosines = held @ queries[0]
-            best = (-cosines).argsort()[:k]
-            scores, rows = cosines[best][None], among[best][None]
-        else:
-            scores, places = room.search(queries, min(k, len(among)), held)
-            rows = among[places]
+        scores, places = room.search(queries, min(k, len(among)), len(among))
+        rows = among[places]
         return (scores, rows) if len(among) >= k else _padded(scores, rows, k)
 
     def _half_among(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -184,17 +189,15 @@ class NearestVectors:
 
 
 class _Room:
-    """Room of one thread for GATHERED rows (N, D) of a type, and the index that searches float16 ones."""
+    """Room of one thread for GATHERED rows (N, D) of float16, and the index that searches them."""
 
-    def __init__(self, dtype: np.dtype, width: int) -> None:
-        self.rows = np.empty((GATHERED, width), dtype=dtype)
-        self.index = viewing(self.rows) if dtype == np.float16 else None
+    def __init__(self, width: int) -> None:
+        self.rows = np.empty((GATHERED, width), dtype=np.float16)
+        self.index = viewing(self.rows)
 
-    def search(self, queries: np.ndarray, k: int, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the scores and places (Q, k) of the nearest of the first rows, `held`."""
-        if self.index is None:
-            return _exact(queries, held, k)
-        self.index.ntotal = len(held)
+    def search(self, queries: np.ndarray, k: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores and places (Q, k) of the nearest of the first `count` rows."""
+        self.index.ntotal = count
         scores = np.empty((len(queries), k), dtype=np.float32)
         places = np.empty((len(queries), k), dtype=np.int64)
         pointer = faiss.swig_ptr
@@ -205,11 +208,11 @@ class _Room:
 _rooms = threading.local()
 
 
-def _room_of(dtype: np.dtype, width: int) -> _Room:
-    """Return the room that this thread has for rows of a type and a width."""
+def _room_of(width: int) -> _Room:
+    """Return the room that this thread has for rows of a width."""
     room: _Room | None = getattr(_rooms, "room", None)
-    if room is None or room.rows.dtype != dtype or room.rows.shape[1] != width:
-        room = _rooms.room = _Room(dtype, width)
+    if room is None or room.rows.shape[1] != width:
+        room = _rooms.room = _Room(width)
     return room
 
 

@@ -11,6 +11,7 @@ import faiss as faiss_module
 import numpy as np
 
 from framebank.store.errors import DataError, parsing
+from framebank.store.indexes.lists import Lists
 from framebank.store.indexes.nearest import NearestVectors
 
 faiss: Any = faiss_module  # its types lack some of its names
@@ -67,8 +68,6 @@ class Structure:
             allowed = (self._rows >= 0) & among[self._rows]
             parameters = self._parameters(_selector(allowed), max(float(allowed.mean()), 1e-6), wanted)
         elif wanted <= self._most_plain:
-            if self.places is None and wanted == k * self._factor and (wanted > k or self.kind != "ivf"):
-                return self._refined(vectors, queries, k)
             parameters = self._plain
         else:
             parameters = self._parameters(self._living, 1.0, wanted)
@@ -78,22 +77,6 @@ class Structure:
         if self.places is not None:
             entries = np.where(entries >= 0, self.places[entries], -1)
         return vectors.search_among(queries, k, entries)
-
-    def _refined(self, vectors: NearestVectors, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same by one call of faiss, which finds the candidates and compares them.
-
-        What stands between two calls takes as long as the comparison.
-        """
-        known = vars(self).get("_refiner")
-        if known is None or known[0] is not vectors:
-            refiner = faiss.IndexRefine(self.base, vectors.index)
-            asked = faiss.IndexRefineSearchParameters(k_factor=self._factor, base_index_params=self._plain)
-            known = vars(self)["_refiner"] = (vectors, refiner.search_c, asked, refiner)
-        count, pointer = len(queries), faiss.swig_ptr
-        scores = np.empty((count, k), np.float32)
-        rows = np.empty((count, k), np.int64)
-        known[1](count, pointer(queries), k, pointer(scores), pointer(rows), known[2])
-        return scores, rows
 
     def candidates(self, queries: np.ndarray, wanted: int) -> np.ndarray:
         """Return the rows (Q, wanted) that would be compared exactly, the likeliest first; row -1 if missing."""
@@ -109,12 +92,18 @@ class Structure:
         count, pointer = len(queries), faiss.swig_ptr
         scores = np.empty((count, wanted), np.float32)
         entries = np.empty((count, wanted), np.int64)
-        self._search_c(count, pointer(queries), wanted, pointer(scores), pointer(entries), parameters)
+        found = (pointer(scores), pointer(entries))
+        if self._lists is None:
+            self.base.search_c(count, pointer(queries), wanted, *found, parameters)
+            return scores, entries
+        products, lists = self._lists.nearest(queries, parameters.nprobe)
+        chosen = (pointer(lists), pointer(products))
+        self.base.search_preassigned_c(count, pointer(queries), wanted, *chosen, *found, False, parameters, None)
         return scores, entries
 
     @cached_property
-    def _search_c(self) -> Any:
-        return self.base.search_c
+    def _lists(self) -> Lists | None:
+        return None if self.centroids is None else Lists(self.centroids)
 
     @cached_property
     def _count(self) -> int:

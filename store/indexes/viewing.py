@@ -8,6 +8,7 @@ import faiss as faiss_module
 import numpy as np
 
 faiss: Any = faiss_module  # its types lack some of its names
+LEAST_A_SHARE = 25_000  # vectors; to start a thread takes longer than to search fewer
 KINDS = {
     np.dtype(np.float16): faiss.ScalarQuantizer.QT_fp16,
     np.dtype(np.uint8): faiss.ScalarQuantizer.QT_8bit_direct_signed,
@@ -33,8 +34,9 @@ def viewing(vectors: np.ndarray) -> Any:
 
 
 def shares(vectors: np.ndarray) -> list[np.ndarray]:
-    """Return the shares (V/T, D) of vectors for each of the T threads of faiss."""
-    count, threads = len(vectors), faiss.omp_get_max_threads()
+    """Return the shares (V/T, D) of vectors for each of the T threads of faiss, fewer if the vectors are few."""
+    count = len(vectors)
+    threads = max(1, min(faiss.omp_get_max_threads(), count // LEAST_A_SHARE))
     return [vectors[count * share // threads : count * (share + 1) // threads] for share in range(threads)]
 
 
@@ -43,6 +45,9 @@ def search_shares(views: Sequence[Any], queries: np.ndarray, k: int) -> tuple[np
 
     A thread searches each share; faiss itself gives a thread to each query only.
     """
+    if len(views) == 1:
+        scores, rows = views[0].search(queries, min(k, views[0].ntotal))
+        return scores, rows
     with ThreadPoolExecutor(len(views)) as pool:
         found = list(pool.map(lambda view: view.search(queries, min(k, view.ntotal)), views))
     firsts = np.cumsum([0, *(view.ntotal for view in views)])

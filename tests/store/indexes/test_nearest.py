@@ -104,8 +104,12 @@ def test_some_rows_are_searched_and_no_others():
     np.testing.assert_array_equal(rows[:, :4], among[np.argsort(-cosines, axis=1)])
     np.testing.assert_allclose(scores[:, :4], -np.sort(-cosines, axis=1), rtol=1e-5)
     assert (rows[:, 4:] == -1).all()
-    _, each = NearestVectors(vectors).search_among(vectors[:2], 1, np.array([[7, 8], [9, -1]]))
-    assert each[1].tolist() == [9]
+    own = np.array([[7, 8, 30], [9, -1, -1]])
+    for k in (1, 2, 5):
+        scores, each = NearestVectors(vectors).search_among(vectors[:2], k, own)
+        best = own[0][np.argsort(-vectors[0] @ vectors[own[0]].T)]
+        assert each[0].tolist() == [*best, -1, -1][:k] and each[1].tolist() == [9, -1, -1, -1, -1][:k]
+        np.testing.assert_allclose(scores[0, :3], vectors[best[:k]] @ vectors[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("count", [5, 40, 3000])
@@ -134,6 +138,7 @@ def test_threads_that_divide_float16_vectors_find_the_same(monkeypatch):
     queries = half[:2].astype(np.float32)
     expected = NearestVectors(half).search(queries, 30)
     monkeypatch.setattr("framebank.store.indexes.nearest.DIVIDED_FROM", 10)
+    monkeypatch.setattr("framebank.store.indexes.viewing.LEAST_A_SHARE", 10)
     monkeypatch.setattr("framebank.store.indexes.nearest.faiss.omp_get_max_threads", lambda: 3)
     for found, right in zip(NearestVectors(half).search(queries, 30), expected, strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-6)
@@ -158,6 +163,7 @@ def test_many_rows_of_many_queries_are_copied_side_by_side():
 def rounding(monkeypatch):
     for name, value in {"ROUNDED_FROM": 100, "ROUNDED_AFTER": 2, "CANDIDATES": 40, "MOST_CANDIDATES": 80}.items():
         monkeypatch.setattr(f"framebank.store.indexes.nearest.{name}", value)
+    monkeypatch.setattr("framebank.store.indexes.viewing.LEAST_A_SHARE", 50)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
