@@ -25,7 +25,7 @@ class Lists:
         Both are (Q, count), in any order.
         """
         if self._rounded is not None and len(queries) < TOGETHER:
-            return self._rounded.search(queries, count)[:2]
+            return self._rounded.search(queries, count)
         parts = [self._multiplied(queries[first : first + AT_ONCE], count) for first in range(0, len(queries), AT_ONCE)]
         products, lists = (np.concatenate(each) for each in zip(*parts, strict=True))
         return products, lists

@@ -61,7 +61,7 @@ class NearestVectors:
         codes = self._codes()
         if codes is None:
             return self.search_all(queries, k)
-        told, candidates, wrong = codes.search(queries, self._candidates)
+        told, candidates = codes.search(queries, self._candidates)
         scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
         for place, query in enumerate(queries):
             among = np.sort(candidates[place])
@@ -69,7 +69,7 @@ class NearestVectors:
             cosines = np.einsum("vd,d->v", near, query)  # the threads of a product spin on, and slow the next search
             best = np.argsort(-cosines, kind="stable")[:k]
             scores[place], rows[place] = cosines[best], among[best]
-        unsure = told[:, -1] + wrong >= scores[:, -1]
+        unsure = told[:, -1] + codes.wrong(queries) >= scores[:, -1]
         if unsure.any():
             self._candidates = min(4 * self._candidates, MOST_CANDIDATES)
             scores[unsure], rows[unsure] = self.search_all(queries[unsure], k)

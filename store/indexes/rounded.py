@@ -47,20 +47,24 @@ class RoundedVectors:
         lost = SLACK * np.linalg.norm(np.maximum(np.abs(low), np.abs(high)))
         return cls(codes, grid, error=float(error + lost), length=float(length))
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the k highest scores by codes of each query (Q, D), their rows, and how wrong a score can be.
-
-        They are (Q, k), highest first, (Q, k) and (Q,).
-        """
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k highest scores by codes of each query (Q, D), highest first, and their rows, both (Q, k)."""
         turned = self._grid.turn(queries)
+        _, whole, unit = self._rounded(turned)
+        scores, rows = search_shares(self._views, whole, k)
+        return scores * unit + (turned @ self._grid.middle)[:, None], rows
+
+    def wrong(self, queries: np.ndarray) -> np.ndarray:
+        """Return the most (Q,) by which a score of each query (Q, D) is wrong."""
+        scaled, whole, unit = self._rounded(self._grid.turn(queries))
+        lost: np.ndarray = np.linalg.norm(scaled - whole * unit, axis=1)
+        return self.length * lost + self.error * np.linalg.norm(queries, axis=1)
+
+    def _rounded(self, turned: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return turned queries (Q, D) in steps of the codes, the whole numbers that stand for them, and their unit."""
         scaled = turned * self._grid.step
         unit = np.maximum(np.abs(scaled).max(axis=1, keepdims=True) / HALF, TINY)
-        whole = np.rint(scaled / unit)
-        scores, rows = search_shares(self._views, whole, k)
-        scores = scores * unit + (turned @ self._grid.middle)[:, None]
-        wrong = self.length * np.linalg.norm(scaled - whole * unit, axis=1)
-        wrong += self.error * np.linalg.norm(queries, axis=1)
-        return scores, rows, wrong
+        return scaled, np.rint(scaled / unit), unit
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ def test_no_score_is_more_wrong_than_it_says(width, far):
     vectors[:, 0] += far
     vectors = unit(vectors)
     queries = 3 * unit(np.concatenate([vectors[:20] + 0.1, rng.normal(size=(20, width)).astype(np.float32)]))
-    scores, rows, wrong = RoundedVectors.of(vectors).search(queries, 700)
+    rounded = RoundedVectors.of(vectors)
+    (scores, rows), wrong = rounded.search(queries, 700), rounded.wrong(queries)
     assert (np.sort(rows) == np.arange(700)).all()
     true = np.take_along_axis(queries @ vectors.T, rows, axis=1)
     assert (np.abs(scores - true) <= wrong[:, None]).all()
@@ -26,9 +27,9 @@ def test_no_score_is_more_wrong_than_it_says(width, far):
 
 def test_a_column_of_one_value_and_a_query_of_zeros_are_nothing_special():
     vectors = np.ones((50, 6), dtype=np.float32)
-    scores, _, wrong = RoundedVectors.of(vectors).search(np.array([[0] * 6, [1] * 6], dtype=np.float32), 5)
-    np.testing.assert_allclose(scores, [[0] * 5, [6] * 5], atol=1e-3)
-    assert wrong[0] == 0
+    rounded, queries = RoundedVectors.of(vectors), np.array([[0] * 6, [1] * 6], dtype=np.float32)
+    np.testing.assert_allclose(rounded.search(queries, 5)[0], [[0] * 5, [6] * 5], atol=1e-3)
+    assert rounded.wrong(queries)[0] == 0
 
 
 def test_values_that_are_not_finite_have_no_codes():
