@@ -57,8 +57,9 @@ class RoundedVectors:
     def wrong(self, queries: np.ndarray) -> np.ndarray:
         """Return the most (Q,) by which a score of each query (Q, D) is wrong."""
         scaled, whole, unit = self._rounded(self._grid.turn(queries))
-        lost: np.ndarray = np.linalg.norm(scaled - whole * unit, axis=1)
-        return self.length * lost + self.error * np.linalg.norm(queries, axis=1)
+        lost = np.linalg.norm(scaled - whole * unit, axis=1)
+        wrong: np.ndarray = self.length * lost + self.error * np.linalg.norm(queries, axis=1)
+        return wrong
 
     def _rounded(self, turned: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return turned queries (Q, D) in steps of the codes, the whole numbers that stand for them, and their unit."""
