@@ -101,11 +101,19 @@ def moments(world: World, kind: str) -> dict[str, Any]:
                 best = max(truth, key=span.iou)
                 errors = [abs(span.start - best.start), abs(span.end - best.end)] if span.iou(best) >= 0.5 else []
                 answers.setdefault(way, []).append((number, span.iou(best), errors))
+    return compared(answers)
+
+
+def compared(answers: Mapping[str, Sequence[tuple[int, float, list[float]]]]) -> dict[str, Any]:
+    """Return R1 and the error of a boundary, by way, and what moments have more than the best window.
+
+    An answer is the number of its film, its overlap with the truth, and the errors of its boundaries.
+    """
     found: dict[str, Any] = {"queries": len(answers["moments"]), "ways": {}}
     for way, ones in answers.items():
         right = {f"R1@{least}": float(np.mean([iou >= least for _, iou, _ in ones])) for least in (0.3, 0.5, 0.7)}
         errors = [error for _, _, pair in ones for error in pair]
-        found["ways"][way] = {**right, "boundary": float(np.median(errors))}
+        found["ways"][way] = {**right, "boundary": float(np.median(errors)) if errors else None}
     films = np.array([number for number, _, _ in answers["moments"]])
     for least in (0.5, 0.7):
         best = max((way for way in answers if way != "moments"), key=lambda way: found["ways"][way][f"R1@{least}"])

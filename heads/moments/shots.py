@@ -8,23 +8,30 @@ from framebank.store.spans.span import Span
 
 SECONDS = 1.5  # of rows on either side that are compared
 LEAST_ROWS = 2
-LEAST_FALL = 0.1  # at a cut, the cosine of the two sides is at least this much below 1
+LEAST_FALL = 0.05  # at a cut, the cosine of the two sides is at least this much below 1
+LEAST_PRODUCT = (
+    3.0  # of the fall as a share of the video's largest ones, the fall as a multiple of the spread, and the jump
+)
+LARGEST = 0.98  # the quantile of the falls that stands for the largest ones
 BLOCK_ROWS = 256  # whose sums are made at once
-SHARE_OF_LARGEST = 0.5  # and it falls at least this share of the video's largest falls, their 98th percentile
+TINY = 1e-6
 
 
 def find_cuts(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Return the rows (C,) int64 where a new shot begins, ascending, without the first row.
 
     `rows` (T, D) are unit vectors at the times `times` (T,), in seconds, in order. The mean of the rows in the SECONDS
-    before a place is compared with the mean of those in the SECONDS after it. A cut is where their cosine is lower than
-    around it, and low for this video. This takes time linear in T and reads no frame.
+    before a place is compared with the mean of those in the SECONDS after it. A cut is where their cosine falls more
+    than around it, and where a product is large enough: how far it falls for this video, how far it falls for the
+    spread of the rows on each side, and how much longer the step between the two rows is than the other steps near it.
+    So a cut between two scenes of one kind is found too. This takes time linear in T and reads no frame.
     """
     width = max(LEAST_ROWS, round(SECONDS / step_of(times)))
     if len(rows) < 2 * LEAST_ROWS:
         return np.zeros(0, dtype=np.int64)
-    falls = _falls(rows, width)  # (T - 1,)
-    found = falls > max(LEAST_FALL, SHARE_OF_LARGEST * float(np.quantile(falls, 0.98)))
+    falls, spreads = _falls(rows, width)  # (T - 1,) each
+    product = falls / max(float(np.quantile(falls, LARGEST)), TINY) * falls / spreads * _jumps(rows, width)
+    found = (falls > LEAST_FALL) & (product > LEAST_PRODUCT)
     for shift in range(1, min(width, len(falls) - 1) + 1):
         found[shift:] &= falls[shift:] >= falls[:-shift]
         found[:-shift] &= falls[:-shift] > falls[shift:]
@@ -32,16 +39,18 @@ def find_cuts(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
     return cuts
 
 
-def _falls(rows: np.ndarray, width: int) -> np.ndarray:
-    """Return how far the cosine of the sums of `width` rows before and after each place is below 1, (T - 1,) float32.
+def _falls(rows: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far the cosine of the sums of `width` rows before and after each place is below 1, and the spread.
 
-    At the ends there are fewer rows. A part of the rows at a time, so that it stays in the cache of a processor.
+    The spread is the mean squared distance of these rows from the mean of their side. Both are (T - 1,) float32. At
+    the ends there are fewer rows. A part of the rows at a time, so that it stays in the cache of a processor.
     """
-    falls = np.empty(len(rows) - 1, dtype=np.float32)
+    count = len(rows)
+    falls, spreads = np.empty(count - 1, dtype=np.float32), np.empty(count - 1, dtype=np.float32)
     step = max(BLOCK_ROWS, 4 * width)
-    for first in range(1, len(rows), step):
-        last = min(first + step, len(rows))
-        low, high = max(first - width, 0), min(last - 1 + width, len(rows))
+    for first in range(1, count, step):
+        last = min(first + step, count)
+        low, high = max(first - width, 0), min(last - 1 + width, count)
         part = np.zeros((last - first + 2 * width - 1, rows.shape[1]), dtype=np.float32)
         part[low - first + width : high - first + width] = rows[low:high]
         sums = _sums_of(part, width)  # those before a place, and `width` later those after it
@@ -49,7 +58,21 @@ def _falls(rows: np.ndarray, width: int) -> np.ndarray:
         products = np.einsum("td,td->t", sums[:-width], sums[width:])
         lengths = np.sqrt(np.maximum(squares[:-width] * squares[width:], 1e-12))
         falls[first - 1 : last - 1] = 1.0 - products / lengths
-    return falls
+        places = np.arange(first, last)
+        before, after = np.minimum(places, width), np.minimum(count - places, width)
+        kept = (squares[:-width] / before + squares[width:] / after) / (before + after)
+        spreads[first - 1 : last - 1] = np.maximum(1.0 - kept, TINY)
+    return falls, spreads
+
+
+def _jumps(rows: np.ndarray, width: int) -> np.ndarray:
+    """Return how many times the mean of the other steps within `width` rows each step between two rows is, (T - 1,)."""
+    steps = np.maximum(1.0 - np.einsum("td,td->t", rows[1:], rows[:-1]), 0.0)
+    sums = np.concatenate([[0.0], np.cumsum(steps, dtype=np.float64)])
+    places = np.arange(len(steps))
+    first, last = np.maximum(places - width, 0), np.minimum(places + width + 1, len(steps))
+    jumps: np.ndarray = steps * (last - first - 1) / np.maximum(sums[last] - sums[first] - steps, TINY)
+    return jumps
 
 
 def _sums_of(rows: np.ndarray, width: int) -> np.ndarray:

@@ -24,7 +24,28 @@ def test_a_fall_is_one_less_the_cosine_of_the_rows_before_and_after(count: int, 
     rows = unit(np.random.default_rng(count).normal(size=(count, 8)))
     sums = [(rows[max(0, at - width) : at].sum(0), rows[at : at + width].sum(0)) for at in range(1, count)]
     expected = [1 - float(unit(before) @ unit(after)) for before, after in sums]
-    np.testing.assert_allclose(shots._falls(rows, width), expected, atol=1e-5)
+    falls, spreads = shots._falls(rows, width)
+    np.testing.assert_allclose(falls, expected, atol=1e-5)
+    sides = [(rows[max(0, at - width) : at], rows[at : at + width]) for at in range(1, count)]
+    each = [np.concatenate([side - side.mean(0) for side in pair]) for pair in sides]
+    np.testing.assert_allclose(spreads, [max((own**2).sum(1).mean(), shots.TINY) for own in each], atol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "width"), [(2, 2), (9, 3), (200, 6)])
+def test_a_jump_is_a_step_over_the_mean_of_the_others_near_it(count: int, width: int) -> None:
+    rows = unit(np.random.default_rng(count).normal(size=(count, 8)))
+    steps = 1 - (rows[1:] * rows[:-1]).sum(1)
+    others = [[*steps[max(0, at - width) : at], *steps[at + 1 : at + width + 1]] for at in range(count - 1)]
+    expected = [step * len(own) / max(sum(own), shots.TINY) for step, own in zip(steps, others, strict=True)]
+    np.testing.assert_allclose(shots._jumps(rows, width), expected, rtol=1e-4)
+
+
+def test_a_cut_between_scenes_of_one_kind_is_found_beside_cuts_that_fall_further() -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.eye(3, 40)[[0, 0, 1, 2]]  # the first two scenes are of one kind
+    scenes = unit(kinds + 0.04 * rng.normal(size=(4, 40)))
+    rows = unit(np.repeat(scenes, 20, axis=0) + 0.005 * rng.normal(size=(80, 40)))
+    assert find_cuts(rows, (np.arange(80) + 0.5) / 4).tolist() == [20, 40, 60]
 
 
 def test_one_shot_has_no_cut() -> None:

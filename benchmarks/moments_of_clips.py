@@ -1,0 +1,146 @@
+"""Moments of films that are joined of real clips, found by examples, against the best fixed window.
+
+    python benchmarks/moments_of_clips.py CLIPS --films 50 --json moments_of_clips.json
+
+CLIPS is a folder with a folder of videos for each class. The encoder of the demo embeds them at `--fps` frames a
+second. A film is the rows of 6 to 20 clips, none of them twice, one after the other, as if they were one file; no class
+follows itself, as in the films of the demo. A query is a film and one of its classes. It is asked by clips of that
+class that are not in the film, and of other sources ("v_Archery_g07_c01" and "v_Archery_g07_c02" are of one): by the
+mean of the rows of one example, or of five. Right is an answer that overlaps a clip of the class by enough. The fixed
+windows and the intervals are those of moments.py. For the cuts, films have any clip after any other. `--groups odd`
+takes the clips of sources with an odd number.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from moments import WINDOWS, compared, window
+
+import framebank as fb
+from framebank.heads.moments.rows import rows_in_time
+from framebank.heads.moments.shots import find_cuts
+from framebank.heads.moments.stretches import best_stretches, track_of
+from framebank.store.vectors import unit
+
+PARTS = (6, 20)  # clips of a film
+EXAMPLES = (1, 5)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A clip: its class, its source, the unit rows (T, D) of its frames, their times (T,) and its length in seconds."""
+
+    label: str
+    source: str
+    rows: np.ndarray
+    times: np.ndarray
+    seconds: float
+
+
+def clips_of(folder: Path, *, fps: float) -> list[Clip]:
+    """Embed the clips of a folder and return them."""
+    with tempfile.TemporaryDirectory() as work:
+        bank = fb.extract(folder, Path(work) / "bank", model="demo", fps=fps, device="cpu")
+        made = []
+        for video in bank.manifest.videos:
+            rows, times = rows_in_time(bank[video.video_id])
+            source = video.video_id.rsplit("_c", 1)[0]
+            made.append(Clip(video.label, source, rows, times, float(times[-1] + 0.5 / fps)))
+    return made
+
+
+def drawn(clips: Sequence[Clip], count: int, rng: np.random.Generator) -> list[Clip]:
+    """Return `count` clips, none twice, of which no two neighbours are of one class; fewer if the rest is of one."""
+    parts: list[Clip] = []
+    left = [clips[at] for at in rng.permutation(len(clips))]
+    while len(parts) < count and (fit := [one for one in left if not parts or one.label != parts[-1].label]):
+        parts.append(fit[0])
+        left.remove(fit[0])
+    return parts
+
+
+def joined(clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray, list[fb.Span]]:
+    """Return the rows (T, D) and times (T,) of clips one after the other, and the true span of each stretch."""
+    ends = np.cumsum([clip.seconds for clip in clips]).tolist()
+    starts = [0.0, *ends[:-1]]
+    times = np.concatenate([clip.times + start for clip, start in zip(clips, starts, strict=True)])
+    spans = [fb.Span("film", *edges, label=one.label) for one, *edges in zip(clips, starts, ends, strict=True)]
+    return np.concatenate([clip.rows for clip in clips]), times, spans
+
+
+def measure(clips: Sequence[Clip], *, films: int, examples: int, fps: float, seed: int) -> dict[str, Any]:
+    """Return R1 of moments and of each window, and the paired differences from the best window."""
+    rng = np.random.default_rng(seed)
+    answers: dict[str, list[tuple[int, float, list[float]]]] = {}
+    for film in range(films):
+        parts = drawn(clips, int(rng.integers(PARTS[0], PARTS[1] + 1)), rng)
+        rows, times, truth = joined(parts)
+        for label in sorted({span.label for span in truth}):
+            others = [one for one in clips if one.label == label and one.source not in {part.source for part in parts}]
+            shown = [others[at] for at in rng.permutation(len(others))[:examples]]
+            query = unit(np.mean([one.rows.mean(axis=0) for one in shown], axis=0)[None])[0]
+            track = track_of("film", rows, times, query)
+            given = {"moments": best_stretches(track)[0]}
+            for seconds in WINDOWS:
+                first, last = window(track.cosines, round(seconds * fps))
+                given[f"{seconds:g} s"] = fb.Span("film", float(track.edges[first]), float(track.edges[last]))
+            for way, span in given.items():
+                best = max((one for one in truth if one.label == label), key=span.iou)
+                errors = [abs(span.start - best.start), abs(span.end - best.end)] if span.iou(best) >= 0.5 else []
+                answers.setdefault(way, []).append((film, span.iou(best), errors))
+    return compared(answers)
+
+
+def cuts(clips: Sequence[Clip], *, films: int, seed: int) -> dict[str, float]:
+    """Return how many of the cuts are found, how many of those found are true, and F1; any clip may be next."""
+    rng = np.random.default_rng(seed)
+    true = given = right = 0
+    for _ in range(films):
+        parts = [clips[at] for at in rng.permutation(len(clips))[: rng.integers(PARTS[0], PARTS[1] + 1)]]
+        rows, times, _ = joined(parts)
+        at = np.cumsum([len(part.rows) for part in parts])[:-1]
+        found = find_cuts(rows, times)
+        true, given, right = true + len(at), given + len(found), right + len(np.intersect1d(at, found))
+    f1 = 2 * right / (true + given)
+    return {"cuts": true, "recall": right / true, "precision": right / max(given, 1), "f1": f1}
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--films", default=50, help="How many.")
+@click.option("--fps", default=4.0, help="Rows of a second.")
+@click.option("--seed", default=1, help="Draws the films.")
+@click.option("--groups", type=click.Choice(["all", "even", "odd"]), default="all", help="Which sources, by number.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def main(folder: Path, films: int, fps: float, seed: int, groups: str, json_path: Path | None) -> None:
+    """Measure and print a table."""
+    clips = clips_of(folder, fps=fps)
+    if groups != "all":
+        clips = [one for one in clips if int(one.source.rsplit("_g", 1)[-1]) % 2 == (groups == "odd")]
+    found: dict[str, Any] = {"films": films, "fps": fps, "seed": seed, "clips": len(clips), "sources": groups}
+    found["shots"] = shown = cuts(clips, films=films, seed=seed)
+    shares = f"{100 * shown['recall']:.1f} % are found, {100 * shown['precision']:.1f} % of those found are true"
+    print(f"{shown['cuts']} cuts: {shares} (F1 {100 * shown['f1']:.1f})")
+    print("\n| examples | way | R1@0.3 | R1@0.5 | R1@0.7 | median error of a boundary |\n|---|---|---|---|---|---|")
+    for examples in EXAMPLES:
+        found[f"moments by {examples}"] = made = measure(clips, films=films, examples=examples, fps=fps, seed=seed)
+        for way, row in made["ways"].items():
+            rights = " | ".join(f"{100 * row[f'R1@{least}']:.1f}" for least in (0.3, 0.5, 0.7))
+            print(f"| {examples} ({made['queries']}) | {way} | {rights} | {row['boundary']:.2f} s |")
+        for least in (0.5, 0.7):
+            more = made[f"more than the best window at {least}"]
+            low, high = (100 * end for end in more["interval"])
+            told = f"{100 * more['difference']:+.1f} points ({low:.1f} to {high:.1f}) against {more['window']}"
+            print(f"| | at {least} | {told} | | | |")
+    if json_path:
+        json_path.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
