@@ -32,6 +32,7 @@ def find_cuts(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
     falls, spreads = _falls(rows, width)  # (T - 1,) each
     product = falls / max(float(np.quantile(falls, LARGEST)), TINY) * falls / spreads * _jumps(rows, width)
     found = (falls > LEAST_FALL) & (product > LEAST_PRODUCT)
+    found[: LEAST_ROWS - 1] = found[len(found) - LEAST_ROWS + 1 :] = False  # one row tells too little of a shot
     for shift in range(1, min(width, len(falls) - 1) + 1):
         found[shift:] &= falls[shift:] >= falls[:-shift]
         found[:-shift] &= falls[:-shift] > falls[shift:]

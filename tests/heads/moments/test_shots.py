@@ -48,6 +48,14 @@ def test_a_cut_between_scenes_of_one_kind_is_found_beside_cuts_that_fall_further
     assert find_cuts(rows, (np.arange(80) + 0.5) / 4).tolist() == [20, 40, 60]
 
 
+def test_a_single_odd_row_at_an_end_is_no_shot() -> None:
+    shown = video([(1, 20.0)], asked=1, noise=0.3)
+    for at in (0, -1):
+        rows = shown.rows.copy()
+        rows[at] = -rows[at]
+        assert len(find_cuts(rows, shown.times)) == 0
+
+
 def test_one_shot_has_no_cut() -> None:
     shown = video([(1, 60.0)], asked=1, noise=0.3)
     assert len(find_cuts(shown.rows, shown.times)) == 0
