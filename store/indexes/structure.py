@@ -103,7 +103,8 @@ class Structure:
 
     @cached_property
     def _lists(self) -> Lists | None:
-        return None if self.centroids is None else Lists(self.centroids)
+        centres = self.centroids
+        return None if centres is None else Lists(centres)
 
     @cached_property
     def _count(self) -> int:
