@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def _measure(store: Path, recipe: str, seed: int, *, min_steps: int | None) -> d
 
     from framebank.heads.bank import load_bank
     from framebank.heads.confidence.scaling import fit_scaling
+    from framebank.heads.confidence.shared_sources import shared_sources_note
     from framebank.heads.confidence.worth import confidence_of
     from framebank.heads.predictions import predict_logits
     from framebank.heads.training.job import TrainingJob
@@ -105,7 +107,8 @@ def _measure(store: Path, recipe: str, seed: int, *, min_steps: int | None) -> d
     assert job.val, "the recipe holds out no validation videos"
     model = job.model.eval()
     known = predict_logits(model, job.val, device=device)
-    scaling = fit_scaling(known, job.val.target, apart=not job.shares_sources)
+    sources = partial(shared_sources_note, job.val, job.train, bank.manifest)
+    scaling = fit_scaling(known, job.val.target, sources=sources)
     test = load_bank(bank, bank.split("test"), job.labels, num_frames=job.recipe.frames, device=device)
     logits, target = predict_logits(model, test, device=device).double(), test.target.numpy()
     scores = scaling.apply(logits).softmax(1).numpy()

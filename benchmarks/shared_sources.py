@@ -13,6 +13,7 @@ the test videos: as the model gives them, with the temperature that fits the val
 import json
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ def _measure(
 
     from framebank.heads.bank import load_bank
     from framebank.heads.confidence.scaling import fit_scaling
-    from framebank.heads.confidence.shared_sources import mean_rows, near_share
+    from framebank.heads.confidence.shared_sources import mean_rows, near_share, shared_sources_note
     from framebank.heads.confidence.worth import confidence_of
     from framebank.heads.predictions import predict_logits
     from framebank.heads.training.job import TrainingJob
@@ -105,7 +106,8 @@ def _measure(
     model, target = job.model.eval(), job.val.target
     known = predict_logits(model, job.val, device=device)
     fitted = fit_scaling(known, target)
-    kept = fit_scaling(known, target, apart=not job.shares_sources)
+    sources = partial(shared_sources_note, job.val, job.train, bank.manifest)
+    kept = fit_scaling(known, target, sources=sources)
     test = load_bank(bank, bank.manifest.select(np.flatnonzero(chosen & tested)), job.labels, device=device)
     logits = predict_logits(model, test, device=device).double()
     scores = [each.softmax(1).numpy() for each in (logits, fitted.apply(logits), kept.apply(logits))]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from framebank.store.counts import counted
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, warn
 from framebank.store.formats.document import Fields
 
 VERSION = 1
@@ -88,22 +88,27 @@ class Scaling:
         return cls(temperature, videos, scales, biases, scores, classes)
 
 
-def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False, apart: bool = True) -> Scaling:
+def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False, sources: Callable[[], str] = str) -> Scaling:
     """Return the scaling of least cross-entropy on validation videos: logits (V, C), target (V,) or (V, C).
 
     log T is held to 0 by a normal prior of deviation 1, so that few videos, all of which are right, do not make a run
     sure of everything; and T stays 1 unless another value is clearly better (GAIN). `by_class` fits a scale and a bias
     for each class too, held to the temperature as by HOLD videos; the scores for the sets are then made by FOLDS
-    further fits, each without the videos that it scores. Without `apart`, for videos of one source with training
-    videos, which are too easy, the temperature is 1 or more. DataError if there are fewer than FEWEST videos.
+    further fits, each without the videos that it scores. If the scaling may make a model surer, `sources` is asked for
+    a sentence on sources that these videos share with those of the training, because such videos are too easy: then the
+    temperature stays 1, and a DataWarning says so. DataError if there are fewer than FEWEST videos, or if they share
+    sources and it is to be `by_class`.
     """
     logits, target = logits.detach().double().cpu(), target.cpu()
     if len(logits) < FEWEST:
         few = counted(len(logits), "validation video")
         raise DataError(f"there are {few} to fit a temperature by; expected {FEWEST} or more")
     found = _fit(logits, target, by_class=by_class)
-    if not apart:
-        found = replace(found, temperature=max(1.0, found.temperature))
+    if (by_class or found.temperature < 1) and (note := sources()):
+        if by_class:
+            raise DataError(f"{note}; a scale for each class needs videos of other sources")
+        warn(note)
+        found = replace(found, temperature=1.0)
     if target.ndim == 2:
         return found
     scores = _held_out_scores(logits, target) if by_class else _scores(found, logits, target)

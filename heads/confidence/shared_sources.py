@@ -19,18 +19,24 @@ KNOWN = 4  # training videos of a class, at least, tell the usual distance
 def near_share(rows: Tensor, target: Tensor, train_rows: Tensor, train_target: Tensor) -> float:
     """Return the share of videos with a near training video of their class: rows (V, D) and (N, D), classes (V,), (N,).
 
-    Near is less than NEAR of the median distance to all training videos of the class.
+    Near is less than NEAR of the median distance to all training videos of the class. With several labels a video, (V,
+    C) and (N, C) of 0 or 1, the least of the distances of its labels count, both the nearest and the median.
 
     >>> near_share(torch.tensor([[0.1], [9.0]]), torch.zeros(2), torch.tensor([[0.0], [4], [5], [6]]), torch.zeros(4))
     0.5
     """
-    near = torch.zeros(len(rows), dtype=torch.bool)
-    for label in target.unique().tolist():
-        own, known = target == label, train_rows[train_target == label]
-        if len(known) >= KNOWN:
-            distances = torch.cdist(rows[own], known)
-            near[own] = distances.amin(1) < NEAR * distances.quantile(0.5, dim=1)
-    return float(near.double().mean())
+    nearest, usual = torch.full((2, len(rows)), torch.inf)
+    several = target.ndim > 1
+    for label in range(target.shape[1]) if several else target.unique().tolist():
+        own, other = (each[:, label] > 0 if several else each == label for each in (target, train_target))
+        known = train_rows[other]
+        if len(known) < KNOWN:
+            continue
+        for part in own.nonzero()[:, 0].split(max(1, PART_BYTES // (8 * len(known)))):
+            distances = torch.cdist(rows[part], known)
+            nearest[part] = nearest[part].minimum(distances.amin(1))
+            usual[part] = usual[part].minimum(distances.quantile(0.5, dim=1))
+    return float((nearest < NEAR * usual).double().mean())
 
 
 def mean_rows(bank: Bank) -> Tensor:
@@ -49,9 +55,9 @@ def shared_sources_note(val: Bank | None, train: Bank, manifest: Manifest) -> st
     """Return one sentence if clearly more than MOST of the validation videos are of one source with training videos.
 
     It is "" if not, and with too few videos for a temperature. If names or the column group tell sources, these
-    decide; otherwise the rows do. Videos that may have several labels are not judged.
+    decide; otherwise the rows do.
     """
-    if not val or len(val) < FEWEST or val.target.ndim > 1:
+    if not val or len(val) < FEWEST:
         return ""
     videos = manifest.of_ids([*val.video_ids, *train.video_ids])
     groups = groups_of(videos)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from framebank.heads.bank import Bank, load_bank
-from framebank.heads.confidence.scaling import FEWEST
 from framebank.heads.confidence.shared_sources import shared_sources_note
 from framebank.heads.predictions import predict_logits
 from framebank.heads.training.checkpoint import save
@@ -37,11 +36,14 @@ def shared_sources_of_run(
     "" too if the store is not the one that the run was trained on, whose training videos are not at hand. Training
     videos whose label is none of the run's now are left out.
     """
-    if run.recipe.is_multi_label or len(manifest.labelled()) < FEWEST:
-        return ""
-    seen = set(run.trained_videos_among(store.manifest.ids, store=store.path))
+    seen, known = set(run.trained_videos_among(store.manifest.ids, store=store.path)), set(run.labels)
     trained = Manifest(
-        tuple(video for video in store.manifest.videos if video.video_id in seen and video.label in run.labels)
+        tuple(
+            video
+            for video in store.manifest.videos
+            if video.video_id in seen
+            and known.issuperset(video.labels if run.recipe.is_multi_label else (video.label,))
+        )
     )
     if not len(trained):
         return ""

@@ -1,5 +1,6 @@
 """Temperature: fit the scaling of a run's probabilities again, on a split of a store, and keep it in the run."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from framebank.heads.confidence.thresholds import KEPT
 from framebank.heads.confidence.worth import confidence_of
 from framebank.heads.evaluation.fitting import logits_of_run, shared_sources_of_run, write_fitted
 from framebank.heads.training.run import Run
-from framebank.store.errors import DataError, warn
+from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.videos.manifest import Manifest
 
@@ -39,18 +40,13 @@ def fit_run(
     """Fit the scaling of a run on the labelled videos of `manifest` and write it into the run's folder.
 
     The figures of the run's evaluation are removed. DataError if the store comes from another encoder, if it has
-    classes that the run lacks, if there are too few videos, or if it is fitted `by_class` on videos of one source with
-    training videos, which is a warning otherwise.
+    classes that the run lacks, or if `fit_scaling` refuses the videos.
     """
     several = run.recipe.is_multi_label
     logits, target = logits_of_run(run, store, manifest, folder=folder, device=device)
-    note = shared_sources_of_run(run, store, manifest, folder=folder, device=device)
-    if note and by_class:
-        raise DataError(f"{store.path}: {note}; a scale for each class needs videos of other sources")
-    if note:
-        warn(f"{store.path}: {note}")
+    sources = functools.partial(shared_sources_of_run, run, store, manifest, folder=folder, device=device)
     try:
-        scaling = fit_scaling(logits, target, by_class=by_class, apart=not note)
+        scaling = fit_scaling(logits, target, by_class=by_class, sources=sources)
     except DataError as error:
         raise DataError(f"{store.path}: {error}") from error
     run.model.scaling = scaling

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from framebank.heads.bank import Bank, require_finite
-from framebank.heads.confidence.scaling import FEWEST, Scaling
+from framebank.heads.confidence.scaling import FEWEST, Scaling, fit_scaling
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.training.averaging import AVERAGE, JudgedAverage, MemberCandidate, choose_average
 from framebank.heads.training.candidates import (
@@ -25,7 +25,6 @@ from framebank.heads.training.choosing import KEPT, JudgedCandidate, choose, tel
 from framebank.heads.training.judging import CandidateGround, FoldPlaces
 from framebank.heads.training.members import Member
 from framebank.heads.training.recipe import Recipe
-from framebank.heads.training.scaled import scaling_of
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -158,7 +157,7 @@ def _scaling(
     logits = next((one.logits for one in held if one.judged.name == chosen), None)
     if logits is None or len(logits) < FEWEST:
         return None
-    return scaling_of(logits, target[: len(logits)], sources=lambda: ground.shared_sources_note(parts, len(logits)))
+    return fit_scaling(logits, target[: len(logits)], sources=lambda: ground.shared_sources_note(parts, len(logits)))
 
 
 def _stride(ground: CandidateGround, parts: Sequence[FoldPlaces]) -> int:

@@ -28,7 +28,7 @@ def averaged_run(
     """Return one run that averages the runs of its members, which were trained on the same videos, in this order.
 
     With validation videos, its score on them and its scaling are among the facts, as in any other run. `about` has
-    further facts, and `sources` is as in `scaling_facts`. ValueError if the runs differ in their classes.
+    further facts, and `sources` is as in `fit_scaling`. ValueError if the runs differ in their classes.
     """
     first = runs[0]
     if any(run.labels != first.labels for run in runs):

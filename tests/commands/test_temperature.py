@@ -185,9 +185,12 @@ def test_the_test_split_is_refused_by_any_of_its_names(framebank: Any, tmp_path:
         assert "is not fitted on the split 'testing', which measures it" in told
 
 
-def test_videos_of_one_source_with_training_videos_never_make_a_run_surer(framebank: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("loss", ["ce", "bce"])
+def test_videos_of_one_source_with_training_videos_never_make_a_run_surer(
+    framebank: Any, tmp_path: Path, loss: str
+) -> None:
     place = write_world(tmp_path / "store", splits={"train": 12, "val": 12}).store.path
-    options = ("--head", "mean", "--classifier", "linear", "--loss", "ce", "--epochs", 5)
+    options = ("--head", "mean", "--classifier", "linear", "--loss", loss, "--epochs", 5)
     assert "too easy" not in framebank("train", place, tmp_path / "apart", *options).stderr
     assert fb.TrainedRun.open(tmp_path / "apart").run.model.scaling.temperature < 1  # type: ignore[union-attr]
     videos = fb.open(place).manifest.videos

@@ -1,14 +1,17 @@
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from framebank.heads.bank import Bank
 from framebank.heads.confidence.scaling import fit_scaling
 from framebank.heads.confidence.shared_sources import MOST, mean_rows, near_share, note_of_share, shared_sources_note
 from framebank.store import Manifest, Video
+from framebank.store.errors import DataWarning
 
 
 def bank_of(rows: np.ndarray, target: np.ndarray, places: np.ndarray) -> Bank:
@@ -71,10 +74,22 @@ def test_the_sentence_begins_above_the_share():
     assert note_of_share(0.2, 40).startswith("8 of 40 validation videos are, or look,")
 
 
-def test_several_labels_and_no_validation_videos_are_not_judged():
-    val, train = drawn(4)
-    assert not shared_sources_note(None, train, manifest())
-    assert not shared_sources_note(replace(val, target=torch.eye(3)[val.target]), train, manifest())
+def test_no_validation_videos_say_nothing():
+    assert not shared_sources_note(None, drawn(4)[1], manifest())
+
+
+@pytest.mark.parametrize("clips", [1, 4])
+def test_of_several_labels_the_one_of_the_most_alike_videos_counts(clips: int):
+    """The last label is of every video: by its usual distance, most are near to a video of their other label."""
+    banks = []
+    for bank in drawn(clips):
+        banks.append(replace(bank, target=F.pad(F.one_hot(bank.target, 3), (0, 1), value=1).float()))
+    val, train = banks
+    found = near_share(mean_rows(val), val.target, mean_rows(train), train.target)
+    assert found > 0.8 if clips > 1 else found < 0.1
+    assert bool(shared_sources_note(val, train, manifest())) == (clips > 1)
+    none = torch.zeros_like(train.target)
+    assert near_share(mean_rows(val), val.target, mean_rows(train), none) == 0
 
 
 @pytest.mark.parametrize("sharpness", [0.3, 3.0])
@@ -82,7 +97,9 @@ def test_videos_of_shared_sources_never_make_a_run_surer(sharpness: float):
     generator = torch.Generator().manual_seed(0)
     logits = 2 * torch.randn(400, 5, generator=generator, dtype=torch.double)
     target = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
-    free, held = (fit_scaling(sharpness * logits, target, apart=each) for each in (True, False))
+    free = fit_scaling(sharpness * logits, target)
+    with pytest.warns(DataWarning, match="all of them") if sharpness < 1 else nullcontext():
+        held = fit_scaling(sharpness * logits, target, sources=lambda: "all of them")
     assert free.temperature == pytest.approx(sharpness, rel=0.15)
     assert held.temperature == max(1.0, free.temperature)
     own = held.apply(sharpness * logits).softmax(1).gather(1, target[:, None])[:, 0]
