@@ -3,14 +3,15 @@
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
 from framebank.store.errors import DataError, near_names
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.spelling import nfc
+from framebank.store.videos.split_names import split_among
 
 Cell = str | float | None
 
@@ -32,8 +33,8 @@ class Filters:
 
     A filter compares columns with quoted texts and numbers, by =, !=, <, <=, >, >=, in, like, glob, between and is
     null, joined by and, or, not and brackets. Its columns are COLUMNS and those that the list of the store has beside
-    them. `duration` is the length in seconds of a part of a video, and null for a whole video, unless the list of the
-    store has a column of this name.
+    them. `split` also equals the usual names of a split, such as 'validation' of "val". `duration` is the length in
+    seconds of a part of a video, and null for a whole video, unless the list of the store has a column of this name.
     """
 
     def __init__(self, videos: VideoColumns) -> None:
@@ -72,8 +73,11 @@ class Filters:
     @cached_property
     def _database(self) -> sqlite3.Connection:
         database = sqlite3.connect(":memory:", check_same_thread=False)
-        kinds = ["", " numeric"]  # '01' means the number where a cell of the user is one
-        names = ", ".join(_quoted(name) + kinds[name not in COLUMNS] for name in self.columns)
+        read_as = lru_cache(partial(split_among, there=set(map(nfc, self.videos.splits))))
+        database.create_collation("splits", partial(_order, read_as))
+        kinds = {**dict.fromkeys(COLUMNS, ""), "split": " collate splits"}
+        own = " numeric"  # '01' means the number where a cell of the user is one
+        names = ", ".join(_quoted(name) + kinds.get(name, own) for name in self.columns)
         asked = ", ".join("?" for _ in (KEY, *self.columns))
         database.execute(f"create table videos ({KEY} integer primary key, {names})")
         rows = zip(range(len(self.videos)), *self._cells(), strict=True)
@@ -92,6 +96,12 @@ class Filters:
         texts = [map(nfc, column) for column in (videos.ids, videos.paths, videos.labels, videos.splits)]
         own: list[Iterable[Cell]] = [*texts, start, end, durations]
         return own + [map(_value, extra[name]) for name in self.columns[len(COLUMNS) :]]
+
+
+def _order(read_as: Callable[[str], str], one: str, other: str) -> int:
+    """Return -1, 0 or 1 as SQLite wants it for two names of splits."""
+    one, other = read_as(one), read_as(other)
+    return (one > other) - (one < other)
 
 
 def _value(cell: str) -> Cell:

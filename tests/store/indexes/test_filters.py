@@ -37,10 +37,19 @@ def fitting(videos: list[Video], expression: str) -> list[int]:
         ("duration between 7 and 8", lambda v: v.end == 9.0),
         ("label = 'o''clock'", lambda v: v.label == "o'clock"),
         ('label = "o\'clock"', lambda v: v.label == "o'clock"),
+        ("split = 'validation' or 'Testing' = split", lambda v: v.split != "train"),
+        ("split in ('valid', 'training') and split != 'Train'", lambda v: v.split == "val"),
     ],
 )
 def test_an_expression_means_what_it_says(expression: str, fits: Callable[[Video], bool]) -> None:
     assert fitting(VIDEOS, expression) == [place for place, video in enumerate(VIDEOS) if fits(video)]
+
+
+def test_a_split_is_itself_where_two_have_names_of_one() -> None:
+    both = [Video(name, Path(name), split=name) for name in ("val", "validation", "test")]
+    assert fitting(both, "split = 'validation'") == [1]
+    assert fitting(both, "split = 'val'") == [0]
+    assert fitting(both[1:], "split = 'val'") == [0]
 
 
 @pytest.mark.parametrize(
