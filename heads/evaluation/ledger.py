@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from framebank.store.digest import SEAL, seal
 from framebank.store.errors import DataError, PlaceError, warn
+from framebank.store.files.replacing import make_folder
 from framebank.store.formats.document import MAX_BYTES, Fields, parse_json
 from framebank.store.formats.text import UTF16_MARKS, UTF32_MARKS, read_text, require_regular
 
@@ -25,7 +26,7 @@ def require_ledger(path: Path) -> None:
     """Refuse a place where no line can be added: DataError. Nothing is left there but the folder of the file."""
     with _writing(path):
         path = path.resolve() if path.is_symlink() else path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if not path.exists():
             tempfile.TemporaryFile(dir=path.parent).close()
             return
@@ -46,7 +47,7 @@ def append_result(path: Path, line: Mapping[str, Any]) -> None:
     """
     with _writing(path):
         path = path.resolve() if path.is_symlink() else path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: what others add is neither divided nor cut off
             left = _end_last_line(file, path) + line_text(line).encode()

@@ -91,7 +91,6 @@ def model_name(clip: Mapping[str, Tensor], *, where: Path) -> str:
 
 def write_clip(clip: Mapping[str, Tensor], path: Path) -> Path:
     """Write the fine-tuned CLIP as safetensors, for `extract --pretrained`; return the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_bytes(save({name: value.contiguous() for name, value in clip.items()}))
     return path

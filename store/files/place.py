@@ -12,6 +12,7 @@ from framebank.store.files.replacing import (
     LOCK,
     PART,
     finish_moves,
+    make_folder,
     remove_parts,
     require_new_folder,
     sync,
@@ -63,7 +64,7 @@ def making(out: Path, *, what: str) -> Iterator[None]:
     DataError if another process writes it, or it exists.
     """
     with undoing(None, of=out):
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
     if not out.name:
         raise DataError(f"{out}: exists already; choose another place for the {what}")
     with Lock(out.with_name(f".{out.name}{LOCK}"), guards=out, passing=True):

@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.exists() and not path.is_file():
             raise DataError(f"{path}: is a device or a pipe; expected a file that can be replaced")
         part = path.with_name(path.name + PART)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if part.is_symlink():
             part.unlink()  # writing through it would write in another place
         left = part.exists()
@@ -80,7 +80,7 @@ def replacing_together(folder: Path) -> Iterator[Path]:
     """
     part = folder / (NEXT + PART)
     with undoing(None, of=folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     with _held(folder), undoing(part, of=folder):
         _settle(folder)
         part.mkdir()
@@ -232,10 +232,18 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. OSError if it cannot be made, or ".." comes after one that does not exist."""
+    for place, part in enumerate(folder.parts):
+        if part == "..":
+            Path(*folder.parts[:place]).stat()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def require_new_folder(path: Path, *, what: str) -> None:
     """Make `path` a folder to write a `what` into; DataError if it is a file or cannot be made."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         probe = path / f".writable{PART}"
         probe.touch()
         probe.unlink(missing_ok=True)  # another process may be probing too

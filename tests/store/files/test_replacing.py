@@ -1,9 +1,11 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from framebank.store import DataError
 from framebank.store.errors import DataWarning
+from framebank.store.files.place import making
 from framebank.store.files.replacing import (
     current,
     finish_moves,
@@ -108,6 +110,22 @@ def test_no_place(tmp_path):
     with pytest.raises(DataError, match="is a folder; expected a file"):
         write_text(tmp_path, "x")
     assert not tmp_path.with_name(tmp_path.name + ".part").exists()
+
+
+def test_nothing_is_made_through_a_folder_that_does_not_exist(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("new/../bank"), Path("new/a/../../bank")):
+        with pytest.raises(DataError, match="cannot hold the run: No such file or directory"):
+            require_new_folder(path, what="run")
+        with pytest.raises(DataError, match="cannot be written: No such file or directory"):
+            write_text(path / "a.txt", "x")
+        with pytest.raises(DataError, match="cannot be written: No such file or directory"), making(path, what="runs"):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == []
+    (tmp_path / "there").mkdir()
+    for path in (Path(), Path("there/../bank/a"), Path("bank/../..", tmp_path.name, "b")):
+        require_new_folder(path, what="run")
+    assert (tmp_path / "bank" / "a").is_dir() and (tmp_path / "b").is_dir()
 
 
 def test_require_new_folder(tmp_path):
