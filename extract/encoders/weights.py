@@ -11,6 +11,7 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.factory import load_state_dict
+from torch.overrides import TorchFunctionMode
 
 from framebank.extract.adapters.adapted import read_adapted, weights_file
 from framebank.extract.encoders.tokens import Tokenizer
@@ -26,6 +27,15 @@ OPENAI_MARKS = ("input_resolution", "context_length", "vocab_size")
 
 NO_WEIGHTS = "none"  # what random weights are asked for by
 OWN_WEIGHTS = "own"  # what a spec calls those that a model brings, from the Hugging Face hub or a folder
+NUMPY = (".npz", ".npy")  # of big_vision; open_clip does not hold these to the tensors of the network
+DRAWING = (
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    torch.nn.init.normal_,
+    torch.nn.init.uniform_,
+    torch.nn.init.kaiming_normal_,
+    torch.nn.init.kaiming_uniform_,
+)
 NUM_TAGS = 6  # that a message names
 TOKENIZER = "tokenizer.json"  # of the package transformers
 
@@ -67,13 +77,31 @@ def build_network(model: str, pretrained: str | None) -> Any:
     pretrained = None if pretrained == NO_WEIGHTS else pretrained
     name = _config_name(model)
     quick_gelu = _needs_quick_gelu(model, pretrained)
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    filled = pretrained and not pretrained.endswith(NUMPY)
+    with _quiet(), torch.random.fork_rng(devices=[]), _Undrawn() if filled else contextlib.nullcontext():
         torch.manual_seed(0)  # random weights are the same in every process, so that they can be resumed and prompted
         try:
             return open_clip.create_model(name, pretrained=pretrained, force_quick_gelu=quick_gelu)
         except (RuntimeError, OSError, ValueError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise DataError(f"the weights {pretrained!r} cannot be loaded into {model}: {reason}") from error
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves tensors as they are where a network would draw random weights, because a checkpoint fills them all."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch, unless it draws; then return the tensor that it would fill."""
+        given = kwargs or {}
+        if func in DRAWING:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+def width_of(model: str) -> int | None:
+    """Return the width of the embeddings of a model of open_clip's list; None if its config is in another place."""
+    config = open_clip.get_model_config(_config_name(model))
+    return int(config["embed_dim"]) if config else None
 
 
 def read_tokenizer(model: str, pretrained: str | None = None) -> Tokenizer:

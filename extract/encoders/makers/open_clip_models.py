@@ -22,6 +22,7 @@ from framebank.extract.encoders.weights import (
     pretrained_name,
     read_tokenizer,
     weights_of,
+    width_of,
 )
 from framebank.store.errors import DataError
 from framebank.store.formats.document import Fields, parse_json
@@ -75,7 +76,7 @@ class OpenClipModels:
             network,
             (network.visual,),
             dict(preprocessing),
-            _width(network),
+            width_of(name) or _width(network),
             embed,
             open_tower,
             TextSide(

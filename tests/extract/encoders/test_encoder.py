@@ -95,6 +95,17 @@ def test_a_model_that_normalises_by_itself_is_told_not_to(coca: str, frames: np.
     np.testing.assert_allclose(encoder.encode_texts(texts), sentences, rtol=1e-4, atol=1e-5)
 
 
+def test_a_checkpoint_fills_what_is_not_drawn(coca: str, tmp_path: Path) -> None:
+    with module._Undrawn():
+        assert torch.nn.init.normal_(torch.ones(3)).tolist() == [1.0, 1.0, 1.0]
+    wanted = {name: tensor + 1 for name, tensor in build_network(coca, "none").state_dict().items()}
+    save_file(wanted, tmp_path / "weights.safetensors")
+    found = build_network(coca, str(tmp_path / "weights.safetensors")).state_dict()
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():  # one that open_clip never fills may hold NaN
+        np.testing.assert_array_equal(found[name], tensor, err_msg=name)
+
+
 def test_a_frame_does_not_depend_on_its_batch(demo: Encoder, frames: np.ndarray) -> None:
     pixels = cut(demo, frames)
     together = demo.encode_frames(pixels)["frame"]
