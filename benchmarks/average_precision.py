@@ -4,8 +4,8 @@ python benchmarks/average_precision.py [--sets 4000] [--json FILE]
 
 Made-up videos with several labels. Each score is a normal value, the shift where the video has the label, and a part
 that the labels of a video share. "Resampled" is the interval of before: 500 draws of the videos with replacement, of
-each 20th set. In two lines a source gives five videos, with labels and scores that are alike. In the last three, many
-labels have one to four videos.
+each 20th set. In three lines a source gives five videos, with labels and scores that are alike. In the last seven, many
+labels have one to four videos or sources.
 """
 
 import json
@@ -44,6 +44,10 @@ CASES = (
     Case(200, 20, 0.005, 0.02, 2.0),
     Case(100, 20, 0.01, 0.03, 2.0),
     Case(200, 5, 0.005, 0.02, 2.0),
+    Case(200, 20, 0.005, 0.3, 1.5),
+    Case(60, 3, 0.03, 0.1, 1.5),
+    Case(200, 10, 0.005, 0.02, 1.0),
+    Case(500, 20, 0.01, 0.04, 2.0, source=5),
 )
 
 
@@ -82,14 +86,16 @@ def _measure(case: Case, sets: int) -> dict[str, float]:
     maps, errors, intervals, by_video, zero, resampled, bias = [], [], [], [], [], [], []
     for number in range(sets):
         hits, (scores, other) = _draw(case, rng)
-        found, without = _map(scores, hits), JackknifedMap.of(scores, hits).without
-        error = standard_error(without, groups)
+        found, jackknifed = _map(scores, hits), JackknifedMap.of(scores, hits)
+        error = standard_error(jackknifed.without, jackknifed.hits, groups)
         maps.append(found)
         errors.append(error)
         intervals.append(interval_of_share(found, error, videos=case.videos))
-        by_video.append(interval_of_share(found, standard_error(without), videos=case.videos))
+        alone = standard_error(jackknifed.without, jackknifed.hits)
+        by_video.append(interval_of_share(found, alone, videos=case.videos))
         gain = _map(other, hits) - found
-        low, high = interval_of_gain(gain, standard_error(JackknifedMap.of(other, hits).without - without, groups))
+        change = JackknifedMap.of(other, hits).without - jackknifed.without
+        low, high = interval_of_gain(gain, standard_error(change, jackknifed.hits, groups))
         zero.append(low <= 0 <= high)
         if number % EVERY == 0:
             draws = _resample(scores, hits, rng)
@@ -100,7 +106,7 @@ def _measure(case: Case, sets: int) -> dict[str, float]:
     return {
         "map": mean,
         "deviation": float(np.std(maps)),
-        "error": float(np.mean(errors)),
+        "error": float(np.mean([error for error in errors if error < np.inf])),  # without it, nothing is told
         "holds": float(((low <= mean) & (mean <= high)).mean()),
         "high": float((low > mean).mean()),
         "low": float((high < mean).mean()),
@@ -137,7 +143,7 @@ def _map(scores: np.ndarray, hits: np.ndarray, weights: np.ndarray | None = None
 def _resample(scores: np.ndarray, hits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     count = len(scores)
     weights = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)
-    return np.array([_map(scores, hits, each) for each in weights])
+    return np.array([_map(scores, hits, each) for each in weights if hits[each > 0].any()])
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def near_share(rows: Tensor, target: Tensor, train_rows: Tensor, train_target: T
     for label in range(target.shape[1]) if several else target.unique().tolist():
         own, other = (each[:, label] > 0 if several else each == label for each in (target, train_target))
         known = train_rows[other]
-        if len(known) < KNOWN:
+        if len(known) < KNOWN or not own.any():
             continue
         for part in own.nonzero()[:, 0].split(max(1, PART_BYTES // (8 * len(known)))):
             distances = torch.cdist(rows[part], known)

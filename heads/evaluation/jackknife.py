@@ -11,10 +11,14 @@ from framebank.heads.metrics import wilson_interval
 
 @dataclass(frozen=True, eq=False)
 class JackknifedMap:
-    """A mean average precision, `value`, and what it is without each of V videos: `without` (V,)."""
+    """A mean average precision, `value`, and that of each label without each video: `without` and `hits` (V, C).
+
+    C are the labels that a video has.
+    """
 
     value: float
     without: np.ndarray
+    hits: np.ndarray
 
     @classmethod
     def of(cls, scores: np.ndarray, hits: np.ndarray) -> "JackknifedMap":
@@ -24,38 +28,54 @@ class JackknifedMap:
         video keeps its precision, whichever video is left out.
 
         >>> found = JackknifedMap.of(np.array([[0.9], [0.5], [0.1]]), np.array([[True], [False], [True]]))
-        >>> found.without.round(6).tolist()
-        [0.5, 1.0, 1.0]
+        >>> found.without.T.round(6).tolist()
+        [[0.5, 1.0, 1.0]]
         """
         occurring = np.flatnonzero(hits.any(0)).tolist()
-        value, without = 0.0, np.zeros(len(scores))
-        for place in occurring:
-            own, left = _of_label(scores[:, place], hits[:, place] > 0)
+        value, without = 0.0, np.empty((len(scores), len(occurring)))
+        for number, place in enumerate(occurring):
+            own, without[:, number] = _of_label(scores[:, place], hits[:, place] > 0)
             value += own
-            without += left
-        return cls(value / max(len(occurring), 1), without / max(len(occurring), 1))
+        return cls(value / max(len(occurring), 1), without, hits[:, occurring] > 0)
 
 
 def map_interval(share: float, scores: np.ndarray, hits: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     """Return the 95 % interval of a mean average precision: scores and hits (V, C), sources (V,)."""
-    return interval_of_share(share, standard_error(JackknifedMap.of(scores, hits).without, groups), videos=len(scores))
+    found = JackknifedMap.of(scores, hits)
+    return interval_of_share(share, standard_error(found.without, found.hits, groups), videos=len(scores))
 
 
-def standard_error(without: np.ndarray, groups: np.ndarray | None = None) -> float:
-    """Return the standard error of a figure by its values without each of the videos, (V,).
+def standard_error(without: np.ndarray, hits: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Return the standard error of the mean of C figures by what each is without each of the videos, (V, C).
 
-    Videos of one group of `groups` (V,) count as one: their changes are added. Infinite if there is one group only.
-    This is the jackknife (Tukey 1958), which is rather too wide than too narrow (Efron and Stein 1981). The standard
-    error of a mean is that of the mean of the groups, if they have equally many videos.
+    Videos of one group of `groups` (V,) count as one: their changes are added. This is the jackknife (Tukey 1958),
+    which is rather too wide (Efron and Stein 1981): without one of the n videos that have a label, `hits` (V, C), the
+    mean of n precisions changes by 1 / (n - 1) and not by 1 / n, so (n - 1) / n of the variance counts. A label of one
+    group shows no change; it gets the variance that the others would have with one group. The others count by
+    1 / groups there, because they are the more like it the fewer they have. The error is widened by Student's t, with
+    a degree of freedom for each group of a label but one. Infinite if no label has two groups.
     """
-    change, videos = without.mean() - without, len(without)
-    if groups is not None:
-        change = np.bincount(np.unique(groups, return_inverse=True)[1].reshape(-1), weights=change)
-    count = len(change)
-    if count < 2:
+    source = np.arange(len(hits)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    count, (videos, labels) = int(source.max()) + 1, hits.shape
+    change, of_source = np.zeros((count, labels)), np.zeros((count, labels))
+    np.add.at(change, source, without.mean(0) - without)
+    np.add.at(of_source, source, hits)
+    own, having = (of_source > 0).sum(0), hits.sum(0)
+    shown = own > 1
+    if not shown.any():
         return math.inf
-    spread = float(np.square(change - change.mean()).sum()) * ((videos - 1) / videos) ** 2
-    return math.sqrt(count / (count - 1) * spread) * t_by_normal(count - 1)
+    unit = (own - 1) * _variance(change, videos)
+    unseen = np.average(unit, weights=shown / own) * (~shown).sum()
+    total = (change * np.sqrt(shown * (having - 1) / having)).sum(1, keepdims=True)
+    error = math.sqrt(float(_variance(total, videos)[0]) + unseen) / labels
+    return error * t_by_normal(int(min(count - 1, (own - 1).sum())))
+
+
+def _variance(change: np.ndarray, videos: int) -> np.ndarray:
+    """The variance of figures by their changes without each of N groups: (N, C) -> (C,)."""
+    count = len(change)
+    spread: np.ndarray = np.square(change - change.mean(0)).sum(0)
+    return count / (count - 1) * ((videos - 1) / videos) ** 2 * spread
 
 
 def interval_of_share(share: float, error: float, *, videos: int) -> tuple[float, float]:

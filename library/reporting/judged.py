@@ -21,8 +21,8 @@ class JudgedRun:
     """One run of C labels and what it is worth on V videos that have a label.
 
     `scores` (V, C) are the probabilities of the labels, and `targets` (V, C) tells the true ones. `precisions` (C,) are
-    the average precisions, NaN for a label that no video has; `jackknifed` is their mean with what it is without each
-    of the videos, whose sources are the `groups` (V,). `worth` has the precision, recall and F1 of each label
+    the average precisions, NaN for a label that no video has; `jackknifed` is their mean with what they are without
+    each of the videos, whose sources are the `groups` (V,). `worth` has the precision, recall and F1 of each label
     above its threshold (`by_class`) if the run has thresholds. If the folder `path` holds several seeds, this is what
     the first of them says, and `seeds` has all of them.
     """
@@ -56,7 +56,7 @@ class JudgedRun:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of `map` over the videos (jackknife)."""
-        error = standard_error(self.jackknifed.without, self.groups)
+        error = standard_error(self.jackknifed.without, self.jackknifed.hits, self.groups)
         return interval_of_share(self.map, error, videos=len(self.video_ids))
 
     def true_places(self, row: int) -> list[int]:

@@ -88,6 +88,8 @@ def test_of_several_labels_the_one_of_the_most_alike_videos_counts(clips: int):
     found = near_share(mean_rows(val), val.target, mean_rows(train), train.target)
     assert found > 0.8 if clips > 1 else found < 0.1
     assert bool(shared_sources_note(val, train, manifest())) == (clips > 1)
+    some = val.target * torch.tensor([1, 1, 0, 1])  # a label that no validation video has
+    assert 0 <= near_share(mean_rows(val), some, mean_rows(train), train.target) <= 1
     none = torch.zeros_like(train.target)
     assert near_share(mean_rows(val), val.target, mean_rows(train), none) == 0
 

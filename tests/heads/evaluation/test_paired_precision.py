@@ -31,8 +31,8 @@ def test_by_hand() -> None:
     found = compare_precision([JackknifedMap.of(a, hits)], [JackknifedMap.of(b, hits)])
     assert (found.map_a, found.map_b) == (pytest.approx(5 / 6), 1.0)
     assert found.difference == pytest.approx(1 / 6)
-    # the changes without each are 1/2, 0 and 0: their deviation by 2/3, of three videos, as Student's t of 2 has it
-    error = math.sqrt(3 / 2 * (2 / 3) ** 2 * (1 / 9 + 2 / 36)) * 4.302653 / 1.959964
+    # the changes without each are 1/2, 0 and 0: half of their variance, for two videos have it, and Student's t of 1
+    error = math.sqrt(3 / 2 * (2 / 3) ** 2 * (1 / 9 + 2 / 36) / 2) * 12.706205 / 1.959964
     assert found.interval == (-1.0, 1.0)  # three videos say nothing
     assert found.smallest_difference == 1.0
     assert found.p_value == pytest.approx(math.erfc(1 / 6 / error / math.sqrt(2)), abs=1e-3)
