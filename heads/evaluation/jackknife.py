@@ -67,7 +67,7 @@ def standard_error(without: np.ndarray, hits: np.ndarray, groups: np.ndarray | N
     unit = (own - 1) * _variance(change, videos)
     unseen = np.average(unit, weights=shown / own) * (~shown).sum()
     total = (change * np.sqrt(shown * (having - 1) / having)).sum(1, keepdims=True)
-    error = math.sqrt(float(_variance(total, videos)[0]) + unseen) / labels
+    error: float = math.sqrt(float(_variance(total, videos)[0]) + unseen) / labels
     return error * t_by_normal(int(min(count - 1, (own - 1).sum())))
 
 
