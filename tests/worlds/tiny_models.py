@@ -29,7 +29,7 @@ def save_model(kind: str, folder: Path) -> Any:
 
 
 def _tell_width(config: Path, width: int) -> None:
-    """Say how wide the outputs of the picture tower are, as published configs do; the library saves its default."""
+    """Say how wide the outputs of the picture tower are by the name that the library reads; it writes another."""
     told = json.loads(config.read_text())
     vision = told["video_config"]["vision_config"]
     vision.pop("num_classes")
@@ -93,22 +93,38 @@ def _videoprism(library: Any) -> Any:
     return library.VideoPrismClipModel(config)
 
 
+_SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+_PE_TEXT = {"model_type": "modernbert", **TEXT, "num_hidden_layers": 2, **_SPECIAL}
+_PE_LAYERS = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2, "head_dim": 16,
+}  # fmt: skip
+_PE_PICTURES = {
+    "architecture": "test_vit",
+    "num_labels": PICTURE_WIDTH,
+    "num_classes": PICTURE_WIDTH,
+    "model_args": {"global_pool": "map"},
+    "do_pooling": True,
+}
+
+
 def _pe_video(library: Any) -> Any:
-    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
-    vision = {
-        "architecture": "test_vit",
-        "num_labels": PICTURE_WIDTH,
-        "model_args": {"global_pool": "map"},
-        "do_pooling": True,
+    config = library.PeVideoConfig(text_config=_PE_TEXT, video_config={**_PE_LAYERS, "vision_config": _PE_PICTURES})
+    return _scaled(library.PeVideoModel(config))
+
+
+def _pe_audio_video(library: Any) -> Any:
+    sound = {"encoder_hidden_size": 4, "downsampling_ratios": [2, 2], "hidden_size": 16, "codebook_dim": 8}
+    both = {
+        **_PE_LAYERS,
+        "audio_config": {"model_type": "pe_audio_encoder", **_PE_LAYERS, "dac_config": {"model_type": "dac", **sound}},
+        "video_config": {"model_type": "pe_video_encoder", **_PE_LAYERS, "vision_config": _PE_PICTURES},
     }
-    config = library.PeVideoConfig(
-        text_config={"model_type": "modernbert", **TEXT, "num_hidden_layers": 2, **special},
-        video_config={
-            "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2,
-            "head_dim": 16, "vision_config": vision,
-        },
-    )  # fmt: skip
-    model = library.PeVideoModel(config)
+    model = library.PeAudioVideoModel(library.PeAudioVideoConfig(text_config=_PE_TEXT, audio_video_config=both))
+    _scaled(model.video_model)
+    return model
+
+
+def _scaled(model: Any) -> Any:
     model.text_video_logit_scale.data.fill_(12.0)
     model.text_video_logit_bias.data.fill_(-7.0)
     return model
@@ -121,5 +137,6 @@ _MODELS = {
     "videoprism": _videoprism,
     "videoprism-vision": lambda library: library.VideoPrismVisionModel(_videoprism(library).config.vision_config),
     "pe-video": _pe_video,
+    "pe-audio-video": _pe_audio_video,  # its config says the width as the library writes it
 }
 KINDS = tuple(_MODELS)

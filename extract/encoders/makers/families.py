@@ -1,7 +1,7 @@
 """Families: how the models of transformers read clips, and which vector stands for a clip."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch.nn import Module
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+UNTOLD = 2  # the num_labels of a config of transformers that tells none
 UNSCALED = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 
 
@@ -44,7 +45,8 @@ class Family:
 
     `clip_frames` and `dim` read the config. `embed(model, clips)` turns clips (N, T, 3, H, W) into embeddings (N, D).
     `visual` are the names of the modules that it calls, none for the whole model. `preprocessing` is for a folder
-    without a file of it. `unread` are the beginnings of weights that `embed` does not need.
+    without a file of it. `unread` are the beginnings of weights that `embed` does not need. Of a model that is a part
+    of another one, `part` gives its config, and `renamed` its names of weights, by regular expressions.
     """
 
     clip_frames: Callable[[Any], int]
@@ -55,6 +57,8 @@ class Family:
     unread: tuple[str, ...] = ()
     texts: TextFamily | None = None
     rows: RowFamily | None = None
+    part: Callable[[Any], Any] = lambda config: config
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def _square(side: Any) -> list[int]:
@@ -180,6 +184,18 @@ VIDEOPRISM = Family(
     ),
 )
 
+
+def _with_width(config: Any) -> Any:
+    """Return a config of PE-Video whose picture tower is as wide as config.json says.
+
+    transformers writes `num_classes`, as timm does, and of a tower inside another model it reads `num_labels` alone.
+    """
+    tower = config.video_config.vision_config
+    if tower.num_labels == UNTOLD:
+        tower.num_labels = getattr(tower, "num_classes", UNTOLD)
+    return config
+
+
 # PE-AV's video encoder (Meta 2025). It takes any number of frames; 16 are those of its published "16-frame" models. Its
 # picture tower is that of PE-Core, and embeds each frame for itself.
 PE_VIDEO = Family(
@@ -200,6 +216,11 @@ PE_VIDEO = Family(
         embed=_embed_pe_video_rows,
         tower=lambda model: model.video_encoder.embedder.vision_model.timm_model,
     ),
+    part=_with_width,
+)
+# The published PE-AV, whose folders have the video model beside that of sound and that of both. It alone is loaded.
+PE_AUDIO_VIDEO = replace(
+    PE_VIDEO, part=lambda config: _with_width(config.video_config), renamed={r"^video_model\.": ""}
 )
 
 FAMILIES: dict[str, Family] = {
@@ -209,6 +230,7 @@ FAMILIES: dict[str, Family] = {
     "videoprism": VIDEOPRISM,
     "videoprism_vision_model": VIDEOPRISM_VISION,
     "pe_video": PE_VIDEO,
+    "pe_audio_video": PE_AUDIO_VIDEO,
 }
 
 

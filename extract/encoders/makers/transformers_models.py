@@ -168,7 +168,7 @@ def _read_config(name: str, pretrained: str | None) -> tuple[Any, Family]:
             f"hf:{name} is a model of the type {config.model_type!r}; expected one of {', '.join(FAMILIES)}"
             + (f" (the nearest is {near[0]})" if near else "")
         )
-    return config, family
+    return family.part(config), family
 
 
 def _load(name: str, pretrained: str | None, config: Any, family: Family) -> Any:
@@ -177,7 +177,7 @@ def _load(name: str, pretrained: str | None, config: Any, family: Family) -> Any
     try:
         with _quiet(library):
             model, told = library.AutoModel.from_pretrained(
-                place, config=config, dtype=torch.float32, output_loading_info=True
+                place, config=config, key_mapping=dict(family.renamed), dtype=torch.float32, output_loading_info=True
             )
     except Exception as error:  # a damaged file can raise anything
         raise DataError(f"hf:{name}: its weights cannot be loaded from {place}: {_first_line(error)}") from error

@@ -49,7 +49,8 @@ def forward(kind: str, model: Any, pixels: Tensor, tokens: Tensor) -> tuple[Tens
     if kind == "videoprism":
         found = model(pixel_values_videos=pixels, input_ids=tokens, attention_mask=mask)
         return found.video_embeds, found.text_embeds
-    if kind == "pe-video":
+    if kind in ("pe-video", "pe-audio-video"):
+        model = model if kind == "pe-video" else model.video_model
         found = model(pixel_values_videos=pixels, input_ids=tokens, attention_mask=mask)
         return found.video_embeds, found.text_video_embeds
     return model(pixels).last_hidden_state.mean(1), None
@@ -73,7 +74,7 @@ def test_embeddings_are_those_of_the_library(kind: str, saved: dict[str, tuple[P
         np.testing.assert_allclose(encoder.encode_texts(TEXTS)[: len(clips)], texts.numpy(), atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["xclip", "videoprism", "pe-video"])
+@pytest.mark.parametrize("kind", ["xclip", "videoprism", "pe-video", "pe-audio-video"])
 def test_a_text_alone_is_the_same_as_in_a_batch(kind: str, saved: dict[str, tuple[Path, Any]]) -> None:
     encoder = encoder_of(saved[kind][0])
     together = encoder.encode_texts(TEXTS)
@@ -84,9 +85,9 @@ def test_a_text_alone_is_the_same_as_in_a_batch(kind: str, saved: dict[str, tupl
 
 
 def test_scales_and_biases_are_the_model_s_own(saved: dict[str, tuple[Path, Any]]) -> None:
-    scales = {kind: encoder_of(saved[kind][0]) for kind in ("xclip", "videoprism", "pe-video")}
-    assert scales["pe-video"].logit_scale == 12
-    assert scales["pe-video"].logit_bias == -7
+    scales = {kind: encoder_of(saved[kind][0]) for kind in ("xclip", "videoprism", "pe-video", "pe-audio-video")}
+    for kind in ("pe-video", "pe-audio-video"):
+        assert (scales[kind].logit_scale, scales[kind].logit_bias) == (12, -7)
     assert scales["xclip"].logit_bias is None
     assert scales["xclip"].logit_scale == pytest.approx(float(saved["xclip"][1].logit_scale.detach().exp()))
     assert scales["videoprism"].logit_scale == 100
