@@ -1,5 +1,7 @@
 """LinearStack: copies of one linear classifier with weights of their own, as one matrix."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -55,6 +57,13 @@ class LinearStack:
         grad = likely.exp_().sub_(share).div_(len(rows)).flatten(1).T @ rows  # (P * C, D + 1)
         self._move(grad, lr.repeat_interleave(likely.shape[-1])[:, None])
         return losses
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with some of the copies alone, in this order."""
+        for name in ("_weights", "_decays", "_mean", "_square"):
+            own = getattr(self, name).unflatten(0, (self._count, -1))  # (P, C, D + 1)
+            setattr(self, name, own[list(places)].flatten(0, 1))
+        self._count = len(places)
 
     def state(self, place: int) -> dict[str, Tensor]:
         """Return a copy of the weights of one copy."""

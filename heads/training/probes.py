@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -35,19 +35,21 @@ from framebank.store.errors import DataError, warn
 # first ones.
 RATES = (1e-3, 3e-4, 3e-3, 1e-4, 5e-3)
 DECAYS = (0.01, 0.1, 0.4, 0.8)
+HALVINGS = (4, 2)  # after the first of so many equal parts of the epochs, the worse half of the probes stops
 WORST = 1e9  # the loss of a probe that has diverged
 AT_ONCE = 256  # sequences that are scored at once
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One learning rate and weight decay, and its best epoch by the loss on the validation videos."""
+    """One learning rate and weight decay, its best epoch by the loss on the validation videos, and how many it made."""
 
     lr: float
     weight_decay: float
     epoch: int
     val_score: float
     val_loss: float
+    epochs: int
 
 
 def probe_settings(count: int) -> list[tuple[float, float]]:
@@ -69,7 +71,8 @@ def fit_probes(
     All start from the same weights, and see the same batches, each of which is read, moved and masked once. An epoch
     tells of the probe with the lowest validation loss in it. The result has one Probe for each, in the order of
     `probe_settings`; the best one has the lowest validation loss of all. Each is what `fit` trains with its learning
-    rate and weight decay. DataError without validation videos, and as `require_probes`.
+    rate and weight decay. With `recipe.halving`, those with the higher losses so far make only a part of its epochs.
+    DataError without validation videos, and as `require_probes`.
     """
     require_probes(recipe, model)
     if val is None:
@@ -88,10 +91,11 @@ def fit_probes(
     examples = num_examples(train, recipe)
     epochs = recipe.epochs_of(examples)
     total, taken = epochs * math.ceil(examples / recipe.batch_size), 0
-    best: list[Probe | None] = [None] * len(settings)
+    best: dict[int, Probe] = {}
+    running = list(range(len(settings)))
     kept: tuple[float, dict[str, Tensor]] | None = None
     for number in range(1, epochs + 1):
-        started, sums = time.perf_counter(), torch.zeros(len(settings), device=device)
+        started, sums = time.perf_counter(), torch.zeros(len(running), device=device)
         stack.training = True
         dropout_seed = int(torch.randint(2**31, (), generator=generator))
         with drawn_from(dropout_seed, device=device):
@@ -99,28 +103,33 @@ def fit_probes(
             parts = batches.to(train.device).split(recipe.batch_size)
             for rows in parts:
                 x, mask, labels = take_batch(train, rows, recipe, generator=generator, device=device)
-                lr = rates * warmup_cosine(taken, total=total, warmup=recipe.warmup)
+                lr = rates[running] * warmup_cosine(taken, total=total, warmup=recipe.warmup)
                 sums += stack.step(x, mask, labels, lr=lr, **how)
                 taken += 1
                 tell(taken, total)
         judged = _judge(stack, val, device=device)
         share = warmup_cosine(taken, total=total, warmup=recipe.warmup)
-        for place, ((lr, decay), (score, loss)) in enumerate(zip(settings, judged, strict=True)):
-            before = best[place]
+        for one, (score, loss) in zip(running, judged, strict=True):
+            before = best.get(one)
             if before is None or loss <= before.val_loss:
-                best[place] = Probe(lr, decay, number, score, loss)
+                before = Probe(*settings[one], number, score, loss, number)
+            best[one] = replace(before, epochs=number)
         place = min(range(len(judged)), key=lambda one: judged[one][1])
         score, loss = judged[place]
         if loss >= WORST:
             raise DataError(f"the loss of every probe is not a number in epoch {number}; expected other features")
         if kept is None or loss <= kept[0]:
             kept = (loss, stack.state(place))
-        mean, rate = float(sums[place]) / len(parts), settings[place][0] * share
+        mean, rate = float(sums[place]) / len(parts), settings[running[place]][0] * share
+        if recipe.halving and number < epochs and number in {math.ceil(epochs / part) for part in HALVINGS}:
+            staying = _better_half([best[one].val_loss for one in running])
+            stack.keep(staying)
+            running = [running[place] for place in staying]
         yield Epoch(number, mean, rate, score, time.perf_counter() - started, loss)
     if kept:
         model.load_state_dict(kept[1])
     given.eval()
-    return tuple(probe for probe in best if probe)
+    return tuple(best[one] for one in sorted(best))
 
 
 def best_probe(probes: Sequence[Probe]) -> Probe:
@@ -163,6 +172,12 @@ def _stack_of(model: Model, decays: Tensor) -> Stack | LinearStack:
     if is_linear(model):
         return LinearStack(model, weight_decays=decays)
     return (AttentiveStack if reads_shared(model) else Stack)(model, weight_decays=decays)
+
+
+def _better_half(losses: Sequence[float]) -> list[int]:
+    """Return the places of the lower half of losses, in their order; of an odd number, the middle one is in it."""
+    order = sorted(range(len(losses)), key=losses.__getitem__)
+    return sorted(order[: math.ceil(len(order) / 2)])
 
 
 @torch.no_grad()

@@ -82,6 +82,7 @@ class Recipe:
     average: float = 0.0  # the share of the epochs, from the end, whose weights are averaged
     precision: str = "fp32"  # of the head in training; "auto" is bf16 where the hardware multiplies it
     probes: int = 0  # how many learning rates and weight decays are trained at once, in place of those above
+    halving: bool = False  # of these, the worse half stops after a quarter of the epochs, and again after half of them
     seed: int = 0
     form: int = PUBLISHED
 
@@ -223,8 +224,9 @@ class Recipe:
         return Recipe.from_dict(with_settings(asdict(self), settings), where="--set")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields by name, without `probes` if it is 0: the protocol's hash is that of earlier versions."""
-        return {name: value for name, value in asdict(self).items() if name != "probes" or value}
+        """Return the fields by name, those of probes only if there are any: else a hash is that of earlier versions."""
+        unused = () if self.probes else ("probes", "halving")
+        return {name: value for name, value in asdict(self).items() if name not in unused}
 
     def write(self, path: Path) -> None:
         """Write the recipe as TOML."""

@@ -1,6 +1,7 @@
 """Stack: copies of one model with weights of their own, computed together and moved by AdamW together."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -69,6 +70,17 @@ class Stack:
             set_lr(mover, rate)
             mover.step()
         return losses.detach()
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with some of the copies alone, in this order; their optimizers go on with them."""
+        for stacks in (self._learned, self._fixed, self._buffers):
+            for name, stacked in stacks.items():
+                stacks[name] = stacked.detach()[list(places)].requires_grad_(stacked.requires_grad)
+        self._movers = [self._movers[place] for place in places]
+        self._parts = [self._parts[place] for place in places]
+        for place, parts in enumerate(self._parts):
+            for name, part in parts.items():
+                part.data = self._learned[name].detach()[place]
 
     def state(self, place: int) -> dict[str, Tensor]:
         """Return a copy of the weights of one copy."""

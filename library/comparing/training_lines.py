@@ -48,12 +48,14 @@ def _probe_lines(probes: Sequence[Mapping[str, Any]]) -> list[str]:
     if not probes:
         return []
     best = min(probes, key=lambda one: (one["val_loss"], -one["epoch"]))
+    longest = max(one.get("epochs", 0) for one in probes)
     kept = f"lr {best['lr']:g} and weight decay {best['weight_decay']:g}, of the lowest validation loss"
     return [
         f"the best of {counted(len(probes), 'probe')} is kept: {kept}",
         *[
             f"  lr {one['lr']:g}, weight decay {one['weight_decay']:g}: {percent(one['val_score'])}, loss "
             f"{one['val_loss']:.4f} in epoch {one['epoch']}"
+            + (f", stopped after {one['epochs']}" if one.get("epochs", longest) < longest else "")
             for one in probes
         ],
     ]

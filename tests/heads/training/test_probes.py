@@ -1,6 +1,6 @@
 """Probes: each of those that are trained at once is what it would be alone, and the best one is the run."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import torch
 import framebank as fb
 from framebank.heads.bank import Bank
 from framebank.heads.training.build import build_model
-from framebank.heads.training.loop import chosen_epoch, fit
-from framebank.heads.training.probes import Probe, best_probe, fit_probes, probe_settings
+from framebank.heads.training.loop import Epoch, chosen_epoch, fit
+from framebank.heads.training.probes import WORST, Probe, _better_half, best_probe, fit_probes, probe_settings
 from framebank.heads.training.recipe import Recipe, read_recipe
+from framebank.library.comparing.training_lines import _probe_lines
 from framebank.store import DataError
 from framebank.store.errors import DataWarning
 
@@ -42,16 +43,10 @@ def recipe_named(name: str, probes: int, **more: object) -> Recipe:
 @pytest.mark.parametrize("name", ["linear-probe", "attentive-probe", "attentive-tokens"])
 def test_each_probe_is_what_it_would_be_alone(name: str, smoothing: float) -> None:
     train, val = bank(20, seed=0), bank(9, seed=1)
-    recipe = recipe_named(name, 7, label_smoothing=smoothing)
+    recipe = recipe_named(name, 7, label_smoothing=smoothing, halving=False)
     together = build_model(recipe, dim=DIM, num_classes=CLASSES, texts=None)
     epochs = fit_probes(together, recipe, train, val=val, device=CPU)
-    log = []
-    while True:
-        try:
-            log.append(next(epochs))
-        except StopIteration as end:
-            probes = end.value
-            break
+    log, probes = trained(epochs)
     assert [(one.lr, one.weight_decay) for one in probes] == probe_settings(7)
     best = best_probe(probes)
     for probe in probes:
@@ -68,6 +63,45 @@ def test_each_probe_is_what_it_would_be_alone(name: str, smoothing: float) -> No
     assert chosen is not None
     assert (chosen.number, chosen.val_loss) == (best.epoch, best.val_loss)
     assert len({probe.val_loss for probe in probes}) > 4  # they differ
+
+
+@pytest.mark.parametrize("name", ["linear-probe", "attentive-probe", "attentive-tokens"])
+def test_the_worse_half_stops_and_the_others_are_what_they_would_be(name: str) -> None:
+    """Of 7 probes, 4 go on after 1 of 4 epochs and 2 after 2: those of the lowest losses until then."""
+    train, val = bank(20, seed=0), bank(9, seed=1)
+    (halved, weights), (whole, others) = (halved_or_not(name, train, val, halving=choice) for choice in (True, False))
+    assert {one.epochs for one in whole} == {4}
+    assert sorted(one.epochs for one in halved) == [1, 1, 1, 2, 2, 4, 4]
+    for one, other in zip(halved, whole, strict=True):
+        if one.epochs == 4:
+            assert one.val_loss == pytest.approx(other.val_loss, abs=1e-4)
+    best = best_probe(halved)
+    assert best.epochs == 4
+    assert best_probe(whole) is whole[halved.index(best)]  # here the choice is the same, and so are the weights
+    for key, own in others.items():
+        torch.testing.assert_close(weights[key], own, rtol=0, atol=1e-4)
+
+
+def halved_or_not(name: str, train: Bank, val: Bank, *, halving: bool) -> tuple[tuple[Probe, ...], dict[str, Any]]:
+    recipe = replace(recipe_named(name, 7, halving=halving), epochs=4)
+    model = build_model(recipe, dim=DIM, num_classes=CLASSES, texts=None)
+    _, probes = trained(fit_probes(model, recipe, train, val=val, device=CPU))
+    return probes, model.state_dict()
+
+
+def trained(epochs: Any) -> tuple[list[Epoch], tuple[Probe, ...]]:
+    """Return the epochs of a training and what it gives at its end."""
+    log = []
+    while True:
+        try:
+            log.append(next(epochs))
+        except StopIteration as end:
+            return log, end.value
+
+
+def test_the_better_half_has_the_lower_losses() -> None:
+    assert _better_half([3.0, 1.0, WORST, 0.5, 2.0]) == [1, 3, 4]
+    assert _better_half([1.0, 1.0]) == [0]
 
 
 def test_what_cannot_be_trained_so_is_one_sentence() -> None:
@@ -98,7 +132,17 @@ def test_resume_begins_again_and_refuses_the_state_of_another_training(world: An
         fb.train(world.store, tmp_path / "other", **probes)
 
 
+def test_the_report_says_which_probes_stopped() -> None:
+    probes = [asdict(Probe(1e-3, 0.1, epoch, 0.5, loss, epochs)) for epoch, loss, epochs in ((2, 0.4, 2), (7, 0.3, 8))]
+    lines = _probe_lines(probes)
+    assert lines[1].endswith("loss 0.4000 in epoch 2, stopped after 2")
+    assert lines[2].endswith("loss 0.3000 in epoch 7")
+    for probe in probes:
+        del probe["epochs"]  # a run from before
+    assert all("stopped" not in line for line in _probe_lines(probes))
+
+
 def test_of_equal_probes_the_one_of_the_latest_epoch_is_kept() -> None:
     """As of equal epochs the later one is kept: the weights in the run are those of this probe."""
-    first, second, third = (Probe(lr, 0.1, epoch, 1.0, 0.0) for lr, epoch in ((1e-3, 2), (3e-4, 5), (3e-3, 5)))
+    first, second, third = (Probe(lr, 0.1, epoch, 1.0, 0.0, 5) for lr, epoch in ((1e-3, 2), (3e-4, 5), (3e-3, 5)))
     assert best_probe((first, second, third)) is second
