@@ -1,13 +1,14 @@
 """Places of several layers against those of the last one: a learned query on the demo encoder, on the same videos.
 
-python benchmarks/layers.py STORE [--shots 4] [--seeds 3] [--ways last,joined,summed] [--json FILE]
+python benchmarks/layers.py STORE [--shots 4] [--seeds 3] [--ways last,joined,summed,passed] [--json FILE]
 
 STORE has the streams frame,trunk:2 of the demo's clips under the demo encoder, in fp32 (benchmarks/adapt.py makes one).
 The two blocks run on what was kept: three maps, what enters them, what is between them and what leaves them, each
 pooled to 2 x 2 places a frame of 8. All ways are the recipe attentive-probe with 600 steps: "last" on the places of the
-last map, "joined" on those of all three side by side in one token, "summed" with a query of its own for each map, after
-EVL (Lin et al. 2022, arXiv 2208.03550), whose answers are projected and added. Top-1 on the test videos, and the
-difference to "last", with the 95 % interval of a bootstrap over the test videos of the mean over seeds.
+last map, "joined" on those of all three side by side in one token, "summed" with a query of its own for each map, whose
+answers are projected and added, "passed" with one query that goes through a block for each map in turn, the decoder of
+EVL (Lin et al. 2022, arXiv 2208.03550). Top-1 on the test videos, and the difference to "last", with the 95 % interval
+of a bootstrap over the test videos of the mean over seeds.
 """
 
 import json
@@ -23,12 +24,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from framebank.heads.temporal.attention import heads_for, initialise
 from framebank.heads.temporal.attentive import Attentive
 
 CPU = torch.device("cpu")
 FRAMES, SIDE = 8, 2
 BASE = "last"
-WAYS = (BASE, "joined", "summed")
+WAYS = (BASE, "joined", "summed", "passed")
+WIDTHS = [128, 256, 512]
 
 
 class Summed(nn.Module):
@@ -45,6 +48,45 @@ class Summed(nn.Module):
         parts = zip(self.readers, self.project, x.split(self.widths, -1), strict=True)
         answers = [project(reader(part, mask)) for reader, project, part in parts]
         return torch.stack(answers).sum(0)
+
+
+class Passed(nn.Module):
+    """EVL's decoder: a query reads the places of the first map, and what it has become reads those of the next one.
+
+    A block is cross attention and a mlp, each behind a norm and added. Maps are projected to the width of the last one,
+    and have positions of their own for time and place; EVL's convolution over frames and its attention between
+    neighbouring frames are not in.
+    """
+
+    def __init__(self, widths: list[int]) -> None:
+        super().__init__()
+        self.widths, dim = widths, widths[-1]
+        self.query = nn.Parameter(torch.empty(dim))
+        self.times = nn.Parameter(torch.empty(len(widths), FRAMES, 1, dim))
+        self.places = nn.Parameter(torch.empty(len(widths), 1, SIDE**2, dim))
+        self.project = nn.ModuleList(nn.Linear(width, dim) for width in widths)
+        norms = (nn.ModuleList(nn.LayerNorm(dim) for _ in widths) for _ in range(3))
+        self.token_norm, self.query_norm, self.mlp_norm = norms
+        self.attend = nn.ModuleList(nn.MultiheadAttention(dim, heads_for(dim), batch_first=True) for _ in widths)
+        self.mlp = nn.ModuleList(
+            nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim)) for _ in widths
+        )
+        initialise(self)
+        for table in (self.query, self.times, self.places):
+            nn.init.trunc_normal_(table, std=0.02)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pool tokens of all maps side by side, x (B, N, sum of W), mask (B, N), all true -> (B, W)."""
+        query = self.query.expand(len(x), 1, -1)
+        for depth, part in enumerate(x.split(self.widths, -1)):
+            tokens = self.project[depth](part) + (self.times[depth] + self.places[depth]).flatten(0, 1)
+            tokens = self.token_norm[depth](tokens)
+            query = query + self.attend[depth](self.query_norm[depth](query), tokens, tokens, need_weights=False)[0]
+            query = query + self.mlp[depth](self.mlp_norm[depth](query))
+        return query.squeeze(1)
+
+
+READERS = {"summed": Summed, "passed": Passed}
 
 
 @click.command()
@@ -94,10 +136,9 @@ def _right(bank: Any, way: str, seed: int, shots: int) -> np.ndarray:
     recipe = recipe_of(recipe, {}, {"head.places": SIDE**2})
     torch.manual_seed(seed)
     model = build_model(recipe, dim=train.x.shape[-1], num_classes=len(job.labels), texts=None)
-    if way == "summed":
-        widths = [128, 256, 512]
-        plain = build_model(recipe, dim=widths[-1], num_classes=len(job.labels), texts=None)
-        model = Model(Summed(widths), plain.classifier, frame_norm=False)
+    if way in READERS:
+        plain = build_model(recipe, dim=WIDTHS[-1], num_classes=len(job.labels), texts=None)
+        model = Model(READERS[way](WIDTHS), plain.classifier, frame_norm=False)
     for _ in fit(model, recipe, train, val=None, texts=None, device=CPU):
         pass
     return (predict_logits(model, test, device=CPU).argmax(1) == test.target).numpy()
