@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 
-.PHONY: help demo test lint types docs bench fuzz fuzz-videos kills wheel clean
+.PHONY: help demo test pytest lint types docs bench fuzz fuzz-videos kills wheel clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,8 +23,11 @@ $(DEV): $(READY)
 demo: $(READY)  ## the whole chain on the embedded default, into demo-out/
 	$(BIN)/framebank demo --out demo-out
 
-test: lint types  ## lint, types and every test, one process a core and one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+test: lint types pytest  ## lint, types and every test, in one process more than there are cores, of one thread each
+
+# The tests start many processes, for each of which Python would else compile the package again.
+pytest: $(DEV)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
 kills: $(DEV)  ## kill every command that writes before each thing it does to files: a quarter of an hour
 	rm -f build/kills.jsonl
