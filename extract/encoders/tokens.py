@@ -1,6 +1,7 @@
 """Tokens: what a text tower reads in a text, what it cuts off, and which words it never learned."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -147,8 +148,9 @@ class TextReader:
         rows = np.ascontiguousarray(self._table.detach().float().cpu().numpy())
         _, inverse, counts = np.unique(rows[:, :2].copy().view(np.int64), return_inverse=True, return_counts=True)
         alike = (counts[inverse.ravel()] > 1).nonzero()[0]  # by two values, which is quick; now by all of them
-        _, inverse, counts = np.unique(rows[alike], axis=0, return_inverse=True, return_counts=True)
-        return set(alike[counts[inverse.ravel()] > 1].tolist())
+        contents = [row.tobytes() for row in rows[alike]]
+        times = Counter(contents)
+        return {place for place, content in zip(alike.tolist(), contents, strict=True) if times[content] > 1}
 
 
 def token_table(network: object) -> Tensor | None:

@@ -5,6 +5,7 @@ import difflib
 import logging
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,7 @@ def read_tokenizer(model: str, pretrained: str | None = None) -> Tokenizer:
                 str(beside), context_length=text["context_length"], **text.get("tokenizer_kwargs", {})
             )
             return own
-        with _quiet():
-            tokenizer: Tokenizer = open_clip.get_tokenizer(_config_name(model))
+        return _tokenizer_of(_config_name(model))
     except ImportError as error:
         raise DataError(
             f"the tokenizer of {model}, which texts need, is not available: transformers is not installed "
@@ -130,6 +130,12 @@ def read_tokenizer(model: str, pretrained: str | None = None) -> Tokenizer:
             f"the tokenizer of {model}, which texts need, is not available ({_first_line(error)}); expected it in the "
             f"cache of the Hugging Face hub, or {TOKENIZER} and tokenizer_config.json beside the checkpoint file"
         ) from error
+
+
+@lru_cache(maxsize=4)  # it reads a vocabulary, and each encoder asks for it twice
+def _tokenizer_of(name: str) -> Tokenizer:
+    with _quiet():
+        tokenizer: Tokenizer = open_clip.get_tokenizer(name)
     return tokenizer
 
 
