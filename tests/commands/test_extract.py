@@ -197,7 +197,7 @@ def test_two_samplings_exclude_each_other(framebank: Any, clips: Path, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path, name: str, code: int) -> None:
+def test_interrupted_it_says_how_to_go_on(framebank: Any, clips: Path, tmp_path: Path, name: str, code: int) -> None:
     """A terminal, and whoever ends a service, tell all its processes; the videos are not blamed for it."""
     command = [sys.executable, "-m", "framebank.cli", "extract", str(clips / "manifest.csv"), str(tmp_path / "s")]
     command += ["--model", "demo", "--every-frame"]
@@ -238,8 +238,7 @@ def test_interrupted_it_says_how_to_go_on(clips: Path, tmp_path: Path, name: str
             writer.writeheader()
             writer.writerows({**row, "path": clips / row["path"]} for row in rows)
         command[command.index(str(clips / "manifest.csv"))] = str(tmp_path / "some.csv")
-        again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-        told = json.loads(again.stdout)
+        told = json.loads(framebank(*command[3:], "--json").stdout)
         assert (told["already_there"], told["embedded"]) == (kept, 2)
 
 
