@@ -4,11 +4,12 @@ A folder with a link of that name goes first on the path, here and in every proc
 """
 
 import atexit
+import gc
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,29 @@ sys.path.insert(0, str(LINKS))
 os.environ["XDG_CACHE_HOME"] = str(LINKS / "cache")  # what is remembered of files is not the user's
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the Hugging Face hub
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LINKS), os.environ.get("PYTHONPATH", "")]))
+os.fsync = lambda descriptor: None  # no test cuts the power, and a disk takes some 10 ms for each file
 
 import pytest  # noqa: E402
 from click.testing import CliRunner, Result  # noqa: E402
 
+from framebank.tests.worlds.once import made_once  # noqa: E402
+
 Framebank = Callable[..., Result]
+
+
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """`-n auto`: one process more than there are cores, as each waits now and then for one that it started."""
+    return 1 + (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without looking for garbage, of which imports make none."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -41,20 +60,26 @@ def framebank() -> Framebank:
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small demo world: 3 training clips and 1 test clip of each class, and their manifest.csv."""
+    """A folder with a small demo world: 3 training clips and 1 test clip of each class, and their manifest.csv.
+
+    All test processes of a run share it and its store: neither is to be written to.
+    """
     from framebank.demo.clips import render_clips
 
-    folder = tmp_path_factory.mktemp("clips")
-    assert len(list(render_clips(folder, num_train=3, num_test=1, processes=1))) == 64
-    return folder
+    def render(folder: Path) -> None:
+        assert len(list(render_clips(folder, num_train=3, num_test=1, processes=1))) == 64
+
+    return made_once(tmp_path_factory, "clips", render)
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory, clips: Path, framebank: Framebank) -> Path:
     """That world, embedded by the tiny CLIP at 8 frames a clip. Not to be written to."""
-    folder = tmp_path_factory.mktemp("bank") / "store"
-    framebank("extract", clips / "manifest.csv", folder, "--model", "demo", "--frames", 8)
-    return folder
+
+    def extract(folder: Path) -> None:
+        framebank("extract", clips / "manifest.csv", folder, "--model", "demo", "--frames", 8)
+
+    return made_once(tmp_path_factory, "store", extract)
 
 
 @pytest.fixture(scope="session")

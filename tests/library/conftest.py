@@ -7,6 +7,7 @@ import pytest
 import framebank as fb
 from framebank.demo.clips import render_clips
 from framebank.store import FeatureStore
+from framebank.tests.worlds.once import made_once
 
 NUM_TRAIN, NUM_TEST = 3, 2  # clips of each class
 
@@ -14,15 +15,22 @@ NUM_TRAIN, NUM_TEST = 3, 2  # clips of each class
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clips of the demo, by class, and their manifest.csv."""
-    folder = tmp_path_factory.mktemp("clips") / "videos"
-    for _ in render_clips(folder, num_train=NUM_TRAIN, num_test=NUM_TEST, seed=0):
-        pass
-    return folder
+    return made_once(
+        tmp_path_factory,
+        "videos",
+        lambda folder: list(render_clips(folder, num_train=NUM_TRAIN, num_test=NUM_TEST, seed=0)),
+    )
 
 
 @pytest.fixture(scope="session")
 def bank(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
-    return fb.extract(videos / "manifest.csv", tmp_path_factory.mktemp("bank") / "bank", model="demo", frames=4)
+    return FeatureStore(
+        made_once(
+            tmp_path_factory,
+            "bank",
+            lambda folder: fb.extract(videos / "manifest.csv", folder, model="demo", frames=4),
+        )
+    )
 
 
 @pytest.fixture(scope="session")
