@@ -43,8 +43,7 @@ def first_frames(bank):
     return replace(bank, x=bank.x[:, :1], mask=bank.mask[:, :1])
 
 
-@pytest.fixture
-def few_steps(monkeypatch):
+def take_few_steps(patch):
     """Larger and fewer steps than a real set gets, and one temporal head of two: the world is learned by then."""
 
     def shortened(*given, **options):
@@ -54,16 +53,23 @@ def few_steps(monkeypatch):
     def shorter(recipe):
         return with_steps(replace(recipe, lr=3e-3), 200, num_videos=48) if recipe.epochs else recipe
 
-    monkeypatch.setattr(auto, "candidates_of", shortened)
-    monkeypatch.setattr(auto, "FEWEST_STEPS", 10)
+    patch.setattr(auto, "candidates_of", shortened)
+    patch.setattr(auto, "FEWEST_STEPS", 10)
 
 
 @pytest.fixture
-def found(world, train, few_steps):
-    return find_recipe(ground_of(train, prompts=world.prompts), BASE, budget=600)
+def few_steps(monkeypatch):
+    take_few_steps(monkeypatch)
 
 
-def test_the_chosen_way_is_scaled_by_the_folds_that_judged_it(found, world, train):
+@pytest.fixture(scope="module")
+def found(world, train, one_thread):
+    with pytest.MonkeyPatch.context() as patch:
+        take_few_steps(patch)
+        return find_recipe(ground_of(train, prompts=world.prompts), BASE, budget=600)
+
+
+def test_the_chosen_way_is_scaled_by_the_folds_that_judged_it(found, world, train, few_steps):
     assert found.scaling and found.scaling.videos == 48 == len(found.scaling.scores)
     judged = find_recipe(ground_of(train, val=train, prompts=world.prompts), BASE, budget=0)
     assert judged.scaling is None  # the validation videos scale the run when it is trained
