@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ sys.path.insert(0, str(LINKS))
 os.environ["XDG_CACHE_HOME"] = str(LINKS / "cache")  # what is remembered of files is not the user's
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the Hugging Face hub
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LINKS), os.environ.get("PYTHONPATH", "")]))
-os.fsync = lambda descriptor: None  # no test cuts the power, and a disk takes some 10 ms for each file
+os.fsync = lambda descriptor: None  # no test cuts the power, and a busy disk takes some 10 ms for each file
 
 import pytest  # noqa: E402
 from click.testing import CliRunner, Result  # noqa: E402
@@ -28,12 +28,6 @@ from click.testing import CliRunner, Result  # noqa: E402
 from framebank.tests.worlds.once import made_once  # noqa: E402
 
 Framebank = Callable[..., Result]
-
-
-@pytest.hookimpl(optionalhook=True, wrapper=True)
-def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """`-n auto`: one process more than there are cores, as each waits now and then for one that it started."""
-    return 1 + (yield)
 
 
 @pytest.hookimpl(wrapper=True)
