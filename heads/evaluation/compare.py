@@ -17,7 +17,9 @@ from framebank.heads.progress import Tell, tell_after, tell_nobody
 from framebank.heads.text_tower import TowerLoader
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.lexicon import Lexicon
+from framebank.heads.training.loop import Epoch
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.together import shared_steps, train_together
 from framebank.store.errors import DataError, PlaceError
 from framebank.store.features import FeatureStore
 from framebank.store.files.parallel import call_in_processes
@@ -86,40 +88,57 @@ class Comparison:
         `tell` is called after each epoch. DataError if the run cannot be written.
         """
         try:
-            return self._try(name, replace(recipe, seed=seed), tell=tell)
+            recipe = replace(recipe, seed=seed)
+            started = time.perf_counter()
+            job = self._job(name, recipe)
+            log = []
+            for epoch in job.epochs():
+                log.append(epoch)
+                tell(epoch.number * recipe.epochs // job.num_epochs, recipe.epochs)
+            return self._measured(name, job, log, seconds=time.perf_counter() - started)
         except PlaceError:  # this is not the fault of a recipe
             raise
         except DataError as error:
             return Trial(name, seed, refused=str(error))
 
-    def _try(self, name: str, recipe: Recipe, *, tell: Tell) -> Trial:
+    def try_together(self, recipes: Mapping[str, Recipe], seed: int) -> dict[str, Trial]:
+        """Train recipes that have the same `shared_steps` on the same batches, and return their trials by name.
+
+        Each takes an equal share of the seconds. Empty if they cannot be trained so, and are to be tried one by one.
+        """
+        started, own = time.perf_counter(), [replace(recipe, seed=seed) for recipe in recipes.values()]
+        try:
+            trained = train_together(self._job(next(iter(recipes)), own[0]), own)
+            seconds = (time.perf_counter() - started) / len(recipes)
+            named = zip(recipes, trained, strict=True) if trained else ()
+            return {name: self._measured(name, job, log, seconds=seconds) for name, (job, log) in named}
+        except DataError:  # tried one by one, each tells its own reason
+            return {}
+
+    def _job(self, name: str, recipe: Recipe) -> TrainingJob:
         if recipe.reads_texts and self.prompts is None:
             raise DataError(
                 f"the recipe {name!r} needs the texts of the classes; expected --prompts, or an encoder that makes them"
             )
-        texts = self.prompts if recipe.reads_texts else None
-        folder = self.folder / name / f"seed-{recipe.seed}"
-        started = time.perf_counter()
-        job = TrainingJob(
+        return TrainingJob(
             self.store,
             self.train,
             recipe,
             labels=self.labels,
-            prompts=texts,
+            prompts=self.prompts if recipe.reads_texts else None,
             tower=self.tower,
             lexicon=self.lexicon if recipe.reads_lexicon else None,
             device=self.device,
         )
-        log = []
-        for epoch in job.epochs():
-            log.append(epoch)
-            tell(epoch.number * recipe.epochs // job.num_epochs, recipe.epochs)
-        seconds = time.perf_counter() - started
+
+    def _measured(self, name: str, job: TrainingJob, log: Sequence[Epoch], *, seconds: float) -> Trial:
+        """Keep the run of a training and return its score."""
+        seed, folder = job.recipe.seed, self.folder / name / f"seed-{job.recipe.seed}"
         learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
         run = job.save(folder, log=log)
         report = evaluate_run(run, self.store, self.test, split=self.split, device=self.device, folder=folder)
         learned = learned if log else 0
-        return Trial(name, recipe.seed, seconds=seconds, parameters=learned, report=report, notes=job.notes)
+        return Trial(name, seed, seconds=seconds, parameters=learned, report=report, notes=job.notes)
 
 
 def run_trials(
@@ -158,10 +177,24 @@ def _one_by_one(
     refused: Collection[str],
     tell: Tell,
 ) -> Iterator[Trial | None]:
-    """Yield the trial of each job, and None if its recipe has been refused already."""
+    """Yield the trial of each job, and None if its recipe has been refused already.
+
+    Recipes that differ in learning rate and weight decay alone are trained together when the first of them is due.
+    """
+    known: dict[tuple[str, int], Trial] = {}
+    asked: set[tuple[str, int]] = set()
     for job, begin in zip(jobs, [0, *ends[:-1]], strict=True):
+        name, recipe, seed = job
         telling = tell_after(tell, before=begin, total=ends[-1])
-        yield None if job[0] in refused else comparison.try_recipe(*job, tell=telling)
+        if (name, seed) not in asked and (shared := shared_steps(recipe)):
+            alike = {other: own for other, own, number in jobs if number == seed and shared_steps(own) == shared}
+            asked |= {(other, seed) for other in alike}
+            together = comparison.try_together(alike, seed) if len(alike) > 1 else {}
+            known |= {(other, seed): trial for other, trial in together.items()}
+        if name in refused:
+            yield None
+        else:
+            yield known.get((name, seed)) or comparison.try_recipe(*job, tell=telling)
 
 
 def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]], workers: int) -> Iterator[Trial]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -52,6 +52,24 @@ class Probe:
     epochs: int
 
 
+@dataclass(frozen=True)
+class ProbeEpoch:
+    """One epoch of P probes: their mean losses (P,), and the score and the loss of each on the validation videos.
+
+    `running` are the places of their settings: with `recipe.halving`, some have stopped. `share` is the share of the
+    learning rates at its end. `judged` is empty if there are no validation videos. `stack` has the weights until the
+    next epoch.
+    """
+
+    number: int
+    running: Sequence[int]
+    losses: Tensor
+    share: float
+    judged: Sequence[tuple[float, float]]
+    seconds: float
+    stack: Stack | LinearStack
+
+
 def probe_settings(count: int) -> list[tuple[float, float]]:
     """Return the learning rates and weight decays of so many probes, up to MOST_PROBES."""
     return [(lr, decay) for decay, lr in product(DECAYS, RATES)][:count]
@@ -84,6 +102,39 @@ def fit_probes(
     if pools_once(model, recipe, objective):
         pooled = pool_once(model, train, val=val, device=device)
         model, train, val = pooled.model, pooled.train, pooled.val or val
+    best: dict[int, Probe] = {}
+    kept: tuple[float, dict[str, Tensor]] | None = None
+    for epoch in probe_epochs(model, recipe, settings, train, val=val, device=device, tell=tell):
+        for one, (score, loss) in zip(epoch.running, epoch.judged, strict=True):
+            before = best.get(one)
+            if before is None or loss <= before.val_loss:
+                before = Probe(*settings[one], epoch.number, score, loss, epoch.number)
+            best[one] = replace(before, epochs=epoch.number)
+        place = min(range(len(epoch.judged)), key=lambda at: epoch.judged[at][1])
+        score, loss = epoch.judged[place]
+        if loss >= WORST:
+            raise DataError(f"the loss of every probe is not a number in epoch {epoch.number}; expected other features")
+        if kept is None or loss <= kept[0]:
+            kept = (loss, epoch.stack.state(place))
+        rate = settings[epoch.running[place]][0] * epoch.share
+        yield Epoch(epoch.number, float(epoch.losses[place]), rate, score, epoch.seconds, loss)
+    if kept:
+        model.load_state_dict(kept[1])
+    given.eval()
+    return tuple(best[one] for one in sorted(best))
+
+
+def probe_epochs(
+    model: Model,
+    recipe: Recipe,
+    settings: Sequence[tuple[float, float]],
+    train: Bank,
+    *,
+    val: Bank | None,
+    device: torch.device,
+    tell: Tell = tell_nobody,
+) -> Iterator[ProbeEpoch]:
+    """Train copies of a model on the same batches, each with its learning rate and weight decay; yield each epoch."""
     rates, decays = torch.tensor(settings, device=device).T  # (P,), (P,)
     stack = _stack_of(model, decays)
     how: dict[str, Any] = {"smoothing": recipe.label_smoothing, "precision": recipe.precision}
@@ -91,9 +142,7 @@ def fit_probes(
     examples = num_examples(train, recipe)
     epochs = recipe.epochs_of(examples)
     total, taken = epochs * math.ceil(examples / recipe.batch_size), 0
-    best: dict[int, Probe] = {}
-    running = list(range(len(settings)))
-    kept: tuple[float, dict[str, Tensor]] | None = None
+    running, lowest = list(range(len(settings))), [math.inf] * len(settings)
     for number in range(1, epochs + 1):
         started, sums = time.perf_counter(), torch.zeros(len(running), device=device)
         stack.training = True
@@ -107,29 +156,17 @@ def fit_probes(
                 sums += stack.step(x, mask, labels, lr=lr, **how)
                 taken += 1
                 tell(taken, total)
-        judged = _judge(stack, val, device=device)
+        judged = _judge(stack, val, device=device) if val else []
         share = warmup_cosine(taken, total=total, warmup=recipe.warmup)
-        for one, (score, loss) in zip(running, judged, strict=True):
-            before = best.get(one)
-            if before is None or loss <= before.val_loss:
-                before = Probe(*settings[one], number, score, loss, number)
-            best[one] = replace(before, epochs=number)
-        place = min(range(len(judged)), key=lambda one: judged[one][1])
-        score, loss = judged[place]
-        if loss >= WORST:
-            raise DataError(f"the loss of every probe is not a number in epoch {number}; expected other features")
-        if kept is None or loss <= kept[0]:
-            kept = (loss, stack.state(place))
-        mean, rate = float(sums[place]) / len(parts), settings[running[place]][0] * share
+        yield ProbeEpoch(number, running, sums / len(parts), share, judged, time.perf_counter() - started, stack)
+        if not judged:
+            continue
+        for one, (_, loss) in zip(running, judged, strict=True):
+            lowest[one] = min(lowest[one], loss)
         if recipe.halving and number < epochs and number in {math.ceil(epochs / part) for part in HALVINGS}:
-            staying = _better_half([best[one].val_loss for one in running])
+            staying = _better_half([lowest[one] for one in running])
             stack.keep(staying)
             running = [running[place] for place in staying]
-        yield Epoch(number, mean, rate, score, time.perf_counter() - started, loss)
-    if kept:
-        model.load_state_dict(kept[1])
-    given.eval()
-    return tuple(best[one] for one in sorted(best))
 
 
 def best_probe(probes: Sequence[Probe]) -> Probe:

@@ -1,4 +1,5 @@
 import csv
+import itertools
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import framebank as fb
+import framebank.heads.evaluation.compare as compare_module
 from framebank.heads.evaluation.compare import Comparison, Trial, run_trials, standings
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
@@ -53,6 +55,36 @@ def test_what_is_odd_about_the_videos_is_noted(world, tmp_path):
     assert trial.notes == (
         f"all 2 training videos are of the class '{videos[0].label}': there is nothing to tell apart",
     )
+
+
+def test_recipes_that_differ_in_rate_and_decay_alone_train_together_as_they_would_alone(world, tmp_path, monkeypatch):
+    recipes = {
+        "slow": replace(QUICK, lr=1e-3, weight_decay=0.5),
+        "other": replace(QUICK, warmup=0.5),
+        "fast": replace(QUICK, lr=5e-3),
+    }
+    recipes = {name: replace(recipe, val_fraction=0.3, batch_size=5) for name, recipe in recipes.items()}
+    asked = []
+    whole = compare_module.train_together
+    monkeypatch.setattr(compare_module, "train_together", lambda job, own: asked.append(len(own)) or whole(job, own))
+    together = compare(world, recipes, tmp_path / "together")
+    assert asked == [2, 2]  # the two that are alike, once a seed
+    alone = [compare(world, {name: recipes[name]}, tmp_path / "alone") for name in recipes]
+    assert [trial.recipe for trial in together] == ["slow", "slow", "other", "other", "fast", "fast"]
+    for one, other in zip(together, itertools.chain(*alone), strict=True):
+        assert one.report["top1"] == other.report["top1"]
+        folders = [tmp_path / way / one.recipe / f"seed-{one.seed}" for way in ("together", "alone")]
+        mine, theirs = (Run.read(folder) for folder in folders)
+        assert mine.recipe == theirs.recipe
+        assert mine.trained_on["epoch"] == theirs.trained_on["epoch"]
+        for name, weights in theirs.model.state_dict().items():
+            torch.testing.assert_close(mine.model.state_dict()[name], weights, rtol=0, atol=1e-4)
+
+
+def test_trainings_whose_loss_is_no_number_together_are_tried_one_by_one(world, tmp_path):
+    fine, wild = QUICK, replace(QUICK, lr=1e38)
+    trials = compare(world, {"wild": wild, "fine": fine}, tmp_path, seeds=(0,))
+    assert [bool(trial.refused) for trial in trials] == [True, False]
 
 
 def test_every_recipe_with_every_seed(world, tmp_path):
