@@ -17,6 +17,7 @@ WHEN = {
     "attentive-probe": "the order matters and the texts do not help; small sets too",
     "attentive-tokens": "it matters where in the frame something happens, and the store has tokens",
     "bike": "single frames show the class, and its words say which",
+    "clip-probe": "the mean of the frames tells the classes; its channels differ much in scale, or the videos are few",
     "froster": "as actionclip, and classes that were never trained are to be recognised too",
     "knn": "a first figure without training, or classes that come and go",
     "linear-probe": "the mean of the frames tells the classes; the baseline of papers",
