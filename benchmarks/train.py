@@ -10,7 +10,8 @@ once; "pooled_once" is how many times as fast its epochs are then as those of th
 numbers of frames and classes: what is left is the classifier, which grows with the classes. "bf16" is how many times as
 fast `fit` is with --precision bf16 as the bare loop in fp32, for other heads, where the hardware multiplies bf16. Then
 seconds for an epoch at the size of Kinetics-400, 240,000 videos of 8 frames of 512 values, made up: the whole epoch
-with --full, else measured steps times their number.
+with --full, else measured steps times their number. On a CPU, "together" is how many times the CPU seconds of the
+longest of ten small heads all ten of them take (benchmarks/together.py).
 """
 
 import json
@@ -23,6 +24,8 @@ from typing import Any
 
 import click
 import numpy as np
+
+from framebank.benchmarks.together import measure
 
 FRAMES, WIDTH, CLASSES = 8, 512, 400
 KINETICS = 240_000
@@ -67,8 +70,13 @@ def main(
             + (f"; bf16 {row['bf16']:.2f} times the bare loop in fp32" if row["bf16"] else "")
             + "".join(f"; pooled once at {shape} {times:.1f} times" for shape, times in row["pooled_once"].items())
         )
+    together = measure(videos=3000, classes=20) if place.type == "cpu" else {}
+    for name, found in together.items():
+        click.echo(f"ten heads, {name}: {found['ratio']:.2f} times the CPU seconds of the longest one")
     if json_path:
-        json_path.write_text(json.dumps({"batch_size": batch_size, "full": full, "rows": rows}, indent=1))
+        ratios = {name: found["ratio"] for name, found in together.items()}
+        told = {"batch_size": batch_size, "full": full, "rows": rows, "together": ratios}
+        json_path.write_text(json.dumps(told, indent=1))
 
 
 def _bank(num_videos: int, device: Any, *, frames: int = FRAMES, classes: int = CLASSES) -> Any:

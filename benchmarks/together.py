@@ -1,0 +1,152 @@
+"""Ten small heads on one bank, beside the one of them that takes longest: the ratio of their CPU seconds.
+
+python benchmarks/together.py [--videos 3000] [--classes 20] [--rounds 1]
+
+The bank is made up: videos of 16 frames of 512 values, three quarters of them to train on. "compare" is
+`fb.compare_recipes` with ten heads that read the mean of the frames, beside the same call with each of them alone.
+"probes" are ten linear probes that differ in learning rate and weight decay, and "seeds" is one of them with ten seeds.
+"auto" is the search of `framebank train` among the ways that read the mean of the frames and no texts, beside the way
+in it that takes longest. A ratio is of one round; the least of the rounds is told.
+"""
+
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+FRAMES, WIDTH = 16, 512
+RATES, DECAYS = (3e-4, 1e-3, 3e-3, 5e-3, 1e-2), (0.0, 0.1)
+
+
+@click.command()
+@click.option("--videos", default=3000)
+@click.option("--classes", default=20)
+@click.option("--rounds", default=1)
+def main(videos: int, classes: int, rounds: int) -> None:
+    """Measure them and print a row for each."""
+    for name, found in measure(videos=videos, classes=classes, rounds=rounds).items():
+        told = f"{found['together']:.2f} s of CPU, the longest {found['longest']:.2f}, ratio {found['ratio']:.2f}"
+        click.echo(f"{name}: {told}")
+
+
+def measure(*, videos: int, classes: int, rounds: int = 1) -> dict[str, dict[str, float]]:
+    """Return for each way the CPU seconds of all ten, of the one that takes longest alone, and their ratio."""
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as scratch:
+        store = _write_store(Path(scratch) / "store", videos, classes)
+        ways: dict[str, Callable[[], tuple[float, float]]] = {
+            "compare": lambda: _compared(store, _heads()),
+            "probes": lambda: _compared(store, _probes()),
+            "seeds": lambda: _seeds(store),
+            "auto": lambda: _searched(store),
+        }
+        _spent(store, {"knn": _heads()["knn"]})  # what the first call loads is no part of it
+        found = {}
+        for name, way in ways.items():
+            together, longest = min((way() for _ in range(rounds)), key=lambda pair: pair[0] / pair[1])
+            found[name] = {"together": together, "longest": longest, "ratio": together / longest}
+        return found
+
+
+def _heads() -> dict[str, Any]:
+    """Return ten heads that read the mean of the frames and no texts."""
+    from framebank.heads.training.recipe import Recipe, read_recipe
+
+    probe = read_recipe("linear-probe")
+    plain = Recipe(head="mean", loss="ce", classifier="lda", epochs=0, val_fraction=0.0)
+    return {
+        "linear-probe": probe,
+        "linear-fast": replace(probe, lr=3e-3),
+        "linear-decay": replace(probe, weight_decay=0.1),
+        "linear-both": replace(probe, lr=3e-3, weight_decay=0.1),
+        "logistic": read_recipe("logistic"),
+        "logistic-weak": replace(read_recipe("logistic"), classifier_options={"penalty": 0.1}),
+        "ridge": read_recipe("ridge"),
+        "lda": plain,
+        "knn": read_recipe("knn"),
+        "1-nn": replace(plain, classifier="knn", classifier_options={"k": 1}),
+    }
+
+
+def _probes() -> dict[str, Any]:
+    from framebank.heads.training.recipe import read_recipe
+
+    probe = read_recipe("linear-probe")
+    return {f"{lr}-{decay}": replace(probe, lr=lr, weight_decay=decay) for lr in RATES for decay in DECAYS}
+
+
+def _compared(store: Path, recipes: dict[str, Any]) -> tuple[float, float]:
+    """Return the CPU seconds of all recipes in one comparison, and of the one that takes longest alone."""
+    alone = [_spent(store, {name: recipe}) for name, recipe in recipes.items()]
+    return _spent(store, recipes), max(alone)
+
+
+def _seeds(store: Path) -> tuple[float, float]:
+    probe = {"linear-probe": _heads()["linear-probe"]}
+    one = _spent(store, probe)
+    return _spent(store, probe, seeds=10), one
+
+
+def _spent(store: Path, recipes: dict[str, Any], *, seeds: int = 1) -> float:
+    import framebank as fb
+
+    with tempfile.TemporaryDirectory() as scratch:
+        started = time.process_time()
+        fb.compare_recipes(store, Path(scratch) / "table", recipes, seeds=seeds, device="cpu")
+        return time.process_time() - started
+
+
+def _searched(store: Path) -> tuple[float, float]:
+    """Return the CPU seconds of the search of `framebank train`, and of the candidate that takes longest in it."""
+    import torch
+
+    import framebank as fb
+    from framebank.heads.bank import load_bank
+    from framebank.heads.training.auto import TriedCandidate, find_recipe
+    from framebank.heads.training.judging import CandidateGround
+    from framebank.heads.training.recipe import Recipe
+    from framebank.store import LabelSet
+
+    device, opened = torch.device("cpu"), fb.open(store)
+    train = opened.split("train")
+    bank = load_bank(opened, train, LabelSet.of(train.labels), device=device, num_frames=1)
+    ends = [time.process_time()]
+
+    def told(one: TriedCandidate, done: int, total: int) -> None:
+        ends.append(time.process_time())
+
+    every = torch.arange(len(bank))
+    ground = CandidateGround.of(bank, val=None, groups=every, prompts_of={}, frame_norm=True, device=device)
+    find_recipe(ground, Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0), budget=1e6, told=told)
+    return ends[-1] - ends[0], float(np.diff(ends).max())
+
+
+def _write_store(folder: Path, videos: int, classes: int) -> Path:
+    """Write videos whose frames lie around a centre of their own, which lies around that of their class."""
+    from framebank.store import Embeddings, FeatureSpec, Manifest, ShardWriter, Video
+
+    spec = FeatureSpec(
+        model="made-up", pretrained="", weights_hash="0" * 16, dim=WIDTH, preprocessing="none", precision="fp16",
+        sampling=f"segments:{FRAMES}", decoder="none",
+    )  # fmt: skip
+    folder.mkdir()
+    draw, indices = np.random.default_rng(0), np.arange(FRAMES)
+    centres = 0.2 * draw.normal(size=(classes, WIDTH))
+    splits = ["train"] * 3 + ["test"]
+    made = [Video(f"v{n}", folder / f"v{n}", f"class {n % classes}", splits[n // classes % 4]) for n in range(videos)]
+    Manifest(tuple(made)).write(folder / "manifest.csv")
+    with ShardWriter(folder, spec) as writer:
+        for number, video in enumerate(made):
+            rows = centres[number % classes] + draw.normal(size=WIDTH) + draw.normal(size=(FRAMES, WIDTH))
+            writer.add(video.video_id, Embeddings(rows.astype(np.float16), indices / 10, indices))
+    return folder
+
+
+if __name__ == "__main__":
+    main()
