@@ -32,7 +32,8 @@ from framebank.store.videos.manifest import Manifest
 class Trial:
     """One training of one recipe: its metrics on the test videos, or the reason why there are none.
 
-    `seconds` is the time of the training with the reading of the bank. `parameters` counts what was trained in steps.
+    `seconds` is the time of the training with the reading of the bank, or an equal share of it for each of those that
+    were trained together. `parameters` counts what was trained in steps.
     `notes` say what is odd about its videos, such as a class without a validation video.
     """
 
