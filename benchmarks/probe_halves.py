@@ -3,8 +3,8 @@
 python benchmarks/probe_halves.py STORE [--shots 2,4,8] [--draws 3] [--recipes linear-probe,ridge,clip-probe]
 
 Half of the split "train", by source, trains; the other half is tested. The table has the top-1, mean over the draws,
-for each number of training videos a class. "lda" and "linear", which is that of `framebank train`, may be named too. Frames
-are pooled as they are stored, and no video is held out.
+for each number of training videos a class. "lda" and "linear", which is that of `framebank train`, may be named
+too. Frames are pooled as they are stored, and no video is held out.
 """
 
 import statistics
