@@ -50,7 +50,8 @@ def ended_by_signals() -> Iterator[None]:
 
 def _end(number: int, _: FrameType | None) -> None:
     for one in ENDING:
-        signal.signal(one, _pass)  # Python complains on stderr of one that is ignored and has come already
+        if signal.getsignal(one) is not signal.SIG_IGN:
+            signal.signal(one, _pass)  # Python complains on stderr of one that is ignored and has come already
     _heard[:] = [number]
     raise Ended(number)
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,7 +222,7 @@ def recipe_of(recipe: "Recipe | str | Path | None", choices: dict[str, Any], set
     from framebank.heads.training.recipe import MIN_STEPS, Recipe, read_recipe
 
     start = recipe if isinstance(recipe, Recipe) else read_recipe(recipe) if recipe else None
-    values = with_choices(start.to_dict() if start else {"min_steps": MIN_STEPS}, choices)
+    values = with_choices(asdict(start) if start else {"min_steps": MIN_STEPS}, choices)
     return Recipe.from_choices(values, settings=setting_texts(settings))
 
 

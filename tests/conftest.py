@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ sys.path.insert(0, str(LINKS))
 os.environ["XDG_CACHE_HOME"] = str(LINKS / "cache")  # what is remembered of files is not the user's
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the Hugging Face hub
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LINKS), os.environ.get("PYTHONPATH", "")]))
-os.fsync = lambda descriptor: None  # no test cuts the power, and a busy disk takes some 10 ms for each file
 
 import pytest  # noqa: E402
 from click.testing import CliRunner, Result  # noqa: E402
@@ -31,12 +30,14 @@ Framebank = Callable[..., Result]
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection() -> Generator[None, object, object]:
     """Collect without looking for garbage, of which imports make none."""
     gc.disable()
-    yield
-    gc.freeze()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,13 @@ class ClassifierTraits:
     reads_texts    it scores with the texts of the classes, and is a `ServesTexts`
     reads_lexicon  it takes a `lexicon` (M, D) beside them
     chooses        its `fit` searches something on the validation videos
-    by_folds       the option with which folds of the training videos judge what it searches, so that none are held out
+    needs_no_val   the option with which none are held out: folds of the training videos judge, or nothing is searched
     """
 
     reads_texts: bool = False
     reads_lexicon: bool = False
     chooses: bool = False
-    by_folds: str = ""
+    needs_no_val: str = ""
 
 
 class ClassifierClass(Protocol):
@@ -68,6 +68,11 @@ class ChoosesOptions(Protocol):
     def chosen_options(self) -> Mapping[str, Any]:
         """The options that `fit` chose. Given them, it chooses nothing, and learns the same from the same videos."""
         ...
+
+
+def fitted_with(classifier: nn.Module) -> dict[str, Any]:
+    """Return what a run keeps of the options that the `fit` of a classifier chose; nothing of another classifier."""
+    return {"fitted_with": dict(classifier.chosen_options)} if isinstance(classifier, ChoosesOptions) else {}
 
 
 @runtime_checkable

@@ -16,8 +16,7 @@ from framebank.store.errors import DataError
 
 STEPS = 500  # of L-BFGS, at the most; a few dozen are usual
 TOLERANCE = 1e-7  # of the gradient, for each row
-ROUGH = 1e-4  # the tolerance that is enough to choose a penalty
-EXACT = 1e-6  # a smaller tolerance needs float64
+ROUGH = 1e-4  # the tolerance that is enough to choose a penalty, with sums of float32
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(2, -9, -1))  # 10 to 1e-4, to choose from
 PENALTY = 1e-2  # if no video can be held out
 WORSE = 2  # penalties in a row after which no smaller one is tried
@@ -36,14 +35,13 @@ class LogisticClassifier(nn.Module, Fitted, ChoosesOptions):
     If `penalty` is 0, it is chosen, as in CLIP's linear probe (Radford et al. 2021, arXiv 2103.00020): the one with the
     least cross-entropy on the validation videos or, without these, on folds of the training videos (`fold_numbers`).
     CLIP takes the one of the highest top-1. If `standardise` is None then, both are tried, as in ridge. With one video
-    for each class nothing can be held out: 0.01, and no channel is brought to another spread. A greater `tolerance` of
-    the gradient ends sooner, and above 1e-6 the sums are float32.
+    for each class nothing can be held out: 0.01, and no channel is brought to another spread.
 
     It needs no epoch (`epochs = 0`). Its weights (C, D) and bias (C,) are parameters: with epochs, they and a head
     before it are trained further from there.
     """
 
-    traits = ClassifierTraits(chooses=True, by_folds="penalty")  # a penalty that is given leaves nothing to choose
+    traits = ClassifierTraits(chooses=True, needs_no_val="penalty")
 
     def __init__(
         self,
@@ -53,15 +51,11 @@ class LogisticClassifier(nn.Module, Fitted, ChoosesOptions):
         *,
         penalty: float = 1.0,
         standardise: bool | None = None,
-        tolerance: float = TOLERANCE,
     ) -> None:
         super().__init__()
         if not 0 <= penalty < math.inf:
             raise DataError(f"penalty is {penalty}; expected more than 0, or 0 to have it chosen")
-        if not 0 < tolerance < math.inf:
-            raise DataError(f"tolerance is {tolerance}; expected more than 0")
         self.penalty = penalty
-        self.tolerance = tolerance
         self.standardise = standardise
         self.chosen = (penalty, bool(standardise))  # `fit` sets them if no penalty was given
         self.weight = nn.Parameter(torch.zeros(num_classes, dim))
@@ -83,7 +77,7 @@ class LogisticClassifier(nn.Module, Fitted, ChoosesOptions):
         if not self.penalty:
             self.chosen = self._choose(pooled, target, val=val, groups=groups)
         penalty, standardise = self.chosen
-        weight, bias = next(self._minima(pooled, target, (penalty,), standardise, tolerance=self.tolerance))
+        weight, bias = next(self._minima(pooled, target, (penalty,), standardise, tolerance=TOLERANCE))
         with torch.no_grad():
             self.weight.copy_(weight)
             self.bias.copy_(bias)
@@ -125,7 +119,7 @@ class LogisticClassifier(nn.Module, Fitted, ChoosesOptions):
         The pooled videos are (V, G, D). The weights lie in the span of their unit rows without the mean. If these are
         fewer than their channels, they are brought to a basis of that span, (R, R), where the minimum is the same.
         """
-        exact = torch.double if tolerance < EXACT else torch.float
+        exact = torch.float if tolerance == ROUGH else torch.double
         rows = F.normalize(pooled.to(exact), dim=-1).flatten(0, 1)  # (R, D)
         mean, spread = rows.mean(0), rows.std(0, correction=0)
         usual = spread.square().mean().sqrt()

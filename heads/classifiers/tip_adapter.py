@@ -54,7 +54,7 @@ class TipAdapter(nn.Module, Fitted, ChoosesOptions, ServesTexts, KeepsClasses):
     cache is bound to its classes. With `learn_keys` it is Tip-Adapter-F: see there.
     """
 
-    traits = ClassifierTraits(reads_texts=True, chooses=True, by_folds="wide")
+    traits = ClassifierTraits(reads_texts=True, chooses=True, needs_no_val="wide")
     owners: Tensor
     alpha: Tensor
     beta: Tensor

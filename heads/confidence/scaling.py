@@ -107,7 +107,7 @@ def fit_scaling(logits: Tensor, target: Tensor, *, by_class: bool = False, sourc
     if (by_class or found.temperature < 1) and (note := sources()):
         if by_class:
             raise DataError(f"{note}; a scale for each class needs videos of other sources")
-        warn(note)
+        warn(f"{note}: the temperature is not below 1")
         found = replace(found, temperature=1.0)
     if target.ndim == 2:
         return found

@@ -74,6 +74,5 @@ def note_of_share(share: float, videos: int, *, of: str = "validation videos", o
         return ""
     return (
         f"{round(share * videos):,} of {videos:,} {of} are, or look, of one source with {others}, "
-        "so they are too easy, and the temperature is not below 1; "
-        "the column group of manifest.csv says which videos are of one source"
+        "so they are too easy (the column group of manifest.csv says which videos are of one source)"
     )

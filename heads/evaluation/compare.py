@@ -102,14 +102,17 @@ class Comparison:
         except DataError as error:
             return Trial(name, seed, refused=str(error))
 
-    def try_together(self, recipes: Mapping[str, Recipe], seed: int) -> dict[str, Trial]:
+    def try_together(self, recipes: Mapping[str, Recipe], seed: int, *, tell: Tell = tell_nobody) -> dict[str, Trial]:
         """Train recipes that have the same `shared_steps` on the same batches, and return their trials by name.
 
         Each takes an equal share of the seconds. Empty if they cannot be trained so, and are to be tried one by one.
+        `tell` is called as by one of them.
         """
         started, own = time.perf_counter(), [replace(recipe, seed=seed) for recipe in recipes.values()]
         try:
-            trained = train_together(self._job(next(iter(recipes)), own[0]), own)
+            epochs = own[0].epochs
+            job = self._job(next(iter(recipes)), own[0])
+            trained = train_together(job, own, tell=lambda done, total: tell(done * epochs // total, epochs))
             seconds = (time.perf_counter() - started) / len(recipes)
             named = zip(recipes, trained, strict=True) if trained else ()
             return {name: self._measured(name, job, log, seconds=seconds) for name, (job, log) in named}
@@ -188,9 +191,13 @@ def _one_by_one(
         name, recipe, seed = job
         telling = tell_after(tell, before=begin, total=ends[-1])
         if (name, seed) not in asked and (shared := shared_steps(recipe)):
-            alike = {other: own for other, own, number in jobs if number == seed and shared_steps(own) == shared}
+            alike = {
+                other: own
+                for other, own, number in jobs
+                if number == seed and other not in refused and shared_steps(own) == shared
+            }
             asked |= {(other, seed) for other in alike}
-            together = comparison.try_together(alike, seed) if len(alike) > 1 else {}
+            together = comparison.try_together(alike, seed, tell=telling) if len(alike) > 1 else {}
             known |= {(other, seed): trial for other, trial in together.items()}
         if name in refused:
             yield None

@@ -9,9 +9,8 @@ from framebank.store.spans.span import Span
 SECONDS = 1.5  # of rows on either side that are compared
 LEAST_ROWS = 2
 LEAST_FALL = 0.05  # at a cut, the cosine of the two sides is at least this much below 1
-LEAST_PRODUCT = (
-    3.0  # of the fall as a share of the video's largest ones, the fall as a multiple of the spread, and the jump
-)
+# Of three at a cut: the fall over the video's largest ones, the fall over the spread of its sides, and the jump.
+LEAST_PRODUCT = 3.0
 LARGEST = 0.98  # the quantile of the falls that stands for the largest ones
 BLOCK_ROWS = 256  # whose sums are made at once
 TINY = 1e-6

@@ -12,7 +12,7 @@ import torch
 
 from framebank.heads.bank import Bank, load_bank, require_finite
 from framebank.heads.class_texts import ClassTexts
-from framebank.heads.classifiers import Fitted
+from framebank.heads.classifiers.classifier import Fitted, fitted_with
 from framebank.heads.confidence.shared_sources import shared_sources_note
 from framebank.heads.predictions import pool_bank
 from framebank.heads.progress import Tell, tell_nobody
@@ -249,6 +249,7 @@ class TrainingJob:
             "texts": self.prompts.kind if self.prompts else None,
             "templates": list(self.prompts.templates) if self.prompts else None,
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
+            **fitted_with(self.model.classifier),
             **({"probes": [asdict(probe) for probe in self.probes]} if self.probes else {}),
             **(about or {}),
             **scaling_facts(self.model, self.val, sources=sources, device=self.device),

@@ -183,8 +183,8 @@ class Recipe:
         """Whether a training chooses something on validation videos: the epoch, or what its classifier searches."""
         traits = heads.CLASSIFIERS_AND_SCORERS[self.classifier].traits
         options = options_of_form(self.form, "classifier", self.classifier, self.classifier_options)
-        by_folds = bool(traits.by_folds) and options.get(traits.by_folds, True)
-        return self.epochs > 0 or (traits.chooses and not by_folds)
+        needs_none = bool(traits.needs_no_val) and options.get(traits.needs_no_val, True)
+        return self.epochs > 0 or (traits.chooses and not needs_none)
 
     @property
     def asks_tower(self) -> str:

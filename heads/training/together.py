@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.training.chance import warn_of_chance
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.loop import Epoch, chosen_epoch
@@ -21,7 +22,9 @@ def shared_steps(recipe: Recipe) -> Recipe | None:
     return replace(recipe, lr=1.0, weight_decay=0.0) if steps and not odd else None
 
 
-def train_together(job: TrainingJob, recipes: Sequence[Recipe]) -> list[tuple[TrainingJob, list[Epoch]]] | None:
+def train_together(
+    job: TrainingJob, recipes: Sequence[Recipe], *, tell: Tell = tell_nobody
+) -> list[tuple[TrainingJob, list[Epoch]]] | None:
     """Train a job with each of several recipes that have the same `shared_steps`, and return each job with its log.
 
     Each gets the weights of its best epoch, which are those of a training alone, but for rounding: the batches are the
@@ -37,7 +40,9 @@ def train_together(job: TrainingJob, recipes: Sequence[Recipe]) -> list[tuple[Tr
     for own, recipe in zip(jobs, recipes, strict=True):
         own.recipe = replace(job.recipe, lr=recipe.lr, weight_decay=recipe.weight_decay)
         own.model = copy.deepcopy(job.model)
-    stacked = probe_epochs(pooled.model, job.recipe, settings, pooled.train, val=pooled.val, device=job.device)
+    stacked = probe_epochs(
+        pooled.model, job.recipe, settings, pooled.train, val=pooled.val, device=job.device, tell=tell
+    )
     for epoch in stacked:
         for place, (own, log) in enumerate(zip(jobs, logs, strict=True)):
             log.append(_epoch_of(epoch, place, lr=settings[place][0]))

@@ -39,8 +39,21 @@ def training_lines(report: Mapping[str, Any]) -> list[str]:
         f"{counted(report['classes'], 'class', 'classes')}{took}{by} -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else none,
         *mix,
+        *_fitted_line(report.get("fitted_with") or {}),
         *_probe_lines(report.get("probes") or ()),
     ]
+
+
+def _fitted_line(options: Mapping[str, Any]) -> list[str]:
+    """Return one line on the options that a classifier without steps took, none if it has none to choose."""
+    told = ", ".join(f"{name} {_option(value)}" for name, value in options.items())
+    return [f"fitted with {told}"] if told else []
+
+
+def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _probe_lines(probes: Sequence[Mapping[str, Any]]) -> list[str]:

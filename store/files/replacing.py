@@ -1,6 +1,7 @@
 """Write files completely or not at all, one or several together: under another name first, then renamed."""
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -236,7 +237,9 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it. OSError if it cannot be made, or ".." comes after one that does not exist."""
     for place, part in enumerate(folder.parts):
         if part == "..":
-            Path(*folder.parts[:place]).stat()
+            above = Path(*folder.parts[:place])
+            if not above.exists():
+                raise FileNotFoundError(errno.ENOENT, f"there is no folder {above}")
     folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -66,7 +66,10 @@ class Filters:
         except (sqlite3.Error, OverflowError) as error:
             raise DataError(f"the filter {expression!r} cannot be read ({error}); {EXPECTED}") from error
         if found is None:
-            hint = "; duration is known for parts of videos alone" if "duration" in expression.lower() else ""
+            told = expression.lower()
+            hint = "; duration is known for parts of videos alone" if "duration" in told else ""
+            if "split" in told:
+                hint += f"; the splits are {', '.join(sorted(set(self.videos.splits) - {''})) or 'not told'}"
             raise DataError(f"no video of the {len(self.videos)} fits the filter {expression!r}{hint}")
         return np.sort(np.array(str(found).split(","), dtype=np.int64))
 

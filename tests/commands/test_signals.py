@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,27 @@ import pytest
 
 from framebank.commands.signals import ENDING, Ended, ended_by_signals, signal_of
 from framebank.tests.worlds.cli import hear_interrupts
+
+
+@pytest.fixture(autouse=True)
+def unignored() -> Iterator[None]:
+    """The tests may run under nohup."""
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in ENDING}
+    yield
+    for one, was in before.items():
+        signal.signal(one, was)
+
+
+def test_what_is_ignored_under_nohup_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with pytest.raises(Ended), ended_by_signals():
+        try:
+            signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            time.sleep(1)
+        finally:
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 @pytest.mark.parametrize("number", ENDING)

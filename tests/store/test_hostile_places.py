@@ -164,6 +164,7 @@ def test_a_store_is_opened_while_its_files_are_moved(folder: Path) -> None:
         "    with replacing_together(folder) as part:\n"
         "        for name in ('shard-00000.h5', 'shard-00001.h5', 'manifest.csv'):\n"
         "            shutil.copy(folder / name, part / name)\n"
+        "    time.sleep(0.01)\n"
     )
     writer = subprocess.Popen([sys.executable, "-c", code, str(folder)])
     opened = 0

@@ -146,3 +146,11 @@ def test_of_equal_probes_the_one_of_the_latest_epoch_is_kept() -> None:
     """As of equal epochs the later one is kept: the weights in the run are those of this probe."""
     first, second, third = (Probe(lr, 0.1, epoch, 1.0, 0.0, 5) for lr, epoch in ((1e-3, 2), (3e-4, 5), (3e-3, 5)))
     assert best_probe((first, second, third)) is second
+
+
+def test_the_recipes_of_attentive_probes_stop_them_where_a_command_sets_how_many() -> None:
+    from framebank.library.training import recipe_of
+
+    recipe = recipe_of("attentive-probe", {}, {"probes": 4})
+    assert recipe.probes == 4 and recipe.halving
+    assert not recipe_of("attentive-probe", {}, {"probes": 4, "halving": False}).halving

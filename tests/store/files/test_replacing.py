@@ -115,11 +115,11 @@ def test_no_place(tmp_path):
 def test_nothing_is_made_through_a_folder_that_does_not_exist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (Path("new/../bank"), Path("new/a/../../bank")):
-        with pytest.raises(DataError, match="cannot hold the run: No such file or directory"):
+        with pytest.raises(DataError, match="cannot hold the run: there is no folder new"):
             require_new_folder(path, what="run")
-        with pytest.raises(DataError, match="cannot be written: No such file or directory"):
+        with pytest.raises(DataError, match="cannot be written: there is no folder new"):
             write_text(path / "a.txt", "x")
-        with pytest.raises(DataError, match="cannot be written: No such file or directory"), making(path, what="runs"):
+        with pytest.raises(DataError, match="cannot be written: there is no folder new"), making(path, what="runs"):
             pass
     assert [path.name for path in tmp_path.iterdir()] == []
     (tmp_path / "there").mkdir()

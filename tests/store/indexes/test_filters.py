@@ -65,6 +65,7 @@ def test_a_split_is_itself_where_two_have_names_of_one() -> None:
         ("(((label = 'a'", "cannot be read"),
         ("", "the filter is empty"),
         ("label = 'diving'", "no video of the 9 fits the filter"),
+        ("split = 'diving'", "fits the filter \"split = 'diving'\"; the splits are "),
         ("(" * 9000, "cannot be read"),
     ],
 )
