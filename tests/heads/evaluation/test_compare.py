@@ -66,7 +66,9 @@ def test_recipes_that_differ_in_rate_and_decay_alone_train_together_as_they_woul
     recipes = {name: replace(recipe, val_fraction=0.3, batch_size=5) for name, recipe in recipes.items()}
     asked = []
     whole = compare_module.train_together
-    monkeypatch.setattr(compare_module, "train_together", lambda job, own: asked.append(len(own)) or whole(job, own))
+    monkeypatch.setattr(
+        compare_module, "train_together", lambda job, own, **how: asked.append(len(own)) or whole(job, own, **how)
+    )
     together = compare(world, recipes, tmp_path / "together")
     assert asked == [2, 2]  # the two that are alike, once a seed
     alone = [compare(world, {name: recipes[name]}, tmp_path / "alone") for name in recipes]
@@ -81,10 +83,20 @@ def test_recipes_that_differ_in_rate_and_decay_alone_train_together_as_they_woul
             torch.testing.assert_close(mine.model.state_dict()[name], weights, rtol=0, atol=1e-4)
 
 
-def test_trainings_whose_loss_is_no_number_together_are_tried_one_by_one(world, tmp_path):
-    fine, wild = QUICK, replace(QUICK, lr=1e38)
-    trials = compare(world, {"wild": wild, "fine": fine}, tmp_path, seeds=(0,))
-    assert [bool(trial.refused) for trial in trials] == [True, False]
+def test_trainings_whose_loss_is_no_number_together_are_tried_one_by_one(world, tmp_path, monkeypatch):
+    asked = []
+    whole = compare_module.train_together
+    monkeypatch.setattr(
+        compare_module, "train_together", lambda job, own, **how: asked.append(len(own)) or whole(job, own, **how)
+    )
+    recipes = {"wild": replace(QUICK, lr=1e38), "fine": QUICK, "slow": replace(QUICK, lr=1e-3)}
+    trials = compare(world, recipes, tmp_path, seeds=(0, 1))
+    assert [(trial.recipe, bool(trial.refused)) for trial in trials if trial.seed == 0] == [
+        ("wild", True),
+        ("fine", False),
+        ("slow", False),
+    ]
+    assert asked == [3, 2]  # one that was refused is not tried again
 
 
 def test_every_recipe_with_every_seed(world, tmp_path):
