@@ -6,6 +6,20 @@ from torch import Tensor
 FOLDS = 5
 
 
+def fold_parts(
+    pooled: Tensor, answers: Tensor, target: Tensor, groups: Tensor | None
+) -> tuple[list[tuple[Tensor, Tensor, Tensor]], Tensor]:
+    """Return what each fold is judged by, and the target (J,) of the videos that judge, fold by fold.
+
+    A part has pooled training videos (N, G, D), their `answers` (N, ...), and the pooled videos that are held out of
+    it. They are divided by `fold_numbers` of target (V,). There is no part if no video can judge.
+    """
+    fold = fold_numbers(target, groups)
+    numbers = range(int(fold.max()) + 1)
+    parts = [(pooled[fold != number], answers[fold != number], pooled[fold == number]) for number in numbers]
+    return parts, torch.cat([target[:0], *(target[fold == number] for number in numbers)])
+
+
 def fold_numbers(target: Tensor, groups: Tensor | None = None, *, most: int = FOLDS) -> Tensor:
     """Return the fold of each video, always the same: target (V,) -> (V,) int64, or -1 if it judges in no fold.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.classifier import ChoosesOptions, ClassifierTraits, Fitted
-from framebank.heads.classifiers.folds import fold_numbers
+from framebank.heads.classifiers.folds import fold_parts
 from framebank.heads.classifiers.targets import require_single_labels
 from framebank.store.errors import DataError
 
@@ -86,15 +86,9 @@ class LogisticClassifier(nn.Module, Fitted, ChoosesOptions):
         self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None
     ) -> tuple[float, bool]:
         """Return the penalty, and whether with the spread, of the least cross-entropy on held-out videos."""
-        if val:
-            parts, judged = [(pooled, target, val[0])], val[1]
-        else:
-            fold = fold_numbers(target, groups)
-            numbers = range(int(fold.max()) + 1)
-            if not numbers:
-                return PENALTY, bool(self.standardise)
-            parts = [(pooled[fold != number], target[fold != number], pooled[fold == number]) for number in numbers]
-            judged = torch.cat([target[fold == number] for number in numbers])
+        parts, judged = ([(pooled, target, val[0])], val[1]) if val else fold_parts(pooled, target, target, groups)
+        if not parts:
+            return PENALTY, bool(self.standardise)
         found = []
         for standardise in (False, True) if self.standardise is None else (self.standardise,):
             losses: list[float] = []

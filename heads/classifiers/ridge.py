@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.classifier import ChoosesOptions, ClassifierTraits, Fitted
-from framebank.heads.classifiers.folds import FOLDS, fold_numbers
+from framebank.heads.classifiers.folds import FOLDS, fold_parts
 from framebank.heads.classifiers.targets import held_out, label_matrix
 from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError
@@ -85,11 +85,10 @@ class RidgeClassifier(nn.Module, Fitted, ChoosesOptions):
         elif target.ndim == 2:
             if (held := held_out(target, groups)).any():
                 found = self._choose([(pooled[~held], labels[~held], pooled[held])], target[held])
-        elif (fold := fold_numbers(target, groups)).max() >= 0:
-            numbers = range(int(fold.max()) + 1)
-            parts = [(pooled[fold != number], labels[fold != number], pooled[fold == number]) for number in numbers]
-            judged = torch.cat([target[fold == number] for number in numbers])
-            found = self._choose(parts, judged, by_folds=True)
+        else:
+            parts, judged = fold_parts(pooled, labels, target, groups)
+            if parts:
+                found = self._choose(parts, judged, by_folds=True)
         self.chosen, self.standardised = found.penalty, found.standardise
         weight, bias = next(_solve(pooled, labels, (found.penalty,), standardise=found.standardise))
         self.weight.copy_(found.scale * weight)

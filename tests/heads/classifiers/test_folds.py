@@ -1,6 +1,6 @@
 import torch
 
-from framebank.heads.classifiers.folds import fold_numbers
+from framebank.heads.classifiers.folds import fold_numbers, fold_parts
 
 
 def draw(num_videos, num_groups, num_classes):
@@ -36,3 +36,16 @@ def test_two_videos_a_class_make_two_folds():
 
 def test_one_video_a_class_makes_none():
     assert (fold_numbers(torch.arange(5)) == -1).all()
+
+
+def test_each_fold_is_held_out_of_its_part():
+    target = torch.tensor([0, 0, 1, 1, 2])
+    pooled = torch.arange(5.0)[:, None, None]
+    parts, judged = fold_parts(pooled, target, target, None)
+    assert [(kept.flatten().tolist(), own.tolist(), held.flatten().tolist()) for kept, own, held in parts] == [
+        ([1, 2, 4], [0, 1, 2], [0, 3]),
+        ([0, 3, 4], [0, 1, 2], [1, 2]),
+    ]
+    assert judged.tolist() == [0, 1, 0, 1]
+    parts, judged = fold_parts(pooled[:2], target[[0, 2]], target[[0, 2]], None)
+    assert parts == [] and len(judged) == 0
