@@ -185,24 +185,21 @@ def _one_by_one(
 
     Recipes that differ in learning rate and weight decay alone are trained together when the first of them is due.
     """
-    known: dict[tuple[str, int], Trial] = {}
-    asked: set[tuple[str, int]] = set()
-    for job, begin in zip(jobs, [0, *ends[:-1]], strict=True):
-        name, recipe, seed = job
+    known: dict[tuple[str, int], Trial | None] = {}  # None of one that is to be tried alone
+    for (name, recipe, seed), begin in zip(jobs, [0, *ends[:-1]], strict=True):
+        if name in refused:
+            yield None
+            continue
         telling = tell_after(tell, before=begin, total=ends[-1])
-        if (name, seed) not in asked and (shared := shared_steps(recipe)):
+        if (name, seed) not in known and (shared := shared_steps(recipe)):
             alike = {
                 other: own
                 for other, own, number in jobs
                 if number == seed and other not in refused and shared_steps(own) == shared
             }
-            asked |= {(other, seed) for other in alike}
             together = comparison.try_together(alike, seed, tell=telling) if len(alike) > 1 else {}
-            known |= {(other, seed): trial for other, trial in together.items()}
-        if name in refused:
-            yield None
-        else:
-            yield known.get((name, seed)) or comparison.try_recipe(*job, tell=telling)
+            known |= {(other, seed): together.get(other) for other in alike}
+        yield known.get((name, seed)) or comparison.try_recipe(name, recipe, seed, tell=telling)
 
 
 def _side_by_side(comparison: Comparison, jobs: Sequence[tuple[str, Recipe, int]], workers: int) -> Iterator[Trial]:
