@@ -22,13 +22,15 @@ names. With another `--seed` other films and classes are drawn.
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+
+Answer = tuple[int, float, list[float]]  # the film, the overlap with the truth, and the errors of the boundaries
 
 WINDOWS = (2.0, 5.0, 10.0)
 LOST = 0.05
@@ -81,34 +83,39 @@ def texts_of(kind: str) -> dict[str, str]:
 def moments(world: World, kind: str) -> dict[str, Any]:
     """Return R1 at three overlaps and the errors of the boundaries, for our moments and each window."""
     from framebank.demo.actions import BY_NAME
-    from framebank.heads.moments.stretches import best_stretches, track_of
-    from framebank.store import Span
+    from framebank.heads.moments.stretches import track_of
 
     texts = texts_of(kind)
     vectors = dict(zip(texts, world.embed(list(texts.values())), strict=True))
     every = np.concatenate([rows for rows, _ in world.rows])
     usual = {name: float(np.median(every @ vector)) for name, vector in vectors.items()}
-    answers: dict[str, list[tuple[int, float, list[float]]]] = {}
+    answers: dict[str, list[Answer]] = {}
     for number, (film, (rows, times)) in enumerate(zip(world.films, world.rows, strict=True)):
         for name in sorted({span.label for span in film.truth} & set(texts)):
             truth = [span for span in film.truth if span.label in (name, BY_NAME[name].reverse)]
             track = track_of(film.video_id, rows, times, vectors[name], usual=usual[name])
-            given = {"moments": best_stretches(track)[0]}
-            for seconds in WINDOWS:
-                first, last = window(track.cosines, round(seconds / world.step))
-                given[f"{seconds:g} s"] = Span(film.video_id, float(track.edges[first]), float(track.edges[last]))
-            for way, span in given.items():
-                best = max(truth, key=span.iou)
-                errors = [abs(span.start - best.start), abs(span.end - best.end)] if span.iou(best) >= 0.5 else []
-                answers.setdefault(way, []).append((number, span.iou(best), errors))
+            for way, answer in answered(track, truth, film=number, step=world.step):
+                answers.setdefault(way, []).append(answer)
     return compared(answers)
 
 
-def compared(answers: Mapping[str, Sequence[tuple[int, float, list[float]]]]) -> dict[str, Any]:
-    """Return R1 and the error of a boundary, by way, and what moments have more than the best window.
+def answered(track: Any, truth: Sequence[Any], *, film: int, step: float) -> Iterator[tuple[str, Answer]]:
+    """Yield the answer of our moments, and of each window, to a query whose true spans are `truth`."""
+    from framebank.heads.moments.stretches import best_stretches
+    from framebank.store import Span
 
-    An answer is the number of its film, its overlap with the truth, and the errors of its boundaries.
-    """
+    given = {"moments": best_stretches(track)[0]}
+    for seconds in WINDOWS:
+        first, last = window(track.cosines, round(seconds / step))
+        given[f"{seconds:g} s"] = Span(track.video_id, float(track.edges[first]), float(track.edges[last]))
+    for way, span in given.items():
+        best = max(truth, key=span.iou)
+        errors = [abs(span.start - best.start), abs(span.end - best.end)] if span.iou(best) >= 0.5 else []
+        yield way, (film, span.iou(best), errors)
+
+
+def compared(answers: Mapping[str, Sequence[Answer]]) -> dict[str, Any]:
+    """Return R1 and the error of a boundary, by way, and what moments have more than the best window."""
     found: dict[str, Any] = {"queries": len(answers["moments"]), "ways": {}}
     for way, ones in answers.items():
         right = {f"R1@{least}": float(np.mean([iou >= least for _, iou, _ in ones])) for least in (0.3, 0.5, 0.7)}

@@ -20,12 +20,12 @@ from typing import Any
 
 import click
 import numpy as np
-from moments import WINDOWS, compared, window
 
 import framebank as fb
+from framebank.benchmarks.moments import Answer, answered, compared
 from framebank.heads.moments.rows import rows_in_time
 from framebank.heads.moments.shots import find_cuts
-from framebank.heads.moments.stretches import best_stretches, track_of
+from framebank.heads.moments.stretches import track_of
 from framebank.store.vectors import unit
 
 PARTS = (6, 20)  # clips of a film
@@ -77,7 +77,7 @@ def joined(clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray, list[fb.Span]
 def measure(clips: Sequence[Clip], *, films: int, examples: int, fps: float, seed: int) -> dict[str, Any]:
     """Return R1 of moments and of each window, and the paired differences from the best window."""
     rng = np.random.default_rng(seed)
-    answers: dict[str, list[tuple[int, float, list[float]]]] = {}
+    answers: dict[str, list[Answer]] = {}
     for film in range(films):
         parts = drawn(clips, int(rng.integers(PARTS[0], PARTS[1] + 1)), rng)
         rows, times, truth = joined(parts)
@@ -86,14 +86,9 @@ def measure(clips: Sequence[Clip], *, films: int, examples: int, fps: float, see
             shown = [others[at] for at in rng.permutation(len(others))[:examples]]
             query = unit(np.mean([one.rows.mean(axis=0) for one in shown], axis=0)[None])[0]
             track = track_of("film", rows, times, query)
-            given = {"moments": best_stretches(track)[0]}
-            for seconds in WINDOWS:
-                first, last = window(track.cosines, round(seconds * fps))
-                given[f"{seconds:g} s"] = fb.Span("film", float(track.edges[first]), float(track.edges[last]))
-            for way, span in given.items():
-                best = max((one for one in truth if one.label == label), key=span.iou)
-                errors = [abs(span.start - best.start), abs(span.end - best.end)] if span.iou(best) >= 0.5 else []
-                answers.setdefault(way, []).append((film, span.iou(best), errors))
+            spans = [span for span in truth if span.label == label]
+            for way, answer in answered(track, spans, film=film, step=1 / fps):
+                answers.setdefault(way, []).append(answer)
     return compared(answers)
 
 
