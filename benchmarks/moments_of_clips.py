@@ -6,9 +6,10 @@ CLIPS is a folder with a folder of videos for each class. The encoder of the dem
 second. A film is the rows of 6 to 20 clips, none of them twice, one after the other, as if they were one file; no class
 follows itself, as in the films of the demo. A query is a film and one of its classes. It is asked by clips of that
 class that are not in the film, and of other sources ("v_Archery_g07_c01" and "v_Archery_g07_c02" are of one): by the
-mean of the rows of one example, or of five. Right is an answer that overlaps a clip of the class by enough. The fixed
-windows and the intervals are those of moments.py. For the cuts, films have any clip after any other. `--groups odd`
-takes the clips of sources with an odd number.
+mean of the rows of one example, or of five. As in a search by a video, moments are chosen by cosines without the mean
+row of all films. Right is an answer that overlaps a clip of the class by enough. A fixed window takes the plain
+cosines, or, as a second baseline, those of the moments. The intervals are those of moments.py. For the cuts, films have
+any clip after any other. `--groups odd` takes the clips of sources with an odd number.
 """
 
 import json
@@ -30,6 +31,7 @@ from framebank.store.vectors import unit
 
 PARTS = (6, 20)  # clips of a film
 EXAMPLES = (1, 5)
+WINDOWS_OF = ("plain cosines", "the cosines of moments")  # two baselines
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,21 +77,28 @@ def joined(clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray, list[fb.Span]
 
 
 def measure(clips: Sequence[Clip], *, films: int, examples: int, fps: float, seed: int) -> dict[str, Any]:
-    """Return R1 of moments and of each window, and the paired differences from the best window."""
+    """Return R1 of moments and of each window, and the paired differences from the best window, by WINDOWS_OF."""
     rng = np.random.default_rng(seed)
-    answers: dict[str, list[Answer]] = {}
+    asked = []
     for film in range(films):
         parts = drawn(clips, int(rng.integers(PARTS[0], PARTS[1] + 1)), rng)
-        rows, times, truth = joined(parts)
-        for label in sorted({span.label for span in truth}):
+        made = joined(parts)
+        for label in sorted({span.label for span in made[2]}):
             others = [one for one in clips if one.label == label and one.source not in {part.source for part in parts}]
             shown = [others[at] for at in rng.permutation(len(others))[:examples]]
-            query = unit(np.mean([one.rows.mean(axis=0) for one in shown], axis=0)[None])[0]
-            track = track_of("film", rows, times, query)
-            spans = [span for span in truth if span.label == label]
-            for way, answer in answered(track, spans, film=film, step=1 / fps):
-                answers.setdefault(way, []).append(answer)
-    return compared(answers)
+            asked.append((film, label, unit(np.mean([one.rows.mean(axis=0) for one in shown], axis=0)[None])[0], made))
+    every = np.concatenate([rows for rows, _, _ in {film: made for film, _, _, made in asked}.values()])
+    answers: dict[str, dict[str, list[Answer]]] = {told: {} for told in WINDOWS_OF}
+    for film, label, query, (rows, times, truth) in asked:
+        spans = [span for span in truth if span.label == label]
+        ours = track_of("film", rows, times, query, mean_row=every.mean(axis=0))
+        plain = track_of("film", rows, times, query)
+        found = dict(answered(ours, spans, film=film, step=1 / fps))
+        windows = dict(answered(plain, spans, film=film, step=1 / fps))
+        for told, given in zip(WINDOWS_OF, ({**windows, "moments": found["moments"]}, found), strict=True):
+            for way, answer in given.items():
+                answers[told].setdefault(way, []).append(answer)
+    return {told: compared(ways) for told, ways in answers.items()}
 
 
 def cuts(clips: Sequence[Clip], *, films: int, seed: int) -> dict[str, float]:
@@ -124,15 +133,21 @@ def main(folder: Path, films: int, fps: float, seed: int, groups: str, json_path
     print(f"{shown['cuts']} cuts: {shares} (F1 {100 * shown['f1']:.1f})")
     print("\n| examples | way | R1@0.3 | R1@0.5 | R1@0.7 | median error of a boundary |\n|---|---|---|---|---|---|")
     for examples in EXAMPLES:
-        found[f"moments by {examples}"] = made = measure(clips, films=films, examples=examples, fps=fps, seed=seed)
-        for way, row in made["ways"].items():
-            rights = " | ".join(f"{100 * row[f'R1@{least}']:.1f}" for least in (0.3, 0.5, 0.7))
-            print(f"| {examples} ({made['queries']}) | {way} | {rights} | {row['boundary']:.2f} s |")
-        for least in (0.5, 0.7):
-            more = made[f"more than the best window at {least}"]
-            low, high = (100 * end for end in more["interval"])
-            told = f"{100 * more['difference']:+.1f} points ({low:.1f} to {high:.1f}) against {more['window']}"
-            print(f"| | at {least} | {told} | | | |")
+        made = measure(clips, films=films, examples=examples, fps=fps, seed=seed)
+        found[f"moments by {examples}"] = made
+        for told, ways in made.items():
+            for way, row in ways["ways"].items():
+                if way == "moments" and told != WINDOWS_OF[0]:
+                    continue
+                rights = " | ".join(f"{100 * row[f'R1@{least}']:.1f}" for least in (0.3, 0.5, 0.7))
+                name = way if way == "moments" else f"{way}, {told}"
+                print(f"| {examples} ({ways['queries']}) | {name} | {rights} | {row['boundary']:.2f} s |")
+        for told, ways in made.items():
+            for least in (0.5, 0.7):
+                more = ways[f"more than the best window at {least}"]
+                low, high = (100 * end for end in more["interval"])
+                points = f"{100 * more['difference']:+.1f} points ({low:.1f} to {high:.1f})"
+                print(f"| | at {least} | {points} against {more['window']}, {told} | | | |")
     if json_path:
         json_path.write_text(json.dumps(found, indent=1))
 

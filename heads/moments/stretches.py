@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from framebank.heads.moments.cosines import cosines_of
 from framebank.heads.moments.shots import edges_of, find_cuts, step_of
 from framebank.store.spans.span import Span, at_least, without_overlaps
 
@@ -60,10 +61,14 @@ def track_of(
     start: float = 0.0,
     end: float | None = None,
     usual: float | None = None,
+    mean_row: np.ndarray | None = None,
 ) -> CosineTrack:
-    """Return the track of a query (D,) in a video with unit rows (T, D) at `times` (T,), ascending."""
+    """Return the track of a query (D,) in a video with unit rows (T, D) at `times` (T,), ascending.
+
+    `mean_row` (D,) is that of `cosines_of`.
+    """
     edges = edges_of(times, start=start, end=end)
-    return CosineTrack(video_id, rows @ query, times, find_cuts(rows, times), edges, usual)
+    return CosineTrack(video_id, cosines_of(rows, query, mean_row), times, find_cuts(rows, times), edges, usual)
 
 
 def best_stretches(track: CosineTrack, *, most: int = 1, least_seconds: float = LEAST_SECONDS) -> tuple[Span, ...]:
@@ -88,8 +93,8 @@ def best_stretches(track: CosineTrack, *, most: int = 1, least_seconds: float = 
             )
             for first, last in _runs(values, track.cuts, most=most, usual=track.usual)
         ]
-    ends = float(track.edges[-1])
-    kept = without_overlaps(at_least(found, least_seconds, ends=ends), most=MOST_OVERLAP)
+    starts, ends = float(track.edges[0]), float(track.edges[-1])
+    kept = without_overlaps(at_least(found, least_seconds, starts=starts, ends=ends), most=MOST_OVERLAP)
     scored = [replace(one, score=float(best_mean(track.cosines[track.rows_of(one)]))) for one in kept]
     return tuple(sorted(scored, key=lambda one: -(one.score or 0.0))[:most])
 

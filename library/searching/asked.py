@@ -28,9 +28,10 @@ class SearchOptions(TypedDict, total=False):
 class SearchQuery:
     """A query: `told` describes what was given, and `vector` (D,) is what is compared.
 
-    `names` (N, D) are the everyday names that judge a text. `by_own` says that the index's own videos judge it. With
-    neither, it is not judged. `known` is false for a text that the encoder never learned. `leaves_out` is a video_id
-    that must not be a hit.
+    `names` (N, D) are the everyday names that judge a text. `by_own` says that the query was made of rows: the index's
+    own videos judge it, and moments are compared without their mean row. With neither, it is not judged. `known` is
+    false for a text that the encoder never learned. `leaves_out` is a video_id that must not be a hit; where `within`
+    gives seconds, no moment of that video may meet them, and the rest of it is searched.
     """
 
     told: str
@@ -39,6 +40,7 @@ class SearchQuery:
     by_own: bool = False
     known: bool = True
     leaves_out: str = ""
+    within: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
         return f"SearchQuery({self.told!r}, vector {self.vector.shape})"

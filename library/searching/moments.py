@@ -86,14 +86,20 @@ def rows_are_near(
     from framebank.heads.moments.background import Background, num_nearest
     from framebank.store.vectors import unit
 
-    there = [video_id for video_id in others if video_id in store]
-    there = there[:: max(1, len(there) // USUAL_VIDEOS)]
-    usual = np.concatenate([rows for _, rows, _ in _blocks(store, there)])
+    usual = _usual_rows(store, [video_id for video_id in others if video_id in store])
     rows = np.concatenate([rows for _, rows, _ in _blocks(store, video_ids)])
     if not len(usual) or not len(rows):
         return False
     query = unit(vector)
     return Background(usual, names).finds(query, nearest_of(rows, rows @ query, num_nearest(store.num_rows)))
+
+
+def _usual_rows(store: "FeatureStore", video_ids: list[str]) -> "np.ndarray":
+    """Return the unit rows (R, D) of some of the videos, evenly taken, about BLOCK_ROWS at most."""
+    import numpy as np
+
+    most = max(1, min(USUAL_VIDEOS, BLOCK_ROWS * len(store) // max(store.num_rows, 1)))
+    return np.concatenate([rows for _, rows, _ in _blocks(store, video_ids[:: max(1, len(video_ids) // most)])])
 
 
 def nearest_of(rows: "np.ndarray", cosines: "np.ndarray", count: int) -> "np.ndarray":
@@ -117,7 +123,8 @@ def find_moments(
     """Find the `k` best moments of a query in the videos of an index, from the rows of its store.
 
     Every row of every video is compared. Stretches are searched in the videos with the best rows: up to OF_A_VIDEO in
-    each, at least `least` seconds long. The score is the mean cosine of a stretch's best rows. Only a text is judged.
+    each, at least `least` seconds long. The score is the mean cosine of a stretch's best rows; for a query of pictures,
+    without what all rows share (`cosines_of`). Only a text is judged.
     DataError if the store has none of the videos, or if the query has no direction.
     """
     import numpy as np
@@ -129,32 +136,41 @@ def find_moments(
     if asked.vector.shape != (store.spec.dim,) or not has_direction(asked.vector):
         raise DataError(f"the embedding of {asked.told!r} is all zeros, or holds values that are not numbers")
     query = unit(asked.vector)
-    there = [video_id for video_id in index.own.ids if video_id in store and video_id != asked.leaves_out]
+    out = asked.leaves_out if asked.within is None else ""
+    there = [video_id for video_id in index.own.ids if video_id in store and video_id != out]
     if not there:
         raise DataError(
             f"{store.path}: holds no video of the {counted(index.num_own, 'video')} of the index to look at; expected "
             "the store that the index was made from"
         )
-    cosines, sample, near, peaks = _scan(store, there, query)
+    some = _usual_rows(store, there) if asked.by_own else None
+    mean_row = None if some is None else some.sum(axis=0) / max(1, len(some))
+    cosines, sample, near, peaks = _scan(store, there, query, mean_row)
     background = Background(sample, query[None][:0] if asked.names is None else asked.names)
     found = asked.known and background.finds(query, near)
     if not found and not keep_all:
         return Hits(asked.told, (), found=False)
     nearest = sorted(peaks, key=lambda video_id: -peaks[video_id])[: max(LEAST_VIDEOS, 4 * k)]
     seconds, usual = LEAST_SECONDS if least is None else least, float(np.median(cosines))
-    moments = [pair for name in nearest for pair in _stretches(store, index.video(name), query, seconds, usual)]
+    without = {asked.leaves_out: asked.within}
+    moments = [
+        pair
+        for name in nearest
+        for pair in _stretches(store, index.video(name), query, mean_row, seconds, usual, without.get(name))
+    ]
     best = sorted(moments, key=lambda pair: -(pair[0].score or 0.0))[:k]
     hits = tuple(_hit(index.video(span.video_id), span, _chance(background, span, rows)) for span, rows in best)
     return Hits(asked.told, hits, found=found)
 
 
 def _scan(
-    store: "FeatureStore", video_ids: list[str], query: "np.ndarray"
+    store: "FeatureStore", video_ids: list[str], query: "np.ndarray", mean_row: "np.ndarray | None"
 ) -> "tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, float]]":
     """Return the cosines (R,) of all rows, some of the rows (S, D), the nearest ones, and each video's best score."""
     import numpy as np
 
     from framebank.heads.moments.background import MOST_ROWS, num_nearest
+    from framebank.heads.moments.cosines import cosines_of
 
     cosines: list[np.ndarray] = []
     sample: list[np.ndarray] = []
@@ -163,7 +179,7 @@ def _scan(
     peaks: dict[str, float] = {}
     every = max(1, store.num_rows // MOST_ROWS)
     for ids, rows, ends in _blocks(store, video_ids):
-        found = rows @ query
+        found = cosines_of(rows, query, mean_row)
         cosines.append(found)
         sample.append(rows[::every].copy())
         best = np.concatenate([near, nearest_of(rows, found, most)])
@@ -196,18 +212,36 @@ def _blocks(store: "FeatureStore", video_ids: list[str]) -> "Iterator[tuple[list
 
 
 def _stretches(
-    store: "FeatureStore", video: "Video", query: "np.ndarray", least_seconds: float, usual: float
+    store: "FeatureStore",
+    video: "Video",
+    query: "np.ndarray",
+    mean_row: "np.ndarray | None",
+    least_seconds: float,
+    usual: float,
+    without: tuple[float, float] | None,
 ) -> "Iterator[tuple[Span, np.ndarray]]":
-    """Yield the best stretches of a video, with their unit rows."""
+    """Yield the best stretches of a video, with their unit rows. None meets the seconds that it is searched without."""
     from framebank.heads.moments.rows import rows_in_time
     from framebank.heads.moments.stretches import best_stretches, track_of
 
-    rows, times = rows_in_time(store[video.video_id])
-    if len(times):
-        place = (video.start or 0.0, video.end)
-        track = track_of(video.video_id, rows, times, query, start=place[0], end=place[1], usual=usual)
+    every, every_time = rows_in_time(store[video.video_id])
+    for first, last, start, end in _parts(every_time, video.start or 0.0, video.end, without):
+        rows, times = every[first:last], every_time[first:last]
+        track = track_of(video.video_id, rows, times, query, start=start, end=end, usual=usual, mean_row=mean_row)
         for span in best_stretches(track, most=OF_A_VIDEO, least_seconds=least_seconds):
             yield span, rows[track.rows_of(span)]
+
+
+def _parts(
+    times: "np.ndarray", start: float, end: float | None, without: tuple[float, float] | None
+) -> Iterator[tuple[int, int, float, float | None]]:
+    """Yield the first and the end row of each part of a video that is searched, and its start and end in seconds."""
+    if without is None:
+        parts = [(0, len(times), start, end)]
+    else:
+        before, after = times.searchsorted(without)
+        parts = [(0, int(before), start, without[0]), (int(after), len(times), without[1], end)]
+    yield from (part for part in parts if part[0] < part[1])
 
 
 def _chance(background: "Background", span: "Span", rows: "np.ndarray") -> float | None:

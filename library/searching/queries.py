@@ -98,7 +98,7 @@ def asked_by_id(
     if within is not None or how.get("moments"):
         vector = rows_of_id(index, video_id, how.get("store"), within=within)
     told = video_id if within is None else f"{video_id}, {within[0]:g} to {within[1]:g} s"
-    return SearchQuery(told, vector, by_own=True, leaves_out=video_id)
+    return SearchQuery(told, vector, by_own=True, leaves_out=video_id, within=within if how.get("moments") else None)
 
 
 def asked_without(

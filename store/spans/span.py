@@ -103,8 +103,10 @@ def without_overlaps(spans: Iterable[Span], *, most: float = 0.5) -> tuple[Span,
     return tuple(found)
 
 
-def at_least(spans: Iterable[Span], seconds: float, *, ends: float | None = None) -> tuple[Span, ...]:
-    """Return the spans, each at least `seconds` long. Shorter ones grow on both sides, but stay within 0 and `ends`.
+def at_least(
+    spans: Iterable[Span], seconds: float, *, starts: float = 0.0, ends: float | None = None
+) -> tuple[Span, ...]:
+    """Return the spans, each at least `seconds` long. Shorter ones grow on both sides, but stay in `starts` to `ends`.
 
     If the video is shorter than that, its span is the whole video.
 
@@ -113,12 +115,12 @@ def at_least(spans: Iterable[Span], seconds: float, *, ends: float | None = None
     """
     if not seconds >= 0:
         raise DataError(f"the least length of a span is {seconds}; expected seconds from 0")
-    return tuple(span if span.seconds >= seconds else _grown(span, seconds, ends) for span in spans)
+    return tuple(span if span.seconds >= seconds else _grown(span, seconds, starts, ends) for span in spans)
 
 
-def _grown(span: Span, seconds: float, ends: float | None) -> Span:
-    last = math.inf if ends is None else max(ends, span.end)
-    start = max(0.0, min((span.start + span.end - seconds) / 2, last - seconds))
+def _grown(span: Span, seconds: float, starts: float, ends: float | None) -> Span:
+    first, last = min(starts, span.start), math.inf if ends is None else max(ends, span.end)
+    start = max(first, min((span.start + span.end - seconds) / 2, last - seconds))
     return replace(span, start=start, end=min(last, start + seconds))
 
 

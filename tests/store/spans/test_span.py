@@ -68,6 +68,8 @@ def test_each_span_that_is_given_back_has_the_least_length() -> None:
     spans = [Span("a", 0.2, 0.4), Span("a", 9.5, 10.0), Span("a", 4, 5), Span("a", 2, 8)]
     grown = at_least(spans, 3.0, ends=10.0)
     assert [(one.start, one.end) for one in grown] == [(0, 3), (7, 10), (3, 6), (2, 8)]
+    part = at_least([Span("a", 60.0, 60.5)], 2.0, starts=60.0, ends=70.0)
+    assert part == (Span("a", 60.0, 62.0),)  # a part of a file does not grow out of it
     assert at_least([Span("a", 0.5, 1)], 3.0, ends=2.0) == (Span("a", 0, 2.0),)  # all of a short video
     assert long_enough(spans, 1.0) == (Span("a", 4, 5), Span("a", 2, 8))
     with pytest.raises(DataError, match="least length of a span is -1"):
