@@ -1,6 +1,7 @@
 """Moments: the stretches of an index's videos that fit a query, from the rows of its store."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from framebank.heads.moments.background import Background
+    from framebank.heads.moments.stretches import CosineTrack
     from framebank.store import FeatureStore, Span, Video
     from framebank.store.indexes.index import Hit, Index
 
@@ -124,20 +126,22 @@ def find_moments(
 
     Every row of every video is compared. Stretches are searched in the videos with the best rows: up to OF_A_VIDEO in
     each, at least `least` seconds long. The score is the mean cosine of a stretch's best rows; for a query of pictures,
-    without what all rows share (`cosines_of`). Only a text is judged.
-    DataError if the store has none of the videos, or if the query has no direction.
+    without what all rows share (`cosines_of`). Only a text is judged. DataError if the store has none of the videos, if
+    nothing but the query is left to search, or if the query has no direction.
     """
     import numpy as np
 
     from framebank.heads.moments.background import Background
-    from framebank.heads.moments.stretches import LEAST_SECONDS
+    from framebank.heads.moments.stretches import LEAST_SECONDS, track_of
     from framebank.store.vectors import has_direction, unit
 
     if asked.vector.shape != (store.spec.dim,) or not has_direction(asked.vector):
         raise DataError(f"the embedding of {asked.told!r} is all zeros, or holds values that are not numbers")
     query = unit(asked.vector)
-    out = asked.leaves_out if asked.within is None else ""
-    there = [video_id for video_id in index.own.ids if video_id in store and video_id != out]
+    every = [video_id for video_id in index.own.ids if video_id in store]
+    there = [video_id for video_id in every if video_id != asked.leaves_out or asked.within]
+    if every and not there:
+        raise DataError(f"the index has no video but {asked.told!r} to look at; expected seconds of it, or more videos")
     if not there:
         raise DataError(
             f"{store.path}: holds no video of the {counted(index.num_own, 'video')} of the index to look at; expected "
@@ -151,13 +155,13 @@ def find_moments(
     if not found and not keep_all:
         return Hits(asked.told, (), found=False)
     nearest = sorted(peaks, key=lambda video_id: -peaks[video_id])[: max(LEAST_VIDEOS, 4 * k)]
-    seconds, usual = LEAST_SECONDS if least is None else least, float(np.median(cosines))
-    without = {asked.leaves_out: asked.within}
+    seconds, without = LEAST_SECONDS if least is None else least, {asked.leaves_out: asked.within}
+    track = functools.partial(track_of, query=query, usual=float(np.median(cosines)), mean_row=mean_row)
     moments = [
-        pair
-        for name in nearest
-        for pair in _stretches(store, index.video(name), query, mean_row, seconds, usual, without.get(name))
+        pair for name in nearest for pair in _stretches(store, index.video(name), track, seconds, without.get(name))
     ]
+    if not moments:
+        raise DataError(f"the index shows nothing but {asked.told!r} itself; expected fewer seconds, or more videos")
     best = sorted(moments, key=lambda pair: -(pair[0].score or 0.0))[:k]
     hits = tuple(_hit(index.video(span.video_id), span, _chance(background, span, rows)) for span, rows in best)
     return Hits(asked.told, hits, found=found)
@@ -214,20 +218,18 @@ def _blocks(store: "FeatureStore", video_ids: list[str]) -> "Iterator[tuple[list
 def _stretches(
     store: "FeatureStore",
     video: "Video",
-    query: "np.ndarray",
-    mean_row: "np.ndarray | None",
+    track_of: "Callable[..., CosineTrack]",
     least_seconds: float,
-    usual: float,
     without: tuple[float, float] | None,
 ) -> "Iterator[tuple[Span, np.ndarray]]":
     """Yield the best stretches of a video, with their unit rows. None meets the seconds that it is searched without."""
     from framebank.heads.moments.rows import rows_in_time
-    from framebank.heads.moments.stretches import best_stretches, track_of
+    from framebank.heads.moments.stretches import best_stretches
 
     every, every_time = rows_in_time(store[video.video_id])
     for first, last, start, end in _parts(every_time, video.start or 0.0, video.end, without):
         rows, times = every[first:last], every_time[first:last]
-        track = track_of(video.video_id, rows, times, query, start=start, end=end, usual=usual, mean_row=mean_row)
+        track = track_of(video.video_id, rows, times, start=start, end=end)
         for span in best_stretches(track, most=OF_A_VIDEO, least_seconds=least_seconds):
             yield span, rows[track.rows_of(span)]
 

@@ -157,9 +157,14 @@ def test_a_moment_is_found_again_in_its_own_video(store: Path, tmp_path: Path) -
     with ShardWriter(tmp_path / "bank", spec) as writer:
         writer.add("film", Embeddings(unit(shown), (np.arange(40) + 0.5) / 2, np.arange(40)))
     Manifest((Video("film", tmp_path / "film"),)).write(tmp_path / "bank" / "manifest.csv")
-    hits = fb.index(tmp_path / "bank", tmp_path / "index").search_id("film", within=(3.0, 5.0), moments=True)
+    made = fb.index(tmp_path / "bank", tmp_path / "index")
+    hits = made.search_id("film", within=(3.0, 5.0), moments=True)
     assert (hits[0].start, hits[0].end) == (15.0, 17.0)
     assert all(hit.end <= 3.0 or hit.start >= 5.0 for hit in hits)
+    with pytest.raises(fb.DataError, match="the index has no video but 'film' to look at"):
+        made.search_id("film", moments=True)
+    with pytest.raises(fb.DataError, match="shows nothing but 'film, 0 to 20 s' itself"):
+        made.search_id("film", within=(0.0, 20.0), moments=True)
 
 
 def test_the_names_are_embedded_once(film_index: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
