@@ -6,7 +6,8 @@ python benchmarks/auto.py STORE LINES [--shots 1,2,4,8,16] [--seeds 3] [--ways a
 STORE holds a split "train" and a split "test". For each number of shots (0 is every training video) and each seed, the
 same videos train every way: `auto`, a recipe, or one of WAYS. LINES gets one line of JSON for each training, at once. A
 training that has its line there is not made again. --pairs names a file of classes, one a line, whose videos get a
-top-1 of their own. "best" is the way of the highest mean test score, which nobody knows beforehand: how far `auto` is
+top-1 of their own. "right" has a 1 for each test video that was right and a 0 for each other one, in the order of their
+ids. "best" is the way of the highest mean test score, which nobody knows beforehand: how far `auto` is
 behind it is what not knowing costs. A way that the store cannot serve is left out.
 """
 
@@ -97,6 +98,7 @@ def _trained(
 ) -> dict[str, Any]:
     """Train one way with one seed; return its test figures, its CPU seconds, and what `auto` tried."""
     import framebank as fb
+    from framebank.heads.predictions import Predictions
 
     way, started = asked["way"], time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
@@ -109,8 +111,11 @@ def _trained(
         counts = np.array(report.confusion)  # (C, C): a row for each true class
         of_pairs = np.isin(report.labels, paired)
         tried = run.choice.to_dict() if run.choice else {}
+        found = Predictions.read(run.path / "predictions.npz")
+        right = (found.scores.argmax(1) == found.targets)[np.argsort(found.video_ids)]
         return {
             **asked,
+            "right": "".join(map(str, right.astype(int))),
             "top1": report.top1,
             "class_mean": report.mean_class_accuracy,
             "videos": int(counts.sum()),
