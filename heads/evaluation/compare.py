@@ -18,14 +18,18 @@ from framebank.heads.text_tower import TowerLoader
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.lexicon import Lexicon
 from framebank.heads.training.loop import Epoch
+from framebank.heads.training.pooled_store import PooledStore
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.together import shared_steps, train_together
 from framebank.store.errors import DataError, PlaceError
 from framebank.store.features import FeatureStore
 from framebank.store.files.parallel import call_in_processes
 from framebank.store.prompts import PromptBank
+from framebank.store.shard import FRAME_STREAM
 from framebank.store.videos.labels import LabelSet
 from framebank.store.videos.manifest import Manifest
+
+MOST_SEEDS = 10  # that are trained together; the pooled videos of each are in memory
 
 
 @dataclass(frozen=True)
@@ -102,30 +106,41 @@ class Comparison:
         except DataError as error:
             return Trial(name, seed, refused=str(error))
 
-    def try_together(self, recipes: Mapping[str, Recipe], seed: int, *, tell: Tell = tell_nobody) -> dict[str, Trial]:
-        """Train recipes that have the same `shared_steps` on the same batches, and return their trials by name.
+    def try_together(
+        self, recipes: Mapping[str, Recipe], seeds: Sequence[int], *, tell: Tell = tell_nobody
+    ) -> dict[tuple[str, int], Trial]:
+        """Train recipes of the same `shared_steps` with several seeds as one; return their trials by name and seed.
 
-        Each takes an equal share of the seconds. Empty if they cannot be trained so, and are to be tried one by one.
+        Each takes an equal share of the seconds. One that cannot be trained so is missing, and is to be tried alone.
         `tell` is called as by one of them.
         """
-        started, own = time.perf_counter(), [replace(recipe, seed=seed) for recipe in recipes.values()]
+        started, (first, recipe) = time.perf_counter(), next(iter(recipes.items()))
         try:
-            epochs = own[0].epochs
-            job = self._job(next(iter(recipes)), own[0])
-            trained = train_together(job, own, tell=lambda done, total: tell(done * epochs // total, epochs))
-            seconds = (time.perf_counter() - started) / len(recipes)
-            named = zip(recipes, trained, strict=True) if trained else ()
-            return {name: self._measured(name, job, log, seconds=seconds) for name, (job, log) in named}
+            store = self.store
+            if recipe.frame_norm and recipe.stream == FRAME_STREAM:  # the frames are read once for all seeds
+                store = PooledStore(store, num_frames=recipe.frames, device=self.device)
+            jobs = [self._job(first, replace(recipe, seed=seed), store=store) for seed in seeds]
+            for job in jobs if store is not self.store else ():
+                job.model.frame_norm = False  # the rows are means of unit frames
+            telling: Tell = lambda done, total: tell(done * recipe.epochs // total, recipe.epochs)  # noqa: E731
+            trained = train_together(jobs, list(recipes.values()), tell=telling)
+            seconds = (time.perf_counter() - started) / (len(recipes) * len(seeds))
+            return {
+                (name, seed): self._measured(name, *one, seconds=seconds, store=store)
+                for seed, of_seed in zip(seeds, trained, strict=False)
+                for name, one in zip(recipes, of_seed, strict=True)
+                if one
+            }
         except DataError:  # tried one by one, each tells its own reason
             return {}
 
-    def _job(self, name: str, recipe: Recipe) -> TrainingJob:
+    def _job(self, name: str, recipe: Recipe, *, store: FeatureStore | None = None) -> TrainingJob:
         if recipe.reads_texts and self.prompts is None:
             raise DataError(
                 f"the recipe {name!r} needs the texts of the classes; expected --prompts, or an encoder that makes them"
             )
         return TrainingJob(
-            self.store,
+            store or self.store,
             self.train,
             recipe,
             labels=self.labels,
@@ -135,12 +150,15 @@ class Comparison:
             device=self.device,
         )
 
-    def _measured(self, name: str, job: TrainingJob, log: Sequence[Epoch], *, seconds: float) -> Trial:
+    def _measured(
+        self, name: str, job: TrainingJob, log: Sequence[Epoch], *, seconds: float, store: FeatureStore | None = None
+    ) -> Trial:
         """Keep the run of a training and return its score."""
         seed, folder = job.recipe.seed, self.folder / name / f"seed-{job.recipe.seed}"
         learned = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
         run = job.save(folder, log=log)
-        report = evaluate_run(run, self.store, self.test, split=self.split, device=self.device, folder=folder)
+        store = store or self.store
+        report = evaluate_run(run, store, self.test, split=self.split, device=self.device, folder=folder)
         learned = learned if log else 0
         return Trial(name, seed, seconds=seconds, parameters=learned, report=report, notes=job.notes)
 
@@ -183,7 +201,7 @@ def _one_by_one(
 ) -> Iterator[Trial | None]:
     """Yield the trial of each job, and None if its recipe has been refused already.
 
-    Recipes that differ in learning rate and weight decay alone are trained together when the first of them is due.
+    Those that differ in learning rate, weight decay and seed alone are trained together when the first is due.
     """
     known: dict[tuple[str, int], Trial | None] = {}  # None of one that is to be tried alone
     for (name, recipe, seed), begin in zip(jobs, [0, *ends[:-1]], strict=True):
@@ -192,13 +210,11 @@ def _one_by_one(
             continue
         telling = tell_after(tell, before=begin, total=ends[-1])
         if (name, seed) not in known and (shared := shared_steps(recipe)):
-            alike = {
-                other: own
-                for other, own, number in jobs
-                if number == seed and other not in refused and shared_steps(own) == shared
-            }
-            together = comparison.try_together(alike, seed, tell=telling) if len(alike) > 1 else {}
-            known |= {(other, seed): together.get(other) for other in alike}
+            alike = {other: own for other, own, _ in jobs if other not in refused and shared_steps(own) == shared}
+            seeds = [number for other, _, number in jobs if other == name and (name, number) not in known][:MOST_SEEDS]
+            several = len(alike) * len(seeds) > 1
+            together = comparison.try_together(alike, seeds, tell=telling) if several else {}
+            known |= {(other, number): together.get((other, number)) for other in alike for number in seeds}
         yield known.get((name, seed)) or comparison.try_recipe(name, recipe, seed, tell=telling)
 
 

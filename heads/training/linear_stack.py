@@ -1,4 +1,4 @@
-"""LinearStack: copies of one linear classifier with weights of their own, as one matrix."""
+"""LinearStack: copies of one linear classifier with weights of their own, as a matrix for each set of them."""
 
 from collections.abc import Sequence
 
@@ -6,86 +6,110 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from framebank.heads.classifiers.linear import LinearClassifier
 from framebank.heads.model import Model
 from framebank.heads.training.optimizer import BETAS, EPS
-from framebank.heads.training.pooled import OneFrame
+from framebank.heads.training.pooled import OneFrame, ScaledLinear
 
 WEIGHT, BIAS = "classifier.linear.weight", "classifier.linear.bias"
+ALIGNED = 16  # rows of a multiple of so many numbers are multiplied faster
 
 
 def is_linear(model: Model) -> bool:
-    """Return whether a model is a linear classifier of videos that were pooled before."""
-    return isinstance(model.head, OneFrame) and type(model.classifier) is LinearClassifier
+    """Return whether a model is a linear classifier of videos that were pooled and scaled before."""
+    return isinstance(model.head, OneFrame) and type(model.classifier) is ScaledLinear
 
 
 class LinearStack:
-    """P copies of a linear classifier of pooled videos, which start with its weights; the interface is that of `Stack`.
+    """S sets of P copies of a linear classifier of pooled videos, which start with its weights.
 
-    Every copy reads the same numbers. So the weights of all copies, with their bias as a last column, are one matrix
-    (P * C, D + 1): a step is one product forward and one backward, one softmax, and AdamW on that matrix. The gradient
-    of the cross-entropy is written out: the probabilities minus the shares of the label, times the numbers.
+    The copies of a set read the same rows, and each set reads rows of its own. So the weights of a set, with their bias
+    as a further column, are one matrix (P * C, W), where W is D + 1 filled up with zeros: a step of all is one batched
+    product forward and one backward, one softmax, and AdamW on those matrices. The gradient of the cross-entropy is
+    written out: the probabilities minus the shares of the label, times the rows. A stack of one set has the interface
+    of `Stack`.
     """
 
-    def __init__(self, model: Model, *, weight_decays: Tensor) -> None:
+    def __init__(self, model: Model, *, weight_decays: Tensor, sets: int = 1) -> None:
         own = model.state_dict()
-        joined = torch.cat([own[WEIGHT], own[BIAS][:, None]], dim=1).detach()  # (C, D + 1)
-        self._count = len(weight_decays)
-        self._weights = joined.repeat(self._count, 1)  # (P * C, D + 1)
-        self._decays = weight_decays.repeat_interleave(len(joined))[:, None] * torch.ones_like(self._weights)
-        self._decays[:, -1] = 0  # a bias does not decay
-        self._mean = torch.zeros_like(self._weights)
-        self._square = torch.zeros_like(self._weights)
+        self._dim = own[WEIGHT].shape[1]
+        joined = _filled(torch.cat([own[WEIGHT], own[BIAS][:, None]], dim=1).detach())  # (C, W)
+        self.weights = joined.repeat(sets, len(weight_decays), 1, 1)  # (S, P, C, W)
+        self._decays = weight_decays[:, None, None] * torch.ones_like(self.weights)
+        self._decays[..., self._dim] = 0  # a bias does not decay
+        self._mean = torch.zeros_like(self.weights)
+        self._square = torch.zeros_like(self.weights)
         self._taken = 0
         self.training = True  # nothing is drawn: both are the same
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Score the same videos with each copy: x (B, 1, D), mask (B, 1) -> (P, B, C)."""
-        return self._scores(self._read(x)).transpose(0, 1)
+        """Score the same videos with each copy of the only set: x (B, 1, D), mask (B, 1) -> (P, B, C)."""
+        return self.scores(read_rows(x)[None])[0].transpose(0, 1)
 
-    @torch.no_grad()
-    def step(self, x: Tensor, mask: Tensor, labels: Tensor, *, lr: Tensor, smoothing: float, precision: str) -> Tensor:
-        """Make one step in each copy, lr (P,), on videos as `logits` takes them, labels (B,); losses before it (P,).
-
-        The classifier computes in float32 whatever the `precision` is, as in every training.
-        """
-        rows = self._read(x)  # (B, D + 1)
-        likely = self._scores(rows).log_softmax(-1)  # (B, P, C)
-        share = torch.full((len(rows), 1, likely.shape[-1]), smoothing / likely.shape[-1], device=x.device)
-        share.scatter_add_(2, labels[:, None, None], share.new_full((len(rows), 1, 1), 1 - smoothing))
-        losses = (likely * share).sum(-1).mean(0).neg_()  # (P,)
-        grad = likely.exp_().sub_(share).div_(len(rows)).flatten(1).T @ rows  # (P * C, D + 1)
-        self._move(grad, lr.repeat_interleave(likely.shape[-1])[:, None])
-        return losses
-
-    def keep(self, places: Sequence[int]) -> None:
-        """Go on with some of the copies alone, in this order."""
-        for name in ("_weights", "_decays", "_mean", "_square"):
-            own = getattr(self, name).unflatten(0, (self._count, -1))  # (P, C, D + 1)
-            setattr(self, name, own[list(places)].flatten(0, 1))
-        self._count = len(places)
-
-    def state(self, place: int) -> dict[str, Tensor]:
-        """Return a copy of the weights of one copy."""
-        own = self._weights.unflatten(0, (self._count, -1))[place]  # (C, D + 1)
-        return {WEIGHT: own[:, :-1].clone(), BIAS: own[:, -1].clone()}
-
-    @staticmethod
-    def _read(x: Tensor) -> Tensor:
-        """Return what the matrix is multiplied with: x (B, 1, D) -> (B, D + 1), the last number one."""
-        return F.pad(F.rms_norm(x.squeeze(1), x.shape[-1:]), (0, 1), value=1.0)
-
-    def _scores(self, rows: Tensor) -> Tensor:
-        """Return rows (B, D + 1) -> (B, P, C)."""
-        scores: Tensor = (rows @ self._weights.T).unflatten(1, (self._count, -1))
+    def scores(self, rows: Tensor) -> Tensor:
+        """Score rows (S, B, W) with each copy of their set -> (S, B, P, C), or rows (N, W) with all -> (N, S, P, C)."""
+        sets, count, classes, width = self.weights.shape
+        scores: Tensor
+        if rows.ndim == 2:
+            scores = (rows @ self.weights.view(-1, width).T).view(len(rows), sets, count, classes)
+        else:
+            scores = (rows @ self.weights.flatten(1, 2).transpose(1, 2)).unflatten(2, (count, classes))
         return scores
 
+    def step(self, x: Tensor, mask: Tensor, labels: Tensor, *, lr: Tensor, smoothing: float, precision: str) -> Tensor:
+        """Make one step in each copy of the only set, lr (P,), on videos as `logits` takes them, labels (B,).
+
+        Returns the losses before it, (P,). The classifier computes in float32 whatever the `precision` is, as in every
+        training.
+        """
+        shares = torch.full((1, len(x)), 1 / len(x), device=x.device)
+        return self.step_sets(read_rows(x)[None], labels[None], shares, lr=lr, smoothing=smoothing)[0]
+
+    @torch.no_grad()
+    def step_sets(self, rows: Tensor, labels: Tensor, shares: Tensor, *, lr: Tensor, smoothing: float) -> Tensor:
+        """Make one step in each copy, lr (P,), on rows (S, B, W) with labels (S, B); return the losses before, (S, P).
+
+        `shares` (S, B) are those of the rows in the mean loss of their set: 0 for a row that is not in the batch. If
+        all sets read the same rows (N, W), labels and shares are (N, S).
+        """
+        likely = self.scores(rows).log_softmax(-1)  # (S, B, P, C), or (N, S, P, C)
+        own = labels[..., None, None].expand(-1, -1, len(lr), -1)
+        losses = (smoothing - 1) * likely.gather(-1, own).squeeze(-1)
+        if smoothing:
+            losses -= smoothing * likely.mean(-1)
+        grad = likely.exp_().sub_(smoothing / likely.shape[-1])
+        grad.scatter_add_(-1, own, grad.new_full((1, 1, 1, 1), smoothing - 1).expand_as(own))
+        grad = grad.mul_(shares[..., None, None]).flatten(rows.ndim - 1)
+        self._move((grad.transpose(-1, -2) @ rows).view_as(self.weights), lr[:, None, None])
+        return (losses * shares[..., None]).sum(rows.ndim - 2)
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with some of the copies of each set alone, in this order."""
+        for name in ("weights", "_decays", "_mean", "_square"):
+            setattr(self, name, getattr(self, name)[:, list(places)])
+
+    def state(self, place: int) -> dict[str, Tensor]:
+        """Return a copy of the weights of one copy of the only set."""
+        return self.named(self.weights[0, place])
+
+    def named(self, weights: Tensor) -> dict[str, Tensor]:
+        """Return a copy of the weights of one copy, (C, W), by name."""
+        return {WEIGHT: weights[:, : self._dim].clone(), BIAS: weights[:, self._dim].clone()}
+
     def _move(self, grad: Tensor, lr: Tensor) -> None:
-        """Move all weights by AdamW: grad (P * C, D + 1), lr (P * C, 1)."""
+        """Move all weights by AdamW: grad (S, P, C, W), lr (P, 1, 1)."""
         self._taken += 1
         first, second = (1 - beta**self._taken for beta in BETAS)
-        self._weights.addcmul_(self._weights, self._decays * lr, value=-1)
+        self.weights.addcmul_(self.weights, self._decays * lr, value=-1)
         self._mean.lerp_(grad, 1 - BETAS[0])
         self._square.mul_(BETAS[1]).addcmul_(grad, grad, value=1 - BETAS[1])
         size = self._square.sqrt().div_(second**0.5).add_(EPS)
-        self._weights.sub_(self._mean.div(size).mul_(lr / first))
+        self.weights.sub_(self._mean.div(size).mul_(lr / first))
+
+
+def read_rows(x: Tensor) -> Tensor:
+    """Return what the matrices are multiplied with: x (B, 1, D) -> (B, W), the number after the last of x one."""
+    return _filled(F.pad(x.squeeze(1), (0, 1), value=1.0))
+
+
+def _filled(rows: Tensor) -> Tensor:
+    return F.pad(rows, (0, -rows.shape[-1] % ALIGNED))

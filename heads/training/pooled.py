@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from framebank.heads.bank import Bank
+from framebank.heads.classifiers.linear import LinearClassifier
 from framebank.heads.losses.diversity import Diversity
 from framebank.heads.model import Model
 from framebank.heads.predictions import pool_bank
@@ -34,6 +36,19 @@ class OneFrame(nn.Module):
         return x.squeeze(1)
 
 
+class ScaledLinear(nn.Module):
+    """A linear classifier of embeddings whose root mean square is one already. It shares its weights with another."""
+
+    def __init__(self, classifier: LinearClassifier) -> None:
+        super().__init__()
+        self.linear = classifier.linear
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Score embeddings (B, D) -> logits (B, C)."""
+        logits: Tensor = self.linear(embeddings)
+        return logits
+
+
 def pools_once(model: Model, recipe: Recipe, objective: Objective) -> bool:
     """Return whether a training gives the same result if each video is pooled once, before the first step.
 
@@ -43,20 +58,25 @@ def pools_once(model: Model, recipe: Recipe, objective: Objective) -> bool:
     draws = recipe.jitter or recipe.frame_dropout or recipe.mixup
     reads_frames = model.reads_frames or model.reads_head_frames or not model.reads_pooled
     return (
-        isinstance(model.head, Mean)
+        isinstance(model.head, Mean | OneFrame)
         and not (draws or reads_frames or model.live)
         and not any(isinstance(loss, Diversity) for loss in objective.losses.values())
     )
 
 
 def pool_once(model: Model, train: Bank, *, val: Bank | None, device: torch.device) -> PooledModel:
-    """Pool the videos of a training, x (V*G, T, D), and return the model and banks of their embeddings (V*G, 1, D)."""
-    pooled = Model(OneFrame(), model.classifier, frame_norm=False).to(device)
-    return PooledModel(
-        pooled.train(model.training),
-        pooled_bank(model, train, device=device),
-        pooled_bank(model, val, device=device) if val else None,
-    )
+    """Pool the videos of a training, x (V*G, T, D), and return the model and banks of their embeddings (V*G, 1, D).
+
+    A linear classifier scales what it reads. Here the embeddings are scaled, once.
+    """
+    banks = [pooled_bank(model, bank, device=device) if bank else None for bank in (train, val)]
+    classifier = model.classifier
+    if type(classifier) is LinearClassifier:
+        classifier = ScaledLinear(classifier)
+        banks = [bank and replace(bank, x=F.rms_norm(bank.x, bank.x.shape[-1:])) for bank in banks]
+    pooled = Model(OneFrame(), classifier, frame_norm=False).to(device)
+    assert banks[0] is not None
+    return PooledModel(pooled.train(model.training), banks[0], banks[1])
 
 
 def pooled_bank(model: Model, bank: Bank, *, device: torch.device) -> Bank:

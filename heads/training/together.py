@@ -1,64 +1,108 @@
-"""Together: linear classifiers of pooled videos that differ in rate and decay alone, trained on the same batches."""
+"""Together: linear classifiers of pooled videos that differ in rate, decay and seed alone, in the same steps."""
 
 import copy
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+
+import torch
+from torch import Tensor
 
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.training.chance import warn_of_chance
 from framebank.heads.training.job import TrainingJob
-from framebank.heads.training.loop import Epoch, chosen_epoch
+from framebank.heads.training.linear_stack import LinearStack
+from framebank.heads.training.loop import Epoch, num_examples
 from framebank.heads.training.objective import Objective
+from framebank.heads.training.optimizer import warmup_cosine
 from framebank.heads.training.pooled import pool_once, pools_once
-from framebank.heads.training.probes import ProbeEpoch, probe_epochs
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.row_sets import RowSets
+
+Trained = tuple[TrainingJob, list[Epoch]]
+MOST_SCORES = 1 << 26  # that one stack computes at once
 
 
 def shared_steps(recipe: Recipe) -> Recipe | None:
     """Return what recipes have in common that may train together, or None if a recipe trains alone."""
     steps = recipe.head == "mean" and recipe.classifier == "linear" and recipe.loss == "ce" and recipe.epochs > 0
     odd = recipe.logit_adjustment or recipe.mixup or recipe.average or recipe.probes
-    return replace(recipe, lr=1.0, weight_decay=0.0) if steps and not odd else None
+    return replace(recipe, lr=1.0, weight_decay=0.0, seed=0) if steps and not odd else None
 
 
 def train_together(
-    job: TrainingJob, recipes: Sequence[Recipe], *, tell: Tell = tell_nobody
-) -> list[tuple[TrainingJob, list[Epoch]]] | None:
-    """Train a job with each of several recipes that have the same `shared_steps`, and return each job with its log.
+    jobs: Sequence[TrainingJob], recipes: Sequence[Recipe], *, tell: Tell = tell_nobody
+) -> list[list[Trained | None]]:
+    """Train jobs that differ in their seed, each with several recipes of the same `shared_steps`.
 
-    Each gets the weights of its best epoch, which are those of a training alone, but for rounding: the batches are the
-    same, and are read once for all. None if the job cannot be trained so, or if a loss is no longer a number; then each
-    is to be trained alone.
+    Returns for each job and recipe the job with its log. Each has the weights of its best epoch, which are those of a
+    training alone, but for rounding: each job has its own batches, which are read once for all recipes. It is None
+    where a loss is no longer a number; that one is to be trained alone. The list is empty if no job can be trained so.
     """
-    if not pools_once(job.model, job.recipe, Objective(job.recipe.loss, 1, job.train.num_classes)):
-        return None
-    pooled = pool_once(job.model, job.train, val=job.val, device=job.device)
-    settings = [(recipe.lr, recipe.weight_decay) for recipe in recipes]
-    jobs = [copy.copy(job) for _ in recipes]
-    logs: list[list[Epoch]] = [[] for _ in recipes]
-    for own, recipe in zip(jobs, recipes, strict=True):
-        own.recipe = replace(job.recipe, lr=recipe.lr, weight_decay=recipe.weight_decay)
-        own.model = copy.deepcopy(job.model)
-    stacked = probe_epochs(
-        pooled.model, job.recipe, settings, pooled.train, val=pooled.val, device=job.device, tell=tell
-    )
-    for epoch in stacked:
-        for place, (own, log) in enumerate(zip(jobs, logs, strict=True)):
-            log.append(_epoch_of(epoch, place, lr=settings[place][0]))
-            if not math.isfinite(log[-1].loss):
-                return None
-            if chosen_epoch(log) in (None, log[-1]):
-                state = epoch.stack.state(place)
-                own.model.classifier.load_state_dict({name.split(".", 1)[1]: value for name, value in state.items()})
-    for own in jobs:
-        own.model.eval()
-        warn_of_chance(own.model, own.train, what="mean + linear", lr=own.recipe.lr, device=own.device)
-    return list(zip(jobs, logs, strict=True))
+    recipe, settings = jobs[0].recipe, [(one.lr, one.weight_decay) for one in recipes]
+    num_classes = jobs[0].train.num_classes
+    if not pools_once(jobs[0].model, recipe, Objective(recipe.loss, 1, num_classes)):
+        return []
+    alike: dict[int, list[int]] = {}  # the places of jobs by the steps of an epoch
+    for place, job in enumerate(jobs):
+        alike.setdefault(math.ceil(num_examples(job.train, recipe) / recipe.batch_size), []).append(place)
+    rows = max(recipe.batch_size, *(len(job.val.x) if job.val else 0 for job in jobs))
+    most = max(1, MOST_SCORES // (rows * len(settings) * num_classes))
+    found: dict[int, list[Trained | None]] = {}
+    for places in (own[start : start + most] for own in alike.values() for start in range(0, len(own), most)):
+        found |= zip(places, _train_sets([jobs[place] for place in places], settings, tell=tell), strict=True)
+    return [found[place] for place in range(len(jobs))]
 
 
-def _epoch_of(epoch: ProbeEpoch, place: int, *, lr: float) -> Epoch:
-    """Return what one training did in an epoch of all."""
-    score, loss = epoch.judged[place] if epoch.judged else (math.nan, math.nan)
-    mean = float(epoch.losses[place])
-    return Epoch(epoch.number, mean, lr * epoch.share, score, epoch.seconds / len(epoch.losses), loss)
+def _train_sets(
+    jobs: Sequence[TrainingJob], settings: Sequence[tuple[float, float]], *, tell: Tell
+) -> list[list[Trained | None]]:
+    """Train S jobs of as many steps, each with P rates and decays, as one stack of S sets of P copies."""
+    recipe, device = jobs[0].recipe, jobs[0].device
+    pooled = [pool_once(job.model, job.train, val=job.val, device=device) for job in jobs]
+    train, vals = RowSets([one.train for one in pooled], device=device), [one.val for one in pooled if one.val]
+    held = RowSets(vals, device=device) if vals else None
+    judging = held.read_all() if held else None  # (S, R, W)
+    rates, decays = torch.tensor(settings, device=device).T  # (P,), (P,)
+    stack = LinearStack(pooled[0].model, weight_decays=decays, sets=len(jobs))
+    generators = [torch.Generator().manual_seed(job.recipe.seed) for job in jobs]
+    lowest = torch.full((len(jobs), len(settings)), math.inf, device=device)
+    scores = losses = torch.full_like(lowest, math.nan)
+    best, failed = stack.weights, torch.zeros_like(lowest, dtype=torch.bool)
+    logs: list[list[list[Epoch]]] = [[[] for _ in settings] for _ in jobs]
+    epochs, steps, taken = jobs[0].num_epochs, math.ceil(num_examples(jobs[0].train, recipe) / recipe.batch_size), 0
+    total = epochs * steps
+    for number in range(1, epochs + 1):
+        started, sums = time.perf_counter(), torch.zeros_like(lowest)
+        for rows, labels, shares in train.draw(recipe, generators):
+            lr = rates * warmup_cosine(taken, total=total, warmup=recipe.warmup)
+            sums += stack.step_sets(rows, labels, shares, lr=lr, smoothing=recipe.label_smoothing)
+            taken += 1
+            tell(taken, total)
+        failed |= ~sums.isfinite()
+        if held and judging is not None:
+            scores, losses = held.judge(stack.scores(judging))
+            better = losses <= lowest
+            lowest, best = losses.where(better, lowest), stack.weights.where(better[:, :, None, None], best)
+        told = torch.stack([sums / steps, scores, losses], dim=-1).tolist()
+        share, seconds = warmup_cosine(taken, total=total, warmup=recipe.warmup), time.perf_counter() - started
+        for own, log_of in zip(told, logs, strict=True):
+            for (loss, score, val_loss), log, (rate, _) in zip(own, log_of, settings, strict=True):
+                log.append(Epoch(number, loss, rate * share, score, seconds / lowest.numel(), val_loss))
+    failed |= lowest.isinf() & bool(vals)
+    found: list[list[Trained | None]] = []
+    for job, weights, failed_of, log_of in zip(jobs, best, failed.tolist(), logs, strict=True):
+        each = zip(settings, weights, failed_of, log_of, strict=True)
+        found.append([None if bad else (_ended(job, own, stack.named(last)), log) for own, last, bad, log in each])
+    return found
+
+
+def _ended(job: TrainingJob, setting: tuple[float, float], weights: dict[str, Tensor]) -> TrainingJob:
+    """Return a copy of a job with its own rate, decay and weights."""
+    own, (lr, decay) = copy.copy(job), setting
+    own.recipe = replace(job.recipe, lr=lr, weight_decay=decay)
+    own.model = copy.deepcopy(job.model).eval()
+    own.model.load_state_dict(weights)
+    warn_of_chance(own.model, own.train, what="mean + linear", lr=lr, device=own.device)
+    return own

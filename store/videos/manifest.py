@@ -106,7 +106,8 @@ class Manifest:
     def of_ids(self, video_ids: Sequence[str]) -> tuple[Video, ...]:
         """Return the videos of these ids, in their order; KeyError for one that is not there."""
         row_of = {video_id: row for row, video_id in enumerate(self.ids)}
-        return tuple(self.columns[row_of[video_id]] for video_id in video_ids)
+        videos: Sequence[Video] | VideoColumns = self.__dict__.get("videos") or self.columns  # made before, or made now
+        return tuple(videos[row_of[video_id]] for video_id in video_ids)
 
     def labelled(self) -> "Manifest":
         """Return the videos that have a label; DataError when there is none."""
