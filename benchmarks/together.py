@@ -1,10 +1,12 @@
 """Ten small heads on one bank, beside the one of them that takes longest: the ratio of their CPU seconds.
 
-python benchmarks/together.py [--videos 3000] [--classes 20] [--rounds 1]
+python benchmarks/together.py [--videos 3000] [--classes 20] [--rounds 1] [--ways compare,probes,seeds,auto]
 
 The bank is made up: videos of 16 frames of 512 values, three quarters of them to train on. "compare" is
 `fb.compare_recipes` with ten heads that read the mean of the frames, beside the same call with each of them alone.
 "probes" are ten linear probes that differ in learning rate and weight decay, and "seeds" is one of them with ten seeds.
+"mixed", which takes minutes and is made only if it is named, are ten of which two read texts and two have a temporal
+head, those of `framebank train`. The texts are made up too: each is the mean row of a training video of its class.
 "auto" is the search of `framebank train` among the ways that read the mean of the frames and no texts, beside the way
 in it that takes longest. A ratio is of one round; the least of the rounds is told.
 """
@@ -12,7 +14,7 @@ in it that takes longest. A ratio is of one round; the least of the rounds is to
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,28 +30,32 @@ RATES, DECAYS = (3e-4, 1e-3, 3e-3, 5e-3, 1e-2), (0.0, 0.1)
 @click.option("--videos", default=3000)
 @click.option("--classes", default=20)
 @click.option("--rounds", default=1)
-def main(videos: int, classes: int, rounds: int) -> None:
+@click.option("--ways", default="compare,probes,seeds,auto")
+def main(videos: int, classes: int, rounds: int, ways: str) -> None:
     """Measure them and print a row for each."""
-    for name, found in measure(videos=videos, classes=classes, rounds=rounds).items():
+    for name, found in measure(videos=videos, classes=classes, rounds=rounds, ways=ways.split(",")).items():
         told = f"{found['together']:.2f} s of CPU, the longest {found['longest']:.2f}, ratio {found['ratio']:.2f}"
         click.echo(f"{name}: {told}")
 
 
-def measure(*, videos: int, classes: int, rounds: int = 1) -> dict[str, dict[str, float]]:
+def measure(
+    *, videos: int, classes: int, rounds: int = 1, ways: Sequence[str] = ("compare", "probes", "seeds", "auto")
+) -> dict[str, dict[str, float]]:
     """Return for each way the CPU seconds of all ten, of the one that takes longest alone, and their ratio."""
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as scratch:
         store = _write_store(Path(scratch) / "store", videos, classes)
-        ways: dict[str, Callable[[], tuple[float, float]]] = {
+        known: dict[str, Callable[[], tuple[float, float]]] = {
             "compare": lambda: _compared(store, _heads()),
             "probes": lambda: _compared(store, _probes()),
             "seeds": lambda: _seeds(store),
             "auto": lambda: _searched(store),
+            "mixed": lambda: _compared(store, _mixed(videos * 3 // 4), prompts=_texts(store, classes)),
         }
         _spent(store, {"knn": _heads()["knn"]})  # what the first call loads is no part of it
         found = {}
-        for name, way in ways.items():
-            together, longest = min((way() for _ in range(rounds)), key=lambda pair: pair[0] / pair[1])
+        for name in ways:
+            together, longest = min((known[name]() for _ in range(rounds)), key=lambda pair: pair[0] / pair[1])
             found[name] = {"together": together, "longest": longest, "ratio": together / longest}
         return found
 
@@ -81,10 +87,37 @@ def _probes() -> dict[str, Any]:
     return {f"{lr}-{decay}": replace(probe, lr=lr, weight_decay=decay) for lr in RATES for decay in DECAYS}
 
 
-def _compared(store: Path, recipes: dict[str, Any]) -> tuple[float, float]:
+def _mixed(videos: int) -> dict[str, Any]:
+    """Return ten heads of which two read texts and two see the order of the frames."""
+    from framebank.heads.training.candidates import GENTLE_LR, residual_recipe, temporal_recipe
+    from framebank.heads.training.recipe import Recipe, read_recipe
+
+    base = Recipe(head="mean", classifier="linear", loss="ce")
+    names = ("linear-probe", "linear-fast", "logistic", "ridge", "lda", "knn")
+    return {
+        **{name: recipe for name, recipe in _heads().items() if name in names},
+        "tip-adapter": read_recipe("tip-adapter"),
+        "taskres": residual_recipe(base, num_videos=videos, lr=GENTLE_LR),
+        **{head: temporal_recipe(base, head, num_videos=videos) for head in ("mit", "attentive")},
+    }
+
+
+def _texts(store: Path, classes: int) -> Any:
+    """Return a text for each class: the mean row of its first training video."""
+    import framebank as fb
+    from framebank.store import LabelSet, PromptBank
+
+    opened, labels = fb.open(store), LabelSet(tuple(sorted(f"class {number}" for number in range(classes))))
+    first = {video.label: video.video_id for video in reversed(opened.split("train").videos)}
+    rows = np.stack([opened[first[name]].data.astype(np.float32).mean(0) for name in labels.names])
+    one = np.arange(classes)
+    return PromptBank(labels, labels.names, rows, 0 * one, one + 1, ("{}",), "names", opened.spec, 100.0)
+
+
+def _compared(store: Path, recipes: dict[str, Any], **more: Any) -> tuple[float, float]:
     """Return the CPU seconds of all recipes in one comparison, and of the one that takes longest alone."""
-    alone = [_spent(store, {name: recipe}) for name, recipe in recipes.items()]
-    return _spent(store, recipes), max(alone)
+    alone = {name: _spent(store, {name: recipe}, **more) for name, recipe in recipes.items()}
+    return _spent(store, recipes, **more), max(alone.values())
 
 
 def _seeds(store: Path) -> tuple[float, float]:
@@ -93,12 +126,12 @@ def _seeds(store: Path) -> tuple[float, float]:
     return _spent(store, probe, seeds=10), one
 
 
-def _spent(store: Path, recipes: dict[str, Any], *, seeds: int = 1) -> float:
+def _spent(store: Path, recipes: dict[str, Any], *, seeds: int = 1, prompts: Any = None) -> float:
     import framebank as fb
 
     with tempfile.TemporaryDirectory() as scratch:
         started = time.process_time()
-        fb.compare_recipes(store, Path(scratch) / "table", recipes, seeds=seeds, device="cpu")
+        fb.compare_recipes(store, Path(scratch) / "table", recipes, seeds=seeds, prompts=prompts, device="cpu")
         return time.process_time() - started
 
 
