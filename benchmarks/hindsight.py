@@ -8,8 +8,8 @@ choose the highest. A maximum over noisy figures is too high. So "cross-fitted" 
 source, at random: one half chooses the best way, and the other half compares `auto` with it; then the halves change
 places. It is the mean over the splits. The interval (95 %) is a bootstrap over sources: in each draw the sources of
 both halves get other weights. Ways of equal figures in the half that chooses count alike. A half knows the best way
-less well than all test videos do, so that the true gap lies between the two. And it knows more than anybody who has no
-labelled test videos.
+less well than all test videos do, so that the true gap is about between the two. And it knows more than anybody who has
+no labelled test videos.
 """
 
 import json

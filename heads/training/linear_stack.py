@@ -76,7 +76,9 @@ class LinearStack:
         losses = (smoothing - 1) * likely.gather(-1, own).squeeze(-1)
         if smoothing:
             losses -= smoothing * likely.mean(-1)
-        grad = likely.exp_().sub_(smoothing / likely.shape[-1])
+        grad = likely.exp_()
+        if smoothing:
+            grad.sub_(smoothing / grad.shape[-1])
         grad.scatter_add_(-1, own, grad.new_full((1, 1, 1, 1), smoothing - 1).expand_as(own))
         grad = grad.mul_(shares[..., None, None]).flatten(rows.ndim - 1)
         self._move((grad.transpose(-1, -2) @ rows).view_as(self.weights), lr[:, None, None])
