@@ -69,14 +69,16 @@ def pool_once(model: Model, train: Bank, *, val: Bank | None, device: torch.devi
 
     A linear classifier scales what it reads. Here the embeddings are scaled, once.
     """
-    banks = [pooled_bank(model, bank, device=device) if bank else None for bank in (train, val)]
     classifier = model.classifier
-    if type(classifier) is LinearClassifier:
+    if scales := isinstance(classifier, LinearClassifier):
         classifier = ScaledLinear(classifier)
-        banks = [bank and replace(bank, x=F.rms_norm(bank.x, bank.x.shape[-1:])) for bank in banks]
+
+    def read(bank: Bank) -> Bank:
+        found = pooled_bank(model, bank, device=device)
+        return replace(found, x=F.rms_norm(found.x, found.x.shape[-1:])) if scales else found
+
     pooled = Model(OneFrame(), classifier, frame_norm=False).to(device)
-    assert banks[0] is not None
-    return PooledModel(pooled.train(model.training), banks[0], banks[1])
+    return PooledModel(pooled.train(model.training), read(train), read(val) if val else None)
 
 
 def pooled_bank(model: Model, bank: Bank, *, device: torch.device) -> Bank:

@@ -17,7 +17,7 @@ import torch
 import framebank as fb
 import framebank.heads.evaluation.compare as compare_module
 from framebank.heads.evaluation.compare import Comparison, Trial, run_trials, standings
-from framebank.heads.training import row_sets
+from framebank.heads.training import row_sets, together
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
 from framebank.library.figures.pairs import pairs_of_recipes
@@ -99,12 +99,12 @@ def test_recipes_that_differ_in_rate_decay_and_seed_alone_train_together_as_they
         lambda jobs, own, **how: asked.append((len(jobs), len(own))) or whole(jobs, own, **how),
     )
     monkeypatch.setattr(row_sets, "FEW", few)
-    together = compare(world, recipes, tmp_path / "together", seeds=(0, 1, 2))
+    joined = compare(world, recipes, tmp_path / "together", seeds=(0, 1, 2))
     assert asked == [(3, 2), (3, 1)]  # the two that are alike with all seeds, then the other one
-    assert [trial.recipe for trial in together] == ["slow"] * 3 + ["other"] * 3 + ["fast"] * 3
+    assert [trial.recipe for trial in joined] == ["slow"] * 3 + ["other"] * 3 + ["fast"] * 3
     runs = [Run.read(tmp_path / "together" / "slow" / f"seed-{seed}") for seed in (0, 1, 2)]
     assert (len({run.trained_on["train_videos"] for run in runs}) > 1) is (written is of_sources)
-    for one in together:
+    for one in joined:
         alone = compare(world, {one.recipe: recipes[one.recipe]}, tmp_path / f"{one.seed}", seeds=[one.seed])[0]
         assert alone.notes == one.notes
         for name in ("top1", "top5", "mean_class_accuracy", "videos_evaluated"):
@@ -119,6 +119,24 @@ def test_recipes_that_differ_in_rate_decay_and_seed_alone_train_together_as_they
         for row, other in zip(*logs, strict=True):
             for name in row.keys() - {"seconds"}:
                 assert float(row[name] or 0) == pytest.approx(float(other[name] or 0), abs=1e-4, nan_ok=True)
+
+
+def test_no_more_seeds_train_at_once_than_fit(world, tmp_path, monkeypatch):
+    recipes = {"probe": replace(QUICK, batch_size=5)}
+    compare(world, recipes, tmp_path / "at-once", seeds=(0, 1, 2))
+    sets = []
+    whole = together._train_sets
+    monkeypatch.setattr(
+        together, "_train_sets", lambda jobs, *how, **more: sets.append(len(jobs)) or whole(jobs, *how, **more)
+    )
+    monkeypatch.setattr(compare_module, "MOST_SEEDS", 2)
+    monkeypatch.setattr(together, "MOST_SCORES", 1)
+    compare(world, recipes, tmp_path / "few", seeds=(0, 1, 2))
+    assert sets == [1, 1]  # of the two seeds that are asked for at once; the third trains alone
+    for seed in range(3):
+        mine, theirs = (Run.read(tmp_path / way / "probe" / f"seed-{seed}") for way in ("at-once", "few"))
+        for name, weights in theirs.model.state_dict().items():
+            torch.testing.assert_close(mine.model.state_dict()[name], weights, rtol=0, atol=1e-4)
 
 
 def test_trainings_whose_loss_is_no_number_are_tried_alone_and_the_others_are_not(world, tmp_path, monkeypatch):
