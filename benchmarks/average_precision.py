@@ -4,7 +4,7 @@ python benchmarks/average_precision.py [--sets 4000] [--json FILE]
 
 Made-up videos with several labels. Each score is a normal value, the shift where the video has the label, and a part
 that the labels of a video share. "Resampled" is the interval of before: 500 draws of the videos with replacement, of
-each 20th set. In three lines a source gives five videos, with labels and scores that are alike. In the last seven, many
+each 20th set. In some lines a source gives five videos, with labels and scores that are alike. In the last eleven, many
 labels have one to four videos or sources.
 """
 
@@ -48,6 +48,10 @@ CASES = (
     Case(60, 3, 0.03, 0.1, 1.5),
     Case(200, 10, 0.005, 0.02, 1.0),
     Case(500, 20, 0.01, 0.04, 2.0, source=5),
+    Case(200, 10, 0.005, 0.02, 0.5),
+    Case(500, 10, 0.01, 0.04, 1.0, source=5),
+    Case(100, 3, 0.03, 0.1, 4.0),
+    Case(100, 6, 0.02, 0.04, 4.0),
 )
 
 
@@ -74,12 +78,7 @@ def main(sets: int, json_path: Path | None) -> None:
 
 
 def _measure(case: Case, sets: int) -> dict[str, float]:
-    from framebank.heads.evaluation.jackknife import (
-        JackknifedMap,
-        interval_of_gain,
-        interval_of_share,
-        standard_error,
-    )
+    from framebank.heads.evaluation.jackknife import JackknifedMap, interval_of_gain, standard_error
 
     rng = np.random.default_rng(0)
     groups = np.arange(case.videos) // case.source
@@ -87,15 +86,13 @@ def _measure(case: Case, sets: int) -> dict[str, float]:
     for number in range(sets):
         hits, (scores, other) = _draw(case, rng)
         found, jackknifed = _map(scores, hits), JackknifedMap.of(scores, hits)
-        error = standard_error(jackknifed.without, jackknifed.hits, groups)
         maps.append(found)
-        errors.append(error)
-        intervals.append(interval_of_share(found, error, videos=case.videos))
-        alone = standard_error(jackknifed.without, jackknifed.hits)
-        by_video.append(interval_of_share(found, alone, videos=case.videos))
-        gain = _map(other, hits) - found
-        change = JackknifedMap.of(other, hits).without - jackknifed.without
-        low, high = interval_of_gain(gain, standard_error(change, jackknifed.hits, groups))
+        errors.append(standard_error(jackknifed.without, jackknifed.hits, groups, level=found))
+        intervals.append(jackknifed.interval(groups))
+        by_video.append(jackknifed.interval())
+        gain, change = _map(other, hits) - found, JackknifedMap.of(other, hits).without - jackknifed.without
+        error = standard_error(change, jackknifed.hits, groups, level=found + gain / 2)
+        low, high = interval_of_gain(gain, error)
         zero.append(low <= 0 <= high)
         if number % EVERY == 0:
             draws = _resample(scores, hits, rng)

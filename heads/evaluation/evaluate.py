@@ -11,7 +11,7 @@ import torch
 from framebank.heads.bank import BankParts
 from framebank.heads.confidence.scaling import Scaling
 from framebank.heads.confidence.worth import confidence_of
-from framebank.heads.evaluation.jackknife import map_interval
+from framebank.heads.evaluation.jackknife import JackknifedMap
 from framebank.heads.evaluation.protocol import made_by
 from framebank.heads.evaluation.thresholds import labels_worth
 from framebank.heads.evaluation.zeroshot import zero_shot_model
@@ -183,8 +183,8 @@ def _report(
     if "map" in found:
         labelled = predictions.targets.any(1)
         hits = predictions.targets[labelled] > 0
-        interval = map_interval(found["map"], predictions.scores[labelled], hits, groups[labelled])
-        found["map_interval"] = list(interval)
+        jackknifed = JackknifedMap.of(predictions.scores[labelled], hits)
+        found["map_interval"] = list(jackknifed.interval(groups[labelled]))
     return {**found, **_confidence(predictions), **counts, "made_by": facts}
 
 

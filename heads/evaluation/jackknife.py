@@ -38,14 +38,13 @@ class JackknifedMap:
             value += own
         return cls(value / max(len(occurring), 1), without, hits[:, occurring] > 0)
 
+    def interval(self, groups: np.ndarray | None = None) -> tuple[float, float]:
+        """Return the 95 % interval of `value`; videos of one group of `groups` (V,) count as one."""
+        error = standard_error(self.without, self.hits, groups, level=self.value)
+        return interval_of_share(self.value, error, having=int((_by_source(self.hits, groups) > 0).sum()))
 
-def map_interval(share: float, scores: np.ndarray, hits: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % interval of a mean average precision: scores and hits (V, C), sources (V,)."""
-    found = JackknifedMap.of(scores, hits)
-    return interval_of_share(share, standard_error(found.without, found.hits, groups), videos=len(scores))
 
-
-def standard_error(without: np.ndarray, hits: np.ndarray, groups: np.ndarray | None = None) -> float:
+def standard_error(without: np.ndarray, hits: np.ndarray, groups: np.ndarray | None = None, *, level: float) -> float:
     """Return the standard error of the mean of C figures by what each is without each of the videos, (V, C).
 
     Videos of one group of `groups` (V,) count as one: their changes are added. This is the jackknife (Tukey 1958),
@@ -53,13 +52,12 @@ def standard_error(without: np.ndarray, hits: np.ndarray, groups: np.ndarray | N
     mean of n precisions changes by 1 / (n - 1) and not by 1 / n, so (n - 1) / n of the variance counts. A label of one
     group shows no change; it gets the variance that the others would have with one group. The others count by
     1 / groups there, because they are the more like it the fewer they have. The error is widened by Student's t, with
-    a degree of freedom for each group of a label but one. Infinite if no label has two groups.
+    a degree of freedom for each group of a label but one. Where precisions are low, a few high ones make nearly all of
+    the variance, and it is known as a count of them is: of N groups of labels whose mean precision is `level`, with
+    2 N level / (1 - level) degrees of freedom at most. Infinite if no label has two groups.
     """
-    source = np.arange(len(hits)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
-    count, (videos, labels) = int(source.max()) + 1, hits.shape
-    change, of_source = np.zeros((count, labels)), np.zeros((count, labels))
-    np.add.at(change, source, without.mean(0) - without)
-    np.add.at(of_source, source, hits)
+    change, of_source = _by_source(without.mean(0) - without, groups), _by_source(hits, groups)
+    count, (videos, labels) = len(change), hits.shape
     own, having = (of_source > 0).sum(0), hits.sum(0)
     shown = own > 1
     if not shown.any():
@@ -68,7 +66,18 @@ def standard_error(without: np.ndarray, hits: np.ndarray, groups: np.ndarray | N
     unseen = np.average(unit, weights=shown / own) * (~shown).sum()
     total = (change * np.sqrt(shown * (having - 1) / having)).sum(1, keepdims=True)
     error: float = math.sqrt(float(_variance(total, videos)[0]) + unseen) / labels
-    return error * t_by_normal(int(min(count - 1, (own - 1).sum())))
+    high = 2 * own.sum() * level / max(1 - level, 1e-9)
+    return error * t_by_normal(max(1, round(min(count - 1, (own - 1).sum(), high))))
+
+
+def _by_source(values: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """The sums of values (V, C) over the videos of each of N groups, (N, C) float64."""
+    if groups is None:
+        return values.astype(np.float64)
+    source = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    sums = np.zeros((int(source.max()) + 1, values.shape[1]))
+    np.add.at(sums, source, values)
+    return sums
 
 
 def _variance(change: np.ndarray, videos: int) -> np.ndarray:
@@ -78,13 +87,13 @@ def _variance(change: np.ndarray, videos: int) -> np.ndarray:
     return count / (count - 1) * ((videos - 1) / videos) ** 2 * spread
 
 
-def interval_of_share(share: float, error: float, *, videos: int) -> tuple[float, float]:
+def interval_of_share(share: float, error: float, *, having: int) -> tuple[float, float]:
     """Return the 95 % interval of a share with a standard error, by its logit, so that it stays between 0 and 1.
 
-    A share of 0 or 1 has no error; then it is that of a rate which is the same in all of the `videos` (Wilson).
+    A share of 0 or 1 has no error; then it is that of a rate which is the same in all `having` trials (Wilson).
     """
     if not 0 < share < 1:
-        return wilson_interval(round(share) * videos, videos)
+        return wilson_interval(round(share) * having, having)
     if not math.isfinite(error):
         return 0.0, 1.0
     middle, half = math.log(share / (1 - share)), Z * error / (share * (1 - share))

@@ -96,15 +96,17 @@ def compare_precision(
     source = np.arange(videos) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
     gains = np.array([two.value - one.value for one, two in zip(a, b, strict=True)])
     without = np.mean([two.without - one.without for one, two in zip(a, b, strict=True)], axis=0)
-    difference, error = float(gains.mean()), standard_error(without, a[0].hits, source)
+    map_a, map_b = (float(np.mean([one.value for one in each])) for each in (a, b))
+    difference = float(gains.mean())
+    error = standard_error(without, a[0].hits, source, level=(map_a + map_b) / 2)
     if len(gains) > 1:
         error = math.hypot(error, float(gains.std(ddof=1)) / math.sqrt(len(gains)) * t_by_normal(len(gains) - 1))
     sources = int(source.max()) + 1
     differing = _differing(np.bincount(source, weights=without.mean(1) - difference))
     p_value = _p_value(difference, error)
     return PrecisionDifference(
-        map_a=float(np.mean([one.value for one in a])),
-        map_b=float(np.mean([one.value for one in b])),
+        map_a=map_a,
+        map_b=map_b,
         difference=difference,
         interval=interval_of_gain(difference, error),
         p_value=p_value,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from framebank.heads.evaluation.jackknife import JackknifedMap, interval_of_share, standard_error
+from framebank.heads.evaluation.jackknife import JackknifedMap
 from framebank.heads.evaluation.measured import AlignedScores, MeasuredRun, align_scores, judges_each, read_measured
 from framebank.heads.evaluation.paired_precision import PrecisionDifference, compare_precision
 from framebank.heads.metrics import measure
@@ -56,8 +56,7 @@ class JudgedRun:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of `map` over the videos (jackknife)."""
-        error = standard_error(self.jackknifed.without, self.jackknifed.hits, self.groups)
-        return interval_of_share(self.map, error, videos=len(self.video_ids))
+        return self.jackknifed.interval(self.groups)
 
     def true_places(self, row: int) -> list[int]:
         """Return the labels of a video by their places, the one that the run is surest of first."""

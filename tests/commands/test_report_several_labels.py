@@ -83,7 +83,7 @@ def test_several_seeds_of_runs_of_several_labels(framebank: Any, one_thread: Non
     spread = np.subtract(maps["second"], maps["first"]).std(ddof=1) / 3**0.5
     pairs = zip(first.seeds, second.seeds, strict=True)
     without = np.mean([two.jackknifed.without - one.jackknifed.without for one, two in pairs], axis=0)
-    videos = standard_error(without, first.jackknifed.hits, first.groups)
+    videos = standard_error(without, first.jackknifed.hits, first.groups, level=0.5)
     low, high = paired.interval
     assert low < gain < high
     assert high - low == pytest.approx(2 * np.hypot(1.96 * videos, 4.303 * spread), rel=0.01)  # Student's t of 2
