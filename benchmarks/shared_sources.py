@@ -125,11 +125,9 @@ def _measure(
 
 def _by_chance(scores: np.ndarray) -> float:
     """The error above which 5 % of the draws lie in which chance decides which answers are right."""
-    from framebank.heads.confidence.worth import calibration_error, reliability
+    from framebank.heads.confidence.worth import errors_by_chance
 
-    rng, confidence = np.random.default_rng(0), scores.max(1)
-    drawn = [calibration_error(reliability(confidence, rng.random(len(scores)) < confidence)) for _ in range(DRAWS)]
-    return float(np.quantile(drawn, 0.95))
+    return float(np.quantile(errors_by_chance(scores.max(1), draws=DRAWS), 0.95))
 
 
 if __name__ == "__main__":

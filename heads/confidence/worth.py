@@ -46,17 +46,23 @@ def calibration_error(table: Sequence[Mapping[str, Any]]) -> float:
 def ece_by_chance(confidence: np.ndarray, *, bins: int = BINS) -> float:
     """Return the mean calibration error of answers that are right as often as their confidences (V,) say.
 
-    Each of DRAWS draws lets chance decide which are right (Broecker and Smith 2007, consistency resampling).
-
     >>> round(ece_by_chance(np.full(400, 0.5)), 2), ece_by_chance(np.ones(400))
     (0.08, 0.0)
+    """
+    return float(errors_by_chance(confidence, bins=bins).mean())
+
+
+def errors_by_chance(confidence: np.ndarray, *, bins: int = BINS, draws: int = DRAWS) -> np.ndarray:
+    """Return the calibration errors (draws,) of answers that are right as often as their confidences (V,) say.
+
+    In each draw chance decides which answers are right (Broecker and Smith 2007, consistency resampling).
     """
     ordered = np.sort(confidence)
     sizes = [len(part) for part in np.array_split(ordered, bins) if len(part)]
     begins = np.cumsum([0, *sizes[:-1]])
     rng = np.random.default_rng(0)
-    gaps = [np.abs(np.add.reduceat((rng.random(len(ordered)) < ordered) - ordered, begins)).sum() for _ in range(DRAWS)]
-    return float(np.mean(gaps)) / len(ordered)
+    gaps = [np.abs(np.add.reduceat((rng.random(len(ordered)) < ordered) - ordered, begins)).sum() for _ in range(draws)]
+    return np.array(gaps) / len(ordered)
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray, *, bins: int = BINS) -> list[dict[str, Any]]:
