@@ -29,11 +29,11 @@ def label_sets(
     """
     if not 0 < level < 1:
         raise DataError(f"the level of the sets is {level}; expected a share between 0 and 1, such as 0.9")
-    needed = math.ceil(level / (1 - level) - 1e-9)
+    needed = fewest(level)
     if len(known) < needed:
         raise DataError(
             f"{where}: has {counted(len(known), 'validation video')} to make sets by; expected {needed} or more for "
-            f"{100 * level:g} %, by `framebank temperature RUN --split val`, or by a training with --val-fraction 0.1"
+            f"{100 * level:g} %, by `framebank temperature RUN --split val`, or a larger --val-fraction of `train`"
         )
     held = np.asarray(known, dtype=np.float64)
     if not len(classes):
@@ -41,6 +41,15 @@ def label_sets(
     own = np.asarray(classes)
     ends = np.array([_quantile(held[own == place], level) for place in range(scores.shape[1])])
     return np.asarray(1 - scores <= ends)
+
+
+def fewest(level: float) -> int:
+    """Return how many validation videos sets of that level need, of each class if they are by class.
+
+    >>> fewest(0.9), fewest(0.99)
+    (9, 99)
+    """
+    return math.ceil(level / (1 - level) - 1e-9)
 
 
 def _quantile(known: np.ndarray, level: float) -> float:

@@ -73,7 +73,8 @@ def first_there(names: tuple[str, ...], lists: Path) -> list[Path]:
     for name in names:
         if any(lists.glob(name)):
             return list_files([lists / name])
-    raise DataError(f"{lists}: holds none of {listed(names)}; expected the folder of the official lists")
+    none = "none of" if len(names) > 1 else "no"
+    raise DataError(f"{lists}: holds {none} {listed(names)}; expected the folder of the official lists")
 
 
 def hash_of_lists(files: Sequence[Path]) -> str:

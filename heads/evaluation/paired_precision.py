@@ -110,7 +110,7 @@ def compare_precision(
         difference=difference,
         interval=interval_of_gain(difference, error),
         p_value=p_value,
-        smallest_difference=min(1.0, max(POWER_Z * error, FEWEST / videos)),
+        smallest_difference=min(1.0, POWER_Z * error if error else FEWEST / videos),
         verdict=verdict_of(difference, p_value, differing),
         videos=videos,
         sources=sources,

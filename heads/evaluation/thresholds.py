@@ -24,12 +24,9 @@ def fit_thresholds_of_run(
     """Fit the thresholds of a run on the labelled videos of `manifest` and write them into the run's folder.
 
     Return the run, and what its labels are worth on these videos above a probability of a half and above the
-    thresholds, as `labels_worth` says it. The figures of the run's evaluation are removed. DataError if its videos have
-    one label each, if the store comes from another encoder, if it has classes that the run lacks, or if there are too
-    few videos.
+    thresholds, as `labels_worth` says it. The figures of the run's evaluation are removed. DataError if the store comes
+    from another encoder, if it has classes that the run lacks, or if there are too few videos.
     """
-    if not run.recipe.is_multi_label:
-        raise DataError(f"{folder}: each of its videos has one label; expected a run of several labels for thresholds")
     logits, target = logits_of_run(run, store, manifest, folder=folder, device=device)
     try:
         found = fit_thresholds(logits, target, precision=precision)

@@ -139,8 +139,8 @@ def verdict_lines(found: ComparedRuns, *, a: str, b: str) -> list[str]:
     videos, seeds = counted(found.videos, "video"), f", {found.seeds} pairs of seeds" if found.seeds > 1 else ""
     over = f"{videos} of {counted(found.sources, 'source')}" if found.sources < found.videos else videos
     lines = [
-        f"videos     {over}{seeds}; the smallest difference that they can show is "
-        f"{100 * found.smallest_difference:.1f} points"
+        f"videos     {over}{seeds}, which show a difference of "
+        f"{100 * found.smallest_difference:.1f} points in four of five cases"
     ]
     if found.equivalent_within is not None:
         told = "equivalent" if found.equivalent else "not shown to be equivalent"

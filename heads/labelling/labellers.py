@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from framebank.heads.bank import load_bank
-from framebank.heads.confidence.conformal import label_sets
+from framebank.heads.confidence.conformal import fewest, label_sets
 from framebank.heads.evaluation.zeroshot import zero_shot_model
 from framebank.heads.labelling.answers import Answer, Neighbour, answer_above, answer_of_scores, answers_of_hits
 from framebank.heads.labelling.neighbours import query_model
@@ -19,7 +19,8 @@ from framebank.heads.moments.rows import rows_in_time
 from framebank.heads.moments.stretches import best_stretches, track_of
 from framebank.heads.predictions import embed_bank, predict
 from framebank.heads.training.run import Run
-from framebank.store.errors import DataError
+from framebank.store.counts import counted
+from framebank.store.errors import DataError, warn
 from framebank.store.indexes.index import Hit, Index
 from framebank.store.memory import Rows
 from framebank.store.prompts import PromptBank
@@ -65,6 +66,12 @@ class Sets:
         classes = scaling.classes if scaling and by_class else ()
         found = cls(run.labels, scaling.scores if scaling else (), classes, level, where)
         found(np.zeros((1, len(run.labels))))
+        few = int((np.bincount(classes, minlength=len(run.labels)) < fewest(level)).sum()) if by_class else 0
+        if few:
+            warn(
+                f"{where}: {few} of {counted(len(run.labels), 'class', 'classes')} have fewer than {fewest(level)} "
+                f"validation videos, which sets of {100 * level:g} % need, so they are in every set"
+            )
         return found
 
     def __call__(self, scores: np.ndarray) -> list[tuple[str, ...]]:

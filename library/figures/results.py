@@ -14,7 +14,7 @@ from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
 FORMATS = ("text", "markdown", "latex", "csv")
-COLUMNS = ("protocol", "hash", "encoder", "by", "top-1", "95 %", "top-5", "videos", "time")
+COLUMNS = ("protocol", "hash", "store", "encoder", "by", "top-1", "95 %", "top-5", "videos", "time")
 KEYS = ("protocol", "hash", "encoder", "by", "recipe", "run", "store", "time")
 ESCAPES = {"\\": r"\textbackslash{}", **{mark: f"\\{mark}" for mark in "&%$#_{}"}, "~": r"\textasciitilde{}"}
 
@@ -97,6 +97,7 @@ def _cells(line: Mapping[str, Any]) -> Sequence[str]:
     return (
         str(line["protocol"]["name"]),
         str(line["protocol"]["hash"]),
+        Path(str(line["store"])).name,
         str(line["encoder"]),
         _made_by(line),
         f"{figure}{several}",
@@ -108,4 +109,4 @@ def _cells(line: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _latex(cell: str) -> str:
-    return "".join(ESCAPES.get(letter, letter) for letter in cell)
+    return "".join(ESCAPES.get(letter, letter) for letter in cell).replace("+-", r"$\pm$")

@@ -108,6 +108,8 @@ def fit_thresholds(
     if off:
         forget_thresholds(trained, folder=folder)
         return FittedThresholds(folder, {})
+    if not trained.recipe.is_multi_label:
+        raise DataError(f"{folder}: each of its videos has one label; expected a run of several labels for thresholds")
     store, manifest = held_out_split(trained, bank, split, folder=folder, what="a threshold")
     fitted, half, worth = fit_thresholds_of_run(
         trained, store, manifest, folder=folder, device=resolve_device(device), precision=precision

@@ -24,7 +24,9 @@ def match(rows: Sequence[ListedVideo], videos: Sequence[Video], *, where: Path) 
     found += ends.match({row: row.other_key for row in rows if row.other_key and row not in matched}, where=where)
     if not found:
         examples = (
-            f"the first in the list is {rows[0].key!r}, the first given {videos[0].path}" if rows and videos else ""
+            f"the first in the list is {rows[0].key!r}, the first given {str(ends.path_of[videos[0]])!r}"
+            if rows and videos
+            else ""
         )
         raise DataError(f"{where}: none of its {len(rows)} videos is among the {len(videos)} given; {examples}")
     return found
@@ -46,8 +48,8 @@ class Ends:
     """Videos by the ends of their paths: the name, the name with the folder before it, and so on."""
 
     def __init__(self, videos: Sequence[Video]) -> None:
-        self._path_of = _paths_of(videos)
-        self._own = [(name_parts(self._path_of[video].as_posix()), video) for video in videos]
+        self.path_of = _paths_of(videos)
+        self._own = [(name_parts(self.path_of[video].as_posix()), video) for video in videos]
         self._by_depth: dict[int, dict[tuple[str, ...], list[Video]]] = {}
 
     def match(self, names: Mapping[ListedVideo, str], *, where: Path) -> list[tuple[ListedVideo, Video]]:
@@ -55,7 +57,7 @@ class Ends:
         found = []
         for row, meant in self._deepest({row: name_parts(name) for row, name in names.items()}):
             alike = self._of_suffix(meant, names[row])
-            paths = list(dict.fromkeys(self._path_of[video] for video in alike))
+            paths = list(dict.fromkeys(self.path_of[video] for video in alike))
             if len(paths) > 1:
                 raise DataError(
                     f"{where}: {'/'.join(name_parts(names[row]))!r} may be {paths[0]} or {paths[1]}; "
@@ -67,7 +69,7 @@ class Ends:
     def paths_of(self, names: Iterable[str]) -> frozenset[Path]:
         """Return the paths of the videos that names mean."""
         found = self._deepest({name: name_parts(name) for name in names})
-        return frozenset(self._path_of[video] for _, meant in found for video in meant)
+        return frozenset(self.path_of[video] for _, meant in found for video in meant)
 
     def _deepest(self, keys: Mapping[Key, tuple[str, ...]]) -> list[tuple[Key, list[Video]]]:
         """The keys that mean videos, by as many folders before the name as agree for any of them."""
@@ -89,7 +91,7 @@ class Ends:
     def _of_suffix(self, videos: list[Video], name: str) -> list[Video]:
         """The videos whose file has the suffix of the name, if there are any: "IMG_1.mov" is not IMG_1.mp4."""
         suffix = PurePosixPath(name.strip().replace("\\", "/")).suffix.lower()
-        alike = [video for video in videos if self._path_of[video].suffix.lower() == suffix]
+        alike = [video for video in videos if self.path_of[video].suffix.lower() == suffix]
         return alike if suffix in VIDEO_SUFFIXES and alike else videos
 
 

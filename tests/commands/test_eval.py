@@ -119,7 +119,7 @@ def test_what_does_not_fit(framebank: Any, world: World, place: Path, tmp_path: 
     start = ("eval", world.store.path, "--results", ledger, "--protocol")
     lists = ("--lists", place)
     assert "expected --lists" in sentence(framebank(*start, "ucf101", exit_code=1))
-    assert "holds none of trainlist01.txt" in sentence(framebank(*start, "ucf101", *lists, exit_code=1))
+    assert "holds no trainlist01.txt" in sentence(framebank(*start, "ucf101", *lists, exit_code=1))
     assert "reads no lists" in sentence(framebank(*start, "supervised", *lists, exit_code=1))
     assert "trains nothing" in sentence(framebank(*start, "zero-shot-full", "--recipe", "ridge", exit_code=1))
     assert "expected no --run" in sentence(framebank(*start, "supervised", "--run", place, exit_code=1))

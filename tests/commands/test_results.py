@@ -55,9 +55,10 @@ def test_results_in_every_form(framebank: Any, world: World, place: Path, tmp_pa
     found = framebank("results", ledger, "--where", "protocol=*half", "--format", "csv").stdout
     (row,) = csv.DictReader(io.StringIO(found))
     assert row["protocol"] == "zero-shot-half" and "+-" in row["top-1"]
+    assert row["store"] == world.store.path.name
     latex = framebank("results", ledger, "--format", "latex").stdout
-    assert latex.startswith("\\begin{tabular}") and "\\%" in latex and " % " not in latex
-    assert framebank("results", ledger, "--format", "markdown").stdout.splitlines()[1].count("---") == 9
+    assert latex.startswith("\\begin{tabular}") and "\\%" in latex and " % " not in latex and "$\\pm$" in latex
+    assert framebank("results", ledger, "--format", "markdown").stdout.splitlines()[1].count("---") == 10
     assert len(json.loads(framebank("results", ledger, "--json").stdout)["results"]) == 2
     assert "<table>" in fb.results(ledger)._repr_html_()
     assert "no key 'protocl'" in sentence(framebank("results", ledger, "--where", "protocl=a", exit_code=1))

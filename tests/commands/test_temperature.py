@@ -104,6 +104,8 @@ def test_a_new_video_has_a_set(framebank: Any, store: Path, run: Path, clips: Pa
     told = json.loads(framebank("label", video, "--run", tmp_path / "run", "--sets", 0.9, "--json").stdout)
     assert isinstance(told["videos"][0]["set"], list)
     assert "    set: " in framebank("label", video, "--run", tmp_path / "run", "--sets", 0.9).stdout
+    by_class = framebank("label", video, "--run", tmp_path / "run", "--sets", 0.9, "--sets-by-class")
+    assert "classes have fewer than 9 validation videos" in by_class.stderr
 
 
 def test_what_cannot_be_fitted(framebank: Any, fitted: tuple[Path, Path], tmp_path: Path) -> None:

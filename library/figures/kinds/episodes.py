@@ -71,7 +71,7 @@ def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
         recipe="" if asked.run else head,
         run=str(asked.run or ""),
         seeds=protocol.seeds,
-        together=f"mean of {head}",
+        together=f"{head}, mean",
         notes=(*told, *_trained_on(reports[0])),
         more={"episodes_hashes": [report.protocol["episodes_hash"] for report in reports]},
     )
