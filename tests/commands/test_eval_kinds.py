@@ -94,7 +94,7 @@ def test_episodes_with_their_baselines(framebank: Any, world: World, lists: Path
     assert "otam" in framebank("results", tmp_path / "r.jsonl").stdout
     # without texts, a line says that they are missing; without a matcher, the first baseline is the figure
     shown = framebank(*arguments).stdout
-    assert "no texts" in shown and "mean, mean" in shown
+    assert "no texts" in shown and "mean, over the shots" in shown
 
 
 def test_a_matcher_of_another_store(framebank: Any, world: World, tmp_path: Path) -> None:

@@ -77,6 +77,8 @@ def test_it_runs(name: str, tmp_path: Path) -> None:
     assert line["protocol"] == {"name": name, "hash": found.hash}
     if protocol.kind != "episodes":
         assert found.hash == protocol.hash
+    if name == "ucf101-episodes":
+        assert found.videos_listed == 2745 and {part.listed for part in found.parts} == {2745}
     figure = found.map if name == "charades" else found.top1
     assert figure is not None and 0 < figure <= 1 and 0 < found.videos_evaluated <= found.videos_listed
     if protocol.kind in ("supervised", "zero-shot"):

@@ -24,7 +24,7 @@ def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
     from framebank.heads.progress import tell_nobody
     from framebank.library.episodes.evaluation import evaluate_shots
 
-    protocol = asked.protocol
+    protocol, files = asked.protocol, _class_lists(asked)
     plain = [name for name in protocol.baselines if not reads_text(name)]
     reports = evaluate_shots(
         asked.store,
@@ -40,7 +40,7 @@ def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
         },
         run=asked.run,
         split=protocol.split,
-        class_splits=_class_lists(asked),
+        class_splits=files,
         frames=0,
         frame_norm=True,
         given=asked.words,
@@ -50,9 +50,14 @@ def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
     )
     for _ in protocol.shots:
         asked.done()
-    head = reports[0].scores[0].matcher
+    head, listed = reports[0].scores[0].matcher, _listed(files, protocol.split)
     parts = tuple(
-        _part(report, score, is_baseline=score.matcher in protocol.baselines and score.matcher not in asked.matchers)
+        _part(
+            report,
+            score,
+            listed=listed,
+            is_baseline=score.matcher in protocol.baselines and score.matcher not in asked.matchers,
+        )
         for report in reports
         for score in report.scores
     )
@@ -71,7 +76,7 @@ def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
         recipe="" if asked.run else head,
         run=str(asked.run or ""),
         seeds=protocol.seeds,
-        together=f"{head}, mean",
+        together=f"{head}, over the shots",
         notes=(*told, *_trained_on(reports[0])),
         more={"episodes_hashes": [report.protocol["episodes_hash"] for report in reports]},
     )
@@ -94,7 +99,14 @@ def _class_lists(asked: ProtocolRequest) -> Sequence[Path]:
     return files
 
 
-def _part(report: "FewshotReport", score: "MatcherScore", *, is_baseline: bool) -> "SplitReport":
+def _listed(files: Sequence[Path], split: str) -> int:
+    """How many videos official lists place in a split; 0 without lists."""
+    from framebank.store.videos.lists import read_list
+
+    return sum(row.split == split for file in files for row in read_list(file))
+
+
+def _part(report: "FewshotReport", score: "MatcherScore", *, listed: int, is_baseline: bool) -> "SplitReport":
     from framebank.heads.evaluation.split_report import SplitReport
 
     low, high = score.bounds
@@ -106,7 +118,7 @@ def _part(report: "FewshotReport", score: "MatcherScore", *, is_baseline: bool) 
         "baseline": is_baseline,
         "made_by": facts,
     }
-    return SplitReport(f"{report.shot}-shot {score.matcher}", values, int(report.protocol["videos_listed"]))
+    return SplitReport(f"{report.shot}-shot {score.matcher}", values, listed or int(report.protocol["videos_listed"]))
 
 
 def _mean_interval(parts: "Sequence[SplitReport]") -> tuple[float, float]:
