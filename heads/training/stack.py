@@ -1,17 +1,17 @@
 """Stack: copies of one model with weights of their own, computed together and moved by AdamW together."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from framebank.heads.model import Model
-from framebank.heads.training.optimizer import optimizer_of, set_lr
+from framebank.heads.training.stacked_adamw import StackedAdamW
 
 
 class Stack:
@@ -21,21 +21,16 @@ class Stack:
     """
 
     def __init__(self, model: Model, *, weight_decays: Tensor) -> None:
-        count = len(weight_decays)
-        copies = [copy.deepcopy(model) for _ in range(count)]
-        parameters, self._buffers = stack_module_state(copies)
-        own = dict(model.named_parameters())
-        self._learned = {name: stacked for name, stacked in parameters.items() if own[name].requires_grad}
-        self._fixed = {name: stacked.detach() for name, stacked in parameters.items() if name not in self._learned}
-        self._learned = {name: stacked.detach().requires_grad_() for name, stacked in self._learned.items()}
-        learned = self._learned.items()
-        # The weights of one copy lie in the stack: a step of its optimizer moves the stack.
-        self._parts = [{name: stacked.detach()[place] for name, stacked in learned} for place in range(count)]
-        self._movers = [
-            optimizer_of(parts.values(), weight_decay=decay)
-            for parts, decay in zip(self._parts, weight_decays.tolist(), strict=True)
-        ]
-        self._shell = copies[0]  # its own weights are not read
+        def stacked(values: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+            return {name: own.detach().repeat(len(weight_decays), *[1] * own.ndim) for name, own in values}
+
+        parameters = list(model.named_parameters())
+        learned = stacked((name, own) for name, own in parameters if own.requires_grad)
+        self._fixed = stacked((name, own) for name, own in parameters if not own.requires_grad)
+        self._fixed |= stacked(model.named_buffers())
+        self._adam = StackedAdamW(learned, weight_decays=weight_decays)
+        self._learned = {name: self._adam[name][0].detach().requires_grad_() for name in learned}
+        self._shell = copy.deepcopy(model)  # its own weights are not read
         self.training = True
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -52,7 +47,7 @@ class Stack:
     @property
     def weights(self) -> dict[str, Tensor]:
         """The weights and buffers of all copies by name, each (P, ...)."""
-        return self._learned | self._fixed | self._buffers
+        return self._learned | self._fixed
 
     def step(self, x: Tensor, mask: Tensor, labels: Tensor, *, lr: Tensor, smoothing: float, precision: str) -> Tensor:
         """Make one step of AdamW in each copy, lr (P,), on videos as `logits` takes them, labels (B,).
@@ -62,25 +57,16 @@ class Stack:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = self.logits(x, mask)
         losses = losses_of(logits.float(), labels, smoothing=smoothing)
-        # The fused optimizer reads numbers in the order of memory, which must be that of the weights.
-        grads = [grad.contiguous() for grad in torch.autograd.grad(losses.sum(), list(self._learned.values()))]
-        for place, (mover, rate) in enumerate(zip(self._movers, lr.tolist(), strict=True)):
-            for name, grad in zip(self._learned, grads, strict=True):
-                self._parts[place][name].grad = grad[place]
-            set_lr(mover, rate)
-            mover.step()
+        self._adam.begin(lr)
+        grads = torch.autograd.grad(losses.sum(), list(self._learned.values()), allow_unused=True)
+        self._adam.move({name: grad for name, grad in zip(self._learned, grads, strict=True) if grad is not None})
         return losses.detach()
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with some of the copies alone, in this order; their optimizers go on with them."""
-        for stacks in (self._learned, self._fixed, self._buffers):
-            for name, stacked in stacks.items():
-                stacks[name] = stacked.detach()[list(places)].requires_grad_(stacked.requires_grad)
-        self._movers = [self._movers[place] for place in places]
-        self._parts = [self._parts[place] for place in places]
-        for place, parts in enumerate(self._parts):
-            for name, part in parts.items():
-                part.data = self._learned[name].detach()[place]
+        self._adam.keep(places)
+        self._learned = {name: self._adam[name][0].detach().requires_grad_() for name in self._learned}
+        self._fixed = {name: stacked[list(places)] for name, stacked in self._fixed.items()}
 
     def state(self, place: int) -> dict[str, Tensor]:
         """Return a copy of the weights of one copy."""

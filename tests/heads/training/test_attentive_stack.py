@@ -57,14 +57,24 @@ def test_in_bf16_it_scores_as_in_fp32_to_the_digits_of_bf16() -> None:
     assert error < 3 * usual
 
 
+def test_in_bf16_it_learns_what_copies_learn_one_by_one() -> None:
+    model, (x, mask), labels = model_of(places=2), videos(), torch.arange(5) % CLASSES
+    ours, theirs = (kind(model, weight_decays=DECAYS) for kind in (AttentiveStack, Stack))
+    before = ours.logits(x, mask)
+    for one in (ours, theirs):
+        one.step(x, mask, labels, lr=RATES, smoothing=0.0, precision="bf16")
+    moved, alone = (one.logits(x, mask) - before for one in (ours, theirs))
+    assert (moved - alone).abs().max() < 0.1 * alone.abs().max()
+
+
 def test_the_norm_of_tokens_with_positions_stays_in_fp32() -> None:
     """A position that nearly takes a token away leaves what bf16 cannot tell from the rest of both."""
     tokens = torch.randn(1, 6, DIM, generator=torch.Generator().manual_seed(2))
-    places = -0.99 * tokens
-    exact = _scale(tokens, places, eps=1e-6)
+    times, spots = -0.99 * tokens, torch.zeros(1, 1, DIM)
+    exact = _scale(tokens, times, spots, eps=1e-6)
     torch.testing.assert_close(exact[0, 0], (1e-4 * tokens[0].square().mean(-1) + 1e-6).rsqrt(), rtol=1e-2, atol=0)
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(_scale(tokens, places, eps=1e-6), exact)
+        torch.testing.assert_close(_scale(tokens, times, spots, eps=1e-6), exact)
 
 
 def test_padding_is_never_read() -> None:
