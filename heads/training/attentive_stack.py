@@ -37,7 +37,7 @@ class AttentiveStack(Stack):
         tokens, real, frames = head.packed(self._shell.frames(x), mask)
         if head.positions is not None and frames.shape[1] > len(head.positions):
             return super().logits(x, mask)  # a table that is stretched is another one for each video
-        tokens = tokens - tokens.mean(-1, keepdim=True)  # (B, N, D)
+        tokens = tokens.sub_(tokens.mean(-1, keepdim=True))  # (B, N, D); packed tokens are a copy
         times, spots = self._positions(head, frames.shape[1], tokens)
         pooled = own["head.query"] + self._read(head, tokens, real, times, spots)  # (P, B, D)
         gain, shift = (own[f"head.mlp_norm.{name}"][:, None] for name in ("weight", "bias"))  # (P, 1, D)
@@ -85,7 +85,8 @@ def _scale(tokens: Tensor, times: Tensor, spots: Tensor, *, eps: float) -> Tenso
     with torch.autocast(tokens.device.type, enabled=False):
         both = _dots(tokens, times, spots) + torch.bmm(times, spots.mT).flatten(1)  # (B, P, N)
         sizes = times.square().mean(-1)[..., None] + spots.square().mean(-1)[:, None]  # (P, T, S)
-        variance = tokens.square().mean(-1)[:, None] + 2 / tokens.shape[-1] * both + sizes.flatten(1)
+        norms = torch.linalg.vector_norm(tokens, dim=-1)[:, None]  # (B, 1, N)
+        variance = (norms.square() + 2 * both) / tokens.shape[-1] + sizes.flatten(1)
         scale: Tensor = (variance + eps).rsqrt()
     return scale
 

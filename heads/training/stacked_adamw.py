@@ -24,6 +24,7 @@ class StackedAdamW:
             name: (own.detach(), torch.zeros_like(own), torch.zeros_like(own)) for name, own in weights.items()
         }
         self._taken = torch.zeros((), device=weight_decays.device)
+        self._rows = self._by_copy()
 
     def __getitem__(self, name: str) -> Moved:
         """Return weights (P, ...) and the two means that AdamW keeps of them."""
@@ -39,9 +40,9 @@ class StackedAdamW:
         for decay in (True, False):
             names = [name for name in grads if (self._moved[name][0].ndim > 2) == decay]
             # The optimizer reads numbers in the order of memory, which must be that of the weights.
-            columns = [zip(*map(Tensor.unbind, (*self[name], grads[name].contiguous())), strict=True) for name in names]
+            columns = [zip(self._rows[name], grads[name].contiguous(), strict=True) for name in names]
             for place, rows in enumerate(zip(*columns, strict=True)):
-                self.move_one(place, rows, decay=decay)
+                self.move_one(place, [(*moved, grad) for moved, grad in rows], decay=decay)
 
     def move_one(self, place: int, rows: Sequence[Sequence[Tensor]], *, decay: bool = True) -> None:
         """Move weights of one copy: of each row its weights, their two means and their gradient."""
@@ -68,6 +69,10 @@ class StackedAdamW:
         self._decays = [self._decays[place] for place in chosen]
         for name, (own, mean, square) in self._moved.items():
             self._moved[name] = (own[chosen], mean[chosen], square[chosen])
+        self._rows = self._by_copy()
+
+    def _by_copy(self) -> dict[str, list[tuple[Tensor, ...]]]:
+        return {name: list(zip(*map(Tensor.unbind, moved), strict=True)) for name, moved in self._moved.items()}
 
 
 def product(x: Tensor, moved: Moved, adam: StackedAdamW, *, flipped: bool = False) -> Tensor:
@@ -76,7 +81,8 @@ def product(x: Tensor, moved: Moved, adam: StackedAdamW, *, flipped: bool = Fals
     `flipped`: x (P, G, B, O) -> (P, G, B, I). No gradient of the matrices comes out: when the result is traced back,
     AdamW moves them at once, copy by copy. So a gradient is read where it was just written, in memory that all share.
     """
-    return _Product.apply(x, moved, adam, flipped)  # type: ignore[no-any-return]
+    answer: Tensor = _Product.apply(x, moved, adam, flipped)
+    return answer
 
 
 class _Product(torch.autograd.Function):
