@@ -6,7 +6,7 @@ python benchmarks/probes.py [--videos 384] [--rounds 3] [--recipes linear-probe,
 Made-up embeddings, of the shapes of the demo where nothing else is asked for: 16 frames of 128 numbers, or 8 frames of
 4 places of 128 numbers for tokens, 16 classes. Validation is a tenth more videos. Prints the least time of some rounds
 for one training, and for the twenty learning rates and weight decays trained together; and the ratio. Probes that stop
-early do so after a quarter and half of the epochs: with fewer than four that is later, or never.
+early do so after an eighth, a quarter and half of the epochs: with fewer than eight that is later, or never.
 """
 
 import time

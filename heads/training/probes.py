@@ -35,7 +35,9 @@ from framebank.store.errors import DataError, warn
 # first ones.
 RATES = (1e-3, 3e-4, 3e-3, 1e-4, 5e-3)
 DECAYS = (0.01, 0.1, 0.4, 0.8)
-HALVINGS = (4, 2)  # after the first of so many equal parts of the epochs, the worse half of the probes stops
+# After the first of so many equal parts of the epochs, only the best probes go on, one in so many. A query alone shows
+# early which they are; heads with blocks need longer (docs/train.md).
+STOPS, STOPS_OF_A_QUERY = {4: 2, 2: 2}, {8: 3, 4: 3, 2: 3}
 WORST = 1e9  # the loss of a probe that has diverged
 AT_ONCE = 256  # sequences that are scored at once
 
@@ -141,6 +143,8 @@ def probe_epochs(
     generator = torch.Generator().manual_seed(recipe.seed)
     examples = num_examples(train, recipe)
     epochs = recipe.epochs_of(examples)
+    shares = STOPS_OF_A_QUERY if isinstance(stack, AttentiveStack) else STOPS
+    stops = {math.ceil(epochs / part): share for part, share in shares.items()}
     total, taken = epochs * math.ceil(examples / recipe.batch_size), 0
     running, lowest = list(range(len(settings))), [math.inf] * len(settings)
     for number in range(1, epochs + 1):
@@ -163,8 +167,8 @@ def probe_epochs(
             continue
         for one, (_, loss) in zip(running, judged, strict=True):
             lowest[one] = min(lowest[one], loss)
-        if recipe.halving and number < epochs and number in {math.ceil(epochs / part) for part in HALVINGS}:
-            staying = _better_half([lowest[one] for one in running])
+        if recipe.halving and number < epochs and number in stops:
+            staying = _best_part([lowest[one] for one in running], stops[number])
             stack.keep(staying)
             running = [running[place] for place in staying]
 
@@ -211,10 +215,10 @@ def _stack_of(model: Model, decays: Tensor) -> Stack | LinearStack:
     return (AttentiveStack if reads_shared(model) else Stack)(model, weight_decays=decays)
 
 
-def _better_half(losses: Sequence[float]) -> list[int]:
-    """Return the places of the lower half of losses, in their order; of an odd number, the middle one is in it."""
+def _best_part(losses: Sequence[float], share: int) -> list[int]:
+    """Return the places of the lowest of losses, one in `share` and one at least, in their order."""
     order = sorted(range(len(losses)), key=losses.__getitem__)
-    return sorted(order[: math.ceil(len(order) / 2)])
+    return sorted(order[: math.ceil(len(order) / share)])
 
 
 @torch.no_grad()

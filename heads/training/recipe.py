@@ -82,7 +82,7 @@ class Recipe:
     average: float = 0.0  # the share of the epochs, from the end, whose weights are averaged
     precision: str = "fp32"  # of the head in training; "auto" is bf16 where the hardware multiplies it
     probes: int = 0  # how many learning rates and weight decays are trained at once, in place of those above
-    halving: bool = False  # of these, the worse half stops after a quarter of the epochs, and again after half of them
+    halving: bool = False  # of these, only the best go on after some of the epochs (probes.py)
     seed: int = 0
     form: int = PUBLISHED
 

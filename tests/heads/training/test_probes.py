@@ -11,7 +11,7 @@ import framebank as fb
 from framebank.heads.bank import Bank
 from framebank.heads.training.build import build_model
 from framebank.heads.training.loop import Epoch, chosen_epoch, fit
-from framebank.heads.training.probes import WORST, Probe, _better_half, best_probe, fit_probes, probe_settings
+from framebank.heads.training.probes import WORST, Probe, _best_part, best_probe, fit_probes, probe_settings
 from framebank.heads.training.recipe import Recipe, read_recipe
 from framebank.library.comparing.training_lines import _probe_lines
 from framebank.store import DataError
@@ -65,13 +65,20 @@ def test_each_probe_is_what_it_would_be_alone(name: str, smoothing: float) -> No
     assert len({probe.val_loss for probe in probes}) > 4  # they differ
 
 
-@pytest.mark.parametrize("name", ["linear-probe", "attentive-probe", "attentive-tokens"])
-def test_the_worse_half_stops_and_the_others_are_what_they_would_be(name: str) -> None:
-    """Of 7 probes, 4 go on after 1 of 4 epochs and 2 after 2: those of the lowest losses until then."""
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("linear-probe", [1, 1, 1, 2, 2, 4, 4]),  # the better half goes on
+        ("attentive-probe", [1, 1, 1, 1, 2, 2, 4]),  # the best third
+        ("attentive-tokens", [1, 1, 1, 2, 2, 4, 4]),
+    ],
+)
+def test_the_best_go_on_and_are_what_they_would_be(name: str, made: list[int]) -> None:
+    """Some of 7 probes stop after 1 of 4 epochs and some after 2: those of the highest losses until then."""
     train, val = bank(20, seed=0), bank(9, seed=1)
     (halved, weights), (whole, others) = (halved_or_not(name, train, val, halving=choice) for choice in (True, False))
     assert {one.epochs for one in whole} == {4}
-    assert sorted(one.epochs for one in halved) == [1, 1, 1, 2, 2, 4, 4]
+    assert sorted(one.epochs for one in halved) == made
     for one, other in zip(halved, whole, strict=True):
         if one.epochs == 4:
             assert one.val_loss == pytest.approx(other.val_loss, abs=1e-4)
@@ -99,9 +106,10 @@ def trained(epochs: Any) -> tuple[list[Epoch], tuple[Probe, ...]]:
             return log, end.value
 
 
-def test_the_better_half_has_the_lower_losses() -> None:
-    assert _better_half([3.0, 1.0, WORST, 0.5, 2.0]) == [1, 3, 4]
-    assert _better_half([1.0, 1.0]) == [0]
+def test_the_best_part_has_the_lowest_losses() -> None:
+    assert _best_part([3.0, 1.0, WORST, 0.5, 2.0], 2) == [1, 3, 4]
+    assert _best_part([3.0, 1.0, WORST, 0.5, 2.0], 3) == [1, 3]
+    assert _best_part([1.0, 1.0], 3) == [0]
 
 
 def test_what_cannot_be_trained_so_is_one_sentence() -> None:
