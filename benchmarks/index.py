@@ -38,7 +38,7 @@ from framebank.store.indexes.index import Hit, Index
 from framebank.store.indexes.nearest import ROUNDED_AFTER
 from framebank.store.indexes.searched import Searched
 from framebank.store.indexes.structure import build
-from framebank.store.indexes.tuning import K, Target, queries_of, recall_of, tune
+from framebank.store.indexes.tuning import K, Target, cosines_at, queries_of, recall_of, tune
 from framebank.store.vectors import unit
 from framebank.store.videos.columns import VideoColumns
 
@@ -203,7 +203,7 @@ def filters(index: Index, vectors: np.ndarray, kind: str) -> list[dict[str, Any]
         k = min(K, left)
         truth = rows[np.argsort(-(queries @ vectors[rows].T), axis=1)[:, :k]]
         hits, times = timed(index, queries, among)
-        recall = recall_of(np.array(hits), truth)
+        recall = recall_of(*(cosines_at(vectors, queries, np.array(own)) for own in (hits, truth)))
         told.append({"rows": count, "type": kind, "left": left, "recall": recall, **times, "first": first})
     return told
 
