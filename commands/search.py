@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,18 +10,36 @@ from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, say
 
 
+def _once(context: click.Context, option: click.Parameter, given: tuple[Any, ...]) -> Any:
+    """Return the one value of an option, or None. A search has one query, and the first of two must not be lost."""
+    if len(given) > 1:
+        raise click.UsageError(f"{option.opts[0]} is given {len(given)} times; expected one query", context)
+    return given[0] if given else None
+
+
+def once(*names: str, **how: Any) -> Any:
+    """Return an option that is an error when it is given twice."""
+    return click.option(*names, multiple=True, callback=_once, **how)
+
+
 @click.command(short_help="Find the videos nearest to a text or a video.")
 @click.argument("index", type=PATH)
-@click.option("--text", help="Find videos that a sentence describes.")
-@click.option("--video", type=PATH, help="Find videos like this file.")
-@click.option("--image", type=PATH, help="Find videos like this picture.")
-@click.option("--id", "video_id", help="Find videos like this video of the index.")
+@once("--text", help="Find videos that a sentence describes.")
+@once("--video", type=PATH, help="Find videos like this file.")
+@once("--image", type=PATH, help="Find videos like this picture.")
+@once("--id", "video_id", help="Find videos like this video of the index.")
 @click.option("--from", "start", type=float, help="With --id and --to: the first second of the moment to search for.")
 @click.option("--to", "end", type=float, help="With --id and --from: where that moment ends.")
-@click.option("--minus-text", help="Find what is far from this text, and near to the query.")
+@once("--minus-text", help="Find what is far from this text, and near to the query.")
 @click.option("-k", default=10, type=click.IntRange(1), help="How many videos to show.  [10]")
 @click.option("--moments", is_flag=True, help="Find the best seconds of videos, by the rows of the store.")
-@click.option("--where", metavar="FILTER", help="Only videos like these: \"label in ('a', 'b') and split = 'train'\".")
+@click.option(
+    "--where",
+    "filters",
+    multiple=True,
+    metavar="FILTER",
+    help="Only videos like these: \"label in ('a', 'b') and split = 'train'\".",
+)
 @click.option("--store", type=PATH, help="The store of the rows, if it is no longer at its place.")
 @click.option("--export-clips", type=PATH, metavar="DIR", help="Cut each hit out of its video, into this folder.")
 @click.option("--exact", is_flag=True, help="With --export-clips: encode the clips anew, to start at the right frame.")
@@ -40,7 +59,7 @@ def search(
     minus_text: str | None,
     k: int,
     moments: bool,
-    where: str | None,
+    filters: tuple[str, ...],
     store: Path | None,
     export_clips: Path | None,
     exact: bool,
@@ -94,6 +113,7 @@ def search(
     opened = SearchIndex.open(index, device=device)
     if sheet or preview or export_clips:
         require_places(opened, sheet=sheet, preview=preview, clips=export_clips)
+    where = filters[0] if len(filters) == 1 else " and ".join(f"({one})" for one in filters) or None
     how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
     if text is not None:
         hits = opened.search_text(text, minus=minus_text, **how)

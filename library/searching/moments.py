@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 1 << 18  # rows that are compared at once
 LEAST_VIDEOS = 50  # videos with the best rows whose stretches are searched
-OF_A_VIDEO = 3  # moments at most
+OF_A_VIDEO = 3  # moments at most; more only where the videos have too few
 USUAL_VIDEOS = 128  # videos whose rows show what is usual
 
 
@@ -30,11 +30,16 @@ def store_of(index: "Index", store: "FeatureStore | str | Path | None") -> "Feat
     from framebank.store import FeatureStore
 
     if store is None:
-        place = index.origin.store if index.origin else Path(index.made_by.get("store", ""))
+        place = index.origin.store if index.origin else index.made_by.get("store", "")
+        if not place:
+            told = "moments are read from a store, and the index knows none, as after index-merge"
+            raise DataError(f"{told}; name it (--store)")
         try:
             found = FeatureStore(place)
         except DataError as error:
-            raise DataError(f"moments are read from the store of the index ({error}); say where it is now") from error
+            raise DataError(
+                f"moments are read from the store of the index ({error}); say where it is now (--store)"
+            ) from error
     else:
         found = open_store(store)
     found.spec.require_same_encoder(index.spec, mine=found.path, theirs="the index")
@@ -125,9 +130,10 @@ def find_moments(
     """Find the `k` best moments of a query in the videos of an index, from the rows of its store.
 
     Every row of every video is compared. Stretches are searched in the videos with the best rows: up to OF_A_VIDEO in
-    each, at least `least` seconds long. The score is the mean cosine of a stretch's best rows; for a query of pictures,
-    without what all rows share (`cosines_of`). Only a text is judged. DataError if the store has none of the videos, if
-    nothing but the query is left to search, or if the query has no direction.
+    each, at least `least` seconds long, and more if all of these are fewer than `k`. The score is the mean cosine of a
+    stretch's best rows; for a query of pictures, without what all rows share (`cosines_of`). Only a text is judged.
+    DataError if the store has none of the videos, if nothing but the query is left to search, or if the query has no
+    direction.
     """
     import numpy as np
 
@@ -157,12 +163,20 @@ def find_moments(
     nearest = sorted(peaks, key=lambda video_id: -peaks[video_id])[: max(LEAST_VIDEOS, 4 * k)]
     seconds, without = LEAST_SECONDS if least is None else least, {asked.leaves_out: asked.within}
     track = functools.partial(track_of, query=query, usual=float(np.median(cosines)), mean_row=mean_row)
-    moments = [
-        pair for name in nearest for pair in _stretches(store, index.video(name), track, seconds, without.get(name))
-    ]
+    moments: list[tuple[bool, Span, np.ndarray]] = []
+    for most in (OF_A_VIDEO, k):
+        if len(moments) < k:
+            moments = [
+                (number >= OF_A_VIDEO, *pair)
+                for name in nearest
+                for number, pair in enumerate(
+                    _stretches(store, index.video(name), track, seconds, without.get(name), most)
+                )
+            ]
     if not moments:
         raise DataError(f"the index shows nothing but {asked.told!r} itself; expected fewer seconds, or more videos")
-    best = sorted(moments, key=lambda pair: -(pair[0].score or 0.0))[:k]
+    chosen = sorted(moments, key=lambda one: (one[0], -(one[1].score or 0.0)))[:k]
+    best = sorted(((span, rows) for _, span, rows in chosen), key=lambda pair: -(pair[0].score or 0.0))
     hits = tuple(_hit(index.video(span.video_id), span, _chance(background, span, rows)) for span, rows in best)
     return Hits(asked.told, hits, found=found)
 
@@ -221,8 +235,9 @@ def _stretches(
     track_of: "Callable[..., CosineTrack]",
     least_seconds: float,
     without: tuple[float, float] | None,
+    most: int,
 ) -> "Iterator[tuple[Span, np.ndarray]]":
-    """Yield the best stretches of a video, with their unit rows. None meets the seconds that it is searched without."""
+    """Yield the `most` best stretches of a video, with their unit rows, in none of the seconds `without`."""
     from framebank.heads.moments.rows import rows_in_time
     from framebank.heads.moments.stretches import best_stretches
 
@@ -230,7 +245,7 @@ def _stretches(
     for first, last, start, end in _parts(every_time, video.start or 0.0, video.end, without):
         rows, times = every[first:last], every_time[first:last]
         track = track_of(video.video_id, rows, times, start=start, end=end)
-        for span in best_stretches(track, most=OF_A_VIDEO, least_seconds=least_seconds):
+        for span in best_stretches(track, most=most, least_seconds=least_seconds):
             yield span, rows[track.rows_of(span)]
 
 

@@ -20,6 +20,7 @@ WORDS = ("and", "or", "not", "in", "like", "glob", "between", "is", "null")
 MOST_LETTERS = 10_000
 MOST_KNOWN = 64  # filters whose answers are kept
 KEY = '"row of the list"'  # no column of the user is called so: their names have no blanks
+NULL = re.compile(r'"(label|split)" is (not )?null')  # of a video that has none they are '', and not null
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*'|\"[^\"]*\")|(?P<number>-?\d+(?:\.\d*)?|-?\.\d+)|(?P<name>[A-Za-z_]\w*)"
@@ -60,6 +61,7 @@ class Filters:
 
     def _places(self, expression: str) -> np.ndarray:
         condition, values = _parsed(expression, self.columns)
+        condition = NULL.sub(lambda found: f"\"{found[1]}\" {'!=' if found[2] else '='} ''", condition)
         try:
             asked = f"select group_concat({KEY}) from videos where {condition}"  # noqa: S608 - of checked names
             (found,) = self._database.execute(asked, values).fetchone()

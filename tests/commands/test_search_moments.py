@@ -167,6 +167,24 @@ def test_a_moment_is_found_again_in_its_own_video(store: Path, tmp_path: Path) -
         made.search_id("film", within=(0.0, 20.0), moments=True)
 
 
+def test_one_long_film_gives_as_many_moments_as_are_asked_for(store: Path, tmp_path: Path) -> None:
+    spec = FeatureStore(store).spec
+    shown = np.zeros((400, spec.dim), dtype=np.float32)
+    shown[:, 0] = 1.0
+    for first in range(10, 400, 40):  # ten times, four seconds each
+        shown[first : first + 8, 1] = 1.0
+    (tmp_path / "bank").mkdir()
+    times = (np.arange(400) + 0.5) / 2
+    with ShardWriter(tmp_path / "bank", spec) as writer:
+        writer.add("film", Embeddings(unit(shown), times, np.arange(400)))
+        writer.add("short", Embeddings(unit(shown[:40]), times[:40], np.arange(40)))
+    Manifest((Video("film", tmp_path / "f"), Video("short", tmp_path / "s"))).write(tmp_path / "bank" / "manifest.csv")
+    made = fb.index(tmp_path / "bank", tmp_path / "index")
+    asked = made.search_id("film", within=(5.0, 9.0), moments=True, k=20)
+    found = {hit.start: hit.end - hit.start for hit in asked if hit.video_id == "film" and hit.score > 0.9}
+    assert found == {5.0 + 20.0 * number: 4.0 for number in range(1, 10)}
+
+
 def test_the_names_are_embedded_once(film_index: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     opened.search("a person waving")
     assert (film_index / "names.npz").is_file()
@@ -192,6 +210,10 @@ def test_a_store_that_is_not_at_hand(framebank: Any, opened: Any, bank: Path, st
     asked = ("--text", "a person waving", "--moments")
     told = sentence(framebank("search", tmp_path / "other", *asked, exit_code=1))
     assert "moments are read from the store of the index" in told and "gone" in told
+    made.made_by["store"] = ""  # as index-merge leaves it
+    made.save(tmp_path / "merged")
+    told = sentence(framebank("search", tmp_path / "merged", *asked, exit_code=1))
+    assert "the index knows none" in told and "--store" in told
     other = fb.open(tmp_path / "other")
     assert other.search_id("film_000", moments=True, store=tmp_path / "moved").found
     with pytest.raises(fb.DataError, match="holds no video of the 4 videos of the index"):
@@ -201,6 +223,7 @@ def test_a_store_that_is_not_at_hand(framebank: Any, opened: Any, bank: Path, st
 def test_shots_end_where_the_parts_do(framebank: Any, bank: Path, films: list[Film], tmp_path: Path) -> None:
     found = json.loads(framebank("shots", bank, "--csv", tmp_path / "shots.csv", "--json").stdout)
     spans = read_spans(tmp_path / "shots.csv")
+    assert all(one["end"] == round(one["end"], 6) for one in found["shots"])  # 1.86, and not 1.8599999999999999
     assert [(one["video_id"], one["start"], one["end"]) for one in found["shots"]] == [
         (span.video_id, span.start, span.end) for span in spans
     ]
@@ -232,6 +255,12 @@ def test_a_filter_leaves_only_what_it_means(framebank: Any, opened: Any, index: 
     assert {hit.label for hit in clips.search(query, k=64, where="label = 'waving'")} == {"waving"}
     hits = opened.search("a person waving", moments=True, keep_all=True, where="video_id in ('film_002', 'film_003')")
     assert {hit.video_id for hit in hits} == {"film_002", "film_003"}
+    both = ("--where", "video_id != 'film_001' or duration > 5", "--where", "video_id != 'film_002'")
+    told = answer(framebank, opened.path, "--id", "film_000", *both)
+    assert {hit["video_id"] for hit in told["hits"]} == {"film_003"}
+    for twice in (("--id", "film_000", "--id", "film_001"), ("--text", "a", "--text", "b")):
+        asked = framebank("search", opened.path, *twice, exit_code=2)
+        assert f"{twice[0]} is given 2 times; expected one query" in asked.stderr
     wrong = ("--id", "film_000", "--where", "colour = 'red'")
     told = sentence(framebank("search", opened.path, *wrong, exit_code=1))
     assert "names 'colour', which is no column" in told

@@ -83,6 +83,9 @@ def test_columns_of_the_user_are_compared_as_numbers_and_as_texts() -> None:
     ]
     assert fitting(videos, "height > 8") == [1, 3]
     assert fitting(videos, "height is null") == [2]
+    unnamed = [Video("a", Path("/a")), Video("b", Path("/b"), "run", "train"), Video("c", Path("/c"), "run")]
+    assert fitting(unnamed, "label is null") == [0] and fitting(unnamed, "label is not null") == [1, 2]
+    assert fitting(unnamed, "not (split IS NOT NULL) and label = 'run'") == [2]
     assert fitting(videos, "Light in ('dusk', 'night') or light = 'o''clock'") == [0, 2, 3]
     with pytest.raises(DataError, match=r"expected one of video_id, .*duration, height, light"):
         fitting(videos, "heigth > 8")
