@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Protocol
 
 from framebank.library.checks import require_among, typed
@@ -173,14 +174,19 @@ def _labelled_split(
     if not store.manifest.labels:
         from framebank.heads.evaluation.evaluate import require_labels, zero_shot_hint
 
-        hint = f"framebank predict {store.path} --run {run} --csv out.csv" if run else zero_shot_hint(store)
+        hint = (
+            f"framebank predict {quote(str(store.path))} --run {quote(str(run))} --csv out.csv"
+            if run
+            else zero_shot_hint(store)
+        )
         require_labels(store, store.manifest, split="all", hint=hint)
     try:
         return store, store.manifest.split_named(split), store.split(split)
     except DataError as error:
         if run is None or split != "test" or any(store.manifest.columns.splits):
             raise
+        relabel = f"framebank store relabel {quote(str(store.path))}"
         raise DataError(
-            f"{error}; to hold out those whose names end in 0, say, run `framebank store relabel {store.path} "
+            f"{error}; to hold out those whose names end in 0, say, run `{relabel} "
             "--set '*=train' --set '*0=test' --column split`, then train again"
         ) from error

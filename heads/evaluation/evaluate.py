@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ def require_labels(store: FeatureStore, manifest: Manifest, *, split: str, hint:
     what = "the store" if split == "all" else f"the split {split!r}"
     raise DataError(
         f"{store.path}: none of the {counted(len(manifest), 'video')} of {what} has a label, and a figure needs them; "
-        f"give them with `framebank store relabel {store.path} FILE.csv`, or label the videos themselves with `{hint}`"
+        f"give them with `framebank store relabel {quote(str(store.path))} FILE.csv`, or label the videos themselves "
+        f"with `{hint}`"
     )
 
 
@@ -63,7 +65,7 @@ def evaluate_run(
     if its encoder differs, or if it has classes that the run lacks.
     """
     run.spec.require_same_encoder(store.spec, mine=shown or folder, theirs=store.path)
-    hint = f"framebank predict {store.path} --run {shown or folder} --csv out.csv"
+    hint = f"framebank predict {quote(str(store.path))} --run {quote(str(shown or folder))} --csv out.csv"
     without = require_labels(store, manifest, split=split, hint=hint)
     labels = LabelSet(run.labels)
     predictions, bank = _score(
@@ -211,4 +213,4 @@ def _before(
 
 def zero_shot_hint(store: FeatureStore) -> str:
     """Return the command that labels the videos of a store by texts."""
-    return f"framebank predict {store.path} --labels CLASSES.txt --csv out.csv"
+    return f"framebank predict {quote(str(store.path))} --labels CLASSES.txt --csv out.csv"

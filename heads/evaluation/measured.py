@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -131,7 +132,9 @@ def require_seeds(first: dict[int | None, MeasuredRun], other: dict[int | None, 
 def _read(folder: Path) -> MeasuredRun:
     predictions, metrics = current(folder, "predictions.npz"), current(folder, "metrics.json")
     if not (predictions.is_file() and metrics.is_file()):
-        raise DataError(f"{folder}: was never evaluated; run `framebank evaluate {folder} --split test` first")
+        raise DataError(
+            f"{folder}: was never evaluated; run `framebank evaluate {quote(str(folder))} --split test` first"
+        )
     facts = Fields.of(read_json(metrics), where=metrics).fields("made_by")
     return MeasuredRun(folder, Predictions.read(predictions), facts.text("split"), Path(facts.text("store")))
 

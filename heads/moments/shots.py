@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from framebank.store.spans.span import Span
+from framebank.store.spans.span import DIGITS, Span
 
 SECONDS = 1.5  # of rows on either side that are compared
 LEAST_ROWS = 2
@@ -116,11 +116,11 @@ def edges_of(times: np.ndarray, *, start: float = 0.0, end: float | None = None)
     """Return the seconds (T + 1,) that separate the rows: half-way between neighbours.
 
     The first is `start`, or half a step before the first row if that is later. The last is `end` if it is known, or
-    half a step after the last row.
+    half a step after the last row. They are rounded to DIGITS.
     """
     half = step_of(times) / 2
     middles = (times[1:] + times[:-1]) / 2
     first = max(start, float(times[0]) - half) if times[0] > start + 2 * half else start
     last = float(times[-1]) + half
     edges = np.concatenate([[first], middles, [last if end is None else max(min(last, end), float(times[-1]) + 1e-3)]])
-    return np.maximum.accumulate(edges)
+    return np.maximum.accumulate(edges.round(DIGITS))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from framebank.library.asking.label_table import LabelTally
@@ -59,13 +60,17 @@ class StoreLabels:
                 for one in self.labels
             ],
             "failed": self.labels.to_dict()["failed"],
-            "labelled": len(self.labels),
+            "labelled": len(self.labels) - self._num_unknown,
             "threshold": self.threshold,
             "above_threshold": len(self.sure),
             "written": len(self.written),
             "agreement": self.agreement,
             "csv": str(self.csv) if self.csv else None,
         }
+
+    @property
+    def _num_unknown(self) -> int:
+        return sum(one.by is None for one in self.labels)
 
     def lines(self) -> list[str]:
         """Return a row for each of the most frequent labels, and the counts."""
@@ -87,13 +92,15 @@ class StoreLabels:
         more = [f"and {counted(rest, 'label')} more"] if rest > 0 else []
         failed = f", {len(self.labels.failed)} failed" if self.labels.failed else ""
         where = f" -> {self.csv}" if self.csv else ""
-        told = [f"{len(self.labels)} labelled, {len(self.sure)} of them with {self.threshold:g} or more{failed}{where}"]
+        unknown = f", {self._num_unknown} unknown" if self._num_unknown else ""
+        named = f"{len(self.labels) - self._num_unknown} labelled"
+        told = [f"{named}, {len(self.sure)} of them with {self.threshold:g} or more{unknown}{failed}{where}"]
         if self.agreement is not None:
             told.append(f"{percent(self.agreement)} of the videos that had a label got the same one")
         if self.written:
             told.append(
                 f"{counted(len(self.written), 'label')} written into {self.store}; "
-                f"`framebank store relabel {self.store} --undo` takes them back"
+                f"`framebank store relabel {quote(str(self.store))} --undo` takes them back"
             )
         return [*more, *told]
 

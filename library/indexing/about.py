@@ -1,6 +1,7 @@
 """The facts of an index: its videos, those left out with the reason, and what pooled them."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from framebank.store.counts import counted, listed
@@ -77,7 +78,7 @@ def warn_if_older(path: Path, index: "Index") -> "Difference | None":
     """
     difference = index.compare()
     if difference:
-        mend = f"`framebank index {difference.store} {path} --update`"
+        mend = f"`framebank index {quote(str(difference.store))} {quote(str(path))} --update`"
         warn(f"{path}: is older than its store: {difference} since; {mend} mends that")
     elif difference is None and (fault := _fault_of(index)):
         warn(f"{path}: whether its store has changed since is not known: {fault}")

@@ -62,7 +62,8 @@ class ExportedClips(Sequence[ExportedClip]):
 
     def lines(self) -> list[str]:
         """Return a row for each file, and how many there are."""
-        return [*table(*self._cells()), *self._below()]
+        header, rows = self._cells()
+        return [*(table(header, rows) if rows else ()), *self._below()]
 
     def faults(self) -> list[str]:
         """Return a line for each hit of which there is no file."""

@@ -122,6 +122,7 @@ def duplicates(
     from framebank.heads.copies.rows import PackedRows
     from framebank.library.stores import open_store
     from framebank.store import Span
+    from framebank.store.spans.span import DIGITS
 
     require_share("least", least)
     stores = [open_store(one) for one in (bank, other) if one is not None]
@@ -152,8 +153,8 @@ def duplicates(
 
     def span(place: int, start: float, end: float) -> Span:
         low, high = limits[place]
-        last = max(min(end, high), low + SHORTEST)
-        return Span(names[place], max(low, min(start, last - SHORTEST)), last, source="duplicates")
+        last = round(max(min(end, high), low + SHORTEST), DIGITS)
+        return Span(names[place], round(max(low, min(start, last - SHORTEST)), DIGITS), last, source="duplicates")
 
     pairs = tuple(
         DuplicatePair(span(one.first, *one.span), span(one.second, *one.other_span), one.score) for one in copies

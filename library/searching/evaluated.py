@@ -219,5 +219,11 @@ def _moments(
         start = video.start or 0.0
         level = float(np.median(sample @ vectors[text]))
         track = track_of(video_id, rows, times, vectors[text], start=start, end=video.end, usual=level)
+        outside = [one for one in truth[text, video_id] if one.start >= track.edges[-1]]
+        if outside:
+            raise DataError(
+                f"the answer to {text!r} is from {outside[0].start:g} to {outside[0].end:g} s of {video_id!r}, "
+                f"whose rows end at {track.edges[-1]:.2f} s"
+            )
         found.append(best_stretches(track, most=MOST_MOMENTS))
     return moment_figures(found, list(truth.values()))

@@ -1,6 +1,7 @@
 """Near copies: the warning that a test video has a copy among the training videos, which makes its figures too good."""
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from framebank.store.counts import counted, listed
@@ -32,7 +33,7 @@ def warn_of_copies(store: "FeatureStore", *, tested: "Manifest", trained: Sequen
     if part and not found:
         warn(
             f"{store.path}: {part} with the training videos, and none of these is a near-copy; "
-            f"`framebank duplicates {store.path}` compares all"
+            f"`framebank duplicates {quote(str(store.path))}` compares all"
         )
     if found:
         shown = listed((f"{a!r} and {b!r} ({score:.2f})" for a, b, score in found), most=SHOWN)
@@ -40,7 +41,7 @@ def warn_of_copies(store: "FeatureStore", *, tested: "Manifest", trained: Sequen
         warn(
             f"{store.path}: {counted(len(found), 'test video')} {has} a near-copy among "
             f"the training videos, so figures may be too good: {shown}; {part}{'; ' if part else ''}"
-            f"`framebank duplicates {store.path}` shows where"
+            f"`framebank duplicates {quote(str(store.path))}` shows where"
         )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from framebank.store.errors import DataError
 
+DIGITS = 6  # of seconds that are computed, so that they print as 1.86 and not as 1.8599999999999999
+
 
 @dataclass(frozen=True)
 class Span:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from framebank.store.errors import DataError, warn
 from framebank.store.files.replacing import current_paths
@@ -59,8 +60,8 @@ def _require_one_kind(
     if not there:
         if current_paths(folder, "shard-*.h5"):
             raise DataError(
-                f"{folder}: is a store, not a folder of videos; `framebank predict {folder}` labels the videos of "
-                "a store"
+                f"{folder}: is a store, not a folder of videos; `framebank predict {quote(str(folder))}` labels "
+                "the videos of a store"
             )
         left = told_of_videos(joined([not_taken, by_reason((suffix_reason(path.name), path) for path in others)]))
         raise DataError(

@@ -67,6 +67,10 @@ def test_moments_need_a_store_with_the_videos(framebank: Any, index: Path, store
         ("text,video_id\na person waving,nobody\n", "has none of its videos, such as 'nobody'"),
         ("text,video_id,start,end\na,waving_test_00,3,2\n", "is from 3.0 to 2.0; expected a start"),
         ("text,video_id,start,end\na,waving_test_00,3,\n", "is from 3.0 to None"),
+        (
+            "text,video_id,start,end\na person,waving_test_00,90,94\n",
+            "from 90 to 94 s of 'waving_test_00', whose rows end",
+        ),
         ("text,video_id,start,end\na,waving_test_00,x,4\n", "is not a number of seconds"),
     ],
 )

@@ -83,6 +83,16 @@ def test_predict_joins_texts_and_neighbours_as_label_store_does(
         assert (one["label"], one["labels"][0]["confidence"]) == (other["label"], pytest.approx(other["confidence"]))
 
 
+def test_what_nothing_names_is_not_counted_as_labelled(framebank: Any, bare: Path, tmp_path: Path) -> None:
+    framebank("index", bare, tmp_path / "index")  # of videos without a label
+    asked = ("label-store", bare, "--index", tmp_path / "index", "--out", tmp_path / "labels.csv")
+    told = json.loads(framebank(*asked, "--json").stdout)
+    unknown = sum(one["label"] == "unknown" for one in told["videos"])
+    assert unknown and told["labelled"] == len(told["videos"]) - unknown
+    line = framebank(*asked).stdout.splitlines()[-1]
+    assert line.startswith(f"{told['labelled']} labelled, ") and f", {unknown} unknown -> " in line
+
+
 def test_wrong_input_is_one_sentence(framebank: Any, store: Path, bank: Path, tmp_path: Path) -> None:
     call = ("label-store", store, "--bank", bank)
     mine = tmp_path / "mine.csv"

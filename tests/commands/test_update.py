@@ -50,7 +50,7 @@ def change(framebank: Any, bank: Path) -> None:
 
 
 def test_a_store_that_changed_behind_its_index(framebank: Any, clips: Path, bank: Path, tmp_path: Path) -> None:
-    index, clip = tmp_path / "index", clips / "waving" / "waving_train_00.mp4"
+    index, clip = tmp_path / "my index", clips / "waving" / "waving_train_00.mp4"
     framebank("index", bank, index)
     framebank("enroll", index, "my wave", clip)
     framebank("calibrate", index, "--share", 0.1)
@@ -58,7 +58,7 @@ def test_a_store_that_changed_behind_its_index(framebank: Any, clips: Path, bank
     assert (quiet.stderr, json.loads(quiet.stdout)["drift"]["left"]) == ("", 0)
     change(framebank, bank)
     older = f"{index}: is older than its store: 3 videos joined, 2 left, 1 relabelled since; "
-    mend = f"`framebank index {bank} {index} --update` mends that"
+    mend = f"`framebank index {bank} '{index}' --update` mends that"  # as a shell takes it
     asked = framebank("search", index, "--video", clip, "-k", 1000, "--json")
     assert asked.stderr.splitlines() == [f"note: {older}{mend}"]
     found = json.loads(asked.stdout)
