@@ -1,12 +1,13 @@
 """The command that searches an index."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from framebank.commands.options import PATH, device_option, json_option
+from framebank.commands.options import PATH, Command, device_option, json_option
 from framebank.commands.printing import print_report, say
 
 
@@ -17,7 +18,7 @@ def _once(context: click.Context, option: click.Parameter, given: tuple[Any, ...
     return given[0] if given else None
 
 
-def once(*names: str, **how: Any) -> Any:
+def once(*names: str, **how: Any) -> Callable[[Command], Command]:
     """Return an option that is an error when it is given twice."""
     return click.option(*names, multiple=True, callback=_once, **how)
 

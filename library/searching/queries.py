@@ -21,9 +21,9 @@ SAME = 1e-3  # the length of the difference of two unit vectors that count as on
 
 
 def is_file(text: str) -> bool:
-    """Return whether a text is the path of a file."""
+    """Return whether a text is the path of a file, or of a folder (of frames) as a / tells; "surfing" is a text."""
     try:
-        return Path(text).is_file()
+        return Path(text).is_file() or ("/" in text and Path(text).is_dir())
     except (OSError, ValueError):  # a sentence may be too long to be a path at all
         return False
 
@@ -93,6 +93,8 @@ def asked_by_id(
     of whole videos alone.
     """
     vector = index.vector(video_id)
+    if within is not None and len(within) != 2:
+        raise DataError(f"the moment within {video_id!r} is {within!r}; expected its start and its end in seconds")
     if within is not None and index.made_by.get("run") and not how.get("moments"):
         raise DataError(f"{where}: was pooled by a run, which makes whole videos alone; ask for moments instead")
     if within is not None or how.get("moments"):

@@ -128,6 +128,18 @@ def test_a_moment_finds_others_like_it(framebank: Any, opened: Any, films: list[
             opened.search_id("film_000", within=within, moments=True)
 
 
+def test_a_folder_of_frames_is_a_video_and_a_word_is_a_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Any
+) -> None:
+    from framebank.library.searching.queries import is_file
+
+    (tmp_path / "surfing" / "one").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert is_file("surfing/one") and not is_file("surfing") and not is_file("surfing/two")
+    with pytest.raises(fb.DataError, match="expected its start and its end"):
+        opened.search_id("film_000", within=(3.0,), moments=True)
+
+
 def test_what_all_videos_share_does_not_decide_where_an_example_is_shown_again(store: Path, tmp_path: Path) -> None:
     spec = FeatureStore(store).spec
     shared, action, place = np.eye(spec.dim, dtype=np.float32)[:3]
