@@ -9,8 +9,8 @@ SPEEDS = (1.0, 0.9, 0.95, 1.05, 1.1)  # seconds of the second video that pass in
 LEAST, MOST = -1.0, 1.0  # what one row can say for a copy
 VOTES = 0.05  # what two rows say together, from which on they vote for an offset
 TRIED = 16  # offsets with the most votes, for each speed
-MOST_LINES = 4  # of one pair of videos
-REPEATED = 0.95  # of the best line's support, from which on another may use its rows too
+MOST_LINES = 16  # of one pair of videos
+REPEATED = 0.8  # of the best line's support, from which on another may use its rows too
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Beside:
 def lines_of(beside: Beside, *, least: float) -> Iterator[Line]:
     """Yield the lines whose support is `least` or more, the best one first.
 
-    No two of them have rows of either video in common, but for a line with nearly the support of the best one, as of a
+    No two of them have rows of either video in common, but for a line with much of the support of the best one, as of a
     clip that a film shows twice: where little moves, the rest of a stretch looks like the stretch.
     """
     left, best = beside, 0.0

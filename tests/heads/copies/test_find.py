@@ -62,6 +62,13 @@ def test_a_clip_that_a_film_shows_twice_is_two_pairs() -> None:
     assert sorted(round(copy.other_span[0]) for copy in copies) == [0, 9]
 
 
+def test_a_clip_that_a_film_shows_eight_times_is_eight_pairs() -> None:
+    shown = [(5, 2.0 + 0.03 * turn, 6.0) for turn in range(8)]  # its rows stand elsewhere in the clip each time
+    film = sampled([part for one in shown for part in (one, (31, 0.0, 3.1))], noise=0.15, seed=9)
+    copies = [copy for copy in found([*ORIGINALS, film], split_at=20) if copy.first == 5]
+    assert len(copies) == 8 and all(copy.span == pytest.approx((2.0, 6.0), abs=0.6) for copy in copies)
+
+
 def test_recordings_of_their_own_are_no_copies() -> None:
     assert found(ORIGINALS) == []
     assert found(ORIGINALS[:2]) == [] and found(ORIGINALS[:1]) == []
