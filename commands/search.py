@@ -32,7 +32,7 @@ def once(*names: str, **how: Any) -> Callable[[Command], Command]:
 @click.option("--from", "start", type=float, help="With --id and --to: the first second of the moment to search for.")
 @click.option("--to", "end", type=float, help="With --id and --from: where that moment ends.")
 @once("--minus-text", help="Find what is far from this text, and near to the query.")
-@click.option("-k", default=10, type=click.IntRange(1), help="How many videos to show.  [10]")
+@click.option("-k", default=10, type=click.IntRange(1), help="How many videos or moments to show.  [10]")
 @click.option("--moments", is_flag=True, help="Find the best seconds of videos, by the rows of the store.")
 @click.option(
     "--where",
