@@ -56,7 +56,7 @@ OWN: dict[str, dict[str, str]] = {
     "index": {"store": STORE},
     "index-merge": {"indexes": INDEX},
     "index-push": {"index": INDEX},
-    "search": {"index": INDEX, "video": VIDEO, "image": "no such file; expected a picture", "store": STORE},
+    "search": {"index": INDEX, "videos": VIDEO, "images": "no such file; expected a picture", "store": STORE},
     "evaluate-search": {
         "index": INDEX,
         "queries": "no such file; expected a CSV of text and video_id",

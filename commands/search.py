@@ -1,37 +1,54 @@
 """The command that searches an index."""
 
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from framebank.commands.options import PATH, Command, device_option, json_option
+from framebank.commands.options import PATH, device_option, json_option
 from framebank.commands.printing import print_report, say
 
-
-def _once(context: click.Context, option: click.Parameter, given: tuple[Any, ...]) -> Any:
-    """Return the one value of an option, or None. A search has one query, and the first of two must not be lost."""
-    if len(given) > 1:
-        raise click.UsageError(f"{option.opts[0]} is given {len(given)} times; expected one query", context)
-    return given[0] if given else None
+KINDS = ("text", "video", "image", "id", "minus-text")
 
 
-def once(*names: str, **how: Any) -> Callable[[Command], Command]:
-    """Return an option that is an error when it is given twice."""
-    return click.option(*names, multiple=True, callback=_once, **how)
+def _weights_of(given: Sequence[str], counts: Mapping[str, int]) -> dict[str, list[float]]:
+    """Return the weight of each query by kind, 1 if it is not given: "text=2,1" for two texts, "text=2" for all."""
+    from framebank.store.formats.settings import read_pairs
+
+    weights = {kind: [1.0] * count for kind, count in counts.items()}
+    expected = f"{', '.join(KINDS)}, then = and numbers above 0"
+    for kind, numbers in read_pairs(given, what="--weight", expected=expected).items():
+        try:
+            own = [float(number) for number in numbers.split(",")]
+        except ValueError:
+            own = [0.0]
+        if kind not in counts or not all(0 < number < math.inf for number in own):
+            raise click.UsageError(f"--weight is '{kind}={numbers}'; expected {expected}")
+        if len(own) not in (1, counts[kind]) or not counts[kind]:
+            times = f"which is given {counts[kind]} times"
+            raise click.UsageError(f"--weight {kind}={numbers} has {len(own)} for --{kind}, {times}")
+        weights[kind] = own * counts[kind] if len(own) == 1 else own
+    return weights
 
 
 @click.command(short_help="Find the videos nearest to a text or a video.")
 @click.argument("index", type=PATH)
-@once("--text", help="Find videos that a sentence describes.")
-@once("--video", type=PATH, help="Find videos like this file.")
-@once("--image", type=PATH, help="Find videos like this picture.")
-@once("--id", "video_id", help="Find videos like this video of the index.")
-@click.option("--from", "start", type=float, help="With --id and --to: the first second of the moment to search for.")
-@click.option("--to", "end", type=float, help="With --id and --from: where that moment ends.")
-@once("--minus-text", help="Find what is far from this text, and near to the query.")
+@click.option("--text", "texts", multiple=True, help="Find videos that a sentence describes.")
+@click.option("--video", "videos", multiple=True, type=PATH, help="Find videos like this file.")
+@click.option("--image", "images", multiple=True, type=PATH, help="Find videos like this picture.")
+@click.option("--id", "ids", multiple=True, help="Find videos like this video of the index.")
+@click.option("--from", "starts", multiple=True, type=float, help="With --id and --to: where a moment of it starts.")
+@click.option("--to", "ends", multiple=True, type=float, help="With --id and --from: where that moment ends.")
+@click.option("--minus-text", "minus", multiple=True, help="Find what is far from this text, and near to the others.")
+@click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    metavar="KIND=NUMBER",
+    help="How much queries of a kind count: text=2, or text=2,1 for two texts.  [1]",
+)
 @click.option("-k", default=10, type=click.IntRange(1), help="How many videos or moments to show.  [10]")
 @click.option("--moments", is_flag=True, help="Find the best seconds of videos, by the rows of the store.")
 @click.option(
@@ -51,13 +68,14 @@ def once(*names: str, **how: Any) -> Callable[[Command], Command]:
 @json_option
 def search(
     index: Path,
-    text: str | None,
-    video: Path | None,
-    image: Path | None,
-    video_id: str | None,
-    start: float | None,
-    end: float | None,
-    minus_text: str | None,
+    texts: tuple[str, ...],
+    videos: tuple[Path, ...],
+    images: tuple[Path, ...],
+    ids: tuple[str, ...],
+    starts: tuple[float, ...],
+    ends: tuple[float, ...],
+    minus: tuple[str, ...],
+    weights: tuple[str, ...],
     k: int,
     moments: bool,
     filters: tuple[str, ...],
@@ -75,7 +93,8 @@ def search(
     Where nothing stands out from what everyday names find, the answer is that nothing is found. With --moments the
     answers are stretches of videos with their start and end. Videos that were removed from the store of INDEX are not
     shown. --export-clips copies what was found from the key frame before it on; what cannot be read is told of, and the
-    exit code is 1.
+    exit code is 1. Several queries are searched for together, by the sum of their unit vectors; --weight says how much
+    each counts.
 
     \b
     framebank search index --text "a person playing the piano"
@@ -84,46 +103,52 @@ def search(
     framebank search index --text "a person falls" --moments --preview falls.webp
     framebank search index --text "a person" --minus-text "a crowd"
     framebank search index --id film --from 3.2 --to 5 --moments
+    framebank search index --text "a person falls" --id film --weight text=2
     framebank search index --video clip.mp4 -k 5
     """
-    if sum(given is not None for given in (text, video, image, video_id)) != 1:
-        raise click.UsageError("give one of --text, --video, --image and --id")
-    if text is not None and not text.strip():
-        raise click.UsageError("--text is empty; give a sentence")
-    if (start is None) != (end is None) or (start is not None and video_id is None):
+    if not (texts or videos or images or ids):
+        raise click.UsageError("give --text, --video, --image or --id, or several of them")
+    for option, given in (("--text", texts), ("--minus-text", minus)):
+        if not all(text.strip() for text in given):
+            raise click.UsageError(f"{option} is empty; give a sentence")
+    if len(starts) != len(ends) or (starts and len(starts) != len(ids)):
         raise click.UsageError(
-            "--from and --to are the start and the end of a moment of --id, in seconds; give all three"
+            "--from and --to are the start and the end of a moment of --id, in seconds; give all three, once for each"
         )
-    if start is not None and end is not None and end <= start:
-        raise click.UsageError(f"--to is {end:g} and --from is {start:g}; expected an end after the start")
-    within = None if start is None or end is None else (start, end)
-    if store is not None and not (moments or within or text):
+    for start, end in zip(starts, ends, strict=True):
+        if end <= start:
+            raise click.UsageError(f"--to is {end:g} and --from is {start:g}; expected an end after the start")
+    if store is not None and not (moments or starts or texts):
         raise click.UsageError(
             "--store is the store whose rows are read; it needs --text, --moments or --from and --to"
         )
-
     if exact and export_clips is None:
         raise click.UsageError("--exact says how --export-clips cuts; give both")
-    if minus_text is not None and not minus_text.strip():
-        raise click.UsageError("--minus-text is empty; give a sentence")
+    counts = dict(zip(KINDS, map(len, (texts, videos, images, ids, minus)), strict=True))
+    weight = _weights_of(weights, counts)
 
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.asked import SearchOptions
     from framebank.library.searching.places import require_places
+    from framebank.library.searching.query import Query
 
     opened = SearchIndex.open(index, device=device)
     if sheet or preview or export_clips:
         require_places(opened, sheet=sheet, preview=preview, clips=export_clips)
     where = filters[0] if len(filters) == 1 else " and ".join(f"({one})" for one in filters) or None
     how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
-    if text is not None:
-        hits = opened.search_text(text, minus=minus_text, **how)
-    elif video is not None:
-        hits = opened.search_file(video, minus=minus_text, **how)
-    elif image is not None:
-        hits = opened.search_image(image, minus=minus_text, **how)
-    else:
-        hits = opened.search_id(str(video_id), within=within, minus=minus_text, **how)
+    moments_of: Sequence[tuple[float, float] | None] = list(zip(starts, ends, strict=True)) or [None] * len(ids)
+    parts = [
+        *(Query(text=one, weight=own) for one, own in zip(texts, weight["text"], strict=True)),
+        *(Query(file=one, weight=own) for one, own in zip(videos, weight["video"], strict=True)),
+        *(Query(image=one, weight=own) for one, own in zip(images, weight["image"], strict=True)),
+        *(
+            Query(video_id=one, within=seconds, weight=own)
+            for one, seconds, own in zip(ids, moments_of, weight["id"], strict=True)
+        ),
+        *(Query(text=one, weight=-own) for one, own in zip(minus, weight["minus-text"], strict=True)),
+    ]
+    hits = opened.search(parts, **how)
     report = {
         **hits.to_dict(),
         "drift": opened.difference.counts if opened.difference is not None else None,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.duplicates import DuplicatePair, Duplicates, duplicates
     from framebank.library.searching.evaluated import SearchReport, evaluate_search
+    from framebank.library.searching.query import Query
     from framebank.library.searching.shots import Shots, shots
     from framebank.library.texts import prompts
     from framebank.library.trained_run import TrainedRun
@@ -66,6 +67,7 @@ NAMES = {
     "Labels": "labels",
     "RecipeComparison": "comparing.comparison",
     "ProtocolResult": "figures.protocols",
+    "Query": "searching.query",
     "Recipes": "comparing.recipe_list",
     "Report": "figures.report",
     "ReportPage": "reporting.page",
@@ -127,6 +129,7 @@ __all__ = [
     "LabelTable",
     "Labels",
     "ProtocolResult",
+    "Query",
     "RecipeComparison",
     "Recipes",
     "Report",

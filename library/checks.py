@@ -101,6 +101,7 @@ CLASSES = {
     "TrainedMatcher": "a matcher",
     "SearchIndex": "an index",
     "PromptBank": "prompts",
+    "Query": "a query",
     "LabelSet": "a label set",
     "Recipe": "a recipe",
 }

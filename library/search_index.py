@@ -10,9 +10,10 @@ from framebank.library.checks import Paths, typed
 from framebank.library.hits import Hits
 from framebank.library.indexing.about import index_facts, index_lines, warn_if_older
 from framebank.library.labels import Labels
-from framebank.library.searching import queries
 from framebank.library.searching.answering import answer
-from framebank.library.searching.asked import SearchOptions, SearchQuery
+from framebank.library.searching.asked import SearchOptions
+from framebank.library.searching.queries import asked_by, queries_of
+from framebank.library.searching.query import Query
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError
 
@@ -90,7 +91,7 @@ class SearchIndex:
 
     def search(
         self,
-        query: "str | Path | np.ndarray",
+        query: "str | Path | np.ndarray | Query | Sequence[str | Path | np.ndarray | Query]",
         *,
         k: int = 10,
         moments: bool = False,
@@ -101,42 +102,36 @@ class SearchIndex:
     ) -> Hits:
         """Find the k nearest videos, or with `moments` the k best stretches of videos, best first.
 
-        `query` is a text, the Path of a video file, a video_id of the index (its video is left out of the hits) or an
-        embedding (D,). A str is taken as a video_id if the index has it, as a path if such a file exists, else as a
-        text. `search_text`, `search_file` and `search_id` each accept one kind only.
+        `query` is a text, the Path of a video file, a video_id of the index (its video is left out of the hits), an
+        embedding (D,) or a `Query`. A str is taken as a video_id if the index has it, as a path if such a file exists,
+        else as a text. `search_text`, `search_file` and `search_id` each accept one kind only. Several in a list are
+        searched for together, by the sum of their unit vectors; a `Query` has a weight.
 
         If nothing stands out, `found` of the answer is false, and it has no hits unless `keep_all` is given. The answer
         to an embedding is not judged. `moments` reads its rows from the store of the index, or from `store`. `where` is
         a filter, such as "label in ('surfing', 'archery') and split = 'train'": only videos that pass it can be hits.
         `minus` is a text that hits should be far from: its unit vector is taken from that of the query, and a query
         that is not a text is not judged then. DataError if a file, text or filter is wrong, or no video or store found.
+
+        >>> index.search(["a person falls", fb.Query(video_id="film_002", weight=0.5)])        # doctest: +SKIP
         """
         how = SearchOptions(k=k, moments=moments, keep_all=keep_all, store=store, where=where)
-        if isinstance(query, Path):
-            return self.search_file(query, minus=minus, **how)
-        if not isinstance(query, str):
-            return self._answer(queries.asked_by_vector(self.index, query), minus, how)
-        if query in self.index:
-            return self.search_id(query, minus=minus, **how)
-        if queries.is_file(query):
-            return self.search_file(query, minus=minus, **how)
-        queries.require_no_path(query)
-        return self.search_text(query, minus=minus, **how)
+        return self._answer(queries_of(self.index, query), minus, how)
 
     def search_text(self, text: str, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a text, as `search`. DataError if it is empty or does not fit the vectors."""
-        return self._answer(queries.asked_by_text(self.path, self.index, lambda: self.encoder, text, how), minus, how)
+        return self._answer([Query(text=text)], minus, how)
 
     def search_file(self, path: str | Path, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a video file, as `search`. It is embedded and pooled like the indexed videos."""
-        return self._answer(queries.asked_by_file(self.index, self.encoder, Path(path), how), minus, how)
+        return self._answer([Query(file=path)], minus, how)
 
     def search_image(self, path: str | Path, *, minus: str | None = None, **how: Unpack[SearchOptions]) -> Hits:
         """Find what is nearest to a picture, as `search`. It is embedded and pooled as a video of one frame.
 
         >>> index.search_image("poster.png", k=3)                                              # doctest: +SKIP
         """
-        return self._answer(queries.asked_by_image(self.index, self.encoder, Path(path), how), minus, how)
+        return self._answer([Query(image=path)], minus, how)
 
     def search_id(
         self,
@@ -148,15 +143,16 @@ class SearchIndex:
     ) -> Hits:
         """Find what is nearest to an indexed video, or to some seconds `within` it, as `search` does.
 
-        The video itself is not a hit. A copy of it that was enrolled under a label counts as another video and can be a
-        hit. DataError if the index has no such video, or if the seconds lie outside it.
+        The video itself is not a hit; with `moments`, the rest of it around the seconds is searched too. A copy of it
+        that was enrolled under a label counts as another video and can be a hit. DataError if the index has no such
+        video, or if the seconds lie outside it.
         """
-        return self._answer(queries.asked_by_id(self.index, video_id, how, within=within, where=self.path), minus, how)
+        return self._answer([Query(video_id=video_id, within=within)], minus, how)
 
-    def _answer(self, asked: SearchQuery, minus: str | None, how: SearchOptions) -> Hits:
-        """Return what is nearest to a query, or to what is left of it without the text `minus`."""
-        if minus is not None:
-            asked = queries.asked_without(asked, self.index, lambda: self.encoder, minus, how)
+    def _answer(self, parts: Sequence[Query], minus: str | None, how: SearchOptions) -> Hits:
+        """Return what is nearest to queries, or to what is left of them without the text `minus`."""
+        parts = parts if minus is None else [*parts, Query(text=minus, weight=-1)]
+        asked = asked_by(self.index, parts, how, folder=self.path, load=lambda: self.encoder)
         return answer(self.index, asked, **how)
 
     def enroll(

@@ -56,7 +56,7 @@ WRONG: dict[str, Callable[[Any, Any], object]] = {
     "index: folder is None; expected a text or a path": lambda bank, index: fb.index(bank, None),  # type: ignore[arg-type]
     "index: split is 1; expected a text": lambda bank, index: fb.index(bank, "x", split=1),  # type: ignore[arg-type]
     "index: run is a store; expected a run, a text, a path or None": lambda bank, index: fb.index(bank, "x", run=bank),
-    "search: query is 3.5; expected a text, a path or an array": lambda bank, index: index.search(3.5),
+    "search: query is 3.5; expected a text, a path, an array, a query or a list": lambda bank, index: index.search(3.5),
     "search: k is 'a'; expected a whole number": lambda bank, index: index.search("a", k="a"),
     "search: k is True; expected a whole number": lambda bank, index: index.search("a", k=True),
     "search_text: k is 2.5; expected a whole number": lambda bank, index: index.search_text("a", k=2.5),

@@ -52,9 +52,9 @@ def answer(
     rows, num_judging = index.searched.rows, 1
     if asked.names is not None:
         num_judging = num_nearest(len(index.searched_vectors) if among is None or rows else int(among.sum()))
-    wanted = max(k, JUDGED if rows else num_judging, JUDGED) + bool(asked.leaves_out)
+    wanted = max(k, JUDGED if rows else num_judging, JUDGED) + len(asked.leaves_out)
     nearest = index.search(asked.vector[None], wanted, among=among)[0]
-    hits = [hit for hit in nearest if hit.video_id != asked.leaves_out]
+    hits = [hit for hit in nearest if hit.video_id not in asked.leaves_out]
     found = asked.known and bool(hits)
     if found and background is not None:
         query = unit(asked.vector)

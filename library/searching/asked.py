@@ -1,6 +1,7 @@
 """SearchQuery: a query of a search, and what judges it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -30,8 +31,9 @@ class SearchQuery:
 
     `names` (N, D) are the everyday names that judge a text. `by_own` says that the query was made of rows: the index's
     own videos judge it, and moments are compared without their mean row. With neither, it is not judged. `known` is
-    false for a text that the encoder never learned. `leaves_out` is a video_id that must not be a hit; where `within`
-    gives seconds, no moment of that video may meet them, and the rest of it is searched.
+    false for a text that the encoder never learned. `leaves_out` has
+    the videos that must not be hits; where seconds are given, no moment of that video may meet them, and the rest of it
+    is searched.
     """
 
     told: str
@@ -39,8 +41,7 @@ class SearchQuery:
     names: "np.ndarray | None" = None
     by_own: bool = False
     known: bool = True
-    leaves_out: str = ""
-    within: tuple[float, float] | None = None
+    leaves_out: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"SearchQuery({self.told!r}, vector {self.vector.shape})"

@@ -1,7 +1,7 @@
 """Moments: the stretches of an index's videos that fit a query, from the rows of its store."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,7 +145,7 @@ def find_moments(
         raise DataError(f"the embedding of {asked.told!r} is all zeros, or holds values that are not numbers")
     query = unit(asked.vector)
     every = [video_id for video_id in index.own.ids if video_id in store]
-    there = [video_id for video_id in every if video_id != asked.leaves_out or asked.within]
+    there = [video_id for video_id in every if asked.leaves_out.get(video_id) != ()]
     if every and not there:
         raise DataError(f"the index has no video but {asked.told!r} to look at; expected seconds of it, or more videos")
     if not there:
@@ -161,7 +161,7 @@ def find_moments(
     if not found and not keep_all:
         return Hits(asked.told, (), found=False)
     nearest = sorted(peaks, key=lambda video_id: -peaks[video_id])[: max(LEAST_VIDEOS, 4 * k)]
-    seconds, without = LEAST_SECONDS if least is None else least, {asked.leaves_out: asked.within}
+    seconds = LEAST_SECONDS if least is None else least
     track = functools.partial(track_of, query=query, usual=float(np.median(cosines)), mean_row=mean_row)
     moments: list[tuple[bool, Span, np.ndarray]] = []
     for most in (OF_A_VIDEO, k):
@@ -170,7 +170,7 @@ def find_moments(
                 (number >= OF_A_VIDEO, *pair)
                 for name in nearest
                 for number, pair in enumerate(
-                    _stretches(store, index.video(name), track, seconds, without.get(name), most)
+                    _stretches(store, index.video(name), track, seconds, asked.leaves_out.get(name, ()), most)
                 )
             ]
     if not moments:
@@ -234,7 +234,7 @@ def _stretches(
     video: "Video",
     track_of: "Callable[..., CosineTrack]",
     least_seconds: float,
-    without: tuple[float, float] | None,
+    without: Sequence[tuple[float, float]],
     most: int,
 ) -> "Iterator[tuple[Span, np.ndarray]]":
     """Yield the `most` best stretches of a video, with their unit rows, in none of the seconds `without`."""
@@ -250,15 +250,17 @@ def _stretches(
 
 
 def _parts(
-    times: "np.ndarray", start: float, end: float | None, without: tuple[float, float] | None
+    times: "np.ndarray", start: float, end: float | None, without: Sequence[tuple[float, float]]
 ) -> Iterator[tuple[int, int, float, float | None]]:
     """Yield the first and the end row of each part of a video that is searched, and its start and end in seconds."""
-    if without is None:
-        parts = [(0, len(times), start, end)]
-    else:
-        before, after = times.searchsorted(without)
-        parts = [(0, int(before), start, without[0]), (int(after), len(times), without[1], end)]
-    yield from (part for part in parts if part[0] < part[1])
+    first = 0
+    for begins, ends in sorted(without):
+        last = int(times.searchsorted(begins))
+        if first < last:
+            yield first, last, start, begins
+        first, start = max(first, int(times.searchsorted(ends))), max(start, ends)
+    if first < len(times):
+        yield first, len(times), start, end
 
 
 def _chance(background: "Background", span: "Span", rows: "np.ndarray") -> float | None:

@@ -1,23 +1,71 @@
 """Queries: what a text, a video, a picture, a moment or an embedding asks of an index."""
 
-from collections.abc import Callable
-from dataclasses import replace
+import numbers
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from framebank.library.searching.asked import SearchOptions, SearchQuery, everyday_names, is_unknown
 from framebank.library.searching.moments import rows_of_id
+from framebank.library.searching.query import Query
 from framebank.store.errors import DataError
 from framebank.store.videos.video import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from framebank.extract.encoders.encoder import Encoder
     from framebank.store import Embeddings
     from framebank.store.indexes.index import Index
 
-SAME = 1e-3  # the length of the difference of two unit vectors that count as one
+
+def query_of(index: "Index", given: Any) -> Query:
+    """Return a query as it is, and what else a search takes as one; DataError where a text looks like a lost path."""
+    if isinstance(given, Query):
+        return given
+    if isinstance(given, Path):
+        return Query(file=given)
+    if not isinstance(given, str):
+        return Query(vector=given)
+    if given in index:
+        return Query(video_id=given)
+    if is_file(given):
+        return Query(file=given)
+    require_no_path(given)
+    return Query(text=given)
+
+
+def queries_of(index: "Index", given: object) -> list[Query]:
+    """Return the queries of a search: one, or those of a list; a list of numbers is an embedding.
+
+    DataError where the list is empty.
+    """
+    if not isinstance(given, list | tuple) or any(isinstance(one, numbers.Number) for one in given):
+        return [query_of(index, given)]
+    if not given:
+        raise DataError("the list of queries is empty; expected a text, a file, an id or an embedding at least")
+    return [query_of(index, one) for one in given]
+
+
+def asked_by(
+    index: "Index", parts: Sequence[Query], how: SearchOptions, *, folder: Path, load: "Callable[[], Encoder]"
+) -> SearchQuery:
+    """Return what queries ask together of the index in a folder, as `how` says. `load` gives the encoder.
+
+    DataError as `asked_by_text`, `asked_by_file`, `asked_by_id` and `combined` say.
+    """
+    from framebank.library.searching.combined import combined
+
+    def one(part: Query) -> SearchQuery:
+        if part.text is not None:
+            return asked_by_text(folder, index, load, part.text, how)
+        if part.file is not None:
+            return asked_by_file(index, load(), Path(part.file), how)
+        if part.image is not None:
+            return asked_by_image(index, load(), Path(part.image), how)
+        if part.video_id is not None:
+            return asked_by_id(index, part.video_id, how, within=part.within, where=folder)
+        return asked_by_vector(index, part.vector)
+
+    return combined([(part.weight, one(part)) for part in parts])
 
 
 def is_file(text: str) -> bool:
@@ -49,7 +97,7 @@ def asked_by_text(
     return SearchQuery(text, encoder.encode_texts([text])[0], names=names, known=not is_unknown(text, encoder))
 
 
-def asked_by_vector(index: "Index", query: "np.ndarray") -> SearchQuery:
+def asked_by_vector(index: "Index", query: object) -> SearchQuery:
     """Return what an embedding (D,) or (1, D) asks; DataError where it is none of the index's width."""
     import numpy as np
 
@@ -100,35 +148,8 @@ def asked_by_id(
     if within is not None or how.get("moments"):
         vector = rows_of_id(index, video_id, how.get("store"), within=within)
     told = video_id if within is None else f"{video_id}, {within[0]:g} to {within[1]:g} s"
-    return SearchQuery(told, vector, by_own=True, leaves_out=video_id, within=within if how.get("moments") else None)
-
-
-def asked_without(
-    asked: SearchQuery, index: "Index", load: "Callable[[], Encoder]", text: str, how: SearchOptions
-) -> SearchQuery:
-    """Return a query for what is near to `asked` and far from a text: the unit vectors' difference, of length 1.
-
-    The names that a text is judged by lose the same vector; other queries are not judged then. DataError where the text
-    is empty, or says the same as the query, or the vectors are not in the space of texts.
-    """
-    import numpy as np
-
-    from framebank.store.vectors import has_direction, unit
-
-    if not text.strip():
-        raise DataError("the text to search without (minus) is empty; expected a sentence")
-    _require_texts(index, how)
-    if not has_direction(asked.vector):
-        raise DataError(f"the embedding of {asked.told!r} is all zeros, or holds values that are not numbers")
-    away = unit(load().encode_texts([text])[0])
-    left = unit(asked.vector) - away
-    if np.linalg.norm(left) < SAME:
-        raise DataError(f"{asked.told!r} without {text!r} leaves nothing to search for; expected another text")
-    names = None
-    if asked.names is not None:
-        less = asked.names - away
-        names = unit(less[np.linalg.norm(less, axis=1) >= SAME])
-    return replace(asked, told=f"{asked.told} (minus {text})", vector=unit(left), names=names, by_own=False)
+    out = () if within is None or not how.get("moments") else (within,)
+    return SearchQuery(told, vector, by_own=True, leaves_out={video_id: out})
 
 
 def _require_texts(index: "Index", how: SearchOptions) -> None:

@@ -295,6 +295,42 @@ def test_what_is_found_without_a_text_is_far_from_it(framebank: Any, opened: Any
             opened.search("a person waving", minus=text)
 
 
+def test_several_queries_are_searched_for_together(framebank: Any, opened: Any) -> None:
+    texts = ("a person waving", "a person walking")
+    one, two = unit(opened.encoder.encode_texts(list(texts)))
+    like = unit(opened.index.vector("film_000"))
+    parts = [*texts, fb.Query(video_id="film_000", weight=0.5), fb.Query(text="a person clapping", weight=-2)]
+    away = unit(opened.encoder.encode_texts(["a person clapping"]))[0]
+    hits = opened.search(parts, k=9)
+    vector = unit((one + two + 0.5 * like - 2 * away)[None])[0]
+    scores = {name: float(vector @ unit(opened.index.vector(name))) for name in opened.ids if name != "film_000"}
+    assert {hit.video_id: pytest.approx(hit.score, abs=1e-4) for hit in hits} == scores
+    assert hits.query == f"{texts[0]} + {texts[1]} + 0.5 x film_000 (minus 2 x a person clapping)"
+    asked = ("--text", texts[0], "--text", texts[1], "--id", "film_000", "--minus-text", "a person clapping")
+    told = framebank("search", opened.path, *asked, "--weight", "id=0.5", "--weight", "minus-text=2", "--json")
+    assert [hit["video_id"] for hit in json.loads(told.stdout)["hits"]] == [hit.video_id for hit in hits]
+    both = opened.search([fb.Query(text=texts[0], weight=3), texts[1]], k=1)
+    told = framebank("search", opened.path, *asked[:4], "--weight", "text=3,1", "--all", "-k", 1, "--json")
+    assert json.loads(told.stdout)["hits"][0]["score"] == pytest.approx(both[0].score)
+    others = [name for name in opened.ids if name not in ("film_000", "film_001")]
+    assert {hit.video_id for hit in opened.search(["film_000", "film_001"], k=9)} == set(others)
+    for wrong, what in (
+        ([fb.Query(text="a", weight=-1)], "below 0; expected something to look for"),
+        ([], "the list of queries is empty"),
+        (["film_000", np.zeros(opened.index.spec.dim)], "'an embedding' is all zeros"),
+    ):
+        with pytest.raises(fb.DataError, match=what):
+            opened.search(wrong)
+    for given, what in (
+        ({}, "a query has nothing; expected one of"),
+        ({"text": "a", "video_id": "b"}, "a query has text and video_id"),
+        ({"text": "a", "within": (1, 2)}, "a query by text has seconds"),
+        ({"text": "a", "weight": 0}, "the weight of a query is 0"),
+    ):
+        with pytest.raises(fb.DataError, match=what):
+            fb.Query(**given)
+
+
 def test_texts_are_taken_only_from_vectors_of_their_space(film_index: Path, tmp_path: Path) -> None:
     other = Index.load(film_index)
     other.made_by |= {"in_text_space": False, "run": "a run", "classifier": "linear"}
@@ -307,7 +343,6 @@ def test_texts_are_taken_only_from_vectors_of_their_space(film_index: Path, tmp_
     ("arguments", "what"),
     [
         (("--exact",), "--exact says how --export-clips cuts"),
-        (("--image", __file__), "give one of --text, --video, --image and --id"),
         (("--minus-text", " "), "--minus-text is empty"),
     ],
 )

@@ -173,6 +173,9 @@ def test_a_moment_is_found_again_in_its_own_video(store: Path, tmp_path: Path) -
     hits = made.search_id("film", within=(3.0, 5.0), moments=True)
     assert (hits[0].start, hits[0].end) == (15.0, 17.0)
     assert all(hit.end <= 3.0 or hit.start >= 5.0 for hit in hits)
+    twice = [fb.Query(video_id="film", within=seconds) for seconds in ((3.0, 5.0), (15.0, 17.0))]
+    for hit in made.search(twice, moments=True):
+        assert hit.end <= 3.0 or 5.0 <= hit.start < hit.end <= 15.0 or hit.start >= 17.0
     with pytest.raises(fb.DataError, match="the index has no video but 'film' to look at"):
         made.search_id("film", moments=True)
     with pytest.raises(fb.DataError, match="shows nothing but 'film, 0 to 20 s' itself"):
@@ -270,9 +273,6 @@ def test_a_filter_leaves_only_what_it_means(framebank: Any, opened: Any, index: 
     both = ("--where", "video_id != 'film_001' or duration > 5", "--where", "video_id != 'film_002'")
     told = answer(framebank, opened.path, "--id", "film_000", *both)
     assert {hit["video_id"] for hit in told["hits"]} == {"film_003"}
-    for twice in (("--id", "film_000", "--id", "film_001"), ("--text", "a", "--text", "b")):
-        asked = framebank("search", opened.path, *twice, exit_code=2)
-        assert f"{twice[0]} is given 2 times; expected one query" in asked.stderr
     wrong = ("--id", "film_000", "--where", "colour = 'red'")
     told = sentence(framebank("search", opened.path, *wrong, exit_code=1))
     assert "names 'colour', which is no column" in told
