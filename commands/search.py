@@ -26,16 +26,19 @@ def _weights_of(given: Sequence[str], counts: Mapping[str, int]) -> dict[str, li
             own = [0.0]
         if kind not in counts or not all(0 < number < math.inf for number in own):
             raise click.UsageError(f"--weight is '{kind}={numbers}'; expected {expected}")
-        if len(own) not in (1, counts[kind]) or not counts[kind]:
-            times = f"which is given {counts[kind]} times"
-            raise click.UsageError(f"--weight {kind}={numbers} has {len(own)} for --{kind}, {times}")
+        if not counts[kind]:
+            raise click.UsageError(f"--weight is '{kind}={numbers}', but no --{kind} is given")
+        if len(own) not in (1, counts[kind]):
+            raise click.UsageError(f"--weight is '{kind}={numbers}'; expected one number, or one for each --{kind}")
         weights[kind] = own * counts[kind] if len(own) == 1 else own
     return weights
 
 
 @click.command(short_help="Find the videos nearest to a text or a video.")
 @click.argument("index", type=PATH)
-@click.option("--text", "texts", multiple=True, help="Find videos that a sentence describes.")
+@click.option(
+    "--text", "texts", multiple=True, help="Find videos that a sentence describes; each of these may be repeated."
+)
 @click.option("--video", "videos", multiple=True, type=PATH, help="Find videos like this file.")
 @click.option("--image", "images", multiple=True, type=PATH, help="Find videos like this picture.")
 @click.option("--id", "ids", multiple=True, help="Find videos like this video of the index.")
@@ -126,6 +129,10 @@ def search(
         raise click.UsageError("--exact says how --export-clips cuts; give both")
     counts = dict(zip(KINDS, map(len, (texts, videos, images, ids, minus)), strict=True))
     weight = _weights_of(weights, counts)
+    if weights and sum(counts.values()) == 1:
+        raise click.UsageError("--weight says how much each of several queries counts; there is one")
+    if not all(one.strip() for one in filters):
+        raise click.UsageError("--where is empty; give a filter")
 
     from framebank.library.search_index import SearchIndex
     from framebank.library.searching.asked import SearchOptions

@@ -61,6 +61,7 @@ class StoreLabels:
             ],
             "failed": self.labels.to_dict()["failed"],
             "labelled": len(self.labels) - self._num_unknown,
+            "unknown": self._num_unknown,
             "threshold": self.threshold,
             "above_threshold": len(self.sure),
             "written": len(self.written),

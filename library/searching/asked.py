@@ -31,9 +31,8 @@ class SearchQuery:
 
     `names` (N, D) are the everyday names that judge a text. `by_own` says that the query was made of rows: the index's
     own videos judge it, and moments are compared without their mean row. With neither, it is not judged. `known` is
-    false for a text that the encoder never learned. `leaves_out` has
-    the videos that must not be hits; where seconds are given, no moment of that video may meet them, and the rest of it
-    is searched.
+    false for a text that the encoder never learned. `leaves_out` has the videos that must not be hits; where seconds
+    are given, no moment of that video may meet them, and the rest of it is searched.
     """
 
     told: str

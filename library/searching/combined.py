@@ -19,8 +19,9 @@ def combined(parts: Sequence[tuple[float, SearchQuery]]) -> SearchQuery:
     are judged as one of them is, if nothing is taken away. Others are not judged. DataError where no weight is above 0,
     where the embedding of a part has no direction, or where nothing is left of the sum.
     """
-    near = [(weight, part) for weight, part in parts if weight > 0]
-    far = [(weight, part) for weight, part in parts if weight < 0]
+    most = max(abs(weight) for weight, _ in parts)
+    near = [(weight / most, part) for weight, part in parts if weight > 0]
+    far = [(weight / most, part) for weight, part in parts if weight < 0]
     if not near:
         raise DataError("every part of the query has a weight below 0; expected something to look for")
     if len(parts) == 1:
@@ -30,10 +31,10 @@ def combined(parts: Sequence[tuple[float, SearchQuery]]) -> SearchQuery:
             raise DataError(f"the embedding of {part.told!r} is all zeros, or holds values that are not numbers")
     towards = _sum(near)
     away = _sum(far) if far else np.zeros_like(towards)
-    told = " + ".join(_told(*one) for one in near)
+    told = " + ".join(_told(weight, part) for weight, part in parts if weight > 0)
+    told += "".join(f" (minus {_told(-weight, part)})" for weight, part in parts if weight < 0)
     if np.linalg.norm(towards + away) < SAME:
-        without = " and ".join(repr(part.told) for _, part in far)
-        raise DataError(f"{told!r} without {without} leaves nothing to search for; expected another text")
+        raise DataError(f"{told!r} leaves nothing to search for; expected queries that do not cancel each other")
     names = near[0][1].names if len(near) == 1 else None
     if names is not None and far:
         less = names + away / max(float(np.linalg.norm(towards)), SAME)
@@ -44,11 +45,11 @@ def combined(parts: Sequence[tuple[float, SearchQuery]]) -> SearchQuery:
             own = out.get(video_id)
             out[video_id] = () if not seconds or own == () else (*(own or ()), *seconds)
     return SearchQuery(
-        told + "".join(f" (minus {_told(-weight, part)})" for weight, part in far),
+        told,
         unit(towards + away),
         names=names,
         by_own=all(part.by_own for _, part in near) and not far,
-        known=all(part.known for _, part in near),
+        known=near[0][1].known or len(near) > 1,
         leaves_out=out,
     )
 

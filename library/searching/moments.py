@@ -76,7 +76,7 @@ def rows_of_id(
                 f"to {edges[-1]:.2f} s"
             )
         inside = (times >= start) & (times < end)
-        rows = rows[inside] if inside.any() else rows[[int(np.abs(times - (start + end) / 2).argmin())]]
+        rows = rows[inside] if inside.any() else rows[[nearest_row(times, start, end)]]
     mean: np.ndarray = rows.mean(axis=0)
     return mean
 
@@ -164,15 +164,13 @@ def find_moments(
     seconds = LEAST_SECONDS if least is None else least
     track = functools.partial(track_of, query=query, usual=float(np.median(cosines)), mean_row=mean_row)
     moments: list[tuple[bool, Span, np.ndarray]] = []
-    for most in (OF_A_VIDEO, k):
+    for most in sorted({OF_A_VIDEO, max(OF_A_VIDEO, k)}):
         if len(moments) < k:
-            moments = [
-                (number >= OF_A_VIDEO, *pair)
+            each = (
+                _stretches(store, index.video(name), track, seconds, asked.leaves_out.get(name, ()), most)
                 for name in nearest
-                for number, pair in enumerate(
-                    _stretches(store, index.video(name), track, seconds, asked.leaves_out.get(name, ()), most)
-                )
-            ]
+            )
+            moments = [(number >= OF_A_VIDEO, *pair) for own in each for number, pair in enumerate(own)]
     if not moments:
         raise DataError(f"the index shows nothing but {asked.told!r} itself; expected fewer seconds, or more videos")
     chosen = sorted(moments, key=lambda one: (one[0], -(one[1].score or 0.0)))[:k]
@@ -236,17 +234,20 @@ def _stretches(
     least_seconds: float,
     without: Sequence[tuple[float, float]],
     most: int,
-) -> "Iterator[tuple[Span, np.ndarray]]":
-    """Yield the `most` best stretches of a video, with their unit rows, in none of the seconds `without`."""
+) -> "list[tuple[Span, np.ndarray]]":
+    """Return the `most` best stretches of a video, best first, with their unit rows, in no seconds of `without`."""
     from framebank.heads.moments.rows import rows_in_time
     from framebank.heads.moments.stretches import best_stretches
 
     every, every_time = rows_in_time(store[video.video_id])
+    found = []
     for first, last, start, end in _parts(every_time, video.start or 0.0, video.end, without):
         rows, times = every[first:last], every_time[first:last]
         track = track_of(video.video_id, rows, times, start=start, end=end)
-        for span in best_stretches(track, most=most, least_seconds=least_seconds):
-            yield span, rows[track.rows_of(span)]
+        found += [
+            (span, rows[track.rows_of(span)]) for span in best_stretches(track, most=most, least_seconds=least_seconds)
+        ]
+    return sorted(found, key=lambda pair: -(pair[0].score or 0.0))[:most]
 
 
 def _parts(
@@ -255,12 +256,20 @@ def _parts(
     """Yield the first and the end row of each part of a video that is searched, and its start and end in seconds."""
     first = 0
     for begins, ends in sorted(without):
-        last = int(times.searchsorted(begins))
+        last, after = (int(place) for place in times.searchsorted((begins, ends)))
+        if last == after:  # no row is within: the nearest one was asked for
+            last = nearest_row(times, begins, ends)
+            after = last + 1
         if first < last:
             yield first, last, start, begins
-        first, start = max(first, int(times.searchsorted(ends))), max(start, ends)
+        first, start = max(first, after), max(start, ends)
     if first < len(times):
         yield first, len(times), start, end
+
+
+def nearest_row(times: "np.ndarray", start: float, end: float) -> int:
+    """Return the row whose time (T,) is nearest to the middle of some seconds."""
+    return int(abs(times - (start + end) / 2).argmin())
 
 
 def _chance(background: "Background", span: "Span", rows: "np.ndarray") -> float | None:

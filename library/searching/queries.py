@@ -33,16 +33,24 @@ def query_of(index: "Index", given: Any) -> Query:
     return Query(text=given)
 
 
-def queries_of(index: "Index", given: object) -> list[Query]:
+def queries_of(index: "Index", given: Any) -> list[Query]:
     """Return the queries of a search: one, or those of a list; a list of numbers is an embedding.
 
-    DataError where the list is empty.
+    DataError where the list is empty, or an item of it is no query.
     """
-    if not isinstance(given, list | tuple) or any(isinstance(one, numbers.Number) for one in given):
+    import numpy as np
+
+    if isinstance(given, str | Path | Query) or hasattr(given, "__array__"):
         return [query_of(index, given)]
-    if not given:
+    several = list(given)
+    if not several:
         raise DataError("the list of queries is empty; expected a text, a file, an id or an embedding at least")
-    return [query_of(index, one) for one in given]
+    if all(isinstance(one, numbers.Number) for one in several):
+        return [Query(vector=np.asarray(several))]
+    for place, one in enumerate(several):
+        if not isinstance(one, str | Path | Query | list | tuple) and not getattr(one, "ndim", 0):
+            raise DataError(f"item {place} of the queries is {one!r}; expected a text, a path, an array or a query")
+    return [query_of(index, one) for one in several]
 
 
 def asked_by(

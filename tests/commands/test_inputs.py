@@ -91,8 +91,10 @@ WRONG = """
 1|no: is not an index|index-push no --to qdrant::memory:
 2|give --text, --video, --image or --id, or several of them|search there
 2|expected text, video, image, id, minus-text, then = and numbers above 0|search there --text a --weight text=0
-2|--weight text=1,2 has 2 for --text, which is given 1 times|search there --text a --weight text=1,2
-2|--weight id=2 has 1 for --id, which is given 0 times|search there --text a --weight id=2
+2|'text=1,2'; expected one number, or one for each --text|search there --text a --weight text=1,2
+2|--weight is 'id=2', but no --id is given|search there --text a --weight id=2
+2|--weight says how much each of several queries counts|search there --text a --weight text=2
+2|--where is empty|search there --text a --where ''
 2|give all three, once for each|search there --id a --id b --from 1 --to 2
 2|--text is empty|search there --text ''
 1|no: is not an index|search no --text a

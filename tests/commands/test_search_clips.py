@@ -312,12 +312,18 @@ def test_several_queries_are_searched_for_together(framebank: Any, opened: Any) 
     both = opened.search([fb.Query(text=texts[0], weight=3), texts[1]], k=1)
     told = framebank("search", opened.path, *asked[:4], "--weight", "text=3,1", "--all", "-k", 1, "--json")
     assert json.loads(told.stdout)["hits"][0]["score"] == pytest.approx(both[0].score)
+    small = opened.search([fb.Query(text=text, weight=1e-5) for text in texts], k=1)
+    assert small[0].score == pytest.approx(opened.search(texts, k=1)[0].score) and small.found
+    assert opened.search(["zeppelin", "film_000"]).found  # a sum is not judged, though no one knows the word
     others = [name for name in opened.ids if name not in ("film_000", "film_001")]
     assert {hit.video_id for hit in opened.search(["film_000", "film_001"], k=9)} == set(others)
     for wrong, what in (
         ([fb.Query(text="a", weight=-1)], "below 0; expected something to look for"),
         ([], "the list of queries is empty"),
         (["film_000", np.zeros(opened.index.spec.dim)], "'an embedding' is all zeros"),
+        ([like, -like], "leaves nothing to search for"),
+        ([None], "item 0 of the queries is None"),
+        (["a", 5], "item 1 of the queries is 5"),
     ):
         with pytest.raises(fb.DataError, match=what):
             opened.search(wrong)
@@ -326,6 +332,9 @@ def test_several_queries_are_searched_for_together(framebank: Any, opened: Any) 
         ({"text": "a", "video_id": "b"}, "a query has text and video_id"),
         ({"text": "a", "within": (1, 2)}, "a query by text has seconds"),
         ({"text": "a", "weight": 0}, "the weight of a query is 0"),
+        ({"text": "a", "weight": "2"}, "the weight of a query is '2'; expected a number"),
+        ({"text": 5}, "text of a query is 5; expected a text"),
+        ({"video_id": "film_000", "within": 3}, "within of a query is 3; expected its start"),
     ):
         with pytest.raises(fb.DataError, match=what):
             fb.Query(**given)

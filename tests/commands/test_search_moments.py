@@ -200,6 +200,26 @@ def test_one_long_film_gives_as_many_moments_as_are_asked_for(store: Path, tmp_p
     assert found == {5.0 + 20.0 * number: 4.0 for number in range(1, 10)}
 
 
+def test_the_best_moment_of_a_film_comes_before_weaker_ones_of_it(store: Path, tmp_path: Path) -> None:
+    spec = FeatureStore(store).spec
+    rng = np.random.default_rng(0)
+    kinds = unit(rng.normal(size=(12, spec.dim))).astype(np.float32)
+    kinds[0] = unit((0.5 * kinds[2] + kinds[0])[None])[0]
+    shown = np.repeat(kinds[[1, 0, 3, 0, 4, 0, 5, 0, 6, 2, 7, 8, 2, 9]], 8, axis=0)  # 4 s each, at 2 rows a second
+    (tmp_path / "bank").mkdir()
+    with ShardWriter(tmp_path / "bank", spec) as writer:
+        for name, rows in (
+            ("film", shown),
+            *((f"other {at}", np.repeat(kinds[[10, 11]], 8, axis=0)) for at in range(6)),
+        ):
+            writer.add(name, Embeddings(rows, (np.arange(len(rows)) + 0.5) / 2, np.arange(len(rows))))
+    names = ("film", *(f"other {at}" for at in range(6)))
+    Manifest(tuple(Video(name, tmp_path / name) for name in names)).write(tmp_path / "bank" / "manifest.csv")
+    hits = fb.index(tmp_path / "bank", tmp_path / "index").search_id("film", within=(36.0, 40.0), moments=True, k=4)
+    assert (hits[0].video_id, hits[0].start, hits[0].end) == ("film", 48.0, 52.0)
+    assert sum(hit.video_id == "film" for hit in hits) <= 3
+
+
 def test_the_names_are_embedded_once(film_index: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     opened.search("a person waving")
     assert (film_index / "names.npz").is_file()
