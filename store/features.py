@@ -14,7 +14,7 @@ from framebank.store.formats.eight_bits import relative_error, row_shape
 from framebank.store.formats.remembered import Known
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.reader import ShardReader
-from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, Embeddings, shard_paths
+from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, WINDOW, Embeddings, shard_paths
 from framebank.store.spec import FeatureSpec
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.spelling import nfc, nfc_ids
@@ -197,20 +197,23 @@ class FeatureStore(Mapping[str, Embeddings]):
             at += size
         return data, indices, np.cumsum(self._ends - self._starts, dtype=np.int64)
 
-    def last_times(self, video_ids: Sequence[str]) -> np.ndarray:
-        """Return when the last row of each of these videos is, in seconds after its first frame: (V,) float64.
-
-        KeyError if the store has no such video.
-        """
+    def latest(self, video_ids: Sequence[str], *names: str) -> np.ndarray:
+        """Return the largest value of each video in datasets of rows: (N, V). KeyError if the store lacks a video."""
         rows = self._rows(video_ids)
-        found = np.empty(len(rows), dtype=np.float64)
-        for number in np.unique(self._shard_of[rows]).tolist():
-            own = self._shard_of[rows] == number
-            times = np.empty(int(self._ends[self._firsts[number + 1] - 1]), dtype=np.float64)
-            self._reader(number).read_into("timestamp", times)
-            latest = np.maximum.reduceat(times, self._starts[self._firsts[number] : self._firsts[number + 1]])
-            found[own] = latest[rows[own] - self._firsts[number]]
+        found = np.empty((len(names), len(rows)), dtype=np.float64)
+        order = np.argsort(self._shard_of[rows], kind="stable")
+        numbers, parts = np.unique(self._shard_of[rows[order]], return_index=True)
+        for number, own in zip(numbers.tolist(), np.split(order, parts[1:]), strict=False):
+            low, high = self._firsts[number : number + 2]
+            for n, name in enumerate(names):
+                values = np.atleast_2d(self._reader(number).column(name, 0, int(self._ends[high - 1])).T)[-1]
+                found[n, own] = np.maximum.reduceat(values, self._starts[low:high])[rows[own] - low]
         return found
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether a row shows a clip of frames, from the one time of its window to the other."""
+        return WINDOW in self._known[0].description.forms
 
     def _find(self, video_id: str) -> tuple[int, int, int]:
         """Return where a video is, in any Unicode form of its id. KeyError if the store has no such video."""

@@ -195,7 +195,7 @@ def _copies_with_other_labels(
     rows = dict(zip(ids, store.num_rows_of(ids).tolist(), strict=True))
     if sum(count >= LEAST_ROWS for count in rows.values()) < 2:
         return
-    ends = dict(zip(ids, store.last_times(ids).tolist(), strict=True))
+    ends = dict(zip(ids, store.latest(ids, "timestamp")[0].tolist(), strict=True))
     for pair in duplicates(store, split=split, least=SURE, watch=watch):
         sides = (pair.a, pair.b)
         if not all(side.video_id in videos and rows[side.video_id] >= LEAST_ROWS for side in sides):

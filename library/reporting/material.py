@@ -16,6 +16,7 @@ from framebank.library.reporting.rows import drawn, pooled_videos
 from framebank.library.reporting.sections import NothingToShowError
 from framebank.store.features import FeatureStore
 from framebank.store.videos.columns import VideoColumns
+from framebank.store.videos.durations import durations_of
 from framebank.store.videos.video import Video, labels_in
 
 ON_MAP = 1200  # videos
@@ -127,8 +128,9 @@ class RunMaterial(Generic[RunOfPage]):
         return self.pictures.middle(video) if video else ""
 
     def seconds(self) -> np.ndarray:
-        """Return when the last row of each measured video is, (V,) in seconds."""
-        return self.held().last_times(self.first.video_ids)
+        """Return how long each measured video is, (V,) in seconds; a picture has 0."""
+        videos = [self.videos.get(name) or Video(name, Path()) for name in self.first.video_ids]
+        return np.array([seconds or 0.0 for seconds in durations_of(self.held(), VideoColumns.of(videos))])
 
     def map(self, seen: Callable[[int], MappedVideo]) -> EmbeddingMap:
         """Return the map of the measured videos, or of some that are drawn. `seen` says what to say of a row."""

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.contents import StoreContents, contents_of
 from framebank.library.reporting.map import EmbeddingMap, MappedVideo, embedding_map
@@ -20,6 +22,7 @@ from framebank.library.reporting.sheets import ClassSheet, class_sheets
 from framebank.library.reporting.spread import Outlier, Spread, outliers_of, spread_of
 from framebank.library.watch import Watch
 from framebank.store.features import FeatureStore
+from framebank.store.videos.durations import durations_of
 from framebank.store.videos.video import Video, labels_in
 
 
@@ -88,7 +91,12 @@ def _contents(material: StoreMaterial) -> StoreContents:
 
 
 def _lengths(material: StoreMaterial) -> Spread:
-    return spread_of(material.store.last_times(material.store.ids))
+    places = [material.place_of[video_id] for video_id in material.store.ids if video_id in material.place_of]
+    found = durations_of(material.store, material.store.manifest.columns.select(places))
+    known = [seconds for seconds in found if seconds is not None]
+    if not known:
+        raise NothingToShowError("the length of no video is known")
+    return spread_of(np.array(known))
 
 
 def _rows(material: StoreMaterial) -> RowSpread:

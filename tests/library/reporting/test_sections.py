@@ -1,5 +1,6 @@
 """The sections of a page, against numbers that a reader can check by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,11 @@ from framebank.library.reporting.runs import EvaluatedRun, read_runs
 from framebank.library.reporting.share import RightShare
 from framebank.library.reporting.sheets import class_sheets
 from framebank.library.reporting.spread import outliers_of, spread_of
-from framebank.store import DataError, Video
+from framebank.store import DataError, Manifest, Video
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.vectors import unit
 from framebank.tests.worlds.copies import sampled, write_videos
-from framebank.tests.worlds.heads import World
+from framebank.tests.worlds.heads import SPEC, World
 
 
 def made(targets: list[int], best: list[int], confidence: list[float] | None = None) -> EvaluatedRun:
@@ -160,7 +161,18 @@ def test_rows_are_pooled_as_unit_vectors(world: World) -> None:
     found = pooled_videos(world.store, ids)
     by_hand = unit(unit(world.store[ids[2]].data).mean(0))
     assert found.vectors[2] == pytest.approx(by_hand, abs=1e-5) and found.broken == 0
-    assert world.store.last_times(ids).tolist() == [world.store[name].timestamps.max() for name in ids]
+    assert world.store.latest(ids, "timestamp")[0].tolist() == [world.store[name].timestamps.max() for name in ids]
+
+
+def test_the_lengths_of_a_page_are_those_of_a_filter(tmp_path: Path) -> None:
+    times = np.arange(8) * 1.0
+    rows = {str(number): (np.random.default_rng(number).normal(size=(8, SPEC.dim)), times) for number in range(5)}
+    store = write_videos(tmp_path / "bank", rows, spec=replace(SPEC, sampling="every"))
+    parts = [replace(video, start=2.0, end=7.0) if video.video_id > "1" else video for video in store.manifest.videos]
+    Manifest(tuple(parts)).write(tmp_path / "bank" / "manifest.csv")
+    fb.report(tmp_path / "bank", out=tmp_path / "bank.html", pictures=0)
+    said = "<dt>length</dt><dd>5.0 s</dd>", "5.0 s to 8.0 s, the median is 5.0 s"
+    assert all(words in (tmp_path / "bank.html").read_text() for words in said)
 
 
 def test_failures_are_gathered_by_what_they_have_in_common(world: World) -> None:
