@@ -63,6 +63,14 @@ def test_the_index_finds_and_knows_what_it_did(made: Path, framebank: Framebank)
     ]
 
 
+def test_an_index_that_knows_no_durations_says_so_and_learns_them(made: Path, framebank: Framebank) -> None:
+    asked = ("search", made / "index", "--id", "falling_down_train_00", "--where", "duration between 1 and 20")
+    told = framebank(*asked, exit_code=1).stderr
+    assert "the duration of 8 videos is not known; `framebank index STORE INDEX --update` finds the durations" in told
+    framebank("index", made / "store", made / "index", "--split", "train", "--update")
+    assert len(json.loads(framebank(*asked, "--json").stdout)["hits"]) == 7
+
+
 def test_the_prompts_are_read(made: Path, framebank: Framebank) -> None:
     assert len(PromptBank.read(made / "prompts.h5").texts) == 64
     framebank("zeroshot", made / "store", "--prompts", made / "prompts.h5")

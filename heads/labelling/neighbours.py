@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from framebank.store.indexes.index import Index
 from framebank.store.indexes.origin import REMOVED, Origin
 from framebank.store.shard import Embeddings, distinct_mask
 from framebank.store.vectors import has_direction
+from framebank.store.videos.durations import durations_of
 from framebank.store.videos.manifest import Manifest
 
 # The reason why a video of a store is not in its index; REMOVED is another (origin.py).
@@ -77,6 +79,7 @@ def index_store(
             f"embedding of {listed!r} is {left_out[listed]}"
         )
     videos = manifest.columns.select(kept)
+    videos = replace(videos, durations=durations_of(store, videos))
     origin = None if split is None else Origin.of(store, videos, split=split, left_out=left_out)
     if old is None or not reused:
         vectors = vectors[[row_of[name] for name in videos.ids]]

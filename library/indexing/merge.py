@@ -1,6 +1,7 @@
 """Merge indexes of parts of a bank, made on several machines, into one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,9 +101,14 @@ def _joined(parts: "Sequence[Index]", kept: list[list[int]]) -> "Index":
     import numpy as np
 
     from framebank.store.indexes.index import Index
+    from framebank.store.videos.columns import VideoColumns
 
     vectors = np.concatenate([part.own_vectors[rows] for part, rows in zip(parts, kept, strict=True)])
-    videos = [part.own[row] for part, rows in zip(parts, kept, strict=True) for row in rows]
+    owns = [part.own.select(rows) for part, rows in zip(parts, kept, strict=True)]
+    videos = VideoColumns.of([video for own in owns for video in own])
+    if any(own.durations for own in owns):
+        durations = [seconds for own in owns for seconds in own.durations or [None] * len(own)]
+        videos = replace(videos, durations=durations)
     made_by = {name: value for name, value in parts[0].made_by.items() if name != "store"}
     return Index(vectors, videos, spec=parts[0].spec, made_by=made_by)
 

@@ -5,9 +5,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache, partial
+from itertools import zip_longest
 
 import numpy as np
 
+from framebank.store.counts import counted
 from framebank.store.errors import DataError, near_names
 from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.spelling import nfc
@@ -35,7 +37,8 @@ class Filters:
     A filter compares columns with quoted texts and numbers, by =, !=, <, <=, >, >=, in, like, glob, between and is
     null, joined by and, or, not and brackets. Its columns are COLUMNS and those that the list of the store has beside
     them. `split` also equals the usual names of a split, such as 'validation' of "val". `duration` is the length in
-    seconds of a part of a video, and null for a whole video, unless the list of the store has a column of this name.
+    seconds of a video, or of the part that it is. For a whole video, a column of the list with this name is preferred
+    to what the index knows.
     """
 
     def __init__(self, videos: VideoColumns) -> None:
@@ -69,11 +72,16 @@ class Filters:
             raise DataError(f"the filter {expression!r} cannot be read ({error}); {EXPECTED}") from error
         if found is None:
             told = expression.lower()
-            hint = "; duration is known for parts of videos alone" if "duration" in told else ""
+            hint = self._unknown_durations() if "duration" in told else ""
             if "split" in told:
                 hint += f"; the splits are {', '.join(sorted(set(self.videos.splits) - {''})) or 'not told'}"
             raise DataError(f"no video of the {len(self.videos)} fits the filter {expression!r}{hint}")
         return np.sort(np.array(str(found).split(","), dtype=np.int64))
+
+    def _unknown_durations(self) -> str:
+        (count,) = self._database.execute("select count(*) from videos where duration is null").fetchone()
+        mend = "" if self.videos.durations else "; `framebank index STORE INDEX --update` finds the durations"
+        return f"; the duration of {counted(count, 'video')} is not known{mend}" if count else ""
 
     @cached_property
     def _database(self) -> sqlite3.Connection:
@@ -94,10 +102,9 @@ class Filters:
         videos, extra = self.videos, self.videos.extra or {}
         nothing: Sequence[float | None] = [None] * len(videos)
         start, end = zip(*videos.times, strict=True) if videos.times else (nothing, nothing)
-        durations = [None if b is None else b - (a or 0.0) for a, b in zip(start, end, strict=True)]
-        if "duration" in extra:
-            told = map(_value, extra["duration"])
-            durations = [cell if own is None else own for own, cell in zip(durations, told, strict=True)]
+        durations: list[Cell] = [None if b is None else b - (a or 0.0) for a, b in zip(start, end, strict=True)]
+        for known in (map(_value, extra.get("duration", ())), videos.durations or ()):
+            durations = [cell if own is None else own for own, cell in zip_longest(durations, known)]
         texts = [map(nfc, column) for column in (videos.ids, videos.paths, videos.labels, videos.splits)]
         own: list[Iterable[Cell]] = [*texts, start, end, durations]
         return own + [map(_value, extra[name]) for name in self.columns[len(COLUMNS) :]]

@@ -16,23 +16,25 @@ from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.manifest import COLUMNS, TIMES
 
 ORIGIN_COLUMNS = ("shard", "mark")
+DURATION = "duration"
 EXTRA = "extra:"  # before the name of a column of the user
 
 
 def write_ids(path: Path, videos: VideoColumns, origin: Origin | None) -> None:
     """Write one row for each video. Start and end are columns if a video has them, shard and mark with an origin.
 
-    The columns of the user come last.
+    So is the duration if the index knows any. The columns of the user come last.
     """
     times = list(zip(*videos.times, strict=True)) if videos.times else []
+    lengths = [videos.durations] if videos.durations else []
     held = [origin.shard_of.tolist(), origin.marks.tolist()] if origin else []
     extra = videos.extra or {}
     names = [EXTRA + name for name in extra]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*COLUMNS, *TIMES * bool(times), *ORIGIN_COLUMNS * bool(held), *names))
+    writer.writerow((*COLUMNS, *TIMES * bool(times), *ORIGIN_COLUMNS * bool(held), *[DURATION] * len(lengths), *names))
     own = (videos.ids, videos.paths, videos.labels, videos.splits)
-    writer.writerows(zip(*own, *times, *held, *extra.values(), strict=True))
+    writer.writerows(zip(*own, *times, *held, *lengths, *extra.values(), strict=True))
     write_text(path, text.getvalue())
 
 
@@ -44,7 +46,8 @@ def read_ids(path: Path, origin: Fields | None) -> tuple[VideoColumns, Origin | 
     times = list(zip(*(found.numbers(name) for name in TIMES), strict=True)) if timed else None
     ids, paths, labels, splits = (found.column(name) for name in COLUMNS)
     extra = {name.removeprefix(EXTRA): found.column(name) for name in found.columns if name.startswith(EXTRA)}
-    videos = VideoColumns(ids, paths, labels, splits, times, extra=extra or None)
+    durations = found.numbers(DURATION) if found.has(DURATION) else None
+    videos = VideoColumns(ids, paths, labels, splits, times, extra=extra or None, durations=durations)
     videos.require_valid()
     if origin is None:
         return videos, None

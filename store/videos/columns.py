@@ -14,6 +14,8 @@ class VideoColumns(Sequence[Video]):
     """The videos of a list, a column for each field. `times`, `groups` and `extra` are None if no video has any.
 
     `extra` has the columns that the list of the user has beside the others, by name, with "" for an empty cell.
+    `durations` (V,) are the seconds of each video, None where they are not known; a list of videos has none, an index
+    takes them from the rows of its store (`durations.py`).
     A list of 240,000 videos takes a fraction of a second and 60 MB as columns, and ten times that as objects.
     """
 
@@ -24,6 +26,7 @@ class VideoColumns(Sequence[Video]):
     times: Sequence[tuple[float | None, float | None]] | None = None
     groups: Sequence[str] | None = None
     extra: Mapping[str, Sequence[str]] | None = None
+    durations: Sequence[float | None] | None = None
 
     @classmethod
     def of(cls, videos: Sequence[Video]) -> "VideoColumns":
@@ -110,6 +113,7 @@ class VideoColumns(Sequence[Video]):
             [self.times[row] for row in rows] if self.times else None,
             [self.groups[row] for row in rows] if self.groups else None,
             {name: [cells[row] for row in rows] for name, cells in self.extra.items()} if self.extra else None,
+            [self.durations[row] for row in rows] if self.durations else None,
         )
 
     def replaced(self, videos: Mapping[str, Video]) -> "VideoColumns":
@@ -127,6 +131,7 @@ class VideoColumns(Sequence[Video]):
             list(self.times or [(None, None)] * len(self)) if timed else None,
             list(self.groups or [""] * len(self)) if grouped else None,
             extra or None,
+            self.durations,
         )
         for row, video_id in enumerate(self.ids):
             if video_id in videos:

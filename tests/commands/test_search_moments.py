@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory, store: Path, films: list[Film
     folder = tmp_path_factory.mktemp("films")
     spec = FeatureStore(store).spec
     encoder = encoder_like(spec, device="cpu")
-    with ShardWriter(folder, spec) as writer:
+    with ShardWriter(folder, replace(spec, sampling="fps:4")) as writer:
         for film in films:
             writer.add(film.video_id, film_rows(film, encoder, fps=4))
     videos = tuple(Video(film.video_id, folder / film.path) for film in films)
@@ -278,6 +279,20 @@ def test_shots_of_rows_far_apart_say_so(store: Path) -> None:
     assert fb.Shots(found.spans[:1], sparse=("a", "b", "c", "d")).lines()[-1].endswith("gives more): a, b, c, ...")
 
 
+def test_a_filter_knows_how_long_the_videos_are(framebank: Any, bank: Path, films: list[Film], tmp_path: Path) -> None:
+    lengths = {film.video_id: float(sum(film.seconds)) for film in films}
+    shortest, second, *_, longest = sorted(lengths, key=lambda name: lengths[name])
+    below = f"duration < {(lengths[shortest] + lengths[second]) / 2}"
+    for level in ("video", "clip", "frame"):
+        framebank("index", bank, tmp_path / level, "--level", level)
+        told = answer(framebank, tmp_path / level, "--id", longest, "--where", below)
+        assert {hit["video_id"] for hit in told["hits"]} == {shortest}
+        for name, seconds in lengths.items():
+            about = f"duration between {seconds - 0.25} and {seconds + 0.25} and video_id = '{name}'"
+            told = answer(framebank, tmp_path / level, "--text", "a person", "--all", "--where", about)
+            assert {hit["video_id"] for hit in told["hits"]} == {name}
+
+
 def test_a_filter_leaves_only_what_it_means(framebank: Any, opened: Any, index: Path) -> None:
     clips = fb.open(index)
     query = np.random.default_rng(1).normal(size=128)
@@ -290,7 +305,7 @@ def test_a_filter_leaves_only_what_it_means(framebank: Any, opened: Any, index: 
     assert {hit.label for hit in clips.search(query, k=64, where="label = 'waving'")} == {"waving"}
     hits = opened.search("a person waving", moments=True, keep_all=True, where="video_id in ('film_002', 'film_003')")
     assert {hit.video_id for hit in hits} == {"film_002", "film_003"}
-    both = ("--where", "video_id != 'film_001' or duration > 5", "--where", "video_id != 'film_002'")
+    both = ("--where", "video_id != 'film_001' or split = 'val'", "--where", "video_id != 'film_002'")
     told = answer(framebank, opened.path, "--id", "film_000", *both)
     assert {hit["video_id"] for hit in told["hits"]} == {"film_003"}
     wrong = ("--id", "film_000", "--where", "colour = 'red'")

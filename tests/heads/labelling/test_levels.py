@@ -164,7 +164,11 @@ def test_a_video_is_taken_out_by_hand_and_in_again(store: Path, tmp_path: Path) 
 def test_parts_become_one_index(store: Path, tmp_path: Path) -> None:
     for split in ("train", "test"):
         make_index(store, tmp_path / split, level="frame", type="flat", split=split, device="cpu")
+    earlier = Index.load(tmp_path / "test")
+    earlier.own = replace(earlier.own, durations=None)  # as earlier versions wrote it
+    earlier.save(tmp_path / "test")
     whole = merge_indexes([tmp_path / "train", tmp_path / "test", tmp_path / "train"], tmp_path / "whole", type="sq8")
+    assert {whole.whole.own.splits[row] for row in whole.whole.rows_fitting("duration > 0")} == {"train"}
     assert whole.whole.searched.type == "sq8"
     assert set(whole.ids) == {*Index.load(tmp_path / "train").ids, *Index.load(tmp_path / "test").ids}
     for split in ("train", "test"):

@@ -1,6 +1,7 @@
 """Filters: an expression means what a loop over the videos would find, and says nothing else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,26 @@ def test_a_column_of_durations_tells_the_length_of_whole_videos() -> None:
     ]
     assert fitting(videos, "duration < 20") == [0, 1]
     assert fitting(videos, "duration = 2") == [1]
+
+
+def test_an_index_knows_the_length_of_whole_videos_where_the_list_does_not() -> None:
+    videos = [
+        Video("a", Path("a.mp4"), extra=(("duration", "12.5"),)),
+        Video("b", Path("b.mp4"), start=1.0, end=3.0),
+        Video("c", Path("c.mp4")),
+        Video("d", Path("d.jpg")),
+    ]
+    columns = replace(VideoColumns.of(videos), durations=[30.0, 30.0, 8.25, None])
+    assert Filters(columns).fitting("duration < 20").tolist() == [0, 1, 2]
+    assert Filters(columns).fitting("duration = 8.25").tolist() == [2]
+    assert Filters(columns).fitting("duration is null").tolist() == [3]
+    assert Filters(columns.select([2, 0])).fitting("duration < 10").tolist() == [0]
+    moved = columns.replaced({"c": Video("e", Path("e.mp4"), "run")})
+    assert Filters(moved).fitting("duration < 10 and label = 'run'").tolist() == [2]
+    with pytest.raises(DataError, match=r"'duration > 99'; the duration of 1 video is not known$"):
+        Filters(columns).fitting("duration > 99")
+    with pytest.raises(DataError, match="of 2 videos is not known; `framebank index STORE INDEX --update` finds"):
+        fitting(videos, "duration > 99")
 
 
 def test_answers_are_kept_and_are_those_of_the_same_filter() -> None:
