@@ -29,7 +29,7 @@ from framebank.store.shard import FRAME_STREAM
 from framebank.store.videos.labels import LabelSet
 from framebank.store.videos.manifest import Manifest
 
-MOST_SEEDS = 10  # that are trained together; the pooled videos of each are in memory
+MOST_SEEDS = 10  # that are trained together; the pooled videos of each are in memory, of another stream all rows
 
 
 @dataclass(frozen=True)
@@ -117,17 +117,17 @@ class Comparison:
         started, (first, recipe) = time.perf_counter(), next(iter(recipes.items()))
         try:
             store = self.store
-            if recipe.frame_norm and recipe.stream == FRAME_STREAM:  # the frames are read once for all seeds
-                store = PooledStore(store, num_frames=recipe.frames, device=self.device)
+            if recipe.stream == FRAME_STREAM:  # the frames are read once for all seeds
+                store = PooledStore(store, recipe, device=self.device)
             jobs = [self._job(first, replace(recipe, seed=seed), store=store) for seed in seeds]
             for job in jobs if store is not self.store else ():
-                job.model.frame_norm = False  # the rows are means of unit frames
+                job.model.frame_norm = False  # it was done before the mean
             telling: Tell = lambda done, total: tell(done * recipe.epochs // total, recipe.epochs)  # noqa: E731
             trained = train_together(jobs, list(recipes.values()), tell=telling)
             seconds = (time.perf_counter() - started) / (len(recipes) * len(seeds))
             return {
                 (name, seed): self._measured(name, *one, seconds=seconds, store=store)
-                for seed, of_seed in zip(seeds, trained, strict=False)
+                for seed, of_seed in zip(seeds, trained, strict=True)
                 for name, one in zip(recipes, of_seed, strict=True)
                 if one
             }
@@ -211,7 +211,8 @@ def _one_by_one(
         telling = tell_after(tell, before=begin, total=ends[-1])
         if (name, seed) not in known and (shared := shared_steps(recipe)):
             alike = {other: own for other, own, _ in jobs if other not in refused and shared_steps(own) == shared}
-            seeds = [number for other, _, number in jobs if other == name and (name, number) not in known][:MOST_SEEDS]
+            most = MOST_SEEDS if recipe.stream == FRAME_STREAM else 1
+            seeds = [number for other, _, number in jobs if other == name and (name, number) not in known][:most]
             several = len(alike) * len(seeds) > 1
             together = comparison.try_together(alike, seeds, tell=telling) if several else {}
             known |= {(other, number): together.get((other, number)) for other in alike for number in seeds}

@@ -69,16 +69,12 @@ def pool_once(model: Model, train: Bank, *, val: Bank | None, device: torch.devi
 
     A linear classifier scales what it reads. Here the embeddings are scaled, once.
     """
-    classifier = model.classifier
-    if scales := isinstance(classifier, LinearClassifier):
-        classifier = ScaledLinear(classifier)
-
-    def read(bank: Bank) -> Bank:
-        found = pooled_bank(model, bank, device=device)
-        return replace(found, x=F.rms_norm(found.x, found.x.shape[-1:])) if scales else found
-
+    classifier, read = model.classifier, pooled_bank
+    if isinstance(classifier, LinearClassifier):
+        classifier, read = ScaledLinear(classifier), scaled_bank
     pooled = Model(OneFrame(), classifier, frame_norm=False).to(device)
-    return PooledModel(pooled.train(model.training), read(train), read(val) if val else None)
+    held = read(model, val, device=device) if val else None
+    return PooledModel(pooled.train(model.training), read(model, train, device=device), held)
 
 
 def pooled_bank(model: Model, bank: Bank, *, device: torch.device) -> Bank:
@@ -86,3 +82,9 @@ def pooled_bank(model: Model, bank: Bank, *, device: torch.device) -> Bank:
     rows = pool_bank(model, bank, device=device).flatten(0, 1).unsqueeze(1)  # (V*G, 1, D)
     x = rows.to(bank.device)
     return replace(bank, x=x, mask=torch.ones(x.shape[:2], dtype=torch.bool, device=x.device))
+
+
+def scaled_bank(model: Model, bank: Bank, *, device: torch.device) -> Bank:
+    """Return what `pooled_bank` does, each row with a root mean square of one, as a linear classifier reads it."""
+    found = pooled_bank(model, bank, device=device)
+    return replace(found, x=F.rms_norm(found.x, found.x.shape[-1:]))

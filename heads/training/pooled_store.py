@@ -9,22 +9,23 @@ from framebank.heads.bank import BankParts
 from framebank.heads.model import Model
 from framebank.heads.predictions import pool_bank
 from framebank.heads.temporal.mean import Mean
+from framebank.heads.training.recipe import Recipe
 from framebank.store.features import FeatureStore
 from framebank.store.videos.manifest import Manifest
 
 
 class PooledStore(FeatureStore):
-    """A store in which each view and clip of a video is one row: the mean of its unit frames, (D,) float32.
+    """A store in which each view and clip of a video is one row: the mean of its frames as a recipe reads them, (D,).
 
-    A row is made when it is first read, of `num_frames` frames (0: all), and kept. So several trainings that read the
-    mean alone read the frames once. All else, such as path, list of videos and spec, is that of the store.
+    A row is float32, is made when it is first read, and is kept. So several trainings that read the mean alone read the
+    frames once. All else, such as path, list of videos and spec, is that of the store.
     """
 
-    def __init__(self, store: FeatureStore, *, num_frames: int, device: torch.device) -> None:
+    def __init__(self, store: FeatureStore, recipe: Recipe, *, device: torch.device) -> None:
         _ = store.manifest.videos  # made once, as the rows are
         self.__dict__ |= store.__dict__
         self._store = store
-        self._num_frames = num_frames
+        self._recipe = recipe
         self._device = device
         self._pooled: dict[str, np.ndarray] = {}  # (G, D) by video_id
 
@@ -43,7 +44,7 @@ class PooledStore(FeatureStore):
 
     def _pool(self, video_ids: Sequence[str], stream: str) -> None:
         videos = Manifest(self.manifest.of_ids(video_ids))
-        parts = BankParts(self._store, videos, None, num_frames=self._num_frames, stream=stream)
-        mean = Model(Mean(self.spec.dim), torch.nn.Identity())
+        parts = BankParts(self._store, videos, None, num_frames=self._recipe.frames, stream=stream)
+        mean = Model(Mean(self.spec.dim), torch.nn.Identity(), frame_norm=self._recipe.frame_norm)
         for bank in parts.read(device=self._device):
             self._pooled |= zip(bank.video_ids, pool_bank(mean, bank, device=self._device).numpy(), strict=True)

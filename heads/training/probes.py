@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from framebank.heads.bank import Bank
 from framebank.heads.classifiers import Fitted
@@ -91,7 +91,8 @@ def fit_probes(
     All start from the same weights, and see the same batches, each of which is read, moved and masked once. An epoch
     tells of the probe with the lowest validation loss in it. The result has one Probe for each, in the order of
     `probe_settings`; the best one has the lowest validation loss of all. Each is what `fit` trains with its learning
-    rate and weight decay. With `recipe.halving`, those with the higher losses so far make only a part of its epochs.
+    rate and weight decay, but for dropout. With `recipe.halving`, those with the higher losses so far make only a part
+    of its epochs.
     DataError without validation videos, and as `require_probes`.
     """
     require_probes(recipe, model)
@@ -186,13 +187,14 @@ def require_probes(recipe: Recipe, model: Model) -> None:
         "mixup": bool(recipe.mixup),
         "average": bool(recipe.average),
         f"the classifier {recipe.classifier!r}": isinstance(model.classifier, Fitted | BoundsScale),
+        f"the head {recipe.head!r}": any(isinstance(part, nn.RNNBase) for part in model.modules()),  # vmap has no rule
         "no epoch": not recipe.epochs,
     }
     found = next((what for what, is_so in other.items() if is_so), "")
     if found:
         raise DataError(
-            f"probes is {recipe.probes}, and the recipe has {found}; expected the loss ce alone and a classifier that "
-            "learns by steps without a bound, such as linear"
+            f"probes is {recipe.probes}, and the recipe has {found}; expected the loss ce alone, a classifier that "
+            "learns by steps without a bound, such as linear, and no recurrent head"
         )
 
 

@@ -7,27 +7,30 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from framebank.heads.bank import Bank
+from framebank.heads.model import Model
 from framebank.heads.predictions import mean_over_groups
 from framebank.heads.ranking import best_class
 from framebank.heads.training.batches import draw_sequences
-from framebank.heads.training.linear_stack import read_rows
+from framebank.heads.training.linear_stack import WEIGHT, read_rows
+from framebank.heads.training.pooled import scaled_bank
 from framebank.heads.training.recipe import Recipe
 
 FEW = 2.5  # times a batch; to multiply so many rows costs less than to copy those of a batch for each set
 
 
 class RowSets:
-    """The rows of the videos of S pooled banks, as a LinearStack of S sets reads them: (N, W), with their labels (N,).
+    """The rows of the videos of S banks, as a LinearStack of S sets reads them: (N, W), with their labels (N,).
 
-    A bank has up to R of them, at its places (S, R). If it has fewer, the last places are filled up.
+    A row is what the head of `model` makes of a view and clip, scaled once for its linear classifier. A bank has up to
+    R of them, at its places (S, R). If it has fewer, the last places are filled up.
     """
 
-    def __init__(self, banks: Sequence[Bank], *, device: torch.device) -> None:
+    def __init__(self, banks: Sequence[Bank], model: Model, *, device: torch.device) -> None:
         self._banks = banks
         self._groups = banks[0].num_groups
         videos = dict.fromkeys(video_id for bank in banks for video_id in bank.video_ids)
         place_of = dict(zip(videos, range(len(videos)), strict=True))
-        width = read_rows(banks[0].x[:1]).shape[1]
+        width = read_rows(torch.empty(1, 1, model.state_dict()[WEIGHT].shape[1])).shape[1]
         self._rows = torch.empty(len(videos) * self._groups, width, device=device)
         self._labels = torch.empty(len(self._rows), dtype=torch.long, device=device)
         self._read = self._rows[:0]  # the memory of what was read last
@@ -35,7 +38,7 @@ class RowSets:
         for bank in banks:
             first = torch.tensor([place_of[video_id] for video_id in bank.video_ids], device=device) * self._groups
             places.append((first[:, None] + torch.arange(self._groups, device=device)).flatten())  # (V*G,)
-            self._rows[places[-1]] = read_rows(bank.x).to(device)
+            self._rows[places[-1]] = read_rows(scaled_bank(model, bank, device=device).x).to(device)
             self._labels[places[-1]] = bank.target.repeat_interleave(self._groups).to(device)
         self._places = pad_sequence(places, batch_first=True)
         self._are_real = pad_sequence([torch.ones_like(own) for own in places], batch_first=True).float()

@@ -14,9 +14,7 @@ from framebank.heads.training.chance import warn_of_chance
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.linear_stack import LinearStack
 from framebank.heads.training.loop import Epoch, num_examples
-from framebank.heads.training.objective import Objective
 from framebank.heads.training.optimizer import warmup_cosine
-from framebank.heads.training.pooled import pool_once, pools_once
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.row_sets import RowSets
 
@@ -27,7 +25,8 @@ MOST_SCORES = 1 << 26  # that one stack computes at once
 def shared_steps(recipe: Recipe) -> Recipe | None:
     """Return what recipes have in common that may train together, or None if a recipe trains alone."""
     steps = recipe.head == "mean" and recipe.classifier == "linear" and recipe.loss == "ce" and recipe.epochs > 0
-    odd = recipe.logit_adjustment or recipe.mixup or recipe.average or recipe.probes
+    draws = recipe.jitter or recipe.frame_dropout or recipe.mixup
+    odd = draws or recipe.logit_adjustment or recipe.average or recipe.probes
     return replace(recipe, lr=1.0, weight_decay=0.0, seed=0) if steps and not odd else None
 
 
@@ -38,12 +37,10 @@ def train_together(
 
     Returns for each job and recipe the job with its log. Each has the weights of its best epoch, which are those of a
     training alone, but for rounding: each job has its own batches, which are read once for all recipes. It is None
-    where a loss is no longer a number; that one is to be trained alone. The list is empty if no job can be trained so.
+    where a loss is no longer a number; that one is to be trained alone.
     """
     recipe, settings = jobs[0].recipe, [(one.lr, one.weight_decay) for one in recipes]
     num_classes = jobs[0].train.num_classes
-    if not pools_once(jobs[0].model, recipe, Objective(recipe.loss, 1, num_classes)):
-        return []
     alike: dict[int, list[int]] = {}  # the places of jobs by the steps of an epoch
     for place, job in enumerate(jobs):
         alike.setdefault(math.ceil(num_examples(job.train, recipe) / recipe.batch_size), []).append(place)
@@ -60,12 +57,12 @@ def _train_sets(
 ) -> list[list[Trained | None]]:
     """Train S jobs of as many steps, each with P rates and decays, as one stack of S sets of P copies."""
     recipe, device = jobs[0].recipe, jobs[0].device
-    pooled = [pool_once(job.model, job.train, val=job.val, device=device) for job in jobs]
-    train, vals = RowSets([one.train for one in pooled], device=device), [one.val for one in pooled if one.val]
-    held = RowSets(vals, device=device) if vals else None
+    model, vals = jobs[0].model, [job.val for job in jobs if job.val]
+    train = RowSets([job.train for job in jobs], model, device=device)
+    held = RowSets(vals, model, device=device) if vals else None
     judging = held.read_all() if held else None  # (S, R, W)
     rates, decays = torch.tensor(settings, device=device).T  # (P,), (P,)
-    stack = LinearStack(pooled[0].model, weight_decays=decays, sets=len(jobs))
+    stack = LinearStack(model, weight_decays=decays, sets=len(jobs))
     generators = [torch.Generator().manual_seed(job.recipe.seed) for job in jobs]
     lowest = torch.full((len(jobs), len(settings)), math.inf, device=device)
     scores = losses = torch.full_like(lowest, math.nan)

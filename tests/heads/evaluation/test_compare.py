@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from framebank.heads.evaluation.compare import Comparison, Trial, run_trials, st
 from framebank.heads.training import row_sets, together
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
+from framebank.heads.training.together import shared_steps
 from framebank.library.figures.pairs import pairs_of_recipes
 from framebank.store import DataError, LabelSet, Manifest
 from framebank.tests.worlds.heads import write_groups, write_world
@@ -96,11 +98,13 @@ def test_recipes_that_differ_in_rate_decay_and_seed_alone_train_together_as_they
     monkeypatch.setattr(
         compare_module,
         "train_together",
-        lambda jobs, own, **how: asked.append((len(jobs), len(own))) or whole(jobs, own, **how),
+        lambda jobs, own, **how: (
+            asked.append((len(jobs), len(own), jobs[-1].train.x.shape[1])) or whole(jobs, own, **how)
+        ),
     )
     monkeypatch.setattr(row_sets, "FEW", few)
     joined = compare(world, recipes, tmp_path / "together", seeds=(0, 1, 2))
-    assert asked == [(3, 2), (3, 1)]  # the two that are alike with all seeds, then the other one
+    assert asked == [(3, 2, 1), (3, 1, 1)]  # the two that are alike with all seeds, then the other one; a row a video
     assert [trial.recipe for trial in joined] == ["slow"] * 3 + ["other"] * 3 + ["fast"] * 3
     runs = [Run.read(tmp_path / "together" / "slow" / f"seed-{seed}") for seed in (0, 1, 2)]
     assert (len({run.trained_on["train_videos"] for run in runs}) > 1) is (written is of_sources)
@@ -119,6 +123,28 @@ def test_recipes_that_differ_in_rate_decay_and_seed_alone_train_together_as_they
         for row, other in zip(*logs, strict=True):
             for name in row.keys() - {"seconds"}:
                 assert float(row[name] or 0) == pytest.approx(float(other[name] or 0), abs=1e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize("more", [{"frame_dropout": 0.3}, {"frames": 4, "jitter": True}, {"mixup": 0.2}], ids=str)
+def test_what_draws_frames_trains_alone(more):
+    """It is known before a video is read and pooled for nothing."""
+    assert shared_steps(QUICK) is not None
+    assert shared_steps(replace(QUICK, **more)) is None
+
+
+def test_of_another_stream_one_seed_is_in_memory_at_a_time(world, tmp_path, monkeypatch):
+    asked = []
+
+    def train(jobs, own, **how):
+        asked.append(len(jobs))
+        return [[None] * len(own)] * len(jobs)
+
+    monkeypatch.setattr(compare_module, "train_together", train)
+    monkeypatch.setattr(Comparison, "_job", lambda *own, **how: SimpleNamespace())
+    monkeypatch.setattr(Comparison, "try_recipe", lambda self, name, recipe, seed, **how: Trial(name, seed))
+    recipes = {name: replace(QUICK, stream="pre_proj", lr=lr) for name, lr in (("a", 0.01), ("b", 0.02))}
+    compare(world, recipes, tmp_path, seeds=(0, 1, 2))
+    assert asked == [1, 1, 1]
 
 
 def test_no_more_seeds_train_at_once_than_fit(world, tmp_path, monkeypatch):

@@ -119,6 +119,11 @@ def test_what_cannot_be_trained_so_is_one_sentence() -> None:
         next(fit_probes(model, recipe, bank(9, seed=0), val=None, device=CPU))
     with pytest.raises(DataError, match="the recipe has mixup; expected the loss ce alone"):
         next(fit_probes(model, replace(recipe, mixup=0.2), bank(9, seed=0), val=bank(3, seed=1), device=CPU))
+    for head in ("lstm", "gru"):
+        recurrent = replace(recipe, head=head)
+        model = build_model(recurrent, dim=DIM, num_classes=CLASSES, texts=None)
+        with pytest.raises(DataError, match=f"the recipe has the head '{head}'; expected .*, and no recurrent head"):
+            next(fit_probes(model, recurrent, bank(9, seed=0), val=bank(3, seed=1), device=CPU))
     for count in (1, 21):
         with pytest.raises(DataError, match=f"probes is {count}; expected 0, for one training, or 2 to 20"):
             replace(recipe, probes=count)
