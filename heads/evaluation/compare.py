@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from framebank.heads.evaluation.evaluate import evaluate_run
-from framebank.heads.metrics import wilson_interval
+from framebank.heads.metrics import score_targets, wilson_interval
 from framebank.heads.progress import Tell, tell_after, tell_nobody
 from framebank.heads.text_tower import TowerLoader
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.lexicon import Lexicon
 from framebank.heads.training.loop import Epoch
+from framebank.heads.training.optimizer import optimizer_of
 from framebank.heads.training.pooled_store import PooledStore
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.together import shared_steps, train_together
@@ -94,6 +95,7 @@ class Comparison:
         """
         try:
             recipe = replace(recipe, seed=seed)
+            _load_libraries(recipe)
             started = time.perf_counter()
             job = self._job(name, recipe)
             log = []
@@ -228,6 +230,14 @@ def _try_with(comparison: Comparison, threads: int, *job: Any) -> Trial:
     """Try a recipe with the share of the threads that this worker has."""
     torch.set_num_threads(threads)
     return comparison.try_recipe(*job)
+
+
+def _load_libraries(recipe: Recipe) -> None:
+    """Load what the first training of a process loads: that takes seconds, which are no part of a training."""
+    if recipe.epochs:
+        optimizer_of([torch.nn.Parameter(torch.zeros(1))], weight_decay=0.0)
+    if recipe.is_multi_label:
+        score_targets(torch.zeros(1, 1), torch.ones(1, 1))
 
 
 def standings(trials: Sequence[Trial]) -> list[Standing]:

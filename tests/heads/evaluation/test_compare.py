@@ -147,6 +147,14 @@ def test_of_another_stream_one_seed_is_in_memory_at_a_time(world, tmp_path, monk
     assert asked == [1, 1, 1]
 
 
+def test_the_seconds_of_a_training_do_not_hold_the_loading_of_libraries(world, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(compare_module, "optimizer_of", lambda *own, **how: told.append("optimizer"))
+    monkeypatch.setattr(compare_module, "time", SimpleNamespace(perf_counter=lambda: told.append("clock") or 0.0))
+    compare(world, {"lstm": replace(QUICK, head="lstm", epochs=1)}, tmp_path, seeds=(0,))
+    assert told == ["optimizer", "clock", "clock"]
+
+
 def test_no_more_seeds_train_at_once_than_fit(world, tmp_path, monkeypatch):
     recipes = {"probe": replace(QUICK, batch_size=5)}
     compare(world, recipes, tmp_path / "at-once", seeds=(0, 1, 2))
