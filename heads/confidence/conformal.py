@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from framebank.heads.confidence.scaling import FEWEST
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -32,8 +33,9 @@ def label_sets(
     needed = fewest(level)
     if len(known) < needed:
         raise DataError(
-            f"{where}: has {counted(len(known), 'validation video')} to make sets by; expected {needed} or more for "
-            f"{100 * level:g} %, by `framebank temperature RUN --split val`, or a larger --val-fraction of `train`"
+            f"{where}: keeps the scores of {counted(len(known), 'validation video')} to make sets by; expected {needed} "
+            f"or more for {100 * level:g} %, by `framebank temperature RUN --split val`, or a larger --val-fraction of "
+            f"`train`; both keep scores of {FEWEST} videos or more"
         )
     held = np.asarray(known, dtype=np.float64)
     if not len(classes):

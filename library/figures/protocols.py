@@ -78,8 +78,7 @@ class ProtocolResult:
 
     def _below(self) -> list[str]:
         by = self.line["recipe"] or self.line["run"] or "the texts of the classes"
-        encoder = f"{self.line['encoder']}, weights {self.line['weights_hash'][:12]}"
-        told = [f"protocol   {self.name}, {self.hash}", f"encoder    {encoder}", f"by         {by}"]
+        told = [f"protocol   {self.name}, {self.hash}", f"encoder    {self.line['encoder']}", f"by         {by}"]
         return [*told, *self.notes]
 
     def __repr__(self) -> str:

@@ -174,9 +174,11 @@ def test_a_set_by_hand_and_too_few_videos():
     assert label_sets(p, level=0.7, known=known).tolist() == [[True, False, False], [True, True, False]]
     # The second and third class have too few videos, and are in every set.
     assert label_sets(p, level=0.7, known=known, classes=[0] * 9)[:, 1:].all()
-    with pytest.raises(DataError, match="has 9 validation videos to make sets by; expected 19 or more for 95 %"):
+    with pytest.raises(DataError, match="scores of 9 validation videos to make sets by; expected 19 or more for 95 %"):
         label_sets(p, level=0.95, known=known)
-    with pytest.raises(DataError, match="has 0 validation videos"):
+    with pytest.raises(
+        DataError, match="keeps the scores of 0 validation videos .*; both keep scores of 20 videos or more"
+    ):
         label_sets(p, level=0.9, known=())
     with pytest.raises(DataError, match="between 0 and 1"):
         label_sets(p, level=1.0, known=known)
