@@ -33,9 +33,9 @@ def label_sets(
     needed = fewest(level)
     if len(known) < needed:
         raise DataError(
-            f"{where}: keeps the scores of {counted(len(known), 'validation video')} to make sets by; expected {needed} "
-            f"or more for {100 * level:g} %, by `framebank temperature RUN --split val`, or a larger --val-fraction of "
-            f"`train`; both keep scores of {FEWEST} videos or more"
+            f"{where}: keeps the scores of {counted(len(known), 'validation video')} to make sets by; expected "
+            f"{needed} or more for {100 * level:g} %, by `framebank temperature RUN --split val`, or a larger "
+            f"--val-fraction of `train`; both keep scores of {FEWEST} videos or more"
         )
     held = np.asarray(known, dtype=np.float64)
     if not len(classes):
