@@ -47,8 +47,13 @@ def train_together(
     rows = max(recipe.batch_size, *(len(job.val.x) if job.val else 0 for job in jobs))
     most = max(1, MOST_SCORES // (rows * len(settings) * num_classes))
     found: dict[int, list[Trained | None]] = {}
-    for places in (own[start : start + most] for own in alike.values() for start in range(0, len(own), most)):
-        found |= zip(places, _train_sets([jobs[place] for place in places], settings, tell=tell), strict=True)
+    parts = [own[start : start + most] for own in alike.values() for start in range(0, len(own), most)]
+    for number, places in enumerate(parts):
+
+        def telling(done: int, total: int, number: int = number) -> None:
+            tell(number * total + done, len(parts) * total)
+
+        found |= zip(places, _train_sets([jobs[place] for place in places], settings, tell=telling), strict=True)
     return [found[place] for place in range(len(jobs))]
 
 

@@ -18,6 +18,7 @@ import torch
 import framebank as fb
 import framebank.heads.evaluation.compare as compare_module
 from framebank.heads.evaluation.compare import Comparison, Trial, run_trials, standings
+from framebank.heads.progress import tell_nobody
 from framebank.heads.training import row_sets, together
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
@@ -37,7 +38,7 @@ def world(tmp_path_factory):
     return write_world(tmp_path_factory.mktemp("compare"))
 
 
-def compare(world, recipes, folder, *, seeds=(0, 1), prompts=None, workers=1):
+def compare(world, recipes, folder, *, seeds=(0, 1), prompts=None, workers=1, tell=tell_nobody):
     comparison = Comparison(
         world.store,
         world.manifest.split("train"),
@@ -48,7 +49,7 @@ def compare(world, recipes, folder, *, seeds=(0, 1), prompts=None, workers=1):
         folder,
         prompts=prompts,
     )
-    return list(run_trials(comparison, recipes, seeds=seeds, workers=workers))
+    return list(run_trials(comparison, recipes, seeds=seeds, workers=workers, tell=tell))
 
 
 def test_what_is_odd_about_the_videos_is_noted(world, tmp_path):
@@ -165,7 +166,9 @@ def test_no_more_seeds_train_at_once_than_fit(world, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(compare_module, "MOST_SEEDS", 2)
     monkeypatch.setattr(together, "MOST_SCORES", 1)
-    compare(world, recipes, tmp_path / "few", seeds=(0, 1, 2))
+    told = []
+    compare(world, recipes, tmp_path / "few", seeds=(0, 1, 2), tell=lambda done, total: told.append(done))
+    assert told == sorted(told)
     assert sets == [1, 1]  # of the two seeds that are asked for at once; the third trains alone
     for seed in range(3):
         mine, theirs = (Run.read(tmp_path / way / "probe" / f"seed-{seed}") for way in ("at-once", "few"))
