@@ -79,7 +79,7 @@ class RowSets:
         sets, _, copies, _ = scores.shape
         logits = mean_over_groups(scores.transpose(1, 2).flatten(0, 2), self._groups).unflatten(0, (sets, copies, -1))
         target = self._labels[self._places[:, None, :: self._groups]].expand(-1, copies, -1)  # (S, P, V)
-        shares = self._are_real[:, None, :: self._groups]
-        shares = shares / shares.sum(-1, keepdim=True)
+        real = self._are_real[:, None, :: self._groups]
         likely = logits.log_softmax(-1).gather(-1, target[..., None]).squeeze(-1)
-        return ((best_class(logits) == target) * shares).sum(-1), -(likely * shares).sum(-1)
+        right = (best_class(logits) == target) * real
+        return right.sum(-1) / real.sum(-1), -(likely * real).sum(-1) / real.sum(-1)
