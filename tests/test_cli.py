@@ -40,7 +40,7 @@ def test_wrong_usage_exits_with_2(framebank: Any, store: Path, clips: Path, inde
     framebank("extract", clips, exit_code=2)
     framebank("extract", clips, tmp_path / "s", exit_code=2)  # no --model
     framebank("search", index, exit_code=2)
-    framebank("search", index, "--text", "a", "--id", "b", exit_code=2)
+    framebank("search", index, "--text", "a", "--weight", "id=2", exit_code=2)
     framebank(
         "train", store, tmp_path / "r", "--head", "mean", "--classifier", "linear", "--texts", "names", exit_code=2
     )

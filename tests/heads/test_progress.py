@@ -116,4 +116,4 @@ def test_comparing_tells_the_epochs_of_all_runs_and_counts_what_is_refused(world
     assert done == sorted(done)
     assert set(done) >= {3, 6, 10, 14, 15, 16}
     if workers == 1:
-        assert set(done) >= {1, 2, 3, 4, 5, 6}
+        assert set(done) >= {1, 2, 3, 6}  # both seeds train in the same steps
