@@ -25,7 +25,7 @@ def cosines_of(rows: np.ndarray, query: np.ndarray, mean_row: np.ndarray | None 
         plain: np.ndarray = rows @ query
         return plain
     away = SHARE * mean_row
-    aim = unit((query - away)[None])[0]
+    aim = unit(query - away)
     found = rows @ np.stack([aim, away], axis=1)  # (R, 2)
     lengths = np.sqrt(np.maximum(1.0 - 2.0 * found[:, 1] + away @ away, 1e-12))
     cosines: np.ndarray = (found[:, 0] - away @ aim) / lengths

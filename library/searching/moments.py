@@ -163,14 +163,17 @@ def find_moments(
     nearest = sorted(peaks, key=lambda video_id: -peaks[video_id])[: max(LEAST_VIDEOS, 4 * k)]
     seconds = LEAST_SECONDS if least is None else least
     track = functools.partial(track_of, query=query, usual=float(np.median(cosines)), mean_row=mean_row)
-    moments: list[tuple[bool, Span, np.ndarray]] = []
-    for most in sorted({OF_A_VIDEO, max(OF_A_VIDEO, k)}):
-        if len(moments) < k:
-            each = (
-                _stretches(store, index.video(name), track, seconds, asked.leaves_out.get(name, ()), most)
-                for name in nearest
-            )
-            moments = [(number >= OF_A_VIDEO, *pair) for own in each for number, pair in enumerate(own)]
+
+    def of_each(most: int) -> "list[tuple[bool, Span, np.ndarray]]":
+        each = (
+            _stretches(store, index.video(name), track, seconds, asked.leaves_out.get(name, ()), most)
+            for name in nearest
+        )
+        return [(number >= OF_A_VIDEO, *pair) for own in each for number, pair in enumerate(own)]
+
+    moments = of_each(OF_A_VIDEO)
+    if len(moments) < k > OF_A_VIDEO:
+        moments = of_each(k)
     if not moments:
         raise DataError(f"the index shows nothing but {asked.told!r} itself; expected fewer seconds, or more videos")
     chosen = sorted(moments, key=lambda one: (one[0], -(one[1].score or 0.0)))[:k]

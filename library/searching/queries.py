@@ -38,15 +38,13 @@ def queries_of(index: "Index", given: Any) -> list[Query]:
 
     DataError where the list is empty, or an item of it is no query.
     """
-    import numpy as np
-
     if isinstance(given, str | Path | Query) or hasattr(given, "__array__"):
         return [query_of(index, given)]
     several = list(given)
     if not several:
         raise DataError("the list of queries is empty; expected a text, a file, an id or an embedding at least")
     if all(isinstance(one, numbers.Number) for one in several):
-        return [Query(vector=np.asarray(several))]
+        return [query_of(index, several)]
     for place, one in enumerate(several):
         if not isinstance(one, str | Path | Query | list | tuple) and not getattr(one, "ndim", 0):
             raise DataError(f"item {place} of the queries is {one!r}; expected a text, a path, an array or a query")
