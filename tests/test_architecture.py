@@ -45,7 +45,7 @@ DOORS = {
         "demo/weights.py",
     },
     "h5py": {"store/formats/hdf5.py", "store/formats/sealed.py"},
-    "faiss": {"store/indexes/nearest.py", "store/indexes/structure.py", "store/indexes/viewing.py"},
+    "faiss": {f"store/indexes/{name}.py" for name in ("lists", "nearest", "structure", "viewing")},
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},
     "safetensors": {

@@ -1,6 +1,6 @@
 """Hit: one answer to a search: a video, or a stretch of it, and how near it is; and the hits of one query."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast, overload
@@ -60,7 +60,7 @@ class Hit:
             "chance": None,
             TEXT: path,
         }
-        vars(made).update(told)
+        object.__setattr__(made, "__dict__", told)
         return made
 
     def __getstate__(self) -> dict[str, Any]:
@@ -103,6 +103,10 @@ class FoundHits(Sequence[Hit]):
             return [self._make(row, -score) for score, row in self.ranked[place]]
         score, row = self.ranked[place]
         return self._make(row, -score)
+
+    def __iter__(self) -> Iterator[Hit]:
+        make = self._make
+        return iter([make(row, -score) for score, row in self.ranked])
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, FoundHits | list) else NotImplemented

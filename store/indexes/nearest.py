@@ -129,8 +129,12 @@ class NearestVectors:
         count, each = among.shape
         pointer, scores = faiss.swig_ptr, np.empty((count, each), dtype=np.float32)
         self.index.compute_distance_subset(count, pointer(queries), each, pointer(scores), pointer(among))
-        best, place = np.argsort(-scores, axis=1)[:, :k], np.arange(count)[:, None]
-        scores, rows = scores[place, best], among[place, best]
+        if count == 1:
+            best = (-scores[0]).argsort()[:k]
+            scores, rows = scores[:, best], among[:, best]
+        else:
+            best, place = (-scores).argsort(axis=1)[:, :k], np.arange(count)[:, None]
+            scores, rows = scores[place, best], among[place, best]
         return (scores, rows) if each >= k else _padded(scores, rows, k)
 
     def _compared(self, queries: np.ndarray, k: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
