@@ -102,12 +102,19 @@ class Filters:
         videos, extra = self.videos, self.videos.extra or {}
         nothing: Sequence[float | None] = [None] * len(videos)
         start, end = zip(*videos.times, strict=True) if videos.times else (nothing, nothing)
-        durations: list[Cell] = [None if b is None else b - (a or 0.0) for a, b in zip(start, end, strict=True)]
-        for known in (map(_value, extra.get("duration", ())), videos.durations or ()):
-            durations = [cell if own is None else own for own, cell in zip_longest(durations, known)]
         texts = [map(nfc, column) for column in (videos.ids, videos.paths, videos.labels, videos.splits)]
-        own: list[Iterable[Cell]] = [*texts, start, end, durations]
+        own: list[Iterable[Cell]] = [*texts, start, end, told_durations(videos)]
         return own + [map(_value, extra[name]) for name in self.columns[len(COLUMNS) :]]
+
+
+def told_durations(videos: VideoColumns) -> list[Cell]:
+    """Return the seconds of each video, (V,): of its part, of the user's column, or of its rows; None if unknown."""
+    times = videos.times or [(None, None)] * len(videos)
+    found: list[Cell] = [None if end is None else end - (start or 0.0) for start, end in times]
+    extra = videos.extra or {}
+    for known in (map(_value, extra.get("duration", ())), videos.durations or ()):
+        found = [cell if own is None else own for own, cell in zip_longest(found, known)]
+    return found
 
 
 def _order(read_as: Callable[[str], str], one: str, other: str) -> int:

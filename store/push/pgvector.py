@@ -23,8 +23,10 @@ COLUMNS = {
     "level": "text",
     "encoder": "text",
     "columns": "jsonb",
+    "duration": "double precision",
 }
 VECTOR = "embedding"
+LATER = "duration"  # a column that tables of earlier versions lack
 SECRETS = ("password", "sslpassword")  # of a DSN, which no message shows
 MISSING = "the extension vector is not there and cannot be made"
 
@@ -74,6 +76,16 @@ class Pgvector:
                 f"{self.shown}: holds vectors of width {width}, those of the index have {dim}; expected a table of "
                 "this width, or a name that is not taken"
             )
+        with self._telling(f"has no column {LATER!r}, and takes none"):
+            self._add_later()
+
+    def _add_later(self) -> None:
+        """Give a table of an earlier version the column that it lacks."""
+        sql = self._library.sql
+        asked = "select 1 from pg_attribute where attrelid = to_regclass(quote_ident({})) and attname = {}"
+        if self._run(sql.SQL(asked).format(sql.Literal(self.table), sql.Literal(LATER))) is None:
+            added = sql.SQL("alter table {} add column if not exists {} {}")
+            self._run(added.format(sql.Identifier(self.table), sql.Identifier(LATER), sql.SQL(COLUMNS[LATER])))
 
     def write(self, points: Points) -> None:
         """Write points in place of those with the same ids, all or none of them."""
@@ -87,7 +99,7 @@ class Pgvector:
             sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in others),
         )
         rows = [
-            (one, *(payload[name] for name in names[1:-2]), json.dumps(payload["columns"]), str(vector.tolist()))
+            (one, *(_cell(payload[name]) for name in names[1:-1]), str(vector.tolist()))
             for one, payload, vector in zip(points.ids, points.payloads, points.vectors, strict=True)
         ]
         with self._telling("does not take the points"), self._connection.transaction():
@@ -128,3 +140,8 @@ class Pgvector:
                 "the DSN cannot be read; expected one such as postgresql://HOST/DATABASE or host=HOST dbname=DATABASE"
             ) from error
         return " ".join(f"{name}={value}" for name, value in parts.items() if name not in SECRETS)
+
+
+def _cell(value: object) -> object:
+    """Return what is written for a value of a payload."""
+    return json.dumps(value) if isinstance(value, dict) else value

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from framebank.store.indexes.filters import NUMBER
+from framebank.store.indexes.filters import NUMBER, told_durations
 from framebank.store.indexes.index import Index
 
 # The ids of points are names in this space, and so the same each time.
@@ -22,8 +22,9 @@ Value = str | float | None
 class Points:
     """Points that are written together: `ids` (N) are UUIDs, `vectors` (N, D) unit float32, `payloads` (N).
 
-    A payload has video_id, path, label, split, level, encoder, start and end in seconds (None if not known), and
-    `columns`, what the list of the store has beside these, where a cell that looks like a number is one.
+    A payload has video_id, path, label, split, level, encoder, start and end of the row and the duration of the video
+    in seconds (None if not known), and `columns`, what the list of the store has beside these, where a cell that looks
+    like a number is one.
     """
 
     ids: Sequence[str]
@@ -74,7 +75,7 @@ def points_of(index: Index, *, batch: int) -> Iterator[Points]:
     in its video, so it is the same each time and on each machine.
     """
     rows, own = index.searched.rows, index.own
-    vectors = index.searched_vectors
+    vectors, durations = index.searched_vectors, told_durations(own)
     level, encoder = index.searched.level, index.spec.encoder
     firsts = np.concatenate([[0], rows.ends]) if rows else np.zeros(0, np.int64)
     for first in range(0, len(vectors), batch):
@@ -94,6 +95,7 @@ def points_of(index: Index, *, batch: int) -> Iterator[Points]:
                     "split": video.split,
                     "start": start,
                     "end": end,
+                    "duration": duration if isinstance(duration := durations[place], float) else None,
                     "level": level,
                     "encoder": encoder,
                     "columns": {name: _value(cell) for name, cell in video.extra},

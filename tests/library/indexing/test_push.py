@@ -40,7 +40,8 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with listed.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     with listed.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([[*header, "camera", "height"], *([*row, 'it\'s "left"', "720"] for row in rows)])
+        more = [[*header, "camera", "height", "duration"], *([*row, 'it\'s "left"', "720", "12.5"] for row in rows)]
+        csv.writer(file).writerows(more)
     for level in ("video", "frame"):
         fb.index(folder / "bank", folder / level, level=level, split="test", type="flat", device="cpu")
     narrow = Index.load(folder / "video")
@@ -112,7 +113,8 @@ def test_all_that_is_searched_is_there_once(framebank: Any, database: Database, 
         np.testing.assert_allclose(vector, expected[payload["video_id"], payload["start"], payload["end"]], atol=1e-6)
         assert (payload["label"], payload["split"], payload["path"]) == (video.label, "test", str(video.path))
         assert (payload["level"], payload["encoder"]) == (level, index.spec.encoder)
-        assert payload["columns"] == {"camera": 'it\'s "left"', "height": 720.0}
+        assert payload["columns"] == {"camera": 'it\'s "left"', "height": 720.0, "duration": 12.5}
+        assert payload["duration"] == 12.5
 
 
 def test_the_database_answers_as_the_index_does(database: Database, indexes: Path) -> None:
@@ -130,6 +132,18 @@ def test_the_database_answers_as_the_index_does(database: Database, indexes: Pat
         found = point.id
     target.close()
     assert scores[str(found)] == pytest.approx(best.score, abs=1e-5) == max(scores.values())
+
+
+def test_a_table_of_an_earlier_version_gets_the_column_that_it_lacks(database: Database, indexes: Path) -> None:
+    fb.push_index(indexes / "video", database.to, name="earlier")
+    target = open_target(database.to, "earlier")
+    if not isinstance(target, Pgvector):
+        target.close()
+        pytest.skip("Qdrant has no columns")
+    target._run("alter table earlier drop column duration")
+    target.close()
+    fb.push_index(indexes / "video", database.to, name="earlier")
+    assert {payload["duration"] for _, payload in database.read(database.to, "earlier").values()} == {12.5}
 
 
 def test_what_has_another_width_is_refused(framebank: Any, database: Database, indexes: Path) -> None:
