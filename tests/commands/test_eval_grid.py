@@ -1,6 +1,7 @@
 """Protocols with a grid of settings: V-JEPA 2's probe on made-up tokens, and what chooses one of the settings."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 import framebank as fb
 from framebank.heads.evaluation.named import read_protocol
+from framebank.heads.training.recipe import read_recipe
+from framebank.library.training import setting_texts
 from framebank.store import Embeddings, Manifest, ShardWriter, Video
 from framebank.tests.worlds.cli import sentence
 from framebank.tests.worlds.heads import DIM, SPEC
@@ -101,6 +104,14 @@ def test_a_setting_that_diverges_is_left_out(store: Path, tmp_path: Path) -> Non
     protocol.write_text(GRID.format(lr="1e37, 1e38"))
     with pytest.warns(fb.DataWarning), pytest.raises(fb.DataError, match="none of the 4 settings could be trained"):
         fb.evaluate_protocol(store, protocol, results=None)
+
+
+def test_a_small_set_gets_steps_enough_and_the_published_probe_stays() -> None:
+    small, published = map(read_protocol, ("v-jepa-2-probe-small", "v-jepa-2-probe"))
+    recipes = [read_recipe(one.recipe).with_settings(setting_texts(one.settings)) for one in (small, published)]
+    steps = [recipe.epochs_of(54) * math.ceil(54 / recipe.batch_size) for recipe in recipes]
+    assert steps == [602, 20]  # 86 passes of 7 batches; 20 passes of one
+    assert small.grid == published.grid and small.hash != published.hash == "e8fa13ed77b4"
 
 
 def test_three_views_are_asked_for(framebank: Any, store: Path, tmp_path: Path) -> None:
