@@ -1,8 +1,7 @@
 """RidgeClassifier: a linear probe in closed form."""
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -12,7 +11,8 @@ from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.classifier import ChoosesOptions, ClassifierTraits, Fitted
-from framebank.heads.classifiers.folds import FOLDS, fold_parts
+from framebank.heads.classifiers.folds import FOLDS, fold_numbers
+from framebank.heads.classifiers.least_squares import FewRows, RowSums, least_squares
 from framebank.heads.classifiers.targets import held_out, label_matrix
 from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError
@@ -78,45 +78,43 @@ class RidgeClassifier(nn.Module, Fitted, ChoosesOptions):
 
         `groups` (V,) are the numbers of the training videos' sources. No group is divided.
         """
-        labels = label_matrix(target, len(self.bias))
+        held = [] if val else _held_parts(target, groups)  # the videos that each part holds out, (V,)
+        answers = 2 * label_matrix(target, len(self.bias)) - 1  # (V, C)
+        none = torch.zeros(len(target), dtype=torch.bool)
+        rows = F.normalize(pooled.double(), dim=-1).flatten(0, 1)  # (R, D)
+        by_row = [each.repeat_interleave(pooled.shape[1], dim=0) for each in (answers, *held, none)]
+        *left, whole = least_squares(rows, by_row[0], by_row[1:])
+        parts = [(whole, val[0])] if val else [(one, pooled[own]) for one, own in zip(left, held, strict=True)]
+        judged = val[1] if val else torch.cat([target[:0], *(target[own] for own in held)])
         found = _Found(self.penalty or PENALTY, SCALE, bool(self.standardise))
-        if val:
-            found = self._choose([(pooled, labels, val[0])], val[1])
-        elif target.ndim == 2:
-            if (held := held_out(target, groups)).any():
-                found = self._choose([(pooled[~held], labels[~held], pooled[held])], target[held])
-        else:
-            parts, judged = fold_parts(pooled, labels, target, groups)
-            if parts:
-                found = self._choose(parts, judged, by_folds=True)
+        if parts:
+            found = self._choose(parts, judged, by_folds=not val and target.ndim == 1)
         self.chosen, self.standardised = found.penalty, found.standardise
-        weight, bias = next(_solve(pooled, labels, (found.penalty,), standardise=found.standardise))
+        weight, bias = next(whole.solve((found.penalty,), standardise=found.standardise))
         self.weight.copy_(found.scale * weight)
         self.bias.copy_(found.scale * bias)
 
-    def _choose(
-        self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], target: Tensor, *, by_folds: bool = False
-    ) -> "_Found":
+    def _choose(self, parts: Sequence[tuple[RowSums | FewRows, Tensor]], target: Tensor, *, by_folds: bool) -> "_Found":
         """Return what is best on the held-out videos of all parts, target (V,) or (V, C).
 
-        A part has pooled training videos (N, G, D), their labels (N, C), and the pooled videos that are held out of it.
+        A part has the rows to learn from, and the pooled videos that are held out of it.
         """
         asked = (False, True) if self.standardise is None else (self.standardise,)
         found = [self._choose_penalty(parts, target, standardise=one, by_folds=by_folds) for one in asked]
         return min(found, key=lambda one: one.loss)
 
     def _choose_penalty(
-        self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], target: Tensor, *, standardise: bool, by_folds: bool
+        self, parts: Sequence[tuple[RowSums | FewRows, Tensor]], target: Tensor, *, standardise: bool, by_folds: bool
     ) -> "_Found":
         penalties = (self.penalty,) if self.penalty else PENALTIES
         hits = torch.zeros(len(penalties), dtype=torch.double)
         losses = torch.zeros(len(penalties), len(SCALES), dtype=torch.double)  # summed over the videos
-        ends = list(itertools.accumulate(len(held) for *_, held in parts))
-        for (pooled, labels, held), end in zip(parts, ends, strict=True):
-            own = target[end - len(held) : end]
-            solved = _solve(pooled, labels, penalties, standardise=standardise)
+        owns = target.split([len(held) for _, held in parts])
+        for (rows, held), own in zip(parts, owns, strict=True):
+            unit = F.normalize(held.double(), dim=-1)
+            solved = rows.solve(penalties, standardise=standardise)
             for place, (weight, bias) in enumerate(solved):  # one at a time: many videos and classes are large
-                logits = F.linear(F.normalize(held.double(), dim=-1), weight, bias).mean(1)  # (V, C)
+                logits = F.linear(unit, weight, bias).mean(1)  # (V, C)
                 each = [len(held) * _cross_entropy(scale * logits, own) for scale in SCALES]
                 losses[place] += torch.tensor(each, dtype=torch.double)
                 hits[place] += 0 if target.ndim == 2 else int((best_class(logits) == own).sum())
@@ -153,20 +151,10 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> float:
     return float(F.cross_entropy(logits, target))
 
 
-def _solve(
-    pooled: Tensor, labels: Tensor, penalties: tuple[float, ...], *, standardise: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the weights (C, D) and the bias (C,) of each penalty, in float64, from one decomposition."""
-    rows = F.normalize(pooled.double(), dim=-1).flatten(0, 1)  # (R, D)
-    y = 2 * labels.repeat_interleave(pooled.shape[1], dim=0) - 1  # (R, C)
-    mean, spread, offset = rows.mean(0), rows.std(0, correction=0), y.mean(0)
-    spread = spread if standardise else spread.square().mean().sqrt().expand_as(spread)
-    spread = torch.where(spread < 1e-6, torch.inf, spread)  # a channel that varies by rounding only says nothing
-    x, y = (rows - mean) / spread, y - offset
-    primal = len(x) >= x.shape[1]  # decompose the smaller of the two Gram matrices
-    values, basis = torch.linalg.eigh(x.T @ x if primal else x @ x.T)
-    inner = basis.T @ (x.T @ y if primal else y)
-    for penalty in penalties:
-        solved = basis @ (inner / (values.clamp(min=0) + penalty * len(x)).unsqueeze(1))
-        weight = ((solved if primal else x.T @ solved) / spread.unsqueeze(1)).T  # (C, D)
-        yield weight, offset - weight @ mean
+def _held_parts(target: Tensor, groups: Tensor | None) -> list[Tensor]:
+    """Return which videos each part holds out, (V,): folds, or one part if videos have several labels."""
+    if target.ndim == 2:
+        own = held_out(target, groups)
+        return [own] if own.any() else []
+    fold = fold_numbers(target, groups)
+    return [fold == number for number in range(int(fold.max()) + 1)]

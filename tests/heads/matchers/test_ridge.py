@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from framebank.heads.classifiers.folds import fold_numbers
-from framebank.heads.classifiers.ridge import PENALTIES, SCALES, _solve
+from framebank.heads.classifiers.least_squares import least_squares
+from framebank.heads.classifiers.ridge import PENALTIES, SCALES
 from framebank.heads.classifiers.targets import held_out
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
@@ -59,14 +60,16 @@ def test_ridge_chooses_on_the_validation_videos():
 def test_ridge_without_validation_videos_chooses_by_folds_of_its_own():
     pooled, target = videos(each=10)
     pooled = pooled + draw(*pooled.shape, seed=3)
-    fold = fold_numbers(target)
+    fold, rows = fold_numbers(target), F.normalize(pooled.double(), dim=-1)
+    answers = (2 * F.one_hot(target, 5).double() - 1).repeat_interleave(pooled.shape[1], dim=0)
+    held = [(fold == number).repeat_interleave(pooled.shape[1]) for number in range(5)]
+    parts = least_squares(rows.flatten(0, 1), answers, held)
     top1, losses = [], []
     for penalty in PENALTIES:
         logits = torch.zeros(len(target), 5, dtype=torch.double)
         for number in range(5):
-            kept = fold != number
-            solved = next(_solve(pooled[kept], F.one_hot(target[kept], 5).double(), (penalty,), standardise=True))
-            logits[~kept] = F.linear(F.normalize(pooled[~kept].double(), dim=-1), *solved).mean(1)
+            solved = next(parts[number].solve((penalty,), standardise=True))
+            logits[fold == number] = F.linear(rows[fold == number], *solved).mean(1)
         top1.append(float((logits.argmax(1) == target).double().mean()))
         losses.append(min(float(F.cross_entropy(scale * logits, target)) for scale in SCALES))
     error = math.sqrt(max(top1) * (1 - max(top1)) / len(target))
