@@ -221,16 +221,18 @@ def _judge(
     """
     started, settled = time.perf_counter(), ground.settled(recipe)
     scored: list[Tensor] = []
-    share = seconds = 0.0
-    for part in parts:
-        needed = seconds * (len(part.train) / len(ground.frames) + 1)  # plus one training on all videos
-        if len(scored) >= FEWEST_PARTS and time.perf_counter() - started + needed > left:
+    seconds = 0.0
+    used: list[FoldPlaces] = []
+    for some in ground.rounds(settled, parts):
+        needed = seconds * (len(some[0].train) / len(ground.frames) + 1)  # plus one training on all videos
+        if len(used) >= FEWEST_PARTS and time.perf_counter() - started + needed > left:
             break
-        scored.append(ground.score(settled, [part]))
-        share += len(part.train) / len(ground.frames)
+        scored.append(ground.score(settled, some))
+        used += some
+        share = sum(len(part.train) for part in used) / len(ground.frames)
         seconds = (time.perf_counter() - started) / share  # of a training on all videos
     logits = torch.cat(scored)
-    judged = JudgedCandidate.of(candidate, settled, logits, ground.targets(parts[: len(scored)]))
+    judged = JudgedCandidate.of(candidate, settled, logits, ground.targets(used))
     return MemberCandidate(judged, logits[::stride].float().clone(), seconds)
 
 

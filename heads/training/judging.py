@@ -1,7 +1,8 @@
 """Judging: score a recipe on videos that it was not trained on, from folds or from a validation split."""
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,9 +20,11 @@ from framebank.heads.model import Model
 from framebank.heads.predictions import predict_logits
 from framebank.heads.temporal.mean import Mean
 from framebank.heads.training.build import build_model
+from framebank.heads.training.fold_stack import fit_folds, stack_epochs
 from framebank.heads.training.loop import fit
 from framebank.heads.training.pooled import OneFrame, pooled_bank
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.together import shared_steps
 from framebank.store.errors import DataError
 from framebank.store.videos.groups import are_grouped
 
@@ -116,9 +119,19 @@ class CandidateGround:
         share = near / max(1, judged)
         return note_of_share(share, judged, of="training videos that judged", others="others")
 
+    def rounds(self, recipe: Recipe, parts: Sequence[FoldPlaces]) -> list[Sequence[FoldPlaces]]:
+        """Return the parts on which a recipe trains at once: all of them if they share their steps, or one by one."""
+        return [parts] if shared_steps(recipe) else [[part] for part in parts]
+
     def score(self, recipe: Recipe, parts: Sequence[FoldPlaces]) -> Tensor:
         """Train a recipe on each part and return the logits of the videos that judge, (J, C)."""
-        return torch.cat([self._score_part(recipe, part) for part in parts])
+        scored = []
+        for model, part in zip(self._trained(recipe, parts), parts, strict=True):
+            val = self.pooled_val if recipe.head == "mean" else self.val
+            held = val if part.judge is None else select(self._bank(recipe), part.judge)
+            assert held is not None
+            scored.append(predict_logits(model.eval(), held, device=self.device))
+        return torch.cat(scored)
 
     def settled(self, recipe: Recipe) -> Recipe:
         """Return the recipe with what its classifier chooses, such as the penalty of ridge, chosen on all videos."""
@@ -140,24 +153,34 @@ class CandidateGround:
         """Return the seconds of one step of a recipe, without the first step."""
         bank = self._bank(recipe)
         few = select(bank, torch.arange(min(len(bank), 3 * recipe.batch_size)))
-        started, steps = 0.0, -(-len(few) // recipe.batch_size)
         model = self._fitted(recipe, few, self.groups[: len(few)])
-        twice, texts = replace(recipe, epochs=2), self._texts(recipe)
-        for epoch in fit(model, twice, few, val=None, texts=texts, device=self.device):
-            if epoch.number == 1:
-                started = time.perf_counter()
-        return (time.perf_counter() - started) / steps
+        epochs = self._epochs(model, replace(recipe, epochs=2), few)
+        next(epochs)
+        started = time.perf_counter()
+        next(epochs)
+        return (time.perf_counter() - started) / math.ceil(len(few) / recipe.batch_size)
 
-    def _score_part(self, recipe: Recipe, part: FoldPlaces) -> Tensor:
-        bank = self._bank(recipe)
-        train = select(bank, part.train)
-        model = self._fitted(recipe, train, self.groups[part.train])
-        for _ in fit(model, recipe, train, val=None, texts=self._texts(recipe), device=self.device):
-            pass
-        val = self.pooled_val if bank is self.pooled else self.val
-        held = val if part.judge is None else select(bank, part.judge)
-        assert held is not None
-        return predict_logits(model.eval(), held, device=self.device)
+    def _trained(self, recipe: Recipe, parts: Sequence[FoldPlaces]) -> Iterator[Model]:
+        """Yield the model that a recipe trains on each part."""
+        if shared_steps(recipe):
+            banks = [select(self.pooled, part.train) for part in parts]
+            model = self._fitted(recipe, banks[0], self.groups)
+            for weights in fit_folds(model, recipe, banks, device=self.device):
+                model.load_state_dict(weights)
+                yield model
+            return
+        for part in parts:
+            bank = select(self._bank(recipe), part.train)
+            model = self._fitted(recipe, bank, self.groups[part.train])
+            for _ in self._epochs(model, recipe, bank):
+                pass
+            yield model
+
+    def _epochs(self, model: Model, recipe: Recipe, bank: Bank) -> Iterator[Any]:
+        """Yield after each epoch in which a model learns from a bank."""
+        if shared_steps(recipe):
+            return stack_epochs(model, recipe, [bank], device=self.device)
+        return fit(model, recipe, bank, val=None, texts=self._texts(recipe), device=self.device)
 
     def _bank(self, recipe: Recipe) -> Bank:
         return self.pooled if recipe.head == "mean" else self.frames

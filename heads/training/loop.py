@@ -38,6 +38,11 @@ from framebank.store.errors import DataError
 class LossError(DataError):
     """The loss of a training is no longer a finite number."""
 
+    @classmethod
+    def of(cls, loss: float, epoch: int, *, lr: float) -> "LossError":
+        """Return what to say of a mean loss after an epoch."""
+        return cls(f"the loss became {loss} in epoch {epoch}; a lower lr than {lr} may help")
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -92,8 +97,13 @@ def fit(
     model.train()
     with drawn_from(recipe.seed, device=device):
         objective = Objective(recipe.loss, dim, train.num_classes, label_smoothing=recipe.label_smoothing).to(device)
+    if not recipe.epochs:
+        if keeping:
+            keeping.found()  # a state of another training is refused
+        model.eval()
+        return  # the first optimizer of a process loads libraries, which takes seconds
     given = model
-    if recipe.epochs and pools_once(model, recipe, objective):
+    if pools_once(model, recipe, objective):
         pooled = pool_once(model, train, val=val, device=device)
         model, train, val = pooled.model, pooled.train, pooled.val
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -139,7 +149,7 @@ def fit(
                 tell(taken, total)
         mean_loss = float(torch.stack(losses).mean())
         if not math.isfinite(mean_loss):
-            raise LossError(f"the loss became {mean_loss} in epoch {number}; a lower lr than {recipe.lr} may help")
+            raise LossError.of(mean_loss, number, lr=recipe.lr)
         judged = model
         if average and number > epochs - math.ceil(epochs * recipe.average - 1e-9):
             average.update_parameters(model)

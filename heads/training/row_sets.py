@@ -1,5 +1,6 @@
 """RowSets: the pooled rows of several banks that hold many videos in common, each video's once, and batches of them."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -15,7 +16,7 @@ from framebank.heads.training.linear_stack import WEIGHT, read_rows
 from framebank.heads.training.pooled import scaled_bank
 from framebank.heads.training.recipe import Recipe
 
-FEW = 2.5  # times a batch; to multiply so many rows costs less than to copy those of a batch for each set
+FEW = 2.0  # times the rows of a step; to multiply so many costs less than to copy those of a step for each set
 
 
 class RowSets:
@@ -55,9 +56,10 @@ class RowSets:
             orders.append(draw_sequences(bank, recipe.views, sampler=recipe.sampler, generator=generator))
         order = pad_sequence(orders, batch_first=True, padding_value=-1).to(self._rows.device)  # (S, E)
         every = self._places.gather(1, order.clamp(min=0))
+        are_few = len(self._rows) * math.ceil(order.shape[1] / recipe.batch_size) <= FEW * order.shape[1]
         for places, is_real in zip(*(one.split(recipe.batch_size, 1) for one in (every, order >= 0)), strict=True):
             shares = is_real / is_real.sum(1, keepdim=True)  # (S, B)
-            if len(self._rows) <= FEW * recipe.batch_size:
+            if are_few:
                 dense = shares.new_zeros(len(places), len(self._rows)).scatter_add_(1, places, shares)
                 yield self._rows, self._labels[:, None].expand(-1, len(places)), dense.T
             else:
