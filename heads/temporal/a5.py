@@ -6,8 +6,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from framebank.heads.masking import masked_mean, pack
-from framebank.heads.temporal.attention import AttentionBlock, positions_for
+from framebank.heads.masking import pack
+from framebank.heads.temporal.attention import AttentionBlock, mean_after, positions_for
 from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
@@ -33,7 +33,8 @@ class A5(nn.Module, MixesFrames):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
-        return masked_mean(*self.mix(x, mask))
+        x, mask = pack(x, mask)
+        return mean_after(self.blocks, x + positions_for(self.positions, mask), mask)
 
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""

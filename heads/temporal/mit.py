@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
-from framebank.heads.temporal.attention import AttentionBlock, heads_for, positions_for, silence
+from framebank.heads.temporal.attention import AttentionBlock, heads_for, mean_after, positions_for, silence
 from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
@@ -39,7 +39,9 @@ class Mit(nn.Module, MixesFrames):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
-        return masked_mean(*self.mix(x, mask))
+        frames, mask = pack(x, mask)
+        mixed = frames + positions_for(self.positions, mask)
+        return masked_mean(frames, mask) + mean_after(self.blocks, mixed, mask)
 
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""

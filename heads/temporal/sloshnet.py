@@ -42,14 +42,20 @@ class SloshNet(nn.Module, MixesFrames):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
-        return masked_mean(*self.mix(x, mask))
+        x, mask = pack(x, mask)
+        weights = 2 * self.branch_bias.softmax(0)
+        return weights[0] * self.long.mean(x, mask) + weights[1] * masked_mean(self._short(x, mask), mask)
 
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         x, mask = pack(x, mask)
+        weights = 2 * self.branch_bias.softmax(0)
+        return weights[0] * self.long(x, mask) + weights[1] * self._short(x, mask), mask
+
+    def _short(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the branch of neighbouring packed frames, (B, T, D)."""
         q, k, v = self.qkv(x).chunk(3, dim=-1)  # 3 x (B, T, D)
         followed = F.pad(mask[:, 1:], (0, 1)).unsqueeze(-1).to(x.dtype)  # (B, T, 1), zero for the last real frame
         motion = F.pad(k[:, 1:] - q[:, :-1], (0, 0, 0, 1)) * followed  # (B, T, D)
-        short = -self.gate(motion).sigmoid() * v
-        weights = 2 * self.branch_bias.softmax(0)
-        return weights[0] * self.long(x, mask) + weights[1] * short, mask
+        short: Tensor = -self.gate(motion).sigmoid() * v
+        return short

@@ -40,11 +40,16 @@ class Ted(nn.Module, MixesFrames):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
-        return masked_mean(*self.mix(x, mask))
+        x, mask = pack(x, mask)
+        changes: Tensor = self.up(masked_mean(self._local(x, mask), mask))
+        return self.enhance.mean(x, mask) + changes
 
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
         x, mask = pack(x, mask)
+        return self.enhance(x, mask) + self.up(self._local(x, mask)), mask
+
+    def _local(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return what the branch of changes sees of packed frames, (B, T, D / 4)."""
         change = F.pad(x[:, 1:] - x[:, :-1], (0, 0, 1, 0)) * mask.unsqueeze(-1).to(x.dtype)  # (B, T, D)
-        local = self.conv(self.down(change).transpose(1, 2)).transpose(1, 2)  # (B, T, D / 4)
-        return self.enhance(x, mask) + self.up(F.gelu(local)), mask
+        return F.gelu(self.conv(self.down(change).transpose(1, 2)).transpose(1, 2))

@@ -5,7 +5,7 @@ from typing import final
 from torch import Tensor, nn
 
 from framebank.heads.masking import masked_mean, pack
-from framebank.heads.temporal.attention import AttentionBlock, heads_for, initialise, positions_for
+from framebank.heads.temporal.attention import AttentionBlock, heads_for, initialise, mean_after, positions_for
 from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
 
@@ -29,7 +29,9 @@ class Transformer(nn.Module, MixesFrames):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
-        return masked_mean(*self.mix(x, mask))
+        frames, mask = pack(x, mask)
+        mixed = frames + positions_for(self.positions.weight, mask)
+        return masked_mean(frames, mask) + mean_after(self.blocks, mixed, mask)
 
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""

@@ -12,6 +12,7 @@ from framebank.heads.temporal.attention import (
     QuickGelu,
     heads_for,
     initialise,
+    mean_after,
     positions_for,
     silence,
 )
@@ -84,7 +85,10 @@ class Vivit(nn.Module, MixesFrames, TakesBlocks):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
-        return masked_mean(*self.mix(x, mask))
+        frames, mask = pack(x, mask)
+        mixed = self.enter(frames) + positions_for(self.positions, mask)  # (B, T, W)
+        learned: Tensor = self.leave(mean_after(self.blocks, mixed, mask))
+        return masked_mean(frames, mask) + learned
 
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""

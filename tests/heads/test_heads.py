@@ -6,6 +6,7 @@ from framebank.heads import HEADS
 from framebank.heads.masking import drop_frames, masked_mean, pack
 from framebank.heads.temporal.attention import AttentionBlock, QuickGelu, heads_for, positions_for
 from framebank.heads.temporal.conv1d import Conv1d
+from framebank.heads.temporal.head import MixesFrames
 from framebank.heads.temporal.lstm import Lstm
 from framebank.heads.temporal.transformer import Transformer
 from framebank.tests.worlds.formulas import attention_block, everything, frames
@@ -81,6 +82,22 @@ def test_padding_is_never_read_beyond_the_table_of_positions(name):
     x, mask = frames(1, 120, 8, seed=2), torch.arange(120)[None] < 90
     x[:, :90] = video
     torch.testing.assert_close(head(x, mask), head(video, everything(video)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in ON_FRAMES if issubclass(HEADS[name], MixesFrames)])
+def test_the_answer_is_the_mean_of_the_frames_that_a_head_makes(name):
+    """It may be computed in fewer products."""
+    head = build(name, 12, shaken=True)
+    x, mask = frames(3, 6, 12), torch.arange(6) < torch.tensor([[6], [1], [4]])
+    torch.testing.assert_close(head(x, mask), masked_mean(*head.mix(x, mask)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["transformer", "mit", "a5", "vivit"])
+def test_a_head_without_blocks_adds_the_positions_alone(name):
+    head = HEADS[name](12, num_layers=0)
+    x = frames(2, 3, 12)
+    assert not torch.equal(head(x, everything(x)), x.mean(1))
+    torch.testing.assert_close(head(x, everything(x)), masked_mean(*head.mix(x, everything(x))))
 
 
 @every_head
