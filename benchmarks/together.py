@@ -1,6 +1,6 @@
 """Ten small heads on one bank, beside the one of them that takes longest: the ratio of their CPU seconds.
 
-python benchmarks/together.py [--videos 3000] [--classes 20] [--rounds 1] [--ways compare,probes,seeds,auto]
+python benchmarks/together.py [--videos 3000] [--classes 20] [--rounds 1] [--ways compare,probes,seeds,auto,folds]
 
 The bank is made up: videos of 16 frames of 512 values, three quarters of them to train on. "compare" is
 `fb.compare_recipes` with ten heads that read the mean of the frames, beside the same call with each of them alone.
@@ -8,7 +8,8 @@ The bank is made up: videos of 16 frames of 512 values, three quarters of them t
 "mixed", which takes minutes and is made only if it is named, are ten of which two read texts and two have a temporal
 head, those of `framebank train`. The texts are made up too: each is the mean row of a training video of its class.
 "auto" is the search of `framebank train` among the ways that read the mean of the frames and no texts, beside the way
-in it that takes longest. A ratio is of one round; the least of the rounds is told.
+in it that takes longest. "folds" are the five folds by which that search judges the linear classifier, trained in one
+stack, beside one of them alone. A ratio is of one round; the least of the rounds is told.
 """
 
 import tempfile
@@ -30,7 +31,7 @@ RATES, DECAYS = (3e-4, 1e-3, 3e-3, 5e-3, 1e-2), (0.0, 0.1)
 @click.option("--videos", default=3000)
 @click.option("--classes", default=20)
 @click.option("--rounds", default=1)
-@click.option("--ways", default="compare,probes,seeds,auto")
+@click.option("--ways", default="compare,probes,seeds,auto,folds")
 def main(videos: int, classes: int, rounds: int, ways: str) -> None:
     """Measure them and print a row for each."""
     for name, found in measure(videos=videos, classes=classes, rounds=rounds, ways=ways.split(",")).items():
@@ -39,7 +40,7 @@ def main(videos: int, classes: int, rounds: int, ways: str) -> None:
 
 
 def measure(
-    *, videos: int, classes: int, rounds: int = 1, ways: Sequence[str] = ("compare", "probes", "seeds", "auto")
+    *, videos: int, classes: int, rounds: int = 1, ways: Sequence[str] = ("compare", "probes", "seeds", "auto", "folds")
 ) -> dict[str, dict[str, float]]:
     """Return for each way the CPU seconds of all ten, of the one that takes longest alone, and their ratio."""
     warnings.simplefilter("ignore")
@@ -50,6 +51,7 @@ def measure(
             "probes": lambda: _compared(store, _probes()),
             "seeds": lambda: _seeds(store),
             "auto": lambda: _searched(store),
+            "folds": lambda: _folds(store),
             "mixed": lambda: _compared(store, _mixed(videos * 3 // 4), prompts=_texts(store, classes)),
         }
         _spent(store, {"knn": _heads()["knn"]})  # what the first call loads is no part of it
@@ -137,27 +139,50 @@ def _spent(store: Path, recipes: dict[str, Any], *, seeds: int = 1, prompts: Any
 
 def _searched(store: Path) -> tuple[float, float]:
     """Return the CPU seconds of the search of `framebank train`, and of the candidate that takes longest in it."""
+    from framebank.heads.training.auto import TriedCandidate, find_recipe
+
+    ground, ends = _ground(store), [time.process_time()]
+
+    def told(one: TriedCandidate, done: int, total: int) -> None:
+        ends.append(time.process_time())
+
+    find_recipe(ground, _base(), budget=1e6, told=told)
+    return ends[-1] - ends[0], float(np.diff(ends).max())
+
+
+def _folds(store: Path) -> tuple[float, float]:
+    """Return the CPU seconds of the folds of the linear candidate together, and of one of them."""
+    from framebank.heads.training.candidates import linear_recipe
+
+    ground = _ground(store)
+    recipe, parts = linear_recipe(_base(), num_videos=len(ground.frames)), ground.parts()
+    ends = [time.process_time()]
+    for some in (parts, parts[:1]):
+        ground.score(recipe, some)
+        ends.append(time.process_time())
+    return ends[1] - ends[0], ends[2] - ends[1]
+
+
+def _base() -> Any:
+    from framebank.heads.training.recipe import Recipe
+
+    return Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0)
+
+
+def _ground(store: Path) -> Any:
+    """Return the training videos as the search has them, one frame of each."""
     import torch
 
     import framebank as fb
     from framebank.heads.bank import load_bank
-    from framebank.heads.training.auto import TriedCandidate, find_recipe
     from framebank.heads.training.judging import CandidateGround
-    from framebank.heads.training.recipe import Recipe
     from framebank.store import LabelSet
 
     device, opened = torch.device("cpu"), fb.open(store)
     train = opened.split("train")
     bank = load_bank(opened, train, LabelSet.of(train.labels), device=device, num_frames=1)
-    ends = [time.process_time()]
-
-    def told(one: TriedCandidate, done: int, total: int) -> None:
-        ends.append(time.process_time())
-
     every = torch.arange(len(bank))
-    ground = CandidateGround.of(bank, val=None, groups=every, prompts_of={}, frame_norm=True, device=device)
-    find_recipe(ground, Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0), budget=1e6, told=told)
-    return ends[-1] - ends[0], float(np.diff(ends).max())
+    return CandidateGround.of(bank, val=None, groups=every, prompts_of={}, frame_norm=True, device=device)
 
 
 def _write_store(folder: Path, videos: int, classes: int) -> Path:
