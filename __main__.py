@@ -1,6 +1,20 @@
-"""python -m framebank: the same as the command framebank."""
+"""The command framebank, also by `python -m framebank`."""
 
-from framebank.cli import main
+import signal
+
+from framebank.commands.signals import ended_by_signals
+
+
+def main() -> None:
+    """Run a command. A signal is heard before the commands are loaded, and ignored when the command has ended."""
+    ended_by_signals(_run, then=signal.SIG_IGN)
+
+
+def _run() -> None:
+    from framebank.cli import main
+
+    main()
+
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,6 @@
 """The group of all commands, which turns an error in what the user gave into one sentence."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from framebank.commands.label_store import label_store
 from framebank.commands.labels import labels
 from framebank.commands.models_in_and_out import export_head, import_checkpoint
 from framebank.commands.predict import predict
-from framebank.commands.printing import printed_warnings, say
+from framebank.commands.printing import printed_warnings
 from framebank.commands.prompts import prompts
 from framebank.commands.protocols import evaluate_by, results
 from framebank.commands.relabel import relabel, status
@@ -35,7 +34,7 @@ from framebank.commands.repair import repair, verify_store
 from framebank.commands.report import report
 from framebank.commands.search import search
 from framebank.commands.shots import shots
-from framebank.commands.signals import ended_by_signals, signal_of
+from framebank.commands.signals import ended_by_signals
 from framebank.commands.store import store
 from framebank.commands.store_exchange import export_features, import_features
 from framebank.commands.store_subsets import merge, rm, show, split
@@ -51,6 +50,10 @@ TRAINING = ("train", "adapt", "compare", "evaluate", "eval", "fewshot", "fewshot
 
 class Door(Group):
     """A group whose DataErrors are one sentence on stderr and exit code 1."""
+
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        """Read the arguments; a signal that was heard while the commands were loaded is answered here."""
+        return ended_by_signals(lambda: super(Door, self).make_context(*given, **more))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command, and set how the threads of torch wait; torch reads this when it is loaded.
@@ -71,12 +74,12 @@ class Door(Group):
         """
         if not _has_current_folder():
             raise click.ClickException("the current folder is not there any more; change to one that is")
+        return ended_by_signals(lambda: self._invoke(ctx))
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
-            with printed_warnings(), ended_by_signals():
+            with printed_warnings():
                 return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            say("\nstopped")
-            sys.exit(128 + signal_of(error))
         except Exception as error:
             from framebank.store import DataError  # here, so that --help loads neither h5py nor numpy
 

@@ -1,9 +1,7 @@
 """The command that embeds videos: extract."""
 
-import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,7 @@ from framebank.commands.options import (
     sampling_spec,
 )
 from framebank.commands.printing import print_report, progress, say, warn_if_random
-from framebank.commands.signals import ended_by_signals, signal_of
+from framebank.commands.signals import ended_by_signals, hear_signals_again
 
 # Those of framebank.extract.decoders.decode, which loads PyAV; --help does not.
 DECODER_NAMES = ("auto", "pyav", "torchcodec", "decord")
@@ -164,8 +162,10 @@ def extract(
         **{name: _given(name) for name in ("view", "streams", "precision", "device", "decoder")},
     )
     choices = Choices(retry_failed=retry_failed, refresh=refresh, prune=prune)
-    with _saying_how_to_go_on(store):
-        done = embed_videos(source, store, setup, machines, choices=choices, tell=_tell, begin=_begin, watch=progress)
+    done = ended_by_signals(
+        lambda: embed_videos(source, store, setup, machines, choices=choices, tell=_tell, begin=_begin, watch=progress),
+        told=lambda: _how_to_go_on(store),
+    )
     print_report(done.to_dict(), as_json=as_json, lines=done.lines())
     _tell(*done.notes())
     done.require_some()
@@ -175,24 +175,17 @@ def extract(
 
 def _begin(engine: "Engine") -> None:
     warn_if_random(engine)
-    # A Ray that was started here handles them itself.
-    click.get_current_context().with_resource(ended_by_signals())
+    hear_signals_again()  # a Ray that was started here handles them itself
 
 
-@contextlib.contextmanager
-def _saying_how_to_go_on(store: Path) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        from framebank.store.shard import shard_paths
+def _how_to_go_on(store: Path) -> str:
+    from framebank.store.shard import shard_paths
 
-        command = shlex.join(["framebank", *sys.argv[1:]])
-        if shard_paths(store):
-            say(f"\nstopped; what was embedded is kept in {store}. To go on: {command}")
-        else:
-            there = "holds none" if store.exists() else "is not there"
-            say(f"\nstopped before a video was embedded; {store} {there} yet. To begin again: {command}")
-        sys.exit(128 + signal_of(error))
+    command = shlex.join(["framebank", *sys.argv[1:]])
+    if shard_paths(store):
+        return f"stopped; what was embedded is kept in {store}. To go on: {command}"
+    there = "holds none" if store.exists() else "is not there"
+    return f"stopped before a video was embedded; {store} {there} yet. To begin again: {command}"
 
 
 def _tell(*lines: str) -> None:

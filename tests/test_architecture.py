@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "library": {"extract", "heads", "library", "store"},
     "commands": {"commands", "demo", "extract", "heads", "library", "store"},
     "cli.py": {"commands", "store"},
-    "__main__.py": {"cli"},
+    "__main__.py": {"cli", "commands"},
 }
 
 DOORS = {

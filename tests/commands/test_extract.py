@@ -219,13 +219,14 @@ def test_interrupted_it_says_how_to_go_on(framebank: Any, clips: Path, tmp_path:
     if process.returncode == 0:
         pytest.skip("it was done before it could be interrupted")
     assert process.returncode == code
-    assert "To go on: framebank extract" in told and "Traceback" not in told
+    assert told.count("stopped") == 1 and "Traceback" not in told
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # nobody of its session is left
     assert not [path for path in scratch.iterdir() if path.name.startswith(("framebank-", "pymp-"))]
     assert not (tmp_path / "s" / "failed.csv").exists()
     assert not list((tmp_path / "s").glob("*.part"))
     kept = len(FeatureStore(tmp_path / "s")) if list((tmp_path / "s").glob("*.h5")) else 0
+    assert f"{'To go on' if kept else 'To begin again'}: framebank extract" in told  # a slow machine has none yet
     if name == "SIGTERM":  # what is kept, and two more
         with (clips / "manifest.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
