@@ -58,7 +58,7 @@ def check(name: str, template: Path, folder: Path, *, most_kills: int | None, mo
     expected, after = dict(tree(folder)), _read(command)
     for at in sampled(report.changes, most_kills):
         start()
-        stops = [at, 1 + at * 7 % report.changes, 1 + at * 13 % report.changes]
+        stops = stops_from(at, report.changes)
         for stop in stops:
             report.killed += run(Stop("kill", stop)).code == -9
             if command.reads and (found := _read(command)) not in (before, after):
@@ -77,6 +77,15 @@ def check(name: str, template: Path, folder: Path, *, most_kills: int | None, mo
             report.wrong.append(f"full at {at}: what is read is neither old nor new")
         _finish(run, command, report, expected, after, folder, how=f"full at {at}")
     return report
+
+
+def stops_from(at: int, count: int) -> list[int]:
+    """Return the place of the first kill, and of two more: half and a third of all changes further on, in a circle.
+
+    From the middle these are the last change and one between them. The first is not among them: before it nothing has
+    happened.
+    """
+    return [at, 1 + (at + count // 2 - 1) % count, 1 + (at + count // 3 - 1) % count]
 
 
 def _is_told(ended: Ended, command: Command) -> bool:

@@ -15,12 +15,14 @@ import pytest
 
 from framebank.cli import main
 from framebank.commands.inputs import OWN, SHARED
+from framebank.tests.kills.check import stops_from
 from framebank.tests.kills.commands import COMMANDS, MADE_OF_OTHERS, READERS
 from framebank.tests.kills.totals import KEPT, table
+from framebank.tests.kills.world import sampled
 from framebank.tests.places import TESTS
 
 ALL = os.environ.get("FRAMEBANK_KILLS") == "all"
-MOST_KILLS, MOST_FULL = ("", "") if ALL else ("2", "1")
+MOST_KILLS, MOST_FULL = ("", "") if ALL else ("1", "1")
 
 SERVER = (
     "import sys; sys.path.insert(0, sys.argv[1]); import conftest;"
@@ -64,6 +66,15 @@ def test_killed_or_without_room(server, name):
             file.write(line)
     assert not report["wrong"], "\n".join(report["wrong"])
     assert report["killed"] and report["full"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 9, 10, 700])
+def test_one_command_is_killed_in_its_middle_at_its_end_and_between(count):
+    (middle,) = sampled(count, 1)
+    first, second, third = stops_from(middle, count)
+    assert (first, second) == (middle, count)
+    assert middle <= third <= count and (count < 9 or middle < third < count)
+    assert {place for at in sampled(count, None) for place in stops_from(at, count)} == set(range(1, count + 1))
 
 
 def test_the_totals_are_sums_over_the_commands():
