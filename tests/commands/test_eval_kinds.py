@@ -28,6 +28,7 @@ train_videos = 24
 test_videos = 10
 novel_videos = 10
 """
+SHORT = 'head = "transformer"\nclassifier = "text"\nloss = "kl"\nepochs = 1\nbatch_size = 16\n'
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,7 @@ def lists(tmp_path_factory: pytest.TempPathFactory, world: World) -> Path:
         rows = [f"{each}-{split}-{number}.mp4" for each in classes for number in range(count)]
         (folder / f"{name}.txt").write_text("".join(f"{row}\n" for row in rows))
     (folder / "half.toml").write_text(BASE)
+    (folder / "short.toml").write_text(SHORT)
     world.prompts.write(folder / "prompts.h5")
     return folder
 
@@ -60,7 +62,8 @@ def test_base_to_novel(framebank: Any, world: World, lists: Path, tmp_path: Path
     assert told["recipe"] == "actionclip"
     run = fb.open(tmp_path / "runs" / "draw-1")
     assert isinstance(run, fb.TrainedRun) and set(run.labels) == {"wave", "clap"}
-    shown = framebank(*arguments, "--prompts", lists / "prompts.h5", "--results", tmp_path / "s.jsonl").stdout
+    given = ("--prompts", lists / "prompts.h5", "--results", tmp_path / "s.jsonl", "--recipe", lists / "short.toml")
+    shown = framebank(*arguments, *given).stdout
     assert "harmonic mean" in shown and "% of base classes" in shown
     told = sentence(framebank(*arguments, "--recipe", "ridge", "--results", tmp_path / "s.jsonl", exit_code=1))
     assert "'ridge' knows only the classes that it is trained on" in told
@@ -73,7 +76,7 @@ def test_a_novel_class_that_is_trained_on_is_refused(framebank: Any, world: Worl
     (tmp_path / "novel_val.txt").write_text("".join(rows))
     (tmp_path / "half.toml").write_text(BASE.replace("novel_videos = 10", "novel_videos = 8"))
     arguments = ("eval", world.store.path, "--protocol", tmp_path / "half.toml", "--lists", tmp_path)
-    given = ("--prompts", lists / "prompts.h5", "--results", tmp_path / "r.jsonl")
+    given = ("--prompts", lists / "prompts.h5", "--results", tmp_path / "r.jsonl", "--recipe", lists / "short.toml")
     assert "lists 'wave' as a novel class" in sentence(framebank(*arguments, *given, exit_code=1))
 
 

@@ -223,12 +223,16 @@ def test_a_recipe_that_cannot_run_says_why_and_the_others_run(world, tmp_path):
 
 
 @pytest.mark.slow
-def test_side_by_side_gives_the_same(world, tmp_path):
+def test_side_by_side_gives_the_same_and_leaves_the_processes_of_others(world, tmp_path):
     # Not as many videos of each class in a batch: then the first gradient of the biases would be rounding alone.
     probe = replace(QUICK, batch_size=5)
     recipes = {"texts": Recipe(epochs=1), "probe": probe, "lstm": replace(QUICK, head="lstm")}
     alone = compare(world, recipes, tmp_path / "alone")
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     together = compare(world, recipes, tmp_path / "together", workers=2)
+    assert children() == [] and other.poll() is None
+    other.kill()
+    other.wait()
     assert [replace(trial, seconds=0, report={}) for trial in together] == [
         replace(trial, seconds=0, report={}) for trial in alone
     ]
@@ -238,16 +242,6 @@ def test_side_by_side_gives_the_same(world, tmp_path):
             assert name == "probe" or ours.weights_hash == theirs.weights_hash
             for key, weights in ours.model.state_dict().items():  # one process trains the seeds of the probe as one
                 torch.testing.assert_close(weights, theirs.model.state_dict()[key], rtol=0, atol=1e-4)
-    assert not children()
-
-
-@pytest.mark.slow
-def test_processes_of_others_go_on(world, tmp_path):
-    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    compare(world, {"probe": QUICK}, tmp_path, workers=2)
-    assert children() == [] and other.poll() is None
-    other.kill()
-    other.wait()
 
 
 @pytest.mark.slow

@@ -34,6 +34,14 @@ for event in sorted(found, key=lambda event: event.video.video_id):
     print(event.video.video_id, getattr(event, "reason", "decoded"))
 """
 SAID = "a decoded\nbad bad.mp4: cannot be decoded\nc decoded\n"
+# What counts for the ways to run a script: how often it has run, and that its calls come back.
+CALLS = """
+with open({ran!r}, "a") as file:
+    file.write("ran\\n")
+import math
+from framebank.store.files.parallel import call_in_processes
+print(*call_in_processes(math.isqrt, [(81,), (16,), (4,)], processes=2, name="process"))
+"""
 GUARD = """
 if __name__ == "__main__":
     exec(compile({code!r}, "body", "exec"))
@@ -76,9 +84,9 @@ def ways(folder, code):
 def test_the_callers_script_runs_once(tmp_path, way):
     folder = tmp_path / "a folder é"
     folder.mkdir()
-    command, given = ways(folder, SCRIPT.format(ran=str(tmp_path / "ran"), more="", task="fake_task()"))[way]
+    command, given = ways(folder, CALLS.format(ran=str(tmp_path / "ran")))[way]
     done = run(command, input=given, cwd=folder)
-    assert (done.stdout, done.stderr) == (SAID, "")
+    assert (done.stdout, done.stderr) == ("9 4 2\n", "")
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
