@@ -10,6 +10,11 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     return (x * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
+def if_any_real(made: Tensor, mask: Tensor) -> Tensor:
+    """Return what was made of the mean of the real frames, (B, D); zero for a video that has none, as its mean is."""
+    return made * mask.any(1, keepdim=True).to(made.dtype)
+
+
 def drop_frames(mask: Tensor, share: float) -> Tensor:
     """Mask out each frame with probability `share`, but never all frames of a video: (B, T) -> (B, T)."""
     kept = mask & (torch.rand(mask.shape, device=mask.device) >= share)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads.masking import masked_mean
+from framebank.heads.masking import if_any_real, masked_mean
 
 
 class QuickGelu(nn.Module):
@@ -47,7 +47,7 @@ class AttentionBlock(nn.Module):
         """
         x = self._attend(x, mask)
         hidden = self._hidden(self.mlp_norm(x))  # (B, T, 4D)
-        return masked_mean(x, mask) + self._last(masked_mean(hidden, mask))
+        return masked_mean(x, mask) + if_any_real(self._last(masked_mean(hidden, mask)), mask)
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         """Add what each frame reads in the real ones: (B, T, D)."""

@@ -5,7 +5,7 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framebank.heads.masking import masked_mean, pack
+from framebank.heads.masking import if_any_real, masked_mean, pack
 from framebank.heads.temporal.attention import AttentionBlock, heads_for, initialise, silence
 from framebank.heads.temporal.head import HeadTraits, MixesFrames
 
@@ -42,7 +42,7 @@ class Ted(nn.Module, MixesFrames):
         """Pool frames x (B, T, D), mask (B, T) true where real -> (B, D)."""
         x, mask = pack(x, mask)
         changes: Tensor = self.up(masked_mean(self._local(x, mask), mask))
-        return self.enhance.mean(x, mask) + changes
+        return self.enhance.mean(x, mask) + if_any_real(changes, mask)
 
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""

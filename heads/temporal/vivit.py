@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from framebank.heads.masking import masked_mean, pack
+from framebank.heads.masking import if_any_real, masked_mean, pack
 from framebank.heads.temporal.attention import (
     AttentionBlock,
     QuickGelu,
@@ -88,7 +88,7 @@ class Vivit(nn.Module, MixesFrames, TakesBlocks):
         frames, mask = pack(x, mask)
         mixed = self.enter(frames) + positions_for(self.positions, mask)  # (B, T, W)
         learned: Tensor = self.leave(mean_after(self.blocks, mixed, mask))
-        return masked_mean(frames, mask) + learned
+        return masked_mean(frames, mask) + if_any_real(learned, mask)
 
     def mix(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames whose mean is the answer, packed, and their mask: (B, T, D), (B, T)."""
