@@ -31,16 +31,17 @@ class Lists:
 
         Both are (Q, count), in any order. Queries are contiguous float32.
         """
-        if CANDIDATES * count > len(self._centres) or self._coded is None:
-            shares = range(0, len(queries), AT_ONCE)
-            parts = [self._multiplied(queries[first : first + AT_ONCE], count) for first in shares]
-            products, lists = (np.concatenate(each) for each in zip(*parts, strict=True))
-            return products, lists
-        products = np.empty((len(queries), count), np.float32)
-        lists = np.empty((len(queries), count), np.int64)
-        pointer = faiss.swig_ptr
-        found = (pointer(products), pointer(lists))
-        self._coded.search_c(len(queries), pointer(queries), count, *found, self._parameters)
+        if CANDIDATES * count <= len(self._centres) and self._coded is not None:
+            products = np.empty((len(queries), count), np.float32)
+            lists = np.empty((len(queries), count), np.int64)
+            pointer = faiss.swig_ptr
+            found = (pointer(products), pointer(lists))
+            self._coded.search_c(len(queries), pointer(queries), count, *found, self._parameters)
+            if lists.min() >= 0:  # faiss finds no centre whose codes are the farthest that codes can be
+                return products, lists
+        shares = range(0, len(queries), AT_ONCE)
+        parts = [self._multiplied(queries[first : first + AT_ONCE], count) for first in shares]
+        products, lists = (np.concatenate(each) for each in zip(*parts, strict=True))
         return products, lists
 
     def _multiplied(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -36,6 +36,15 @@ def test_the_nearest_lists_are_found_with_their_products(queries: int, nearest: 
     assert (products >= least - 1e-5).mean() > 0.7 and (least - products).max() < 0.05  # others seldom, by little
 
 
+@pytest.mark.parametrize("share", [-1.0, 0.0])
+def test_centres_that_are_all_as_far_are_found(share: float) -> None:
+    centres = np.repeat(centres_of(1, 48), CODED_FROM, axis=0)
+    centres[7] *= -1
+    products, lists = Lists(centres).nearest((share * centres[:1]).astype(np.float32), 4)
+    assert lists.min() >= 0 and len(set(lists[0].tolist())) == 4
+    np.testing.assert_allclose(np.sort(products[0]), [share, share, share, -share], atol=1e-5)
+
+
 def test_centres_that_are_not_finite_are_multiplied() -> None:
     broken = centres_of(2 * CODED_FROM, 48)
     broken[3] = np.inf  # codes of it cannot be made
