@@ -75,7 +75,7 @@ def points_of(index: Index, *, batch: int) -> Iterator[Points]:
     in its video, so it is the same each time and on each machine.
     """
     rows, own = index.searched.rows, index.own
-    vectors, durations = index.searched_vectors, told_durations(own)
+    vectors, durations = index.searched_vectors, [_seconds(cell) for cell in told_durations(own)]
     level, encoder = index.searched.level, index.spec.encoder
     firsts = np.concatenate([[0], rows.ends]) if rows else np.zeros(0, np.int64)
     for first in range(0, len(vectors), batch):
@@ -95,13 +95,18 @@ def points_of(index: Index, *, batch: int) -> Iterator[Points]:
                     "split": video.split,
                     "start": start,
                     "end": end,
-                    "duration": duration if isinstance(duration := durations[place], float) else None,
+                    "duration": durations[place],
                     "level": level,
                     "encoder": encoder,
                     "columns": {name: _value(cell) for name, cell in video.extra},
                 }
             )
         yield Points(ids, np.ascontiguousarray(vectors[first : first + batch], dtype=np.float32), payloads)
+
+
+def _seconds(cell: Value) -> float | None:
+    """Return a duration; None for a text, and for a number that is too large to be finite."""
+    return cell if isinstance(cell, float) and math.isfinite(cell) else None
 
 
 def _value(cell: str) -> Value:
