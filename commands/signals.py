@@ -40,7 +40,6 @@ class _Listener:
         """Hear the signals from now on; one that this process ignores, as under nohup, stays ignored."""
         self.heard, self._raised, self._before = 0, None, {}
         self._imports = _num_imports(sys._getframe())
-        self._profile = sys.getprofile()
         self._unraisable, sys.unraisablehook = sys.unraisablehook, self._pass_over
         self.active = True
         self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._look)
@@ -58,7 +57,7 @@ class _Listener:
         """Raise nothing any more, and let `then` handle the signals; None for what did before."""
         self.active = False
         signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.setprofile(self._profile)
+        self._end_profile()
         sys.unraisablehook = self._unraisable
         for number, before in self._before.items():
             signal.signal(number, before if then is None or number not in ENDING else then)
@@ -76,7 +75,7 @@ class _Listener:
         if self._raised is not None and (self._raised() is not None or sys.exception() is not None):
             return
         if _num_imports(frame) > self._imports:
-            sys.setprofile(self._hear_returns)
+            self._begin_profile()
             return
         error = Ended(signal.Signals(self.heard).name)
         self._raised = weakref.ref(error)
@@ -88,8 +87,18 @@ class _Listener:
     def _hear_returns(self, frame: FrameType, event: str, _: object) -> None:
         """Raise the error when an import returns that is not within another."""
         if event == "return" and frame.f_code.co_filename == IMPORTING and _num_imports(frame.f_back) <= self._imports:
-            sys.setprofile(self._profile)
+            self._end_profile()
             self._look(self.heard, frame.f_back)
+
+    def _begin_profile(self) -> None:
+        before = sys.getprofile()
+        if before != self._hear_returns:
+            self._profile = before if callable(before) else None  # the profiler of cProfile cannot be set back
+            sys.setprofile(self._hear_returns)
+
+    def _end_profile(self) -> None:
+        if sys.getprofile() == self._hear_returns:
+            sys.setprofile(self._profile)
 
     def _pass_over(self, unraisable: Any) -> None:
         """Print no error of ours that came where none can be raised, as in `__del__`."""

@@ -1,6 +1,7 @@
 """A request to end: what was begun is cleaned up, one line is printed, and the exit code names the signal."""
 
 import contextlib
+import cProfile
 import signal
 import subprocess
 import sys
@@ -105,6 +106,21 @@ def test_what_is_done_is_returned_and_the_signals_are_handled_as_before() -> Non
     assert [signal.getsignal(one) for one in ENDING] == before
     assert ended_by_signals(lambda: 3, then=signal.SIG_IGN) == 3
     assert {signal.getsignal(one) for one in ENDING} == {signal.SIG_IGN}
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_profiler_may_look_on(heard: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_under_profile.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def work() -> int:
+        if heard:
+            import imported_under_profile  # type: ignore[import-not-found]  # noqa: F401
+        return 3
+
+    with cProfile.Profile() as profiler:
+        assert (code_of(work) == 130) if heard else (ended_by_signals(work) == 3)
+    assert any(entry.code is ended_by_signals.__code__ for entry in profiler.getstats())
 
 
 def test_work_within_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
