@@ -69,8 +69,9 @@ class Hit:
 
 
 class FoundHits(Sequence[Hit]):
-    """The hits of one query, best first, and of equal ones the first row first. A Hit is made when it is looked at.
+    """The hits of one query, best first, and of equal ones the first row first. A Hit is made when it is asked for.
 
+    A loop makes all of them before its first turn.
     `found` are the scores and the rows (Q, K) that several queries gave, in any order, with row -1 where there are no
     more. `query` is the place of this one. `make` gives the Hit of a row and a score. It equals a list of the hits.
     """
