@@ -6,8 +6,8 @@ from framebank.commands.signals import ended_by_signals
 
 
 def main() -> None:
-    """Run a command. A signal is heard before the commands are loaded, and ignored when the command has ended."""
-    ended_by_signals(_run, then=signal.SIG_IGN)
+    """Run a command. A signal is heard before the commands are loaded; one after the command has ended kills."""
+    ended_by_signals(_run, then=signal.SIG_DFL)
 
 
 def _run() -> None:

@@ -10,7 +10,7 @@ LEAST_SPREAD = 1e-6  # a channel that varies by rounding only says nothing
 Solved = tuple[Tensor, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowSums:
     """The sums over R rows x (D,), less a `centre` (D,), with answers y (C,), that give their least squares; float64.
 
@@ -24,6 +24,9 @@ class RowSums:
     y: Tensor
     xx: Tensor
     xy: Tensor
+
+    def __repr__(self) -> str:
+        return f"RowSums({self.count} rows, xy {tuple(self.xy.shape)})"
 
     @classmethod
     def of(cls, rows: Tensor, answers: Tensor, *, centre: Tensor) -> "RowSums":
@@ -48,12 +51,15 @@ class RowSums:
             yield weight, offset - weight @ (mean + self.centre)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FewRows:
     """Rows (R, D) with answers (R, C), both float64, that are fewer than D: their products (R, R) are the smaller."""
 
     rows: Tensor
     answers: Tensor
+
+    def __repr__(self) -> str:
+        return f"FewRows({tuple(self.rows.shape)}, answers {tuple(self.answers.shape)})"
 
     def solve(self, penalties: Sequence[float], *, standardise: bool) -> Iterator[Solved]:
         """Yield the weights (C, D) and the bias (C,) of each penalty for each row; the bias has none."""

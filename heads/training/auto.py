@@ -217,7 +217,8 @@ def _judge(
 ) -> MemberCandidate:
     """Judge a recipe on the parts; on FEWEST_PARTS of them if the others and the training would not end in time.
 
-    A busy machine may take much longer for a step than it took when the parts were planned.
+    A busy machine may take much longer for a step than it took when the parts were planned. Parts that train together,
+    as those of a linear probe do, are one round: all of them are judged.
     """
     started, settled = time.perf_counter(), ground.settled(recipe)
     scored: list[Tensor] = []
