@@ -163,7 +163,7 @@ def against_faiss(index: Index, vectors: np.ndarray, kind: str) -> list[dict[str
 
 
 def refined_of(base: Any, vectors: np.ndarray, factor: int) -> Any:
-    """Return the faiss index that compares `factor` times k candidates of another with the vectors, without a copy."""
+    """Return the faiss index that compares `factor` times k candidates of another with the vectors."""
     refined = faiss.IndexRefineFlat(base, faiss.swig_ptr(vectors))
     refined.k_factor = factor
     return refined

@@ -45,7 +45,7 @@ DOORS = {
         "demo/weights.py",
     },
     "h5py": {"store/formats/hdf5.py", "store/formats/sealed.py"},
-    "faiss": {f"store/indexes/{name}.py" for name in ("lists", "nearest", "structure", "viewing")},
+    "faiss": {f"store/indexes/{name}.py" for name in ("lists", "nearest", "refined", "structure", "viewing")},
     "tqdm": {"commands/printing.py"},
     "torchmetrics": {"heads/metrics.py"},
     "safetensors": {

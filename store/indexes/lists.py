@@ -31,12 +31,12 @@ class Lists:
 
         Both are (Q, count), in any order. Queries are contiguous float32.
         """
-        if CANDIDATES * count <= len(self._centres) and self._coded is not None:
+        if self.reads_codes(count):
             products = np.empty((len(queries), count), np.float32)
             lists = np.empty((len(queries), count), np.int64)
             pointer = faiss.swig_ptr
             found = (pointer(products), pointer(lists))
-            self._coded.search_c(len(queries), pointer(queries), count, *found, self._parameters)
+            self.coded.search_c(len(queries), pointer(queries), count, *found, self._parameters)
             if lists.min() >= 0:  # faiss finds no centre whose codes are the farthest that codes can be
                 return products, lists
         shares = range(0, len(queries), AT_ONCE)
@@ -44,13 +44,17 @@ class Lists:
         products, lists = (np.concatenate(each) for each in zip(*parts, strict=True))
         return products, lists
 
+    def reads_codes(self, count: int) -> bool:
+        """Return whether the `count` nearest lists are found by codes."""
+        return CANDIDATES * count <= len(self._centres) and self.coded is not None
+
     def _multiplied(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         products = queries @ self._centres.T
         lists = np.argpartition(-products, count - 1, axis=1)[:, :count]
         return np.take_along_axis(products, lists, axis=1), lists
 
     @cached_property
-    def _coded(self) -> Any:
+    def coded(self) -> Any:
         """The index of faiss that reads codes, then centres; None if there are few, or if a value is not finite."""
         count, width = self._centres.shape
         if count < CODED_FROM or not np.isfinite(self._centres).all():

@@ -8,11 +8,11 @@ import faiss as faiss_module
 import numpy as np
 
 from framebank.store.indexes.rounded import RoundedVectors
-from framebank.store.indexes.scan import FEW as FEW_QUERIES
-from framebank.store.indexes.scan import scan
+from framebank.store.indexes.scan import FEW, scan
 from framebank.store.indexes.viewing import best_of, search_shares, shares, viewing
 
 faiss: Any = faiss_module  # its types lack some of its names
+SHARED_FROM = 50_000  # float32 vectors that faiss reads faster than a product does, for few queries
 DIVIDED_FROM = 100_000  # float16 vectors that threads share, where there are fewer queries than threads
 MOST_SCANNED = 256  # queries whose products with float32 vectors are computed at once; faiss is as fast from there on
 SCANNED_FROM = 48  # queries from which float16 vectors are copied as float32 for that
@@ -48,13 +48,26 @@ class NearestVectors:
         if k <= MOST_ON_GPU and self.on_gpu is not None:
             scores, rows = self.on_gpu.search(queries, k)
             return scores, rows
-        if len(queries) < (SCANNED_FROM if self.is_half else FEW_QUERIES) and 4 * k <= self._candidates:
+        if len(queries) < (SCANNED_FROM if self.is_half else FEW) and 4 * k <= self._candidates:
             return self._by_codes(queries, k)
         return self.search_all(queries, k)
 
     def search_all(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the same on the CPU; every vector is read."""
-        return self._half(queries, k) if self.is_half else _exact(queries, self.vectors, k)
+        if self.is_half:
+            return self._half(queries, k)
+        if 0 < len(queries) < FEW and len(self.vectors) >= SHARED_FROM:
+            return self._shared(queries, k)
+        if len(queries) <= MOST_SCANNED:
+            return scan(queries, self.vectors, k)
+        scores, rows = faiss.knn(queries, self.vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+        return scores, rows
+
+    def _shared(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same; each thread searches a share of the vectors. Of equal scores, the lower row comes first."""
+        scores, rows = search_shares([viewing(share) for share in shares(self.vectors)], queries, k)
+        order = np.lexsort((rows, -scores))
+        return _padded(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1), k)
 
     def _by_codes(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the same; codes tell which vectors are compared, once there are any."""
@@ -89,8 +102,7 @@ class NearestVectors:
             parts = [queries[first : first + MOST_SCANNED] for first in range(0, len(queries), MOST_SCANNED)]
             return _together([scan(part, self.vectors, k) for part in parts])
         if len(self.vectors) >= DIVIDED_FROM and len(queries) < faiss.omp_get_max_threads():
-            views = [viewing(share) for share in shares(self.vectors)]
-            return _padded(*search_shares(views, queries, k), k)
+            return self._shared(queries, k)
         scores, rows = viewing(self.vectors).search(queries, k)
         return scores, rows
 
@@ -218,13 +230,6 @@ def _room_of(width: int) -> _Room:
     if room is None or room.rows.shape[1] != width:
         room = _rooms.room = _Room(width)
     return room
-
-
-def _exact(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    if len(queries) <= MOST_SCANNED:
-        return scan(queries, vectors, k)
-    scores, rows = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-    return scores, rows
 
 
 def _together(found: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 from framebank.store.errors import DataError, parsing
 from framebank.store.indexes.lists import Lists
 from framebank.store.indexes.nearest import NearestVectors
+from framebank.store.indexes.refined import Refined
 
 faiss: Any = faiss_module  # its types lack some of its names
 TYPES = ("ivfpq", "sq8", "ivf", "hnsw")  # by their bytes, fewest first
@@ -38,6 +39,7 @@ class Structure:
     base: Any
     settings: Mapping[str, int] = field(default_factory=dict)
     places: np.ndarray | None = None
+    _last: tuple[NearestVectors, Refined | None] | None = field(default=None, init=False, repr=False)
 
     def __repr__(self) -> str:
         return f"Structure({self.kind!r}, {self.base.ntotal} entries, {dict(self.settings)})"
@@ -64,6 +66,10 @@ class Structure:
         With `among`, a mask (V,) of the rows, the others are passed over, and more lists are looked through.
         """
         wanted = min(self._count, k * self._factor)
+        if among is None and wanted == k * self._factor and (refined := self._refined(vectors)):
+            found = refined.search(queries, k)
+            if found is not None:
+                return found
         if among is not None:
             allowed = (self._rows >= 0) & among[self._rows]
             parameters = self._parameters(_selector(allowed), max(float(allowed.mean()), 1e-6), wanted)
@@ -77,6 +83,21 @@ class Structure:
         if self.places is not None:
             entries = np.where(entries >= 0, self.places[entries], -1)
         return vectors.search_among(queries, k, entries)
+
+    def _refined(self, vectors: NearestVectors) -> Refined | None:
+        """Return what does the same search in one call of faiss; None where it cannot."""
+        last = self._last
+        if last is None or last[0] is not vectors:
+            last = self.__dict__["_last"] = (vectors, self._refined_of(vectors))
+        return last[1]
+
+    def _refined_of(self, vectors: NearestVectors) -> Refined | None:
+        if self._lists is None or self.places is not None or vectors.is_half:
+            return None
+        nprobe = int(self._plain.nprobe)
+        if not self._lists.reads_codes(nprobe):
+            return None
+        return Refined(self.base, self._lists.coded, vectors.index, nprobe=nprobe, factor=self._factor)
 
     def candidates(self, queries: np.ndarray, wanted: int) -> np.ndarray:
         """Return the rows (Q, wanted) that would be compared exactly, the likeliest first; row -1 if missing."""

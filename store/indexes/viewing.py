@@ -18,8 +18,11 @@ KINDS = {
 def viewing(vectors: np.ndarray) -> Any:
     """Return a flat index of faiss over contiguous vectors (V, D) where they lie; keep them as long as it.
 
-    They are float32, float16, or uint8, which stand for whole numbers from -128 on.
+    They are float32, float16, or uint8, which stand for whole numbers from -128 on. ValueError if they do not lie
+    side by side.
     """
+    if not vectors.flags.c_contiguous:
+        raise ValueError("these vectors do not lie side by side")
     width, kind = vectors.shape[1], KINDS.get(vectors.dtype)
     if kind is None:
         made = faiss.IndexFlatIP(width)
@@ -43,12 +46,13 @@ def shares(vectors: np.ndarray) -> list[np.ndarray]:
 def search_shares(views: Sequence[Any], queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the k highest scores of each query (Q, D) and their rows, both (Q, k) or fewer, highest first.
 
-    A thread searches each share; faiss itself gives a thread to each query only.
+    A thread searches each share; faiss itself gives a thread to each query only, and others that wait for it spin.
     """
     if len(views) == 1:
         scores, rows = views[0].search(queries, min(k, views[0].ntotal))
         return scores, rows
-    with ThreadPoolExecutor(len(views)) as pool:
+    alone = faiss.omp_set_num_threads  # it holds for the thread that calls it
+    with ThreadPoolExecutor(len(views), initializer=alone, initargs=(1,)) as pool:
         found = list(pool.map(lambda view: view.search(queries, min(k, view.ntotal)), views))
     firsts = np.cumsum([0, *(view.ntotal for view in views)])
     return best_of([(scores, rows + first) for (scores, rows), first in zip(found, firsts, strict=False)], k)

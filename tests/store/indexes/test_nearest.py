@@ -73,8 +73,11 @@ def test_the_cpu_searches_where_faiss_was_built_without_gpus(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("count", [1, 3, 5, 70, 300])
-def test_few_and_many_queries_find_the_same(monkeypatch, dtype, count):
+@pytest.mark.parametrize("shared_from", [100, 1000])
+def test_few_and_many_queries_find_the_same(monkeypatch, dtype, count, shared_from):
     monkeypatch.setattr("framebank.store.indexes.scan.AT_ONCE", 64)
+    monkeypatch.setattr("framebank.store.indexes.nearest.SHARED_FROM", shared_from)
+    monkeypatch.setattr("framebank.store.indexes.viewing.LEAST_A_SHARE", 100)
     rng = np.random.default_rng(3)
     vectors, queries = unit(rng.normal(size=(500, 8))).astype(dtype), unit(rng.normal(size=(count, 8)))
     scores, rows = NearestVectors(vectors).search(queries, 30)
@@ -161,7 +164,8 @@ def test_many_rows_of_many_queries_are_copied_side_by_side():
 
 @pytest.fixture
 def rounding(monkeypatch):
-    for name, value in {"ROUNDED_FROM": 100, "ROUNDED_AFTER": 2, "CANDIDATES": 40, "MOST_CANDIDATES": 80}.items():
+    few = {"SHARED_FROM": 100, "ROUNDED_FROM": 100, "ROUNDED_AFTER": 2, "CANDIDATES": 40, "MOST_CANDIDATES": 80}
+    for name, value in few.items():
         monkeypatch.setattr(f"framebank.store.indexes.nearest.{name}", value)
     monkeypatch.setattr("framebank.store.indexes.viewing.LEAST_A_SHARE", 50)
 
@@ -206,4 +210,5 @@ def test_vectors_that_are_no_numbers_get_no_codes(rounding):
     searched = NearestVectors(vectors)
     for _ in range(5):
         found = searched.search(vectors[:1], 3)[1]
-    assert searched._rounded is None and found.tolist() == scan(vectors[:1], vectors, 3)[1].tolist()
+    finite = np.where(np.arange(200) == 3, -np.inf, vectors @ vectors[0])
+    assert searched._rounded is None and found[0].tolist() == np.argsort(-finite)[:3].tolist()
