@@ -14,11 +14,9 @@ from framebank.heads.labelling.certainty import (
     doubt_of_votes,
 )
 from framebank.heads.labelling.enroll import UNKNOWN, prototypes
-from framebank.heads.labelling.neighbours import as_batch, pool_query
+from framebank.heads.labelling.neighbours import pool_query
 from framebank.heads.labelling.vote import vote
-from framebank.heads.model import Model
-from framebank.heads.predictions import mean_over_groups
-from framebank.heads.ranking import nearest_rows, rank_classes
+from framebank.heads.ranking import nearest_rows
 from framebank.store.indexes.enrolment import Enrolment
 from framebank.store.indexes.index import Hit, Index
 from framebank.store.shard import Embeddings
@@ -103,21 +101,6 @@ def decide(answers: Sequence[Answer]) -> tuple[str, list[Answer]]:
     return ranked[0].label if ranked[0].passes else UNKNOWN, ranked
 
 
-@torch.inference_mode()
-def label_by_model(
-    model: Model, labels: Sequence[str], embeddings: Embeddings, *, num_frames: int = 0, multi_label: bool = False
-) -> list[tuple[str, float]]:
-    """Return every label with its probability, most probable first. `num_frames` is the one of the model's recipe.
-
-    With `multi_label`, as in the recipe, each label is judged separately, and the probabilities need not sum to one.
-    """
-    logits = model(*as_batch(embeddings, num_frames=num_frames))  # (G, C)
-    logits = mean_over_groups(logits, len(logits), multi_label=multi_label)[0].double()  # (C,)
-    logits = model.scaled(logits, multi_label=multi_label)
-    scores = logits.sigmoid() if multi_label else logits.softmax(-1)
-    return [(labels[position], float(scores[position])) for position in rank_classes(scores).tolist()]
-
-
 def answer_of_scores(
     by: str, scores: np.ndarray, labels: Sequence[str], *, top: int, multi_label: bool = False
 ) -> list[Answer]:
@@ -146,12 +129,6 @@ def answer_above(
         given = tuple(labels[place] for place in order[: own.sum()].tolist())
         answers.append(Answer(by, ranked, passes=bool(given), labels=given))
     return answers
-
-
-def label_by_index(index: Index, embeddings: Embeddings, *, k: int) -> list[tuple[str, float]]:
-    """Return the labels of the k nearest own videos, with their share of the votes. If there are fewer, all vote."""
-    hits = index.search_own(pool_query(index, embeddings), k)
-    return vote([(hit.label, hit.score) for hit in hits])
 
 
 def answers_of_index(index: Index, embeddings: Embeddings, *, k: int) -> list[Answer]:

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from framebank.heads.bank import group_rows, load_bank
-from framebank.heads.labelling.answers import label_by_model
 from framebank.heads.labelling.neighbours import as_batch, index_store, pool_query
 from framebank.heads.predictions import embed_bank, predict
 from framebank.heads.training.batches import draw_sequences
@@ -16,6 +15,7 @@ from framebank.heads.training.loop import fit
 from framebank.heads.training.recipe import VIEWS as WAYS
 from framebank.heads.training.recipe import Recipe
 from framebank.store import DataError, Embeddings, FeatureStore, Manifest, ShardWriter
+from framebank.tests.heads.one_at_a_time import label_by_model
 from framebank.tests.worlds.heads import CLASSES, CLIPS, DIM, LABELS, SPEC, VIEWS, World, texts_of
 
 CPU = torch.device("cpu")

@@ -9,7 +9,6 @@ import torch
 
 from framebank.heads.bank import Bank, load_bank
 from framebank.heads.evaluation.evaluate import evaluate_run
-from framebank.heads.labelling.answers import label_by_model
 from framebank.heads.model import Model
 from framebank.heads.predictions import predict, predict_logits
 from framebank.heads.temporal.mean import Mean
@@ -18,6 +17,7 @@ from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
 from framebank.store import DataError, LabelSet
 from framebank.store.shard import Embeddings
+from framebank.tests.heads.one_at_a_time import label_by_model
 from framebank.tests.worlds.heads import CLASSES
 from framebank.tests.worlds.several import write_several
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from framebank.heads.evaluation.zeroshot import zero_shot_model
-from framebank.heads.labelling.answers import label_by_index, label_by_model
+from framebank.heads.labelling.answers import answers_of_index
 from framebank.heads.labelling.neighbours import as_batch, index_store, pool_query, require_text_space
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
@@ -14,6 +14,7 @@ from framebank.store import DataError, Embeddings, FeatureStore, Manifest, Video
 from framebank.store.indexes.index import Index
 from framebank.store.indexes.origin import Difference
 from framebank.store.shard import ShardWriter
+from framebank.tests.heads.one_at_a_time import label_by_model
 from framebank.tests.worlds.heads import CLASSES, SPEC, write_world
 
 CPU = torch.device("cpu")
@@ -160,11 +161,13 @@ def test_batch_of_one(world):
     assert mask.tolist() == [[True, False, False, True, False, True, False, False]]
 
 
-def test_label_by_index(world, index):
-    ranked = label_by_index(index, world.store["unknown"], k=10)
-    assert ranked[0][0] == "clap"
-    assert sum(share for _, share in ranked) == pytest.approx(1)
-    assert label_by_index(index, world.store["unknown"], k=1000) == label_by_index(index, world.store["unknown"], k=83)
+def test_the_neighbours_vote(world, index):
+    (votes,) = answers_of_index(index, world.store["unknown"], k=10)
+    assert votes.ranked[0][0] == "clap"
+    assert sum(share for _, share in votes.ranked) == pytest.approx(1)
+    assert answers_of_index(index, world.store["unknown"], k=1000) == answers_of_index(
+        index, world.store["unknown"], k=83
+    )
 
 
 def test_label_by_model(world, tmp_path):

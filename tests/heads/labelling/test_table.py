@@ -10,7 +10,7 @@ import torch
 from framebank.heads.evaluation.evaluate import evaluate_run, require_labels
 from framebank.heads.evaluation.zeroshot import zero_shot_model
 from framebank.heads.labelling import table as labelled
-from framebank.heads.labelling.answers import Answer, label_by_model
+from framebank.heads.labelling.answers import Answer
 from framebank.heads.labelling.labellers import IndexLabeller, ModelLabeller
 from framebank.heads.labelling.neighbours import index_store
 from framebank.heads.labelling.table import Labelled, label_store, write_table
@@ -20,6 +20,7 @@ from framebank.store import DataError, FeatureStore, Manifest, ShardWriter
 from framebank.store.indexes.index import Index
 from framebank.store.ledger import Failure
 from framebank.store.memory import MemoryStore, StorePart
+from framebank.tests.heads.one_at_a_time import label_by_model
 from framebank.tests.worlds.heads import CLASSES, SPEC, prompts_of, write_world
 
 CPU = torch.device("cpu")

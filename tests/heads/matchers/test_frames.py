@@ -8,12 +8,12 @@ import torch
 
 from framebank.heads.bank import load_bank
 from framebank.heads.evaluation.evaluate import evaluate_run, evaluate_zero_shot
-from framebank.heads.labelling.answers import label_by_model
 from framebank.heads.labelling.neighbours import index_store, pool_query
 from framebank.heads.predictions import embed_bank, predict
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
+from framebank.tests.heads.one_at_a_time import label_by_model
 from framebank.tests.worlds.heads import CLASSES, LABELS
 
 CPU = torch.device("cpu")
