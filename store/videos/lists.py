@@ -266,10 +266,10 @@ def _seconds(text: str, *, where: str) -> float:
 
 
 HMDB51_NAME = r"_test_split\d$"
-FORMATS = {
+FORMATS = {  # what a name tells comes first: a JSON of one line would be a million columns
+    "something": Format(lambda file: file.path.suffix.lower() == ".json", _something),
     "kinetics": Format(lambda file: {"youtube_id", "time_start", "time_end"} <= set(file.columns), _kinetics),
     "charades": Format(lambda file: {"id", "actions", "length"} <= set(file.columns), _charades),
-    "something": Format(lambda file: file.path.suffix.lower() == ".json", _something),
     "hmdb51": Format(
         lambda file: (
             re.search(HMDB51_NAME, file.path.stem) is not None

@@ -136,6 +136,9 @@ def test_something_something(tmp_path):
     rows = [{"id": "78687", "label": "holding a potato", "template": "Holding [something] next to [something]"}]
     path = write(tmp_path / "something-something-v2-validation.json", json.dumps(rows))
     assert told(given("78687.webm").with_splits([path])[0]) == [("Holding something next to something", "val")]
+    file = ListFile(path, path.read_text())
+    assert format_of(file) == "something"
+    assert "columns" not in vars(file)  # a line of 170,000 videos is not taken apart as that of a table first
     test = write(tmp_path / "test.json", '[{"id": "78687"}]')
     assert told(given("78687.webm").with_splits([test])[0]) == [("", "test")]
     with pytest.raises(DataError, match="expected a list of objects with an id"):
