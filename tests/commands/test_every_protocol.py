@@ -41,7 +41,7 @@ FOLDERS = {  # of the official lists, by the beginning of the protocol's name
     "hmdb51": "hmdb51",
 }
 TOKENS = ("v-jepa-2-probe", "v-jepa-2-probe-3-views", "v-jepa-2-probe-small")
-SHORTER = {"episodes = 10000": "episodes = 20", "epochs = 20\nmin_steps = 600": "epochs = 2\nmin_steps = 20"}
+SHORTER = {"episodes = 10000": "episodes = 20", "epochs = 20\n": "epochs = 2\n", "min_steps = 600": "min_steps = 2"}
 NUM_CLASSES, EACH, FRAMES = 5, 14, 2  # classes of a list, videos of each class and side, rows of a video
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]

@@ -24,7 +24,7 @@ def test_a_published_recipe_is_read_and_names_its_paper(name):
 @pytest.mark.usefixtures("one_thread")
 def test_a_published_recipe_trains_and_scores(world, tmp_path, name):
     recipe = read_recipe(name)
-    recipe = dataclasses.replace(recipe, epochs=min(recipe.epochs, 1))
+    recipe = dataclasses.replace(recipe, epochs=min(recipe.epochs, 1), min_steps=min(recipe.min_steps, 8))
     prompts = world.prompts if recipe.reads_texts else None
     job = TrainingJob(world.store, world.manifest.split("train"), recipe, prompts=prompts, device=CPU)
     run = job.save(tmp_path / "run", log=list(job.epochs()))
