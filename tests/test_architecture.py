@@ -5,6 +5,7 @@ import configparser
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def sources() -> list[Path]:
     ]
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -83,7 +85,7 @@ def imported(path: Path) -> set[str]:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "require":
             names |= {one.value for one in node.args if isinstance(one, ast.Constant)}  # of framebank.store.lazy
-    return names
+    return frozenset(names)
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -177,7 +179,8 @@ def test_settings_have_one_parser() -> None:
         path.relative_to(ROOT).as_posix()
         for path in sources()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node).endswith((".partition('=')", ".split('=')"))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in ("partition", "split") and [ast.unparse(one) for one in node.args] == ["'='"]
     }
     assert parsers == {"demo/captions.py", "store/formats/settings.py"}
 
