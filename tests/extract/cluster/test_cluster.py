@@ -49,6 +49,7 @@ def ray():
         object_store_memory=100 * 2**20,
         log_to_driver=False,
         logging_level="ERROR",
+        _system_config={"worker_niceness": 0},  # Ray's own is 15: beside other tests its workers get little of a core
     )
     yield library
     library.shutdown()
