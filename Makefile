@@ -4,6 +4,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 
+# pip compiles what it installs on one core, this on all. A package may hold a file for a newer Python, which fails.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --editable
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+
 .PHONY: help demo test pytest lint types docs bench fuzz fuzz-videos kills wheel clean
 
 help:  ## list the targets
@@ -13,11 +17,13 @@ $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "framebank needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .
+	$(INSTALL) .
+	$(COMPILE)
 	touch $(READY)
 
 $(DEV): $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(INSTALL) '.[dev]'
+	$(COMPILE)
 	touch $(DEV)
 
 demo: $(READY)  ## the whole chain on the embedded default, into demo-out/
