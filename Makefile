@@ -29,7 +29,7 @@ $(DEV): $(READY)
 demo: $(READY)  ## the whole chain on the embedded default, into demo-out/
 	$(BIN)/framebank demo --out demo-out
 
-test: lint types pytest  ## lint, types and every test, one process a core and one thread each
+test: lint types pytest  ## lint, types and every test, in one process more than there are cores, of one thread each
 
 # The tests start many processes, for each of which Python would else compile the package again.
 pytest: $(DEV)

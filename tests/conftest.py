@@ -25,8 +25,21 @@ import pytest  # noqa: E402
 from click.testing import CliRunner, Result  # noqa: E402
 
 from framebank.tests.worlds.once import made_once  # noqa: E402
+from framebank.tests.worlds.turns import slow_first  # noqa: E402
 
 Framebank = Callable[..., Result]
+
+
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """`-n auto`: one process more than there are cores, as each waits now and then for the disk or another process."""
+    return 1 + (yield)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow files first in the share of each process of `-n`; one process alone keeps the order of the files."""
+    if shares := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        items[:] = slow_first(items, shares=shares)
 
 
 @pytest.hookimpl(wrapper=True)
