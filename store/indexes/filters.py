@@ -12,18 +12,22 @@ import numpy as np
 from framebank.store.counts import counted
 from framebank.store.errors import DataError, near_names
 from framebank.store.videos.columns import VideoColumns
+from framebank.store.videos.seconds import NUMBER, seconds_in
 from framebank.store.videos.spelling import nfc
 from framebank.store.videos.split_names import split_among
 
 Cell = str | float | None
 
-COLUMNS = ("video_id", "path", "label", "split", "start", "end", "duration")
+TEXTS = ("video_id", "path", "label", "split")
+TIMES = ("start", "end", "duration")
+COLUMNS = (*TEXTS, *TIMES)
 WORDS = ("and", "or", "not", "in", "like", "glob", "between", "is", "null")
 MOST_LETTERS = 10_000
 MOST_KNOWN = 64  # filters whose answers are kept
 KEY = '"row of the list"'  # no column of the user is called so: their names have no blanks
 NULL = re.compile(r'"(label|split)" is (not )?null')  # of a video that has none they are '', and not null
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+COLUMN_FIRST = re.compile(r'(?P<column>"\w+") (?:[<>]=?|(?:not )?between \?\d+ and) \?\d+')
+VALUE_FIRST = re.compile(r'\?\d+ [<>]=? (?P<column>"\w+")')
 TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*'|\"[^\"]*\")|(?P<number>-?\d+(?:\.\d*)?|-?\.\d+)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<sign><=|>=|<>|!=|==|[<>=(),]))"
@@ -38,7 +42,8 @@ class Filters:
     null, joined by and, or, not and brackets. Its columns are COLUMNS and those that the list of the store has beside
     them. `split` also equals the usual names of a split, such as 'validation' of "val". `duration` is the length in
     seconds of a video, or of the part that it is. For a whole video, a column of the list with this name is preferred
-    to what the index knows.
+    to what the index knows, where it holds a length. Which of two is less is asked of two numbers or of two texts: no
+    text is more than a number.
     """
 
     def __init__(self, videos: VideoColumns) -> None:
@@ -64,6 +69,7 @@ class Filters:
 
     def _places(self, expression: str) -> np.ndarray:
         condition, values = _parsed(expression, self.columns)
+        condition = _of_one_type(condition, values)
         condition = NULL.sub(lambda found: f"\"{found[1]}\" {'!=' if found[2] else '='} ''", condition)
         try:
             asked = f"select group_concat({KEY}) from videos where {condition}"  # noqa: S608 - of checked names
@@ -81,7 +87,11 @@ class Filters:
     def _unknown_durations(self) -> str:
         (count,) = self._database.execute("select count(*) from videos where duration is null").fetchone()
         mend = "" if self.videos.durations else "; `framebank index STORE INDEX --update` finds the durations"
-        return f"; the duration of {counted(count, 'video')} is not known{mend}" if count else ""
+        hint = f"; the duration of {counted(count, 'video')} is not known{mend}" if count else ""
+        cells = (self.videos.extra or {}).get("duration", ())
+        odd = next((cell for cell in cells if cell and seconds_in(cell) is None), None)
+        told = f"; the column `duration` of the list holds {odd!r}; expected seconds, such as 12.5, or 1:30 or 0:01:30"
+        return hint + (told if odd else "")
 
     @cached_property
     def _database(self) -> sqlite3.Connection:
@@ -107,12 +117,15 @@ class Filters:
         return own + [map(_value, extra[name]) for name in self.columns[len(COLUMNS) :]]
 
 
-def told_durations(videos: VideoColumns) -> list[Cell]:
-    """Return the seconds of each video, (V,): of its part, of the user's column, or of its rows; None if unknown."""
+def told_durations(videos: VideoColumns) -> list[float | None]:
+    """Return the seconds of each video, (V,): of its part, of the user's column, or of its rows; None if unknown.
+
+    A cell of the column that is not a length, such as 'long', tells nothing.
+    """
     times = videos.times or [(None, None)] * len(videos)
-    found: list[Cell] = [None if end is None else end - (start or 0.0) for start, end in times]
+    found = [None if end is None else end - (start or 0.0) for start, end in times]
     extra = videos.extra or {}
-    for known in (map(_value, extra.get("duration", ())), videos.durations or ()):
+    for known in (map(seconds_in, extra.get("duration", ())), videos.durations or ()):
         found = [cell if own is None else own for own, cell in zip_longest(found, known)]
     return found
 
@@ -121,6 +134,14 @@ def _order(read_as: Callable[[str], str], one: str, other: str) -> int:
     """Return -1, 0 or 1 as SQLite wants it for two names of splits."""
     one, other = read_as(one), read_as(other)
     return (one > other) - (one < other)
+
+
+def _number_or_text(value: str | float, *, of_time: bool) -> str | float:
+    """Return what a value of a filter is compared as: a number if its text means one."""
+    if not isinstance(value, str):
+        return value
+    meant = seconds_in(value) if of_time else _value(value)
+    return value if meant is None else meant
 
 
 def _value(cell: str) -> Cell:
@@ -135,7 +156,7 @@ def _quoted(name: str) -> str:
 
 
 def _parsed(expression: str, columns: Sequence[str]) -> tuple[str, list[str | float]]:
-    """Return the condition with a ? for each value, and the values. DataError for anything that is not a filter."""
+    """Return the condition, with ?1, ?2, ... for the values, and the values. DataError if it is not a filter."""
     if not expression.strip() or len(expression) > MOST_LETTERS:
         told = "is empty" if not expression.strip() else f"has {len(expression)} characters"
         raise DataError(f"the filter {told}; {EXPECTED}")
@@ -152,9 +173,28 @@ def _parsed(expression: str, columns: Sequence[str]) -> tuple[str, list[str | fl
         elif token["sign"]:
             parts.append(token["sign"])
         else:
-            parts.append("?")
             values.append(float(token["number"]) if token["number"] else _unquoted(token["text"]))
+            parts.append(f"?{len(values)}")
     return " ".join(parts), values
+
+
+def _of_one_type(condition: str, values: list[str | float]) -> str:
+    """Return a condition that compares the order of numbers with numbers alone, and that of texts with texts.
+
+    SQLite takes each text to be more than each number. Values in quotes that mean a number become one.
+    """
+
+    def asked(found: re.Match[str]) -> str:
+        column = found["column"]
+        if column.strip('"') in TEXTS:
+            return found[0]
+        places = [int(place) - 1 for place in re.findall(r"\?(\d+)", found[0])]
+        for place in places:
+            values[place] = _number_or_text(values[place], of_time=column.strip('"') in TIMES)
+        wanted = "=" if isinstance(values[places[0]], str) else "!="
+        return found[0].replace(column, f"iif(typeof({column}) {wanted} 'text', {column}, null)")
+
+    return VALUE_FIRST.sub(asked, COLUMN_FIRST.sub(asked, condition))
 
 
 def _name(name: str, expression: str, columns: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from framebank.store.indexes.filters import NUMBER, told_durations
+from framebank.store.indexes.filters import told_durations
 from framebank.store.indexes.index import Index
+from framebank.store.videos.seconds import NUMBER
 
 # The ids of points are names in this space, and so the same each time.
 SPACE = uuid.UUID("5a7f3a7e-0f3e-5b8a-9d52-6c1b8a2f4d10")
@@ -75,7 +76,7 @@ def points_of(index: Index, *, batch: int) -> Iterator[Points]:
     in its video, so it is the same each time and on each machine.
     """
     rows, own = index.searched.rows, index.own
-    vectors, durations = index.searched_vectors, [_seconds(cell) for cell in told_durations(own)]
+    vectors, durations = index.searched_vectors, told_durations(own)
     level, encoder = index.searched.level, index.spec.encoder
     firsts = np.concatenate([[0], rows.ends]) if rows else np.zeros(0, np.int64)
     for first in range(0, len(vectors), batch):
@@ -102,11 +103,6 @@ def points_of(index: Index, *, batch: int) -> Iterator[Points]:
                 }
             )
         yield Points(ids, np.ascontiguousarray(vectors[first : first + batch], dtype=np.float32), payloads)
-
-
-def _seconds(cell: Value) -> float | None:
-    """Return a duration; None for a text, and for a number that is too large to be finite."""
-    return cell if isinstance(cell, float) and math.isfinite(cell) else None
 
 
 def _value(cell: str) -> Value:

@@ -13,7 +13,7 @@ import pytest
 import framebank as fb
 from framebank.store.indexes.index import Index
 from framebank.store.push.pgvector import Pgvector
-from framebank.store.push.points import _seconds, _value
+from framebank.store.push.points import _value
 from framebank.store.push.targets import TARGETS, open_target
 from framebank.tests.worlds.cli import sentence
 from framebank.tests.worlds.heads import DIM, write_world
@@ -204,7 +204,6 @@ def test_a_folder_of_something_else_is_left_alone(framebank: Any, indexes: Path)
 
 def test_a_cell_that_is_no_finite_number_stays_a_text() -> None:
     assert [_value(cell) for cell in ("720", "-1.5e3", "1e999", "7 m", "")] == [720.0, -1500.0, "1e999", "7 m", ""]
-    assert [_seconds(cell) for cell in (12.5, float("inf"), "00:12", None)] == [12.5, None, None, None]
 
 
 @pytest.mark.parametrize(("kind", "library"), [("qdrant", "qdrant_client"), ("pgvector", "psycopg")])

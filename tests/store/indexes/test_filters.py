@@ -134,6 +134,29 @@ def test_an_index_knows_the_length_of_whole_videos_where_the_list_does_not() -> 
         fitting(videos, "duration > 99")
 
 
+def test_a_cell_that_is_not_a_length_does_not_hide_a_known_one() -> None:
+    cells = ("00:12", "long", "-1", "1:00:00", "n/a")
+    videos = [Video(str(n), Path("a.mp4"), extra=(("duration", cell),)) for n, cell in enumerate(cells)]
+    known = Filters(replace(VideoColumns.of(videos), durations=[99.0, 8.0, 7.0, 99.0, None]))
+    assert known.fitting("duration < 20").tolist() == [0, 1, 2]
+    assert known.fitting("duration > 20").tolist() == [3]
+    assert known.fitting("duration <= '0:12' and '7.5' < duration").tolist() == [0, 1]
+    assert known.fitting("duration between '00:10' and '01:00:00'").tolist() == [0, 3]
+    told = "of 1 video is not known; the column `duration` of the list holds 'long'; expected seconds, such as 12.5"
+    for expression in ("duration > 9999", "duration < 'short'", "duration = 'long'"):
+        with pytest.raises(DataError, match=told):
+            known.fitting(expression)
+
+
+def test_a_text_is_neither_more_nor_less_than_a_number() -> None:
+    cells = ("7", "720", "n/a", "", "1e3")
+    videos = [Video(str(n), Path("a.mp4"), extra=(("height", cell),) if cell else ()) for n, cell in enumerate(cells)]
+    assert fitting(videos, "height > 8") == fitting(videos, "8 < height") == fitting(videos, "height > '8'") == [1, 4]
+    assert fitting(videos, "height not between 5 and 800") == fitting(videos, "not height <= 800") == [4]
+    assert fitting(videos, "height >= 'a'") == [2]
+    assert fitting(videos, "height != 7") == [1, 2, 4]
+
+
 def test_answers_are_kept_and_are_those_of_the_same_filter() -> None:
     filters = Filters(VideoColumns.of(VIDEOS))
     first = filters.fitting("label = 'surfing'")
