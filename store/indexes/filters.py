@@ -26,6 +26,7 @@ MOST_LETTERS = 10_000
 MOST_KNOWN = 64  # filters whose answers are kept
 KEY = '"row of the list"'  # no column of the user is called so: their names have no blanks
 NULL = re.compile(r'"(label|split)" is (not )?null')  # of a video that has none they are '', and not null
+IN_BRACKETS = re.compile(r'(?<!\bin )\( ("\w+"|null) \)')
 COLUMN_FIRST = re.compile(r'(?P<column>"\w+") (?:[<>]=?|(?:not )?between \?\d+ and) \?\d+')
 VALUE_FIRST = re.compile(r'\?\d+ [<>]=? (?P<column>"\w+")')
 TOKEN = re.compile(
@@ -69,7 +70,7 @@ class Filters:
 
     def _places(self, expression: str) -> np.ndarray:
         condition, values = _parsed(expression, self.columns)
-        condition = _of_one_type(condition, values)
+        condition = _of_one_type(_without_brackets(condition), values)
         condition = NULL.sub(lambda found: f"\"{found[1]}\" {'!=' if found[2] else '='} ''", condition)
         try:
             asked = f"select group_concat({KEY}) from videos where {condition}"  # noqa: S608 - of checked names
@@ -176,6 +177,13 @@ def _parsed(expression: str, columns: Sequence[str]) -> tuple[str, list[str | fl
             values.append(float(token["number"]) if token["number"] else _unquoted(token["text"]))
             parts.append(f"?{len(values)}")
     return " ".join(parts), values
+
+
+def _without_brackets(condition: str) -> str:
+    """Return a condition in which no column alone stands in brackets, but for the list of an `in`."""
+    while (bare := IN_BRACKETS.sub(r"\1", condition)) != condition:
+        condition = bare
+    return condition
 
 
 def _of_one_type(condition: str, values: list[str | float]) -> str:

@@ -157,6 +157,14 @@ def test_a_text_is_neither_more_nor_less_than_a_number() -> None:
     assert fitting(videos, "height != 7") == [1, 2, 4]
 
 
+def test_brackets_around_a_column_change_nothing() -> None:
+    videos = [Video("a", Path("/a")), Video("b", Path("/b"), "run", "train"), Video("c", Path("/c"), "run")]
+    assert fitting(videos, "(label) is null") == fitting(videos, "((label) is (null))") == [0]
+    assert fitting(videos, "(label = 'run') and ( ( split ) ) is not null") == [1]
+    assert fitting(videos, "'run' in (label)") == fitting(videos, "'run' in ((label), split)") == [1, 2]
+    assert fitting(videos, "(video_id) > 'b'") == [2]
+
+
 def test_answers_are_kept_and_are_those_of_the_same_filter() -> None:
     filters = Filters(VideoColumns.of(VIDEOS))
     first = filters.fitting("label = 'surfing'")
