@@ -118,18 +118,38 @@ MADE: dict[str, tuple[str, ...]] = {
     "import-checkpoint": ("run",),
     "demo": ("out",),
 }
+# Those that are files: whether one can be written is asked before the work that it holds. Each folder is held at once,
+# and the file of `eval`, to which a line is added, is asked by its ledger.
+FILES = {
+    "prompts": ("out",),
+    "report": ("out",),
+    "search": ("sheet",),
+    "shots": ("csv_path",),
+    "suspects": ("csv_path",),
+    "predict": ("csv_path",),
+    "build": ("bank",),
+    "label-store": ("out",),
+    "export-head": ("file",),
+}
 ALSO_IN_RUNS = ("report", "export-head")  # of a run, which may keep its page and its head
 FOLDERS = ("export_clips", "preview", "runs")  # that files are put into, beside what is there
 
 
 def require_outputs(command: str, given: Mapping[str, Any]) -> None:
-    """Refuse to make something inside a store, a run or an index, or a file over one that is read: DataError."""
-    from framebank.store.files.kinds import refuse_inside_own
+    """Refuse to make something inside a store, a run or an index, or a file over one that is read: DataError.
+
+    A file that could not be written at the end is refused too.
+    """
+    from framebank.store.files.kinds import refuse_inside_own, refuse_own_file
+    from framebank.store.files.place import require_place
 
     for name in MADE.get(command, ()):
         path = given.get(name)
         if isinstance(path, Path) and not (command in ALSO_IN_RUNS and _is_in_run(path, given)):
             refuse_inside_own(path, itself=name in FOLDERS or command == "demo")
+        if isinstance(path, Path) and name in FILES.get(command, ()):
+            refuse_own_file(path)
+            require_place(path)
         if isinstance(path, Path) and _is_file(path):
             others = [one for other, value in given.items() if other != name for one in _paths_in(value)]
             if any(_is_file(one) and path.samefile(one) for one in others):

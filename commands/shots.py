@@ -23,12 +23,10 @@ def shots(store: Path, split: str, csv_path: Path | None, as_json: bool) -> None
     framebank shots bank --csv shots.csv
     """
     from framebank.library.searching.shots import shots as find_shots
-    from framebank.store.files.kinds import refuse_own_file
     from framebank.store.spans.files import require_suffix, write_spans
 
     if csv_path:
         require_suffix(csv_path)
-        refuse_own_file(csv_path)
     found = find_shots(store, split=split, watch=progress)
     if csv_path:
         write_spans(csv_path, found.spans)

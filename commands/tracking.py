@@ -49,7 +49,13 @@ TRACKERS: Mapping[str, Callable[[Path], AbstractContextManager[Write]]] = {
 
 
 def watching_trackers(run: Path, watch: Watch, names: Iterable[str]) -> Watch:
-    """Return a watch that shows what another shows, and writes the epochs among it for each of TRACKERS in `names`."""
+    """Return a watch that shows what another shows, and writes the epochs among it for each of TRACKERS in `names`.
+
+    DataError without the library of one of them, which has its name.
+    """
+    names = tuple(names)
+    for name in names:
+        require(name, extra=name, what=f"--track {name}")
 
     def watched(items: Iterable[T], *, total: int, unit: str, title: str | None = None) -> Iterator[T]:
         shown: Iterator[Any] = watch(items, total=total, unit=unit, title=title)

@@ -109,6 +109,8 @@ def train_auto(
     def job_of(recipe: Recipe, bank: "PromptBank | None", labels: "LabelSet | None") -> TrainingJob:
         return TrainingJob(store, manifest, recipe, val_split=val_split, labels=labels, prompts=bank, device=place)
 
+    if val_split:
+        store.split(val_split)
     with taking(folder, what="run", overwrite=overwrite):
         manifest.labelled().require_single_labels()
         named = label_set(labels) if labels else None

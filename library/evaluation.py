@@ -123,7 +123,7 @@ def evaluate(
     the run lacks, or if no video of the split has a label.
     """
     from framebank.extract.encoders.device import resolve_device
-    from framebank.heads.evaluation.evaluate import evaluate_run
+    from framebank.heads.evaluation.evaluate import evaluate_run, require_run_fits
     from framebank.heads.training.folder import WEIGHTS
     from framebank.heads.training.run import Run
     from framebank.library.stores import open_store
@@ -142,15 +142,16 @@ def evaluate(
             f"{where}: was trained on the store {trained.store}, which is not there; give it (bank, --store)"
         )
     store, split, manifest = _labelled_split(open_store(trained.store if bank is None else bank), split, run=where)
+    if prompts:
+        texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
+        trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)
+    require_run_fits(trained, store, manifest, split=split, folder=where)
     trained_on = trained.trained_on.get("split")  # earlier versions did not keep it
     if trained_on and (split in ("all", trained_on) or trained_on == "all"):
         warn(f"{where}: was trained on the split {trained_on}, so its own training videos are in the split {split}")
     else:
         _warn_of_seen(trained, store, manifest, split, where=where)
         warn_of_copies(store, tested=manifest, trained=trained.videos_in(store))
-    if prompts:
-        texts = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
-        trained = trained.with_same_classes(texts, where="the prompts" if texts is prompts else prompts)
     values = evaluate_run(trained, store, manifest, split=split, device=resolve_device(device), folder=where)
     head, classifier = trained.parts
     return Report.of(values, about={"head": head, "classifier": classifier})

@@ -182,6 +182,8 @@ def training_job(
     from framebank.heads.training.job import TrainingJob
     from framebank.library.texts import context_templates, label_set, prompt_banks, tower_of
 
+    if val_split:
+        store.split(val_split)  # an unknown one is told before the texts are embedded
     bank = None
     if recipe.reads_texts:
         if not prompts:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from framebank.heads.evaluation.divided import divide, first_there
-from framebank.heads.evaluation.evaluate import evaluate_zero_shot
+from framebank.heads.evaluation.evaluate import evaluate_zero_shot, require_measurable, zero_shot_hint
 from framebank.heads.evaluation.named import ListedSplit, NamedProtocol
 from framebank.heads.evaluation.split_report import SplitReport
 from framebank.heads.text_tower import TowerLoader
@@ -41,12 +41,20 @@ def score_by_names(
     lists: Path | None,
     done: Callable[[], None],
 ) -> list[SplitReport]:
-    """Score each test list, the whole store, halves of the classes or listed classes, by the texts of the classes."""
-    parts = []
-    for name, manifest, names, listed in _tested(protocol, store, prompts, lists):
-        parts.append(score_part(name, store, manifest, prompts.select(names), scorer, listed=listed))
+    """Score each test list, the whole store, halves of the classes or listed classes, by the texts of the classes.
+
+    DataError, before the first is scored, if a list does not fit or the videos of a part give no figure.
+    """
+    parts = list(_tested(protocol, store, prompts, lists))
+    for name, manifest, names, _ in parts:
+        own, several = prompts.select(names).labels, bool(scorer.run and scorer.run.recipe.is_multi_label)
+        told = {"split": name, "hint": zero_shot_hint(store), "mine": "the set of classes"}
+        require_measurable(store, manifest, own, multi_label=several, **told)
+    reports = []
+    for name, manifest, names, listed in parts:
+        reports.append(score_part(name, store, manifest, prompts.select(names), scorer, listed=listed))
         done()
-    return parts
+    return reports
 
 
 def score_part(

@@ -141,6 +141,8 @@ class Comparison:
             raise DataError(
                 f"the recipe {name!r} needs the texts of the classes; expected --prompts, or an encoder that makes them"
             )
+        if not recipe.is_multi_label:
+            self.test.require_single_labels()
         return TrainingJob(
             store or self.store,
             self.train,

@@ -25,6 +25,7 @@ from framebank.heads.training.run import Run
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
+from framebank.store.files.place import require_place
 from framebank.store.files.replacing import replacing_together
 from framebank.store.prompts import PromptBank
 from framebank.store.videos.groups import groups_of
@@ -48,6 +49,54 @@ def require_labels(store: FeatureStore, manifest: Manifest, *, split: str, hint:
     )
 
 
+def require_measurable(
+    store: FeatureStore,
+    manifest: Manifest,
+    labels: LabelSet,
+    *,
+    split: str,
+    hint: str,
+    mine: object,
+    multi_label: bool = False,
+) -> int:
+    """Return how many videos of a split have no label. DataError if the videos give no figure.
+
+    It is asked before a training, too: no embedding is read. A video needs an embedding and a label. All labels are
+    among `labels`, those of `mine`. Without `multi_label`, a video has one. `hint` is as `require_labels` has it.
+    """
+    without = require_labels(store, manifest, split=split, hint=hint)
+    labels.require_covers(manifest.labels, mine=mine, theirs=store.path)
+    labelled = manifest.labelled()
+    held = [place for place, video_id in enumerate(labelled.ids) if video_id in store]
+    if not held:
+        raise DataError(
+            f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has both an embedding and a label"
+        )
+    if not multi_label:
+        labelled.select(held).require_single_labels()
+    return without
+
+
+def require_run_fits(
+    run: Run, store: FeatureStore, manifest: Manifest, *, split: str, folder: Path, shown: Path | None = None
+) -> int:
+    """Return how many videos of a split have no label; DataError as `evaluate_run` raises it, before anything is read.
+
+    That is: another encoder, videos that give no figure (`require_measurable`), or a folder that cannot be written to.
+    """
+    run.spec.require_same_encoder(store.spec, mine=shown or folder, theirs=store.path)
+    require_place(folder / "metrics.json")
+    return require_measurable(
+        store,
+        manifest,
+        LabelSet(run.labels),
+        split=split,
+        hint=f"framebank predict {quote(str(store.path))} --run {quote(str(shown or folder))} --csv out.csv",
+        mine=shown or folder,
+        multi_label=run.recipe.is_multi_label,
+    )
+
+
 def evaluate_run(
     run: Run,
     store: FeatureStore,
@@ -64,16 +113,13 @@ def evaluate_run(
     The store may differ from the training store in frames, views or precision; its spec is among the facts. DataError
     if its encoder differs, or if it has classes that the run lacks.
     """
-    run.spec.require_same_encoder(store.spec, mine=shown or folder, theirs=store.path)
-    hint = f"framebank predict {quote(str(store.path))} --run {quote(str(shown or folder))} --csv out.csv"
-    without = require_labels(store, manifest, split=split, hint=hint)
+    without = require_run_fits(run, store, manifest, split=split, folder=folder, shown=shown)
     labels = LabelSet(run.labels)
     predictions, bank = _score(
         run.model,
         labels,
         store,
         manifest,
-        where=shown or folder,
         device=device,
         recipe=run.recipe,
     )
@@ -126,7 +172,6 @@ def evaluate_zero_shot(
     If a run learned a context, it reads the classes in that context, through the text tower. DataError if the run was
     trained on features of another encoder, or if its classifier does not score by texts.
     """
-    without = require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
     if run:
         run.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
         served = run.with_prompts(prompts, where=folder, scoring=scoring, tower=tower)
@@ -134,7 +179,16 @@ def evaluate_zero_shot(
     else:
         model, labels = zero_shot_model(prompts, scoring=scoring), prompts.labels
     recipe = run.recipe if run else None
-    predictions, bank = _score(model, labels, store, manifest, where="the set of classes", device=device, recipe=recipe)
+    without = require_measurable(
+        store,
+        manifest,
+        labels,
+        split=split,
+        hint=zero_shot_hint(store),
+        mine="the set of classes",
+        multi_label=recipe.is_multi_label if recipe else False,
+    )
+    predictions, bank = _score(model, labels, store, manifest, device=device, recipe=recipe)
     facts = made_by(
         spec=store.spec,
         bank=bank,
@@ -161,11 +215,9 @@ def _score(
     store: FeatureStore,
     manifest: Manifest,
     *,
-    where: object,
     device: torch.device,
     recipe: Recipe | None,
 ) -> tuple[Predictions, BankParts]:
-    labels.require_covers(manifest.labels, mine=where, theirs=store.path)
     bank = BankParts(
         store,
         manifest,

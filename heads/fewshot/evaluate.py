@@ -85,17 +85,7 @@ def evaluate_few_shot(
         raise DataError(f"{store.path}: the matcher {lacking!r} needs the texts of the classes, and there are none")
     own |= {name: MatcherName(name) for name in BASELINES if prompts or not reads_text(name)}
     matchers = {**trained, **{written: name.build(store.spec.dim) for written, name in own.items()}}
-    labels = LabelSet.of(manifest.labelled().labels)
-    parts = BankParts(store, manifest.labelled(), labels, num_frames=num_frames)
-    try:
-        names_of_videos = [labels.names[target] for target in parts.target.tolist()]
-        drawn = sampler.draw(parts.video_ids, names_of_videos, groups_of(manifest.of_ids(parts.video_ids)))
-    except DataError as error:
-        raise DataError(f"{store.path}: {error}") from error
-    if len(drawn.labels) < 2:
-        raise DataError(
-            f"{store.path}: all videos to recognise are of one class, {drawn.labels[0]!r}; expected two or more"
-        )
+    parts, drawn = draw_episodes(store, manifest, sampler, num_frames=num_frames)
     chosen, episodes = drawn.of_drawn()
     bank = parts.read_chosen(chosen, device=device)
     require_finite(bank, where=store.path)
@@ -135,6 +125,27 @@ def evaluate_few_shot(
         rows.append({"matcher": name, "baseline": name in BASELINES, "seconds": seconds, **figures, "made_by": told})
     note = undivided_note(episodes.undivided, so="queries share a source with their support and are easier")
     return {**rows[0], "scores": [_short(row) for row in rows], "notes": [note] if note else []}
+
+
+def draw_episodes(
+    store: FeatureStore, manifest: Manifest, sampler: EpisodeSampler | AllWaySampler, *, num_frames: int = 0
+) -> tuple[BankParts, Episodes]:
+    """Return the episodes that `sampler` draws from `manifest`, and the bank of their videos before it is read.
+
+    DataError if they cannot be drawn, or if all videos to recognise are of one class.
+    """
+    labels = LabelSet.of(manifest.labelled().labels)
+    parts = BankParts(store, manifest.labelled(), labels, num_frames=num_frames)
+    try:
+        names_of_videos = [labels.names[target] for target in parts.target.tolist()]
+        drawn = sampler.draw(parts.video_ids, names_of_videos, groups_of(manifest.of_ids(parts.video_ids)))
+    except DataError as error:
+        raise DataError(f"{store.path}: {error}") from error
+    if len(drawn.labels) < 2:
+        raise DataError(
+            f"{store.path}: all videos to recognise are of one class, {drawn.labels[0]!r}; expected two or more"
+        )
+    return parts, drawn
 
 
 def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, frame_norm: bool) -> EpisodeFrames:

@@ -93,6 +93,8 @@ def adapt(
     _require_other_weights(folder, store)
     split = store.manifest.split_named(split)
     manifest = store.split(split)
+    if val_split:
+        store.split(val_split)
     stored = _stored_blocks(store)
     blocks = stored if blocks is None else blocks
     if not 1 <= blocks <= stored:

@@ -12,6 +12,8 @@ from framebank.library.texts import embed_texts
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
+from framebank.store.files.kinds import refuse_own_file
+from framebank.store.files.place import require_place
 
 if TYPE_CHECKING:
     from framebank.extract.encoders.encoder import Encoder
@@ -98,6 +100,8 @@ def build_labels(
 
     if (like is None) == (model is None):
         raise DataError("the names need one encoder; expected a store that has it (like), or a model (model)")
+    refuse_own_file(Path(path))
+    require_place(Path(path))
     names, counts, twice = _gathered([sources] if isinstance(sources, str | Path) else list(sources))
     if like is not None:
         encoder = encoder_like(open_store(like).spec, device=device)

@@ -15,6 +15,7 @@ from framebank.library.table import html_table, percent, table
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
 from framebank.store.errors import DataError, warn
+from framebank.store.files.place import require_place
 
 if TYPE_CHECKING:
     from framebank.heads.labelling.table import Labelled
@@ -199,8 +200,7 @@ def _unlabelled(store: "FeatureStore", split: str, *, everything: bool) -> "Mani
 
 def _require_own_table(path: Path, store: "FeatureStore") -> None:
     """Raise DataError if the table would replace another file than a table of labels, or lie inside the store."""
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; expected a file for the table")
+    require_place(path)
     if store.path.resolve() in path.resolve().parents:
         raise DataError(f"{path}: is inside the store {store.path}; expected another place for the table")
     if path.is_file():

@@ -144,6 +144,7 @@ def compare_recipes(
 
     from framebank.extract.encoders.device import resolve_device
     from framebank.heads.evaluation.compare import Comparison, run_trials, standings
+    from framebank.heads.evaluation.evaluate import require_measurable, zero_shot_hint
     from framebank.heads.training.lexicon import Lexicon
     from framebank.library.texts import label_set, tower_of
     from framebank.store import LabelSet
@@ -155,18 +156,20 @@ def compare_recipes(
         raise DataError("none of the recipes reads a lexicon; it is for the classifier 'attributes'")
     phrases = Lexicon.read(lexicon, spec=store.spec, where=store.path) if lexicon else None
     given = {"labels": labels, "prompts": prompts, "templates": templates, "texts": texts}
-    found, without = _texts(store, train, chosen, given, device=device, watch=watch)
-    classes = label_set(labels) if labels else LabelSet.of(train.labelled().labels)
     refuse_inside_own(folder, itself=True)
     with owning(folder, what="comparison"):
         if (folder / "compare.json").exists():
             raise DataError(f"{folder}: already holds a comparison; choose another folder")
+        found, without = _texts(store, train, chosen, given, device=device, watch=watch)
+        classes = found.labels if found else label_set(labels) if labels else LabelSet.of(train.labelled().labels)
+        hint, mine = zero_shot_hint(store), "the set of classes" if labels or prompts else "the training videos"
+        require_measurable(store, test, classes, split=split, hint=hint, mine=mine, multi_label=True)
         comparison = Comparison(
             store,
             train,
             test,
             split,
-            found.labels if found else classes,
+            classes,
             resolve_device(device),
             folder,
             prompts=found,

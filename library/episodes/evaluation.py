@@ -191,7 +191,7 @@ def evaluate_shots(
 
     from framebank.extract.encoders.device import resolve_device
     from framebank.heads.fewshot.episodes import EpisodeSampler
-    from framebank.heads.fewshot.evaluate import evaluate_few_shot
+    from framebank.heads.fewshot.evaluate import draw_episodes, evaluate_few_shot
     from framebank.heads.fewshot.matcher_name import MatcherName, reads_text, untrained_matchers
 
     for name in matchers:
@@ -209,6 +209,8 @@ def evaluate_shots(
         plans = [plan_episodes(manifest, split, shot=shot, **plan) for shot in shots]
     except DataError as error:
         raise DataError(f"{store.path}: {error}") from error
+    for videos, sampler in plans:  # those of many shots too, before the first ones are scored
+        draw_episodes(store, videos, sampler)
     bank, missing = _texts(store, plans[0][0], given, device=device, watch=watch)
     everything = [name for name in untrained_matchers() if bank or not reads_text(name)]
     names = [name for asked in matchers for name in (everything if asked == "all" else [asked])]

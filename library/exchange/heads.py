@@ -75,8 +75,10 @@ def export_head(run: Path, file: Path) -> ExportedHead:
     from framebank.heads.exchange.export import export_onnx, export_weights
     from framebank.heads.training.run import Run
     from framebank.store.files.kinds import refuse_own_file
+    from framebank.store.files.place import require_place
 
     refuse_own_file(file)
+    require_place(file)
     trained = Run.read(run)
     if file.suffix == ".onnx":
         return ExportedHead(file, len(trained.labels), largest_difference=export_onnx(trained, file))

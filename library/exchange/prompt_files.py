@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from framebank.library.texts import embed_texts
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import counted
+from framebank.store.files.kinds import refuse_own_file
+from framebank.store.files.place import require_place
 
 if TYPE_CHECKING:
     from framebank.store import FeatureSpec, PromptBank
@@ -67,6 +69,8 @@ def write_prompts(
     """
     from framebank.store import FeatureStore, LabelSet
 
+    refuse_own_file(out)
+    require_place(out)
     classes = LabelSet.read(labels)
     spec = FeatureStore(like).spec if like else None  # what is wrong with it is told before torch is loaded
     from framebank.extract.encoders.encoder import Encoder, encoder_like

@@ -7,6 +7,8 @@ from framebank.library.checks import require_least, typed
 from framebank.library.watch import Watch, unwatched
 from framebank.store.counts import listed
 from framebank.store.errors import DataError
+from framebank.store.files.place import require_place
+from framebank.store.lazy import require
 
 if TYPE_CHECKING:
     from framebank.library.figures.pairs import HasPath
@@ -46,6 +48,7 @@ def report(
         raise DataError(
             f"{place}: does not have the name of a page; expected one that ends in .html, or .md for a card"
         )
+    require_place(place)
     kind = _kind(folders)
     if place.suffix.lower() == ".md":
         from framebank.library.reporting.card import write_card
@@ -53,6 +56,8 @@ def report(
         if kind == "store":
             raise DataError(f"{place}: is the name of a model card, and {folders[0]} is a store; expected a run")
         return write_card(folders, place)
+    for library in ("jinja2", "markupsafe"):  # told before the sections are made, which takes minutes
+        require(library, extra="report", what=place.name)
     if kind == "store":
         from framebank.library.reporting.of_store import report_store
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from framebank.store.errors import DataError
+from framebank.store.errors import DataError, PlaceError
 from framebank.store.files.lock import Lock
 from framebank.store.files.replacing import (
     LOCK,
@@ -16,6 +16,7 @@ from framebank.store.files.replacing import (
     remove_parts,
     require_new_folder,
     sync,
+    target_of,
     tell_left,
     undoing,
 )
@@ -43,6 +44,19 @@ def owning(folder: Path, *, what: str) -> Iterator[None]:
         if made:
             with contextlib.suppress(OSError):  # it holds something
                 folder.rmdir()
+
+
+def require_place(out: Path) -> None:
+    """Raise DataError if no file could be written at `out` at the end of a work. Nothing is made or changed.
+
+    Folders above it that are missing will be made.
+    """
+    with undoing(None, of=out):
+        above = next(folder for folder in target_of(out).absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise PlaceError(f"{out}: cannot be written: {above} is a file; expected a folder")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PlaceError(f"{out}: cannot be written: Permission denied")
 
 
 def clear_store(folder: Path) -> None:

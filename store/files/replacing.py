@@ -31,11 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     device or a pipe, or another process is writing it.
     """
     with undoing(None, of=path):
-        path = path.resolve() if path.is_symlink() else path
-        if path.is_dir():
-            raise DataError(f"{path}: is a folder; expected a file")
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path}: is a device or a pipe; expected a file that can be replaced")
+        path = target_of(path)
         part = path.with_name(path.name + PART)
         make_folder(path.parent)
         if part.is_symlink():
@@ -49,6 +45,22 @@ def replacing(path: Path) -> Iterator[Path]:
             sync(part)
             part.replace(path)
             sync(path.parent)
+
+
+def target_of(path: Path) -> Path:
+    """Return the path of the file that is written where `path` is written: that of its target for a link.
+
+    DataError if something else than a file that can be replaced is there.
+    """
+    try:
+        target = path.resolve() if path.is_symlink() else path
+    except RuntimeError as error:
+        raise PlaceError(f"{path}: is a link that leads to itself; expected a file") from error
+    if target.is_dir():
+        raise DataError(f"{target}: is a folder; expected a file")
+    if target.exists() and not target.is_file():
+        raise DataError(f"{target}: is a device or a pipe; expected a file that can be replaced")
+    return target
 
 
 @contextlib.contextmanager

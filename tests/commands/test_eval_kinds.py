@@ -76,7 +76,10 @@ def test_a_novel_class_that_is_trained_on_is_refused(framebank: Any, world: Worl
     (tmp_path / "novel_val.txt").write_text("".join(rows))
     (tmp_path / "half.toml").write_text(BASE.replace("novel_videos = 10", "novel_videos = 8"))
     arguments = ("eval", world.store.path, "--protocol", tmp_path / "half.toml", "--lists", tmp_path)
-    given = ("--prompts", lists / "prompts.h5", "--results", tmp_path / "r.jsonl", "--recipe", lists / "short.toml")
+    (tmp_path / "never.toml").write_text(
+        SHORT.replace("epochs = 1", "epochs = 3") + "lr = 1e38\n"
+    )  # it cannot be trained
+    given = ("--prompts", lists / "prompts.h5", "--results", tmp_path / "r.jsonl", "--recipe", tmp_path / "never.toml")
     assert "lists 'wave' as a novel class" in sentence(framebank(*arguments, *given, exit_code=1))
 
 

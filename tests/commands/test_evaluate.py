@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -87,7 +88,8 @@ def test_no_room_for_a_run(store: Path, tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, 2**14)); from framebank.cli import main; main()"
     )
     command = [sys.executable, "-c", code, "train", str(store), str(tmp_path / "r"), "--head", "lstm", "--epochs", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # Python would write a part of its own files
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1, done.stderr
     assert f"{tmp_path / 'r'}: cannot be written: File too large" in done.stderr
     assert "Traceback" not in done.stderr

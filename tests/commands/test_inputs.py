@@ -148,6 +148,15 @@ WRONG = """
 1|no: no such file; expected a file of spans|store export there out --format fiftyone --spans no
 2|go with --format fiftyone|store export there out --run there
 1|no: no such run|export-head no head.onnx
+1|there: is a folder; expected a file|prompts there there --model demo
+1|there: is a folder; expected a file|report there there
+1|there: is a folder; expected a file|search there --text a --sheet there
+1|there: is a folder; expected a file|shots there --csv there
+1|there: is a folder; expected a file|suspects there --csv there
+1|there: is a folder; expected a file|predict there --run there --csv there
+1|there: is a folder; expected a file|labels build there --like there
+1|there: is a folder; expected a file|label-store there --run there --out there
+1|there: is a folder; expected a file|export-head there there
 1|expected a name that ends in .onnx|export-head there head.txt
 1|no: no such file; expected a checkpoint of ActionCLIP|import-checkpoint no out
 """.strip().splitlines()

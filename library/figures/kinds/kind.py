@@ -116,6 +116,17 @@ def jobs_of(asked: ProtocolRequest, recipe: "Recipe", prompts: "PromptBank | Non
     return job
 
 
+def classes_of(asked: ProtocolRequest) -> "LabelSet | None":
+    """Return the classes that are given by labels or by prompts; None if none are."""
+    from framebank.library.texts import label_set
+    from framebank.store import PromptBank
+
+    if asked.prompts:
+        bank = asked.prompts if isinstance(asked.prompts, PromptBank) else PromptBank.read(asked.prompts)
+        return bank.labels
+    return label_set(asked.labels) if asked.labels else None
+
+
 def prompts_of(asked: ProtocolRequest, recipe: "Recipe | None" = None) -> "PromptBank":
     """Return the texts of all classes of the store: those given, else those that the recipe reads.
 

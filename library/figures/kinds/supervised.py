@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest, jobs_of, recipe_of
+from framebank.library.figures.kinds.kind import ProtocolFigures, ProtocolRequest, classes_of, jobs_of, recipe_of
 
 
 def score_supervised(asked: ProtocolRequest) -> ProtocolFigures:
@@ -20,6 +20,7 @@ def score_supervised(asked: ProtocolRequest) -> ProtocolFigures:
         folder=asked.folder,
         shown=asked.shown,
         job_of=jobs_of(asked, recipe),
+        classes=classes_of(asked),
         device=asked.device,
         done=asked.done,
     )

@@ -109,6 +109,9 @@ def test_no_place(tmp_path):
             write_text(path, "x")
     with pytest.raises(DataError, match="is a folder; expected a file"):
         write_text(tmp_path, "x")
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(DataError, match="circle: is a link that leads to itself"):
+        write_text(tmp_path / "circle", "x")
     assert not tmp_path.with_name(tmp_path.name + ".part").exists()
 
 
