@@ -12,6 +12,7 @@ from framebank.store.errors import DataError
 from framebank.store.files.replacing import current, read_settled
 from framebank.store.formats.eight_bits import relative_error, row_shape
 from framebank.store.formats.remembered import Known
+from framebank.store.formats.typed import typed
 from framebank.store.ledger import Failure, Ledger
 from framebank.store.reader import ShardReader
 from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, WINDOW, Embeddings, shard_paths
@@ -20,12 +21,13 @@ from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.spelling import nfc, nfc_ids
 
 MAX_OPEN_FILES = 128  # a slow extraction writes a shard a minute, and a process may open about a thousand files
+EXPECTED = "expected a folder made by `framebank extract`"
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Return the list of videos of a store, even if it has no embedding yet. DataError if it is not a store."""
     if not shard_paths(folder) and not (folder / "writer.lock").exists():
-        raise DataError(f"{folder}: no such store; expected a folder made by `framebank extract`")
+        raise DataError(f"{folder}: no such store; {EXPECTED}")
     return Manifest.read_csv(current(folder, "manifest.csv"))
 
 
@@ -36,10 +38,11 @@ class FeatureStore(Mapping[str, Embeddings]):
     DataError if the folder is not a store, or if it holds shards that cannot be mixed.
     """
 
+    @typed
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
-            raise DataError(f"{self.path}: no such store; expected a folder made by `framebank extract`")
+            raise DataError(f"{self.path}: no such store; {EXPECTED}")
         self._readers: dict[int, ShardReader] = {}  # open shards of this process
         self._process = os.getpid()
         self.spec = read_settled(self.path, self._read)
@@ -48,11 +51,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         self._paths = shard_paths(self.path)
         if not self._paths:
             failed = len(self.failures)
-            reason = (
-                f"all {failed} videos failed, see failed.csv"
-                if failed
-                else "expected a folder made by `framebank extract`"
-            )
+            reason = f"all {failed} videos failed, see failed.csv" if failed else EXPECTED
             raise DataError(f"{self.path}: holds no shard; {reason}")
         self._ids: list[str] = []
         self._decoder_of: list[str] = []

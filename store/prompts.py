@@ -14,6 +14,7 @@ from framebank.store.files.kinds import refuse_own_file
 from framebank.store.formats.datasets import Datasets
 from framebank.store.formats.description import Value
 from framebank.store.formats.sealed import write_datasets
+from framebank.store.formats.typed import typed, typed_init
 from framebank.store.spec import FeatureSpec
 from framebank.store.vectors import near_pairs, unit
 from framebank.store.videos.labels import LabelSet, class_text
@@ -24,6 +25,7 @@ NUM_SHOWN = 5  # of such pairs
 MEND = "make it again with `framebank prompts`"
 
 
+@typed_init
 @dataclass(frozen=True)
 class PromptBank:
     """Prompts of C classes, packed: class c owns the rows from end[c-1] to end[c].
@@ -139,6 +141,7 @@ class PromptBank:
         write_datasets(path, datasets, attributes)
 
     @classmethod
+    @typed
     def read(cls, path: str | Path) -> "PromptBank":
         """Read what `write` wrote. DataError if the file does not hold prompts, or if a checksum is missing."""
         path = Path(path)

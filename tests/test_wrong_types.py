@@ -11,7 +11,7 @@ import pytest
 
 import framebank as fb
 from framebank.library import NAMES
-from framebank.library.checks import CLASSES, PLAIN, ArgumentType, kinds_of
+from framebank.store.formats.typed import CLASSES, PLAIN, ArgumentType, kinds_of
 from framebank.tests.worlds.heads import World
 
 OPENED = ("Hits", "Results", "SearchIndex", "TrainedMatcher", "TrainedRun")  # the classes whose methods are called
@@ -34,6 +34,11 @@ def test_every_public_call_is_typed(name: str) -> None:
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD and parameter.name not in ("self", "cls"):
                 unknown = [kind for kind in _all(kinds_of(parameter.annotation)) if kind not in {*PLAIN, *CLASSES}]
                 assert not unknown, f"{function.__qualname__}: {parameter.name} is of {unknown}, unknown to checks.py"
+
+
+@pytest.mark.parametrize("made", [fb.FeatureStore, fb.LabelSet, fb.PromptBank, fb.Query, fb.Span])
+def test_every_constructor_that_users_call_is_typed(made: type) -> None:
+    assert hasattr(vars(made)["__init__"], "__wrapped__")
 
 
 def _all(kinds: tuple[ArgumentType, ...]) -> set[str]:
@@ -67,6 +72,16 @@ WRONG: dict[str, Callable[[Any, Any], object]] = {
     "evaluate: run is a store; expected a run, a text or a path": lambda bank, index: fb.evaluate(bank),
     "compare_runs: runs is 6; expected a run, a text or a path": lambda bank, index: fb.compare_runs("a", 6),  # type: ignore[arg-type]
     "results: where holds 5; expected a text": lambda bank, index: fb.results("r", where={"protocol": 5}),  # type: ignore[dict-item]
+    "Span: start is 'x'; expected a number": lambda bank, index: fb.Span("a", "x", 3),  # type: ignore[arg-type]
+    "Span: label is 5; expected a text": lambda bank, index: fb.Span("a", 1, 3, label=5),  # type: ignore[arg-type]
+    "Span: missing a required argument: 'end'": lambda bank, index: fb.Span("a", 1),  # type: ignore[call-arg]
+    "Query: text is 3; expected a text or None": lambda bank, index: fb.Query(text=3),  # type: ignore[arg-type]
+    "Query: within has the item 'b'; expected a number": lambda bank, index: fb.Query(video_id="a", within=(2, "b")),  # type: ignore[arg-type]
+    "LabelSet: names is 'run'; expected a list": lambda bank, index: fb.LabelSet("run"),  # type: ignore[arg-type]
+    "LabelSet: names has the item 1; expected a text": lambda bank, index: fb.LabelSet((1,)),  # type: ignore[arg-type]
+    "read: path is 3; expected a text or a path": lambda bank, index: fb.LabelSet.read(3),  # type: ignore[arg-type]
+    "read: path is None; expected a text or a path": lambda bank, index: fb.PromptBank.read(None),  # type: ignore[arg-type]
+    "FeatureStore: path is 3; expected a text or a path": lambda bank, index: fb.FeatureStore(3),  # type: ignore[arg-type]
     "train: missing a required argument: 'folder'": lambda bank, index: fb.train(bank),  # type: ignore[call-arg]
 }
 

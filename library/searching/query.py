@@ -1,18 +1,18 @@
 """Query: one part of what is searched for, and how much it counts."""
 
 import math
-import numbers
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framebank.library.checks import WrongTypeError
 from framebank.store.errors import DataError
+from framebank.store.formats.typed import typed_init
 
 if TYPE_CHECKING:
     import numpy as np
 
 
+@typed_init
 @dataclass(frozen=True, eq=False)
 class Query:
     """One part of a search: a text, a video file, a picture, a video of the index or seconds within it, or a vector.
@@ -41,16 +41,8 @@ class Query:
         if len(given) != 1:
             told = " and ".join(given) or "nothing"
             raise DataError(f"a query has {told}; expected one of text, file, image, video_id and vector")
-        kind = {"text": str, "video_id": str}.get(given[0], str | Path)
-        if given[0] != "vector" and not isinstance(getattr(self, given[0]), kind):
-            expected = "a text" if kind is str else "a path"
-            raise WrongTypeError(f"{given[0]} of a query is {getattr(self, given[0])!r}; expected {expected}")
-        if not _is_number(self.weight):
-            raise WrongTypeError(f"the weight of a query is {self.weight!r}; expected a number")
-        if self.within is not None and not (
-            isinstance(self.within, list | tuple) and len(self.within) == 2 and all(map(_is_number, self.within))
-        ):
-            raise WrongTypeError(f"within of a query is {self.within!r}; expected its start and its end in seconds")
+        if self.within is not None and len(self.within) != 2:
+            raise DataError(f"within of a query is {self.within}; expected its start and its end in seconds")
         if self.within is not None and self.video_id is None:
             raise DataError(f"a query by {given[0]} has seconds (within); expected them with a video_id alone")
         if not math.isfinite(self.weight) or self.weight == 0:
@@ -63,7 +55,3 @@ class Query:
         told = [f"{name}={value!r}" for name, value in given.items()]
         told += ["vector=..."] if self.vector is not None else []
         return f"Query({', '.join(told)})"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from framebank.store.errors import DataError
+from framebank.store.formats.typed import typed_init
 
 DIGITS = 6  # of seconds that are computed, so that they print as 1.86 and not as 1.8599999999999999
 
 
+@typed_init
 @dataclass(frozen=True)
 class Span:
     """A stretch of a video, `start` and `end` in seconds after its first frame.

@@ -12,6 +12,7 @@ from framebank.store.errors import DataError, warn
 from framebank.store.formats.document import MAX_BYTES, Pairs, parse_json
 from framebank.store.formats.table import Table, first_columns, parse_table
 from framebank.store.formats.text import is_whole, lines_of, read_text
+from framebank.store.formats.typed import typed, typed_init
 from framebank.store.videos.spelling import nfc
 
 ID_NAME = ("id", "name")
@@ -22,6 +23,7 @@ NUM_SHOWN = 5  # of the classes that are written in several ways
 TEXT_KINDS = ("names", "descriptions")  # what stands for a class
 
 
+@typed_init
 @dataclass(frozen=True)
 class LabelSet:
     """The class names in order, with the descriptions of those that have any."""
@@ -79,6 +81,7 @@ class LabelSet:
             raise DataError(f"{mine} has {counted(len(self), 'class', 'classes')} without {shown}, {what} of {theirs}")
 
     @classmethod
+    @typed
     def read(cls, path: str | Path) -> "LabelSet":
         """Read a text file of names, one a line, or JSON: a list of names, or names with their descriptions."""
         path = Path(path)

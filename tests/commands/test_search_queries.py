@@ -101,9 +101,9 @@ def test_several_queries_are_searched_for_together(framebank: Any, opened: Any) 
         ({"text": "a", "video_id": "b"}, "a query has text and video_id"),
         ({"text": "a", "within": (1, 2)}, "a query by text has seconds"),
         ({"text": "a", "weight": 0}, "the weight of a query is 0"),
-        ({"text": "a", "weight": "2"}, "the weight of a query is '2'; expected a number"),
-        ({"text": 5}, "text of a query is 5; expected a text"),
-        ({"video_id": "film_000", "within": 3}, "within of a query is 3; expected its start"),
+        ({"text": "a", "weight": "2"}, "Query: weight is '2'; expected a number"),
+        ({"text": 5}, "Query: text is 5; expected a text or None"),
+        ({"video_id": "film_000", "within": 3}, "Query: within is 3; expected a list or None"),
     ):
         with pytest.raises(fb.DataError, match=what):
             fb.Query(**given)
