@@ -6,18 +6,10 @@ from torch import Tensor
 FOLDS = 5
 
 
-def fold_parts(
-    pooled: Tensor, answers: Tensor, target: Tensor, groups: Tensor | None
-) -> tuple[list[tuple[Tensor, Tensor, Tensor]], Tensor]:
-    """Return what each fold is judged by, and the target (J,) of the videos that judge, fold by fold.
-
-    A part has pooled training videos (N, G, D), their `answers` (N, ...), and the pooled videos that are held out of
-    it. They are divided by `fold_numbers` of target (V,). There is no part if no video can judge.
-    """
+def held_parts(target: Tensor, groups: Tensor | None) -> list[Tensor]:
+    """Return which videos each fold of target (V,) holds out, (V,) bool each; no fold if no video can judge."""
     fold = fold_numbers(target, groups)
-    numbers = range(int(fold.max()) + 1)
-    parts = [(pooled[fold != number], answers[fold != number], pooled[fold == number]) for number in numbers]
-    return parts, torch.cat([target[:0], *(target[fold == number] for number in numbers)])
+    return [fold == number for number in range(int(fold.max()) + 1)]
 
 
 def fold_numbers(target: Tensor, groups: Tensor | None = None, *, most: int = FOLDS) -> Tensor:
@@ -32,19 +24,21 @@ def fold_numbers(target: Tensor, groups: Tensor | None = None, *, most: int = FO
     """
     groups = torch.arange(len(target)) if groups is None else groups
     generator = torch.Generator().manual_seed(0)
-    owned = [groups[target == number].unique() for number in target.unique().tolist()]
-    count = min(most, max((len(own) for own in owned), default=0))
+    pairs, pair_of = torch.stack([target, groups], 1).unique(dim=0, return_inverse=True)  # of a class and its group
+    sizes = pairs[:, 0].unique_consecutive(return_counts=True)[1].tolist()
+    owned = pairs[:, 1].split(sizes)
+    count = min(most, max(sizes, default=0))
     taken: dict[int, int] = {}
-    used = torch.zeros(max(count, 1), dtype=torch.long)  # groups in each fold
+    used = [0] * count  # groups in each fold
+    alone: set[int] = set()  # groups of the classes that one fold has
     for own in owned:
-        here = torch.zeros_like(used)  # groups of this class in each fold
+        here = [0] * count  # groups of this class in each fold
         for group in own[torch.randperm(len(own), generator=generator)].tolist():
-            if group not in taken:
-                order = here * (len(groups) + 1) + used  # the fold with the fewest of the class, then of all
-                taken[group] = int(order.argmin())
+            if group not in taken:  # the fold with the fewest of the class, then of all
+                taken[group] = min(range(count), key=lambda fold: (here[fold], used[fold]))
                 used[taken[group]] += 1
             here[taken[group]] += 1
-    fold = torch.tensor([taken[group] for group in groups.tolist()], dtype=torch.long)
-    alone = [number for number in target.unique().tolist() if len(fold[target == number].unique()) < 2]
-    kept = torch.isin(groups, groups[torch.isin(target, torch.tensor(alone, dtype=target.dtype))])
-    return fold.masked_fill(kept, -1)
+        if sum(map(bool, here)) < 2:
+            alone.update(own.tolist())
+    fold = torch.tensor([-1 if group in alone else taken[group] for group in pairs[:, 1].tolist()], dtype=torch.long)
+    return fold[pair_of]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.classifier import ChoosesOptions, ClassifierTraits, Fitted
-from framebank.heads.classifiers.folds import fold_parts
+from framebank.heads.classifiers.folds import held_parts
 from framebank.heads.classifiers.targets import require_single_labels
 from framebank.store.errors import DataError
 
@@ -86,7 +86,9 @@ class LogisticClassifier(nn.Module, Fitted, ChoosesOptions):
         self, pooled: Tensor, target: Tensor, *, val: tuple[Tensor, Tensor] | None, groups: Tensor | None
     ) -> tuple[float, bool]:
         """Return the penalty, and whether with the spread, of the least cross-entropy on held-out videos."""
-        parts, judged = ([(pooled, target, val[0])], val[1]) if val else fold_parts(pooled, target, target, groups)
+        held = [] if val else held_parts(target, groups)
+        parts = [(pooled, target, val[0])] if val else [(pooled[~own], target[~own], pooled[own]) for own in held]
+        judged = val[1] if val else torch.cat([target[:0], *(target[own] for own in held)])
         if not parts:
             return PENALTY, bool(self.standardise)
         found = []

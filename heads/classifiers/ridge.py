@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers.classifier import ChoosesOptions, ClassifierTraits, Fitted
-from framebank.heads.classifiers.folds import FOLDS, fold_numbers
+from framebank.heads.classifiers.folds import FOLDS, held_parts
 from framebank.heads.classifiers.least_squares import FewRows, RowSums, least_squares
 from framebank.heads.classifiers.targets import held_out, label_matrix
 from framebank.heads.ranking import best_class
@@ -156,5 +156,4 @@ def _held_parts(target: Tensor, groups: Tensor | None) -> list[Tensor]:
     if target.ndim == 2:
         own = held_out(target, groups)
         return [own] if own.any() else []
-    fold = fold_numbers(target, groups)
-    return [fold == number for number in range(int(fold.max()) + 1)]
+    return held_parts(target, groups)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framebank.heads.classifiers.folds import fold_numbers
+from framebank.heads.classifiers.folds import held_parts
 from framebank.heads.classifiers.knn import KnnClassifier
 from framebank.heads.classifiers.ridge import RidgeClassifier
 
@@ -21,11 +21,9 @@ def out_of_fold(vectors: np.ndarray, target: np.ndarray, groups: np.ndarray) -> 
     that no fold can judge, because its class has videos of one group only, are NaN. target (V,) has classes from 0 on.
     """
     x, y = torch.from_numpy(vectors.astype(np.float32)), torch.from_numpy(target.astype(np.int64))
-    fold = fold_numbers(y, torch.from_numpy(groups))
     found = torch.full((len(y), int(y.max()) + 1), torch.nan, dtype=torch.double)
-    for number in range(int(fold.max()) + 1):
-        own = (fold == number).nonzero().flatten()
-        found[own] = _judged(x[fold != number], y[fold != number], x[own], num_classes=found.shape[1])
+    for own in held_parts(y, torch.from_numpy(groups)):
+        found[own] = _judged(x[~own], y[~own], x[own], num_classes=found.shape[1])
     return np.asarray(found.numpy())
 
 

@@ -14,7 +14,7 @@ from framebank.heads.bank import Bank
 from framebank.heads.class_texts import ClassTexts
 from framebank.heads.classifiers import Fitted
 from framebank.heads.classifiers.classifier import ChoosesOptions
-from framebank.heads.classifiers.folds import fold_numbers
+from framebank.heads.classifiers.folds import held_parts
 from framebank.heads.confidence.shared_sources import mean_rows, near_share, note_of_share
 from framebank.heads.model import Model
 from framebank.heads.predictions import predict_logits
@@ -82,9 +82,8 @@ class CandidateGround:
         every = torch.arange(len(self.frames))
         if self.val:
             return [FoldPlaces(every, None)]
-        fold = fold_numbers(self.frames.target.cpu(), self.groups)
-        count = int(fold.max()) + 1
-        return [FoldPlaces(every[fold != number], every[fold == number]) for number in range(count)]
+        held = held_parts(self.frames.target.cpu(), self.groups)
+        return [FoldPlaces(every[~own], every[own]) for own in held]
 
     def targets(self, parts: Sequence[FoldPlaces]) -> Tensor:
         """Return the classes of the videos that judge in these parts, in order: (J,)."""

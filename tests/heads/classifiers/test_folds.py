@@ -1,6 +1,6 @@
 import torch
 
-from framebank.heads.classifiers.folds import fold_numbers, fold_parts
+from framebank.heads.classifiers.folds import fold_numbers, held_parts
 
 
 def draw(num_videos, num_groups, num_classes):
@@ -39,13 +39,15 @@ def test_one_video_a_class_makes_none():
 
 
 def test_each_fold_is_held_out_of_its_part():
-    target = torch.tensor([0, 0, 1, 1, 2])
-    pooled = torch.arange(5.0)[:, None, None]
-    parts, judged = fold_parts(pooled, target, target, None)
-    assert [(kept.flatten().tolist(), own.tolist(), held.flatten().tolist()) for kept, own, held in parts] == [
-        ([1, 2, 4], [0, 1, 2], [0, 3]),
-        ([0, 3, 4], [0, 1, 2], [1, 2]),
-    ]
-    assert judged.tolist() == [0, 1, 0, 1]
-    parts, judged = fold_parts(pooled[:2], target[[0, 2]], target[[0, 2]], None)
-    assert parts == [] and len(judged) == 0
+    parts = held_parts(torch.tensor([0, 0, 1, 1, 2]), None)
+    assert [own.nonzero().flatten().tolist() for own in parts] == [[0, 3], [1, 2]]
+    assert held_parts(torch.tensor([0, 2]), None) == []
+
+
+def test_a_group_of_several_classes_is_in_one_fold_and_left_out_with_a_class_that_has_no_other():
+    target = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])
+    groups = torch.tensor([0, 1, 2, 0, 3, 4, 2, 2])  # class 2 has the group 2 alone
+    fold = fold_numbers(target, groups)
+    assert fold[0] == fold[3] >= 0
+    assert fold[[2, 6, 7]].tolist() == [-1, -1, -1]
+    assert len(fold[target == 1].unique()) > 1

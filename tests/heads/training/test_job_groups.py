@@ -69,7 +69,7 @@ def test_the_recipe_ridge_holds_nothing_out_and_chooses_by_other_sources(tmp_pat
         folds.append(fold_numbers(target, groups))
         return folds[-1]
 
-    monkeypatch.setattr("framebank.heads.classifiers.ridge.fold_numbers", recorded)
+    monkeypatch.setattr("framebank.heads.classifiers.folds.fold_numbers", recorded)
     trained = job(tmp_path / "bank", parts(8), recipe=read_recipe("ridge"))
     assert trained.val is None
     (fold,) = folds
