@@ -1,6 +1,7 @@
 """Tokens: what a text tower reads in a text, what it cuts off, and which words it never learned."""
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,20 @@ class Tokenizer(Protocol):
     def __call__(self, texts: list[str], context_length: int | None = None) -> Tensor:
         """Return the tokens of sentences (N, L)."""
         ...
+
+
+def in_turn(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a tokenizer that reads for one thread at a time.
+
+    Those of transformers keep the length of a call in themselves, and cut the texts of another thread by it.
+    """
+    lock = threading.Lock()
+
+    def read(texts: list[str], context_length: int | None = None) -> Tensor:
+        with lock:
+            return tokenizer(texts, context_length)
+
+    return read
 
 
 @dataclass(frozen=True)

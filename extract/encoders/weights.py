@@ -15,7 +15,7 @@ from open_clip.factory import load_state_dict
 from torch.overrides import TorchFunctionMode
 
 from framebank.extract.adapters.adapted import read_adapted, weights_file
-from framebank.extract.encoders.tokens import Tokenizer
+from framebank.extract.encoders.tokens import Tokenizer, in_turn
 from framebank.store.digest import digest
 from framebank.store.errors import DataError, reason_of
 
@@ -118,7 +118,7 @@ def read_tokenizer(model: str, pretrained: str | None = None) -> Tokenizer:
             own: Tokenizer = open_clip.tokenizer.HFTokenizer(
                 str(beside), context_length=text["context_length"], **text.get("tokenizer_kwargs", {})
             )
-            return own
+            return in_turn(own)
         return _tokenizer_of(_config_name(model))
     except ImportError as error:
         raise DataError(
@@ -136,7 +136,7 @@ def read_tokenizer(model: str, pretrained: str | None = None) -> Tokenizer:
 def _tokenizer_of(name: str) -> Tokenizer:
     with _quiet():
         tokenizer: Tokenizer = open_clip.get_tokenizer(name)
-    return tokenizer
+    return in_turn(tokenizer)
 
 
 def _has_own_tokenizer(model: str) -> bool:

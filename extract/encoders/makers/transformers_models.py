@@ -15,7 +15,7 @@ from torch import Tensor
 from framebank.extract.encoders.makers.families import FAMILIES, Family, RowFamily, TextFamily
 from framebank.extract.encoders.makers.made import Made, RowSide, TextSide, no_streams
 from framebank.extract.encoders.text_tower import TextTower
-from framebank.extract.encoders.tokens import Tokenizer
+from framebank.extract.encoders.tokens import Tokenizer, in_turn
 from framebank.extract.encoders.weights import NO_WEIGHTS, OWN_WEIGHTS
 from framebank.store.errors import DataError
 from framebank.store.formats.document import read_json
@@ -115,7 +115,7 @@ def _texts(model: Any, family: TextFamily, *, name: str, pretrained: str | None)
                 tokenizer = _library(name).AutoTokenizer.from_pretrained(place)
         except Exception as error:  # each kind of tokenizer raises its own
             raise DataError(f"{told}: {_first_line(error)}") from error
-        return PaddedTokenizer(tokenizer, family.length(model.config))
+        return in_turn(PaddedTokenizer(tokenizer, family.length(model.config)))
 
     def encode(tokens: Tensor) -> Tensor:
         return family.encode(model, tokens, (tokens != _padding(model.config)).long())

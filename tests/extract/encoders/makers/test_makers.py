@@ -1,6 +1,8 @@
 """Makers: the word before the colon, and the models of open_clip that are recommended."""
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,10 @@ from PIL import Image
 
 from framebank.extract.encoders.encoder import Encoder, normalise
 from framebank.extract.encoders.makers import maker_of, settle
+from framebank.extract.encoders.tokens import TextReader
+from framebank.extract.encoders.weights import read_tokenizer
 from framebank.store import DataError
-from framebank.tests.worlds.tiny_models import save_tokenizer
+from framebank.tests.worlds.tiny_models import save_model, save_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -94,3 +98,29 @@ def test_siglip_s_tokenizer_is_read_beside_the_checkpoint(tmp_path: Path) -> Non
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(DataError, match=r"is not available .*tokenizer\.json and tokenizer_config\.json beside"):
         Encoder(tiny, str(tmp_path / "w.pt"), device="cpu").encode_texts(["a"])
+
+
+@pytest.mark.parametrize("maker", ["open_clip", "hf"])
+def test_several_threads_read_what_one_reads(maker: str, tmp_path: Path) -> None:
+    """The tokenizers of transformers keep the length of a call in themselves."""
+    pytest.importorskip("transformers")
+    if maker == "hf":
+        save_model("xclip", tmp_path)
+        save_tokenizer(tmp_path)
+        reader = Encoder(f"hf:{tmp_path}", device="cpu").reader
+    else:
+        tiny = tiny_of("ViT-B-16-SigLIP2", tmp_path, context=64)
+        reader = TextReader(read_tokenizer(tiny, saved(tiny, tmp_path)), model=tiny)
+    texts = [" ".join(["ball"] * count) for count in (3, reader.length - 1, reader.length, reader.length + 9)]
+
+    def read(_: int) -> tuple[list[list[int]], list[bool], list[int]]:
+        return reader.read(texts).tolist(), reader.find_cut(texts).tolist(), [reader.measure(text) for text in texts]
+
+    alone = read(0)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert all(found == alone for found in threads.map(read, range(200)))
+    finally:
+        sys.setswitchinterval(before)
