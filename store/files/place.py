@@ -54,7 +54,7 @@ def require_place(out: Path) -> None:
     with undoing(None, of=out):
         above = next(folder for folder in target_of(out).absolute().parents if folder.exists())
         if not above.is_dir():
-            raise PlaceError(f"{out}: cannot be written: {above} is a file; expected a folder")
+            raise NotADirectoryError(f"{above} is not a folder")
         if not os.access(above, os.W_OK | os.X_OK):
             raise PlaceError(f"{out}: cannot be written: Permission denied")
 

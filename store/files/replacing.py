@@ -70,7 +70,9 @@ def undoing(part: Path | None, *, of: Path) -> Iterator[None]:
         yield
     except OSError as error:
         _remove(part)
-        raise PlaceError(f"{of}: cannot be written: {error.strerror or error}") from error
+        above = next((folder for folder in of.parents if os.path.isfile(folder)), None)  # noqa: PTH113 - which never fails
+        reason = f"{above} is a file; expected a folder" if above else error.strerror or error
+        raise PlaceError(f"{of}: cannot be written: {reason}") from error
     except BaseException:
         _remove(part)
         raise
