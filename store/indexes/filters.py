@@ -27,6 +27,7 @@ MOST_KNOWN = 64  # filters whose answers are kept
 KEY = '"row of the list"'  # no column of the user is called so: their names have no blanks
 NULL = re.compile(r'"(label|split)" is (not )?null')  # of a video that has none they are '', and not null
 IN_BRACKETS = re.compile(r'(?<!\bin )\( ("\w+"|null) \)')
+EQUALS_NULL = re.compile(r"(?:=|<>) null\b|\bnull (?:[=!<])")
 COLUMN_FIRST = re.compile(r'(?P<column>"\w+") (?:[<>]=?|(?:not )?between \?\d+ and) \?\d+')
 VALUE_FIRST = re.compile(r'\?\d+ [<>]=? (?P<column>"\w+")')
 TOKEN = re.compile(
@@ -80,6 +81,8 @@ class Filters:
         if found is None:
             told = expression.lower()
             hint = self._unknown_durations() if "duration" in told else ""
+            if EQUALS_NULL.search(condition):
+                hint += "; nothing equals null: expected `is null` or `is not null`"
             if "split" in told:
                 hint += f"; the splits are {', '.join(sorted(set(self.videos.splits) - {''})) or 'not told'}"
             raise DataError(f"no video of the {len(self.videos)} fits the filter {expression!r}{hint}")

@@ -67,6 +67,8 @@ def test_a_split_is_itself_where_two_have_names_of_one() -> None:
         ("", "the filter is empty"),
         ("label = 'diving'", "no video of the 9 fits the filter"),
         ("split = 'diving'", "fits the filter \"split = 'diving'\"; the splits are "),
+        ("label = null", "fits the filter 'label = null'; nothing equals null: expected `is null` or `is not null`"),
+        ("null != (split)", "nothing equals null: expected `is null`"),
         ("(" * 9000, "cannot be read"),
     ],
 )
@@ -155,6 +157,11 @@ def test_a_text_is_neither_more_nor_less_than_a_number() -> None:
     assert fitting(videos, "height not between 5 and 800") == fitting(videos, "not height <= 800") == [4]
     assert fitting(videos, "height >= 'a'") == [2]
     assert fitting(videos, "height != 7") == [1, 2, 4]
+
+
+def test_only_a_comparison_with_null_is_told_of_null() -> None:
+    with pytest.raises(DataError, match=r"fits the filter 'label is null'$"):
+        fitting(VIDEOS, "label is null")
 
 
 def test_brackets_around_a_column_change_nothing() -> None:
