@@ -76,7 +76,8 @@ def evaluate_by(
         device=device,
         watch=progress,
     )
-    print_report(found.to_dict(), as_json=as_json, lines=found.lines())
+    kept = [] if found.unwritten else [f"results    {results_path}"]
+    print_report(found.to_dict(), as_json=as_json, lines=[*found.lines(), *kept])
     if found.unwritten:
         sys.exit(1)
 

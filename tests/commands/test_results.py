@@ -34,7 +34,7 @@ def test_results_that_cannot_be_written(framebank: Any, world: World, place: Pat
     assert not (tmp_path / "runs").exists()
     ledger = tmp_path / "r.jsonl"
     start = ("eval", world.store.path, "--protocol", "zero-shot-full", "--prompts", place / "prompts.h5")
-    framebank(*start, "--results", ledger)
+    assert framebank(*start, "--results", ledger).stdout.splitlines()[-1] == f"results    {ledger}"
     before = ledger.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
