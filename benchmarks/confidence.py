@@ -1,14 +1,15 @@
 """Confidence: the calibration error of trained runs before and after their temperature, and what conformal sets cover.
 
 python benchmarks/confidence.py STORE [STORE ...] [--recipes linear-probe] [--seeds 10] [--min-steps N] [--turned]
-    [--json FILE]
+    [--steps KIND] [--json FILE]
 
 Each recipe is trained on the split train of each store, as `framebank train` does it, and measured on the split test:
 ECE of 15 bins of equally many videos, and what chance alone makes of it where the confidences are right: the mean and
 the 95 % range of 1,000 draws. The temperature is fitted on the validation videos of the training; the interval of the
 ratio of the error after it to that before is by 1,000 draws of the sources of the test videos. "Best" is the
 temperature of least cross-entropy on the test videos themselves: what no fit can beat by much. --min-steps 0 is
-linear-probe's training of before it had a floor of steps, which leaves it unsure. --turned turns all rows by one random
+linear-probe's training of before it had a floor of steps, which leaves it unsure. --steps adamw is the one of before
+the validation videos chose the kind of its steps. --turned turns all rows by one random
 rotation, which changes no cosine. For the sets, the test videos are divided 200 times into halves: the one makes the
 sets of 90 %, the other says how often they hold the true label, and how many labels they hold.
 """
@@ -34,10 +35,17 @@ DRAWS = 1000  # of chance, and of the sources
 @click.option("--recipes", default="linear-probe")
 @click.option("--seeds", default=10)
 @click.option("--min-steps", type=int, help="The floor of the steps of a training.  [that of the recipe]")
+@click.option("--steps", help="The kind of the steps: adamw, whitened or either.  [that of the recipe]")
 @click.option("--turned", is_flag=True, help="Turn the rows by a random rotation first.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures to this file.")
 def main(
-    stores: tuple[Path, ...], recipes: str, seeds: int, min_steps: int | None, turned: bool, json_path: Path | None
+    stores: tuple[Path, ...],
+    recipes: str,
+    seeds: int,
+    min_steps: int | None,
+    steps: str | None,
+    turned: bool,
+    json_path: Path | None,
 ) -> None:
     """Train, measure and print one line for each run, and the means over the seeds."""
     rows = []
@@ -46,12 +54,13 @@ def main(
             begin = len(rows)
             for seed in range(seeds):
                 with _turned(store) if turned else _as_it_is(store) as place:
-                    measured = _measure(place, recipe, seed, min_steps=min_steps)
+                    measured = _measure(place, recipe, seed, min_steps=min_steps, steps=steps)
                 row = {"store": store.name, "turned": turned, "recipe": recipe, "seed": seed, **measured}
                 rows.append(row)
                 before, after, best = row["before"], row["after"], row["best"]
                 click.echo(
-                    f"{store.name}, {recipe}, seed {seed}: {row['val_videos']} validation videos, of which "
+                    f"{store.name}, {recipe}, seed {seed}: steps {row['steps']}, "
+                    f"{row['val_videos']} validation videos, of which "
                     f"{100 * row['val_top1']:.1f} % are right, and {100 * row['test_top1']:.1f} % of the test videos; "
                     f"temperature {row['temperature']:.3f}, ECE {_told(before)} -> {_told(after)} %, which is "
                     f"{row['ratio']:.2f} ({row['ratio_low']:.2f}-{row['ratio_high']:.2f}) of before, with the best "
@@ -106,7 +115,7 @@ def _turned(store: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _measure(store: Path, recipe: str, seed: int, *, min_steps: int | None) -> dict[str, Any]:
+def _measure(store: Path, recipe: str, seed: int, *, min_steps: int | None, steps: str | None) -> dict[str, Any]:
     import torch
 
     from framebank.heads.bank import load_bank
@@ -122,6 +131,7 @@ def _measure(store: Path, recipe: str, seed: int, *, min_steps: int | None) -> d
     bank = FeatureStore(store)
     chosen = replace(read_recipe(recipe), seed=seed)
     chosen = chosen if min_steps is None else replace(chosen, min_steps=min_steps)
+    chosen = chosen if steps is None else replace(chosen, steps=steps)
     job = TrainingJob(bank, bank.split("train"), chosen, device=device)
     for _ in job.epochs():
         pass
@@ -136,6 +146,7 @@ def _measure(store: Path, recipe: str, seed: int, *, min_steps: int | None) -> d
     raw, scores, best = (each.softmax(1).numpy() for each in (logits, scaling.apply(logits), ideal.apply(logits)))
     groups = groups_of(bank.manifest.of_ids(test.video_ids))
     return {
+        "steps": job.steps.chosen if job.steps else job.recipe.steps,
         "val_videos": len(job.val),
         "val_top1": float((known.argmax(1) == job.val.target).float().mean()),
         "test_videos": len(target),

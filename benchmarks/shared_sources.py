@@ -3,11 +3,12 @@
 python benchmarks/shared_sources.py STORE [STORE ...] [--draws 3] [--classes 0] [--json FILE]
 
 Each draw takes whole sources (or, where names tell none, single videos) for a test: 30 % of them. The others are
-trained on as `framebank train --recipe linear-probe` does it, and "short", without its floor of 600 steps. "Hidden"
-is the same with names that tell no source, so that clips of one recording are on both sides of the validation draw.
-`share` is that of the validation videos with a near training video of their class. The calibration error is that of
-the test videos: as the model gives them, with the temperature that fits the validation videos, and with the one that
-`train` keeps. "Worse" counts errors that rose and are above 95 % of those that chance makes of right probabilities.
+trained on as `framebank train --recipe linear-probe --set steps=adamw` does it, and "short", without its floor of 600
+steps. "Hidden" is the same with names that tell no source, so that clips of one recording are on both sides of the
+validation draw. `share` is that of the validation videos with a near training video of their class. The calibration
+error is that of the test videos: as the model gives them, with the temperature that fits the validation videos, and
+with the one that `train` keeps. "Worse" counts errors that rose and are above 95 % of those that chance makes of right
+probabilities.
 """
 
 import json
@@ -97,7 +98,7 @@ def _measure(
     for name in np.unique(label[chosen]):
         own = rng.permutation(np.unique(sources[label == name]))
         tested |= np.isin(sources, own[: round(0.3 * len(own))]) & (label == name)
-    recipe = replace(read_recipe("linear-probe"), seed=seed)
+    recipe = replace(read_recipe("linear-probe"), seed=seed, steps="adamw")
     recipe = recipe if min_steps is None else replace(recipe, min_steps=min_steps)
     job = TrainingJob(bank, bank.manifest.select(np.flatnonzero(chosen & ~tested)), recipe, device=device)
     for _ in job.epochs():

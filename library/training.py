@@ -149,6 +149,7 @@ def train(
             warn(note)
         warn_of_test_copies(store, job.train.video_ids, split=split)
         log = list(watch(job.epochs(ranks, tell=tell, keeping=keeping), total=job.num_epochs, unit="epoch"))
+        log = list(job.kept_log(log))
         ranks.stop()
         mixed = job.choose_head_mix() if chooses else None
         run = job.save(folder, log=log, about={"split": split})

@@ -25,6 +25,7 @@ from framebank.heads.training.choosing import KEPT, JudgedCandidate, choose, tel
 from framebank.heads.training.judging import CandidateGround, FoldPlaces
 from framebank.heads.training.members import Member
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.steps_choice import WHITENED, StepsChoice
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
 
@@ -45,7 +46,7 @@ class TriedCandidate:
     interval: tuple[float, float] | None
     seconds: float
     videos: int = 0
-    reason: str = ""
+    reason: str = ""  # of one that was judged: why its steps are whitened
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def find_recipe(
         seconds = time.perf_counter() - started
         if found:
             held.append(found)
-        tried.append(_row(candidate, found.judged if found else None, seconds=seconds, reason=reason))
+        right = found.judged.right if found else None
+        tried.append(_row(candidate.name, right, seconds=seconds, reason=reason))
         told(tried[-1], len(tried), len(candidates))
     judged, num_classes = [one.judged for one in held], ground.frames.num_classes
     best, why = choose(judged, num_classes=num_classes)
@@ -130,9 +132,11 @@ def find_recipe(
         average = JudgedAverage(reason=f"the folds have too few videos to compare it with {KEPT}")
     else:
         average = choose_average(held, best, target=target[every], groups=groups[every], left=deadline - started)
-    tried.append(_row_of_average(average, seconds=time.perf_counter() - started))
+    right, seconds = average.gain.right if average.gain else None, time.perf_counter() - started
+    tried.append(_row(AVERAGE, right, seconds=seconds, reason=average.reason))
     told(tried[-1], len(tried), len(tried))
-    compared = average.why(chosen)
+    whitened = next((one.reason for one in tried if one.name == chosen and recipe.steps == WHITENED), "")
+    compared = "; ".join(filter(None, (whitened, average.why(chosen))))
     return FoundRecipe(
         recipe=recipe,
         chosen=AVERAGE if average.is_better else chosen,
@@ -173,7 +177,7 @@ def _try(
         return None, "no time was left; --budget gives more"
     if candidate.name in ("knn", "tip-adapter") and len(ground.frames) > MOST_NEIGHBOURS:
         return None, f"not tried with more than {MOST_NEIGHBOURS} videos"
-    recipes, chosen = candidate.recipes, list(parts)
+    recipes, chosen, started = candidate.recipes, list(parts), time.perf_counter()
     try:
         if candidate.steps:
             count = len(recipes)
@@ -186,7 +190,15 @@ def _try(
         found = [_judge(ground, candidate, recipe, chosen, stride=stride, left=each) for recipe in recipes]
     except DataError as error:  # for example, a classifier needs more videos
         return None, str(error)
-    return min(found, key=lambda one: one.judged.loss), ""
+    best = min(found, key=lambda one: one.judged.loss)
+    needed = best.seconds * (sum(len(part.train) for part in chosen) / len(ground.frames) + 1)
+    if not candidate.contender or time.perf_counter() - started + needed > left:
+        return best, ""
+    contender = replace(candidate.contender, epochs=best.judged.recipe.epochs)
+    other = _judge(ground, candidate, contender, chosen, stride=stride)
+    pair, groups = (best.judged.losses, other.judged.losses), ground.judge_groups(chosen).numpy()
+    choice = StepsChoice.of(*pair, groups, what="held-out video")
+    return (other, f"whitened steps: {choice.why}") if choice.chosen == WHITENED else (best, "")
 
 
 def _planned(
@@ -237,19 +249,12 @@ def _judge(
     return MemberCandidate(judged, logits[::stride].float().clone(), seconds)
 
 
-def _row(candidate: Candidate, found: JudgedCandidate | None, *, seconds: float, reason: str) -> TriedCandidate:
-    if not found:
-        return TriedCandidate(candidate.name, None, None, round(seconds, 4), reason=reason)
-    hits, count = int(found.right.sum()), len(found.right)
-    return TriedCandidate(candidate.name, hits / count, wilson_interval(hits, count), round(seconds, 4), videos=count)
-
-
-def _row_of_average(average: JudgedAverage, *, seconds: float) -> TriedCandidate:
+def _row(name: str, right: Tensor | None, *, seconds: float, reason: str) -> TriedCandidate:
     took = round(seconds, 4)
-    if not average.gain:
-        return TriedCandidate(AVERAGE, None, None, took, reason=average.reason)
-    hits, count = int(average.gain.right.sum()), len(average.gain.right)
-    return TriedCandidate(AVERAGE, hits / count, wilson_interval(hits, count), took, videos=count)
+    if right is None:
+        return TriedCandidate(name, None, None, took, reason=reason)
+    hits, count = int(right.sum()), len(right)
+    return TriedCandidate(name, hits / count, wilson_interval(hits, count), took, videos=count, reason=reason)
 
 
 def _unjudged(ground: CandidateGround, base: Recipe) -> FoundRecipe:
@@ -268,7 +273,7 @@ def _unjudged(ground: CandidateGround, base: Recipe) -> FoundRecipe:
     started, every = time.perf_counter(), torch.arange(len(ground.frames))
     zero_shot = Candidate("zero-shot", (replace(plain, classifier="text", scoring="embeddings", epochs=0),))
     found = _judge(ground, zero_shot, zero_shot.recipes[0], [FoldPlaces(every, every)]).judged
-    row = _row(zero_shot, found, seconds=time.perf_counter() - started, reason="")
+    row = _row(zero_shot.name, found.right, seconds=time.perf_counter() - started, reason="")
     texts = f"zero-shot, which learns from no video, is right in {100 * (row.score or 0):.1f} % of the training videos"
     if row.interval and row.interval[0] > SURE:
         gentle = residual_recipe(base, num_videos=len(ground.frames), lr=GENTLE_LR)

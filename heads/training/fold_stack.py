@@ -13,6 +13,7 @@ from framebank.heads.training.loop import LossError, num_examples
 from framebank.heads.training.optimizer import warmup_cosine
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.row_sets import RowSets
+from framebank.heads.training.steps_choice import WHITENED
 
 
 def fit_folds(model: Model, recipe: Recipe, banks: Sequence[Bank], *, device: torch.device) -> list[dict[str, Tensor]]:
@@ -35,7 +36,8 @@ def stack_epochs(model: Model, recipe: Recipe, banks: Sequence[Bank], *, device:
     """Train a copy of a model on each of some banks of as many steps, and yield the copies after each epoch."""
     train = RowSets(banks, model, device=device)
     rate, decay = (torch.tensor([value], device=device) for value in (recipe.lr, recipe.weight_decay))
-    stack = LinearStack(model, weight_decays=decay, sets=len(banks))
+    whitener = train.whiteners() if recipe.steps == WHITENED else None
+    stack = LinearStack(model, weight_decays=decay, sets=len(banks), whitener=whitener)
     generators = [torch.Generator().manual_seed(recipe.seed) for _ in banks]
     examples, taken = num_examples(banks[0], recipe), 0
     epochs = recipe.epochs_of(examples)

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from framebank.heads.bank import Bank, load_bank, require_finite
@@ -22,6 +23,7 @@ from framebank.heads.training.build import build_model
 from framebank.heads.training.chance import warn_of_chance
 from framebank.heads.training.class_notes import class_notes, require_videos
 from framebank.heads.training.distributed import Ranks
+from framebank.heads.training.drawn_videos import draw_videos, has_val
 from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.head_mix import HeadMix, choose_head_mix
 from framebank.heads.training.lexicon import Lexicon
@@ -35,13 +37,12 @@ from framebank.heads.training.resume import Keeping, digest_of
 from framebank.heads.training.run import Run
 from framebank.heads.training.scaled import scaling_facts
 from framebank.heads.training.seen import marks_of
-from framebank.store.counts import counted
+from framebank.heads.training.steps_choice import StepsChoice
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
 from framebank.store.prompts import PromptBank
-from framebank.store.videos.draws import FEWEST_TO_HOLD_OUT
-from framebank.store.videos.groups import groups_of, shared_note, undivided_classes, undivided_note
+from framebank.store.videos.groups import groups_of
 from framebank.store.videos.labels import LabelSet, class_text
 from framebank.store.videos.manifest import Manifest
 
@@ -94,7 +95,7 @@ class TrainingJob:
         self.device = device
         several = recipe.is_multi_label
         choosing = recipe.chooses or chooses_head_mix
-        train, val, self.notes = _draw(store, manifest, recipe, val_split=val_split, choosing=choosing)
+        train, val, self.notes = draw_videos(store, manifest, recipe, val_split=val_split, choosing=choosing)
         self.labels = prompts.labels if prompts else labels or LabelSet.of(train.labels)
         self.labels.require_covers(train.labels, mine="the set of classes", theirs=store.path)
         require_videos(self.labels, train)
@@ -109,7 +110,7 @@ class TrainingJob:
         for bank in (self.train, self.val):
             if bank:
                 require_finite(bank, where=store.path)
-        judges = self.val if _has_val(store, recipe, val_split) else None
+        judges = self.val if has_val(store, recipe, val_split) else None
         self.notes += (*class_notes(self.train, judges, self.labels), *told)
         shape = tuple(self.train.x.shape[2:])
         self.in_shape = () if live or shape == (store.spec.dim,) else shape
@@ -141,6 +142,7 @@ class TrainingJob:
             fill_blocks(self.model.head, text_tower)
         self.chosen: HeadMix | None = None
         self.probes: tuple[Probe, ...] = ()
+        self.steps: StepsChoice | None = None
         self._fitted_on = self.train
         if isinstance(self.model.classifier, Fitted):
             if recipe.jitter:  # the model is fitted to the centres and used with them
@@ -168,6 +170,11 @@ class TrainingJob:
         """The number of passes that `epochs` makes over the training videos."""
         return self.recipe.epochs_of(num_examples(self.train, self.recipe))
 
+    @property
+    def val_groups(self) -> np.ndarray | None:
+        """The numbers of the sources of the validation videos, (V,), if there are any."""
+        return groups_of(self.store.manifest.of_ids(self.val.video_ids)) if self.val else None
+
     def epochs(
         self, ranks: Ranks | None = None, *, tell: Tell = tell_nobody, keeping: Keeping | None = None
     ) -> Iterator[Epoch]:
@@ -183,7 +190,8 @@ class TrainingJob:
             self.probes = yield from fit_probes(model, recipe, self.train, val=val, device=device, tell=tell)
         else:
             more: dict[str, Any] = {"texts": self.texts, "ranks": ranks, "tell": tell, "keeping": keeping}
-            yield from fit(model, recipe, self.train, val=val, device=device, **more)
+            groups = self.val_groups
+            self.steps = yield from fit(model, recipe, self.train, val=val, val_groups=groups, device=device, **more)
         if recipe.epochs and (ranks is None or ranks.is_first):
             what = f"{recipe.head} + {recipe.classifier}"
             warn_of_chance(model, self._fitted_on, what=what, lr=recipe.lr, device=self.device)
@@ -231,13 +239,19 @@ class TrainingJob:
     def save(self, folder: Path, *, log: Sequence[Epoch], about: Mapping[str, Any] | None = None) -> Run:
         """Write the run into `folder` and return it. `about` holds further facts about its training."""
         run = self.trained(log, about=about)
-        run.write(folder, log=log)
+        run.write(folder, log=self.kept_log(log))
         return run
+
+    def kept_log(self, log: Sequence[Epoch]) -> Sequence[Epoch]:
+        """Return the epochs of the steps that were kept, of the log that `epochs` gave, which is that of AdamW."""
+        kept = self.steps.log if self.steps else ()
+        pairs = zip(log, kept, strict=True) if kept else ()
+        return [replace(epoch, loss=row[0], val_score=row[1], val_loss=row[2]) for epoch, row in pairs] or log
 
     def trained(self, log: Sequence[Epoch], *, about: Mapping[str, Any] | None = None) -> Run:
         """Return the run after the epochs of `log`, without writing it."""
         sources = functools.partial(shared_sources_note, self.val, self.train, self.store.manifest)
-        kept = chosen_epoch(log)
+        kept = chosen_epoch(self.kept_log(log))
         best = self.chosen.score if self.chosen else kept.val_score if kept else math.nan
         trained_on = {
             "train_videos": len(self.train),
@@ -251,50 +265,9 @@ class TrainingJob:
             **({"lexicon": self.lexicon.about()} if self.lexicon else {}),
             **fitted_with(self.model.classifier),
             **({"probes": [asdict(probe) for probe in self.probes]} if self.probes else {}),
+            **({"steps": self.steps.to_dict()} if self.steps else {}),
             **(about or {}),
             **scaling_facts(self.model, self.val, sources=sources, device=self.device),
         }
         where, seen = str(self.store.path.absolute()), marks_of(self.train.video_ids)
         return Run(self.recipe, self.store.spec, self.labels.names, self.model, where, trained_on, self.in_shape, seen)
-
-
-def _draw(
-    store: FeatureStore, manifest: Manifest, recipe: Recipe, *, val_split: str | None, choosing: bool
-) -> tuple[Manifest, Manifest | None, tuple[str, ...]]:
-    several = recipe.is_multi_label
-    train, val = _embedded(store, manifest, multi_label=several), Manifest(())
-    note = ""
-    if _has_val(store, recipe, val_split):
-        val = _embedded(store, store.split(val_split or "val"), multi_label=several)
-        seen = {video.video_id for video in val.videos}
-        train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
-        note = shared_note(train.videos, val.videos)
-        if not train.videos:
-            raise DataError(f"{store.path}: every training video is a validation video too; name other splits")
-    elif not recipe.shots and choosing:
-        if recipe.val_fraction:
-            alone = undivided_classes(train.videos, least=FEWEST_TO_HOLD_OUT)
-            note = undivided_note(alone, so="none of them is held out for validation")
-        train, val = train.held_out(recipe.val_fraction, seed=recipe.seed)
-    if recipe.shots:
-        train = train.few_shot(recipe.shots, seed=recipe.seed)
-    return train, val if val.videos else None, (note,) if note else ()
-
-
-def _has_val(store: FeatureStore, recipe: Recipe, val_split: str | None) -> bool:
-    """Return whether a split of validation videos is there, so that none are held out of the training videos."""
-    return bool(val_split) or (not recipe.shots and store.manifest.split_named("val") in store.manifest.split_sizes)
-
-
-def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:
-    """Return the labelled videos that have an embedding."""
-    labelled = manifest.labelled()
-    held = [place for place, video_id in enumerate(labelled.ids) if video_id in store]
-    found = labelled if len(held) == len(labelled) else labelled.select(held)
-    if not len(found):
-        raise DataError(
-            f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has both an embedding and a label"
-        )
-    if not multi_label:
-        found.require_single_labels()
-    return found

@@ -26,10 +26,11 @@ class LinearStack:
     as a further column, are one matrix (P * C, W), where W is D + 1 filled up with zeros: a step of all is one batched
     product forward and one backward, one softmax, and AdamW on those matrices. The gradient of the cross-entropy is
     written out: the probabilities minus the shares of the label, times the rows. A stack of one set has the interface
-    of `Stack`.
+    of `Stack`. With the whitener of each set, (S, D, D), its steps are whitened (`whitener_of`): AdamW moves the turned
+    gradient, and the numbers of a class have one scale, so that the steps do not depend on the basis of the rows.
     """
 
-    def __init__(self, model: Model, *, weight_decays: Tensor, sets: int = 1) -> None:
+    def __init__(self, model: Model, *, weight_decays: Tensor, sets: int = 1, whitener: Tensor | None = None) -> None:
         own = model.state_dict()
         self._dim = own[WEIGHT].shape[1]
         joined = _filled(torch.cat([own[WEIGHT], own[BIAS][:, None]], dim=1).detach())  # (C, W)
@@ -38,7 +39,8 @@ class LinearStack:
         self._decays[..., self._dim] = 0  # a bias does not decay
         self._mean = torch.zeros_like(self.weights)
         self._square = torch.zeros_like(self.weights)
-        self._taken = 0
+        self._whitener = None if whitener is None else _with_bias(whitener, width=joined.shape[1])  # (S, W, W)
+        self.taken = 0
         self.training = True  # nothing is drawn: both are the same
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -89,6 +91,10 @@ class LinearStack:
         for name in ("weights", "_decays", "_mean", "_square"):
             setattr(self, name, getattr(self, name)[:, list(places)])
 
+    def moving(self) -> dict[str, Tensor]:
+        """Return what a step changes, by name, without a copy; the number of steps `taken` is the rest."""
+        return {"weights": self.weights, "mean": self._mean, "square": self._square}
+
     def state(self, place: int) -> dict[str, Tensor]:
         """Return a copy of the weights of one copy of the only set."""
         return self.named(self.weights[0, place])
@@ -99,11 +105,18 @@ class LinearStack:
 
     def _move(self, grad: Tensor, lr: Tensor) -> None:
         """Move all weights by AdamW: grad (S, P, C, W), lr (P, 1, 1)."""
-        self._taken += 1
-        first, second = (1 - beta**self._taken for beta in BETAS)
+        self.taken += 1
+        first, second = (1 - beta**self.taken for beta in BETAS)
         self.weights.addcmul_(self.weights, self._decays * lr, value=-1)
+        if self._whitener is None:
+            self._square.mul_(BETAS[1]).addcmul_(grad, grad, value=1 - BETAS[1])
+        else:
+            turned = (grad.flatten(1, 2) @ self._whitener).view_as(grad)
+            squares = grad.mul_(turned)
+            squares[..., : self._dim] = squares[..., : self._dim].mean(-1, keepdim=True).clamp_(min=0)
+            self._square.mul_(BETAS[1]).add_(squares, alpha=1 - BETAS[1])
+            grad = turned
         self._mean.lerp_(grad, 1 - BETAS[0])
-        self._square.mul_(BETAS[1]).addcmul_(grad, grad, value=1 - BETAS[1])
         size = self._square.sqrt().div_(second**0.5).add_(EPS)
         self.weights.sub_(self._mean.div(size).mul_(lr / first))
 
@@ -111,6 +124,14 @@ class LinearStack:
 def read_rows(x: Tensor) -> Tensor:
     """Return what the matrices are multiplied with: x (B, 1, D) -> (B, W), the number after the last of x one."""
     return _filled(F.pad(x.squeeze(1), (0, 1), value=1.0))
+
+
+def _with_bias(whitener: Tensor, *, width: int) -> Tensor:
+    """Return whiteners (S, D, D) that leave a bias as it is, filled up with zeros: (S, W, W)."""
+    more = width - whitener.shape[-1]
+    found = F.pad(whitener, (0, more, 0, more))
+    found[:, -more, -more] = 1
+    return found
 
 
 def _filled(rows: Tensor) -> Tensor:

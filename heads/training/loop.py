@@ -4,10 +4,11 @@ import copy
 import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,6 +33,9 @@ from framebank.heads.training.optimizer import build_optimizer, set_lr, warmup_c
 from framebank.heads.training.pooled import pool_once, pools_once
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.resume import Keeping, TrainingState
+from framebank.heads.training.steps_choice import ADAMW, EITHER, WHITENED, StepsChoice
+from framebank.heads.training.steps_contest import StepsContest, contest_of
+from framebank.heads.training.whitened_steps import whitened_steps
 from framebank.store.errors import DataError
 
 
@@ -81,7 +85,8 @@ def fit(
     ranks: Ranks | None = None,
     tell: Tell = tell_nobody,
     keeping: Keeping | None = None,
-) -> Iterator[Epoch]:
+    val_groups: np.ndarray | None = None,
+) -> Generator[Epoch, None, StepsChoice | None]:
     """Train `model` in place and yield each epoch. At the end it holds the weights of the `chosen_epoch`.
 
     Without a validation bank, the last weights stay, or the average of the last ones if the recipe says so. The test
@@ -89,6 +94,7 @@ def fit(
     If a head learns nothing and draws nothing (`pools_once`), the bank is pooled before the first step. Under torchrun,
     each of the `ranks` pools its share of every batch. `tell` is called after each step. With `keeping`, the state is
     kept after an epoch, and a training that goes on from a state first yields the epochs that it has behind it.
+    Returns the choice of `recipe.steps` "either", by the validation videos and their sources, `val_groups` (V,).
     """
     if train.target.ndim == 1 and (unlabelled := int((train.target < 0).sum())):
         raise ValueError(f"{unlabelled} of the videos to train on has no label")
@@ -101,7 +107,7 @@ def fit(
         if keeping:
             keeping.found()  # a state of another training is refused
         model.eval()
-        return  # the first optimizer of a process loads libraries, which takes seconds
+        return None  # the first optimizer of a process loads libraries, which takes seconds
     given = model
     if pools_once(model, recipe, objective):
         pooled = pool_once(model, train, val=val, device=device)
@@ -119,37 +125,54 @@ def fit(
     )
     bound_scale = model.classifier.bound_scale if isinstance(model.classifier, BoundsScale) else None
     optimizer = build_optimizer(model, objective, weight_decay=recipe.weight_decay)
+    alone = whitened_steps(model, recipe, train, device=device) if recipe.steps == WHITENED else None
+    contest: StepsContest | None = None
+    if recipe.steps == EITHER:
+        contest, why_not = contest_of(model, recipe, train, val=val, groups=val_groups, device=device)
+    whitened = contest.whitened if contest else alone
     examples = num_examples(train, recipe)
     epochs = recipe.epochs_of(examples)
     total = epochs * math.ceil(examples / recipe.batch_size)
     average = AveragedModel(model) if recipe.average else None
     modules = {"model": model, "objective": objective, **({"average": average} if average else {})}
+    modules |= {"whitened": contest or whitened} if whitened else {}
     state = TrainingState(modules, optimizer, generator, Epoch)
     if keeping:
         keeping.load(state)
     log = state.log
     yield from list(log)
     taken = len(log) * math.ceil(examples / recipe.batch_size)
+    if whitened:
+        whitened.go_on(taken)
     for number in range(len(log) + 1, epochs + 1):
         started, losses = time.perf_counter(), []
         dropout_seed = int(torch.randint(2**31, (), generator=generator))
         with drawn_from(dropout_seed, device=device):  # one epoch at a time: others may draw between epochs
             order = draw_sequences(train, recipe.views, sampler=recipe.sampler, generator=generator)
             for rows in order.to(train.device).split(recipe.batch_size):
-                loss = objective(step(*take_batch(train, rows, recipe, generator=generator, device=device)))
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                ranks.average_gradients(model, objective)
-                set_lr(optimizer, recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup))
-                optimizer.step()
-                if bound_scale:
-                    bound_scale()
+                batch = take_batch(train, rows, recipe, generator=generator, device=device)
+                lr = recipe.lr * warmup_cosine(taken, total=total, warmup=recipe.warmup)
+                if contest:
+                    contest.step(*batch, lr=lr)
+                if alone:
+                    loss = alone.step(*batch, lr=lr)
+                else:
+                    loss = objective(step(*batch))
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                    ranks.average_gradients(model, objective)
+                    set_lr(optimizer, lr)
+                    optimizer.step()
+                    if bound_scale:
+                        bound_scale()
                 losses.append(loss.detach())
                 taken += 1
                 tell(taken, total)
         mean_loss = float(torch.stack(losses).mean())
         if not math.isfinite(mean_loss):
             raise LossError.of(mean_loss, number, lr=recipe.lr)
+        if alone:
+            alone.fill(model)
         judged = model
         if average and number > epochs - math.ceil(epochs * recipe.average - 1e-9):
             average.update_parameters(model)
@@ -159,12 +182,17 @@ def fit(
         log.append(Epoch(number, mean_loss, lr, score, time.perf_counter() - started, val_loss))
         if chosen_epoch(log) is log[-1] or (average and judged is average.module and not val):
             state.best = copy.deepcopy(judged.state_dict())
+        if contest:
+            contest.judge(model, number)
         if keeping:
             keeping.keep(state)
         yield log[-1]
     if state.best is not None:
         model.load_state_dict(state.best)
     given.eval()
+    if recipe.steps != EITHER:
+        return None
+    return contest.decide(model) if contest else StepsChoice(ADAMW, why_not)
 
 
 def num_examples(train: Bank, recipe: Recipe) -> int:

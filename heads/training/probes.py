@@ -188,6 +188,7 @@ def require_probes(recipe: Recipe, model: Model) -> None:
         "average": bool(recipe.average),
         f"the classifier {recipe.classifier!r}": isinstance(model.classifier, Fitted | BoundsScale),
         f"the head {recipe.head!r}": any(isinstance(part, nn.RNNBase) for part in model.modules()),  # vmap has no rule
+        f"steps = {recipe.steps!r}": recipe.steps == "whitened",
         "no epoch": not recipe.epochs,
     }
     found = next((what for what, is_so in other.items() if is_so), "")

@@ -27,6 +27,7 @@ SCORINGS = ("probabilities", "embeddings")
 VIEWS = ("random", "all", "first")
 SAMPLERS = ("shuffle", "balanced")
 SCHEDULES = ("floor", "paper")
+STEPS = ("adamw", "whitened", "either")  # of a linear classifier of the mean (whitener.py); either: the clearly better
 MIN_STEPS = 600  # the floor of the published recipes: enough for a temporal head to learn the order of a small set
 MOST_PROBES = 20  # five learning rates and four weight decays (probes.py)
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -69,6 +70,7 @@ class Recipe:
     # Small sets are passed more often than `epochs`, until that many steps are made. "paper" makes the epochs alone.
     min_steps: int = 0
     schedule: str = "floor"
+    steps: str = "adamw"
     epochs: int = 50
     batch_size: int = 64
     lr: float = 5e-4
@@ -104,6 +106,7 @@ class Recipe:
         _require_among("views", self.views, VIEWS)
         _require_among("sampler", self.sampler, SAMPLERS)
         _require_among("schedule", self.schedule, SCHEDULES)
+        _require_among("steps", self.steps, STEPS)
         _require_among("precision", self.precision, PRECISIONS)
         _require_among("text", self.text, tuple(heads.TEXTS))
         builds: dict[str, Callable[..., object]] = {
@@ -224,8 +227,8 @@ class Recipe:
         return Recipe.from_dict(with_settings(asdict(self), settings), where="--set")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields by name, those of probes only if there are any: else a hash is that of earlier versions."""
-        unused = () if self.probes else ("probes", "halving")
+        """Return the fields by name, later ones only if they are used: else a hash is that of earlier versions."""
+        unused = (() if self.probes else ("probes", "halving")) + (("steps",) if self.steps == "adamw" else ())
         return {name: value for name, value in asdict(self).items() if name not in unused}
 
     def write(self, path: Path) -> None:

@@ -15,6 +15,7 @@ from framebank.heads.training.batches import draw_sequences
 from framebank.heads.training.linear_stack import WEIGHT, read_rows
 from framebank.heads.training.pooled import scaled_bank
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.whitener import whitener_of
 
 FEW = 2.0  # times the rows of a step; to multiply so many costs less than to copy those of a step for each set
 
@@ -31,7 +32,8 @@ class RowSets:
         self._groups = banks[0].num_groups
         videos = dict.fromkeys(video_id for bank in banks for video_id in bank.video_ids)
         place_of = dict(zip(videos, range(len(videos)), strict=True))
-        width = read_rows(torch.empty(1, 1, model.state_dict()[WEIGHT].shape[1])).shape[1]
+        self._dim = model.state_dict()[WEIGHT].shape[1]
+        width = read_rows(torch.empty(1, 1, self._dim)).shape[1]
         self._rows = torch.empty(len(videos) * self._groups, width, device=device)
         self._labels = torch.empty(len(self._rows), dtype=torch.long, device=device)
         self._read = self._rows[:0]  # the memory of what was read last
@@ -76,12 +78,22 @@ class RowSets:
         """Return the rows of each bank, (S, R, W)."""
         return self._rows[self._places]
 
-    def judge(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Return top-1 and cross-entropy of P copies on each bank, (S, P), by scores (S, R, P, C) of all rows."""
+    def whiteners(self) -> Tensor:
+        """Return the whitener of the rows of each bank, (S, D, D)."""
+        rows, device = self._rows.cpu()[:, : self._dim], self._rows.device
+        own = zip(self._places.cpu(), self._are_real.cpu().bool(), strict=True)
+        return torch.stack([whitener_of(rows[places[is_real]], device=device) for places, is_real in own])
+
+    def judge(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return top-1 and cross-entropy of P copies on each bank, (S, P), by scores (S, R, P, C) of all rows.
+
+        The last is the cross-entropy of each video, (S, P, V), 0 for places that are filled up.
+        """
         sets, _, copies, _ = scores.shape
         logits = mean_over_groups(scores.transpose(1, 2).flatten(0, 2), self._groups).unflatten(0, (sets, copies, -1))
         target = self._labels[self._places[:, None, :: self._groups]].expand(-1, copies, -1)  # (S, P, V)
         real = self._are_real[:, None, :: self._groups]
         likely = logits.log_softmax(-1).gather(-1, target[..., None]).squeeze(-1)
         right = (best_class(logits) == target) * real
-        return right.sum(-1) / real.sum(-1), -(likely * real).sum(-1) / real.sum(-1)
+        losses = -(likely * real)
+        return right.sum(-1) / real.sum(-1), losses.sum(-1) / real.sum(-1), losses

@@ -4,10 +4,10 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
-from torch import Tensor
 
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.training.chance import warn_of_chance
@@ -17,6 +17,8 @@ from framebank.heads.training.loop import Epoch, num_examples
 from framebank.heads.training.optimizer import warmup_cosine
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.row_sets import RowSets
+from framebank.heads.training.set_stack import SetContest, SetStack
+from framebank.heads.training.steps_choice import ADAMW, EITHER, NO_VAL, WHITENED, StepsChoice
 
 Trained = tuple[TrainingJob, list[Epoch]]
 MOST_SCORES = 1 << 26  # that one stack computes at once
@@ -60,51 +62,70 @@ def train_together(
 def _train_sets(
     jobs: Sequence[TrainingJob], settings: Sequence[tuple[float, float]], *, tell: Tell
 ) -> list[list[Trained | None]]:
-    """Train S jobs of as many steps, each with P rates and decays, as one stack of S sets of P copies."""
+    """Train S jobs of as many steps, each with P rates and decays, as one stack of S sets of P copies.
+
+    If the recipe chooses its steps, whitened ones make a second stack, which reads the same batches.
+    """
     recipe, device = jobs[0].recipe, jobs[0].device
     model, vals = jobs[0].model, [job.val for job in jobs if job.val]
     train = RowSets([job.train for job in jobs], model, device=device)
     held = RowSets(vals, model, device=device) if vals else None
     judging = held.read_all() if held else None  # (S, R, W)
     rates, decays = torch.tensor(settings, device=device).T  # (P,), (P,)
-    stack = LinearStack(model, weight_decays=decays, sets=len(jobs))
-    generators = [torch.Generator().manual_seed(job.recipe.seed) for job in jobs]
-    lowest = torch.full((len(jobs), len(settings)), math.inf, device=device)
-    scores = losses = torch.full_like(lowest, math.nan)
-    best, failed = stack.weights, torch.zeros_like(lowest, dtype=torch.bool)
-    logs: list[list[list[Epoch]]] = [[[] for _ in settings] for _ in jobs]
+    stack = partial(LinearStack, model, weight_decays=decays, sets=len(jobs))
+    own = SetStack(stack(whitener=train.whiteners() if recipe.steps == WHITENED else None))
     epochs, steps, taken = jobs[0].num_epochs, math.ceil(num_examples(jobs[0].train, recipe) / recipe.batch_size), 0
+    contest: SetContest | None = None
+    if recipe.steps == EITHER and held:
+        sources = [job.val_groups for job in jobs if job.val_groups is not None]
+        contest = SetContest(own, SetStack(stack(whitener=train.whiteners())), sources=sources, epochs=epochs)
+    generators = [torch.Generator().manual_seed(job.recipe.seed) for job in jobs]
+    ends: list[tuple[float, float]] = []  # of each epoch: the share of the rates, and its seconds
     total = epochs * steps
     for number in range(1, epochs + 1):
-        started, sums = time.perf_counter(), torch.zeros_like(lowest)
-        for rows, labels, shares in train.draw(recipe, generators):
+        started = time.perf_counter()
+        for batch in train.draw(recipe, generators):
             lr = rates * warmup_cosine(taken, total=total, warmup=recipe.warmup)
-            sums += stack.step_sets(rows, labels, shares, lr=lr, smoothing=recipe.label_smoothing)
+            for each in (own, contest.whitened) if contest and contest.runs else (own,):
+                each.step(batch, lr=lr, smoothing=recipe.label_smoothing)
             taken += 1
             tell(taken, total)
-        failed |= ~sums.isfinite()
-        if held and judging is not None:
-            scores, losses = held.judge(stack.scores(judging))
-            better = losses <= lowest
-            lowest, best = losses.where(better, lowest), stack.weights.where(better[:, :, None, None], best)
-        told = torch.stack([sums / steps, scores, losses], dim=-1).tolist()
-        share, seconds = warmup_cosine(taken, total=total, warmup=recipe.warmup), time.perf_counter() - started
-        for own, log_of in zip(told, logs, strict=True):
-            for (loss, score, val_loss), log, (rate, _) in zip(own, log_of, settings, strict=True):
-                log.append(Epoch(number, loss, rate * share, score, seconds / lowest.numel(), val_loss))
-    failed |= lowest.isinf() & bool(vals)
-    found: list[list[Trained | None]] = []
-    for job, weights, failed_of, log_of in zip(jobs, best, failed.tolist(), logs, strict=True):
-        each = zip(settings, weights, failed_of, log_of, strict=True)
-        found.append([None if bad else (_ended(job, own, stack.named(last)), log) for own, last, bad, log in each])
-    return found
+        own.judge(held, judging)
+        if contest and held and judging is not None:
+            contest.judge(number, held, judging)
+        share = warmup_cosine(taken, total=total, warmup=recipe.warmup)
+        ends.append((share, (time.perf_counter() - started) / (len(jobs) * len(settings))))
+    trained = _Trained(own, contest, ends)
+    pairs = [[(place, at) for at in range(len(settings))] for place in range(len(jobs))]
+    return [[trained.of(jobs[place], settings[at], place, at) for place, at in each] for each in pairs]
 
 
-def _ended(job: TrainingJob, setting: tuple[float, float], weights: dict[str, Tensor]) -> TrainingJob:
-    """Return a copy of a job with its own rate, decay and weights."""
-    own, (lr, decay) = copy.copy(job), setting
-    own.recipe = replace(job.recipe, lr=lr, weight_decay=decay)
-    own.model = copy.deepcopy(job.model).eval()
-    own.model.load_state_dict(weights)
-    warn_of_chance(own.model, own.train, what="mean + linear", lr=lr, device=own.device)
-    return own
+@dataclass(frozen=True)
+class _Trained:
+    """What S jobs with P settings came to: their stacks, and of each epoch the share of the rates and its seconds."""
+
+    own: SetStack
+    contest: SetContest | None
+    ends: Sequence[tuple[float, float]]
+
+    def of(self, job: TrainingJob, setting: tuple[float, float], place: int, at: int) -> Trained | None:
+        """Return a copy of a job, the one at a place of S, with the setting at a place of P; None if it failed."""
+        if self.own.failed[place, at]:
+            return None
+        ended, (lr, decay) = copy.copy(job), setting
+        ended.recipe = replace(job.recipe, lr=lr, weight_decay=decay)
+        ended.model = copy.deepcopy(job.model).eval()
+        ended.model.load_state_dict(self.own.named(self.own.best[place, at]))
+        if job.recipe.steps == EITHER:
+            ended.steps = StepsChoice(ADAMW, NO_VAL)
+        if self.contest:
+            ended.steps = self.contest.choices()[place][at]
+            if ended.steps.chosen == WHITENED:
+                ended.steps = replace(ended.steps, log=self.contest.whitened.log_of(place, at))
+                ended.model.load_state_dict(self.own.named(self.contest.whitened.best[place, at]))
+        warn_of_chance(ended.model, ended.train, what="mean + linear", lr=lr, device=ended.device)
+        told = enumerate(zip(self.own.log_of(place, at), self.ends, strict=True), 1)
+        return ended, [
+            Epoch(number, loss, lr * share, score, seconds, val_loss)
+            for number, ((loss, score, val_loss), (share, seconds)) in told
+        ]

@@ -41,6 +41,7 @@ def training_lines(report: Mapping[str, Any]) -> list[str]:
         *mix,
         *_fitted_line(report.get("fitted_with") or {}),
         *_probe_lines(report.get("probes") or ()),
+        *_steps_line(report.get("steps") or {}),
     ]
 
 
@@ -48,6 +49,14 @@ def _fitted_line(options: Mapping[str, Any]) -> list[str]:
     """Return one line on the options that a classifier without steps took, none if it has none to choose."""
     told = ", ".join(f"{name} {_option(value)}" for name, value in options.items())
     return [f"fitted with {told}"] if told else []
+
+
+def _steps_line(steps: Mapping[str, Any]) -> list[str]:
+    """Return one line on the kind of steps that was kept, none if there was no choice."""
+    if not steps:
+        return []
+    kind = "whitened steps" if steps["chosen"] == "whitened" else "AdamW's steps"
+    return [f"{kind} were kept: {steps['why']}"]
 
 
 def _option(value: object) -> str:
