@@ -198,7 +198,7 @@ def _try(
     other = _judge(ground, candidate, contender, chosen, stride=stride)
     pair, groups = (best.judged.losses, other.judged.losses), ground.judge_groups(chosen).numpy()
     choice = StepsChoice.of(*pair, groups, what="held-out video")
-    return (other, f"whitened steps: {choice.why}") if choice.chosen == WHITENED else (best, "")
+    return (other, f"its steps are whitened; {choice.why}") if choice.chosen == WHITENED else (best, "")
 
 
 def _planned(

@@ -48,7 +48,8 @@ class StepsChoice:
         sources = len(np.unique(groups))
         by = counted(len(losses), what)
         by = by if sources == len(losses) else f"{by} of {counted(sources, 'source')}"
-        why = f"a loss of {second:.3f} in place of AdamW's {first:.3f} on {by}{after}, p {p_value:.2g}"
+        clearly = "they are clearly better" if chosen == WHITENED else "whitened ones are not clearly better"
+        why = f"{clearly}: loss {second:.3f}, AdamW's {first:.3f}, on {by}{after} (p {p_value:.2g})"
         return cls(chosen, why, p_value, first, second)
 
     def to_dict(self) -> dict[str, Any]:

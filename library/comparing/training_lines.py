@@ -56,7 +56,7 @@ def _steps_line(steps: Mapping[str, Any]) -> list[str]:
     if not steps:
         return []
     kind = "whitened steps" if steps["chosen"] == "whitened" else "AdamW's steps"
-    return [f"{kind} were kept: {steps['why']}"]
+    return [f"{kind} were kept; {steps['why']}"]
 
 
 def _option(value: object) -> str:

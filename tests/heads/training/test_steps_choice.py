@@ -41,7 +41,8 @@ def test_the_choice_tells_both_losses_and_the_sources():
     losses, groups = torch.tensor([1.0, 2.0] * 6), np.repeat(np.arange(6), 2)
     found = StepsChoice.of(losses, losses - 0.5, groups)
     assert found.chosen == "whitened"
-    assert found.why == "a loss of 1.000 in place of AdamW's 1.500 on 12 validation videos of 6 sources, p 0.016"
+    told = "they are clearly better: loss 1.000, AdamW's 1.500, on 12 validation videos of 6 sources (p 0.016)"
+    assert found.why == told
     assert found.to_dict()["whitened_loss"] == 1.0
     assert StepsChoice.of(losses, losses + 0.5, groups).chosen == "adamw"
 

@@ -68,7 +68,7 @@ def test_the_kind_that_the_validation_videos_choose_is_kept(basis):
 def test_the_run_tells_which_steps_were_kept_and_why(basis, tmp_path):
     store, turned = basis
     run = fb.train(store, tmp_path / "run", recipe=PROBE)
-    why = "validation videos of 6 sources, p 0.016" if turned else "after 8 of 60 epochs, p "
+    why = "validation videos of 6 sources (p 0.016)" if turned else "after 8 of 60 epochs (p "
     told = [line for line in run.lines() if "steps were kept" in line]
     assert len(told) == 1
     assert told[0].startswith("whitened steps" if turned else "AdamW's steps")
@@ -131,8 +131,8 @@ def test_auto_compares_the_steps_of_its_linear_classifier_by_folds(basis):
     groups = torch.from_numpy(groups_of(videos))
     ground = CandidateGround.of(bank, val=None, groups=groups, prompts_of={}, frame_norm=True, device=CPU)
     tried = {one.name: one for one in find_recipe(ground, Recipe(head="mean", classifier="linear", loss="ce")).tried}
-    assert ("whitened steps: a loss of" in tried["linear"].reason) is turned
-    assert ("on 72 held-out videos of 24 sources, p " in tried["linear"].reason) is turned
+    assert ("its steps are whitened; they are clearly better: loss" in tried["linear"].reason) is turned
+    assert ("on 72 held-out videos of 24 sources (p " in tried["linear"].reason) is turned
 
 
 def test_without_validation_videos_adamw_stays(pca):
