@@ -1,6 +1,7 @@
 """StepsChoice: AdamW's steps or whitened ones, whichever a training keeps, by a test on its validation videos."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ LEVEL = 0.05  # whitened steps are taken below it
 PART = 8  # after one part of so many of the epochs, whitened steps end that are not better by then
 ALL_SIGNS = 12  # sources, whose signs are all tried; those of more are drawn
 DRAWS = 10_000
+AT_ONCE = 1 << 20  # signs that are drawn at once
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,24 @@ def gain_by_chance(gains: np.ndarray, groups: np.ndarray) -> float:
     if not np.isfinite(gains).all():
         return 1.0
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], gains)
-    if len(sums) <= ALL_SIGNS:
-        flipped = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1  # (2 ** G, G), the first is no flip
-    else:
-        flipped = np.random.default_rng(0).integers(2, size=(DRAWS, len(sums)))
-        flipped[0] = 0
-    drawn = ((1 - 2 * flipped) * sums).sum(1)
+    drawn = np.concatenate([((1 - 2 * flipped) * sums).sum(1) for flipped in _flips(len(sums))])
     return float((drawn >= drawn[0] - 1e-12 * np.abs(sums).sum()).mean())
+
+
+def _flips(count: int) -> Iterator[np.ndarray]:
+    """Yield which signs of so many sources are changed, (N, G) of 0 and 1, some ways at a time; the first changes none.
+
+    Thousands of sources would take gigabytes at once.
+    """
+    if count <= ALL_SIGNS:
+        yield np.arange(2**count)[:, None] >> np.arange(count) & 1
+        return
+    rng, each = np.random.default_rng(0), max(AT_ONCE // count, 1)
+    for first in range(0, DRAWS, each):
+        flipped = rng.integers(2, size=(min(each, DRAWS - first), count))
+        if not first:
+            flipped[0] = 0
+        yield flipped
 
 
 def log_rows(log: Tensor) -> tuple[tuple[float, float, float], ...]:

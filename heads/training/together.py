@@ -95,17 +95,21 @@ def _train_sets(
             contest.judge(number, held, judging)
         share = warmup_cosine(taken, total=total, warmup=recipe.warmup)
         ends.append((share, (time.perf_counter() - started) / (len(jobs) * len(settings))))
-    trained = _Trained(own, contest, ends)
+    trained = _Trained(own, contest, contest.choices() if contest else [], ends)
     pairs = [[(place, at) for at in range(len(settings))] for place in range(len(jobs))]
     return [[trained.of(jobs[place], settings[at], place, at) for place, at in each] for each in pairs]
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """What S jobs with P settings came to: their stacks, and of each epoch the share of the rates and its seconds."""
+    """What S jobs with P settings came to: their stacks, the choices of a contest, (S, P), and the `ends`.
+
+    Those are of each epoch the share of the rates and its seconds.
+    """
 
     own: SetStack
     contest: SetContest | None
+    choices: Sequence[Sequence[StepsChoice]]
     ends: Sequence[tuple[float, float]]
 
     def of(self, job: TrainingJob, setting: tuple[float, float], place: int, at: int) -> Trained | None:
@@ -119,7 +123,7 @@ class _Trained:
         if job.recipe.steps == EITHER:
             ended.steps = StepsChoice(ADAMW, NO_VAL)
         if self.contest:
-            ended.steps = self.contest.choices()[place][at]
+            ended.steps = self.choices[place][at]
             if ended.steps.chosen == WHITENED:
                 ended.steps = replace(ended.steps, log=self.contest.whitened.log_of(place, at))
                 ended.model.load_state_dict(self.own.named(self.contest.whitened.best[place, at]))

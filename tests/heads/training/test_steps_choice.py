@@ -1,6 +1,7 @@
 """StepsChoice: a test of signs by source."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -30,6 +31,17 @@ def test_equal_ways_are_told_apart_in_five_of_a_hundred_at_most(sources):
         gain_by_chance(rng.normal(size=sources)[groups] + rng.normal(size=3 * sources), groups) for _ in range(400)
     ]
     assert 0.01 < np.mean(np.array(found) < 0.05) < 0.075  # 5 %, by 400 draws
+
+
+def test_many_sources_take_little_memory():
+    gains, count = np.random.default_rng(1).normal(size=4_000), 4_000
+    tracemalloc.start()
+    found = gain_by_chance(gains, np.arange(count))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # all signs at once are 320 MB
+    expected = math.erfc(gains.sum() / math.sqrt(2 * (gains**2).sum())) / 2  # the sum of so many is normal
+    assert abs(found - expected) < 0.02
 
 
 def test_a_loss_that_is_no_number_is_no_gain():
