@@ -142,7 +142,9 @@ class Comparison:
                 f"the recipe {name!r} needs the texts of the classes; expected --prompts, or an encoder that makes them"
             )
         if not recipe.is_multi_label:
-            self.test.require_single_labels()
+            self.test.select(
+                place for place, video_id in enumerate(self.test.ids) if video_id in self.store
+            ).require_single_labels()
         return TrainingJob(
             store or self.store,
             self.train,

@@ -1,5 +1,6 @@
 """What is wrong with the inputs is told before a training: each recipe here cannot be trained, which would be told."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,17 @@ def test_a_test_split_that_gives_no_figure(tmp_path: Path, label: str, told: str
     else:
         with pytest.raises(fb.DataError, match=told):
             fb.compare_recipes(store, tmp_path / "table", {"never": LINEAR}, seeds=1)
+
+
+def test_a_test_video_without_an_embedding_may_have_several_labels(tmp_path: Path) -> None:
+    made = write_world(tmp_path / "store")
+    videos = [v for v in made.manifest.videos if v.video_id != "lost"]
+    videos.append(Video("lost", tmp_path / "lost.mp4", ";".join(CLASSES[:2]), "test"))
+    Manifest(tuple(videos)).write(tmp_path / "store" / "manifest.csv")
+    found = fb.compare_recipes(
+        tmp_path / "store", tmp_path / "table", {"ridge": replace(LINEAR, classifier="ridge", epochs=0)}, seeds=1
+    )
+    assert not found.refused
 
 
 def test_a_run_that_cannot_be_measured_is_told_before_copies_are_looked_for(
