@@ -37,7 +37,7 @@ from framebank.heads.training.resume import Keeping, digest_of
 from framebank.heads.training.run import Run
 from framebank.heads.training.scaled import scaling_facts
 from framebank.heads.training.seen import marks_of
-from framebank.heads.training.steps_choice import StepsChoice
+from framebank.heads.training.steps_choice import ADAMW, EITHER, StepsChoice
 from framebank.store.digest import digest
 from framebank.store.errors import DataError
 from framebank.store.features import FeatureStore
@@ -188,9 +188,10 @@ class TrainingJob:
         if recipe.probes:
             require_alone(recipe, ranks, keeping)
             self.probes = yield from fit_probes(model, recipe, self.train, val=val, device=device, tell=tell)
+            self.steps = StepsChoice(ADAMW, "probes make no others") if recipe.steps == EITHER else None
         else:
             more: dict[str, Any] = {"texts": self.texts, "ranks": ranks, "tell": tell, "keeping": keeping}
-            groups = self.val_groups
+            groups = self.val_groups if recipe.steps == EITHER else None
             self.steps = yield from fit(model, recipe, self.train, val=val, val_groups=groups, device=device, **more)
         if recipe.epochs and (ranks is None or ranks.is_first):
             what = f"{recipe.head} + {recipe.classifier}"
