@@ -38,10 +38,10 @@ def training_lines(report: Mapping[str, Any]) -> list[str]:
         f"{counted(report['train_videos'], 'video')} of "
         f"{counted(report['classes'], 'class', 'classes')}{took}{by} -> {report['run']}",
         f"loss {report['loss']:.4f}, {val}" if report["loss"] is not None else none,
+        *_steps_line(report.get("steps") or {}),
         *mix,
         *_fitted_line(report.get("fitted_with") or {}),
         *_probe_lines(report.get("probes") or ()),
-        *_steps_line(report.get("steps") or {}),
     ]
 
 
