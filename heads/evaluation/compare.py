@@ -15,6 +15,7 @@ from framebank.heads.evaluation.evaluate import evaluate_run
 from framebank.heads.metrics import score_targets, wilson_interval
 from framebank.heads.progress import Tell, tell_after, tell_nobody
 from framebank.heads.text_tower import TowerLoader
+from framebank.heads.training.drawn_videos import embedded_videos
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.lexicon import Lexicon
 from framebank.heads.training.loop import Epoch
@@ -142,9 +143,7 @@ class Comparison:
                 f"the recipe {name!r} needs the texts of the classes; expected --prompts, or an encoder that makes them"
             )
         if not recipe.is_multi_label:
-            self.test.select(
-                place for place, video_id in enumerate(self.test.ids) if video_id in self.store
-            ).require_single_labels()
+            embedded_videos(self.store, self.test, multi_label=False)
         return TrainingJob(
             store or self.store,
             self.train,

@@ -20,6 +20,7 @@ from framebank.heads.metrics import measure
 from framebank.heads.model import Model
 from framebank.heads.predictions import Predictions, predict
 from framebank.heads.text_tower import TowerLoader
+from framebank.heads.training.drawn_videos import embedded_videos
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
 from framebank.store.counts import counted
@@ -66,14 +67,7 @@ def require_measurable(
     """
     without = require_labels(store, manifest, split=split, hint=hint)
     labels.require_covers(manifest.labels, mine=mine, theirs=store.path)
-    labelled = manifest.labelled()
-    held = [place for place, video_id in enumerate(labelled.ids) if video_id in store]
-    if not held:
-        raise DataError(
-            f"{store.path}: of the {counted(len(manifest), 'video')} asked for, none has both an embedding and a label"
-        )
-    if not multi_label:
-        labelled.select(held).require_single_labels()
+    embedded_videos(store, manifest, multi_label=multi_label)
     return without
 
 

@@ -18,10 +18,10 @@ def draw_videos(
     others were named. DataError if no video is left to train on.
     """
     several = recipe.is_multi_label
-    train, val = _embedded(store, manifest, multi_label=several), Manifest(())
+    train, val = embedded_videos(store, manifest, multi_label=several), Manifest(())
     note = ""
     if has_val(store, recipe, val_split):
-        val = _embedded(store, store.split(val_split or "val"), multi_label=several)
+        val = embedded_videos(store, store.split(val_split or "val"), multi_label=several)
         seen = {video.video_id for video in val.videos}
         train = Manifest(tuple(video for video in train.videos if video.video_id not in seen))
         note = shared_note(train.videos, val.videos)
@@ -42,8 +42,11 @@ def has_val(store: FeatureStore, recipe: Recipe, val_split: str | None) -> bool:
     return bool(val_split) or (not recipe.shots and store.manifest.split_named("val") in store.manifest.split_sizes)
 
 
-def _embedded(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:
-    """Return the labelled videos that have an embedding."""
+def embedded_videos(store: FeatureStore, manifest: Manifest, *, multi_label: bool) -> Manifest:
+    """Return the labelled videos that have an embedding. DataError if there is none.
+
+    Without `multi_label`, DataError if one of them has several labels.
+    """
     labelled = manifest.labelled()
     held = [place for place, video_id in enumerate(labelled.ids) if video_id in store]
     found = labelled if len(held) == len(labelled) else labelled.select(held)
