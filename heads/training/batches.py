@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from framebank.heads.bank import Bank
+from framebank.heads.training.recipe import Recipe
 
 
 def draw_sequences(bank: Bank, views: str, *, generator: torch.Generator, sampler: str = "shuffle") -> Tensor:
@@ -22,6 +23,11 @@ def draw_sequences(bank: Bank, views: str, *, generator: torch.Generator, sample
     if views == "first":
         return videos * bank.num_groups
     return videos * bank.num_groups + torch.randint(bank.num_groups, videos.shape, generator=generator)
+
+
+def num_examples(train: Bank, recipe: Recipe) -> int:
+    """Return the number of rows of x that one epoch trains on."""
+    return len(train.x) if recipe.views == "all" else len(train)
 
 
 def draw_frames(x: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:

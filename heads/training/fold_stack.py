@@ -8,8 +8,9 @@ from torch import Tensor
 
 from framebank.heads.bank import Bank
 from framebank.heads.model import Model
+from framebank.heads.training.batches import num_examples
 from framebank.heads.training.linear_stack import LinearStack
-from framebank.heads.training.loop import LossError, num_examples
+from framebank.heads.training.loop import LossError
 from framebank.heads.training.optimizer import warmup_cosine
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.row_sets import RowSets

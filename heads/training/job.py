@@ -19,6 +19,7 @@ from framebank.heads.predictions import pool_bank
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.text_tower import TowerLoader, fill_blocks, options_of_blocks, options_of_model
 from framebank.heads.texts.text import LearnedText
+from framebank.heads.training.batches import num_examples
 from framebank.heads.training.build import build_model
 from framebank.heads.training.chance import warn_of_chance
 from framebank.heads.training.class_notes import class_notes, require_videos
@@ -27,7 +28,7 @@ from framebank.heads.training.drawn_videos import draw_videos, has_val
 from framebank.heads.training.forms import EARLIER
 from framebank.heads.training.head_mix import HeadMix, choose_head_mix
 from framebank.heads.training.lexicon import Lexicon
-from framebank.heads.training.loop import Epoch, chosen_epoch, fit, num_examples
+from framebank.heads.training.loop import Epoch, chosen_epoch, fit
 from framebank.heads.training.objective import require_read, require_shares
 from framebank.heads.training.places import with_places
 from framebank.heads.training.precision import computed_precision

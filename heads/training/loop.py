@@ -26,7 +26,7 @@ from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.randomness import drawn_from
 from framebank.heads.shares import class_shares
 from framebank.heads.training.augmentation import mix_videos
-from framebank.heads.training.batches import draw_frames, draw_sequences
+from framebank.heads.training.batches import draw_frames, draw_sequences, num_examples
 from framebank.heads.training.distributed import Ranks
 from framebank.heads.training.objective import Objective
 from framebank.heads.training.optimizer import build_optimizer, set_lr, warmup_cosine
@@ -193,11 +193,6 @@ def fit(
     if recipe.steps != EITHER:
         return None
     return contest.decide(model) if contest else StepsChoice(ADAMW, why_not)
-
-
-def num_examples(train: Bank, recipe: Recipe) -> int:
-    """Return the number of rows of x that one epoch trains on."""
-    return len(train.x) if recipe.views == "all" else len(train)
 
 
 def take_batch(

@@ -19,10 +19,10 @@ from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.randomness import drawn_from
 from framebank.heads.ranking import best_class
 from framebank.heads.training.attentive_stack import AttentiveStack, reads_shared
-from framebank.heads.training.batches import draw_sequences
+from framebank.heads.training.batches import draw_sequences, num_examples
 from framebank.heads.training.distributed import Ranks
 from framebank.heads.training.linear_stack import LinearStack, is_linear
-from framebank.heads.training.loop import Epoch, num_examples, take_batch
+from framebank.heads.training.loop import Epoch, take_batch
 from framebank.heads.training.objective import Objective
 from framebank.heads.training.optimizer import warmup_cosine
 from framebank.heads.training.pooled import pool_once, pools_once

@@ -41,7 +41,8 @@ class SetStack:
         if held and rows is not None:
             score, val_loss, self.losses = held.judge(self._stack.scores(rows))
             better = val_loss <= self._lowest
-            self._lowest, self.best = val_loss.where(better, self._lowest), self._where(better, self.best)
+            self._lowest = val_loss.where(better, self._lowest)
+            self.best = self._stack.weights.where(better[..., None, None], self.best)
             first = self.losses if not len(self.told) else self.best_losses
             self.best_losses = self.losses.where(better[..., None], first)
         self.told.append(torch.stack([loss, score, val_loss], dim=-1))
@@ -59,9 +60,6 @@ class SetStack:
         """Which copies had a loss that is no longer a number, in training or in each judgement: (S, P)."""
         unjudged = self._lowest.isinf() if len(self.losses) else torch.zeros_like(self._failed)
         return self._failed | unjudged
-
-    def _where(self, better: Tensor, before: Tensor) -> Tensor:
-        return self._stack.weights.where(better[:, :, None, None], before)
 
 
 class SetContest:

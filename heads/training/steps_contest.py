@@ -13,6 +13,7 @@ from framebank.heads.bank import Bank
 from framebank.heads.metrics import score_targets
 from framebank.heads.model import Model
 from framebank.heads.predictions import predict_logits
+from framebank.heads.training.batches import num_examples
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.steps_choice import NO_VAL, WHITENED, StepsChoice, first_part, log_rows
 from framebank.heads.training.whitened_steps import NEEDED, WhitenedSteps, can_be_whitened
@@ -38,7 +39,7 @@ class StepsContest(nn.Module):
         self.whitened = WhitenedSteps(model, recipe, train, device=device)
         self._val, self._groups, self._device = val, groups, device
         self._sums: list[Tensor] = []
-        epochs = recipe.epochs_of(len(train.x) if recipe.views == "all" else len(train))
+        epochs = recipe.epochs_of(num_examples(train, recipe))
         self.register_buffer("log", torch.full((epochs, 3), math.inf, dtype=torch.float64))
         self.register_buffer("runs", torch.ones((), dtype=torch.bool))
         self.register_buffer("losses", torch.full((2, len(val)), math.nan))

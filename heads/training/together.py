@@ -10,10 +10,11 @@ from functools import partial
 import torch
 
 from framebank.heads.progress import Tell, tell_nobody
+from framebank.heads.training.batches import num_examples
 from framebank.heads.training.chance import warn_of_chance
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.linear_stack import LinearStack
-from framebank.heads.training.loop import Epoch, num_examples
+from framebank.heads.training.loop import Epoch
 from framebank.heads.training.optimizer import warmup_cosine
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.row_sets import RowSets
