@@ -55,7 +55,7 @@ class Finder:
 
     def _hits(self, found: tuple[np.ndarray, np.ndarray]) -> list[Sequence[Hit]]:
         """Return the whole videos of some scores and rows (Q, K) as hits, which are made when they are looked at."""
-        make = self._whole_hit
+        make = self._whole_hits
         return [FoundHits(make, found, query) for query in range(len(found[0]))]
 
     def nearest_of(self, query: np.ndarray, k: int, among: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -121,15 +121,11 @@ class Finder:
             return Hit(video.video_id, score, video.label, video.start, video.end, True, video.path)
         rows = self.searched.rows
         if rows is None:
-            return self._whole_hit(row, score)
-        own, number = self.own, int(rows.video_of[row])
-        start, end = rows.spans[row].tolist()
-        return Hit.of_row(own.ids[number], score, own.labels[number], own.paths[number], (start, end))
+            return self._whole_hits([row], [score])[0]
+        return Hit.of_rows(self.own, [int(rows.video_of[row])], [score], [rows.spans[row].tolist()])[0]
 
-    def _whole_hit(self, row: int, score: float) -> Hit:
-        own = self.own
-        times = own.times[row] if own.times else (None, None)
-        return Hit.of_row(own.ids[row], score, own.labels[row], own.paths[row], times)
+    def _whole_hits(self, rows: Sequence[int], scores: Sequence[float]) -> list[Hit]:
+        return Hit.of_rows(self.own, rows, scores)
 
     def vector_of(self, hit: Hit, row: int) -> np.ndarray:
         """Return the unit vector (D,) that a hit was found by; `row` is its video, counted with the enrolled ones."""

@@ -7,7 +7,9 @@ from typing import Any, cast, overload
 
 import numpy as np
 
-TEXT = "path text"  # where a hit keeps the text of its path until the path is asked for
+from framebank.store.videos.columns import VideoColumns
+
+PATHS, ROW = "paths of all", "row of all"  # where a hit keeps what gives its path, if that is asked for
 
 
 class _LaterPath:
@@ -17,7 +19,7 @@ class _LaterPath:
         if hit is None:
             return Path()  # the default of the field
         kept = vars(hit)
-        made: Path = kept.setdefault("path", Path(kept[TEXT]))  # of two threads that ask, both get the same
+        made: Path = kept.setdefault("path", Path(kept[PATHS][kept[ROW]]))  # of two threads that ask, both get the same
         return made
 
 
@@ -42,26 +44,32 @@ class Hit:
     chance: float | None = None
 
     @classmethod
-    def of_row(
-        cls, video_id: str, score: float, label: str, path: str, times: tuple[float | None, float | None]
-    ) -> "Hit":
-        """Return the hit of a video that was not enrolled, whose path is a text as yet: a tenth of the time of a Path.
+    def of_rows(
+        cls,
+        own: VideoColumns,
+        rows: Sequence[int],
+        scores: Sequence[float],
+        spans: Sequence[tuple[float | None, float | None]] | None = None,
+    ) -> "list[Hit]":
+        """Return the hits of videos that were not enrolled, by their rows (K,) in `own`, with `spans` of seconds.
 
-        Its values are those that the constructor would set.
+        A path is made when it is asked for: a Path takes ten times as long as the rest of a hit, and its text is far
+        away in the memory. The fields say what those of the constructor would; what a hit does not keep is the default
+        of the class.
         """
-        made = cls.__new__(cls)
-        told = {
-            "video_id": video_id,
-            "score": score,
-            "label": label,
-            "start": times[0],
-            "end": times[1],
-            "enrolled": False,
-            "chance": None,
-            TEXT: path,
-        }
-        object.__setattr__(made, "__dict__", told)
-        return made
+        if spans is None and own.times:
+            spans = [own.times[row] for row in rows]
+        ids, labels, paths, found = own.ids, own.labels, own.paths, []
+        make, keep = cls.__new__, object.__setattr__
+        for row, score in zip(rows, scores, strict=True):
+            made = make(cls)
+            told = {"video_id": ids[row], "score": score, "label": labels[row], PATHS: paths, ROW: row}
+            keep(made, "__dict__", told)
+            found.append(made)
+        if spans is not None:
+            for made, (start, end) in zip(found, spans, strict=True):
+                vars(made).update(start=start, end=end)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds: the fields."""
@@ -73,25 +81,30 @@ class FoundHits(Sequence[Hit]):
 
     A loop makes all of them before its first turn.
     `found` are the scores and the rows (Q, K) that several queries gave, in any order, with row -1 where there are no
-    more. `query` is the place of this one. `make` gives the Hit of a row and a score. It equals a list of the hits.
+    more. `query` is the place of this one. `make` gives the hits of rows and their scores. It equals a list of them.
     """
 
-    __slots__ = ("_found", "_make", "_query", "_ranked")
+    __slots__ = ("_found", "_make", "_ordered", "_query")
 
-    def __init__(self, make: Callable[[int, float], Hit], found: tuple[np.ndarray, np.ndarray], query: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[Sequence[int], Sequence[float]], list[Hit]],
+        found: tuple[np.ndarray, np.ndarray],
+        query: int,
+    ) -> None:
         self._make, self._found, self._query = make, found, query
-        self._ranked: list[tuple[float, int]] | None = None
+        self._ordered: tuple[Sequence[int], Sequence[float]] | None = None
 
     @property
-    def ranked(self) -> list[tuple[float, int]]:
-        """The score with its sign changed, and the row, of each hit."""
-        if self._ranked is None:
+    def ordered(self) -> tuple[Sequence[int], Sequence[float]]:
+        """The rows and the scores of the hits."""
+        if self._ordered is None:
             scores, rows = self._found
-            self._ranked = ranked(scores[self._query], rows[self._query])
-        return self._ranked
+            self._ordered = ordered(scores[self._query], rows[self._query])
+        return self._ordered
 
     def __len__(self) -> int:
-        return len(self.ranked)
+        return len(self.ordered[0])
 
     @overload
     def __getitem__(self, place: int) -> Hit: ...
@@ -100,14 +113,13 @@ class FoundHits(Sequence[Hit]):
     def __getitem__(self, place: slice) -> list[Hit]: ...
 
     def __getitem__(self, place: "int | slice") -> "Hit | list[Hit]":
+        rows, scores = self.ordered
         if isinstance(place, slice):
-            return [self._make(row, -score) for score, row in self.ranked[place]]
-        score, row = self.ranked[place]
-        return self._make(row, -score)
+            return self._make(rows[place], scores[place])
+        return self._make([rows[place]], [scores[place]])[0]
 
     def __iter__(self) -> Iterator[Hit]:
-        make = self._make
-        return iter([make(row, -score) for score, row in self.ranked])
+        return iter(self._make(*self.ordered))
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, FoundHits | list) else NotImplemented
@@ -120,6 +132,16 @@ class FoundHits(Sequence[Hit]):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+
+def ordered(scores: np.ndarray, rows: np.ndarray) -> tuple[Sequence[int], Sequence[float]]:
+    """Return the rows and the scores of what one query found (K,), as `ranked` orders them."""
+    told, own = scores.tolist(), rows.tolist()
+    # faiss mostly gives them in order: best first, no two alike, none missing
+    if own and min(own) >= 0 and len(set(told)) == len(told) and told == sorted(told, reverse=True):
+        return own, told
+    pairs = ranked(scores, rows)
+    return [row for _, row in pairs], [-score for score, _ in pairs]
 
 
 def ranked(scores: np.ndarray, rows: np.ndarray) -> list[tuple[float, int]]:

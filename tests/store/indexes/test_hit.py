@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from framebank.store.indexes.hit import FoundHits, Hit
+from framebank.store.videos.columns import VideoColumns
 
 GIVEN = Hit("a", 0.5, "run", 1.0, 2.5, False, Path("videos/a.mp4"))
 
 
 def later():
-    return Hit.of_row("a", 0.5, "run", "videos/a.mp4", (1.0, 2.5))
+    own = VideoColumns(["b", "a"], ["videos/b.mp4", "videos/a.mp4"], ["sit", "run"], ["", ""])
+    return Hit.of_rows(own, [1], [0.5], [(1.0, 2.5)])[0]
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,17 @@ def test_a_hit_whose_path_is_made_later_says_the_same(say):
     assert say(later()) == say(GIVEN)
 
 
+@pytest.mark.parametrize("times", [None, [(None, None), (1.0, None), (None, 2.5)]])
+def test_hits_of_rows_say_what_their_columns_do(times):
+    own = VideoColumns(["a", "b", "c"], ["a.mp4", "b.mp4", "c.mp4"], ["run", "", "sit"], [""] * 3, times)
+    expected = [
+        Hit(own.ids[row], score, own.labels[row], *(times[row] if times else (None, None)), path=Path(own.paths[row]))
+        for row, score in ((2, 0.5), (1, 0.25))
+    ]
+    assert Hit.of_rows(own, [2, 1], [0.5, 0.25]) == expected
+    assert [asdict(hit) for hit in Hit.of_rows(own, [2, 1], [0.5, 0.25])] == [asdict(hit) for hit in expected]
+
+
 def test_the_path_is_made_once_and_no_field_can_be_set():
     hit = later()
     assert hit == GIVEN
@@ -47,10 +60,14 @@ def test_the_path_is_made_once_and_no_field_can_be_set():
 
 
 def found(query):
-    """Two queries of three rows: of the first, rows 4 and 2 are equally near, and the second found one row."""
-    scores = np.array([[0.5, 0.75, 0.75], [0.25, -1, -1]], dtype=np.float32)
-    rows = np.array([[7, 4, 2], [3, -1, -1]])
-    return FoundHits(lambda row, score: Hit(f"video {row}", score, ""), (scores, rows), query)
+    """Four queries of three rows: two as near, two missing, all in order, the first one missing."""
+    scores = np.array([[0.5, 0.75, 0.75], [0.25, -1, -1], [0.75, 0.5, 0.25], [0.75, 0.5, 0.25]], dtype=np.float32)
+    rows = np.array([[7, 4, 2], [3, -1, -1], [4, 2, 7], [-1, 2, 7]])
+    return FoundHits(made, (scores, rows), query)
+
+
+def made(rows, scores):
+    return [Hit(f"video {row}", score, "") for row, score in zip(rows, scores, strict=True)]
 
 
 def test_the_hits_of_a_query_are_in_order_and_act_as_a_list():
@@ -60,6 +77,8 @@ def test_the_hits_of_a_query_are_in_order_and_act_as_a_list():
     assert found(0) != found(1)
     assert (found(0)[-1], found(0)[1:]) == (first[2], first[1:])
     assert (len(found(1)), [hit.video_id for hit in found(1)]) == (1, ["video 3"])
+    assert [hit.video_id for hit in found(2)] == ["video 4", "video 2", "video 7"]
+    assert [hit.video_id for hit in found(3)] == ["video 2", "video 7"]
     assert repr(found(1)) == repr(list(found(1)))
     with pytest.raises(IndexError):
         found(1)[1]
