@@ -19,6 +19,7 @@ from framebank.commands.extract import extract
 from framebank.commands.fewshot import fewshot, fewshot_compare
 from framebank.commands.fewshot_train import fewshot_train
 from framebank.commands.group import Group
+from framebank.commands.hold_out import hold_out
 from framebank.commands.index import index, index_merge, index_push
 from framebank.commands.inputs import checked
 from framebank.commands.label import label
@@ -158,7 +159,7 @@ for command in (
     import_checkpoint,
 ):
     main.add_command(command)
-for part in (show, status, verify_store, repair, relabel, merge, split, rm, import_features, export_features):
+for part in (show, status, verify_store, repair, relabel, hold_out, merge, split, rm, import_features, export_features):
     store.add_command(part)
 checked(main)
 

@@ -84,6 +84,7 @@ OWN: dict[str, dict[str, str]] = {
     "split": {"store": STORE, "videos": "no such file; expected video_ids, one a line"},
     "rm": {"store": STORE},
     "relabel": {"store": STORE, "file": "no such file; expected a CSV of video_id and label"},
+    "hold-out": {"store": STORE},
     "status": {"store": STORE, "videos": "no such file or folder; expected a folder, a manifest CSV or video files"},
     "import": {"src": "no such file or folder; expected a folder of features, or a file of them"},
     "export": {"store": STORE, "spans": "no such file; expected a file of spans, CSV or JSON"},

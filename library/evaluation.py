@@ -181,13 +181,4 @@ def _labelled_split(
             else zero_shot_hint(store)
         )
         require_labels(store, store.manifest, split="all", hint=hint)
-    try:
-        return store, store.manifest.split_named(split), store.split(split)
-    except DataError as error:
-        if run is None or split != "test" or any(store.manifest.columns.splits):
-            raise
-        relabel = f"framebank store relabel {quote(str(store.path))}"
-        raise DataError(
-            f"{error}; to hold out those whose names end in 0, say, run `{relabel} "
-            "--set '*=train' --set '*0=test' --column split`, then train again"
-        ) from error
+    return store, store.manifest.split_named(split), store.split(split)

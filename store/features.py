@@ -19,6 +19,7 @@ from framebank.store.shard import FRAME_STREAM, PATCH_MEAN, WINDOW, Embeddings, 
 from framebank.store.spec import FeatureSpec
 from framebank.store.videos.manifest import Manifest
 from framebank.store.videos.spelling import nfc, nfc_ids
+from framebank.store.videos.split_names import split_hint
 
 MAX_OPEN_FILES = 128  # a slow extraction writes a shard a minute, and a process may open about a thousand files
 EXPECTED = "expected a folder made by `framebank extract`"
@@ -177,7 +178,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         try:
             return self.manifest.split(name)
         except DataError as error:
-            raise DataError(f"{self.path}: {error}") from error
+            raise DataError(f"{self.path}: {error}{split_hint(name, self.manifest.split_sizes, self.path)}") from error
 
     def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return everything in one read: data (R, ...) of a stream of rows, frame indices (R,), end rows (V,).

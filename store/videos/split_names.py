@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from pathlib import Path
+from shlex import quote
 
 from framebank.store.errors import warn
 from framebank.store.videos.spelling import nfc
@@ -46,3 +48,10 @@ def split_among(name: str, there: Iterable[str]) -> str:
     known = set(there)
     alike = [split for split in known if usual_split(split) == usual_split(name)]
     return alike[0] if name not in known and len(alike) == 1 else name
+
+
+def split_hint(name: str, splits: Iterable[str], store: Path) -> str:
+    """Return how a store gets the split that a name means if none of its videos has any; "" if one has."""
+    if any(splits) or usual_split(name) not in ("train", "test"):
+        return ""
+    return f"; `framebank store hold-out {quote(str(store))}` makes the splits train and test"

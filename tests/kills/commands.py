@@ -84,6 +84,7 @@ COMMANDS: dict[str, Command] = {
     "extract --prune": Command(("videos", "older"), _extract("older", prune=True), soundness_of("older")),
     "relabel": Command(("bank",), ("store", "relabel", "bank", "--set", "wave-*=waving"), store_at("bank")),
     "relabel --undo": Command(("hand",), ("store", "relabel", "hand", "--undo"), store_at("hand"), again=False),
+    "hold-out": Command(("loose",), ("store", "hold-out", "loose"), store_at("loose")),
     "rm": Command(("older",), ("store", "rm", "older", "run/*", "bad/*"), store_at("older")),
     "merge": Command(("bank", "bank-2"), ("store", "merge", "bank", "bank-2", "new"), soundness_of("new")),
     "split": Command(

@@ -30,6 +30,8 @@ def make_template(template: Path, folder: Path) -> None:
     _rename_videos(Path("bank-2"))
     shutil.copytree("bank", "hand")
     _call("store", "relabel", "hand", "--set", "wave-*=waving")
+    shutil.copytree("bank", "loose")
+    _call("store", "relabel", "loose", "--set", "*=", "--column", "split")
     _make_videos()
     _make_broken()
     _call("store", "export", "bank", "all.parquet", "--format", "parquet")
