@@ -1,6 +1,7 @@
 """Command that divides the videos without a split into those that train and those that measure a run."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -51,4 +52,6 @@ def _lines(report: dict[str, Any]) -> list[str]:
         lines.append(f"{classes} no video held out, with fewer than five or all of one source: {listed(never)}")
     if report["unlabelled"]:
         lines.append(f"{counted(report['unlabelled'], 'video has', 'videos have')} no label, and no split still")
+    if report["train"]:
+        lines.append(f"next: framebank train {quote(report['store'])} RUN")
     return lines

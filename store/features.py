@@ -178,7 +178,7 @@ class FeatureStore(Mapping[str, Embeddings]):
         try:
             return self.manifest.split(name)
         except DataError as error:
-            raise DataError(f"{self.path}: {error}{split_hint(name, self.manifest.split_sizes, self.path)}") from error
+            raise DataError(f"{self.path}: {error}{split_hint(name, self.manifest.columns, self.path)}") from error
 
     def read_packed(self, stream: str = FRAME_STREAM) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return everything in one read: data (R, ...) of a stream of rows, frame indices (R,), end rows (V,).

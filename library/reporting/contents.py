@@ -70,8 +70,8 @@ class StoreContents:
         named = [(name, count) for name, count in self.splits if name]
         splits = f": {', '.join(f'{count:,} {name}' for name, count in named)}" if named else ""
         failed = f"; {self.failed:,} failed" if self.failed else ""
-        classes = counted(len(self.balance), "class", "classes")
-        return f"{self.videos:,} video{'s' * (self.videos != 1)} of {classes}{splits}{failed}."
+        of = f"of {counted(len(self.balance), 'class', 'classes')}" if self.balance else "without a label"
+        return f"{self.videos:,} video{'s' * (self.videos != 1)} {of}{splits}{failed}."
 
 
 def contents_of(store: FeatureStore) -> StoreContents:

@@ -18,7 +18,7 @@ from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.render import write_report
 from framebank.library.reporting.rows import PooledVideos, drawn, pooled_videos
 from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, shown_if_any
-from framebank.library.reporting.sheets import ClassSheet, class_sheets
+from framebank.library.reporting.sheets import NO_LABEL, ClassSheet, class_sheets
 from framebank.library.reporting.spread import Outlier, Spread, outliers_of, spread_of
 from framebank.library.watch import Watch
 from framebank.store.features import FeatureStore
@@ -122,9 +122,7 @@ def _map(material: StoreMaterial) -> EmbeddingMap:
     names = sorted({name for own in labels.values() for name in own})
     place_of = {name: place for place, name in enumerate(names)}
     videos = [
-        MappedVideo(
-            tuple(place_of[name] for name in own) or (-1,), False, f"{video_id}: {', '.join(own) or 'no label'}"
-        )
+        MappedVideo(tuple(place_of[name] for name in own) or (-1,), False, f"{video_id}: {', '.join(own) or NO_LABEL}")
         for video_id, own in labels.items()
     ]
     return embedding_map(material.pooled.vectors[rows], videos, names, listed=len(material.store))
@@ -146,11 +144,11 @@ def _sheets(material: StoreMaterial) -> tuple[ClassSheet, ...]:
     videos: dict[str, list[Video]] = {}
     for video in material.store.manifest.columns:
         if video.video_id in material.store:
-            for label in video.labels:
+            for label in video.labels or (NO_LABEL,):
                 videos.setdefault(label, []).append(video)
     found = class_sheets(videos, material.pictures)
     if not any(sheet.frames for sheet in found):
-        reason = next(iter(material.pictures.failed.values()), "no video has a label")
+        reason = next(iter(material.pictures.failed.values()), "the store holds no video")
         raise NothingToShowError(f"no frame could be read: {reason}")
     return found
 

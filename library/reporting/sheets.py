@@ -9,7 +9,8 @@ import numpy as np
 from framebank.library.reporting.pictures import Pictures
 from framebank.store.videos.video import Video
 
-OF_CLASS = 4  # pictures
+NO_LABEL = "no label"
+OF_CLASS, OF_NONE = 4, 24  # pictures, of a class and of the videos without a label
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,16 @@ class ClassSheet:
 def class_sheets(videos: Mapping[str, Sequence[Video]], pictures: Pictures) -> tuple[ClassSheet, ...]:
     """Return at most OF_CLASS frames of each class, of videos drawn by seed 0, until enough videos were read.
 
-    One of each class is read first, then a second of each. A class that no video was read of is left out.
+    One of each class is read first, then a second of each. A class that no video was read of is left out. Of NO_LABEL
+    there are up to OF_NONE.
     """
+    most = {label: OF_NONE if label == NO_LABEL else OF_CLASS for label in videos}
     drawn = {
-        label: [own[place] for place in np.random.default_rng(0).permutation(len(own))[:OF_CLASS].tolist()]
+        label: [own[place] for place in np.random.default_rng(0).permutation(len(own))[: most[label]].tolist()]
         for label, own in sorted(videos.items())
     }
     shown: dict[str, list[tuple[str, str]]] = {}
-    for turn in range(OF_CLASS):
+    for turn in range(max(most.values(), default=0)):
         for label, own in drawn.items():
             if turn < len(own) and pictures.left > 0:
                 frame = pictures.middle(own[turn])

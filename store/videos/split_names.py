@@ -6,6 +6,7 @@ from pathlib import Path
 from shlex import quote
 
 from framebank.store.errors import warn
+from framebank.store.videos.columns import VideoColumns
 from framebank.store.videos.spelling import nfc
 from framebank.store.videos.video import SPLIT_NAMES
 
@@ -50,8 +51,11 @@ def split_among(name: str, there: Iterable[str]) -> str:
     return alike[0] if name not in known and len(alike) == 1 else name
 
 
-def split_hint(name: str, splits: Iterable[str], store: Path) -> str:
+def split_hint(name: str, videos: VideoColumns, store: Path) -> str:
     """Return how a store gets the split that a name means if none of its videos has any; "" if one has."""
-    if any(splits) or usual_split(name) not in ("train", "test"):
+    if any(videos.splits) or usual_split(name) not in ("train", "test"):
         return ""
-    return f"; `framebank store hold-out {quote(str(store))}` makes the splits train and test"
+    where = quote(str(store))
+    if not any(videos.labels):
+        return f"; no video has a label either: `framebank store relabel {where} FILE.csv` gives labels and splits"
+    return f"; `framebank store hold-out {where}` makes the splits train and test"

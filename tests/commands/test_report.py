@@ -74,6 +74,16 @@ def test_a_store_and_its_page(framebank: Any, store: Path, tmp_path: Path) -> No
     assert "data:image/jpeg" not in (tmp_path / "plain.html").read_text()
 
 
+def test_videos_without_a_label_have_pictures_too(framebank: Any, store: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(store, own)
+    framebank("store", "relabel", own, "--set", "*=", "--column", "label")
+    found = fb.report(own, out=tmp_path / "own.html", pictures=40)
+    assert found.headline == "64 videos without a label: 48 train, 16 test."
+    assert [(one["label"], len(one["videos"])) for one in found.figures["sheets"]] == [("no label", 24)]
+    assert (tmp_path / "own.html").read_text().count("data:image/jpeg") >= 24 and "sheets" not in found.left_out
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders that look like evaluated runs of 100 videos; their store is gone."""

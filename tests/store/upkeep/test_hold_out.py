@@ -106,5 +106,8 @@ def test_what_cannot_be_held_out_is_refused(tmp_path: Path, bank: Path) -> None:
     with pytest.raises(DataError, match=r"each labelled video has a split already \(train\); `framebank store relabel"):
         hold_out(small)
     relabel_store(small, {(name, "label"): "" for name in splits(small)})
+    relabel_store(small, {(name, "split"): "" for name in splits(small)})
+    with pytest.raises(DataError, match=r"no video has a label either: `framebank store relabel .* FILE\.csv` gives"):
+        FeatureStore(small).split("train")
     with pytest.raises(DataError, match=r"none of its 4 videos has a label; `framebank store relabel .* FILE\.csv`"):
         hold_out(small)
