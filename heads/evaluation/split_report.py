@@ -30,10 +30,10 @@ class SplitReport:
 def mean_over(parts: Sequence[SplitReport]) -> dict[str, Any]:
     """Return the mean of each figure over the parts, the sample deviation of the first, and the counts of videos.
 
-    The figures are `top1`, `top5` and `mean_class_accuracy`, with the 95 % interval of top1 over videos; or `map`, if
-    videos may have several labels. The interval of several parts is that of their mean, for the mean number of their
-    videos. The parts are not independent, so more draws do not make it narrower. DataError if some parts have several
-    labels and others do not.
+    The figures are `top1`, `top5` and `mean_class_accuracy`, with the 95 % interval of top1 over videos; or `map` with
+    its interval, if videos may have several labels. The interval of several parts is that of their mean, for the mean
+    number of their videos; for `map`, its ends are the means of theirs. The parts are not independent, so more draws do
+    not make it narrower. DataError if some parts have several labels and others do not.
     """
     reports = [part.report for part in parts]
     several = ["map" in report for report in reports]
@@ -45,6 +45,9 @@ def mean_over(parts: Sequence[SplitReport]) -> dict[str, Any]:
     if "top1" in means:
         videos = round(statistics.fmean(part.evaluated for part in parts))
         found["top1_interval"] = wilson_interval(round(means["top1"] * videos), videos)
+    else:
+        ends = zip(*(report["map_interval"] for report in reports), strict=True)
+        found["map_interval"] = tuple(map(statistics.fmean, ends))
     return {**found, **_counts(parts)}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framebank.library.checks import typed
+from framebank.library.figures.intervals import between, interval_of
 from framebank.library.figures.kept_runs import KeptRuns, add_line, require_outside
 from framebank.library.figures.pairs import HasPath
 from framebank.library.table import html_table, percent, table
@@ -34,10 +35,10 @@ class ProtocolResult:
     """The figures of a named protocol: their means over its `parts`, which are splits, draws or matchers.
 
     top1, top5, mean_class_accuracy and map are fractions, and None where the protocol has no such figure: map is for
-    videos with several labels, the others for one. `deviation` is that of top1 (or map) over the parts, `interval` the
-    95 % interval of top1 over videos. `videos_evaluated` of `videos_listed` were scored, over all parts together.
-    `together` says what the figures are of the parts: "mean", "harmonic mean", or the matcher they are of. `unwritten`
-    says why the results have no line of it, where they could not be written.
+    videos with several labels, the others for one. `deviation` is that of top1 (or map) over the parts, `interval` its
+    95 % interval over videos. `videos_evaluated` of `videos_listed` were scored, over all parts together. `together`
+    says what the figures are of the parts: "mean", "harmonic mean", or the matcher they are of. `unwritten` says why
+    the results have no line of it, where they could not be written.
     """
 
     name: str
@@ -90,10 +91,8 @@ class ProtocolResult:
 
 def _figures(found: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the cells of top-1 (or mAP), of its interval and of top-5, empty for a figure that is not there."""
-    low, high = found.get("top1_interval") or found.get("map_interval") or (None, None)
-    between = f"{100 * low:.1f}-{100 * high:.1f}" if low is not None and high is not None else ""
     first = found["map"] if "map" in found else found["top1"]
-    return percent(first), between, percent(found["top5"]) if "top5" in found else ""
+    return percent(first), between(interval_of(found)), percent(found["top5"]) if "top5" in found else ""
 
 
 @typed
@@ -179,7 +178,7 @@ def evaluate_protocol(
         top5=figures.get("top5"),
         mean_class_accuracy=figures.get("mean_class_accuracy"),
         map=figures.get("map"),
-        interval=figures.get("top1_interval"),
+        interval=interval_of(figures),
         deviation=figures["deviation"],
         videos_evaluated=figures["videos_evaluated"],
         videos_listed=figures["videos_listed"],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from framebank.heads.training.forms import EARLIER
+from framebank.library.figures.intervals import between, interval_of
 from framebank.library.table import html_table, percent, table
 from framebank.store.counts import counted
 from framebank.store.spec import name_of_encoder
@@ -42,12 +43,11 @@ class Report:
     @classmethod
     def of(cls, values: Mapping[str, Any], *, about: Mapping[str, str], others: tuple["Report", ...] = ()) -> "Report":
         """Build a report from the values of an evaluation. `about` are table cells that come before the figures."""
-        interval = values.get("top1_interval") or values.get("map_interval")
         return cls(
             top1=values.get("top1"),
             top5=values.get("top5"),
             mean_class_accuracy=values.get("mean_class_accuracy"),
-            interval=(interval[0], interval[1]) if interval else None,
+            interval=interval_of(values),
             map=values.get("map"),
             videos_evaluated=values["made_by"]["videos_evaluated"],
             videos_listed=values["videos_listed"],
@@ -69,11 +69,11 @@ class Report:
         """Return the figures as they are printed, by the names of their columns."""
         if self.map is not None:
             told = f"{sum(value is not None for value in self.classes.values())} of {len(self.labels)} occur"
-            return {"mAP": percent(self.map), **_between(self.interval), "classes": told}
+            return {"mAP": percent(self.map), **_interval_cell(self.interval), "classes": told}
         assert self.top1 is not None and self.interval and self.top5 is not None
         return {
             "top-1": percent(self.top1),
-            **_between(self.interval),
+            **_interval_cell(self.interval),
             "top-5": percent(self.top5),
             "class mean": percent(self.mean_class_accuracy or 0.0),
         }
@@ -106,9 +106,9 @@ class Report:
         return html_table(header, rows, below=self._below())
 
 
-def _between(interval: tuple[float, float] | None) -> dict[str, str]:
+def _interval_cell(interval: tuple[float, float] | None) -> dict[str, str]:
     """The cell of an interval, by its column; none if there is none."""
-    return {"95 %": f"{100 * interval[0]:.1f}-{100 * interval[1]:.1f}"} if interval else {}
+    return {"95 %": between(interval)} if interval else {}
 
 
 def _classes(values: Mapping[str, Any]) -> dict[str, float | None]:

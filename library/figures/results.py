@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from framebank.library.checks import require_among, typed
+from framebank.library.figures.intervals import between, interval_of
 from framebank.library.table import html_table, printable, table
 from framebank.store.counts import counted
 from framebank.store.errors import DataError
@@ -91,7 +92,6 @@ def _made_by(line: Mapping[str, Any]) -> str:
 
 
 def _cells(line: Mapping[str, Any]) -> Sequence[str]:
-    low, high = line.get("top1_interval") or (None, None)
     several = f" +- {100 * line['deviation']:.1f}" if line["deviation"] else ""
     figure = f"{100 * line['top1']:.1f} %" if "top1" in line else f"{100 * line['map']:.1f} % mAP"
     return (
@@ -101,7 +101,7 @@ def _cells(line: Mapping[str, Any]) -> Sequence[str]:
         str(line["encoder"]),
         _made_by(line),
         f"{figure}{several}",
-        "" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
+        between(interval_of(line)),
         f"{100 * line['top5']:.1f} %" if "top5" in line else "",
         f"{line['videos_evaluated']} of {line['videos_listed']}",
         str(line["time"]),

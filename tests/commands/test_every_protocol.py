@@ -4,6 +4,8 @@ The lists are the official ones where they are at hand. Where they are not, they
 number of videos of the official ones. Episodes are drawn 20 times and not 10,000.
 """
 
+import csv
+import io
 import json
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -17,6 +19,8 @@ import pytest
 import framebank as fb
 from framebank.heads.evaluation.named import PROTOCOLS, ListedSplit, NamedProtocol, protocol_names, read_protocol
 from framebank.heads.training.recipe import Recipe
+from framebank.library.figures.intervals import between
+from framebank.library.table import percent
 from framebank.store import Embeddings, LabelSet, Manifest, PromptBank, ShardWriter, Video
 from framebank.store.videos.lists import ListedVideo, read_list
 from framebank.tests.places import DATA
@@ -82,6 +86,9 @@ def test_it_runs(name: str, tmp_path: Path) -> None:
         assert found.videos_listed == 2745 and {part.listed for part in found.parts} == {2745}
     figure = found.map if name == "charades" else found.top1
     assert figure is not None and 0 < figure <= 1 and 0 < found.videos_evaluated <= found.videos_listed
+    assert found.interval and found.interval[0] <= figure <= found.interval[1] + 1e-9
+    (row,) = csv.DictReader(io.StringIO(fb.results(tmp_path / "r.jsonl").text("csv")))
+    assert row["95 %"] == between(found.interval) and row["top-1"].startswith(percent(figure))
     if protocol.kind in ("supervised", "zero-shot"):
         assert len(found.parts) == (len(protocol.splits) or len(protocol.seeds) or 1)
     for part, split in zip(found.parts, protocol.splits, strict=False):

@@ -130,6 +130,7 @@ def test_the_line_of_runs_that_are_there_is_added_by_the_next_command(
     [
         ({"top1": "x"}, "top1 is 'x'; expected a number"),
         ({"top1_interval": [0.1, 0.2, 0.3]}, "top1_interval is [0.1, 0.2, 0.3]; expected two numbers"),
+        ({"map": 0.5, "map_interval": [0.1]}, "map_interval is [0.1]; expected two numbers"),
         ({"protocol": {"name": ["a"], "hash": "b"}}, "name is ['a']; expected a text"),
         ({"protocol": {}}, "name is missing"),
         ({"videos_listed": -1}, "videos_listed is -1"),
