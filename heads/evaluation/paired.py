@@ -39,7 +39,8 @@ class PairedDifference:
     """How B compares with A on the same videos. Accuracies, differences and intervals are fractions from 0 to 1.
 
     `difference` is B minus A. `interval` is its 95 % interval, by a paired bootstrap over `sources` (groups or single
-    videos). `p_value` is the level at which that interval reaches 0. `mcnemar_p` is McNemar's exact test, which assumes
+    videos). `p_value` is the level at which that interval reaches 0; where few sources differ, it is the p of the exact
+    sign test over the sources, if that is larger. `mcnemar_p` is McNemar's exact test, which assumes
     independent videos. `smallest_difference` is the difference that this test set finds in 4 of 5 cases. `verdict` is
     about B: "better", "worse" or "cannot tell". `p_holm` is the p_value after Holm's correction, if several runs are
     compared with one. `equivalent` says whether the difference is within `equivalent_within` points, by the 90 %
@@ -92,7 +93,8 @@ def compare_paired(
     S. Each of the two parts is widened as Student's t asks for, with one degree of freedom less than there are sources
     or seeds, so that few do not look like many (Banerjee 1961: such an interval is never too narrow). Equal differences
     are split evenly, as a mid-p value does. If fewer than FEWEST sources differ, the interval reaches as far as the
-    exact limits of the share that is gained and lost. The verdict needs p < 5 % and FEWEST sources that differ.
+    exact limits of the share that is gained and lost, and `p_value` is at least that of the exact sign test over the
+    sources, which is 6 % or more there. The verdict needs p < 5 % and FEWEST sources that differ.
     McNemar's test (1947) is the exact one. DataError if the arrays do not fit.
 
     >>> import numpy as np
@@ -108,11 +110,12 @@ def compare_paired(
     draws, sums = _draws(step, source, seed=seed)
     difference = float(step.mean())
     low, high = np.clip(np.quantile(draws, [LEVEL / 2, 1 - LEVEL / 2]), -1, 1).tolist()
+    p_value = min(1.0, 2 * float(min((draws <= 0).mean(), (draws >= 0).mean())))
     gained, lost = int((sums > 0).sum()), int((sums < 0).sum())
     if gained + lost < FEWEST:  # draws from so few that differ say too little of those that were not seen
         low = min(low, -_most_share(lost, len(sums), LEVEL / 2))
         high = max(high, _most_share(gained, len(sums), LEVEL / 2))
-    p_value = min(1.0, 2 * float(min((draws <= 0).mean(), (draws >= 0).mean())))
+        p_value = max(p_value, mcnemar(gained, lost))
     net = step.sum(0)
     flips = Flips(int((net > 0).sum()), int((net < 0).sum()))
     differing = gained + lost

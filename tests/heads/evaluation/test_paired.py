@@ -70,7 +70,12 @@ def test_no_flip_tells_nothing():
 
 @pytest.mark.parametrize(("gained", "verdict"), [(4, "cannot tell"), (5, "cannot tell"), (6, "better")])
 def test_five_flips_are_too_few(gained: int, verdict: str):
-    assert fb.compare(*pair(gained, 0, both=100)).verdict == verdict
+    found = fb.compare(*pair(gained, 0, both=100))
+    assert found.verdict == verdict
+    assert (found.p_value < 0.05) == (found.interval[0] > 0) == (verdict == "better")
+    groups = np.repeat(np.arange((100 + gained) // 2 + 1), 2)[: 100 + gained]
+    together = fb.compare(*pair(gained, 0, both=100), groups=groups)  # half as many sources differ
+    assert together.p_value >= 2 * 0.5**together.sources_that_differ and together.interval[0] < 0
 
 
 def test_videos_of_one_source_count_as_one():
