@@ -134,7 +134,7 @@ def evaluate_run(
         scoring=run.recipe.scoring if run.trained_on.get("templates") else None,
         run=str(shown or folder),
         run_hash=run.weights_hash,
-        store=str(store.path),
+        store=str(store.path.absolute()),
         **more,
     )
     groups = groups_of(manifest.of_ids(predictions.video_ids))
@@ -197,7 +197,7 @@ def evaluate_zero_shot(
         head=run.recipe.head if run else "mean",
         run=str(folder) if folder else None,
         run_hash=run.weights_hash if run else None,
-        store=str(store.path),
+        store=str(store.path.absolute()),
     )
     groups = groups_of(manifest.of_ids(predictions.video_ids))
     return {"texts": prompts.kind, "scoring": scoring, **_report(predictions, groups, bank, facts, without=without)}

@@ -119,7 +119,7 @@ def evaluate_few_shot(
             episodes_hash=episodes.hash,
             **facts,
             **(of_run if name in trained else _options_of(own[name])),
-            store=str(store.path),
+            store=str(store.path.absolute()),
         )
         figures = measure_episodes(scores, episodes)
         rows.append({"matcher": name, "baseline": name in BASELINES, "seconds": seconds, **figures, "made_by": told})

@@ -236,7 +236,7 @@ def _by_precision(
 
 def _warn_of_stores(folders: Sequence[Path], stores: Sequence[Path]) -> None:
     """Warn if runs were scored on different stores: their rows differ too, not only what was learned."""
-    other = next((number for number, store in enumerate(stores) if store != stores[0]), None)
+    other = next((number for number, store in enumerate(stores) if store.resolve() != stores[0].resolve()), None)
     if other is not None:
         warn(
             f"{folders[0]} was scored on the store {stores[0]} and {folders[other]} on {stores[other]}; the difference "

@@ -170,3 +170,15 @@ def test_runs_that_were_scored_on_different_stores_are_told(framebank: Any, made
     told = " ".join(framebank("compare-runs", made / "first", tmp_path / "other").stderr.split())
     assert "was scored on the store gone and" in told and "on elsewhere; the difference is that of the rows too" in told
     assert not framebank("compare-runs", made / "first", made / "second").stderr
+    write(tmp_path / "same", np.arange(COUNT) % 2 == 0, store=str(Path("gone").absolute()))
+    assert not framebank("compare-runs", made / "first", tmp_path / "same").stderr
+
+
+def test_a_run_knows_its_store_from_any_folder(
+    framebank: Any, store: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    monkeypatch.chdir(store.parent)
+    framebank("evaluate", tmp_path / "run", "--store", store.name, "--split", "test")
+    told = json.loads((tmp_path / "run" / "metrics.json").read_text())["made_by"]["store"]
+    assert told == str(store)
