@@ -43,18 +43,30 @@ def score_by_names(
 ) -> list[SplitReport]:
     """Score each test list, the whole store, halves of the classes or listed classes, by the texts of the classes.
 
-    DataError, before the first is scored, if a list does not fit or the videos of a part give no figure.
+    DataError, before the first is scored, if a list does not fit, if the videos of a part give no figure, or if the run
+    was trained on some of them.
     """
     parts = list(_tested(protocol, store, prompts, lists))
+    trained = set(scorer.run.videos_in(store)) if scorer.run else set()
     for name, manifest, names, _ in parts:
         own, several = prompts.select(names).labels, bool(scorer.run and scorer.run.recipe.is_multi_label)
         told = {"split": name, "hint": zero_shot_hint(store), "mine": "the set of classes"}
         require_measurable(store, manifest, own, multi_label=several, **told)
+        _require_not_trained(trained, manifest, name, where=scorer.path)
     reports = []
     for name, manifest, names, listed in parts:
         reports.append(score_part(name, store, manifest, prompts.select(names), scorer, listed=listed))
         done()
     return reports
+
+
+def _require_not_trained(trained: set[str], manifest: Manifest, name: str, *, where: Path | None) -> None:
+    both = [video_id for video_id in manifest.ids if video_id in trained]
+    if both:
+        raise DataError(
+            f"{where}: was trained on {len(both)} of the {counted(len(manifest), 'video')} of the part {name!r}, such "
+            f"as {both[0]!r}; expected a run of other videos"
+        )
 
 
 def score_part(

@@ -9,6 +9,7 @@ import pytest
 
 import framebank as fb
 from framebank.heads.training.recipe import Recipe
+from framebank.library.figures.intervals import between
 from framebank.store import Manifest
 from framebank.tests.worlds.cli import sentence
 from framebank.tests.worlds.heads import CLASSES, World, write_groups, write_world
@@ -113,6 +114,9 @@ def test_a_matcher_of_another_store(framebank: Any, world: World, tmp_path: Path
     shown = framebank(*start, "--run", tmp_path / "run").stdout
     assert "overlap    the run was trained on 3 of these 4 classes" in shown
     assert "1-shot trained:trx" in shown and "5-shot ridge" in shown
+    fb.fewshot_train(world.store, tmp_path / "own", matcher="trx", way=3, shot=1, query=1, steps=1)
+    told = sentence(framebank(*start, "--run", tmp_path / "own", exit_code=1))
+    assert f"{tmp_path / 'own'}: was trained on the store {world.store.path}, which the protocol" in told
 
 
 def test_a_run_of_another_data_set_tells_its_overlap(framebank: Any, world: World, lists: Path, tmp_path: Path) -> None:
@@ -128,6 +132,21 @@ def test_a_run_of_another_data_set_tells_its_overlap(framebank: Any, world: Worl
     own = part["confusion"][place]
     assert told["top1_without_them"] == own[place] / sum(own)
     assert "the run was trained on 3 of these 4 classes" in framebank(*start, "--run", run.path).stdout
+
+
+def test_a_run_that_was_trained_on_what_is_tested(framebank: Any, world: World, lists: Path, tmp_path: Path) -> None:
+    run = fb.train(world.store, tmp_path / "run", head="mean", epochs=1, prompts=world.prompts)
+    start = ("eval", world.store.path, "--prompts", lists / "prompts.h5", "--results", tmp_path / "r.jsonl")
+    start = (*start, "--run", run.path, "--protocol")
+    for protocol in ("cross-dataset", "zero-shot-full", "zero-shot-half"):
+        told = sentence(framebank(*start, protocol, exit_code=1))
+        assert f"{run.path}: was trained on " in told and "expected a run of other videos" in told
+    assert not (tmp_path / "r.jsonl").exists()
+    rows = (f"{name}-test-{number}.mp4\n" for name in ("wave", "rise") for number in range(5))
+    (tmp_path / "test.txt").write_text("".join(rows))
+    text = 'name = "t"\nabout = "t"\nkind = "zero-shot"\nvideos = "lists"\n\n[[splits]]\ntest = ["test.txt"]\n'
+    (tmp_path / "t.toml").write_text(text)
+    framebank(*start, tmp_path / "t.toml", "--lists", tmp_path)  # which it did not see
 
 
 def test_listed_classes(framebank: Any, world: World, lists: Path, tmp_path: Path) -> None:
@@ -161,10 +180,11 @@ def test_videos_of_several_labels(framebank: Any, tmp_path: Path) -> None:
     Manifest(tuple(videos)).write(tmp_path / "store" / "manifest.csv")
     recipe = Recipe(head="mean", classifier="linear", loss="bce", epochs=3)
     found = fb.evaluate_protocol(tmp_path / "store", "supervised", recipe=recipe, results=tmp_path / "r.jsonl")
-    assert found.top1 is None and found.interval is None
-    assert found.map == found.parts[0].report["map"] > 0.5
+    assert found.top1 is None and found.map == found.parts[0].report["map"] > 0.5
+    assert found.interval == tuple(found.parts[0].report["map_interval"])
     assert "mAP" in str(found).splitlines()[0] and "top-1" not in str(found)
-    assert "% mAP" in framebank("results", tmp_path / "r.jsonl").stdout
+    shown = framebank("results", tmp_path / "r.jsonl").stdout
+    assert "% mAP" in shown and between(found.interval) in shown
 
 
 def test_views_and_clips_that_a_protocol_averages(framebank: Any, world: World, tmp_path: Path) -> None:

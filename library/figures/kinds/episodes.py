@@ -17,7 +17,8 @@ def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
     """Score the protocol's episodes by `matchers`, by the matcher of `run` and by the baselines, for each shot.
 
     `top1` is the mean over the shots of the first matcher that was asked for, or else of the first baseline. A run may
-    come from other videos and classes of the same encoder (cross-domain). Texts among the baselines are left out where
+    come from other videos and classes of the same encoder (cross-domain). DataError if the protocol asks for such a run
+    and it was trained on this store. Texts among the baselines are left out where
     the classes have none; a line says why.
     """
     from framebank.heads.fewshot.matcher_name import reads_text
@@ -25,6 +26,7 @@ def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
     from framebank.library.episodes.evaluation import evaluate_shots
 
     protocol, files = asked.protocol, _class_lists(asked)
+    _require_other_store(asked)
     plain = [name for name in protocol.baselines if not reads_text(name)]
     reports = evaluate_shots(
         asked.store,
@@ -80,6 +82,18 @@ def score_episodes(asked: ProtocolRequest) -> ProtocolFigures:
         notes=(*told, *_trained_on(reports[0])),
         more={"episodes_hashes": [report.protocol["episodes_hash"] for report in reports]},
     )
+
+
+def _require_other_store(asked: ProtocolRequest) -> None:
+    from framebank.heads.fewshot.run import FewshotRun
+
+    if not asked.protocol.needs_run or not asked.run:
+        return
+    if Path(FewshotRun.read(asked.run).store).resolve() == asked.store.path.resolve():
+        raise DataError(
+            f"{asked.run}: was trained on the store {asked.store.path}, which the protocol {asked.protocol.name!r} "
+            "tests; expected a run of another store"
+        )
 
 
 def _class_lists(asked: ProtocolRequest) -> Sequence[Path]:
