@@ -173,7 +173,6 @@ def compare_runs(*runs: "HasPath | str | Path", seed: int = 0, equivalent_within
     if len({folder.absolute() for folder in folders}) < len(folders):
         raise DataError("a run is given twice; expected different runs")
     measured = [read_measured(folder) for folder in folders]
-    _warn_of_stores(folders, [next(iter(one.values())).store for one in measured])
     if judges_each(measured[0]):
         return _by_precision(folders, measured, equivalent_within=equivalent_within)
     return _by_accuracy(folders, measured, seed=seed, equivalent_within=equivalent_within)
@@ -192,6 +191,7 @@ def _by_accuracy(
     from framebank.heads.evaluation.verdict import corrected
 
     aligned = align(measured)
+    _warn_of_stores(folders, measured)
     first, *others = aligned.correct
     found = corrected(
         [
@@ -223,6 +223,7 @@ def _by_precision(
     from framebank.heads.evaluation.verdict import corrected
 
     aligned = align_scores(measured)
+    _warn_of_stores(folders, measured)
     first, *others = ([JackknifedMap.of(one, aligned.hits) for one in seeds] for seeds in aligned.scores)
     found = corrected(
         [
@@ -234,8 +235,9 @@ def _by_precision(
     return RunPairs(folders[0], aligned.split, pairs)
 
 
-def _warn_of_stores(folders: Sequence[Path], stores: Sequence[Path]) -> None:
+def _warn_of_stores(folders: Sequence[Path], measured: "Sequence[dict[int | None, MeasuredRun]]") -> None:
     """Warn if runs were scored on different stores: their rows differ too, not only what was learned."""
+    stores = [next(iter(one.values())).store for one in measured]
     other = next((number for number, store in enumerate(stores) if store.resolve() != stores[0].resolve()), None)
     if other is not None:
         warn(

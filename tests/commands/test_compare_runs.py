@@ -170,6 +170,9 @@ def test_runs_that_were_scored_on_different_stores_are_told(framebank: Any, made
     told = " ".join(framebank("compare-runs", made / "first", tmp_path / "other").stderr.split())
     assert "was scored on the store gone and" in told and "on elsewhere; the difference is that of the rows too" in told
     assert not framebank("compare-runs", made / "first", made / "second").stderr
+    write(tmp_path / "odd", np.arange(COUNT) % 2 == 0, store="elsewhere", split="val")
+    told = sentence(framebank("compare-runs", made / "first", tmp_path / "odd", exit_code=1))
+    assert "expected one split" in told and "elsewhere" not in told
     write(tmp_path / "same", np.arange(COUNT) % 2 == 0, store=str(Path("gone").absolute()))
     assert not framebank("compare-runs", made / "first", tmp_path / "same").stderr
 
