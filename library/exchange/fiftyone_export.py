@@ -64,7 +64,7 @@ def export_fiftyone(
         watched = watch(videos, total=len(videos), unit="video")
         samples = _samples(store, watched, said, found, several=_any_several(videos, said))
         with new_folder(place) as part:
-            metadata = {"media_type": "video", "info": {"store": str(store.path), "made_by": "framebank"}}
+            metadata = {"media_type": "video", "info": {"store": str(store.path.absolute()), "made_by": "framebank"}}
             (part / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
             (part / "samples.json").write_text(json.dumps({"samples": samples}, indent=1), encoding="utf-8")
             (part / FRAMES).write_text(json.dumps({"frames": {}}), encoding="utf-8")
