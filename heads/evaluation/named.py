@@ -8,12 +8,14 @@ from typing import Any
 
 from framebank.store.errors import DataError, near_names
 from framebank.store.formats.document import Fields, read_toml
+from framebank.store.videos.labels import class_text
 
 PROTOCOLS = Path(__file__).parent / "protocols"
 VIDEOS = ("lists", "full", "half", "classes")
 MOST_SEED = 1 << 32  # the seeds of numpy are below it
 FIRST = ("kind", "splits", "videos", "seeds", "val_fraction")  # the keys of the first version, always in the hash
 FIRST_OF_SPLIT = ("test", "test_videos", "train", "train_videos")
+FIXED = ("sampling", "class_names", "templates")  # keys that every kind may have
 SIDES = {"train": "train_videos", "test": "test_videos", "novel": "novel_videos", "classes": "num_classes"}
 
 
@@ -68,7 +70,8 @@ class NamedProtocol:
     combinations are trained, and the best on held-out videos is tested. `groups` is how many views and clips of each
     video the store must hold. Episodes take the classes of the store's `split`, or those that `class_lists` place in it
     (lists of other videos than `class_lists_hash` says are refused); the `baselines` are always scored.
-    `needs_run` asks for a run that was trained elsewhere.
+    `needs_run` asks for a run that was trained elsewhere. Each kind may fix the frames of the store (`sampling`, as
+    "segments:16"), the `class_names` of the texts, and their `templates`; what is fixed, a caller cannot give.
     """
 
     name: str
@@ -90,6 +93,9 @@ class NamedProtocol:
     episodes: int = 0
     baselines: tuple[str, ...] = ()
     needs_run: bool = False
+    sampling: str = ""
+    class_names: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -142,10 +148,9 @@ def _read(found: Fields) -> NamedProtocol:
         raise found.refuse("kind", f"one of {', '.join(KINDS)}")
     keys = KINDS[kind]
     for name in found.values:
-        if name not in ("name", "about", "kind", *keys.reads):
-            raise found.refuse(
-                name, f"no such key in a protocol of the kind {kind!r}, which reads {', '.join(keys.reads)}"
-            )
+        if name not in ("name", "about", "kind", *keys.reads, *FIXED):
+            reads = ", ".join((*keys.reads, *FIXED))
+            raise found.refuse(name, f"no such key in a protocol of the kind {kind!r}, which reads {reads}")
     missing = next((name for name in keys.needs if name not in found), None)
     if missing:
         raise DataError(f"{found.where}: has no {missing}; expected it in a protocol of the kind {kind!r}")
@@ -169,6 +174,9 @@ def _read(found: Fields) -> NamedProtocol:
         found.whole("episodes", least=1) if "episodes" in found else 0,
         found.texts("baselines") if "baselines" in found else (),
         found.flag("needs_run") if "needs_run" in found else False,
+        found.text("sampling", default=""),
+        found.texts("class_names") if "class_names" in found else (),
+        found.texts("templates") if "templates" in found else (),
     )
     _require_sense(protocol, found)
     return protocol
@@ -197,6 +205,10 @@ def _require_sense(protocol: NamedProtocol, found: Fields) -> None:
         raise found.refuse("seeds", f"different whole numbers below {MOST_SEED}")
     if not protocol.name.strip() or not protocol.name.isprintable():
         raise found.refuse("name", "a name on one line")
+    if any(template.count("{}") != 1 for template in protocol.templates):
+        raise found.refuse("templates", "sentences that hold {} once, where the class goes")
+    if len(set(map(class_text, protocol.class_names))) < len(protocol.class_names):
+        raise found.refuse("class_names", "different names")
     share = protocol.val_fraction
     if share is not None and not 0 <= share < 1:
         raise found.refuse("val_fraction", "a share from 0 to below 1")

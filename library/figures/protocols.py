@@ -134,6 +134,7 @@ def evaluate_protocol(
     from framebank.heads.evaluation.ledger import require_ledger
     from framebank.heads.evaluation.named import read_protocol
     from framebank.library.figures.kinds import KINDS, ProtocolRequest
+    from framebank.library.figures.kinds.fixed import with_fixed
     from framebank.library.stores import open_store
 
     named, store, started = read_protocol(protocol), open_store(bank), time.perf_counter()
@@ -160,6 +161,7 @@ def evaluate_protocol(
         texts=texts,
     )
     _require_fit(asked)
+    asked = with_fixed(asked)
     if results:
         require_outside(results, runs)
         require_ledger(Path(results))

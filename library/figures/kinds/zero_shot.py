@@ -21,8 +21,10 @@ def score_zero_shot(asked: ProtocolRequest) -> ProtocolFigures:
     from framebank.heads.training.run import Run
     from framebank.library.texts import tower_of
 
-    words = prompts_of(asked)
     run = Run.read(asked.run) if asked.run else None
+    if run:
+        run.spec.require_same_encoder(asked.store.spec, mine=asked.run, theirs=asked.store.path)
+    words = prompts_of(asked)
     tower = tower_of(asked.store, device=str(asked.device))
     scorer = ByTexts(SCORING, asked.device, run, asked.run, tower)
     parts = score_by_names(asked.protocol, asked.store, words, scorer, lists=asked.lists, done=asked.done)

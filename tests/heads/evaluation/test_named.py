@@ -57,9 +57,12 @@ def test_the_hash_is_of_what_decides_a_figure(tmp_path: Path):
     text = (PROTOCOLS / "zero-shot-half.toml").read_text()
     (tmp_path / "a.toml").write_text(text.replace('about = "', 'about = "In other words: '))
     (tmp_path / "b.toml").write_text(text.replace("8, 9]", "8, 10]"))
+    for number, fixed in enumerate(('templates = ["{}"]', 'class_names = ["a"]', 'sampling = "segments:8"')):
+        (tmp_path / f"fixed-{number}.toml").write_text(f"{text}\n{fixed}\n")
     ours = read_protocol("zero-shot-half").hash
     assert read_protocol(tmp_path / "a.toml").hash == ours
-    assert read_protocol(tmp_path / "b.toml").hash != ours
+    others = {read_protocol(tmp_path / f"{name}.toml").hash for name in ("b", "fixed-0", "fixed-1", "fixed-2")}
+    assert len(others) == 4 and ours not in others
     assert len({read_protocol(name).hash for name in protocol_names()}) == len(protocol_names())
 
 
@@ -135,6 +138,8 @@ def test_halves_are_those_of_numpy():
         ),
         (('kind = "supervised"', 'kind = "episodes"'), "no such key in a protocol of the kind 'episodes'"),
         (('kind = "supervised"', 'kind = "supervised"\nseeds = [1]'), "expected no seeds beside splits"),
+        (('kind = "supervised"', 'kind = "supervised"\ntemplates = ["a"]'), "expected sentences that hold {} once"),
+        (('kind = "supervised"', 'kind = "supervised"\nclass_names = ["a", "A"]'), "expected different names"),
         (('kind = "supervised"', 'kind = "supervised"\nsettings = {shots = 8}'), "expected a recipe beside them"),
         (("train_videos = 9537", "novel_videos = 9537"), "novel_videos is 9537; expected novel beside it"),
     ],
