@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.searching.near_copies import warn_of_test_copies
+from framebank.library.stores import require_val_split
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -109,8 +110,7 @@ def train_auto(
     def job_of(recipe: Recipe, bank: "PromptBank | None", labels: "LabelSet | None") -> TrainingJob:
         return TrainingJob(store, manifest, recipe, val_split=val_split, labels=labels, prompts=bank, device=place)
 
-    if val_split:
-        store.split(val_split)
+    require_val_split(store, val_split)
     with taking(folder, what="run", overwrite=overwrite):
         manifest.labelled().require_single_labels()
         named = label_set(labels) if labels else None

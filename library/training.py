@@ -11,6 +11,7 @@ from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.auto import is_auto, train_auto
 from framebank.library.checks import typed
 from framebank.library.searching.near_copies import warn_of_test_copies
+from framebank.library.stores import open_store, require_val_split
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -75,8 +76,6 @@ def train(
     >>> run = fb.train("demo-out/store", "run", head="mean", classifier="linear", loss="ce")   # doctest: +SKIP
     >>> print(run.evaluate(split="test"))                                                      # doctest: +SKIP
     """
-    from framebank.library.stores import open_store
-
     store, folder = open_store(bank), Path(folder)
     split = store.manifest.split_named(split)
     manifest = store.split(split)
@@ -183,8 +182,7 @@ def training_job(
     from framebank.heads.training.job import TrainingJob
     from framebank.library.texts import context_templates, label_set, prompt_banks, tower_of
 
-    if val_split:
-        store.split(val_split)  # an unknown one is told before the texts are embedded
+    require_val_split(store, val_split)
     bank = None
     if recipe.reads_texts:
         if not prompts:

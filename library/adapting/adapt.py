@@ -84,7 +84,7 @@ def adapt(
     0.81
     >>> fb.extract("videos/", "better", model="demo", pretrained="adapted", frames=8)          # doctest: +SKIP
     """
-    from framebank.library.stores import open_store
+    from framebank.library.stores import open_store, require_val_split
 
     require_among("method", method, METHOD_NAMES)
     require_among("classifier", classifier, ("text", "linear"))
@@ -93,8 +93,7 @@ def adapt(
     _require_other_weights(folder, store)
     split = store.manifest.split_named(split)
     manifest = store.split(split)
-    if val_split:
-        store.split(val_split)
+    require_val_split(store, val_split)
     stored = _stored_blocks(store)
     blocks = stored if blocks is None else blocks
     if not 1 <= blocks <= stored:

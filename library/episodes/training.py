@@ -9,7 +9,7 @@ from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.checks import typed
 from framebank.library.episodes.plan import with_class_splits
 from framebank.library.episodes.trained_matcher import TrainedMatcher
-from framebank.library.stores import open_store
+from framebank.library.stores import open_store, warn_of_test_split
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
 
@@ -107,6 +107,8 @@ def _videos(
         val = manifest.split(wanted).labelled() if wanted else Manifest(())
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
+    if val_split:
+        warn_of_test_split(val_split)
     ids = {video.video_id for video in train.videos}
     both = next((video.video_id for video in val.videos if video.video_id in ids), None)
     if both:

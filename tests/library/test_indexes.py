@@ -91,7 +91,8 @@ def test_episodes_are_scored_compared_and_trained_on(framebank: Any, bank: Featu
     ]
     assert (tmp_path / "table" / "results.md").read_text().splitlines() == both.markdown()
     quick: dict[str, Any] = {"steps": 4, "val_every": 2, "val_episodes": 4, "query": 1, "episodes": 1}
-    made = fb.fewshot_train(bank, tmp_path / "trx", "trx", options={"width": 16}, way=4, val_split="test", **quick)
+    with pytest.warns(fb.DataWarning, match="what is kept is chosen on the split 'test'"):
+        made = fb.fewshot_train(bank, tmp_path / "trx", "trx", options={"width": 16}, way=4, val_split="test", **quick)
     opened = fb.open(tmp_path / "trx")
     assert isinstance(opened, fb.TrainedMatcher) and opened.labels == made.labels
     assert fb.fewshot(bank, run=opened, **drawn).accuracy == fb.fewshot(bank, run=made, **drawn).accuracy
