@@ -10,6 +10,7 @@ from framebank.store.errors import DataError, warn
 if TYPE_CHECKING:
     from framebank.store.indexes.index import Index
     from framebank.store.indexes.origin import Difference
+    from framebank.store.indexes.tuning import Measured, Target
 
 HALF_BYTES = 2  # of a value of float16
 
@@ -43,19 +44,35 @@ def index_lines(path: Path, index: "Index") -> list[str]:
 
 
 def _measured(index: "Index") -> list[str]:
-    """Return how the index is searched and what was measured, if it is more than the exact search of whole videos."""
+    """Return how the index is searched and what was measured, if it is more than the exact search of whole videos.
+
+    What was asked for and is not reached is told of each index.
+    """
     searched, told = index.searched, index.searched.measured
-    if told is None or searched.is_plain:
+    if told is None:
         return []
+    if searched.is_plain:
+        return _missed(searched.asked, told)
     rows = counted(told.rows, "row" if searched.level == "frame" else searched.level)
     half = searched.rows is not None and searched.rows.vectors.itemsize == HALF_BYTES
     what = f"{rows}{' as float16' * half}, type {searched.type}, {_size(told.bytes)}"
     if searched.near is None:
-        return [f"{what}: 95 of 100 queries take at most {_clock(told.p95)}"]
+        return [f"{what}: 95 of 100 queries take at most {_clock(told.p95)}", *_missed(searched.asked, told)]
     return [
         f"{what}: finds {100 * told.recall:.1f} % of the 10 true neighbours; 95 of 100 queries take at most "
-        f"{_clock(told.p95)}, exact ones {_clock(told.exact_p95)}"
+        f"{_clock(told.p95)}, exact ones {_clock(told.exact_p95)}",
+        *_missed(searched.asked, told),
     ]
+
+
+def _missed(asked: "Target", told: "Measured") -> list[str]:
+    """Return one line for the recall and one for the time that were asked for and are not reached."""
+    lines = []
+    if told.recall < asked.recall:
+        lines.append(f"less than {100 * asked.recall:g} % (--recall): no setting of the type {told.type} finds more")
+    if asked.type == "auto" and told.p95 > asked.budget:
+        lines.append(f"slower than {1000 * asked.budget:g} ms (--budget): no type that finds enough is faster")
+    return lines
 
 
 def _size(num_bytes: int) -> str:

@@ -16,7 +16,7 @@ from framebank.store.indexes.nearest import NearestVectors
 from framebank.store.indexes.refined import Refined
 
 faiss: Any = faiss_module  # its types lack some of its names
-TYPES = ("ivfpq", "sq8", "ivf", "hnsw")  # by their bytes, fewest first
+TYPES = ("ivfpq", "sq8", "hnsw", "ivf")  # by their bytes for vectors of 100 values or more, fewest first
 TRAINING = 40  # vectors a list that train the lists
 ROUNDS = 8  # of k-means
 LEAST_A_LIST = 39  # vectors; faiss warns about fewer

@@ -1,6 +1,7 @@
 """Indexes, labels and episodes from Python."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,16 @@ def test_a_text_is_no_file_however_long_it_is(bank: FeatureStore, tmp_path: Path
     index = fb.index(bank, tmp_path / "index")
     assert len(index.search("a person " * 60, k=2, keep_all=True)) == 2
     assert bank.ids[0] in index and "none" not in index
+
+
+def test_what_is_not_reached_of_what_was_asked_for_is_told(bank: FeatureStore, tmp_path: Path) -> None:
+    told = "slower than 1e-06 ms (--budget): no type that finds enough is faster"
+    assert fb.index(bank, tmp_path / "videos", budget=1e-9).lines()[-1] == told
+    made = fb.index(bank, tmp_path / "slow", level="frame", budget=1e-9)
+    assert made.lines()[-1] == told
+    found = made.whole.searched
+    assert found.measured and made.measured
+    made.whole.searched = replace(found, measured=replace(found.measured, recall=0.5, p95=0.0))
+    assert made.lines()[-1] == f"less than 95 % (--recall): no setting of the type {made.measured.type} finds more"
+    made.whole.searched = replace(found, measured=replace(found.measured, recall=0.95, p95=0.0))
+    assert made.lines()[-1].endswith("ms")
