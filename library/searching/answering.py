@@ -34,8 +34,12 @@ def answer(
     """Return the k videos or moments of an index that are nearest to a query, or none if none is near enough.
 
     With `keep_all` they are returned in any case. With the filter `where`, only videos that match it are returned.
+    DataError if the query alone matches it, or if a given `store` is not one of the index's encoder.
     """
     require_least("k", k, 1)
+    store = None if store is None else store_of(index, store)
+    if where is not None:
+        _require_others(index, asked, where)
     if moments:
         index = index if where is None else index.fitting(where)
         return find_moments(index, store_of(index, store), asked, k=k, keep_all=keep_all)
@@ -68,6 +72,14 @@ def answer(
             found = _rows_are_near(index, asked, hits, store, otherwise=background.level(near @ query) >= WHOLE_FROM)
     best = hits[:k] if found or keep_all else []
     return Hits(asked.told, tuple(_with_chances(index, best, background)), found=found, by_videos=asked.by_own)
+
+
+def _require_others(index: "Index", asked: SearchQuery, where: str) -> None:
+    """Refuse a filter that only the query itself matches, which is never a hit."""
+    rows = index.rows_fitting(where)
+    out = {video_id for video_id, seconds in asked.leaves_out.items() if not seconds}
+    if len(rows) <= len(out) and out.issuperset(index.own.ids[row] for row in rows):
+        raise DataError(f"the filter {where!r} leaves no video but the query, {asked.told!r}; expected another one too")
 
 
 def _rows_are_near(

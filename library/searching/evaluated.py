@@ -112,7 +112,7 @@ def evaluate_search(
     start and an end, in seconds, also measure moments: the best stretches of that video for that text, from the rows of
     the store of the index, or of `store`. Rank 1 is the best; each query ranks all videos of the index. `dual_softmax`
     weighs each score by a softmax over all queries. DataError if the file has no such columns, if the index has none of
-    the videos, or if its vectors cannot be compared with texts.
+    the videos, if its vectors cannot be compared with texts, or if `store` is not one of its encoder.
 
     >>> import framebank as fb
     >>> fb.evaluate_search("index", "queries.csv").text_to_video.recalls                       # doctest: +SKIP
@@ -123,6 +123,7 @@ def evaluate_search(
     from framebank.heads.evaluation.retrieval import dual_softmax as over_queries
     from framebank.heads.evaluation.retrieval import rank_figures
     from framebank.heads.labelling.neighbours import require_text_space
+    from framebank.library.searching.moments import store_of
     from framebank.store.vectors import unit
 
     opened = index if isinstance(index, SearchIndex) else SearchIndex.open(index, device=device)
@@ -135,6 +136,7 @@ def evaluate_search(
     if left_out:
         warn(f"{queries}: the index {opened.shown} lacks {listed(map(repr, left_out), most=3)}; these are left out")
     require_text_space(opened.index)
+    store = None if store is None else store_of(opened.index, store)
     texts = list(dict.fromkeys(one.text for one in known))
     vectors = unit(opened.encoder.encode_texts(texts))  # (Q, D)
     scores = vectors @ opened.index.own_vectors.T  # (Q, V)

@@ -50,6 +50,13 @@ def test_moments_are_measured_in_their_videos(index: Path, store: Path, tmp_path
     assert repr(found).splitlines() == found.lines() and found._repr_html_().count("<table>") == 3
 
 
+def test_a_store_that_is_named_is_looked_at_even_if_no_moment_is_asked_for(
+    framebank: Any, index: Path, queries: Path, tmp_path: Path
+) -> None:
+    told = sentence(framebank("evaluate-search", index, queries, "--store", tmp_path / "gone", exit_code=1))
+    assert f"{tmp_path / 'gone'}: no such store" in told
+
+
 def test_an_answer_behind_the_end_of_its_video_is_told(index: Path, store: Path, tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("text,video_id,start,end\na person waving,waving_test_00,90,94\n")
     with pytest.warns(

@@ -115,3 +115,19 @@ def test_texts_are_taken_only_from_vectors_of_their_space(film_index: Path, tmp_
     other.save(tmp_path / "index")
     with pytest.raises(fb.DataError, match="its vectors cannot be compared with texts"):
         fb.open(tmp_path / "index", device="cpu").search_id("film_000", minus="a person waving")
+
+
+@pytest.mark.parametrize("moments", [False, True])
+def test_a_filter_that_leaves_the_query_alone_is_told(opened: Any, *, moments: bool) -> None:
+    for asked, where in (
+        ("film_000", "video_id = 'film_000'"),
+        (["film_000", "film_001"], "video_id in ('film_000', 'film_001')"),
+    ):
+        with pytest.raises(fb.DataError, match=r"^the filter .* leaves no video but the query, '.*'; expected another"):
+            opened.search(asked, where=where, moments=moments)
+    assert opened.search("film_000", where="video_id != 'film_002'", moments=moments)[0].video_id == "film_001"
+
+
+def test_a_store_that_is_named_is_looked_at_even_if_no_row_is_read(opened: Any, tmp_path: Path) -> None:
+    with pytest.raises(fb.DataError, match="no such store"):
+        opened.search("a person waving", store=tmp_path / "gone")
