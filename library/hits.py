@@ -25,9 +25,9 @@ class Hits(Sequence["Hit"]):
     """The hits of one query. Each has video_id, score (a cosine), label, path, chance, and start and end in seconds.
 
     `found` is false if nothing stands out. The nearest videos are still listed then, unless the caller asked for none.
-    `chance` is the share of the everyday names that fit a hit at least as well. If the query is a video, it is the
-    share of the other videos; `by_videos` says so. In a notebook each hit shows a frame of its video, if the file still
-    exists.
+    `chance` is the share of the everyday names that fit a hit at least as well. If the query is made of videos,
+    pictures or moments, it is the share of the other videos; `by_videos` says so. It is None where nothing can say. In
+    a notebook each hit shows a frame of its video, if the file still exists.
     """
 
     query: str

@@ -30,3 +30,8 @@ def cosines_of(rows: np.ndarray, query: np.ndarray, mean_row: np.ndarray | None 
     lengths = np.sqrt(np.maximum(1.0 - 2.0 * found[:, 1] + away @ away, 1e-12))
     cosines: np.ndarray = (found[:, 0] - away @ aim) / lengths
     return cosines
+
+
+def apart(rows: np.ndarray, mean_row: np.ndarray | None) -> np.ndarray:
+    """Return the unit rows (R, D) whose products are what `cosines_of` gives: without SHARE of `mean_row`, if given."""
+    return rows if mean_row is None else unit(rows - SHARE * mean_row)

@@ -71,7 +71,8 @@ def answer(
         if not found and asked.names is not None and not (rows and rows.level == "frame"):
             found = _rows_are_near(index, asked, hits, store, otherwise=background.level(near @ query) >= WHOLE_FROM)
     best = hits[:k] if found or keep_all else []
-    return Hits(asked.told, tuple(_with_chances(index, best, background)), found=found, by_videos=asked.by_own)
+    others = background or _other_videos(index, asked)
+    return Hits(asked.told, tuple(_with_chances(index, best, others)), found=found, by_videos=asked.by_own)
 
 
 def _require_others(index: "Index", asked: SearchQuery, where: str) -> None:
@@ -106,17 +107,23 @@ def _rows_are_near(
 
 
 def _background(index: "Index", asked: SearchQuery) -> "Background | None":
-    """Return what tells whether a query stands out, or None if there is too little data."""
+    """Return what tells whether a query stands out, or None if there is too little data, or if it is not judged."""
     from framebank.heads.moments.background import Background, some_of
 
-    rows = index.searched_vectors
     if asked.names is not None:
-        made = Background(some_of(rows).astype("float32", copy=False), asked.names)
-    elif asked.by_own and index.searched.rows is None:
-        rows = some_of(rows, MOST_OWN)
-        made = Background(rows, rows, is_own=True)
-    else:
+        made = Background(some_of(index.searched_vectors).astype("float32", copy=False), asked.names)
+        return made if made.is_enough else None
+    return _other_videos(index, asked) if index.searched.rows is None else None
+
+
+def _other_videos(index: "Index", asked: SearchQuery) -> "Background | None":
+    """Return the index's own videos, which say how many of them fit a hit as well as a query that is made of rows."""
+    from framebank.heads.moments.background import Background, some_of
+
+    if not asked.by_own:
         return None
+    own = some_of(index.own_vectors, MOST_OWN)
+    made = Background(own, own, is_own=True)
     return made if made.is_enough else None
 
 

@@ -93,7 +93,7 @@ def rows_are_near(
     from framebank.heads.moments.background import Background, num_nearest
     from framebank.store.vectors import unit
 
-    usual = _usual_rows(store, [video_id for video_id in others if video_id in store])
+    usual, _ = _usual_rows(store, [video_id for video_id in others if video_id in store])
     rows = np.concatenate([rows for _, rows, _ in _blocks(store, video_ids)])
     if not len(usual) or not len(rows):
         return False
@@ -101,12 +101,21 @@ def rows_are_near(
     return Background(usual, names).finds(query, nearest_of(rows, rows @ query, num_nearest(store.num_rows)))
 
 
-def _usual_rows(store: "FeatureStore", video_ids: list[str]) -> "np.ndarray":
-    """Return the unit rows (R, D) of some of the videos, evenly taken, about BLOCK_ROWS at most."""
+def _usual_rows(store: "FeatureStore", video_ids: list[str]) -> "tuple[np.ndarray, np.ndarray]":
+    """Return unit rows (R, D), about BLOCK_ROWS at most, and the means (V, D), of some videos that are evenly taken."""
     import numpy as np
 
+    from framebank.store.vectors import unit
+
     most = max(1, min(USUAL_VIDEOS, BLOCK_ROWS * len(store) // max(store.num_rows, 1)))
-    return np.concatenate([rows for _, rows, _ in _blocks(store, video_ids[:: max(1, len(video_ids) // most)])])
+    parts = [
+        part
+        for _, rows, ends in _blocks(store, video_ids[:: max(1, len(video_ids) // most)])
+        for part in np.split(rows, ends[:-1])
+    ]
+    means = [part.mean(axis=0) for part in parts if len(part)]
+    every = np.concatenate(parts)
+    return every, unit(np.stack(means)) if means else every
 
 
 def nearest_of(rows: "np.ndarray", cosines: "np.ndarray", count: int) -> "np.ndarray":
@@ -138,6 +147,7 @@ def find_moments(
     import numpy as np
 
     from framebank.heads.moments.background import Background
+    from framebank.heads.moments.cosines import apart
     from framebank.heads.moments.stretches import LEAST_SECONDS, track_of
     from framebank.store.vectors import has_direction, unit
 
@@ -153,10 +163,11 @@ def find_moments(
             f"{store.path}: holds no video of the {counted(index.num_own, 'video')} of the index to look at; expected "
             "the store that the index was made from"
         )
-    some = _usual_rows(store, there) if asked.by_own else None
+    some, means = _usual_rows(store, there) if asked.by_own else (None, query[None][:0])
     mean_row = None if some is None else some.sum(axis=0) / max(1, len(some))
     cosines, sample, near, peaks = _scan(store, there, query, mean_row)
     background = Background(sample, query[None][:0] if asked.names is None else asked.names)
+    others = Background(means, apart(means, mean_row), is_own=True) if asked.by_own else background
     found = asked.known and background.finds(query, near)
     if not found and not keep_all:
         return Hits(asked.told, (), found=False)
@@ -178,8 +189,9 @@ def find_moments(
         raise DataError(f"the index shows nothing but {asked.told!r} itself; expected fewer seconds, or more videos")
     chosen = sorted(moments, key=lambda one: (one[0], -(one[1].score or 0.0)))[:k]
     best = sorted(((span, rows) for _, span, rows in chosen), key=lambda pair: -(pair[0].score or 0.0))
-    hits = tuple(_hit(index.video(span.video_id), span, _chance(background, span, rows)) for span, rows in best)
-    return Hits(asked.told, hits, found=found)
+    chances = (_chance(others, span, apart(rows, mean_row)) for span, rows in best)
+    hits = tuple(_hit(index.video(span.video_id), span, one) for (span, _), one in zip(best, chances, strict=True))
+    return Hits(asked.told, hits, found=found, by_videos=asked.by_own)
 
 
 def _scan(

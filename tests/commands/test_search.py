@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import framebank as fb
 from framebank.tests.worlds.cli import LABELS, sentence
 
 
@@ -99,3 +100,15 @@ def test_search_tells_the_seconds_of_parts(framebank: Any, clips: Path, tmp_path
 def test_search_of_whole_videos_has_no_column_of_seconds(framebank: Any, index: Path) -> None:
     told = framebank("search", index, "--id", "falling_down_train_00", "-k", 2).stdout
     assert told.splitlines()[0].split() == ["video", "cosine", "chance", "label", "path"]
+
+
+def test_a_hit_of_a_video_tells_how_many_others_fit_it_as_well(store: Path, tmp_path: Path) -> None:
+    opened = fb.index(store, tmp_path / "frames", level="frame")
+    hits = opened.search_id("falling_down_train_00", k=20)
+    assert hits.by_videos and hits[0].start is not None
+    for hit in hits:
+        fits = opened.index.own_vectors @ opened.index.vector_of(hit)
+        least, most = (np.count_nonzero(fits >= hit.score + slack) for slack in (1e-5, -1e-5))
+        assert hit.chance is not None and (1 + least) / 65 <= hit.chance <= (1 + most) / 64
+    assert hits[0].chance < hits[19].chance
+    assert opened.search(opened.index.vector(opened.ids[0]), k=1)[0].chance is None  # an embedding may be of a text

@@ -158,7 +158,10 @@ def test_what_all_videos_share_does_not_decide_where_an_example_is_shown_again(s
             writer.add(name, Embeddings(unit(row + noise), (np.arange(20) + 0.5) / 2, np.arange(20)))
     Manifest(tuple(Video(name, tmp_path / name) for name in shown)).write(tmp_path / "bank" / "manifest.csv")
     made = fb.index(tmp_path / "bank", tmp_path / "index")
-    assert made.search_id("asked", moments=True, k=1)[0].video_id == "again, elsewhere"
+    first, *_, last = hits = made.search_id("asked", moments=True, k=21)
+    assert first.video_id == "again, elsewhere" and hits.by_videos
+    assert first.chance == pytest.approx(2 / 22, abs=1 / 22 + 1e-6)  # of 21 other videos, at most itself fits as well
+    assert last.chance > 0.5
 
 
 def test_a_moment_is_found_again_in_its_own_video(store: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from framebank.heads.moments.cosines import SHARE, cosines_of
+from framebank.heads.moments.cosines import SHARE, apart, cosines_of
 from framebank.store.vectors import unit
 
 RNG = np.random.default_rng(0)
@@ -16,6 +16,13 @@ def test_they_are_those_of_rows_and_query_less_the_mean_row() -> None:
     assert cosines_of(ROWS, ROWS[3]) == pytest.approx(ROWS @ ROWS[3])
     without = unit(ROWS - away) @ unit(ROWS[3] - away)
     assert cosines_of(ROWS, ROWS[3], ROWS.mean(axis=0)) == pytest.approx(without, abs=1e-5)
+
+
+def test_the_products_of_rows_apart_are_those_cosines() -> None:
+    mean_row = ROWS.mean(axis=0)
+    rows = apart(ROWS, mean_row)
+    assert cosines_of(ROWS, ROWS[3], mean_row) == pytest.approx(rows @ rows[3], abs=1e-5)
+    assert apart(ROWS, None) is ROWS
 
 
 def test_a_row_that_equals_the_query_is_the_nearest_also_where_the_query_is_the_mean_row() -> None:
