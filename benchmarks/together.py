@@ -1,6 +1,6 @@
 """Ten small heads on one bank, beside the one of them that takes longest: the ratio of their CPU seconds.
 
-python benchmarks/together.py [--videos 3000] [--classes 20] [--rounds 1] [--ways compare,probes,seeds,auto,folds]
+python benchmarks/together.py [--videos 3000] [--classes 20] [--rounds 1] [--ways compare,probes,seeds,auto,folds,texts]
 
 The bank is made up: videos of 16 frames of 512 values, three quarters of them to train on. "compare" is
 `fb.compare_recipes` with ten heads that read the mean of the frames, beside the same call with each of them alone.
@@ -9,7 +9,8 @@ The bank is made up: videos of 16 frames of 512 values, three quarters of them t
 head, those of `framebank train`. The texts are made up too: each is the mean row of a training video of its class.
 "auto" is the search of `framebank train` among the ways that read the mean of the frames and no texts, beside the way
 in it that takes longest. "folds" are the five folds by which that search judges the linear classifier, trained in one
-stack, beside one of them alone. A ratio is of one round; the least of the rounds is told.
+stack, beside one of them alone. "texts" are those by which it judges a vector for each text (text-residual), beside one
+of them as any other training makes it. A ratio is of one round; the least of the rounds is told.
 """
 
 import tempfile
@@ -24,6 +25,7 @@ import click
 import numpy as np
 
 FRAMES, WIDTH = 16, 512
+WAYS = ("compare", "probes", "seeds", "auto", "folds", "texts")
 RATES, DECAYS = (3e-4, 1e-3, 3e-3, 5e-3, 1e-2), (0.0, 0.1)
 
 
@@ -31,7 +33,7 @@ RATES, DECAYS = (3e-4, 1e-3, 3e-3, 5e-3, 1e-2), (0.0, 0.1)
 @click.option("--videos", default=3000)
 @click.option("--classes", default=20)
 @click.option("--rounds", default=1)
-@click.option("--ways", default="compare,probes,seeds,auto,folds")
+@click.option("--ways", default=",".join(WAYS))
 def main(videos: int, classes: int, rounds: int, ways: str) -> None:
     """Measure them and print a row for each."""
     for name, found in measure(videos=videos, classes=classes, rounds=rounds, ways=ways.split(",")).items():
@@ -39,9 +41,7 @@ def main(videos: int, classes: int, rounds: int, ways: str) -> None:
         click.echo(f"{name}: {told}")
 
 
-def measure(
-    *, videos: int, classes: int, rounds: int = 1, ways: Sequence[str] = ("compare", "probes", "seeds", "auto", "folds")
-) -> dict[str, dict[str, float]]:
+def measure(*, videos: int, classes: int, rounds: int = 1, ways: Sequence[str] = WAYS) -> dict[str, dict[str, float]]:
     """Return for each way the CPU seconds of all ten, of the one that takes longest alone, and their ratio."""
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as scratch:
@@ -52,6 +52,7 @@ def measure(
             "seeds": lambda: _seeds(store),
             "auto": lambda: _searched(store),
             "folds": lambda: _folds(store),
+            "texts": lambda: _text_folds(store, classes),
             "mixed": lambda: _compared(store, _mixed(videos * 3 // 4), prompts=_texts(store, classes)),
         }
         _spent(store, {"knn": _heads()["knn"]})  # what the first call loads is no part of it
@@ -163,13 +164,36 @@ def _folds(store: Path) -> tuple[float, float]:
     return ends[1] - ends[0], ends[2] - ends[1]
 
 
+def _text_folds(store: Path, classes: int) -> tuple[float, float]:
+    """Return the CPU seconds of the folds of text-residual together, and of one of them as `fit` makes it."""
+    import torch
+
+    from framebank.heads.class_texts import ClassTexts
+    from framebank.heads.training.build import build_model
+    from framebank.heads.training.candidates import GENTLE_LR, residual_recipe
+    from framebank.heads.training.judging import select
+    from framebank.heads.training.loop import fit
+
+    texts, device = ClassTexts.of(_texts(store, classes), scoring="embeddings"), torch.device("cpu")
+    ground = _ground(store, texts={"embeddings": texts})
+    recipe, parts = residual_recipe(_base(), num_videos=len(ground.frames), lr=GENTLE_LR), ground.parts()
+    model = build_model(recipe, dim=WIDTH, num_classes=classes, texts=texts)
+    own = select(ground.pooled, parts[0].train)
+    list(fit(model, replace(recipe, epochs=1), own, val=None, texts=texts, device=device))  # loads an optimizer
+    ends = [time.process_time()]
+    ground.score(recipe, parts)
+    ends.append(time.process_time())
+    list(fit(model, recipe, own, val=None, texts=texts, device=device))
+    return ends[1] - ends[0], time.process_time() - ends[1]
+
+
 def _base() -> Any:
     from framebank.heads.training.recipe import Recipe
 
     return Recipe(head="mean", classifier="linear", loss="ce", val_fraction=0.0)
 
 
-def _ground(store: Path) -> Any:
+def _ground(store: Path, *, texts: dict[str, Any] | None = None) -> Any:
     """Return the training videos as the search has them, one frame of each."""
     import torch
 
@@ -182,7 +206,7 @@ def _ground(store: Path) -> Any:
     train = opened.split("train")
     bank = load_bank(opened, train, LabelSet.of(train.labels), device=device, num_frames=1)
     every = torch.arange(len(bank))
-    return CandidateGround.of(bank, val=None, groups=every, prompts_of={}, frame_norm=True, device=device)
+    return CandidateGround.of(bank, val=None, groups=every, prompts_of=texts or {}, frame_norm=True, device=device)
 
 
 def _write_store(folder: Path, videos: int, classes: int) -> Path:

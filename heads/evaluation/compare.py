@@ -20,9 +20,10 @@ from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.lexicon import Lexicon
 from framebank.heads.training.loop import Epoch
 from framebank.heads.training.optimizer import optimizer_of
+from framebank.heads.training.pooled_stack import shared_steps
 from framebank.heads.training.pooled_store import PooledStore
 from framebank.heads.training.recipe import Recipe
-from framebank.heads.training.together import shared_steps, train_together
+from framebank.heads.training.together import train_together
 from framebank.store.errors import DataError, PlaceError
 from framebank.store.features import FeatureStore
 from framebank.store.files.parallel import call_in_processes

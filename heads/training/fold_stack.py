@@ -1,4 +1,4 @@
-"""Fold stack: linear classifiers that learn from banks of their own, such as folds, in the same steps."""
+"""Fold stack: classifiers that learn from banks of their own, such as folds, in the same steps."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from torch import Tensor
 from framebank.heads.bank import Bank
 from framebank.heads.model import Model
 from framebank.heads.training.batches import num_examples
-from framebank.heads.training.linear_stack import LinearStack
 from framebank.heads.training.loop import LossError
 from framebank.heads.training.optimizer import warmup_cosine
+from framebank.heads.training.pooled_stack import PooledStack, pooled_stack
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.row_sets import RowSets
 from framebank.heads.training.steps_choice import WHITENED
@@ -33,21 +33,21 @@ def fit_folds(model: Model, recipe: Recipe, banks: Sequence[Bank], *, device: to
     return [found[place] for place in range(len(banks))]
 
 
-def stack_epochs(model: Model, recipe: Recipe, banks: Sequence[Bank], *, device: torch.device) -> Iterator[LinearStack]:
+def stack_epochs(model: Model, recipe: Recipe, banks: Sequence[Bank], *, device: torch.device) -> Iterator[PooledStack]:
     """Train a copy of a model on each of some banks of as many steps, and yield the copies after each epoch."""
     train = RowSets(banks, model, device=device)
     rate, decay = (torch.tensor([value], device=device) for value in (recipe.lr, recipe.weight_decay))
     whitener = train.whiteners() if recipe.steps == WHITENED else None
-    stack = LinearStack(model, weight_decays=decay, sets=len(banks), whitener=whitener)
+    stack = pooled_stack(model, weight_decays=decay, sets=len(banks), whitener=whitener)
     generators = [torch.Generator().manual_seed(recipe.seed) for _ in banks]
     examples, taken = num_examples(banks[0], recipe), 0
     epochs = recipe.epochs_of(examples)
     total = epochs * math.ceil(examples / recipe.batch_size)
     for number in range(1, epochs + 1):
         losses = torch.zeros(len(banks), 1, device=device)
-        for rows, labels, shares in train.draw(recipe, generators):
+        for batch in train.draw(recipe, generators):
             lr = rate * warmup_cosine(taken, total=total, warmup=recipe.warmup)
-            losses += stack.step_sets(rows, labels, shares, lr=lr, smoothing=recipe.label_smoothing)
+            losses += stack.step_sets(batch, lr=lr, smoothing=recipe.label_smoothing)
             taken += 1
         if not losses.isfinite().all():
             raise LossError.of(float(losses.sum()), number, lr=recipe.lr)

@@ -23,8 +23,8 @@ from framebank.heads.training.build import build_model
 from framebank.heads.training.fold_stack import fit_folds, stack_epochs
 from framebank.heads.training.loop import fit
 from framebank.heads.training.pooled import OneFrame, pooled_bank
+from framebank.heads.training.pooled_stack import shared_steps
 from framebank.heads.training.recipe import Recipe
-from framebank.heads.training.together import shared_steps
 from framebank.store.errors import DataError
 from framebank.store.videos.groups import are_grouped
 

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from framebank.heads.model import Model
-from framebank.heads.training.optimizer import BETAS, EPS
 from framebank.heads.training.pooled import OneFrame, ScaledLinear
+from framebank.heads.training.set_adamw import SetAdamW
+from framebank.heads.training.set_batch import SetBatch, scores_of
 
 WEIGHT, BIAS = "classifier.linear.weight", "classifier.linear.bias"
 ALIGNED = 16  # rows of a multiple of so many numbers are multiplied faster
@@ -34,14 +35,17 @@ class LinearStack:
         own = model.state_dict()
         self._dim = own[WEIGHT].shape[1]
         joined = _filled(torch.cat([own[WEIGHT], own[BIAS][:, None]], dim=1).detach())  # (C, W)
-        self.weights = joined.repeat(sets, len(weight_decays), 1, 1)  # (S, P, C, W)
-        self._decays = weight_decays[:, None, None] * torch.ones_like(self.weights)
-        self._decays[..., self._dim] = 0  # a bias does not decay
-        self._mean = torch.zeros_like(self.weights)
-        self._square = torch.zeros_like(self.weights)
+        weights = joined.repeat(sets, len(weight_decays), 1, 1)  # (S, P, C, W)
+        decays = weight_decays[:, None, None] * torch.ones_like(weights)
+        decays[..., self._dim] = 0  # a bias does not decay
+        self.adamw = SetAdamW(weights, decays=decays)
         self._whitener = None if whitener is None else _with_bias(whitener, width=joined.shape[1])  # (S, W, W)
-        self.taken = 0
         self.training = True  # nothing is drawn: both are the same
+
+    @property
+    def weights(self) -> Tensor:
+        """The matrices of all copies, (S, P, C, W)."""
+        return self.adamw.weights
 
     def logits(self, x: Tensor, mask: Tensor) -> Tensor:
         """Score the same videos with each copy of the only set: x (B, 1, D), mask (B, 1) -> (P, B, C)."""
@@ -49,13 +53,7 @@ class LinearStack:
 
     def scores(self, rows: Tensor) -> Tensor:
         """Score rows (S, B, W) with each copy of their set -> (S, B, P, C), or rows (N, W) with all -> (N, S, P, C)."""
-        sets, count, classes, width = self.weights.shape
-        scores: Tensor
-        if rows.ndim == 2:
-            scores = (rows @ self.weights.view(-1, width).T).view(len(rows), sets, count, classes)
-        else:
-            scores = (rows @ self.weights.flatten(1, 2).transpose(1, 2)).unflatten(2, (count, classes))
-        return scores
+        return scores_of(rows, self.weights)
 
     def step(self, x: Tensor, mask: Tensor, labels: Tensor, *, lr: Tensor, smoothing: float, precision: str) -> Tensor:
         """Make one step in each copy of the only set, lr (P,), on videos as `logits` takes them, labels (B,).
@@ -64,36 +62,24 @@ class LinearStack:
         training.
         """
         shares = torch.full((1, len(x)), 1 / len(x), device=x.device)
-        return self.step_sets(read_rows(x)[None], labels[None], shares, lr=lr, smoothing=smoothing)[0]
+        return self.step_sets(SetBatch(read_rows(x)[None], labels[None], shares), lr=lr, smoothing=smoothing)[0]
 
     @torch.no_grad()
-    def step_sets(self, rows: Tensor, labels: Tensor, shares: Tensor, *, lr: Tensor, smoothing: float) -> Tensor:
-        """Make one step in each copy, lr (P,), on rows (S, B, W) with labels (S, B); return the losses before, (S, P).
-
-        `shares` (S, B) are those of the rows in the mean loss of their set: 0 for a row that is not in the batch. If
-        all sets read the same rows (N, W), labels and shares are (N, S).
-        """
-        likely = self.scores(rows).log_softmax(-1)  # (S, B, P, C), or (N, S, P, C)
-        own = labels[..., None, None].expand(-1, -1, len(lr), -1)
-        losses = (smoothing - 1) * likely.gather(-1, own).squeeze(-1)
-        if smoothing:
-            losses -= smoothing * likely.mean(-1)
-        grad = likely.exp_()
-        if smoothing:
-            grad.sub_(smoothing / grad.shape[-1])
-        grad.scatter_add_(-1, own, grad.new_full((1, 1, 1, 1), smoothing - 1).expand_as(own))
-        grad = grad.mul_(shares[..., None, None]).flatten(rows.ndim - 1)
-        self._move((grad.transpose(-1, -2) @ rows).view_as(self.weights), lr[:, None, None])
-        return (losses * shares[..., None]).sum(rows.ndim - 2)
+    def step_sets(self, batch: SetBatch, *, lr: Tensor, smoothing: float) -> Tensor:
+        """Make one step in each copy, lr (P,), and return the losses before it, (S, P)."""
+        losses, slopes = batch.cross_entropy(self.scores(batch.rows), smoothing=smoothing)
+        grad, squares = batch.slopes(slopes, self.weights), None
+        if self._whitener is not None:
+            turned = (grad.flatten(1, 2) @ self._whitener).view_as(grad)
+            squares = grad.mul_(turned)
+            squares[..., : self._dim] = squares[..., : self._dim].mean(-1, keepdim=True).clamp_(min=0)
+            grad = turned
+        self.adamw.move(grad, lr[:, None, None], squares=squares)
+        return losses
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with some of the copies of each set alone, in this order."""
-        for name in ("weights", "_decays", "_mean", "_square"):
-            setattr(self, name, getattr(self, name)[:, list(places)])
-
-    def moving(self) -> dict[str, Tensor]:
-        """Return what a step changes, by name, without a copy; the number of steps `taken` is the rest."""
-        return {"weights": self.weights, "mean": self._mean, "square": self._square}
+        self.adamw.keep(places)
 
     def state(self, place: int) -> dict[str, Tensor]:
         """Return a copy of the weights of one copy of the only set."""
@@ -102,23 +88,6 @@ class LinearStack:
     def named(self, weights: Tensor) -> dict[str, Tensor]:
         """Return a copy of the weights of one copy, (C, W), by name."""
         return {WEIGHT: weights[:, : self._dim].clone(), BIAS: weights[:, self._dim].clone()}
-
-    def _move(self, grad: Tensor, lr: Tensor) -> None:
-        """Move all weights by AdamW: grad (S, P, C, W), lr (P, 1, 1)."""
-        self.taken += 1
-        first, second = (1 - beta**self.taken for beta in BETAS)
-        self.weights.addcmul_(self.weights, self._decays * lr, value=-1)
-        if self._whitener is None:
-            self._square.mul_(BETAS[1]).addcmul_(grad, grad, value=1 - BETAS[1])
-        else:
-            turned = (grad.flatten(1, 2) @ self._whitener).view_as(grad)
-            squares = grad.mul_(turned)
-            squares[..., : self._dim] = squares[..., : self._dim].mean(-1, keepdim=True).clamp_(min=0)
-            self._square.mul_(BETAS[1]).add_(squares, alpha=1 - BETAS[1])
-            grad = turned
-        self._mean.lerp_(grad, 1 - BETAS[0])
-        size = self._square.sqrt().div_(second**0.5).add_(EPS)
-        self.weights.sub_(self._mean.div(size).mul_(lr / first))
 
 
 def read_rows(x: Tensor) -> Tensor:

@@ -12,19 +12,20 @@ from framebank.heads.model import Model
 from framebank.heads.predictions import mean_over_groups
 from framebank.heads.ranking import best_class
 from framebank.heads.training.batches import draw_sequences
-from framebank.heads.training.linear_stack import WEIGHT, read_rows
-from framebank.heads.training.pooled import scaled_bank
+from framebank.heads.training.pooled import pooled_bank
+from framebank.heads.training.pooled_stack import stacked_rows
 from framebank.heads.training.recipe import Recipe
+from framebank.heads.training.set_batch import SetBatch
 from framebank.heads.training.whitener import whitener_of
 
 FEW = 2.0  # times the rows of a step; to multiply so many costs less than to copy those of a step for each set
 
 
 class RowSets:
-    """The rows of the videos of S banks, as a LinearStack of S sets reads them: (N, W), with their labels (N,).
+    """The rows of the videos of S banks, as a `pooled_stack` of S sets reads them: (N, W), with their labels (N,).
 
-    A row is what the head of `model` makes of a view and clip, scaled once for its linear classifier. A bank has up to
-    R of them, at its places (S, R). If it has fewer, the last places are filled up.
+    A row is what the head of `model` makes of a view and clip, scaled once for its classifier. A bank has up to R of
+    them, at its places (S, R). If it has fewer, the last places are filled up.
     """
 
     def __init__(self, banks: Sequence[Bank], model: Model, *, device: torch.device) -> None:
@@ -32,8 +33,8 @@ class RowSets:
         self._groups = banks[0].num_groups
         videos = dict.fromkeys(video_id for bank in banks for video_id in bank.video_ids)
         place_of = dict(zip(videos, range(len(videos)), strict=True))
-        self._dim = model.state_dict()[WEIGHT].shape[1]
-        width = read_rows(torch.empty(1, 1, self._dim)).shape[1]
+        self._dim = banks[0].x.shape[-1]
+        width = stacked_rows(model, torch.empty(1, 1, self._dim)).shape[1]
         self._rows = torch.empty(len(videos) * self._groups, width, device=device)
         self._labels = torch.empty(len(self._rows), dtype=torch.long, device=device)
         self._read = self._rows[:0]  # the memory of what was read last
@@ -41,16 +42,16 @@ class RowSets:
         for bank in banks:
             first = torch.tensor([place_of[video_id] for video_id in bank.video_ids], device=device) * self._groups
             places.append((first[:, None] + torch.arange(self._groups, device=device)).flatten())  # (V*G,)
-            self._rows[places[-1]] = read_rows(scaled_bank(model, bank, device=device).x).to(device)
+            self._rows[places[-1]] = stacked_rows(model, pooled_bank(model, bank, device=device).x).to(device)
             self._labels[places[-1]] = bank.target.repeat_interleave(self._groups).to(device)
         self._places = pad_sequence(places, batch_first=True)
         self._are_real = pad_sequence([torch.ones_like(own) for own in places], batch_first=True).float()
 
-    def draw(self, recipe: Recipe, generators: Sequence[torch.Generator]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def draw(self, recipe: Recipe, generators: Sequence[torch.Generator]) -> Iterator[SetBatch]:
         """Yield the batches of an epoch, for each bank those that `fit` draws with its generator.
 
-        A batch is as `LinearStack.step_sets` takes it: rows, labels and shares. The rows are overwritten by the next
-        one. If all rows are few, they are read where they are, and the shares say which are in the batch.
+        The rows of a batch are overwritten by the next one. If all rows are few, they are read where they are, and the
+        shares say which are in the batch.
         """
         orders = []
         for bank, generator in zip(self._banks, generators, strict=True):
@@ -63,9 +64,9 @@ class RowSets:
             shares = is_real / is_real.sum(1, keepdim=True)  # (S, B)
             if are_few:
                 dense = shares.new_zeros(len(places), len(self._rows)).scatter_add_(1, places, shares)
-                yield self._rows, self._labels[:, None].expand(-1, len(places)), dense.T
+                yield SetBatch(self._rows, self._labels[:, None].expand(-1, len(places)), dense.T)
             else:
-                yield self._read_at(places), self._labels[places], shares
+                yield SetBatch(self._read_at(places), self._labels[places], shares)
 
     def _read_at(self, places: Tensor) -> Tensor:
         """Return the rows at places (S, B), (S, B, W)."""

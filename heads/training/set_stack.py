@@ -1,4 +1,4 @@
-"""SetStack: a LinearStack in training, with the best epoch of each copy, and the contest between two of them."""
+"""SetStack: a pooled stack in training, with the best epoch of each copy, and the contest between two of them."""
 
 import math
 from collections.abc import Sequence
@@ -7,19 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framebank.heads.training.linear_stack import LinearStack
+from framebank.heads.training.pooled_stack import PooledStack
 from framebank.heads.training.row_sets import RowSets
+from framebank.heads.training.set_batch import SetBatch
 from framebank.heads.training.steps_choice import WHITENED, StepsChoice, first_part, log_rows
 
 
 class SetStack:
-    """S sets of P copies of a linear classifier in training, and what each copy had in its best epoch.
+    """S sets of P copies of a classifier in training, and what each copy had in its best epoch.
 
     `losses` (S, P, V) are those of the validation videos after the last epoch, and `best_losses` after the best one, 0
     at the end of a set of fewer videos. `told` has for each epoch (S, P, 3): loss, score and loss on those videos.
     """
 
-    def __init__(self, stack: LinearStack) -> None:
+    def __init__(self, stack: PooledStack) -> None:
         self.best = stack.weights  # (S, P, C, W); without validation videos the last ones
         self.told: list[Tensor] = []
         self.losses = self.best_losses = torch.zeros(0)
@@ -28,9 +29,9 @@ class SetStack:
         self._failed = torch.zeros_like(self._lowest, dtype=torch.bool)
         self._sums: list[Tensor] = []
 
-    def step(self, batch: tuple[Tensor, Tensor, Tensor], *, lr: Tensor, smoothing: float) -> None:
-        """Make one step on a batch of `RowSets.draw`, lr (P,)."""
-        self._sums.append(self._stack.step_sets(*batch, lr=lr, smoothing=smoothing))
+    def step(self, batch: SetBatch, *, lr: Tensor, smoothing: float) -> None:
+        """Make one step, lr (P,)."""
+        self._sums.append(self._stack.step_sets(batch, lr=lr, smoothing=smoothing))
 
     def judge(self, held: RowSets | None, rows: Tensor | None) -> None:
         """End an epoch, and judge it by the rows (S, R, W) of the validation videos, if there are any."""

@@ -1,4 +1,4 @@
-"""Together: linear classifiers of pooled videos that differ in rate, decay and seed alone, in the same steps."""
+"""Together: classifiers of pooled videos that differ in rate, decay and seed alone, in the same steps."""
 
 import copy
 import math
@@ -13,9 +13,9 @@ from framebank.heads.progress import Tell, tell_nobody
 from framebank.heads.training.batches import num_examples
 from framebank.heads.training.chance import warn_of_chance
 from framebank.heads.training.job import TrainingJob
-from framebank.heads.training.linear_stack import LinearStack
 from framebank.heads.training.loop import Epoch
 from framebank.heads.training.optimizer import warmup_cosine
+from framebank.heads.training.pooled_stack import pooled_stack
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.row_sets import RowSets
 from framebank.heads.training.set_stack import SetContest, SetStack
@@ -23,14 +23,6 @@ from framebank.heads.training.steps_choice import ADAMW, EITHER, NO_VAL, WHITENE
 
 Trained = tuple[TrainingJob, list[Epoch]]
 MOST_SCORES = 1 << 26  # that one stack computes at once
-
-
-def shared_steps(recipe: Recipe) -> Recipe | None:
-    """Return what recipes have in common that may train together, or None if a recipe trains alone."""
-    steps = recipe.head == "mean" and recipe.classifier == "linear" and recipe.loss == "ce" and recipe.epochs > 0
-    draws = recipe.jitter or recipe.frame_dropout or recipe.mixup
-    odd = draws or recipe.logit_adjustment or recipe.average or recipe.probes
-    return replace(recipe, lr=1.0, weight_decay=0.0, seed=0) if steps and not odd else None
 
 
 def train_together(
@@ -73,7 +65,7 @@ def _train_sets(
     held = RowSets(vals, model, device=device) if vals else None
     judging = held.read_all() if held else None  # (S, R, W)
     rates, decays = torch.tensor(settings, device=device).T  # (P,), (P,)
-    stack = partial(LinearStack, model, weight_decays=decays, sets=len(jobs))
+    stack = partial(pooled_stack, model, weight_decays=decays, sets=len(jobs))
     own = SetStack(stack(whitener=train.whiteners() if recipe.steps == WHITENED else None))
     epochs, steps, taken = jobs[0].num_epochs, math.ceil(num_examples(jobs[0].train, recipe) / recipe.batch_size), 0
     contest: SetContest | None = None
@@ -128,7 +120,8 @@ class _Trained:
             if ended.steps.chosen == WHITENED:
                 ended.steps = replace(ended.steps, log=self.contest.whitened.log_of(place, at))
                 ended.model.load_state_dict(self.own.named(self.contest.whitened.best[place, at]))
-        warn_of_chance(ended.model, ended.train, what="mean + linear", lr=lr, device=ended.device)
+        what = f"mean + {job.recipe.classifier}"
+        warn_of_chance(ended.model, ended.train, what=what, lr=lr, device=ended.device)
         told = enumerate(zip(self.own.log_of(place, at), self.ends, strict=True), 1)
         return ended, [
             Epoch(number, loss, lr * share, score, seconds, val_loss)

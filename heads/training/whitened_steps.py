@@ -28,7 +28,7 @@ class WhitenedSteps(nn.Module):
         whitener = whitener_of(train.x.squeeze(1), device=device)
         decay = torch.tensor([recipe.weight_decay], device=device)
         self._stack = LinearStack(model, weight_decays=decay, whitener=whitener[None])
-        for name, value in self._stack.moving().items():  # the same memory
+        for name, value in self._stack.adamw.moving().items():  # the same memory
             self.register_buffer(name, value)
 
     def step(self, x: Tensor, mask: Tensor, labels: Tensor, *, lr: float) -> Tensor:
@@ -38,7 +38,7 @@ class WhitenedSteps(nn.Module):
 
     def go_on(self, taken: int) -> None:
         """Go on after so many steps."""
-        self._stack.taken = taken
+        self._stack.adamw.taken = taken
 
     def logits(self, bank: Bank, *, device: torch.device) -> Tensor:
         """Score a pooled bank -> (V, C)."""

@@ -8,24 +8,20 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
 import framebank as fb
 import framebank.heads.evaluation.compare as compare_module
 from framebank.heads.evaluation.compare import Comparison, Trial, run_trials, standings
-from framebank.heads.progress import tell_nobody
-from framebank.heads.training import row_sets, together
 from framebank.heads.training.recipe import Recipe
 from framebank.heads.training.run import Run
-from framebank.heads.training.together import shared_steps
 from framebank.library.figures.pairs import pairs_of_recipes
 from framebank.store import DataError, LabelSet, Manifest
-from framebank.tests.worlds.heads import write_groups, write_world
+from framebank.tests.worlds.compared import compare
+from framebank.tests.worlds.heads import write_world
 from framebank.tests.worlds.process import children
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -38,20 +34,6 @@ def world(tmp_path_factory):
     return write_world(tmp_path_factory.mktemp("compare"))
 
 
-def compare(world, recipes, folder, *, seeds=(0, 1), prompts=None, workers=1, tell=tell_nobody):
-    comparison = Comparison(
-        world.store,
-        world.manifest.split("train"),
-        world.manifest.split("test"),
-        "test",
-        LabelSet(world.prompts.labels.names),
-        torch.device("cpu"),
-        folder,
-        prompts=prompts,
-    )
-    return list(run_trials(comparison, recipes, seeds=seeds, workers=workers, tell=tell))
-
-
 def test_what_is_odd_about_the_videos_is_noted(world, tmp_path):
     videos = world.manifest.split("train").videos
     one = Manifest(tuple(video for video in videos if video.label == videos[0].label))
@@ -60,78 +42,6 @@ def test_what_is_odd_about_the_videos_is_noted(world, tmp_path):
     assert trial.notes == (
         f"all 2 training videos are of the class '{videos[0].label}': there is nothing to tell apart",
     )
-
-
-def of_sources(folder):
-    """A world without validation videos, whose sources have other numbers of videos, as what a seed holds out has."""
-    world = write_world(folder, splits={"train": 12, "test": 5})
-    train = world.manifest.split("train").videos
-    sources = np.repeat([0, 1, 2, 3], [5, 3, 2, 2])  # of the 12 videos of a class
-    videos = [replace(video, group=f"{video.label}{sources[place % 12]}") for place, video in enumerate(train)]
-    world.store.manifest = Manifest((*videos, *world.manifest.split("test").videos))
-    return world
-
-
-@pytest.mark.parametrize("few", [0.0, 2.5])  # the rows of a batch are copied, or all are read where they are
-@pytest.mark.parametrize(
-    ("written", "more"),
-    [
-        (of_sources, {"val_fraction": 0.3, "batch_size": 9}),
-        (partial(write_groups, num_views=2, num_clips=3), {"views": "all"}),
-        (partial(write_groups, num_views=2, num_clips=3), {"views": "random", "sampler": "balanced", "frames": 4}),
-        (write_world, {"shots": 3, "label_smoothing": 0.1}),
-        (write_world, {"frame_norm": False}),
-    ],
-    ids=["sources", "all-views", "random-views", "shots", "plain-frames"],
-)
-def test_recipes_that_differ_in_rate_decay_and_seed_alone_train_together_as_they_would_alone(
-    few, written, more, tmp_path, monkeypatch
-):
-    world = written(tmp_path)
-    recipes = {
-        "slow": replace(QUICK, lr=1e-3, weight_decay=0.5),
-        "other": replace(QUICK, warmup=0.5),
-        "fast": replace(QUICK, lr=5e-3),
-    }
-    recipes = {name: replace(recipe, **{"batch_size": 5, **more}) for name, recipe in recipes.items()}
-    asked = []
-    whole = compare_module.train_together
-    monkeypatch.setattr(
-        compare_module,
-        "train_together",
-        lambda jobs, own, **how: (
-            asked.append((len(jobs), len(own), jobs[-1].train.x.shape[1])) or whole(jobs, own, **how)
-        ),
-    )
-    monkeypatch.setattr(row_sets, "FEW", few)
-    joined = compare(world, recipes, tmp_path / "together", seeds=(0, 1, 2))
-    assert asked == [(3, 2, 1), (3, 1, 1)]  # the two that are alike with all seeds, then the other one; a row a video
-    assert [trial.recipe for trial in joined] == ["slow"] * 3 + ["other"] * 3 + ["fast"] * 3
-    runs = [Run.read(tmp_path / "together" / "slow" / f"seed-{seed}") for seed in (0, 1, 2)]
-    assert (len({run.trained_on["train_videos"] for run in runs}) > 1) is (written is of_sources)
-    for one in joined:
-        alone = compare(world, {one.recipe: recipes[one.recipe]}, tmp_path / f"{one.seed}", seeds=[one.seed])[0]
-        assert alone.notes == one.notes
-        for name in ("top1", "top5", "mean_class_accuracy", "videos_evaluated"):
-            assert one.report[name] == alone.report[name]
-        folders = [tmp_path / way / one.recipe / f"seed-{one.seed}" for way in ("together", str(one.seed))]
-        mine, theirs = (Run.read(folder) for folder in folders)
-        assert (mine.recipe, mine.spec, mine.seen) == (theirs.recipe, theirs.spec, theirs.seen)
-        for name in ("epoch", "val_score"):
-            assert mine.trained_on[name] == theirs.trained_on[name]
-        for name, weights in theirs.model.state_dict().items():
-            torch.testing.assert_close(mine.model.state_dict()[name], weights, rtol=0, atol=1e-4)
-        logs = [list(csv.DictReader((folder / "log.csv").open())) for folder in folders]
-        for row, other in zip(*logs, strict=True):
-            for name in row.keys() - {"seconds"}:
-                assert float(row[name] or 0) == pytest.approx(float(other[name] or 0), abs=1e-4, nan_ok=True)
-
-
-@pytest.mark.parametrize("more", [{"frame_dropout": 0.3}, {"frames": 4, "jitter": True}, {"mixup": 0.2}], ids=str)
-def test_what_draws_frames_trains_alone(more):
-    """It is known before a video is read and pooled for nothing."""
-    assert shared_steps(QUICK) is not None
-    assert shared_steps(replace(QUICK, **more)) is None
 
 
 def test_of_another_stream_one_seed_is_in_memory_at_a_time(world, tmp_path, monkeypatch):
@@ -155,42 +65,6 @@ def test_the_seconds_of_a_training_do_not_hold_the_loading_of_libraries(world, t
     monkeypatch.setattr(compare_module, "time", SimpleNamespace(perf_counter=lambda: told.append("clock") or 0.0))
     compare(world, {"lstm": replace(QUICK, head="lstm", epochs=1)}, tmp_path, seeds=(0,))
     assert told == ["optimizer", "clock", "clock"]
-
-
-def test_no_more_seeds_train_at_once_than_fit(world, tmp_path, monkeypatch):
-    recipes = {"probe": replace(QUICK, batch_size=5)}
-    compare(world, recipes, tmp_path / "at-once", seeds=(0, 1, 2))
-    sets = []
-    whole = together._train_sets
-    monkeypatch.setattr(
-        together, "_train_sets", lambda jobs, *how, **more: sets.append(len(jobs)) or whole(jobs, *how, **more)
-    )
-    monkeypatch.setattr(compare_module, "MOST_SEEDS", 2)
-    monkeypatch.setattr(together, "MOST_SCORES", 1)
-    told = []
-    compare(world, recipes, tmp_path / "few", seeds=(0, 1, 2), tell=lambda done, total: told.append(done))
-    assert told == sorted(told)
-    assert sets == [1, 1]  # of the two seeds that are asked for at once; the third trains alone
-    for seed in range(3):
-        mine, theirs = (Run.read(tmp_path / way / "probe" / f"seed-{seed}") for way in ("at-once", "few"))
-        for name, weights in theirs.model.state_dict().items():
-            torch.testing.assert_close(mine.model.state_dict()[name], weights, rtol=0, atol=1e-4)
-
-
-def test_trainings_whose_loss_is_no_number_are_tried_alone_and_the_others_are_not(world, tmp_path, monkeypatch):
-    tried = []
-    whole = Comparison.try_recipe
-    monkeypatch.setattr(
-        Comparison, "try_recipe", lambda self, name, *job, **how: tried.append(name) or whole(self, name, *job, **how)
-    )
-    recipes = {"wild": replace(QUICK, lr=1e38), "fine": QUICK, "slow": replace(QUICK, lr=1e-3)}
-    trials = compare(world, recipes, tmp_path, seeds=(0, 1))
-    assert [(trial.recipe, bool(trial.refused)) for trial in trials if trial.seed == 0] == [
-        ("wild", True),
-        ("fine", False),
-        ("slow", False),
-    ]
-    assert tried == ["wild"]
 
 
 def test_every_recipe_with_every_seed(world, tmp_path):
