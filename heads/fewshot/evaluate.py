@@ -8,21 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framebank.heads.bank import Bank, BankParts, require_finite
+from framebank.heads.bank import Bank, require_finite
 from framebank.heads.evaluation.normal import Z
 from framebank.heads.evaluation.protocol import made_by
-from framebank.heads.fewshot.episodes import AllWaySampler, Episodes, EpisodeSampler
+from framebank.heads.fewshot.drawn_episodes import DrawnEpisodes
+from framebank.heads.fewshot.episodes import Episodes
 from framebank.heads.fewshot.matcher_name import TRAINED, MatcherName, reads_text
 from framebank.heads.fewshot.run import FewshotRun
 from framebank.heads.fewshot.scores import EpisodeFrames, score_episodes
 from framebank.heads.progress import Tell, tell_after, tell_nobody
 from framebank.heads.ranking import best_class
 from framebank.store.errors import DataError
-from framebank.store.features import FeatureStore
 from framebank.store.prompts import PromptBank
-from framebank.store.videos.groups import groups_of, undivided_note
-from framebank.store.videos.labels import LabelSet, class_text
-from framebank.store.videos.manifest import Manifest
+from framebank.store.videos.groups import undivided_note
+from framebank.store.videos.labels import class_text
 
 BASELINES = ("text", "mean")
 MANY_EPISODES = 30  # from this number on, the interval uses the normal distribution
@@ -54,30 +53,28 @@ def measure_episodes(scores: Tensor, episodes: Episodes) -> dict[str, Any]:
 
 def evaluate_few_shot(
     names: Sequence[str],
-    store: FeatureStore,
-    manifest: Manifest,
-    sampler: EpisodeSampler | AllWaySampler,
+    drawn: DrawnEpisodes,
     *,
     split: str,
     prompts: PromptBank | None,
     device: torch.device,
-    num_frames: int = 0,
     frame_norm: bool = True,
     run: FewshotRun | None = None,
     watch: Callable[[Sequence[str]], Iterable[str]] = iter,
     tell: Tell = tell_nobody,
     **facts: Any,
 ) -> dict[str, Any]:
-    """Score the episodes that `sampler` draws from `manifest` with each matcher, and with each possible baseline.
+    """Score drawn episodes with each matcher, and with each possible baseline.
 
     `names` are written as MatcherName reads them. The baselines are the texts of the classes ("text", with `prompts`)
     and the mean of the frames ("mean"). Returns the figures of the first of `names`, the figures of all under "scores",
     and how they were made, with the further `facts`. If a video has several views or clips, the first is used. The
     matcher of a `run` comes before all others. It sees frames as they are stored, as in its training, whatever
     `frame_norm` is. `watch` goes through the names of the matchers, and `tell` reports how many queries of all matchers
-    are scored. DataError if a matcher is unknown, has weights to train or lacks its texts, if the episodes cannot be
-    drawn, or if features or scores hold a value that is not a number.
+    are scored. DataError if a matcher is unknown, has weights to train or lacks its texts, or if features or scores
+    hold a value that is not a number.
     """
+    store, parts = drawn.store, drawn.parts
     trained = {f"{TRAINED}{run.recipe.matcher}": run.matcher} if run else {}
     own = {str(name): name for name in map(MatcherName.parse, names)}
     lacking = next((name for name in [*trained, *own] if reads_text(name) and not prompts), None)
@@ -85,8 +82,7 @@ def evaluate_few_shot(
         raise DataError(f"{store.path}: the matcher {lacking!r} needs the texts of the classes, and there are none")
     own |= {name: MatcherName(name) for name in BASELINES if prompts or not reads_text(name)}
     matchers = {**trained, **{written: name.build(store.spec.dim) for written, name in own.items()}}
-    parts, drawn = draw_episodes(store, manifest, sampler, num_frames=num_frames)
-    chosen, episodes = drawn.of_drawn()
+    chosen, episodes = drawn.episodes.of_drawn()
     bank = parts.read_chosen(chosen, device=device)
     require_finite(bank, where=store.path)
     of_run = _facts_of(run, episodes) if run else {}
@@ -109,11 +105,11 @@ def evaluate_few_shot(
             split=split,
             prompts=prompts if reads_text(name) else None,
             matcher=name,
-            frames=num_frames,
+            frames=drawn.num_frames,
             frame_norm=frame_norm and name not in trained,
             groups=f"first of {bank.num_groups}",
             scoring="embeddings" if reads_text(name) else None,
-            **sampler.facts,
+            **drawn.facts,
             classes=len(episodes.labels),
             classes_hash=episodes.labels_hash,
             episodes_hash=episodes.hash,
@@ -125,27 +121,6 @@ def evaluate_few_shot(
         rows.append({"matcher": name, "baseline": name in BASELINES, "seconds": seconds, **figures, "made_by": told})
     note = undivided_note(episodes.undivided, so="queries share a source with their support and are easier")
     return {**rows[0], "scores": [_short(row) for row in rows], "notes": [note] if note else []}
-
-
-def draw_episodes(
-    store: FeatureStore, manifest: Manifest, sampler: EpisodeSampler | AllWaySampler, *, num_frames: int = 0
-) -> tuple[BankParts, Episodes]:
-    """Return the episodes that `sampler` draws from `manifest`, and the bank of their videos before it is read.
-
-    DataError if they cannot be drawn, or if all videos to recognise are of one class.
-    """
-    labels = LabelSet.of(manifest.labelled().labels)
-    parts = BankParts(store, manifest.labelled(), labels, num_frames=num_frames)
-    try:
-        names_of_videos = [labels.names[target] for target in parts.target.tolist()]
-        drawn = sampler.draw(parts.video_ids, names_of_videos, groups_of(manifest.of_ids(parts.video_ids)))
-    except DataError as error:
-        raise DataError(f"{store.path}: {error}") from error
-    if len(drawn.labels) < 2:
-        raise DataError(
-            f"{store.path}: all videos to recognise are of one class, {drawn.labels[0]!r}; expected two or more"
-        )
-    return parts, drawn
 
 
 def frames_of(bank: Bank, episodes: Episodes, *, prompts: PromptBank | None, frame_norm: bool) -> EpisodeFrames:

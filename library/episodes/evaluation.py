@@ -190,8 +190,9 @@ def evaluate_shots(
         raise DataError(told)
 
     from framebank.extract.encoders.device import resolve_device
+    from framebank.heads.fewshot.drawn_episodes import DrawnEpisodes
     from framebank.heads.fewshot.episodes import EpisodeSampler
-    from framebank.heads.fewshot.evaluate import draw_episodes, evaluate_few_shot
+    from framebank.heads.fewshot.evaluate import evaluate_few_shot
     from framebank.heads.fewshot.matcher_name import MatcherName, reads_text, untrained_matchers
 
     for name in matchers:
@@ -209,8 +210,9 @@ def evaluate_shots(
         plans = [plan_episodes(manifest, split, shot=shot, **plan) for shot in shots]
     except DataError as error:
         raise DataError(f"{store.path}: {error}") from error
-    for videos, sampler in plans:  # those of many shots too, before the first ones are scored
-        draw_episodes(store, videos, sampler)
+    num_frames = (trained.run.recipe.frames if trained else 0) if frames is None else frames
+    # Those of many shots are drawn too before the first ones are scored.
+    drawn = [DrawnEpisodes.of(store, videos, sampler, num_frames=num_frames) for videos, sampler in plans]
     bank, missing = _texts(store, plans[0][0], given, device=device, watch=watch)
     everything = [name for name in untrained_matchers() if bank or not reads_text(name)]
     names = [name for asked in matchers for name in (everything if asked == "all" else [asked])]
@@ -219,7 +221,7 @@ def evaluate_shots(
     if lacking:
         raise DataError(f"{store.path}: the matcher {lacking!r} needs the texts of the classes, but {missing}")
     reports = []
-    for number, (videos, sampler) in enumerate(plans, start=1):
+    for number, ((_, sampler), own) in enumerate(zip(plans, drawn, strict=True), start=1):
         title = f"{sampler.shot}-shot ({number} of {len(plans)})" if len(plans) > 1 else None
 
         def watched(each: Sequence[str], title: str | None = title) -> Iterable[str]:
@@ -227,13 +229,10 @@ def evaluate_shots(
 
         values = evaluate_few_shot(
             names,
-            store,
-            videos,
-            sampler,
+            own,
             split=split if isinstance(sampler, EpisodeSampler) else f"{split} and support",
             prompts=bank,
             device=resolve_device(device),
-            num_frames=(trained.run.recipe.frames if trained else 0) if frames is None else frames,
             frame_norm=frame_norm,
             run=trained.run if trained else None,
             watch=watched,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import framebank as fb
+from framebank.heads.fewshot.episodes import EpisodeSampler
 from framebank.heads.training.recipe import Recipe
 from framebank.store import Manifest, Video
 from framebank.tests.worlds.heads import CLASSES, World, write_world
@@ -101,14 +102,21 @@ def test_a_run_that_cannot_be_measured_is_told_before_copies_are_looked_for(
         fb.evaluate(run, world.store)
 
 
-def test_shots_that_cannot_be_drawn_are_told_before_others_are_scored(world: World, tmp_path: Path) -> None:
+def test_shots_that_cannot_be_drawn_are_told_before_others_are_scored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[int] = []
+    shots: list[int] = []
+    draw = EpisodeSampler.draw
+    monkeypatch.setattr(EpisodeSampler, "draw", lambda own, *videos: shots.append(own.shot) or draw(own, *videos))
     given: dict[str, Any] = {"matchers": "mean", "split": "train", "way": 2, "episodes": 5}
     with pytest.raises(fb.DataError, match="each class needs 50 support videos and 1 query, but"):
         fb.fewshot_compare(world.store, shots=(1, 50), tell=lambda done, total: told.append(done), **given)
     assert not told
+    assert shots == [1, 50]
     fb.fewshot_compare(world.store, shots=(1, 2), tell=lambda done, total: told.append(done), **given)
     assert told
+    assert shots == [1, 50, 1, 2]  # each is drawn once
 
 
 def test_an_unknown_split_is_told_before_the_texts_are_embedded(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from framebank.heads.evaluation.compare import Comparison, run_trials
+from framebank.heads.fewshot.drawn_episodes import DrawnEpisodes
 from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
 from framebank.heads.fewshot.evaluate import evaluate_few_shot
 from framebank.heads.fewshot.job import FewshotJob
@@ -62,9 +63,7 @@ def test_scoring_tells_the_queries_of_all_matchers(world, way):
 
     report = evaluate_few_shot(
         ["otam", "chamfer"],
-        world.store,
-        manifest,
-        sampler,
+        DrawnEpisodes.of(world.store, manifest, sampler),
         split="test",
         prompts=world.prompts,
         device=CPU,

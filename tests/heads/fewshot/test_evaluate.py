@@ -7,6 +7,7 @@ import torch
 
 from framebank.heads import MATCHERS
 from framebank.heads.bank import load_bank, require_finite
+from framebank.heads.fewshot.drawn_episodes import DrawnEpisodes
 from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
 from framebank.heads.fewshot.evaluate import evaluate_few_shot, frames_of, measure_episodes
 from framebank.heads.fewshot.matcher_name import MatcherName
@@ -26,11 +27,10 @@ SAMPLER = EpisodeSampler(way=3, shot=2, query=2, episodes=200, seed=0)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def evaluate(world, *names, sampler=SAMPLER, split="test", **options):
+def evaluate(world, *names, sampler=SAMPLER, split="test", num_frames=0, **options):
     options = {"prompts": world.prompts, **options}
-    return evaluate_few_shot(
-        names, world.store, world.manifest.split(split), sampler, split=split, device=CPU, **options
-    )
+    drawn = DrawnEpisodes.of(world.store, world.manifest.split(split), sampler, num_frames=num_frames)
+    return evaluate_few_shot(names, drawn, split=split, device=CPU, **options)
 
 
 def drawn(world, sampler=SAMPLER):
@@ -199,15 +199,8 @@ def test_all_ways(world):
     train = world.manifest.split("train")
     support = frozenset(video.video_id for video in train.videos)
     manifest = Manifest((*train.videos, *world.manifest.split("test").videos))
-    report = evaluate_few_shot(
-        ["otam"],
-        world.store,
-        manifest,
-        AllWaySampler(support, shot=3),
-        split="test",
-        prompts=world.prompts,
-        device=CPU,
-    )
+    drawn = DrawnEpisodes.of(world.store, manifest, AllWaySampler(support, shot=3))
+    report = evaluate_few_shot(["otam"], drawn, split="test", prompts=world.prompts, device=CPU)
     assert len(report["accuracies"]) == 3
     assert report["accuracy"] > 0.95
     assert (report["made_by"]["way"], report["made_by"]["classes"]) == (0, 4)
@@ -246,15 +239,7 @@ def test_options_stand_in_the_report(world):
 def test_one_class_is_told_from_no_other(world):
     videos = tuple(video for video in world.manifest.split("test").videos if video.label == "rise")
     with pytest.raises(DataError, match="all videos to recognise are of one class, 'rise'; expected two or more"):
-        evaluate_few_shot(
-            ["otam"],
-            world.store,
-            Manifest(videos),
-            AllWaySampler(frozenset([videos[0].video_id]), 1),
-            split="test",
-            prompts=None,
-            device=CPU,
-        )
+        DrawnEpisodes.of(world.store, Manifest(videos), AllWaySampler(frozenset([videos[0].video_id]), 1))
 
 
 def test_scores_that_are_no_numbers(world):
@@ -280,9 +265,8 @@ def test_too_few_videos_name_the_store(world):
 def test_first_of_several_views_is_used(tmp_path):
     world = write_groups(tmp_path, num_views=2, num_clips=2)
     manifest = world.manifest.split("test")
-    report = evaluate_few_shot(
-        ["otam"], world.store, manifest, SAMPLER, split="test", prompts=world.prompts, device=CPU
-    )
+    drawn = DrawnEpisodes.of(world.store, manifest, SAMPLER)
+    report = evaluate_few_shot(["otam"], drawn, split="test", prompts=world.prompts, device=CPU)
     assert report["accuracy"] > 0.9
     assert report["made_by"]["groups"] == "first of 4"
 
