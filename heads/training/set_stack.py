@@ -86,8 +86,7 @@ class SetContest:
             return
         self.whitened.judge(held, rows)
         if number == first_part(self._epochs):
-            after = f" after {number} of {self._epochs} epochs"
-            self._early = self._choices(self._own.losses, self.whitened.losses, after=after)
+            self._early = self._choices(self._own.losses, self.whitened.losses, early=self._epochs)
 
     def choices(self) -> list[list[StepsChoice]]:
         """Return the choice for each copy of each set."""
@@ -99,9 +98,9 @@ class SetContest:
             for of_set in zip(self._early, last, strict=True)
         ]
 
-    def _choices(self, own: Tensor, whitened: Tensor, *, after: str = "") -> list[list[StepsChoice]]:
+    def _choices(self, own: Tensor, whitened: Tensor, *, early: int = 0) -> list[list[StepsChoice]]:
         choices = []
         for groups, first, second in zip(self._sources, own, whitened, strict=True):
             pairs = zip(first[:, : len(groups)], second[:, : len(groups)], strict=True)
-            choices.append([StepsChoice.of(mine, theirs, groups, after=after) for mine, theirs in pairs])
+            choices.append([StepsChoice.of(mine, theirs, groups, early=early) for mine, theirs in pairs])
         return choices

@@ -37,12 +37,12 @@ class StepsChoice:
 
     @classmethod
     def of(
-        cls, losses: Tensor, whitened: Tensor, groups: np.ndarray, *, what: str = "validation video", after: str = ""
+        cls, losses: Tensor, whitened: Tensor, groups: np.ndarray, *, what: str = "validation video", early: int = 0
     ) -> "StepsChoice":
         """Choose by the cross-entropies of the same V videos (V,) in nats, and their sources (V,).
 
-        AdamW stays unless the whitened steps are clearly better. `what` is the word for such a video, and `after` tells
-        of an earlier end.
+        AdamW stays unless the whitened steps are clearly better. `what` is the word for such a video. A choice after
+        the `first_part` of a training is `early`, which is the number of all its epochs.
         """
         p_value = gain_by_chance((losses - whitened).double().cpu().numpy(), groups)
         chosen = WHITENED if p_value < LEVEL else ADAMW
@@ -50,6 +50,7 @@ class StepsChoice:
         sources = len(np.unique(groups))
         by = counted(len(losses), what)
         by = by if sources == len(losses) else f"{by} of {counted(sources, 'source')}"
+        after = f" after {first_part(early)} of {early} epochs" if early else ""
         clearly = "they are clearly better" if chosen == WHITENED else "whitened ones are not clearly better"
         why = f"{clearly}: loss {second:.3f}, AdamW's {first:.3f}, on {by}{after} (p {p_value:.2g})"
         return cls(chosen, why, p_value, first, second)

@@ -69,7 +69,7 @@ class StepsContest(nn.Module):
     def decide(self, model: Model) -> StepsChoice:
         """Return the choice. A model with AdamW's best weights gets the whitened ones if these are clearly better."""
         if not self.runs:
-            return self._choice(f" after {first_part(len(self.log))} of {len(self.log)} epochs")
+            return self._choice(early=len(self.log))
         other = copy.deepcopy(model)
         self.whitened.fill(other, self.best)
         self.losses.copy_(torch.stack([self._losses(model), self._losses(other)]))
@@ -79,8 +79,8 @@ class StepsContest(nn.Module):
         self.whitened.fill(model, self.best)
         return replace(choice, log=log_rows(self.log))
 
-    def _choice(self, after: str = "") -> StepsChoice:
-        return StepsChoice.of(self.losses[0], self.losses[1], self._groups, after=after)
+    def _choice(self, *, early: int = 0) -> StepsChoice:
+        return StepsChoice.of(self.losses[0], self.losses[1], self._groups, early=early)
 
     def _losses(self, model: Model) -> Tensor:
         """Return the cross-entropy of each validation video, (V,), in nats."""
