@@ -64,6 +64,7 @@ def zeroshot(
 
     from framebank.extract.encoders.device import resolve_device
     from framebank.heads.evaluation.evaluate import evaluate_zero_shot, require_labels, zero_shot_hint
+    from framebank.heads.training.drawn_videos import embedded_videos
     from framebank.heads.training.recipe import SCORINGS
     from framebank.heads.training.run import Run
     from framebank.library.texts import context_templates, prompt_banks, tower_of
@@ -71,6 +72,10 @@ def zeroshot(
     require_labels(store, manifest, split=split, hint=zero_shot_hint(store))
     folder = Path(run) if isinstance(run, str | Path) else run.path if run else None
     trained = Run.read(run) if isinstance(run, str | Path) else run.run if run else None
+    if trained:
+        trained.spec.require_same_encoder(store.spec, mine=folder, theirs=store.path)
+        trained.require_texts(folder)
+    embedded_videos(store, manifest, multi_label=trained.recipe.is_multi_label if trained else False)
     if trained and not prompts:
         templates = context_templates(trained.recipe.text, templates, texts)
     reports = [

@@ -179,10 +179,14 @@ def training_job(
     where the text tower learns too. DataError if the texts do not cover the labels or come from another encoder, or if
     texts are given for a classifier that reads none.
     """
+    from framebank.heads.training.drawn_videos import embedded_videos, has_val
     from framebank.heads.training.job import TrainingJob
     from framebank.library.texts import context_templates, label_set, prompt_banks, tower_of
 
     require_val_split(store, val_split)
+    judging = [store.split(val_split or "val")] if has_val(store, recipe, val_split) else []
+    for videos in (manifest, *judging):  # what is wrong with them is told before the texts are embedded
+        embedded_videos(store, videos, multi_label=recipe.is_multi_label)
     bank = None
     if recipe.reads_texts:
         if not prompts:

@@ -184,13 +184,7 @@ class Run:
         each class. A learned context reads other classes if its text tower is given, and a scorer of tokens reads their
         tokens.
         """
-        self.require_one_head(where)
-        if not self.recipe.reads_texts:
-            raise DataError(
-                f"{where}: the run's classifier is {self.recipe.classifier!r} and knows only its own "
-                f"{counted(len(self.labels), 'class', 'classes')}; other classes or texts need a run with "
-                "--classifier text"
-            )
+        self.require_texts(where)
         self.spec.require_same_encoder(prompts.encoder, mine="the run", theirs=where)
         model = copy.deepcopy(self.model)
         bound = any(isinstance(part, KeepsClasses) and part.keeps_classes for part in model.modules())
@@ -255,6 +249,16 @@ class Run:
             raise DataError(
                 f"{where}: the run is an average of several heads ({names}), which has no single embedding and serves "
                 "only its own classes and texts; expected a run of one head, such as --recipe makes"
+            )
+
+    def require_texts(self, where: object) -> None:
+        """Raise DataError if the run does not score with the texts of classes."""
+        self.require_one_head(where)
+        if not self.recipe.reads_texts:
+            raise DataError(
+                f"{where}: the run's classifier is {self.recipe.classifier!r} and knows only its own "
+                f"{counted(len(self.labels), 'class', 'classes')}; other classes or texts need a run with "
+                "--classifier text"
             )
 
     def with_same_classes(self, prompts: PromptBank, *, where: object) -> "Run":

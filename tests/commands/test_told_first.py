@@ -10,8 +10,9 @@ import framebank as fb
 from framebank.heads.fewshot.episodes import EpisodeSampler
 from framebank.heads.training.recipe import Recipe
 from framebank.store import Manifest, Video
-from framebank.tests.worlds.heads import CLASSES, World, write_world
+from framebank.tests.worlds.heads import CLASSES, SPEC, World, write_world
 from framebank.tests.worlds.protocol import write_protocol
+from framebank.tests.worlds.several import write_several
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -124,6 +125,25 @@ def test_an_unknown_split_is_told_before_the_texts_are_embedded(tmp_path: Path) 
     for keys in ({}, {"head": "mean", "classifier": "text"}):
         with pytest.raises(fb.DataError, match="'later'"):
             fb.train(world.store, tmp_path / "run", val_split="later", **keys)  # type: ignore[arg-type]
+
+
+def test_videos_of_several_labels_are_told_before_the_texts_are_embedded(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    world = write_several(tmp_path / "store")  # whose encoder is not here
+    text: dict[str, Any] = {"head": "mean", "classifier": "text", "loss": "ce"}
+    for call in (lambda: fb.zeroshot(world.store), lambda: fb.train(world.store, tmp_path / "run", **text)):
+        with pytest.raises(fb.DataError, match=r"has \d labels, .* expected one for each video"):
+            call()
+
+
+def test_a_run_that_reads_no_texts_is_told_before_they_are_embedded(tmp_path: Path) -> None:
+    world = write_world(tmp_path / "store")  # whose encoder is not here
+    run = fb.train(world.store, tmp_path / "run", head="mean", classifier="ridge", loss="ce", epochs=0)
+    with pytest.raises(fb.DataError, match="the run's classifier is 'ridge' and knows only its own 4 classes"):
+        fb.zeroshot(world.store, run=run)
+    other = write_world(tmp_path / "other", spec=replace(SPEC, model="other"))
+    with pytest.raises(fb.DataError, match=r"model 'tiny', .* with model 'other'; they cannot be mixed"):
+        fb.zeroshot(other.store, run=run)
 
 
 def test_a_file_that_cannot_be_written_is_told_before_the_work(world: World, tmp_path: Path) -> None:
