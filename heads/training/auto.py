@@ -137,6 +137,8 @@ def find_recipe(
     told(tried[-1], len(tried), len(tried))
     whitened = next((one.reason for one in tried if one.name == chosen and recipe.steps == WHITENED), "")
     compared = "; ".join(filter(None, (whitened, average.why(chosen))))
+    alone = next((one.logits for one in held if one.judged.name == chosen), None)
+    logits = average.logits if average.is_better else alone
     return FoundRecipe(
         recipe=recipe,
         chosen=AVERAGE if average.is_better else chosen,
@@ -145,20 +147,14 @@ def find_recipe(
         judged_by=_judges(ground, parts, len(target)),
         tried=tuple(tried),
         members=average.members if average.is_better else (),
-        scaling=None if ground.val else _scaling(ground, held, chosen, target[every], parts=parts),
+        scaling=None if ground.val else _scaling(ground, logits, target[every], parts=parts),
     )
 
 
 def _scaling(
-    ground: CandidateGround,
-    held: Sequence[MemberCandidate],
-    chosen: str,
-    target: Tensor,
-    *,
-    parts: Sequence[FoldPlaces],
+    ground: CandidateGround, logits: Tensor | None, target: Tensor, *, parts: Sequence[FoldPlaces]
 ) -> Scaling | None:
-    """Return the scaling of a candidate by the folds that judged it; None if it was not judged by FEWEST videos."""
-    logits = next((one.logits for one in held if one.judged.name == chosen), None)
+    """Return the scaling of logits by the folds that judged them; None if there are fewer than FEWEST of them."""
     if logits is None or len(logits) < FEWEST:
         return None
     return fit_scaling(logits, target[: len(logits)], sources=lambda: ground.shared_sources_note(parts, len(logits)))

@@ -31,11 +31,15 @@ class MemberCandidate:
 
 @dataclass(frozen=True)
 class JudgedAverage:
-    """The members of an average, or the reason why there is none; `gain` is over the candidate that was taken alone."""
+    """The members of an average, or the reason why there is none; `gain` is over the candidate that was taken alone.
+
+    `logits` (K, C) are those of the average for the videos that chose it.
+    """
 
     members: tuple[Member, ...] = ()
     gain: AverageGain | None = None
     reason: str = ""
+    logits: Tensor | None = None
 
     @property
     def is_better(self) -> bool:
@@ -84,4 +88,4 @@ def choose_average(
         return JudgedAverage(reason="too few held-out videos to choose an average on some and judge it on others")
     pairs, share = zip(found.places, found.temperatures, strict=True), 1 / len(found.places)
     members = [able[place].member(weight=share, temperature=temperature) for place, temperature in pairs]
-    return JudgedAverage(tuple(members), gain)
+    return JudgedAverage(tuple(members), gain, logits=found.scores(choice.logits).clamp(min=1e-12).log())

@@ -7,9 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from framebank.heads.bank import Bank, load_bank
+from framebank.heads.confidence.scaling import fit_scaling
 from framebank.heads.metrics import wilson_interval
 from framebank.heads.training import auto
 from framebank.heads.training.auto import find_recipe
+from framebank.heads.training.averaging import AverageGain, JudgedAverage
 from framebank.heads.training.candidates import GENTLE_LR, candidates_of, with_steps
 from framebank.heads.training.judging import CandidateGround, select
 from framebank.heads.training.recipe import Recipe
@@ -73,6 +75,23 @@ def test_the_chosen_way_is_scaled_by_the_folds_that_judged_it(found, world, trai
     assert found.scaling and found.scaling.videos == 48 == len(found.scaling.scores)
     judged = find_recipe(ground_of(train, val=train, prompts=world.prompts), BASE, budget=0)
     assert judged.scaling is None  # the validation videos scale the run when it is trained
+
+
+def test_an_average_is_scaled_by_its_own_logits_and_not_by_those_of_the_best_way_alone(train, few_steps, monkeypatch):
+    ground = ground_of(first_frames(train))
+    target = ground.targets(ground.parts())
+    logits = 0.5 * F.one_hot(target, 4).float()  # they are right, and hardly say so
+
+    def clearly_better(held, best, **others):
+        members = tuple(one.member(weight=0.5, temperature=1.0) for one in held[:2])
+        return JudgedAverage(members, AverageGain(0.2, 0.1, 0.1, torch.ones(48, dtype=torch.bool)), logits=logits)
+
+    alone = find_recipe(ground, BASE, budget=600)
+    monkeypatch.setattr(auto, "choose_average", clearly_better)
+    found = find_recipe(ground, BASE, budget=600)
+    assert (alone.members, len(found.members)) == ((), 2)
+    assert found.scaling.temperature == fit_scaling(logits, target, sources=str).temperature
+    assert found.scaling.temperature < 0.5 * alone.scaling.temperature
 
 
 def test_a_temporal_head_is_found_where_the_order_tells_classes_apart(found):

@@ -5,12 +5,16 @@ import math
 import pytest
 import torch
 
-from framebank.heads.training.averaging import JudgedAverage
+from framebank.heads.training.averaging import JudgedAverage, MemberCandidate, choose_average
+from framebank.heads.training.candidates import Candidate
+from framebank.heads.training.choosing import JudgedCandidate
 from framebank.heads.training.member_choice import STEP, AverageGain, ChosenMembers, MemberChoice
+from framebank.heads.training.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 VIDEOS, CLASSES = 400, 5
+RECIPE = Recipe(head="mean", classifier="linear", loss="ce")
 
 
 def logits_of(target, *, seed, share=1.0, strength=2.0):
@@ -83,3 +87,15 @@ def test_the_gain_by_hand():
     assert gain.right.tolist() == [True, False, True, True]
     assert (gain.loss, gain.top1) == (pytest.approx(0), 0)  # ln 2 is won in the first video and lost in the second
     assert gain.error == pytest.approx(math.log(2) / math.sqrt(2) / 2, rel=1e-6)
+
+
+def test_an_average_keeps_the_logits_of_what_it_averages(target):
+    judged = [
+        JudgedCandidate.of(Candidate(name, (RECIPE,)), RECIPE, logits_of(target, seed=place), target)
+        for place, name in enumerate("ab")
+    ]
+    held = [MemberCandidate(one, logits_of(target, seed=place), 0.0) for place, one in enumerate(judged)]
+    found = choose_average(held, judged[0], target=target, groups=torch.arange(VIDEOS), left=1.0)
+    places = {member.name: "ab".index(member.name) for member in found.members}
+    each = [(logits_of(target, seed=places[one.name]) / one.temperature).softmax(1) for one in found.members]
+    torch.testing.assert_close(found.logits.exp(), torch.stack(each).mean(0))
