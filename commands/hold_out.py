@@ -21,8 +21,9 @@ def hold_out(store: Path, fraction: float, split: str, seed: int, as_json: bool)
     """Divide the labelled videos of STORE that have no split: some of each class go into test, the others into train.
 
     The clips of one source stay together: those with one name in the column group, the parts of one file, and clips
-    named as those of UCF101. A class with fewer than five videos keeps all of them for training. You can do it again
-    when videos have joined; none changes its split. `framebank store relabel STORE --undo` takes it back.
+    named as those of UCF101. A class with fewer than five videos without a split keeps all of them for training. You
+    can do it again when videos have joined; none changes its split. `framebank store relabel STORE --undo` takes it
+    back.
 
     \b
     framebank store hold-out bank
@@ -36,6 +37,7 @@ def hold_out(store: Path, fraction: float, split: str, seed: int, as_json: bool)
         "split": done.split,
         "held": list(done.held),
         "train": list(done.train),
+        "elsewhere": list(done.elsewhere),
         "never": list(done.never),
         "unlabelled": done.unlabelled,
     }
@@ -45,7 +47,10 @@ def hold_out(store: Path, fraction: float, split: str, seed: int, as_json: bool)
 def _lines(report: dict[str, Any]) -> list[str]:
     held = counted(len(report["held"]), "video")
     lines = [f"{held} held out as the split {report['split']}, {len(report['train'])} train -> {report['store']}"]
-    if not report["held"] and not report["train"]:
+    if report["elsewhere"]:
+        moved = counted(len(report["elsewhere"]), "video is", "videos are")
+        lines.append(f"{moved} in another split, where other clips of the source are")
+    if not report["held"] and not report["train"] and not report["elsewhere"]:
         lines.append("each labelled video had a split before")
     if never := report["never"]:
         classes = counted(len(never), "class has", "classes have")

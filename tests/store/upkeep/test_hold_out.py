@@ -71,7 +71,24 @@ def test_videos_that_joined_are_divided_and_the_others_stay(bank: Path, videos: 
     after = splits(bank)
     assert {name: after[name] for name in before} == before
     assert after[f"{held[:-2]}03"] == "test" and sum(name.startswith("sit") for name in done.held) == 1
-    assert hold_out(bank) == HeldOut("test", (), (), (), 0)
+    assert hold_out(bank) == HeldOut("test", (), (), (), (), 0)
+
+
+def test_a_class_with_videos_held_out_before_is_not_told_of(bank: Path, videos: Path) -> None:
+    hold_out(bank)
+    clips(clips(videos, "run", 6), "lie", 1)
+    replan(bank, videos)
+    done = hold_out(bank)
+    assert (len(done.held), len(done.train), done.never) == (0, 4, ("lie",))
+
+
+def test_a_store_that_keeps_another_name_of_train_gets_no_second_one(bank: Path) -> None:
+    names = sorted(splits(bank))
+    relabel_store(bank, {(name, "split"): "training" for name in names[:2]})
+    with pytest.raises(DataError, match=r"'training'; expected another name"):
+        hold_out(bank, split="training")
+    done = hold_out(bank)
+    assert set(splits(bank).values()) == {"training", "test"} and len(done.train) + len(done.held) == len(names) - 2
 
 
 def test_what_has_a_split_or_no_label_is_left_alone(bank: Path) -> None:
@@ -79,7 +96,7 @@ def test_what_has_a_split_or_no_label_is_left_alone(bank: Path) -> None:
     relabel_store(bank, {(names[0], "split"): "val", (names[-1], "label"): ""})
     done = hold_out(bank, fraction=0.5, split="Testing")
     found = splits(bank)
-    assert done.split == "test" and done.unlabelled == 1
+    assert done.split == "test" and done.unlabelled == 1 and done.elsewhere == (names[1],)
     assert (found[names[0]], found[names[1]], found[names[-1]]) == ("val", "val", "")  # one source
 
 
