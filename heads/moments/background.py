@@ -1,12 +1,15 @@
 """Background: the usual cosines in a store, from rows and names that have nothing to do with the query."""
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from framebank.heads.moments.cosines import apart
 from framebank.heads.moments.stretches import best_mean
+from framebank.store.vectors import unit
 
 MOST_ROWS = 4096  # of a store that are read
 MOST_BEHIND = 0.3  # of its level that a text may be behind the best names; docs/search.md says how it was chosen
@@ -21,20 +24,32 @@ class Background:
     """Rows of a store, (R, D), and everyday names or other vectors, (N, D), all unit: they show what is usual.
 
     `is_own` says that the names are the rows themselves, as in a search by video. A row is then not compared with
-    itself.
+    itself. `of` has the video_id of each name that is made of a video.
     """
 
     rows: np.ndarray
     names: np.ndarray
     is_own: bool = False
+    of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the parts agree."""
         if self.rows.ndim != 2 or self.names.ndim != 2 or self.rows.shape[1] != self.names.shape[1]:
             raise ValueError(f"rows {self.rows.shape}, names {self.names.shape}")
+        if self.of and len(self.of) != len(self.names):
+            raise ValueError(f"{len(self.of)} video_ids, names {self.names.shape}")
 
     def __repr__(self) -> str:
         return f"Background(rows {self.rows.shape}, names {self.names.shape})"
+
+    @classmethod
+    def of_videos(cls, means: Mapping[str, np.ndarray], mean_row: np.ndarray | None) -> "Background":
+        """Return the background of a query that is made of rows, from the mean row (D,) of each of some videos.
+
+        They are compared as `cosines_of` compares rows.
+        """
+        vectors = apart(unit(np.stack(list(means.values()))), mean_row)
+        return cls(vectors, vectors, is_own=True, of=tuple(means))
 
     @property
     def is_enough(self) -> bool:
@@ -86,15 +101,16 @@ class Background:
         level = self.level(nearest @ query)
         return level >= self.least if self.is_own else self.behind(query, nearest) <= MOST_BEHIND * level
 
-    def chance(self, rows: np.ndarray, cosine: float) -> float:
+    def chance(self, rows: np.ndarray, cosine: float, *, without: Collection[str] = ()) -> float:
         """Return the share of the names, from 0 to 1, that fit some rows (T, D) at least as well as a query does.
 
         `cosine` is the query's mean cosine to the rows that fit it best, as `best_mean` gives it; so is that of each
-        name. One name is always counted, so the chance is never 0.
+        name. One name is always counted, so the chance is never 0. Names of the videos `without` are not counted, such
+        as those of the rows and of the query.
         """
         others = best_mean(self.names @ some_of(rows, MOST_JUDGED).T)  # (N,)
-        if self.is_own:
-            others = others[others < 1 - 1e-5]  # without the rows themselves
+        if self.of:
+            others = others[[video_id not in without for video_id in self.of]]
         return float((1 + np.count_nonzero(others >= cosine)) / (1 + len(others)))
 
 

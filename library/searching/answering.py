@@ -72,7 +72,7 @@ def answer(
             found = _rows_are_near(index, asked, hits, store, otherwise=background.level(near @ query) >= WHOLE_FROM)
     best = hits[:k] if found or keep_all else []
     others = background or _other_videos(index, asked)
-    return Hits(asked.told, tuple(_with_chances(index, best, others)), found=found, by_videos=asked.by_own)
+    return Hits(asked.told, tuple(_with_chances(index, best, others, asked)), found=found, by_videos=asked.by_own)
 
 
 def _require_others(index: "Index", asked: SearchQuery, where: str) -> None:
@@ -118,16 +118,25 @@ def _background(index: "Index", asked: SearchQuery) -> "Background | None":
 
 def _other_videos(index: "Index", asked: SearchQuery) -> "Background | None":
     """Return the index's own videos, which say how many of them fit a hit as well as a query that is made of rows."""
+    import numpy as np
+
     from framebank.heads.moments.background import Background, some_of
 
     if not asked.by_own:
         return None
     own = some_of(index.own_vectors, MOST_OWN)
-    made = Background(own, own, is_own=True)
+    ids = index.own.ids
+    made = Background(own, own, is_own=True, of=tuple(ids[row] for row in some_of(np.arange(len(ids)), MOST_OWN)))
     return made if made.is_enough else None
 
 
-def _with_chances(index: "Index", hits: "Sequence[Hit]", background: "Background | None") -> "list[Hit]":
+def _with_chances(
+    index: "Index", hits: "Sequence[Hit]", background: "Background | None", asked: SearchQuery
+) -> "list[Hit]":
     if background is None:
         return list(hits)
-    return [replace(hit, chance=background.chance(index.vector_of(hit)[None], hit.score)) for hit in hits]
+
+    def chance(hit: "Hit") -> float:
+        return background.chance(index.vector_of(hit)[None], hit.score, without={hit.video_id, *asked.leaves_out})
+
+    return [replace(hit, chance=chance(hit)) for hit in hits]

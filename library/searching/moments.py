@@ -1,7 +1,7 @@
 """Moments: the stretches of an index's videos that fit a query, from the rows of its store."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,21 +101,18 @@ def rows_are_near(
     return Background(usual, names).finds(query, nearest_of(rows, rows @ query, num_nearest(store.num_rows)))
 
 
-def _usual_rows(store: "FeatureStore", video_ids: list[str]) -> "tuple[np.ndarray, np.ndarray]":
-    """Return unit rows (R, D), about BLOCK_ROWS at most, and the means (V, D), of some videos that are evenly taken."""
+def _usual_rows(store: "FeatureStore", video_ids: list[str]) -> "tuple[np.ndarray, dict[str, np.ndarray]]":
+    """Return unit rows (R, D), about BLOCK_ROWS at most, of some videos that are evenly taken, and the mean of each."""
     import numpy as np
 
-    from framebank.store.vectors import unit
-
     most = max(1, min(USUAL_VIDEOS, BLOCK_ROWS * len(store) // max(store.num_rows, 1)))
-    parts = [
-        part
-        for _, rows, ends in _blocks(store, video_ids[:: max(1, len(video_ids) // most)])
-        for part in np.split(rows, ends[:-1])
-    ]
-    means = [part.mean(axis=0) for part in parts if len(part)]
-    every = np.concatenate(parts)
-    return every, unit(np.stack(means)) if means else every
+    blocks: list[np.ndarray] = []
+    means: dict[str, np.ndarray] = {}
+    for ids, rows, ends in _blocks(store, video_ids[:: max(1, len(video_ids) // most)]):
+        blocks.append(rows)
+        parts = zip(ids, np.split(rows, ends[:-1]), strict=True)
+        means |= {video_id: part.mean(axis=0) for video_id, part in parts if len(part)}
+    return np.concatenate(blocks), means
 
 
 def nearest_of(rows: "np.ndarray", cosines: "np.ndarray", count: int) -> "np.ndarray":
@@ -163,11 +160,11 @@ def find_moments(
             f"{store.path}: holds no video of the {counted(index.num_own, 'video')} of the index to look at; expected "
             "the store that the index was made from"
         )
-    some, means = _usual_rows(store, there) if asked.by_own else (None, query[None][:0])
+    some, means = _usual_rows(store, there) if asked.by_own else (None, {})
     mean_row = None if some is None else some.sum(axis=0) / max(1, len(some))
     cosines, sample, near, peaks = _scan(store, there, query, mean_row)
     background = Background(sample, query[None][:0] if asked.names is None else asked.names)
-    others = Background(means, apart(means, mean_row), is_own=True) if asked.by_own else background
+    others = Background.of_videos(means, mean_row) if means else background
     found = asked.known and background.finds(query, near)
     if not found and not keep_all:
         return Hits(asked.told, (), found=False)
@@ -189,7 +186,7 @@ def find_moments(
         raise DataError(f"the index shows nothing but {asked.told!r} itself; expected fewer seconds, or more videos")
     chosen = sorted(moments, key=lambda one: (one[0], -(one[1].score or 0.0)))[:k]
     best = sorted(((span, rows) for _, span, rows in chosen), key=lambda pair: -(pair[0].score or 0.0))
-    chances = (_chance(others, span, apart(rows, mean_row)) for span, rows in best)
+    chances = (_chance(others, span, apart(rows, mean_row), without=asked.leaves_out) for span, rows in best)
     hits = tuple(_hit(index.video(span.video_id), span, one) for (span, _), one in zip(best, chances, strict=True))
     return Hits(asked.told, hits, found=found, by_videos=asked.by_own)
 
@@ -287,8 +284,10 @@ def nearest_row(times: "np.ndarray", start: float, end: float) -> int:
     return int(abs(times - (start + end) / 2).argmin())
 
 
-def _chance(background: "Background", span: "Span", rows: "np.ndarray") -> float | None:
-    return background.chance(rows, span.score or 0.0) if background.is_enough else None
+def _chance(background: "Background", span: "Span", rows: "np.ndarray", *, without: "Iterable[str]") -> float | None:
+    if not background.is_enough:
+        return None
+    return background.chance(rows, span.score or 0.0, without={span.video_id, *without})
 
 
 def _hit(video: "Video", span: "Span", chance: float | None) -> "Hit":

@@ -67,10 +67,13 @@ def test_a_chance_is_the_share_of_names_that_fit_as_well() -> None:
 
 def test_rows_are_not_held_against_themselves() -> None:
     rows, _, rng = world()
-    background = Background(rows, rows, is_own=True)
+    background = Background(rows, rows, is_own=True, of=tuple(map(str, range(len(rows)))))
     assert background.usual[1] < 0.999
     others = rows @ rows[0]
-    assert background.chance(rows[:1], float(np.sort(others)[-2])) == pytest.approx(2 / len(rows))
+    second, own = float(np.sort(others)[-2]), {"0"}
+    assert background.chance(rows[:1], second - 1e-5, without=own) == pytest.approx(2 / len(rows))
+    own.add(str(int(np.argsort(others)[-2])))
+    assert background.chance(rows[:1], second - 1e-5, without=own) == pytest.approx(1 / (len(rows) - 1))
     nearest = np.argsort(rows @ rows.T, axis=1)[:, -2]
     found = np.mean([background.finds(row, rows[[one]]) for row, one in zip(rows, nearest, strict=True)])
     assert found >= 0.95
