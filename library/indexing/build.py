@@ -30,7 +30,7 @@ def index(
 
     `level` says what is searched: one vector for each "video", "clip" or "frame"; hits of the last two have the seconds
     of the nearest clip or frame of their video. `type` "auto" searches exactly as long as 95 of 100 queries take no
-    longer than `budget` seconds. Otherwise it is the smallest of "ivfpq", "sq8", "ivf" and "hnsw" that finds the share
+    longer than `budget` seconds. Otherwise it is the smallest of "ivfpq", "sq8", "hnsw" and "ivf" that finds the share
     `recall` of the 10 true neighbours in that time. `measured` of the answer says what it is. `rows` is what the
     vectors of clips and frames are kept as: "float32", "float16", which takes half of the bytes, or "auto", which is
     float16 from a million rows on.
