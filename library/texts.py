@@ -108,12 +108,13 @@ def prompt_banks(
         bank = prompts if isinstance(prompts, PromptBank) else PromptBank.read(prompts)
         where = "the prompts" if bank is prompts else prompts
         store.spec.require_same_encoder(bank.encoder, mine=store.path, theirs=where)
-        bank.labels.require_covers(named, mine=where, theirs=store.path)
+        mine = "the set of classes" if bank is prompts else prompts
+        bank.labels.require_covers(named, mine=mine, theirs=store.path)
         bank.warn_of_near()
         return [bank]
     chosen = label_set(labels) if labels else LabelSet.of(classes or named)
-    where = labels if isinstance(labels, str | Path) else "the labels"
-    chosen.require_covers(named, mine=where, theirs=store.path)
+    mine = labels if isinstance(labels, str | Path) else "the set of classes"
+    chosen.require_covers(named, mine=mine, theirs=store.path)
     from framebank.extract.encoders.encoder import encoder_like
 
     try:

@@ -34,7 +34,9 @@ def test_what_is_fixed_holds(framebank: Any, world: World, tmp_path: Path) -> No
             {"sampling": "segments:9"},
             f"'segments:{NUM_FRAMES}'; the protocol 'own' is of 'segments:9'",
         ),
-        ({"templates": ["a {}"]}, f"the first template is {templates[0]!r} of 3; the protocol 'own' has 'a {{}}' of 1"),
+        ({"templates": ["a {}"]}, f"the template 1 is {templates[0]!r}; the protocol 'own' has 'a {{}}' there"),
+        ({"templates": [*templates[:2], "a {}"]}, f"the template 3 is {templates[2]!r}; the protocol 'own' has 'a"),
+        ({"templates": templates[:2]}, f"the template 3 is {templates[2]!r}; the protocol 'own' has none there"),
         ({"class_names": [*CLASSES, "nod"]}, "the class 'nod' is not in both the prompts and the protocol"),
     ):
         odd = fixed(tmp_path / "odd.toml", **{**keys, **change})
@@ -54,13 +56,16 @@ def test_the_texts_are_made_as_the_protocol_says(store: Path, tmp_path: Path) ->
     own = fixed(tmp_path / "own.toml", templates=["a figure {}"])
     found = fb.evaluate_protocol(store, own, results=None)
     assert found.line["templates"] == ["a figure {}"]
+    few = fixed(tmp_path / "few.toml", class_names=["waving"])
+    with pytest.raises(DataError, match=r"^the set of classes has 1 class without "):
+        fb.evaluate_protocol(store, few, results=None)
     same = fb.evaluate_protocol(store, "zero-shot-full", templates=["a figure {}"], results=None)
     assert found.top1 == same.top1 and found.hash != same.hash
 
 
 def test_prompts_in_python(world: World, tmp_path: Path) -> None:
     own = fixed(tmp_path / "own.toml", templates=["{} 0"])
-    with pytest.raises(DataError, match="the prompts: the first template"):
+    with pytest.raises(DataError, match=r"the prompts: the template 2 is .*; the protocol 'own' has none there"):
         fb.evaluate_protocol(world.store, own, prompts=world.prompts, results=None)
     one = prompts_of(num_templates=1)
     assert fb.evaluate_protocol(world.store, own, prompts=one, results=None).top1 is not None

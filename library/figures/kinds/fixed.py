@@ -1,6 +1,7 @@
 """Fixed: what a protocol says of frames, class names and templates, so that a caller cannot say something else."""
 
 from dataclasses import replace
+from itertools import zip_longest
 
 from framebank.library.figures.kinds.kind import ProtocolRequest
 from framebank.store.errors import DataError
@@ -39,11 +40,17 @@ def _with_prompts(asked: ProtocolRequest) -> ProtocolRequest:
     bank = asked.prompts if isinstance(asked.prompts, PromptBank) else PromptBank.read(str(asked.prompts))
     where = "the prompts" if bank is asked.prompts else asked.prompts
     if protocol.templates and bank.templates != protocol.templates:
+        pairs = enumerate(zip_longest(bank.templates, protocol.templates), start=1)
+        number, (mine, theirs) = next(pair for pair in pairs if len(set(pair[1])) > 1)
         raise DataError(
-            f"{where}: the first template is {bank.templates[0]!r} of {len(bank.templates)}; the protocol "
-            f"{protocol.name!r} has {protocol.templates[0]!r} of {len(protocol.templates)}"
+            f"{where}: the template {number} is {_quoted(mine)}; the protocol {protocol.name!r} has "
+            f"{_quoted(theirs)} there"
         )
     odd = set(map(class_text, bank.labels.names)) ^ set(map(class_text, protocol.class_names))
     if protocol.class_names and odd:
         raise DataError(f"{where}: the class {sorted(odd)[0]!r} is not in both the prompts and the protocol")
     return replace(asked, prompts=bank)
+
+
+def _quoted(template: str | None) -> str:
+    return "none" if template is None else repr(template)
