@@ -80,10 +80,11 @@ def _divided(
     videos: Sequence[Video], free: Sequence[int], *, fraction: float, names: tuple[str, str], seed: int
 ) -> dict[int, str]:
     """Return the split of each of the `free` videos, by its place; `names` are of what is held out, and of the rest."""
-    groups = groups_of(videos).tolist()
+    every = groups_of(videos)
+    groups = every.tolist()
     known = {group: video.split for group, video in zip(groups, videos, strict=True) if video.split}
     drawn = [place for place in free if groups[place] not in known]
-    held = draw_held_out([videos[place] for place in drawn], fraction, seed=seed)
+    held = draw_held_out([videos[place] for place in drawn], fraction, seed=seed, groups=every[drawn])
     given = {place: known[groups[place]] for place in free if groups[place] in known}
     return given | {place: names[0] if out else names[1] for place, out in zip(drawn, held, strict=True)}
 

@@ -37,14 +37,18 @@ def draw_shots(videos: Sequence[Video], shots: int, *, seed: int) -> tuple[Video
     return tuple(chosen)
 
 
-def draw_held_out(videos: Sequence[Video], fraction: float, *, seed: int) -> list[bool]:
+def draw_held_out(
+    videos: Sequence[Video], fraction: float, *, seed: int, groups: np.ndarray | None = None
+) -> list[bool]:
     """Return which videos are held out: about `fraction` of each class, and only whole groups.
+
+    `groups` (V,) are those that the videos have among others, or else `groups_of` them alone.
 
     At least one of each class with five or more, but never all of a class: none of a class whose videos are all of one
     group. Where videos have several labels, `fraction` of the videos, but never the last one of a class.
     """
     generator = np.random.default_rng(seed)
-    groups = groups_of(videos)
+    groups = groups_of(videos) if groups is None else groups
     held = np.zeros(len(videos), dtype=bool)
     if any(len(video.labels) > 1 for video in videos):
         _hold_out_of_several(videos, groups, held, round(fraction * len(videos)), generator)

@@ -100,6 +100,16 @@ def test_what_has_a_split_or_no_label_is_left_alone(bank: Path) -> None:
     assert (found[names[0]], found[names[1]], found[names[-1]]) == ("val", "val", "")  # one source
 
 
+def test_sources_stay_whole_where_only_a_video_with_a_split_has_several_labels(bank: Path) -> None:
+    names = sorted(splits(bank))
+    relabel_store(bank, {(names[-1], "label"): "run;wave", (names[-1], "split"): "val"})
+    relabel_store(bank, {(name, "label"): "sit" for name in names[:-2] if name.endswith("c02")})
+    hold_out(bank, fraction=0.4)
+    found = splits(bank)
+    assert all(found[name] == found[name.replace("c01", "c02")] for name in names if name.endswith("c01"))
+    assert set(found.values()) == {"train", "test", "val"}
+
+
 def test_a_class_with_few_videos_trains(tmp_path: Path) -> None:
     few = clips(clips(clips(tmp_path / "few", "run", 5, each=1), "sit", 4, each=1), "lie", 1, each=6)
     bank = write_store(tmp_path / "bank", few)
