@@ -137,6 +137,7 @@ WRONG = """
 1|no: no such file; expected video_ids|store split there out --videos no
 1|no: no such store|store rm no a
 1|no: no such store|store status no
+1|no: no such store|store hold-out no
 1|no: no such store|store relabel no --set a=b
 1|no: no such file; expected a CSV|store relabel there no
 1|no: no such file or folder; expected a store|predict no --run there
