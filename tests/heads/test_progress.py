@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framebank.heads.evaluation.compare import Comparison, run_trials
 from framebank.heads.fewshot.drawn_episodes import DrawnEpisodes
 from framebank.heads.fewshot.episodes import AllWaySampler, EpisodeSampler
 from framebank.heads.fewshot.evaluate import evaluate_few_shot
@@ -13,7 +12,7 @@ from framebank.heads.fewshot.job import FewshotJob
 from framebank.heads.fewshot.recipe import FewshotRecipe
 from framebank.heads.training.job import TrainingJob
 from framebank.heads.training.recipe import Recipe
-from framebank.store import LabelSet
+from framebank.tests.worlds.compared import compare
 
 CPU = torch.device("cpu")
 PROBE = Recipe(head="mean", classifier="linear", loss="ce", epochs=3, lr=0.05, val_fraction=0.0, batch_size=7)
@@ -87,21 +86,12 @@ def test_scoring_tells_the_queries_of_all_matchers(world, way):
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_comparing_tells_the_epochs_of_all_runs_and_counts_what_is_refused(world, tmp_path, workers):
     heard = Heard()
-    comparison = Comparison(
-        world.store,
-        world.manifest.split("train"),
-        world.manifest.split("test"),
-        "test",
-        LabelSet(world.prompts.labels.names),
-        CPU,
-        tmp_path,
-    )
     recipes = {
         "probe": PROBE,
         "texts": Recipe(epochs=4),  # refused: there are no texts
         "lda": replace(PROBE, classifier="lda", epochs=0),
     }
-    trials = list(run_trials(comparison, recipes, seeds=(0, 1), workers=workers, tell=heard))
+    trials = compare(world, recipes, tmp_path, workers=workers, tell=heard)
     assert [(trial.recipe, bool(trial.refused)) for trial in trials] == [
         ("probe", False),
         ("probe", False),
