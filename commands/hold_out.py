@@ -1,5 +1,6 @@
 """Command that divides the videos without a split into those that train and those that measure a run."""
 
+from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -32,15 +33,7 @@ def hold_out(store: Path, fraction: float, split: str, seed: int, as_json: bool)
     from framebank.store.upkeep.hold_out import hold_out as hold_out_of
 
     done = hold_out_of(store, fraction=fraction, split=split, seed=seed)
-    report = {
-        "store": str(store),
-        "split": done.split,
-        "held": list(done.held),
-        "train": list(done.train),
-        "elsewhere": list(done.elsewhere),
-        "never": list(done.never),
-        "unlabelled": done.unlabelled,
-    }
+    report = {"store": str(store), **asdict(done)}
     print_report(report, as_json=as_json, lines=_lines(report))
 
 

@@ -11,7 +11,7 @@ from framebank.heads.progress import Tell, tell_nobody
 from framebank.library.auto import is_auto, train_auto
 from framebank.library.checks import typed
 from framebank.library.searching.near_copies import warn_of_test_copies
-from framebank.library.stores import open_store, require_val_split
+from framebank.library.stores import open_store, warn_of_test_split
 from framebank.library.trained_run import TrainedRun
 from framebank.library.watch import Watch, unwatched
 from framebank.store.errors import DataError, warn
@@ -183,10 +183,11 @@ def training_job(
     from framebank.heads.training.job import TrainingJob
     from framebank.library.texts import context_templates, label_set, prompt_banks, tower_of
 
-    require_val_split(store, val_split)
     judging = [store.split(val_split or "val")] if has_val(store, recipe, val_split) else []
     for videos in (manifest, *judging):  # what is wrong with them is told before the texts are embedded
         embedded_videos(store, videos, multi_label=recipe.is_multi_label)
+    if val_split:
+        warn_of_test_split(val_split)
     bank = None
     if recipe.reads_texts:
         if not prompts:

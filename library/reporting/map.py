@@ -10,7 +10,7 @@ import numpy as np
 WIDE, HIGH = 1000, 620  # the field that the points lie in
 COLOURS, SHAPES = 8, 4  # the stylesheet has the colours, which also eyes that take red for green tell apart
 MARKS = COLOURS * SHAPES  # a colour and a shape each; with more classes they repeat
-UNLABELLED = -1
+UNLABELLED, NO_LABEL = -1, "no label"  # the place and the words of a video without one
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _classes(videos: Sequence[MappedVideo], names: Sequence[str]) -> tuple[Mappe
     without = counts.pop(UNLABELLED, 0)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], names[item[0]]))
     found = [MappedClass(place, names[place], count, Mark.of_rank(rank)) for rank, (place, count) in enumerate(ordered)]
-    return (*found, *([MappedClass(UNLABELLED, "no label", without, Mark(-1, 0))] if without else []))
+    return (*found, *([MappedClass(UNLABELLED, NO_LABEL, without, Mark(-1, 0))] if without else []))
 
 
 def _marked(targets: Sequence[int], rank_of: Mapping[int, int]) -> int:

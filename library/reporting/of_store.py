@@ -10,7 +10,7 @@ import numpy as np
 
 from framebank.library.asking.suspects import Suspects, suspects_among
 from framebank.library.reporting.contents import StoreContents, contents_of
-from framebank.library.reporting.map import EmbeddingMap, MappedVideo, embedding_map
+from framebank.library.reporting.map import NO_LABEL, UNLABELLED, EmbeddingMap, MappedVideo, embedding_map
 from framebank.library.reporting.material import JUDGED, ON_MAP
 from framebank.library.reporting.nearest import MOST, NearPairs, near_pairs_across
 from framebank.library.reporting.page import ReportPage
@@ -18,7 +18,7 @@ from framebank.library.reporting.pictures import Pictures
 from framebank.library.reporting.render import write_report
 from framebank.library.reporting.rows import PooledVideos, drawn, pooled_videos
 from framebank.library.reporting.sections import NothingToShowError, Section, make_sections, shown_if_any
-from framebank.library.reporting.sheets import NO_LABEL, ClassSheet, class_sheets
+from framebank.library.reporting.sheets import ClassSheet, class_sheets
 from framebank.library.reporting.spread import Outlier, Spread, outliers_of, spread_of
 from framebank.library.watch import Watch
 from framebank.store.features import FeatureStore
@@ -122,7 +122,9 @@ def _map(material: StoreMaterial) -> EmbeddingMap:
     names = sorted({name for own in labels.values() for name in own})
     place_of = {name: place for place, name in enumerate(names)}
     videos = [
-        MappedVideo(tuple(place_of[name] for name in own) or (-1,), False, f"{video_id}: {', '.join(own) or NO_LABEL}")
+        MappedVideo(
+            tuple(place_of[name] for name in own) or (UNLABELLED,), False, f"{video_id}: {', '.join(own) or NO_LABEL}"
+        )
         for video_id, own in labels.items()
     ]
     return embedding_map(material.pooled.vectors[rows], videos, names, listed=len(material.store))

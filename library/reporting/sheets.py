@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from framebank.library.reporting.map import NO_LABEL
 from framebank.library.reporting.pictures import Pictures
 from framebank.store.videos.video import Video
 
-NO_LABEL = "no label"
 OF_CLASS, OF_NONE = 4, 24  # pictures, of a class and of the videos without a label
 
 

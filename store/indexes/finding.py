@@ -1,6 +1,7 @@
 """Finder: the hits of a query among the videos of an index, or among their rows, and among what was enrolled."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Finder:
 
     def _hits(self, found: tuple[np.ndarray, np.ndarray]) -> list[Sequence[Hit]]:
         """Return the whole videos of some scores and rows (Q, K) as hits, which are made when they are looked at."""
-        make = self._whole_hits
+        make = partial(Hit.of_rows, self.own)
         return [FoundHits(make, found, query) for query in range(len(found[0]))]
 
     def nearest_of(self, query: np.ndarray, k: int, among: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -121,11 +122,8 @@ class Finder:
             return Hit(video.video_id, score, video.label, video.start, video.end, True, video.path)
         rows = self.searched.rows
         if rows is None:
-            return self._whole_hits([row], [score])[0]
+            return Hit.of_rows(self.own, [row], [score])[0]
         return Hit.of_rows(self.own, [int(rows.video_of[row])], [score], [rows.spans[row].tolist()])[0]
-
-    def _whole_hits(self, rows: Sequence[int], scores: Sequence[float]) -> list[Hit]:
-        return Hit.of_rows(self.own, rows, scores)
 
     def vector_of(self, hit: Hit, row: int) -> np.ndarray:
         """Return the unit vector (D,) that a hit was found by; `row` is its video, counted with the enrolled ones."""

@@ -42,10 +42,9 @@ def draw_held_out(
 ) -> list[bool]:
     """Return which videos are held out: about `fraction` of each class, and only whole groups.
 
-    `groups` (V,) are those that the videos have among others, or else `groups_of` them alone.
-
     At least one of each class with five or more, but never all of a class: none of a class whose videos are all of one
-    group. Where videos have several labels, `fraction` of the videos, but never the last one of a class.
+    group. Where videos have several labels, `fraction` of the videos, but never the last one of a class. `groups` (V,)
+    are those that the videos have among others, or else `groups_of` them alone.
     """
     generator = np.random.default_rng(seed)
     groups = groups_of(videos) if groups is None else groups
